@@ -1,0 +1,32 @@
+"""Mandarin speech to text. `asr.load().transcribe("talk.wav").text` is all it takes.
+
+Names are imported when they are used, so that `import asr` loads no PyTorch.
+"""
+
+from importlib import import_module
+
+from asr.version import VERSION as __version__
+
+_HOMES = {
+    "load": "asr.transcription.transcriber",
+    "transcribe": "asr.transcription.transcriber",
+    "Transcriber": "asr.transcription.transcriber",
+    "Transcript": "asr.transcript",
+    "Segment": "asr.transcript",
+    "char_errors": "asr.scoring.cer",
+    "CharErrors": "asr.scoring.cer",
+    "score_files": "asr.scoring.files",
+    "AsrError": "asr.errors",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'asr' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,264 @@
+"""The `asr` command: each subcommand is a few lines that call the library.
+
+Results go to stdout, everything else to stderr. Exit status: 0 fine, 1 some input failed, 2 wrong usage. Imports that
+cost time stand inside the commands, so that `asr --help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.errors import AsrError
+from asr.version import VERSION
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+corpus_app = typer.Typer(
+    no_args_is_help=True, help="Manifests, token tables and statistics for training.", rich_markup_mode=None
+)
+model_app = typer.Typer(
+    no_args_is_help=True, help="Look into model folders, and make them smaller.", rich_markup_mode=None
+)
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(model_app, name="model")
+
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 lets PyTorch choose.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def main() -> None:
+    """Runs the command line; errors in the input end it with one line on stderr and status 1."""
+    try:
+        app(prog_name="asr")
+    except AsrError as error:
+        print(f"asr: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of stdout has gone, `| head` for example
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"asr {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Mandarin speech to text: transcribe recordings, train attention models, score character error rate."""
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _refuse_existing(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        raise AsrError(f"{path}: is there already; choose another name, or --force to overwrite it")
+
+
+def _set_threads(threads: int) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+@app.command()
+def transcribe(
+    audio: Annotated[list[str], typer.Argument(help="Audio files, or folders of them.")],
+    model: Annotated[str, typer.Option(help="A model folder; the model that came with the program by default.")] = "",
+    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept in the search; 1 is greedy.")] = 4,
+    format: Annotated[str, typer.Option(help="txt or json.")] = "txt",
+    out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Print the text of each audio file, one line a file, in the order given."""
+    from asr.outputs.writers import WRITERS
+
+    if format not in WRITERS:
+        raise typer.BadParameter(f"{format!r} is not one of {', '.join(WRITERS)}", param_hint="--format")
+    _set_threads(threads)
+    from asr.transcription.command import transcribe_files
+
+    failed = transcribe_files(audio, model, beam, format, out, device, force, say)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as recipes/toy/base.toml.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it goes on.")],
+    set: Annotated[
+        list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
+    ] = [],  # noqa: B006
+    threads: Threads = 0,
+    force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
+) -> None:
+    """Train a model by a recipe. Killed or stopped, the same command goes on where it was."""
+    _set_threads(threads)
+    from asr.config import load_config
+    from asr.training.display import display
+    from asr.training.loop import train as run
+
+    config = load_config(recipe, set)
+    with display(config.train.max_steps) as shown:
+        run(config, out, force=force, display=shown)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
+    manifest: Annotated[Path, typer.Argument(help="A JSONL manifest with transcripts.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where hyp.txt, nbest.jsonl and result.json go; MODEL/eval/MANIFEST by default.")
+    ] = None,
+    by: Annotated[
+        list[str], typer.Option(help="Also a CER for each value of this field (speaker, source, …); may be repeated.")
+    ] = [],  # noqa: B006
+    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept in the search; 1 is greedy.")] = 4,
+    nbest: Annotated[int, typer.Option(min=1, help="Hypotheses written per utterance.")] = 1,
+    swap_audio: Annotated[
+        bool,
+        typer.Option(
+            "--swap-audio", help="Give each utterance another one's audio: a model that listens must get worse."
+        ),
+    ] = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Decode a manifest and print its CER."""
+    _set_threads(threads)
+    from asr.transcription.evaluate import evaluate_manifest
+
+    for line in evaluate_manifest(model, manifest, out, by, beam, nbest, swap_audio, device, force, say):
+        print(line)
+
+
+@app.command()
+def score(
+    reference: Annotated[Path, typer.Argument(help="Transcripts: Kaldi text (`id text`) or a JSONL manifest.")],
+    hypothesis: Annotated[Path, typer.Argument(help="What was recognised, in either form.")],
+) -> None:
+    """Print the character error rate of a hypothesis file against a reference file, matched by id."""
+    from asr.scoring.files import score_files
+
+    print(score_files(reference, hypothesis, say))
+
+
+@corpus_app.command("import")
+def corpus_import(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A .tsv or .csv with a header (audio, text; id, speaker, seconds …), or a Kaldi directory."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The JSONL manifest to write.")],
+    audio_root: Annotated[
+        Path | None, typer.Option(help="What relative audio paths are relative to; the table's folder by default.")
+    ] = None,
+    where: Annotated[
+        list[str], typer.Option(metavar="COLUMN=VALUE", help="Only rows with this value; may be repeated.")
+    ] = [],  # noqa: B006
+    force: Force = False,
+) -> None:
+    """Turn a table or a Kaldi directory into a manifest."""
+    from asr.corpus.importing import Skipped, import_corpus
+    from asr.corpus.manifest import write_manifest
+
+    _refuse_existing(out, force)
+    for condition in where:
+        if "=" not in condition:
+            raise typer.BadParameter(f"{condition!r} must have the form COLUMN=VALUE", param_hint="--where")
+    skipped = Skipped()
+    count = write_manifest(out, import_corpus(source, audio_root, dict(c.split("=", 1) for c in where), skipped))
+    say(
+        f"{out}: {count:,} utterances; left out: {skipped.without_text:,} without text, {skipped.filtered:,} by --where"
+    )
+
+
+@corpus_app.command("prepare")
+def corpus_prepare(
+    name: Annotated[str, typer.Argument(help="toy: a synthetic language, made in seconds.")],
+    out: Annotated[Path, typer.Option(help="Folder for audio and manifests.")],
+    force: Force = False,
+) -> None:
+    """Make or prepare a corpus by its name."""
+    from asr.corpus.toy import CORPORA
+
+    if name not in CORPORA:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(CORPORA)}", param_hint="NAME")
+    _refuse_existing(out, force)
+    for split, manifest in CORPORA[name](out).items():
+        say(f"{split}: {manifest}")
+
+
+@corpus_app.command("tokens")
+def corpus_tokens(
+    sources: Annotated[list[Path], typer.Argument(help="Manifests (.jsonl) and plain text files, a sentence a line.")],
+    out: Annotated[Path, typer.Option(help="The token table to write.")],
+    min_count: Annotated[int, typer.Option(min=1, help="Leave out characters that occur less often.")] = 1,
+    force: Force = False,
+) -> None:
+    """Build a token table from manifests and text files together."""
+    from asr.corpus.texts import texts_of
+    from asr.text.tokenizer import TokenTable
+
+    _refuse_existing(out, force)
+    table = TokenTable.build((text for path in sources for text in texts_of(path)), min_count)
+    table.save(out)
+    say(f"{out}: {len(table):,} tokens")
+
+
+@corpus_app.command("cmvn")
+def corpus_cmvn(
+    manifests: Annotated[list[Path], typer.Argument(help="Manifests of the training audio.")],
+    out: Annotated[Path, typer.Option(help="The JSON file to write.")],
+    force: Force = False,
+) -> None:
+    """Compute global mean and variance of the features of some audio."""
+    from asr.corpus.manifest import read_manifest
+    from asr.features.fbank import FeatureConfig, LogMel
+    from asr.training.statistics import cmvn_of_audio
+
+    _refuse_existing(out, force)
+    stats = cmvn_of_audio([u for path in manifests for u in read_manifest(path)], LogMel(FeatureConfig()))
+    stats.save(out)
+    say(f"{out}: {stats.n_frames:,} frames")
+
+
+@model_app.command("info")
+def model_info(
+    folder: Annotated[str, typer.Argument(help="A model folder; the embedded model by default.")] = "",
+) -> None:
+    """Print what a model is: sizes, tokens, feature settings, training step."""
+    from asr.transcription.models import describe, open_model
+
+    for line in describe(open_model(folder)):
+        print(line)
+
+
+@model_app.command("export")
+def model_export(
+    source: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
+    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    card: Annotated[Path | None, typer.Option(help="A model card to put in as README.md.")] = None,
+    force: Force = False,
+) -> None:
+    """Copy a model with its weights in float16: half the size, and no training state."""
+    from asr.transcription.models import export_half
+
+    _refuse_existing(out, force)
+    say(f"{out}: {export_half(source, out, card) / 1e6:.1f} MB")

@@ -1,0 +1,81 @@
+"""All settings of a run in one place: the dataclasses that stand beside their modules, filled from a TOML file.
+
+asr train recipes/toy/base.toml --set train.max_steps=300 --set model.encoder.layers=4
+"""
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asr.config_values import from_dict
+from asr.corpus.batching import DataConfig
+from asr.decoding.search import DecodeConfig
+from asr.errors import ConfigError
+from asr.features.augment import AugmentConfig
+from asr.features.fbank import FeatureConfig
+from asr.model.model import ModelConfig
+from asr.training.settings import TrainConfig
+
+
+@dataclass(frozen=True)
+class Config:
+    """One section a part of the program."""
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    """Samples to log-mel."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Changes to features in training."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The network."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Manifests and batches."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """The optimisation."""
+    decode: DecodeConfig = field(default_factory=lambda: DecodeConfig(beam=1))
+    """The search that dev manifests are decoded with in training."""
+
+    def __post_init__(self):
+        if self.train.ctc_weight > 0 and not self.model.ctc:
+            raise ConfigError(
+                f"train.ctc_weight {self.train.ctc_weight:g} needs the head it trains: set model.ctc = true"
+            )
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=2)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """The settings of a TOML file, with `section.key=value` overrides. Raises ConfigError that names the setting."""
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    for override in overrides:
+        _override(values, override)
+    try:
+        return from_dict(Config, values, "")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    *sections, key = name.strip().split(".")
+    if not equals or not sections or not key:
+        raise ConfigError(f"--set {override}: must have the form section.key=value")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override}: {section} is a setting, not a section")
+    try:
+        values[key] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[key] = text  # a text need not be quoted

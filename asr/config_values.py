@@ -1,0 +1,44 @@
+"""Plain values (from TOML or JSON) into frozen dataclasses: types checked, unknown keys answered with the nearest valid one."""
+
+import dataclasses
+import difflib
+import typing
+from typing import Any, TypeVar
+
+from asr.errors import ConfigError
+
+T = TypeVar("T")
+KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def from_dict(cls: type[T], values: Any, section: str) -> T:
+    """An instance of a dataclass from a dict; nested dataclasses from nested dicts. `section` is only for messages."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"[{section}] must be a section, is {values!r}")
+    hints = typing.get_type_hints(cls)
+    prefix = f"{section}." if section else ""
+    names = [f.name for f in dataclasses.fields(cls)]
+    for key in values:
+        if key not in names:
+            raise ConfigError(f"{prefix}{key}: there is no such setting; {_nearest(key, names)}")
+    return cls(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
+
+
+def _nearest(key: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"valid are {', '.join(names)}"
+
+
+def _value(kind: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return from_dict(kind, value, name)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{name} must be a list, is {value!r}")
+        item = typing.get_args(kind)[0]
+        return tuple(_value(item, v, f"{name}[{i}]") for i, v in enumerate(value))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise ConfigError(f"{name} must be {KINDS[kind]}, is {value!r}")
+    return value

@@ -1,0 +1,188 @@
+"""Utterances to training batches of similar length, bounded in seconds of audio."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from asr.audio.reading import SAMPLE_RATE
+from asr.corpus.manifest import Utterance
+from asr.errors import ConfigError, ManifestError
+from asr.features.fbank import pad_samples
+from asr.text.tokenizer import Tokenizer
+
+LENGTH_JITTER = 0.1
+"""Durations are sorted with this relative noise, so that a batch has other members in each epoch."""
+SAMPLE_STEP = SAMPLE_RATE // 4
+"""Padded lengths are multiples of this: every new shape makes a CPU generate code again."""
+TOKEN_STEP = 4
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained on and how it is batched. Paths are relative to where the command is run."""
+
+    train: tuple[str, ...] = ()
+    """Manifests to train on; one listed twice counts twice."""
+    dev: tuple[str, ...] = ()
+    """Manifests to choose checkpoints by; each one's CER is logged."""
+    tokens: str = ""
+    """Token table; empty builds one from the training manifests and `texts`."""
+    texts: tuple[str, ...] = ()
+    """Plain text files, a sentence a line, whose characters the token table shall hold too."""
+    min_count: int = 1
+    """Characters that occur less often are left out of a table that is built."""
+    cmvn: str = ""
+    """CMVN statistics as `asr corpus cmvn` writes them; empty computes them from the training audio."""
+    batch_seconds: float = 120.0
+    """Audio in a batch, padding included."""
+    max_utterances: int = 256
+    """Utterances in a batch."""
+    min_seconds: float = 0.1
+    """Shorter utterances are left out."""
+    max_seconds: float = 20.0
+    """Longer utterances are left out."""
+    curriculum_epochs: int = 0
+    """For so many epochs the batches come shortest first."""
+    workers: int = 0
+    """Processes that read audio ahead; 0 reads in the training process."""
+    cache_audio: bool = False
+    """Keep decoded audio in memory (2 bytes a sample: 115 MB an hour)."""
+
+    def __post_init__(self):
+        for name in ("batch_seconds", "max_utterances", "min_count", "max_seconds"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"data.{name} must be above 0, is {getattr(self, name)}")
+        for name in ("workers", "curriculum_epochs", "min_seconds"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"data.{name} must not be negative, is {getattr(self, name)}")
+        if self.min_seconds >= self.max_seconds:
+            raise ConfigError(
+                f"data.min_seconds {self.min_seconds:g} must be below data.max_seconds {self.max_seconds:g}"
+            )
+        if self.cache_audio and self.workers:
+            raise ConfigError("data.cache_audio needs data.workers 0: each worker would keep a cache of its own")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees."""
+
+    ids: tuple[str, ...]
+    """Ids of the utterances."""
+    samples: Tensor
+    """(B, S) in [-1, 1], zero behind each length."""
+    lengths: Tensor
+    """(B,) samples."""
+    inputs: Tensor
+    """(B, U) sos and the tokens; eos as padding."""
+    targets: Tensor
+    """(B, U) the tokens and eos; -1 as padding."""
+
+
+def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[str, int]:
+    """Characters the table lacks, with counts. Raises ManifestError for a text of which it knows no character at all."""
+    lacking: dict[str, int] = {}
+    unk = tokenizer.table.unk
+    for utterance in utterances:
+        ids = tokenizer.encode(utterance.text)
+        if all(i == unk for i in ids):
+            raise ManifestError(
+                f"{utterance.where}: text must hold a character of the token table, is {utterance.text!r}"
+                f" ({utterance.id}); correct the line or build the table from these texts too"
+            )
+        if unk in ids:
+            for character in tokenizer.unknown(utterance.text):
+                lacking[character] = lacking.get(character, 0) + 1
+    return lacking
+
+
+def plan_batches(durations: Sequence[float], config: DataConfig, seed: int, epoch: int) -> list[list[int]]:
+    """Indices of each batch of one epoch: a pure function of its arguments, so that a run can be resumed anywhere.
+
+    Every utterance within the length limits comes exactly once. Batches come shortest first in curriculum epochs,
+    otherwise in random order.
+    """
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    seconds = torch.tensor(durations, dtype=torch.float64)
+    noise = 1 + LENGTH_JITTER * (2 * torch.rand(len(seconds), generator=generator, dtype=torch.float64) - 1)
+    batches: list[list[int]] = []
+    longest = 0.0
+    for i in (seconds * noise).argsort().tolist():
+        if not config.min_seconds <= durations[i] <= config.max_seconds:
+            continue
+        longest = max(longest, durations[i])
+        full = batches and (
+            longest * (len(batches[-1]) + 1) > config.batch_seconds or len(batches[-1]) == config.max_utterances
+        )
+        if not batches or full:
+            batches.append([])
+            longest = durations[i]
+        batches[-1].append(i)
+    if epoch < config.curriculum_epochs:
+        return batches
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+class BatchReader(Dataset):
+    """Batch number i of a plan, read from the audio files."""
+
+    def __init__(self, utterances: Sequence[Utterance], tokenizer: Tokenizer, cache_audio: bool = False):
+        self.utterances, self.tokenizer = utterances, tokenizer
+        self.tokens = [tokenizer.encode(u.text) for u in utterances]
+        self.plan: list[list[int]] = []
+        self._cache: dict[int, np.ndarray] | None = {} if cache_audio else None
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __getitem__(self, i: int) -> Batch:
+        indices = self.plan[i]
+        return make_batch(
+            [self.utterances[j].id for j in indices],
+            [self._samples(j) for j in indices],
+            [self.tokens[j] for j in indices],
+            self.tokenizer,
+        )
+
+    def iterate(self, plan: list[list[int]], first: int = 0, workers: int = 0) -> Iterable[Batch]:
+        """The batches of a plan from number `first`. Takes no number from torch's global random generator."""
+        self.plan = plan
+        return DataLoader(
+            self,
+            batch_size=None,
+            sampler=range(first, len(plan)),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            generator=torch.Generator(),
+        )
+
+    def _samples(self, j: int) -> np.ndarray:
+        if self._cache is None:
+            return _read(self.utterances[j])
+        if j not in self._cache:
+            self._cache[j] = (_read(self.utterances[j]) * 32767).round().astype(np.int16)
+        return self._cache[j].astype(np.float32) / 32767
+
+
+def _read(utterance: Utterance) -> np.ndarray:
+    return np.clip(utterance.read(), -1, 1)
+
+
+def make_batch(
+    ids: Sequence[str], samples: Sequence[np.ndarray], tokens: Sequence[Sequence[int]], tokenizer: Tokenizer
+) -> Batch:
+    """Arrays and token lists, padded to one batch."""
+    table = tokenizer.table
+    padded, lengths = pad_samples(samples, multiple=SAMPLE_STEP)
+    U = -(-(max(map(len, tokens)) + 1) // TOKEN_STEP) * TOKEN_STEP
+    inputs = torch.full((len(samples), U), table.eos)
+    targets = torch.full((len(samples), U), -1)
+    inputs[:, 0] = table.sos
+    for b, t in enumerate(tokens):
+        inputs[b, 1 : len(t) + 1] = torch.tensor(t)
+        targets[b, : len(t) + 1] = torch.tensor([*t, table.eos])
+    return Batch(tuple(ids), padded, lengths, inputs, targets)

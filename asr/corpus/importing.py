@@ -1,0 +1,222 @@
+"""A table (TSV, CSV) or a Kaldi directory as utterances."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.audio.reading import audio_duration
+from asr.corpus.manifest import Utterance
+from asr.errors import AudioError, ManifestError
+
+COLUMNS = {
+    "id": ("id", "utterance", "utt"),
+    "audio": ("audio", "path", "wav", "file", "filename"),
+    "text": ("text", "sentence", "transcript", "transcription"),
+    "duration": ("duration", "seconds"),
+    "start": ("start",),
+    "speaker": ("speaker", "client_id", "spk"),
+    "source": ("source",),
+    "channel": ("channel",),
+}
+"""Field → names of the column it may stand in, tried in this order (Common Voice's among them)."""
+
+
+@dataclass
+class Skipped:
+    """What an import left out, for the report."""
+
+    without_text: int = 0
+    """Rows whose text is empty."""
+    filtered: int = 0
+    """Rows that `where` ruled out."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of whatever is imported."""
+
+    line: str
+    """File and line, for messages."""
+    fields: dict[str, str]
+    """Values by our names of the fields; columns that we have no name for keep theirs."""
+    columns: dict[str, str]
+    """Values by the names in the header."""
+
+    def column(self, name: str) -> str:
+        """A value by the header's name or by ours."""
+        if name not in self.columns and name not in self.fields:
+            raise ManifestError(f"{self.line}: there is no column {name!r}; there is {', '.join(self.columns)}")
+        return self.columns.get(name, self.fields.get(name, ""))
+
+
+def import_corpus(
+    path: str | Path,
+    audio_root: str | Path | None = None,
+    where: dict[str, str] | None = None,
+    skipped: Skipped | None = None,
+) -> Iterator[Utterance]:
+    """Utterances of a .tsv or .csv table with a header, or of a Kaldi directory (wav.scp, text; utt2spk, segments).
+
+    `audio_root`: what relative audio paths are relative to; without it, the table's folder.
+    `where`: only rows whose columns have these values. Rows without text are left out and counted in `skipped`.
+    """
+    path, skipped = Path(path), skipped or Skipped()
+    if path.is_dir():
+        rows = _kaldi_rows(path)
+    elif path.is_file():
+        rows = _table_rows(path)
+    else:
+        raise ManifestError(f"{path}: no such table or Kaldi directory")
+    root = Path(audio_root) if audio_root else (Path() if path.is_dir() else path.parent)
+    seen: dict[str, str] = {}
+    for row in rows:
+        if not all(row.column(name) == value for name, value in (where or {}).items()):
+            skipped.filtered += 1
+        elif not row.fields.get("text", "").strip():
+            skipped.without_text += 1
+        else:
+            id = row.fields["id"]
+            if not id.strip():
+                raise ManifestError(f"{row.line}: id must not be empty")
+            if id in seen:
+                raise ManifestError(f"{row.line}: id must be unique, {id!r} is already at {seen[id]}")
+            seen[id] = row.line
+            yield _utterance(row.fields, root, row.line)
+
+
+def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
+    audio = (root / row["audio"]).resolve()
+    if not audio.is_file():
+        raise ManifestError(
+            f"{line}: audio must be a file, {audio} is not there; does --audio-root point to the right folder?"
+        )
+    start = _seconds(row.get("start") or "0", "start", line)
+    if row.get("duration"):
+        duration = _seconds(row["duration"], "duration", line)
+    else:
+        try:
+            duration = audio_duration(audio) - start
+        except AudioError as error:
+            raise ManifestError(f"{line}: {error}") from error
+    if duration <= 0:
+        raise ManifestError(f"{line}: duration must be above 0 seconds, is {duration:.3f}")
+    extra = {k: v for k, v in row.items() if k not in COLUMNS and v}
+    return Utterance(
+        row["id"],
+        audio,
+        duration,
+        row["text"],
+        start,
+        row.get("speaker", ""),
+        source=row.get("source", ""),
+        channel=_channel(row.get("channel"), line),
+        extra=extra,
+        where=line,
+    )
+
+
+def _channel(text: str | None, line: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise ManifestError(f"{line}: channel must be a whole number, is {text!r}")
+    return int(text)
+
+
+def _seconds(text: str, name: str, line: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value < float("inf"):
+        raise ManifestError(f"{line}: {name} must be a number of seconds, is {text!r}")
+    return value
+
+
+def _table_rows(path: Path) -> Iterator[Row]:
+    comma = path.suffix.lower() == ".csv"
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file) if comma else csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            header = next(reader, [])
+            names = _field_names(header, path)
+            for values in _values(reader, path):
+                line = f"{path}:{reader.line_num}"
+                if not any(values):
+                    continue
+                if len(values) != len(header):
+                    raise ManifestError(
+                        f"{line}: a row must have {len(header)} columns as the header has, has {len(values)}"
+                    )
+                row = dict(zip(names, values, strict=True))
+                row.setdefault("id", Path(row["audio"]).stem)
+                yield Row(line, row, dict(zip(header, values, strict=True)))
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: not UTF-8 ({error.reason} near byte {error.start})") from error
+
+
+def _values(reader, path: Path) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ManifestError(f"{path}:{reader.line_num}: {error}; is a quotation mark not closed?") from error
+
+
+def _field_names(header: list[str], path: Path) -> list[str]:
+    names = list(header)
+    for field, candidates in COLUMNS.items():
+        found = next((c for c in candidates if c in header), None)
+        if found:
+            names[header.index(found)] = field
+        elif field in ("audio", "text"):
+            raise ManifestError(
+                f"{path}:1: no column for {field} ({', '.join(candidates)}); the header has {', '.join(header) or 'none'}"
+            )
+    return names
+
+
+def _kaldi_rows(folder: Path) -> Iterator[Row]:
+    for name in ("wav.scp", "text"):
+        if not (folder / name).is_file():
+            raise ManifestError(f"{folder}: not a Kaldi directory, {name} is missing")
+    recordings = {id: value for _, id, value in _kaldi_file(folder / "wav.scp")}
+    speakers = {id: value for _, id, value in _kaldi_file(folder / "utt2spk")} if (folder / "utt2spk").is_file() else {}
+    segments = {}
+    if (folder / "segments").is_file():
+        segments = {id: (line, value.split()) for line, id, value in _kaldi_file(folder / "segments")}
+    for line, id, text in _kaldi_file(folder / "text"):
+        row = {"id": id, "text": text, "speaker": speakers.get(id, "")}
+        recording = id
+        if segments:
+            if id not in segments:
+                raise ManifestError(f"{line}: {id!r} is not in {folder / 'segments'}")
+            segment_line, fields = segments[id]
+            if len(fields) != 3:
+                raise ManifestError(
+                    f"{segment_line}: a segment must be 'id recording start end', has {len(fields) + 1} fields"
+                )
+            recording, start, end = fields
+            seconds = _seconds(end, "end", segment_line) - _seconds(start, "start", segment_line)
+            if seconds <= 0:
+                raise ManifestError(f"{segment_line}: end must be after start, {end} is not after {start}")
+            row |= {"start": start, "duration": str(seconds)}
+        if recording not in recordings:
+            raise ManifestError(f"{line}: {recording!r} is not in {folder / 'wav.scp'}")
+        if recordings[recording].endswith("|"):
+            raise ManifestError(
+                f"{folder / 'wav.scp'}: {recording!r} is a command, not a file; run it and list the files it writes"
+            )
+        row["audio"] = recordings[recording]
+        yield Row(line, row, row)
+
+
+def _kaldi_file(path: Path) -> Iterator[tuple[str, str, str]]:
+    """(file:line, id, rest) of each line."""
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):  # splitlines cuts at U+2028
+            if line.strip():
+                id, *rest = line.split(maxsplit=1)
+                yield f"{path}:{number}", id, rest[0].strip() if rest else ""
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error

@@ -1,0 +1,161 @@
+"""Utterances and the JSONL manifests that list them, one JSON object a line.
+
+    {"id": "S1-003", "audio": "wav/S1/003.wav", "duration": 3.21, "text": "今天天气很好", "speaker": "S1"}
+
+`audio` is relative to the manifest's folder. `start` and `duration` (seconds) may name a part of a longer file.
+Fields that are not known survive in `extra`.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio.reading import read_samples
+from asr.errors import ManifestError
+from asr.files import atomic_write
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One piece of speech and what was said."""
+
+    id: str
+    """Unique within its manifest."""
+    audio: Path
+    """The file; resolved, so that it can be opened from anywhere."""
+    duration: float
+    """Seconds."""
+    text: str
+    """The transcript as it was given, not normalised."""
+    start: float = 0.0
+    """Where the utterance begins in the file, in seconds."""
+    speaker: str = ""
+    """Who speaks; empty where it is not known."""
+    channel: int | None = None
+    """The channel of the file to use, counted from 0; None averages all."""
+    source: str = ""
+    """The corpus or collection it is from."""
+    extra: dict = field(default_factory=dict)
+    """All other fields of the line."""
+    where: str = field(default="", compare=False)
+    """File and line it was read from, for messages."""
+
+    def read(self) -> np.ndarray:
+        """Its audio: (S,) float32 at 16 kHz. Raises AudioError."""
+        return read_samples(self.audio, self.start, self.duration, self.channel)
+
+    def value(self, name: str) -> str:
+        """A field or extra field by name, as text: what `--by NAME` groups on."""
+        return str(getattr(self, name) if name in ("speaker", "channel", "source") else self.extra.get(name, ""))
+
+
+LONGEST = 1e9
+"""Seconds; more is no length of a recording."""
+REQUIRED = ("id", "audio", "duration", "text")
+OPTIONAL_TYPES = {"start": (int, float), "speaker": str, "channel": int, "source": str}
+
+
+def read_manifest(path: str | Path) -> list[Utterance]:
+    """All utterances of a manifest. Raises ManifestError with file, line, rule and value for the first line that is wrong."""
+    path = Path(path)
+    utterances: list[Utterance] = []
+    lines_of: dict[str, int] = {}
+    for number, line in _lines(path):
+        where = f"{path}:{number}"
+        utterance = _parse(line, path.parent, where)
+        if utterance.id in lines_of:
+            raise ManifestError(
+                f"{where}: id must be unique, {utterance.id!r} is already on line {lines_of[utterance.id]}"
+            )
+        lines_of[utterance.id] = number
+        utterances.append(utterance)
+    if not utterances:
+        raise ManifestError(f"{path}: holds no utterance")
+    return utterances
+
+
+def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
+    """Writes one line an utterance, audio relative to the manifest's folder; returns how many."""
+    folder = Path(path).parent.resolve()
+    count = 0
+    with atomic_write(path) as file:
+        for utterance in utterances:
+            file.write(json.dumps(_to_json(utterance, folder), ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line
+    except FileNotFoundError:
+        raise ManifestError(f"{path}: no such manifest") from None
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: not UTF-8 ({error.reason} at byte {error.start} of a block)") from error
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _parse(line: str, folder: Path, where: str) -> Utterance:
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        reason = getattr(error, "msg", error)
+        raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r} ({reason})") from None
+    if not isinstance(data, dict):
+        raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r}")
+    for name in REQUIRED:
+        if name not in data:
+            raise ManifestError(f"{where}: field {name!r} is missing; the line has {', '.join(data) or 'no field'}")
+    for name in ("id", "audio", "text"):
+        if not isinstance(data[name], str) or (name != "text" and not data[name].strip()):
+            rule = "a text" if name == "text" else "a text that is not empty"
+            raise ManifestError(f"{where}: {name} must be {rule}, is {data[name]!r}")
+    for name, types in OPTIONAL_TYPES.items():
+        if data.get(name) is not None and (not isinstance(data[name], types) or isinstance(data[name], bool)):
+            kind = {"start": "a number", "channel": "a whole number"}.get(name, "a text")
+            raise ManifestError(f"{where}: {name} must be {kind}, is {data[name]!r}")
+    if (data.get("channel") or 0) < 0:
+        raise ManifestError(f"{where}: channel must be 0 or more, is {data['channel']}")
+    _check_seconds(where, "duration", data["duration"], positive=True)
+    _check_seconds(where, "start", data.get("start") or 0.0, positive=False)
+    known = {name: data[name] for name in OPTIONAL_TYPES if data.get(name) is not None}
+    extra = {k: v for k, v in data.items() if k not in REQUIRED and k not in OPTIONAL_TYPES}
+    return Utterance(
+        data["id"],
+        (folder / data["audio"]).resolve(),
+        float(data["duration"]),
+        data["text"],
+        extra=extra,
+        where=where,
+        **known,
+    )
+
+
+def _check_seconds(where: str, name: str, value: object, positive: bool) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < LONGEST or (positive and value == 0):
+        rule = "above 0" if positive else "0 or more"
+        raise ManifestError(f"{where}: {name} must be {rule} seconds, is {value!r}; correct the line or drop it")
+
+
+def _to_json(utterance: Utterance, folder: Path) -> dict:
+    data: dict = {
+        "id": utterance.id,
+        "audio": Path(os.path.relpath(Path(utterance.audio).resolve(), folder)).as_posix(),
+        "duration": round(utterance.duration, 4),
+        "text": utterance.text,
+    }
+    if utterance.start:
+        data["start"] = round(utterance.start, 4)
+    for name in ("speaker", "channel", "source"):
+        if getattr(utterance, name) not in ("", None):
+            data[name] = getattr(utterance, name)
+    return data | utterance.extra

@@ -1,0 +1,20 @@
+"""Where a model computes."""
+
+import torch
+
+from asr.errors import ConfigError
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one; otherwise what PyTorch calls the device: cpu, cuda, cuda:1."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device must be auto, cpu or cuda, is {name!r}") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device must be auto, cpu or cuda, is {name!r}")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device is {name!r}, but PyTorch finds no GPU here; use cpu or auto")
+    return device

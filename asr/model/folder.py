@@ -1,0 +1,213 @@
+"""A model folder: everything that is needed to rebuild a model, and nothing else.
+
+    config.json         format and program version, normaliser, feature and model settings
+    tokens.txt          the token table
+    model.safetensors   the weights; in its header the table's fingerprint and the answers to a golden input
+    README.md           the model card
+
+The golden answers are compared at each load: a program that has drifted away from the weights says so instead of
+printing nonsense.
+"""
+
+import dataclasses
+import errno
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from asr.config_values import from_dict
+from asr.errors import CheckpointError, ConfigError
+from asr.features.fbank import FeatureConfig
+from asr.files import atomic_write
+from asr.model.model import ModelConfig, SpeechModel
+from asr.text.normalize import NORMALIZER
+from asr.text.tokenizer import CharacterTokenizer, TokenTable
+from asr.version import VERSION
+
+FORMAT_VERSION = 1
+HEADER = "asr"
+"""The key of the weights' header under which ours stands."""
+CONFIG, TOKENS, WEIGHTS, CARD = "config.json", "tokens.txt", "model.safetensors", "README.md"
+GOLDEN_ANSWERS = 16
+GOLDEN_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready for use."""
+
+    name: str
+    """Name of its folder."""
+    model: SpeechModel
+    """The network, in evaluation mode."""
+    tokenizer: CharacterTokenizer
+    """Characters to ids and back."""
+    metadata: dict[str, str]
+    """What the header of the weights says besides: the training step, for example."""
+
+
+def save_model(
+    folder: str | Path,
+    model: SpeechModel,
+    table: TokenTable,
+    metadata: dict[str, str] | None = None,
+    card: str | None = None,
+    half: bool = False,
+) -> None:
+    """Writes the folder, or new weights into it; `half` stores float16. At any moment it holds one whole set of weights.
+
+    Raises CheckpointError where it cannot be written; the weights that were there before stay.
+    """
+    folder = Path(folder)
+    config = {
+        "format_version": FORMAT_VERSION,
+        "asr_version": VERSION,
+        "normalizer": NORMALIZER,
+        "features": dataclasses.asdict(model.log_mel.config),
+        "model": dataclasses.asdict(model.config),
+    }
+    with writing(folder / WEIGHTS):
+        with atomic_write(folder / CONFIG) as file:
+            file.write(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        table.save(folder / TOKENS)
+        save_weights(folder / WEIGHTS, model, table, metadata, half)
+        if card is not None:
+            with atomic_write(folder / CARD) as file:
+                file.write(card)
+
+
+def save_weights(
+    path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None = None, half: bool = False
+) -> None:
+    """The weights alone, with the header that load_model checks."""
+    header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": json.dumps(golden_answers(model))}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
+    with writing(path), atomic_write(path, "wb") as file:
+        file.write(save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))  # one key: the same bytes each time
+
+
+class writing:
+    """A block that writes `path`: a full disk becomes a message that says what is still there."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if isinstance(error, OSError):
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            reason = "the disk is full" if full else error.strerror
+            kept = "the one saved before is intact" if self.path.exists() else "nothing was saved there before"
+            raise CheckpointError(
+                f"{self.path}: could not be saved, {reason}; {kept}. Free some space and start again"
+            ) from error
+
+
+@torch.no_grad()
+def golden_answers(model: SpeechModel) -> list[float]:
+    """Log-probabilities of some tokens after `sos` and one token, for a sound made of two gliding tones."""
+    config = model.log_mel.config
+    t = torch.arange(config.sample_rate, dtype=torch.float64) / config.sample_rate
+    sound = 0.3 * torch.sin(2 * torch.pi * (200 + 300 * t) * t) + 0.1 * torch.sin(2 * torch.pi * (1500 - 400 * t) * t)
+    device, training = model.cmvn.mean.device, model.training
+    model.eval()
+    memory = model.encode(sound.float()[None].to(device), torch.tensor([len(t)], device=device))
+    logits = model.decode_teacher_forced(memory, torch.tensor([[2, 4]], device=device))
+    model.train(training)
+    log_probs = logits[0].float().log_softmax(-1)
+    picked = torch.linspace(0, log_probs.shape[1] - 1, GOLDEN_ANSWERS // 2).long()
+    return [round(x, 4) for x in log_probs[:, picked].flatten().tolist()]
+
+
+def load_model(folder: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+    """Rebuilds a model from its folder alone. Raises CheckpointError with what is missing, or does not fit what."""
+    folder = Path(folder)
+    features, config = _read_config(folder)
+    table = TokenTable.load(_existing(folder, TOKENS))
+    tensors, header = read_weights(_existing(folder, WEIGHTS))
+    rows = tensors["decoder.out.weight"].shape[0] if "decoder.out.weight" in tensors else None
+    if rows is not None and (rows != len(table) or header.get("tokens") != table.fingerprint):
+        raise CheckpointError(
+            f"{folder}: {TOKENS} ({len(table)} tokens, fingerprint {table.fingerprint}) is not the table that {WEIGHTS}"
+            f" was trained with ({rows} tokens, fingerprint {header.get('tokens', 'unknown')}); put the right one back"
+        )
+    try:
+        model = SpeechModel(features, config, len(table))
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / CONFIG}: {error}") from error
+    fill_weights(model, tensors, folder / WEIGHTS)
+    model.eval()
+    _check_golden(model, header, folder)
+    return LoadedModel(folder.resolve().name, model.to(device), CharacterTokenizer(table), header)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and header of a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, header
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged or not safetensors ({error}); copy the file again") from error
+
+
+def fill_weights(model: SpeechModel, tensors: dict[str, Tensor], path: Path) -> None:
+    """Every tensor into its place, float16 widened to float32; none may be missing, left over or of another shape."""
+    own = model.state_dict()
+    for name in sorted(own.keys() | tensors.keys()):
+        expected = tuple(own[name].shape) if name in own else "none"
+        found = tuple(tensors[name].shape) if name in tensors else "none"
+        if expected != found:
+            raise CheckpointError(f"{path}: {name} should have the shape {expected} by {CONFIG}, has {found}")
+    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+
+
+def _existing(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        present = ", ".join(sorted(os.listdir(folder))[:8]) if folder.is_dir() else "no such folder"
+        raise CheckpointError(f"{folder}: not a model folder, {name} is missing (there is: {present or 'nothing'})")
+    return folder / name
+
+
+def _read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
+    path = _existing(folder, CONFIG)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version, normalizer = data["format_version"], data["normalizer"]
+        parts = data["features"], data["model"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: damaged ({error!r})") from error
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: has format {version}, this program ({VERSION}) reads {FORMAT_VERSION}; update it"
+        )
+    if normalizer != NORMALIZER:
+        raise CheckpointError(
+            f"{path}: was trained on text normalised by {normalizer!r}; this program knows {NORMALIZER!r}"
+        )
+    try:
+        return from_dict(FeatureConfig, parts[0], "features"), from_dict(ModelConfig, parts[1], "model")
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _check_golden(model: SpeechModel, header: dict[str, str], folder: Path) -> None:
+    if "golden" not in header:
+        return
+    expected, found = json.loads(header["golden"]), golden_answers(model)
+    difference = max(abs(a - b) for a, b in zip(expected, found, strict=True))
+    if not difference <= GOLDEN_TOLERANCE:
+        raise CheckpointError(
+            f"{folder}: on its golden input the model is off by {difference:.3g} (at most {GOLDEN_TOLERANCE} is allowed):"
+            " the weights are damaged, or this program computes something else than the one that saved them"
+        )

@@ -1,0 +1,83 @@
+"""Building blocks shared by the encoder and the decoder.
+
+Dimensions, here and everywhere in the model:
+    B batch   N hypotheses   S samples   T frames   F mels   L memory frames
+    U tokens  D width        H heads     K head width        V vocabulary
+Masks are boolean: True = real, may be attended to. Lengths are the source, masks derive from them.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asr.errors import ConfigError
+
+KeysValues = tuple[Tensor, Tensor]
+"""Keys and values, each (B, H, L, K): all that attention needs to know of what it looks at."""
+
+
+def length_mask(lengths: Tensor, size: int) -> Tensor:
+    """(B,) → (B, size), True where the position is below the length. Example: [1, 3] → [[T F F], [T T T]]."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def sinusoids(start: int, length: int, width: int, like: Tensor) -> Tensor:
+    """Positions start … start + length - 1 as (length, D): sine on even, cosine on odd columns (Vaswani et al. 2017)."""
+    position = torch.arange(start, start + length, dtype=torch.float32, device=like.device)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32, device=like.device) * (-math.log(10000.0) / width))
+    table = torch.empty(length, width, dtype=torch.float32, device=like.device)
+    table[:, 0::2] = torch.sin(position * rate)
+    table[:, 1::2] = torch.cos(position * rate)
+    return table.to(like.dtype)
+
+
+class Dropout(nn.Module):
+    """Dropout with one mask for all positions of a sequence (…, positions, D): (Gal and Ghahramani 2016).
+
+    On a CPU masks are drawn serially; one a sequence instead of one a frame costs next to nothing.
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        mask = torch.rand(*x.shape[:-2], 1, x.shape[-1], device=x.device) >= self.p
+        return x * (mask / (1 - self.p)).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Multi-head attention that is told its keys and values, so that whoever calls it owns the cache."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        if width % heads:
+            raise ConfigError(f"width {width} cannot be shared evenly by {heads} heads")
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+
+    def keys_values(self, source: Tensor) -> KeysValues:
+        """(B, L, D) → keys and values (B, H, L, K)."""
+        return self._split(self.key(source)), self._split(self.value(source))
+
+    def forward(self, x: Tensor, keys_values: KeysValues, mask: Tensor | None) -> Tensor:
+        """x (B, Q, D) looks at keys and values (B, H, L, K) where mask, broadcast to (B, H, Q, L), is True → (B, Q, D)."""
+        attended = F.scaled_dot_product_attention(self._split(self.query(x)), *keys_values, attn_mask=mask)
+        return self.out(attended.transpose(1, 2).flatten(2))  # (B, H, Q, K) → (B, Q, D)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, Q, D) → (B, H, Q, K)
+
+
+class FeedForward(nn.Sequential):
+    """Two linear layers with an activation between them."""
+
+    def __init__(self, width: int, hidden: int, dropout: float, activation: type[nn.Module] = nn.ReLU):
+        super().__init__(nn.Linear(width, hidden), activation(), Dropout(dropout), nn.Linear(hidden, width))

@@ -1,0 +1,149 @@
+"""The whole network: samples → log-mel → CMVN → subsampling → encoder → memory → decoder (and, if asked for, a CTC head)."""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asr.errors import ConfigError
+from asr.features.augment import AugmentConfig, augment
+from asr.features.cmvn import Cmvn
+from asr.features.fbank import FeatureConfig, LogMel
+from asr.model.decoder import Decoder, DecoderConfig
+from asr.model.encoder import Encoder, EncoderConfig, check_heads
+from asr.model.layers import length_mask
+from asr.model.subsampling import Subsampling, shortest_input
+
+IGNORED = -1
+"""A target that counts for nothing."""
+FRAME_STEP = 48
+"""In training, frames are padded to a multiple of this: every new shape makes a CPU generate code again."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network, except for its vocabulary, which the token table gives."""
+
+    subsampling: int = 4
+    """Frames per memory frame: 4, 6 or 8."""
+    channels: int = 64
+    """Channels of the subsampling convolutions."""
+    ctc: bool = False
+    """Whether there is a CTC head; training switches it on when its ctc_weight is above 0."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """The encoder."""
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    """The decoder."""
+
+    def __post_init__(self):
+        if self.channels < 1:
+            raise ConfigError(f"model.channels must be at least 1, is {self.channels}")
+        check_heads("decoder", self.encoder.width, self.decoder.heads)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder listens to."""
+
+    values: Tensor
+    """(B, L, D)."""
+    lengths: Tensor
+    """(B,) real frames of each utterance, at least 1."""
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, L), True where a frame is real."""
+        return length_mask(self.lengths, self.values.shape[1])
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses of one batch, each a mean over its tokens."""
+
+    total: Tensor
+    """What is minimised."""
+    attention: Tensor
+    """Cross-entropy of the decoder, with label smoothing."""
+    ctc: Tensor | None
+    """CTC loss of the encoder, or None."""
+    accuracy: Tensor
+    """Share of target tokens that the decoder ranks first, given the true tokens before them."""
+
+
+class SpeechModel(nn.Module):
+    """The network as one module. It knows ids, not characters."""
+
+    def __init__(self, features: FeatureConfig, config: ModelConfig, vocabulary: int):
+        super().__init__()
+        self.config = config
+        width = config.encoder.width
+        self.log_mel = LogMel(features)
+        self.cmvn = Cmvn(features.n_mels)
+        self.subsampling = Subsampling(config.subsampling, features.n_mels, config.channels, width)
+        self.encoder = Encoder(config.encoder)
+        self.decoder = Decoder(config.decoder, width, vocabulary)
+        self.ctc = nn.Linear(width, vocabulary) if config.ctc else None
+
+    @property
+    def shortest_samples(self) -> int:
+        """Samples that give one memory frame; shorter audio cannot be encoded."""
+        features = self.log_mel.config
+        return features.frame_length + (shortest_input(self.config.subsampling) - 1) * features.frame_shift
+
+    def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples (B, S), lengths (B,) → normalised features (B, T, F) and their lengths."""
+        features, lengths = self.log_mel(samples, lengths)
+        return self.cmvn(features), lengths
+
+    def encode_features(self, features: Tensor, lengths: Tensor) -> Memory:
+        """Normalised features (B, T, F) → memory."""
+        x, lengths = self.subsampling(features, lengths)
+        lengths = lengths.clamp(min=1)
+        return Memory(self.encoder(x, lengths), lengths)
+
+    def encode(self, samples: Tensor, lengths: Tensor) -> Memory:
+        """Samples (B, S), lengths (B,) → memory."""
+        return self.encode_features(*self.features(samples, lengths))
+
+    def decode_teacher_forced(self, memory: Memory, tokens: Tensor) -> Tensor:
+        """Logits (B, U, V) after each of the tokens (B, U), the first of which is `<sos>`."""
+        logits, _ = self.decoder(tokens[:, None], self.decoder.start(memory.values, memory.mask))
+        return logits[:, 0]
+
+    def losses(
+        self,
+        samples: Tensor,
+        sample_lengths: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        label_smoothing: float = 0.0,
+        ctc_weight: float = 0.0,
+        blank: int = 0,
+        augmentation: AugmentConfig | None = None,
+    ) -> Losses:
+        """Losses of a batch: `inputs` (B, U) start with sos; `targets` (B, U) end with eos, and are IGNORED beyond it."""
+        with torch.no_grad():
+            features, lengths = self.features(samples, sample_lengths)
+            if augmentation is not None:
+                features, lengths = augment(features, lengths, augmentation)
+                features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
+        memory = self.encode_features(features, lengths)
+        logits = self.decode_teacher_forced(memory, inputs).float()
+        real = targets != IGNORED
+        attention = F.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, label_smoothing=label_smoothing
+        )
+        accuracy = ((logits.argmax(-1) == targets) & real).sum() / real.sum()
+        if not ctc_weight:
+            return Losses(attention, attention, None, accuracy)
+        ctc = self._ctc_loss(memory, targets, real, blank)
+        return Losses((1 - ctc_weight) * attention + ctc_weight * ctc, attention, ctc, accuracy)
+
+    def _ctc_loss(self, memory: Memory, targets: Tensor, real: Tensor, blank: int) -> Tensor:
+        log_probs = self.ctc(memory.values).float().log_softmax(-1).transpose(0, 1)  # (L, B, V)
+        lengths = real.sum(1) - 1  # all but eos
+        loss = F.ctc_loss(
+            log_probs, targets.clamp(min=0), memory.lengths, lengths, blank, reduction="sum", zero_infinity=True
+        )
+        return loss / lengths.sum().clamp(min=1)

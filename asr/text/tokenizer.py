@@ -1,0 +1,98 @@
+"""Characters to token ids and back, and the table that says which is which.
+
+A table of our own has `<blank>` 0, `<unk>` 1, `<sos>` 2, `<eos>` 3, then characters, one token a line, line number = id.
+Latin runs and digits are spelled: one token a letter or digit, and `▁` for the space between two such words.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from asr.errors import TokenError
+from asr.files import atomic_write
+from asr.text.normalize import characters, normalize
+
+BLANK, UNK, SOS, EOS = "<blank>", "<unk>", "<sos>", "<eos>"
+SPACE = "▁"
+
+
+class TokenTable:
+    """The tokens of one model, in order of their ids."""
+
+    def __init__(self, tokens: Iterable[str]):
+        self.tokens = tuple(tokens)
+        self.ids = {token: i for i, token in enumerate(self.tokens)}
+        if len(self.ids) != len(self.tokens):
+            twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
+            raise TokenError(f"token table: {twice!r} stands in it twice")
+        for special in (BLANK, UNK, SOS, EOS):
+            if special not in self.ids:
+                raise TokenError(f"token table: {special} is missing; {len(self.tokens)} tokens were read")
+        self.blank, self.unk, self.sos, self.eos = (self.ids[t] for t in (BLANK, UNK, SOS, EOS))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of the whole table: two models share ids exactly when it is the same."""
+        return hashlib.sha256("\n".join(self.tokens).encode()).hexdigest()[:16]
+
+    @classmethod
+    def build(cls, texts: Iterable[str], min_count: int = 1) -> "TokenTable":
+        """The table of all characters that occur at least `min_count` times, the most frequent first."""
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(SPACE if c == " " else c for c in normalize(text))
+        kept = sorted((c for c, n in counts.items() if n >= min_count), key=lambda c: (-counts[c], c))
+        if not kept:
+            raise TokenError(f"no character occurs {min_count} times: nothing to build a token table from")
+        return cls([BLANK, UNK, SOS, EOS, *kept])
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TokenTable":
+        """Reads one token a line. Raises TokenError where a special token is missing or a token stands twice."""
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TokenError(f"{path}: cannot be read as a token table: {error}") from error
+        try:
+            return cls(text.removesuffix("\n").split("\n"))
+        except TokenError as error:
+            raise TokenError(f"{path}: {error}") from None
+
+    def save(self, path: str | Path) -> None:
+        with atomic_write(path) as file:
+            file.write("\n".join(self.tokens) + "\n")
+
+
+class Tokenizer(Protocol):
+    """What training and decoding need of any tokenizer, of characters or of pieces."""
+
+    table: TokenTable
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Iterable[int]) -> str: ...
+
+
+class CharacterTokenizer:
+    """One token a character of the normalised text."""
+
+    def __init__(self, table: TokenTable):
+        self.table = table
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the normalised text, without `<sos>` and `<eos>`; unknown characters become `<unk>`."""
+        return [self.table.ids.get(SPACE if c == " " else c, self.table.unk) for c in normalize(text)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the ids; special tokens have none."""
+        special = (self.table.blank, self.table.unk, self.table.sos, self.table.eos)
+        return "".join(self.table.tokens[i] for i in ids if i not in special).replace(SPACE, " ").strip()
+
+    def unknown(self, text: str) -> list[str]:
+        """The characters of the text that the table does not hold, in order."""
+        return [c for c in characters(text) if c not in self.table.ids]

@@ -1,0 +1,98 @@
+"""What a training run leaves on disk, so that it can be killed at any moment and go on as if it had not been.
+
+state.pt                         everything the next step depends on, replaced as one file
+checkpoints/step-00001000…       weights of the best evaluated steps
+config.json tokens.txt model.safetensors README.md    the best model so far: the run's folder is a model folder
+settings.json  log.jsonl         the run's settings; a line of numbers every few steps
+"""
+
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asr.errors import CheckpointError
+from asr.files import atomic_write
+from asr.model.folder import read_weights, writing
+
+STATE, CHECKPOINTS = "state.pt", "checkpoints"
+
+
+@dataclass
+class Progress:
+    """Where a run is. Changed by the loop, saved with the state."""
+
+    step: int = 0
+    """Optimizer steps done."""
+    epoch: int = 0
+    """Passes over the data that are complete."""
+    batch: int = 0
+    """Batches of the present epoch that are done."""
+    audio_seconds: float = 0.0
+    """Audio trained on so far, padding not counted."""
+    wall_seconds: float = 0.0
+    """Time the run has taken, interruptions not counted."""
+    best: list[tuple[float, int]] = field(default_factory=list)
+    """(dev CER, step) of the best evaluated checkpoints, best first."""
+    unusable: int = 0
+    """Steps in a row whose gradient was not a number."""
+
+
+def save_state(
+    folder: Path,
+    settings: str,
+    tokens: str,
+    progress: Progress,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Replaces the training state as one file. On a full disk the one before stays, and CheckpointError says so."""
+    state = {
+        "settings": settings,
+        "tokens": tokens,
+        "progress": asdict(progress),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "random": torch.get_rng_state(),
+        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    path = folder / STATE
+    with writing(path), atomic_write(path, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch hides the file's error behind one of its own
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """The saved state, or None where the run has not saved one yet."""
+    path = folder / STATE
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); start the run again with --force") from error
+
+
+def restore_random(state: dict[str, Any]) -> None:
+    """Puts the random generators where they were when the state was saved."""
+    torch.set_rng_state(state["random"])
+    if torch.cuda.is_available() and state["random_cuda"]:
+        torch.cuda.set_rng_state_all(state["random_cuda"])
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    return folder / CHECKPOINTS / f"step-{step:08d}.safetensors"
+
+
+def average_weights(paths: list[Path]) -> dict[str, Tensor]:
+    """The mean of the same tensors in several files, summed in float64."""
+    sums: dict[str, Tensor] = {}
+    for path in paths:
+        for name, tensor in read_weights(path)[0].items():
+            sums[name] = sums.get(name, 0) + tensor.double()
+    return {name: (tensor / len(paths)).float() for name, tensor in sums.items()}

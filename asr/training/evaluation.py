@@ -1,0 +1,48 @@
+"""Decoding a dev manifest in the middle of training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asr.corpus.batching import check_texts
+from asr.corpus.manifest import Utterance, read_manifest
+from asr.decoding.recognizer import Recognizer
+from asr.decoding.search import DecodeConfig
+from asr.model.model import SpeechModel
+from asr.scoring.cer import CharErrors, char_errors
+from asr.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class DevSet:
+    """A dev manifest with its audio in memory: it is decoded many times."""
+
+    name: str
+    """The manifest's name without suffix."""
+    utterances: list[Utterance]
+    """Its utterances."""
+    samples: list[np.ndarray]
+    """Their audio, (S,) each."""
+
+    @classmethod
+    def read(cls, path: str | Path, tokenizer: Tokenizer) -> "DevSet":
+        utterances = read_manifest(path)
+        check_texts(utterances, tokenizer)
+        return cls(Path(path).stem, utterances, [u.read() for u in utterances])
+
+    def evaluate(self, model: SpeechModel, tokenizer: Tokenizer, config: DecodeConfig) -> CharErrors:
+        """Errors of the best hypotheses."""
+        results = Recognizer(model, tokenizer, config).recognize(self.samples)
+        return sum(
+            (char_errors(u.text, nbest[0].text) for u, nbest in zip(self.utterances, results, strict=True)),
+            CharErrors(),
+        )
+
+
+def dev_errors(
+    dev_sets: list[DevSet], model: SpeechModel, tokenizer: Tokenizer, config: DecodeConfig
+) -> tuple[CharErrors, dict[str, CharErrors]]:
+    """Errors over all dev sets together, and those of each by its name."""
+    by_name = {dev.name: dev.evaluate(model, tokenizer, config) for dev in dev_sets}
+    return sum(by_name.values(), CharErrors()), by_name

@@ -1,0 +1,245 @@
+"""Training, read from top to bottom. A function, so that a test can call it."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from asr.config import Config
+from asr.corpus.batching import Batch, BatchReader, check_texts, plan_batches
+from asr.corpus.manifest import read_manifest
+from asr.errors import AsrError, CheckpointError, ConfigError
+from asr.files import atomic_write
+from asr.model.device import pick_device
+from asr.model.folder import fill_weights, read_weights, save_model, save_weights
+from asr.model.model import SpeechModel
+from asr.text.tokenizer import CharacterTokenizer
+from asr.training.checkpoint import (
+    Progress,
+    average_weights,
+    checkpoint_path,
+    restore_random,
+    save_state,
+)
+from asr.training.display import Display, Lines
+from asr.training.evaluation import DevSet, dev_errors
+from asr.training.settings import learning_rate
+from asr.training.start import LOG, SETTINGS, TOKENS, make_optimizer, resumable_state, token_table
+from asr.training.statistics import cmvn_of
+
+MOST_UNUSABLE = 3
+"""Steps in a row without a usable gradient before a run gives up."""
+
+
+def train(
+    config: Config,
+    folder: str | Path,
+    force: bool = False,
+    stop_after: int | None = None,
+    display: Display | None = None,
+) -> Path:
+    """Trains a model in a folder, or goes on with a run that was interrupted there; returns the folder, a model folder.
+
+    `force` drops a run that is there. `stop_after`: stop at this step as if killed just after saving; for tests.
+    """
+    folder, display = Path(folder), display or Lines()
+    if not config.data.train:
+        raise ConfigError("data.train lists no manifest")
+    device = pick_device(config.train.device)
+    utterances = [u for path in config.data.train for u in read_manifest(path)]
+    state = resumable_state(folder, config, force)
+    tokenizer = CharacterTokenizer(token_table(config, utterances, folder, resumed=state is not None))
+    if state is not None and state["tokens"] != tokenizer.table.fingerprint:
+        raise CheckpointError(
+            f"{folder / TOKENS}: is not the table the run was started with; put it back, or --force to start over"
+        )
+    _report_lacking(check_texts(utterances, tokenizer), display)
+    dev_sets = [DevSet.read(path, tokenizer) for path in config.data.dev]
+
+    torch.manual_seed(config.train.seed)
+    model = SpeechModel(config.features, config.model, len(tokenizer.table))
+    if state is None:
+        display.line("computing CMVN statistics")
+        model.cmvn.set(cmvn_of(utterances, model.log_mel, config.data))
+    model.to(device).train()
+    optimizer = make_optimizer(model, config.train)
+    progress = Progress()
+    if state is None:
+        with atomic_write(folder / SETTINGS) as file:
+            file.write(config.to_json())
+        tokenizer.table.save(folder / TOKENS)
+    else:
+        progress = Progress(**state["progress"])
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        restore_random(state)
+        display.line(f"going on from step {progress.step}")
+    hours, size = sum(u.duration for u in utterances) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
+    display.line(
+        f"{len(utterances):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters"
+    )
+
+    batches = _batches(BatchReader(utterances, tokenizer, config.data.cache_audio), config, progress)
+    started = time.monotonic() - progress.wall_seconds
+    _shorten_log(folder / LOG, progress.step)
+    with open(folder / LOG, "a", encoding="utf-8") as log:
+        while progress.step < config.train.max_steps:
+            numbers = _step(model, optimizer, batches, config, progress, device)
+            progress.wall_seconds = time.monotonic() - started
+            display.step(progress.step, f"loss {numbers['loss']:.3f}")
+            if progress.step % config.train.log_every == 0:
+                _log(log, progress, numbers, display)
+            last = progress.step == config.train.max_steps
+            if dev_sets and (last or progress.step % config.train.evaluate_every == 0):
+                _evaluate(model, tokenizer, dev_sets, config, progress, folder, log, display)
+            if last or progress.step % config.train.checkpoint_every == 0 or progress.step == stop_after:
+                save_state(folder, config.to_json(), tokenizer.table.fingerprint, progress, model, optimizer)
+            if progress.step == stop_after:
+                return folder
+    _finish(model, tokenizer, dev_sets, config, progress, folder, display)
+    return folder
+
+
+def _step(
+    model: SpeechModel,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[Batch],
+    config: Config,
+    progress: Progress,
+    device,
+) -> dict[str, float]:
+    """One optimizer step on `accumulate` batches; the numbers to log."""
+    settings = config.train
+    sums = {"loss": 0.0, "attention": 0.0, "ctc": 0.0, "accuracy": 0.0}
+    ids: list[str] = []
+    for _ in range(settings.accumulate):
+        batch = next(batches)
+        ids += batch.ids
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            losses = model.losses(
+                *(x.to(device, non_blocking=True) for x in (batch.samples, batch.lengths, batch.inputs, batch.targets)),
+                label_smoothing=settings.label_smoothing,
+                ctc_weight=settings.ctc_weight,
+                augmentation=config.augment,
+            )
+        (losses.total / settings.accumulate).backward()
+        progress.audio_seconds += float(batch.lengths.sum()) / config.features.sample_rate
+        for name, value in zip(sums, (losses.total, losses.attention, losses.ctc, losses.accuracy), strict=True):
+            sums[name] += 0.0 if value is None else value.item() / settings.accumulate
+    rate = learning_rate(progress.step, settings)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip).item()
+    if math.isfinite(norm):
+        optimizer.step()
+        progress.unusable = 0
+    else:
+        progress.unusable += 1
+        if progress.unusable == MOST_UNUSABLE:
+            raise AsrError(
+                f"step {progress.step}: the gradient was not a number {MOST_UNUSABLE} times in a row (utterances"
+                f" {', '.join(ids[:5])} …); lower train.learning_rate or raise train.warmup_steps, and start again"
+            )
+    optimizer.zero_grad(set_to_none=True)
+    progress.step += 1
+    return sums | {"rate": rate, "gradient": norm}
+
+
+def _batches(reader: BatchReader, config: Config, progress: Progress) -> Iterator[Batch]:
+    """Batches without end, from where the run is; keeps count in `progress` as each one is taken."""
+    durations = [u.duration for u in reader.utterances]
+    while True:
+        plan = plan_batches(durations, config.data, config.train.seed, progress.epoch)
+        if not plan:
+            raise ConfigError(
+                f"no utterance is between data.min_seconds {config.data.min_seconds:g}"
+                f" and data.max_seconds {config.data.max_seconds:g} long"
+            )
+        for batch in reader.iterate(plan, progress.batch, config.data.workers):
+            progress.batch += 1
+            yield batch
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+
+
+def _report_lacking(lacking: dict[str, int], display: Display) -> None:
+    if lacking:
+        most = sorted(lacking, key=lambda c: -lacking[c])[:20]
+        more = " …" if len(lacking) > 20 else ""
+        display.line(f"{len(lacking)} characters are not in the token table and become <unk>: {' '.join(most)}{more}")
+
+
+def _shorten_log(path: Path, step: int) -> None:
+    """Drops lines of steps that will be done again, after a kill between two checkpoints."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        if len(kept) < len(lines):
+            with atomic_write(path) as file:
+                file.writelines(line + "\n" for line in kept)
+
+
+def _log(log, progress: Progress, numbers: dict[str, float], display: Display) -> None:
+    values = {name: float(f"{value:.5g}") for name, value in numbers.items()}
+    hours = round(progress.audio_seconds / 3600, 3)
+    line = {
+        "step": progress.step,
+        "epoch": progress.epoch,
+        **values,
+        "hours": hours,
+        "wall": round(progress.wall_seconds, 1),
+    }
+    log.write(json.dumps(line) + "\n")
+    log.flush()
+    display.line(
+        f"step {progress.step}  epoch {progress.epoch}  loss {values['loss']:.3f}  accuracy {values['accuracy']:.3f}"
+        f"  {hours:.1f} h of audio in {progress.wall_seconds / 60:.1f} min"
+    )
+
+
+def _evaluate(
+    model, tokenizer, dev_sets: list[DevSet], config: Config, progress: Progress, folder: Path, log, display: Display
+) -> None:
+    """Decodes the dev manifests, keeps the weights if they are among the best, and the model if it is the best."""
+    overall, by_name = dev_errors(dev_sets, model, tokenizer, config.decode)
+    each = "".join(f"  {name} {100 * e.cer:.2f} %" for name, e in by_name.items())
+    display.line(f"step {progress.step}  dev {overall}{each}")
+    numbers = {"dev_cer": overall.cer} | {f"dev_cer_{name}": e.cer for name, e in by_name.items()}
+    log.write(json.dumps({"step": progress.step} | numbers) + "\n")
+    log.flush()
+    this = (overall.cer, progress.step)
+    ranked = sorted([*map(tuple, progress.best), this])
+    progress.best, dropped = ranked[: config.train.average], ranked[config.train.average :]
+    header = {"step": str(progress.step), "dev_cer": f"{overall.cer:.5f}"}
+    if this in progress.best:
+        save_weights(checkpoint_path(folder, progress.step), model, tokenizer.table, header)
+    for _, step in dropped:
+        checkpoint_path(folder, step).unlink(missing_ok=True)
+    if progress.best[0] == this:
+        save_model(folder, model, tokenizer.table, header)
+
+
+def _finish(
+    model, tokenizer, dev_sets: list[DevSet], config: Config, progress: Progress, folder: Path, display
+) -> None:
+    """Averages the best checkpoints and keeps the average if it is better than the best one alone."""
+    header = {"step": str(progress.step)}
+    if not progress.best:
+        save_model(folder, model, tokenizer.table, header)
+        return
+    paths = [checkpoint_path(folder, step) for _, step in progress.best]
+    fill_weights(model, average_weights(paths), folder)
+    averaged, _ = dev_errors(dev_sets, model, tokenizer, config.decode)
+    display.line(
+        f"average of {len(paths)} checkpoints: dev {averaged}; the best alone: {100 * progress.best[0][0]:.2f} %"
+    )
+    if averaged.cer <= progress.best[0][0]:
+        steps = " ".join(str(step) for _, step in progress.best)
+        save_model(folder, model, tokenizer.table, header | {"averaged": steps, "dev_cer": f"{averaged.cer:.5f}"})
+    else:
+        fill_weights(model, read_weights(paths[0])[0], paths[0])
+        save_model(
+            folder, model, tokenizer.table, {"step": str(progress.best[0][1]), "dev_cer": f"{progress.best[0][0]:.5f}"}
+        )

@@ -1,0 +1,86 @@
+"""How a model is trained, and the learning rate at each step."""
+
+import math
+from dataclasses import dataclass
+
+from asr.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The optimisation and what is kept of it."""
+
+    max_steps: int = 100_000
+    """Optimizer steps of the whole run."""
+    learning_rate: float = 1e-3
+    """The highest learning rate."""
+    warmup_steps: int = 5_000
+    """Steps over which it rises from 0."""
+    decay_share: float = 1.0
+    """Share of the steps after warm-up over which it falls, at the end of the run; before that it is held."""
+    final_rate: float = 0.01
+    """What it falls to, as a share of the highest."""
+    weight_decay: float = 0.01
+    """AdamW's decay of weight matrices; biases, norms and embeddings are spared."""
+    beta1: float = 0.9
+    """AdamW's memory of the gradient."""
+    beta2: float = 0.98
+    """AdamW's memory of its square."""
+    clip: float = 5.0
+    """Largest norm of the gradient."""
+    accumulate: int = 1
+    """Batches per optimizer step."""
+    label_smoothing: float = 0.1
+    """Probability spread over all tokens in the decoder's target."""
+    ctc_weight: float = 0.0
+    """Weight of an auxiliary CTC loss on the encoder; 0 trains with cross-entropy alone."""
+    precision: str = "bfloat16"
+    """bfloat16 (autocast) or float32."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, …; auto takes a GPU where there is one."""
+    seed: int = 1
+    """Of the initial weights, the order of batches, dropout and augmentation."""
+    log_every: int = 10
+    """Steps between two lines of log.jsonl."""
+    evaluate_every: int = 1_000
+    """Steps between two decodings of the dev manifests."""
+    checkpoint_every: int = 500
+    """Steps between two savings of the training state."""
+    average: int = 5
+    """The best so many evaluated checkpoints are kept, and averaged at the end."""
+
+    def __post_init__(self):
+        at_least = {
+            "max_steps": 1,
+            "accumulate": 1,
+            "log_every": 1,
+            "evaluate_every": 1,
+            "checkpoint_every": 1,
+            "average": 1,
+        }
+        for name, low in at_least.items() | {("warmup_steps", 0), ("weight_decay", 0)}:
+            if getattr(self, name) < low:
+                raise ConfigError(f"train.{name} must be at least {low}, is {getattr(self, name)}")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"train.{name} must be above 0, is {getattr(self, name)}")
+        for name in ("ctc_weight", "label_smoothing", "beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"train.{name} must be from 0 to below 1, is {getattr(self, name)}")
+        for name in ("decay_share", "final_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"train.{name} must be from 0 to 1, is {getattr(self, name)}")
+        if self.precision not in ("bfloat16", "float32"):
+            raise ConfigError(f"train.precision must be bfloat16 or float32, is {self.precision!r}")
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """The rate of optimizer step 0, 1, …: linear warm-up, hold, half a cosine down to the final rate."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    decay_steps = config.decay_share * (config.max_steps - config.warmup_steps)
+    left = config.max_steps - step
+    if decay_steps <= 0 or left >= decay_steps:
+        return config.learning_rate
+    share = 0.5 - 0.5 * math.cos(math.pi * max(0.0, left / decay_steps))  # 1 at the start of the decay, 0 at its end
+    return config.learning_rate * (config.final_rate + (1 - config.final_rate) * share)

@@ -1,0 +1,90 @@
+"""`asr transcribe`: many files, one bad one of which does not stop the rest."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from asr.audio.reading import AUDIO_SUFFIXES
+from asr.decoding.search import DecodeConfig
+from asr.errors import AsrError, AudioError
+from asr.files import atomic_write
+from asr.outputs.writers import WRITERS
+from asr.transcription.transcriber import load
+
+
+def transcribe_files(
+    inputs: Sequence[str],
+    model: str,
+    beam: int,
+    format: str,
+    out: Path | None,
+    device: str,
+    force: bool,
+    say: Callable[[str], None],
+) -> int:
+    """Transcribes files and folders in the order given; returns how many inputs failed.
+
+    Texts go to stdout, or to one file per recording under `out`; what is there already is left alone without `force`.
+    """
+    files, failed = _expand(inputs, say)
+    if not files:
+        return failed
+    targets = _targets(files, out, format)
+    transcriber = load(model, device, DecodeConfig(beam=beam))
+    for number, (path, _) in enumerate(files, 1):
+        target = targets.get(path)
+        if target and target.exists() and not force:
+            say(f"asr: {target}: is there already and stays as it is; --force overwrites it")
+            continue
+        if len(files) > 1 and sys.stderr.isatty():
+            say(f"[{number}/{len(files)}] {path}")
+        try:
+            transcript = transcriber.transcribe(path)
+        except AudioError as error:
+            say(f"asr: {error}")
+            failed += 1
+            continue
+        for warning in [*transcript.warnings, *(w for segment in transcript.segments for w in segment.warnings)]:
+            say(f"asr: {path}: warning: {warning}")
+        if target:
+            with atomic_write(target) as file:
+                WRITERS[format](transcript, file)
+        else:
+            WRITERS[format](transcript, sys.stdout)
+            sys.stdout.flush()
+    return failed
+
+
+def _expand(inputs: Sequence[str], say: Callable[[str], None]) -> tuple[list[tuple[Path, Path]], int]:
+    """(file, name below the output folder) of every recording, folders searched to their depths; and the inputs that failed."""
+    files: list[tuple[Path, Path]] = []
+    failed = 0
+    for path in map(Path, inputs):
+        if not path.is_dir():
+            files.append((path, Path(path.name)))
+            continue
+        inside = sorted(
+            Path(r) / n for r, _, names in os.walk(path) for n in names if Path(n).suffix.lower() in AUDIO_SUFFIXES
+        )
+        if not inside:
+            say(f"asr: {path}: a folder without audio files ({', '.join(sorted(AUDIO_SUFFIXES))})")
+            failed += 1
+        files += [(file, file.relative_to(path)) for file in inside]
+    return files, failed
+
+
+def _targets(files: Sequence[tuple[Path, Path]], out: Path | None, format: str) -> dict[Path, Path]:
+    """The file each recording's transcript goes to; refuses two recordings that would get the same."""
+    if out is None:
+        return {}
+    targets: dict[Path, Path] = {}
+    owners: dict[Path, Path] = {}
+    for path, name in files:
+        target = out / name.with_suffix(f".{format}")
+        if owners.setdefault(target, path) != path:
+            raise AsrError(
+                f"{owners[target]} and {path} would both be written to {target}; transcribe them into two folders"
+            )
+        targets[path] = target
+    return targets

@@ -1,0 +1,53 @@
+"""Finding models, describing them, and making them smaller."""
+
+from pathlib import Path
+
+from asr.errors import CheckpointError
+from asr.model.device import pick_device
+from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
+
+PRETRAINED = Path(__file__).parent.parent / "pretrained"
+DEFAULT = "embedded"
+
+
+def find_model(name: str | Path = "") -> Path:
+    """The folder of a model: a path, or the name of one that came with the program; without a name, the default one."""
+    name = str(name) or DEFAULT
+    if Path(name).is_dir():
+        return Path(name)
+    if (PRETRAINED / name / WEIGHTS).is_file():
+        return PRETRAINED / name
+    known = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
+    raise CheckpointError(f"{name}: no such model folder, and none of the models that came with the program ({known})")
+
+
+def open_model(name: str | Path = "", device: str = "auto") -> LoadedModel:
+    """Loads a model by path or name onto a device."""
+    return load_model(find_model(name), pick_device(device))
+
+
+def describe(loaded: LoadedModel) -> list[str]:
+    """What a person wants to know of a model, a line each."""
+    config, features = loaded.model.config, loaded.model.log_mel.config
+    encoder, decoder = config.encoder, config.decoder
+    parameters = sum(p.numel() for p in loaded.model.parameters())
+    return [
+        f"name        {loaded.name}",
+        f"parameters  {parameters / 1e6:.2f} M",
+        f"encoder     {encoder.kind}, {encoder.layers} layers, width {encoder.width}, {encoder.heads} heads,"
+        f" feed-forward {encoder.feed_forward}, one memory frame per {config.subsampling * features.shift_ms:g} ms",
+        f"decoder     {decoder.layers} layers, {decoder.heads} heads, feed-forward {decoder.feed_forward}",
+        f"CTC head    {'yes' if config.ctc else 'no'}",
+        f"tokens      {len(loaded.tokenizer.table):,}, fingerprint {loaded.tokenizer.table.fingerprint}",
+        f"features    {features.n_mels} log-mel bins, {features.sample_rate} Hz",
+        *(f"{key:11} {value}" for key, value in sorted(loaded.metadata.items()) if key not in ("golden", "tokens")),
+    ]
+
+
+def export_half(source: str | Path, out: str | Path, card: Path | None = None) -> int:
+    """Writes a model folder with float16 weights; returns the bytes of its weights."""
+    loaded = load_model(find_model(source))
+    metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "tokens")}
+    text = card.read_text(encoding="utf-8") if card else None
+    save_model(out, loaded.model, loaded.tokenizer.table, metadata | {"dtype": "float16"}, text, half=True)
+    return (Path(out) / WEIGHTS).stat().st_size

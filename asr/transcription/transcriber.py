@@ -1,0 +1,93 @@
+"""Recordings of any length to transcripts."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio.reading import SAMPLE_RATE, read_blocks, resample
+from asr.decoding.recognizer import Recognizer
+from asr.decoding.search import DecodeConfig
+from asr.errors import AudioError
+from asr.model.folder import LoadedModel
+from asr.transcript import Segment, Transcript
+from asr.transcription.models import open_model
+from asr.transcription.segmenting import Piece, cut_at_pauses
+
+PIECES_AT_ONCE = 8
+"""Pieces decoded together: memory is bounded by this, not by the recording."""
+NO_AUDIO = "holds no audio: 0 seconds"
+SILENCE = "is silent: no sample is above -80 dBFS"
+
+Audio = str | os.PathLike | tuple[np.ndarray, int]
+"""A path, or an array (S,) or (S, channels) with its sample rate."""
+
+
+class Transcriber:
+    """A loaded model that turns audio into transcripts."""
+
+    def __init__(self, loaded: LoadedModel, decode: DecodeConfig | None = None):
+        self.loaded = loaded
+        self.recognizer = Recognizer(loaded.model, loaded.tokenizer, decode)
+
+    def transcribe(self, audio: Audio) -> Transcript:
+        """The transcript of a recording. Raises AudioError where it cannot be read."""
+        segments, warnings, duration, heard = [], [], 0.0, False
+        for segment in self.iter_segments(audio):
+            duration = segment.end
+            heard = heard or segment.score is not None
+            segments.append(segment)
+        if not duration:
+            warnings.append(NO_AUDIO)
+        elif not heard:
+            warnings.append(SILENCE)
+        name = str(audio) if not isinstance(audio, tuple) else "array"
+        settings = asdict(self.recognizer.config)
+        return Transcript(name, duration, tuple(segments), self.loaded.name, tuple(warnings), settings)
+
+    def iter_segments(self, audio: Audio) -> Iterator[Segment]:
+        """Segments in order of time, as they are decoded; only a few pieces of the recording are in memory."""
+        waiting: list[Piece] = []
+        for piece in cut_at_pauses(_blocks(audio)):
+            waiting.append(piece)
+            if len(waiting) == PIECES_AT_ONCE:
+                yield from self._decode(waiting)
+                waiting = []
+        yield from self._decode(waiting)
+
+    def _decode(self, pieces: list[Piece]) -> Iterator[Segment]:
+        loud = [piece for piece in pieces if not piece.silent]
+        results = iter(self.recognizer.recognize([piece.samples for piece in loud]))
+        for piece in pieces:
+            segment = Segment(piece.start, piece.end, "")
+            if not piece.silent:
+                best = next(results)[0]
+                score = best.hypothesis.score
+                segment = replace(segment, text=best.text, score=score, warnings=best.hypothesis.warnings)
+            yield segment
+
+
+def load(model: str | Path = "", device: str = "auto", decode: DecodeConfig | None = None) -> Transcriber:
+    """A model by path or name, ready to transcribe; without a name, the one that came with the program.
+
+    Example: `asr.load().transcribe("talk.wav").text`
+    """
+    return Transcriber(open_model(model, device), decode)
+
+
+def transcribe(audio: Audio, model: str | Path = "", device: str = "auto") -> Transcript:
+    """Loads a model and transcribes one recording; to transcribe several, keep what `load` returns."""
+    return load(model, device).transcribe(audio)
+
+
+def _blocks(audio: Audio) -> Iterator[np.ndarray]:
+    if not isinstance(audio, tuple):
+        return read_blocks(audio)
+    samples, rate = audio
+    samples = resample(np.asarray(samples), rate)
+    if not np.isfinite(samples).all():
+        raise AudioError("array: holds samples that are not numbers")
+    return chain([samples[i : i + 10 * SAMPLE_RATE] for i in range(0, len(samples), 10 * SAMPLE_RATE)])

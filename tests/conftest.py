@@ -1,0 +1,62 @@
+"""What several tests share: a small random model, and a model that has really learned the toy language."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from asr.config import load_config
+from asr.corpus.toy import CHARACTERS, prepare_toy
+from asr.features.fbank import FeatureConfig
+from asr.model.decoder import DecoderConfig
+from asr.model.encoder import EncoderConfig
+from asr.model.model import ModelConfig, SpeechModel
+from asr.text.tokenizer import CharacterTokenizer, TokenTable
+
+ROOT = Path(__file__).parent.parent
+
+
+def random_model(
+    kind: str = "transformer", subsampling: int = 4, vocabulary: int = 24, ctc: bool = True, seed: int = 0
+):
+    """An untrained model of a few thousand parameters, in evaluation mode."""
+    torch.manual_seed(seed)
+    encoder = EncoderConfig(kind=kind, layers=2, width=16, heads=2, feed_forward=32, kernel=5)
+    decoder = DecoderConfig(layers=2, heads=2, feed_forward=32)
+    model = SpeechModel(FeatureConfig(), ModelConfig(subsampling, 4, ctc, encoder, decoder), vocabulary)
+    torch.nn.init.normal_(model.decoder.out.bias, std=0.5)
+    return model.eval()
+
+
+def require_program(name: str) -> None:
+    """Skips where a program is missing, except in continuous integration, where it must be there."""
+    if shutil.which(name) is None:
+        message = f"{name} is not installed (on Debian: apt-get install {name})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+
+
+@pytest.fixture
+def tokenizer() -> CharacterTokenizer:
+    return CharacterTokenizer(TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
+
+
+@pytest.fixture(scope="session")
+def toy_corpus(tmp_path_factory) -> dict[str, Path]:
+    """The toy corpus at its full size: manifests by split."""
+    return prepare_toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy_corpus, tmp_path_factory) -> Path:
+    """A run of recipes/toy/base.toml, exactly as a user would train it."""
+    from asr.training.loop import train
+
+    config = load_config(
+        ROOT / "recipes/toy/base.toml",
+        [f'data.train=["{toy_corpus["train"]}"]', f'data.dev=["{toy_corpus["dev"]}"]'],
+    )
+    return train(config, tmp_path_factory.mktemp("run") / "toy")

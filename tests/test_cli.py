@@ -1,0 +1,221 @@
+"""The command line: what is printed where, and the exit status."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.cli import main
+from asr.corpus.toy import prepare_toy
+from asr.model.folder import save_model
+from tests.conftest import ROOT, random_model
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs the command in this process: (exit status, stdout, stderr)."""
+
+    def run(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["asr", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as error:
+            status = error.code or 0
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def model(tmp_path, tokenizer):
+    save_model(tmp_path / "model", random_model(), tokenizer.table)
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def wav(tmp_path):
+    """Writes noise as name.wav."""
+
+    def write(name: str, seconds: float = 1.0, rate: int = 16000, channels: int = 1, seed: int = 1):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = np.random.default_rng(seed).normal(0, 0.1, (int(seconds * rate), channels))
+        soundfile.write(path, samples, rate)
+        return path
+
+    return write
+
+
+def test_one_line_a_file_in_the_order_given(run, model, wav):
+    files = [wav(f"{i}.wav", 1 + i / 3, seed=i) for i in range(3)]
+    status, out, _ = run("transcribe", "--model", model, *files)
+    backwards = run("transcribe", "--model", model, *reversed(files))[1]
+    assert status == 0 and len(out.splitlines()) == 3 == len(set(out.splitlines()))
+    assert backwards.splitlines() == out.splitlines()[::-1]
+
+
+def test_bad_files_are_reported_and_the_others_transcribed(run, model, wav, tmp_path):
+    good = wav("good.wav")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("这不是录音\n" * 50)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("x")
+    flac = tmp_path / "cut.flac"
+    soundfile.write(flac, np.random.default_rng(0).normal(0, 0.1, 160000), 16000)
+    flac.write_bytes(flac.read_bytes()[:-40000])
+    nan = np.full(16000, 0.1, np.float32)
+    nan[8000] = np.nan
+    soundfile.write(tmp_path / "nan.wav", nan, 16000, subtype="FLOAT")
+    bad = [tmp_path / n for n in ("missing.wav", "empty.wav", "text.wav", "folder", "cut.flac", "nan.wav")]
+    status, out, err = run("transcribe", "--model", model, *bad, good)
+    assert status == 1
+    assert out == run("transcribe", "--model", model, good)[1] and len(out.splitlines()) == 1
+    for line in (
+        "missing.wav: no such file",
+        "empty.wav: the file is empty (0 bytes)",
+        "text.wav: not recognised as audio",
+        "folder: a folder without audio files",
+        "cut.flac: damaged or truncated",
+        "nan.wav: the sample at 0.500 s is nan, not a number",
+    ):
+        assert line in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (96000, 1), (16000, 8), (44100, 2)])
+def test_any_rate_and_channel_count(run, model, wav, rate, channels):
+    status, out, err = run("transcribe", "--model", model, wav("a.wav", 1.5, rate, channels))
+    assert status == 0 and out.strip() and "damaged" not in err
+
+
+@pytest.mark.parametrize(("n", "warning"), [(0, "holds no audio: 0 seconds"), (32000, "is silent")])
+def test_nothing_gives_an_empty_line_and_a_warning(run, model, tmp_path, n, warning):
+    soundfile.write(tmp_path / "zero.wav", np.zeros(n), 16000)
+    status, out, err = run("transcribe", "--model", model, tmp_path / "zero.wav")
+    assert (status, out) == (0, "\n") and f"zero.wav: warning: {warning}" in err
+
+
+def test_folders_are_searched_and_written_to_a_folder(run, model, wav, tmp_path):
+    wav("calls/b/2.wav"), wav("calls/1.WAV")
+    out = tmp_path / "texts"
+    status, printed, _ = run("transcribe", "--model", model, tmp_path / "calls", "--out", out, "--format", "json")
+    assert (status, printed) == (0, "")
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.*")) == ["1.json", "b/2.json"]
+    data = json.loads((out / "1.json").read_text())
+    assert data["text"] == "".join(s["text"] for s in data["segments"]) and data["duration"] == 1.0
+
+
+def test_what_is_there_is_not_overwritten_without_force(run, model, wav, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.txt").write_text("mine")
+    arguments = ("transcribe", "--model", model, wav("a.wav"), "--out", tmp_path / "out")
+    status, _, err = run(*arguments)
+    assert status == 0 and "a.txt: is there already and stays as it is; --force overwrites it" in err
+    assert (tmp_path / "out" / "a.txt").read_text() == "mine"
+    run(*arguments, "--force")
+    assert (tmp_path / "out" / "a.txt").read_text() != "mine"
+
+
+def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
+    status, _, err = run("transcribe", "--model", model, wav("x/a.wav"), wav("y/a.wav"), "--out", tmp_path / "out")
+    assert status == 1 and "would both be written to" in err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("transcribe",), "Missing argument"),
+        (("transcribe", "a.wav", "--format", "pdf"), "'pdf' is not one of txt, json"),
+        (("transcribe", "a.wav", "--bogus"), "No such option: --bogus"),
+        (("transcribe", "a.wav", "--beam", "0"), "Invalid value for '--beam'"),
+        (("nonsense",), "No such command"),
+        (("corpus", "prepare", "nothing", "--out", "x"), "'nothing' is not one of toy"),
+        (("corpus", "import", "x.tsv", "--out", "y.jsonl", "--where", "kind"), "must have the form COLUMN=VALUE"),
+    ],
+)
+def test_wrong_usage_is_status_2(run, arguments, message):
+    status, out, err = run(*arguments)
+    assert status == 2 and message in " ".join(err.split()) and out == ""
+
+
+def test_from_a_table_to_a_score(run, model, tmp_path):
+    """Import, token table, statistics, evaluation and scoring, by their commands."""
+    manifest = prepare_toy(tmp_path / "toy", 6, 2, 3)["train"]
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    table = tmp_path / "toy" / "t.tsv"
+    lines = ["audio\ttext\tspeaker", *(f"{r['audio']}\t{r['text']}\t{i % 2}" for i, r in enumerate(rows))]
+    table.write_text("\n".join(lines) + "\n")
+    imported = tmp_path / "m" / "train.jsonl"
+    status, out, err = run("corpus", "import", table, "--out", imported)
+    assert (status, out) == (0, "") and "6 utterances; left out: 0 without text, 0 by --where" in err
+    status, _, err = run("corpus", "import", table, "--out", imported)
+    assert status == 1 and "is there already" in err
+    assert run("corpus", "tokens", imported, "--out", tmp_path / "tokens.txt")[0] == 0
+    assert run("corpus", "cmvn", imported, "--out", tmp_path / "cmvn.json")[0] == 0
+    status, out, err = run("evaluate", model, imported, "--by", "speaker")
+    assert status == 0 and [line.partition("CER")[0] for line in out.splitlines()] == ["", "speaker 0: ", "speaker 1: "]
+    hypotheses = model / "eval" / "train" / "hyp.txt"
+    assert run("score", imported, hypotheses)[1] == out.splitlines()[0] + "\n"
+    status, _, err = run("evaluate", model, imported)
+    assert status == 1 and "holds results already" in err
+
+
+def test_errors_are_one_line_and_status_1(run, tmp_path, model):
+    (tmp_path / "bad.jsonl").write_text('{"id": "a", "audio": "a.wav", "text": "你", "duration": -1}\n')
+    status, _, err = run("evaluate", model, tmp_path / "bad.jsonl")
+    assert status == 1 and err.startswith("asr: ") and "bad.jsonl:1: duration must be above 0 seconds, is -1" in err
+    assert len(err.splitlines()) == 1
+    status, _, err = run("train", tmp_path / "none.toml", "--out", tmp_path / "x")
+    assert status == 1 and "none.toml: no such file" in err
+
+
+def test_model_info_and_export(run, model, tmp_path):
+    status, out, _ = run("model", "info", model)
+    assert status == 0 and "tokens      24" in out
+    (tmp_path / "card.md").write_text("# card\n")
+    assert run("model", "export", model, "--out", tmp_path / "half", "--card", tmp_path / "card.md")[0] == 0
+    assert (tmp_path / "half" / "README.md").read_text() == "# card\n"
+
+
+def test_version_and_help(run):
+    assert run("--version")[1].startswith("asr 0.")
+    for command in ("transcribe", "train", "evaluate", "score", "corpus", "model"):
+        status, out, _ = run(command, "--help")
+        assert status == 0 and "Usage:" in out
+
+
+def imported_by(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split("\n")[-2].split())
+
+
+def test_help_loads_no_torch_and_is_fast():
+    heavy = {"torch", "numpy", "librosa", "jiwer", "soundfile", "av"}
+    assert not imported_by("import asr") & heavy
+    assert not imported_by("import asr.cli") & heavy
+    times = []
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", "asr", "--help"], cwd=ROOT, capture_output=True, check=True)
+        times.append(time.monotonic() - started)
+    assert min(times) < 0.5
+
+
+def test_scoring_loads_no_torch():
+    assert "torch" not in imported_by(
+        "from asr.scoring.files import score_files; import asr; asr.char_errors('a', 'b')"
+    )
+
+
+def test_transcribing_loads_no_scoring_and_no_librosa(model, wav):
+    code = f"import asr; asr.load({str(model)!r}, 'cpu').transcribe({str(wav('a.wav'))!r})"
+    assert not imported_by(code) & {"librosa", "numba", "jiwer", "torchaudio", "av", "pypinyin"}

@@ -1,0 +1,74 @@
+import pytest
+
+from asr.config import Config, load_config
+from asr.errors import ConfigError
+from asr.training.settings import TrainConfig, learning_rate
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def toml(tmp_path):
+    def write(text: str):
+        (tmp_path / "r.toml").write_text(text, encoding="utf-8")
+        return tmp_path / "r.toml"
+
+    return write
+
+
+def test_an_empty_file_is_the_defaults(toml):
+    assert load_config(toml("")) == Config()
+
+
+def test_values_reach_nested_sections_and_overrides_win(toml):
+    path = toml('[model.encoder]\nlayers = 3\n[data]\ntrain = ["a.jsonl"]\n[train]\nlearning_rate = 1\n')
+    config = load_config(path, ["model.encoder.layers=4", "train.device=cpu", 'data.dev=["b.jsonl"]'])
+    assert config.model.encoder.layers == 4 and config.data.train == ("a.jsonl",) and config.data.dev == ("b.jsonl",)
+    assert config.train.learning_rate == 1.0 and config.train.device == "cpu"
+
+
+@pytest.mark.parametrize("recipe", sorted(ROOT.glob("recipes/*/*.toml")), ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_every_recipe_loads(recipe):
+    assert load_config(recipe).data.train
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[train]\nlearning_rat = 1",
+            "r.toml: train.learning_rat: there is no such setting; did you mean learning_rate?",
+        ),
+        ("[trian]\n", "r.toml: trian: there is no such setting; did you mean train?"),
+        ("[model.encoder]\nzzz = 1", "model.encoder.zzz: there is no such setting; valid are kind, layers, width"),
+        ("[train]\nmax_steps = 1.5", "train.max_steps must be a whole number, is 1.5"),
+        ("[train]\nmax_steps = true", "train.max_steps must be a whole number, is True"),
+        ("[data]\ntrain = 'a'", "data.train must be a list, is 'a'"),
+        ("[data]\ntrain = [1]", r"data.train\[0\] must be a text, is 1"),
+        ("data = 1", "data.* must be a section, is 1"),
+        ("[model.encoder]\nwidth = 30", "encoder: width 30 must be even and a multiple of heads 4"),
+        ("[train]\nctc_weight = 0.3", "train.ctc_weight 0.3 needs the head it trains: set model.ctc = true"),
+        ("[train]\nprecision = 'int8'", "train.precision must be bfloat16 or float32, is 'int8'"),
+        ("[train]\nwarmup_steps = -1", "train.warmup_steps must be at least 0, is -1"),
+        ("[data]\ncache_audio = true\nworkers = 2", "data.cache_audio needs data.workers 0"),
+        ("[train", "r.toml: not TOML"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(toml, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(toml(text))
+
+
+def test_wrong_overrides_are_refused(toml):
+    with pytest.raises(ConfigError, match="--set train: must have the form section.key=value"):
+        load_config(toml(""), ["train"])
+    with pytest.raises(ConfigError, match="no-such.toml: no such file"):
+        load_config("no-such.toml")
+
+
+def test_learning_rate_rises_holds_and_falls():
+    config = TrainConfig(max_steps=110, warmup_steps=10, learning_rate=1.0, decay_share=0.5, final_rate=0.1)
+    rates = [learning_rate(step, config) for step in range(111)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == rates[60] == 1.0
+    assert rates[85] == pytest.approx(0.55)  # half way down
+    assert rates[110] == pytest.approx(0.1)
+    assert all(a >= b for a, b in zip(rates[60:], rates[61:], strict=False))

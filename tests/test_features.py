@@ -1,0 +1,113 @@
+import librosa
+import numpy as np
+import pytest
+import torch
+
+from asr.errors import ConfigError
+from asr.features.cmvn import Cmvn, CmvnStats, compute_cmvn
+from asr.features.fbank import FeatureConfig, LogMel, mel_matrix, pad_samples
+from asr.features.torchaudio_import import import_torchaudio
+
+
+def noise(n: int, seed: int = 0, level: float = 0.1) -> torch.Tensor:
+    return torch.randn(n, generator=torch.Generator().manual_seed(seed)) * level
+
+
+@pytest.mark.parametrize("n_mels", [40, 80])
+@pytest.mark.parametrize("level", [1e-4, 0.1])
+def test_equals_torchaudios_kaldi_fbank(n_mels, level):
+    samples = noise(32123, level=level)
+    kaldi = import_torchaudio().compliance.kaldi.fbank(
+        samples[None] * 32768, num_mel_bins=n_mels, dither=0.0, window_type="povey", sample_frequency=16000
+    )
+    ours, lengths = LogMel(FeatureConfig(n_mels=n_mels))(samples[None], torch.tensor([len(samples)]))
+    assert ours.shape == (1, *kaldi.shape) and lengths.tolist() == [len(kaldi)]
+    assert (ours[0] - kaldi).abs().max() < 1e-3
+
+
+def test_mel_matrix_equals_librosas():
+    config = FeatureConfig()
+    ours = mel_matrix(config, 512).T.numpy()
+    reference = librosa.filters.mel(sr=16000, n_fft=512, n_mels=80, fmin=20, fmax=8000, htk=True, norm=None)
+    # librosa's triangles are straight in hertz, Kaldi's in mel: same corners, same peaks, slightly different sides
+    assert np.array_equal(ours[:, :-1] > 1e-4, reference[:, :-1] > 1e-4)
+    assert np.abs(ours - reference).max() < 0.06
+    centre = lambda m: (m * np.arange(257)).sum(1) / m.sum(1)  # noqa: E731
+    assert np.abs(centre(ours) - centre(reference)).max() < 0.1
+
+
+@pytest.mark.parametrize(("samples", "frames"), [(0, 0), (399, 0), (400, 1), (559, 1), (560, 2), (16000, 98)])
+def test_number_of_frames(samples, frames):
+    features, lengths = LogMel(FeatureConfig())(torch.zeros(1, samples), torch.tensor([samples]))
+    assert features.shape == (1, frames, 80) and lengths.tolist() == [frames]
+
+
+def test_padding_a_batch_changes_no_frame():
+    log_mel = LogMel(FeatureConfig())
+    long, short = noise(20000, 1), noise(9000, 2)
+    samples, lengths = pad_samples([long.numpy(), short.numpy()])
+    batch, frames = log_mel(samples, lengths)
+    alone, _ = log_mel(short[None], torch.tensor([9000]))
+    assert frames.tolist() == [123, 54]
+    assert torch.allclose(batch[1, :54], alone[0], atol=1e-5)
+    assert (batch[1, 54:] == 0).all()
+
+
+def test_dither_only_in_training():
+    log_mel = LogMel(FeatureConfig(dither=1.0))
+    samples, lengths = torch.zeros(1, 4000), torch.tensor([4000])
+    floor = float(np.log(np.finfo(np.float32).eps))
+    assert torch.allclose(log_mel.eval()(samples, lengths)[0], torch.tensor(floor))
+    assert (log_mel.train()(samples, lengths)[0] > floor + 5).all()
+
+
+def test_a_louder_signal_is_the_same_plus_a_constant():
+    log_mel = LogMel(FeatureConfig())
+    samples, lengths = noise(8000)[None], torch.tensor([8000])
+    difference = log_mel(samples * 2, lengths)[0] - log_mel(samples, lengths)[0]
+    assert torch.allclose(difference, torch.tensor(2 * np.log(2.0), dtype=torch.float32), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"high_hz": 9000}, "high_hz 9000 must satisfy 0 <= low_hz < high_hz <= 8000"),
+        ({"n_mels": 0}, "n_mels must be above 0, is 0"),
+    ],
+)
+def test_impossible_settings_are_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        FeatureConfig(**values)
+
+
+def test_too_many_mels_are_refused():
+    with pytest.raises(ConfigError, match="n_mels 400: .* filters hold no frequency bin"):
+        LogMel(FeatureConfig(n_mels=400))
+
+
+def test_cmvn_gives_mean_zero_and_deviation_one(tmp_path):
+    torch.manual_seed(0)
+    pieces = [torch.randn(n, 4) * torch.tensor([1.0, 2, 3, 4]) + 5 for n in (10, 300, 77)]
+    stats = compute_cmvn(pieces)
+    stats.save(tmp_path / "cmvn.json")
+    assert CmvnStats.load(tmp_path / "cmvn.json") == stats and stats.n_frames == 387
+    cmvn = Cmvn(4)
+    cmvn.set(stats)
+    normalised = cmvn(torch.cat(pieces))
+    assert torch.allclose(normalised.mean(0), torch.zeros(4), atol=1e-5)
+    assert torch.allclose(normalised.std(0, unbiased=False), torch.ones(4), atol=1e-5)
+
+
+def test_cmvn_of_half_precision_features_does_not_overflow():
+    stats = compute_cmvn([torch.full((70000, 2), 1000.0, dtype=torch.float16)])
+    assert stats.mean == (1000.0, 1000.0)
+
+
+def test_cmvn_errors(tmp_path):
+    with pytest.raises(ConfigError, match="no frame of audio"):
+        compute_cmvn([])
+    with pytest.raises(ConfigError, match="statistics have 3 bins, the model's features 4"):
+        Cmvn(4).set(CmvnStats((0.0,) * 3, (1.0,) * 3, 1))
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(ConfigError, match="x.json: not CMVN statistics"):
+        CmvnStats.load(tmp_path / "x.json")

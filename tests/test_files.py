@@ -1,0 +1,69 @@
+import os
+
+import pytest
+
+from asr.files import atomic_write
+
+
+def test_a_file_appears_whole_and_in_utf_8(tmp_path):
+    path = tmp_path / "new/folder/a.txt"
+    with atomic_write(path) as file:
+        file.write("你好\n")
+        assert not path.exists()
+    assert path.read_bytes() == "你好\n".encode()
+    assert os.listdir(path.parent) == ["a.txt"]
+
+
+def test_bytes(tmp_path):
+    with atomic_write(str(tmp_path / "a.bin"), "wb") as file:
+        file.write(b"\xff\x00")
+    assert (tmp_path / "a.bin").read_bytes() == b"\xff\x00"
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with atomic_write(path) as file:
+        file.write("new")
+        file.flush()
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    (tmp_path / "a.txt").write_text("old")
+    for name in ("a.txt", "b.txt"):
+        with pytest.raises(error), atomic_write(tmp_path / name) as file:
+            file.write("half")
+            raise error
+    assert os.listdir(tmp_path) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_a_character_that_cannot_be_written_leaves_nothing(tmp_path):
+    with pytest.raises(UnicodeEncodeError), atomic_write(tmp_path / "a.txt") as file:
+        file.write("half" + "\ud800")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("umask", "permissions"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_are_those_of_any_new_file(tmp_path, umask, permissions):
+    """A temporary file is made for its owner alone; others would not be able to read a model."""
+    before = os.umask(umask)
+    try:
+        with atomic_write(tmp_path / "a.txt") as file:
+            file.write("x")
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == permissions
+
+
+def test_a_name_as_long_as_a_file_system_allows(tmp_path):
+    name = "会" * 83 + ".txt"
+    assert len(name.encode()) == 253
+    (tmp_path / name).touch()
+    with atomic_write(tmp_path / name) as file:
+        file.write("你好")
+    assert (tmp_path / name).read_text(encoding="utf-8") == "你好"

@@ -1,0 +1,178 @@
+import pytest
+import torch
+
+from asr.errors import ConfigError
+from asr.features.fbank import FeatureConfig, pad_samples
+from asr.model.decoder import DecoderConfig
+from asr.model.encoder import EncoderConfig
+from asr.model.layers import Dropout, length_mask, sinusoids
+from asr.model.model import IGNORED, ModelConfig, SpeechModel
+from asr.model.subsampling import LAYOUTS, Subsampling, shortest_input, subsampled_length
+from tests.conftest import random_model
+
+KINDS = ["transformer", "conformer"]
+
+
+def sounds(*seconds: float) -> list:
+    random = torch.Generator().manual_seed(1)
+    return [(torch.randn(int(s * 16000), generator=random) * 0.1).numpy() for s in seconds]
+
+
+@pytest.mark.parametrize("factor", LAYOUTS)
+def test_length_formula_equals_the_convolutions(factor):
+    subsampling = Subsampling(factor, 80, 2, 4)
+    for T in range(shortest_input(factor), 60):
+        x, lengths = subsampling(torch.randn(1, T, 80), torch.tensor([T]))
+        assert x.shape[1] == lengths.item() == subsampled_length(T, factor)
+    assert subsampled_length(shortest_input(factor), factor) == 1
+    assert subsampled_length(shortest_input(factor) - 1, factor) == 0
+
+
+def test_length_formula_by_hand():
+    assert [subsampled_length(100, factor) for factor in (4, 6, 8)] == [24, 15, 11]
+    assert [shortest_input(factor) for factor in (4, 6, 8)] == [7, 11, 15]
+
+
+def test_masks_and_positions_by_hand():
+    assert length_mask(torch.tensor([1, 3]), 3).tolist() == [[True, False, False], [True, True, True]]
+    table = sinusoids(0, 5, 4, torch.zeros(1))
+    assert torch.allclose(table[0], torch.tensor([0.0, 1, 0, 1]))
+    assert torch.allclose(
+        table[3],
+        torch.tensor([3.0, 3, 0.03, 0.03])
+        .sin()
+        .where(torch.tensor([1, 0, 1, 0]) > 0, torch.tensor([3.0, 3, 0.03, 0.03]).cos()),
+    )
+    assert torch.equal(sinusoids(2, 3, 4, torch.zeros(1)), table[2:])
+
+
+def test_dropout_shares_its_mask_along_time():
+    dropout = Dropout(0.5)
+    torch.manual_seed(0)
+    x = dropout.train()(torch.ones(4, 7, 32))
+    assert (x == x[:, :1]).all() and set(x.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(dropout.eval()(x), x)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("subsampling", LAYOUTS)
+def test_padding_a_batch_moves_log_probabilities_by_less_than_1e_5(kind, subsampling):
+    model = random_model(kind, subsampling)
+    utterances = sounds(0.4, 1.7, 0.9)
+    tokens = torch.tensor([[2, 5, 9, 7]])
+    samples, lengths = pad_samples(utterances)
+    with torch.inference_mode():
+        together = model.decode_teacher_forced(model.encode(samples, lengths), tokens.expand(3, 4)).log_softmax(-1)
+        for b, utterance in enumerate(utterances):
+            memory = model.encode(torch.from_numpy(utterance)[None], torch.tensor([len(utterance)]))
+            alone = model.decode_teacher_forced(memory, tokens).log_softmax(-1)
+            assert (together[b] - alone[0]).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_future_does_not_change_the_past(kind):
+    model = random_model(kind)
+    samples, lengths = pad_samples(sounds(1.0))
+    memory = model.encode(samples, lengths)
+    first = model.decode_teacher_forced(memory, torch.tensor([[2, 5, 9, 7, 11]]))
+    other = model.decode_teacher_forced(memory, torch.tensor([[2, 5, 9, 20, 4]]))
+    assert torch.equal(first[:, :3], other[:, :3])
+    assert not torch.allclose(first[:, 3:], other[:, 3:])
+
+
+@pytest.mark.parametrize("pieces", [(1, 1, 1, 1, 1, 1), (2, 1, 3), (6,), (1, 5)])
+def test_cached_steps_equal_teacher_forcing(pieces):
+    model = random_model()
+    samples, lengths = pad_samples(sounds(1.0, 0.5))
+    memory = model.encode(samples, lengths)
+    tokens = torch.tensor([[2, 5, 9, 7, 11, 4], [2, 6, 6, 8, 20, 21]])
+    expected = model.decode_teacher_forced(memory, tokens)
+    state = model.decoder.start(memory.values, memory.mask)
+    done, found = 0, []
+    for n in pieces:
+        logits, state = model.decoder(tokens[:, None, done : done + n], state)
+        found.append(logits[:, 0])
+        done += n
+    assert torch.allclose(torch.cat(found, dim=1), expected, atol=1e-5)
+    assert state.n_tokens == 6
+
+
+def test_hypotheses_do_not_see_each_other_and_can_be_reordered():
+    """After one step both of utterance 0 continue its hypothesis 0; those of utterance 1 change places."""
+    model = random_model()
+    samples, lengths = pad_samples(sounds(1.0, 0.5))
+    memory = model.encode(samples, lengths)
+    first = torch.tensor([[2, 5], [6, 7]])
+    _, state = model.decoder(first[:, :, None], model.decoder.start(memory.values, memory.mask))
+    index = torch.tensor([[0, 0], [1, 0]])
+    second = torch.tensor([[8, 9], [10, 11]])
+    logits, _ = model.decoder(second[:, :, None], state.reorder(index))
+    for b in range(2):
+        for n in range(2):
+            tokens = torch.tensor([[first[b, index[b, n]], second[b, n]]]).expand(2, 2)
+            expected = model.decode_teacher_forced(memory, tokens)[b, 1]
+            assert torch.allclose(logits[b, n, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_learns(kind):
+    model = random_model(kind).train()
+    samples, lengths = pad_samples(sounds(1.0, 0.6))
+    inputs = torch.tensor([[2, 5, 6], [2, 7, 3]])
+    targets = torch.tensor([[5, 6, 3], [7, 3, IGNORED]])
+    losses = model.losses(samples, lengths, inputs, targets, label_smoothing=0.1, ctc_weight=0.3)
+    losses.total.backward()
+    assert torch.allclose(losses.total, 0.7 * losses.attention + 0.3 * losses.ctc)
+    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert [n for n in silent if not n.endswith("key.bias")] == []  # softmax cancels a bias common to all keys
+
+
+def test_loss_of_a_uniform_model_is_the_log_of_the_vocabulary():
+    model = random_model(vocabulary=24).train()
+    torch.nn.init.zeros_(model.decoder.out.weight)
+    torch.nn.init.zeros_(model.decoder.out.bias)
+    samples, lengths = pad_samples(sounds(1.0, 0.6))
+    losses = model.losses(samples, lengths, torch.tensor([[2, 5], [2, 3]]), torch.tensor([[5, 3], [3, IGNORED]]))
+    assert losses.total.item() == pytest.approx(torch.tensor(24.0).log().item(), abs=1e-5)
+    assert losses.ctc is None
+
+
+def test_padded_targets_do_not_count():
+    model = random_model()
+    samples, lengths = pad_samples(sounds(1.0))
+    short = model.losses(samples, lengths, torch.tensor([[2, 5]]), torch.tensor([[5, 3]]), ctc_weight=0.5)
+    long = model.losses(
+        samples, lengths, torch.tensor([[2, 5, 3, 3]]), torch.tensor([[5, 3, IGNORED, IGNORED]]), ctc_weight=0.5
+    )
+    assert torch.allclose(short.total, long.total, atol=1e-6)
+
+
+def test_audio_shorter_than_a_memory_frame_is_encoded():
+    model = random_model()
+    samples, lengths = pad_samples(sounds(0.01), shortest=model.shortest_samples)
+    assert model.encode(samples, lengths).values.shape[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: EncoderConfig(width=30, heads=4), "encoder: width 30 must be even and a multiple of heads 4"),
+        (lambda: EncoderConfig(kind="conformr"), "encoder.kind must be one of transformer, conformer, is 'conformr'"),
+        (lambda: EncoderConfig(kernel=4), "encoder.kernel must be odd, is 4"),
+        (lambda: EncoderConfig(layers=0), "encoder.layers must be at least 1, is 0"),
+        (lambda: DecoderConfig(dropout=1.0), "decoder.dropout must be from 0 to below 1, is 1.0"),
+        (lambda: ModelConfig(channels=0), "model.channels must be at least 1, is 0"),
+        (lambda: ModelConfig(encoder=EncoderConfig(width=64), decoder=DecoderConfig(heads=3)), "decoder: width 64"),
+        (
+            lambda: SpeechModel(FeatureConfig(), ModelConfig(subsampling=5), 10),
+            "subsampling must be one of 4, 6, 8, is 5",
+        ),
+        (
+            lambda: SpeechModel(FeatureConfig(n_mels=10), ModelConfig(subsampling=8), 10),
+            "leaves nothing of 10 mel bins",
+        ),
+    ],
+)
+def test_impossible_sizes_are_refused(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()

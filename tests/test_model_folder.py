@@ -1,0 +1,133 @@
+import json
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from asr.errors import CheckpointError
+from asr.model.folder import load_model, save_model
+from asr.text.tokenizer import TokenTable
+from asr.transcription.models import describe, export_half, find_model
+from tests.conftest import ROOT, random_model
+
+
+@pytest.fixture
+def folder(tmp_path, tokenizer):
+    save_model(tmp_path / "model", random_model("conformer"), tokenizer.table, {"step": "7"}, card="# A card\n")
+    return tmp_path / "model"
+
+
+def test_a_folder_rebuilds_the_model_with_nothing_else(folder, tokenizer):
+    original, loaded = random_model("conformer"), load_model(folder)
+    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors", "tokens.txt"]
+    assert loaded.tokenizer.table.tokens == tokenizer.table.tokens
+    assert asdict(loaded.model.config) == asdict(original.config) and not loaded.model.training
+    for name, tensor in original.state_dict().items():
+        assert torch.equal(tensor, loaded.model.state_dict()[name])
+    assert loaded.metadata["step"] == "7" and loaded.name == "model"
+
+
+def test_half_precision_is_half_the_size_and_nearly_the_same(folder, tmp_path):
+    size = export_half(folder, tmp_path / "half")
+    assert size < 0.65 * (folder / "model.safetensors").stat().st_size
+    full, half = load_model(folder).model.state_dict(), load_model(tmp_path / "half").model.state_dict()
+    assert all(half[n].dtype == torch.float32 and torch.allclose(full[n], half[n], atol=1e-2) for n in full)
+
+
+def test_a_table_of_another_size_or_order_is_refused(folder, tokenizer):
+    TokenTable([*tokenizer.table.tokens, "另"]).save(folder / "tokens.txt")
+    with pytest.raises(CheckpointError, match=r"tokens.txt \(25 tokens, .*is not the table that .* \(24 tokens"):
+        load_model(folder)
+    tokens = list(tokenizer.table.tokens)
+    tokens[4], tokens[5] = tokens[5], tokens[4]
+    TokenTable(tokens).save(folder / "tokens.txt")
+    with pytest.raises(CheckpointError, match="is not the table"):
+        load_model(folder)
+
+
+def test_drift_is_noticed(folder, monkeypatch):
+    """A program whose features had changed since the weights were saved would print nonsense without a word."""
+    monkeypatch.setattr("asr.features.fbank.POVEY_POWER", 0.5)
+    with pytest.raises(CheckpointError, match="on its golden input the model is off by"):
+        load_model(folder)
+
+
+def change(folder, **values):
+    config = json.loads((folder / "config.json").read_text())
+    config.update(values)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "tokens.txt").unlink(), "not a model folder, tokens.txt is missing"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json: damaged"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"xx"), "model.safetensors: damaged or not safetensors"),
+        (lambda f: change(f, format_version=99), "has format 99, this program .* reads 1; update it"),
+        (lambda f: change(f, normalizer="other"), "normalised by 'other'; this program knows 'mandarin-1'"),
+        (lambda f: change(f, features={"n_mel": 80}), "features.n_mel: there is no such setting; did you mean n_mels?"),
+        (lambda f: change(f, model={"channels": 8}), r"should have the shape .* by config.json, has"),
+    ],
+)
+def test_damaged_folders_are_refused(folder, damage, message):
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(folder)
+
+
+def test_truncated_weights_are_refused(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match="damaged or not safetensors"):
+        load_model(folder)
+
+
+def test_unknown_models_are_named(tmp_path):
+    with pytest.raises(CheckpointError, match="nowhere: no such model folder"):
+        find_model("nowhere")
+    with pytest.raises(CheckpointError, match="config.json is missing"):
+        load_model(tmp_path)
+
+
+def test_description(folder):
+    lines = "\n".join(describe(load_model(folder)))
+    assert (
+        "conformer, 2 layers, width 16" in lines and "one memory frame per 40 ms" in lines and "step        7" in lines
+    )
+
+
+FULL_DISK = """
+import sys
+from tests.conftest import random_model
+from asr.errors import CheckpointError
+from asr.model.folder import save_model, load_model
+from asr.text.tokenizer import TokenTable
+folder, seed = sys.argv[1:]
+try:
+    save_model(folder, random_model("conformer", seed=int(seed)), TokenTable.load(folder + "/tokens.txt"), {"step": "8"})
+except CheckpointError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_the_saved_model_intact(folder):
+    """The file size limit of the process stands for the disk: writing beyond it fails just so."""
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, folder, "1"], cwd=ROOT, capture_output=True, text=True, preexec_fn=limit
+    )
+    assert "model.safetensors: could not be saved, the disk is full; the one saved before is intact" in done.stdout, (
+        done.stderr
+    )
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert load_model(folder).metadata["step"] == "7"

@@ -1,0 +1,52 @@
+"""The whole system on a language it has never seen: made, learned, decoded and scored, as a user would do it."""
+
+import json
+
+import pytest
+import torch
+
+from asr.corpus.manifest import read_manifest
+from asr.scoring.cer import CharErrors, char_errors
+from asr.scoring.files import score_files
+from asr.transcription.evaluate import evaluate_manifest
+from asr.transcription.models import open_model
+from asr.transcription.transcriber import Transcriber
+
+pytestmark = pytest.mark.slow
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def test_the_toy_language_is_learned(toy_run, toy_corpus, tmp_path):
+    lines = list(evaluate_manifest(toy_run, toy_corpus["test"], tmp_path, beam=4, nbest=3, by=["source"], say=quiet))
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["cer"] < 0.05, lines
+    assert lines[0].startswith("CER ") and lines[1].startswith("source toy: CER ")
+    assert str(score_files(toy_corpus["test"], tmp_path / "hyp.txt")) == lines[0]
+    nbest = [json.loads(line)["nbest"] for line in (tmp_path / "nbest.jsonl").read_text().splitlines()]
+    assert max(map(len, nbest)) == 3
+
+
+def test_it_listens_and_does_not_recite(toy_run, toy_corpus):
+    """With zeros in place of the encoder's output nothing is left to go by."""
+    loaded = open_model(toy_run, "cpu")
+    loaded.model.encoder.norm.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
+    transcriber = Transcriber(loaded)
+    utterances = read_manifest(toy_corpus["test"])
+    errors = sum((char_errors(u.text, transcriber.transcribe(u.audio).text) for u in utterances), CharErrors())
+    assert errors.cer > 0.8
+
+
+def test_with_the_audio_swapped_it_is_lost(toy_run, toy_corpus, tmp_path):
+    list(evaluate_manifest(toy_run, toy_corpus["test"], tmp_path, swap_audio=True, say=quiet))
+    assert json.loads((tmp_path / "result.json").read_text())["cer"] > 0.8
+
+
+def test_greedy_and_beam_agree_on_clear_speech(toy_run, toy_corpus, tmp_path):
+    cers = []
+    for beam in (1, 4):
+        list(evaluate_manifest(toy_run, toy_corpus["test"], tmp_path / str(beam), beam=beam, say=quiet))
+        cers.append(json.loads((tmp_path / str(beam) / "result.json").read_text())["cer"])
+    assert abs(cers[0] - cers[1]) < 0.02

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import torch
+
+from asr.decoding.recognizer import Recognizer
+from asr.decoding.search import DecodeConfig
+from tests.conftest import random_model
+
+
+def sounds(*seconds: float) -> list[np.ndarray]:
+    random = np.random.default_rng(2)
+    return [random.normal(0, 0.1, int(s * 16000)).astype(np.float32) for s in seconds]
+
+
+@pytest.mark.parametrize("kind", ["transformer", "conformer"])
+@pytest.mark.parametrize("beam", [1, 4])
+def test_a_batch_changes_no_token(kind, beam, tokenizer):
+    model, utterances = random_model(kind), sounds(0.3, 2.0, 1.1, 0.7)
+    recognizer = Recognizer(model, tokenizer, DecodeConfig(beam=beam, nbest=beam))
+    together = recognizer.recognize(utterances)
+    alone = [recognizer.recognize([u])[0] for u in utterances]
+    for a, b in zip(together, alone, strict=True):
+        assert [r.hypothesis.tokens for r in a] == [r.hypothesis.tokens for r in b]
+        for x, y in zip(a, b, strict=True):
+            assert np.allclose(x.hypothesis.token_log_probs, y.hypothesis.token_log_probs, atol=1e-5)
+
+
+def test_small_batches_give_the_same_in_the_order_of_the_input(tokenizer):
+    model, utterances = random_model(), sounds(0.3, 2.0, 1.1, 0.7, 1.5)
+    whole = Recognizer(model, tokenizer, DecodeConfig(beam=2)).recognize(utterances)
+    pieces = Recognizer(model, tokenizer, DecodeConfig(beam=2, batch_seconds=2.2)).recognize(utterances)
+    assert [r[0].text for r in whole] == [r[0].text for r in pieces]
+    assert len({r[0].text for r in whole}) > 1
+
+
+def test_greedy_equals_the_argmax_of_the_teacher_forced_pass(tokenizer):
+    model, [utterance] = random_model(), sounds(1.0)
+    [[result]] = Recognizer(model, tokenizer, DecodeConfig(beam=1)).recognize([utterance])
+    tokens = result.hypothesis.tokens
+    memory = model.encode(torch.from_numpy(utterance)[None], torch.tensor([len(utterance)]))
+    log_probs = model.decode_teacher_forced(memory, torch.tensor([[2, *tokens]]))[0].log_softmax(-1)
+    log_probs[:, [0, 1, 2]] = -torch.inf  # blank, unk and sos are no text
+    best, ids = log_probs.max(-1)
+    n = len(result.hypothesis.token_log_probs)
+    assert ids[:n].tolist() == [*tokens, 3][:n]
+    assert np.allclose(best[:n].detach(), result.hypothesis.token_log_probs, atol=1e-5)
+
+
+def test_special_tokens_never_appear(tokenizer):
+    model = random_model()
+    with torch.no_grad():
+        model.decoder.out.bias[:3] += 100
+    for nbest in Recognizer(model, tokenizer, DecodeConfig(beam=3, nbest=3)).recognize(sounds(0.5, 1.0)):
+        for result in nbest:
+            assert not set(result.hypothesis.tokens) & {0, 1, 2, 3}
+
+
+def test_training_mode_is_restored_and_no_gradient_is_kept(tokenizer):
+    model = random_model().train()
+    Recognizer(model, tokenizer).recognize(sounds(0.5))
+    assert model.training
+
+
+def test_audio_of_a_few_samples_is_decoded(tokenizer):
+    [[result]] = Recognizer(random_model(), tokenizer).recognize([np.zeros(5, np.float32)])
+    assert isinstance(result.text, str)

@@ -1,0 +1,237 @@
+import dataclasses
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from asr.config import Config, load_config
+from asr.corpus.toy import prepare_toy
+from asr.errors import AsrError, CheckpointError, ConfigError, ManifestError
+from asr.model.folder import load_model, read_weights
+from asr.training.checkpoint import average_weights, load_state
+from asr.training.loop import train
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return prepare_toy(tmp_path_factory.mktemp("small"), n_train=40, n_dev=4, n_test=4)
+
+
+@pytest.fixture
+def config(corpus) -> Config:
+    """A run of ten steps over a few batches an epoch, everything random switched on."""
+    return load_config(
+        ROOT / "recipes/toy/base.toml",
+        [
+            f'data.train=["{corpus["train"]}"]',
+            f'data.dev=["{corpus["dev"]}"]',
+            "data.batch_seconds=12",
+            "data.curriculum_epochs=0",
+            "model.ctc=true",
+            "train.ctc_weight=0.3",
+            "train.max_steps=10",
+            "train.warmup_steps=3",
+            "train.log_every=1",
+            "train.evaluate_every=4",
+            "train.checkpoint_every=5",
+            "augment.tempo=0.1",
+            "augment.frequency_warp=0.1",
+            "features.dither=1.0",
+            "model.encoder.layers=1",
+            "model.encoder.width=32",
+            "train.precision=bfloat16",
+        ],
+    )
+
+
+class Quiet:
+    def line(self, text: str) -> None: ...
+
+    def step(self, step: int, text: str) -> None: ...
+
+
+QUIET = Quiet()
+
+
+def lines_of(folder) -> list[dict]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "wall"} for line in lines]
+
+
+def changed(config: Config, **train) -> Config:
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
+
+
+def test_ten_steps_equal_five_and_resume_and_five(config, tmp_path):
+    """Bit for bit, through batches, dropout, augmentation, dither, the optimizer and the choice of checkpoints."""
+    whole = train(config, tmp_path / "whole", display=QUIET)
+    train(config, tmp_path / "parts", display=QUIET, stop_after=5)
+    assert load_state(tmp_path / "parts")["progress"]["step"] == 5
+    parts = train(config, tmp_path / "parts", display=QUIET)
+    a, b = load_state(whole), load_state(parts)
+    assert a["model"].keys() == b["model"].keys()
+    assert all(torch.equal(a["model"][n], b["model"][n]) for n in a["model"])
+    for p, q in zip(a["optimizer"]["state"].values(), b["optimizer"]["state"].values(), strict=True):
+        assert all(torch.equal(p[n], q[n]) for n in p)
+    assert torch.equal(a["random"], b["random"])
+    assert lines_of(whole) == lines_of(parts) and len(lines_of(whole)) == 13
+    assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
+
+
+def test_a_finished_run_is_left_as_it_is(config, tmp_path):
+    run = train(changed(config, max_steps=4), tmp_path / "run", display=QUIET)
+    before = (run / "model.safetensors").read_bytes()
+    train(changed(config, max_steps=4), run, display=QUIET)
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_the_run_folder_is_a_model_folder_and_keeps_the_best(config, tmp_path):
+    run = train(changed(config, average=2), tmp_path / "run", display=QUIET)
+    assert load_model(run).model.config == config.model
+    best = load_state(run)["progress"]["best"]
+    evaluated = {line["step"]: line["dev_cer"] for line in lines_of(run) if "dev_cer" in line}
+    assert set(evaluated) == {4, 8, 10}
+    assert [tuple(b) for b in best] == sorted((cer, step) for step, cer in evaluated.items())[:2]
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == sorted(
+        f"step-{s:08d}.safetensors" for _, s in best
+    )
+
+
+def test_average_is_the_mean_of_the_files(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET)
+    paths = sorted((run / "checkpoints").iterdir())
+    average, all_weights = average_weights(paths), [read_weights(p)[0] for p in paths]
+    name = "decoder.embedding.weight"
+    assert len(paths) == 2
+    assert torch.allclose(average[name], sum(w[name] for w in all_weights) / 2, atol=1e-7)
+    assert not torch.equal(all_weights[0][name], all_weights[1][name])
+
+
+def test_killed_at_any_moment_it_goes_on(config, corpus, tmp_path):
+    """A process that saves at every step is killed again and again; what it leaves can always be read, and it finishes."""
+    (tmp_path / "r.toml").write_text((ROOT / "recipes/toy/base.toml").read_text())
+    settings = [f'data.train=["{corpus["train"]}"]', f'data.dev=["{corpus["dev"]}"]', "train.checkpoint_every=1"]
+    settings += ["train.max_steps=30", "train.evaluate_every=15", "data.batch_seconds=12", "train.warmup_steps=3"]
+    command = [sys.executable, "-m", "asr", "train", str(tmp_path / "r.toml"), "--out", str(tmp_path / "run")]
+    command += [f"--set={s}" for s in settings]
+    steps = []
+    for delay in (0.05, 0.2):
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        before = steps[-1] if steps else -1
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            state = load_state(tmp_path / "run")
+            if state and state["progress"]["step"] > before:
+                break
+            time.sleep(0.02)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        steps.append(load_state(tmp_path / "run")["progress"]["step"])
+    assert steps == sorted(set(steps))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and f"going on from step {steps[-1]}" in done.stderr
+    assert load_state(tmp_path / "run")["progress"]["step"] == 30
+    assert load_model(tmp_path / "run").metadata["step"]
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+
+
+def test_other_settings_are_refused_and_force_starts_over(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=2)
+    other = changed(config, learning_rate=0.5)
+    with pytest.raises(
+        CheckpointError, match=r"other settings: train.learning_rate was 0.002 and is 0.5\. Use another"
+    ):
+        train(other, run, display=QUIET)
+    train(changed(other, max_steps=1), run, force=True, display=QUIET)
+    assert load_state(run)["progress"]["step"] == 1
+    longer = train(changed(other, max_steps=2), run, display=QUIET)  # the length of a run may change
+    assert load_state(longer)["progress"]["step"] == 2
+
+
+def test_a_folder_with_other_files_is_refused(config, tmp_path):
+    (tmp_path / "thesis.doc").write_text("x")
+    with pytest.raises(CheckpointError, match="holds files but no training run"):
+        train(config, tmp_path, display=QUIET)
+
+
+def test_a_damaged_state_is_refused(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=1)
+    state = run / "state.pt"
+    state.write_bytes(state.read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match="state.pt: damaged .* start the run again with --force"):
+        train(config, run, display=QUIET)
+
+
+def test_a_token_table_that_knows_no_character_of_a_text_is_refused(config, tmp_path):
+    (tmp_path / "t.txt").write_text("<blank>\n<unk>\n<sos>\n<eos>\n龘\n")
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, tokens=str(tmp_path / "t.txt")))
+    with pytest.raises(ManifestError, match=r"train.jsonl:1: text must hold a character of the token table, is"):
+        train(config, tmp_path / "run", display=QUIET)
+
+
+def test_bounds_that_leave_nothing_are_refused(config, tmp_path):
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, min_seconds=15.0))
+    with pytest.raises(ConfigError, match="no utterance is between data.min_seconds 15 and data.max_seconds 20 long"):
+        train(config, tmp_path / "run", display=QUIET)
+
+
+def test_three_unusable_gradients_in_a_row_stop_the_run(config, tmp_path, monkeypatch):
+    from asr.model.model import SpeechModel
+
+    real = SpeechModel.losses
+
+    def spoiled(self, *args, **kwargs):
+        losses = real(self, *args, **kwargs)
+        return dataclasses.replace(losses, total=losses.total * float("nan"))
+
+    monkeypatch.setattr(SpeechModel, "losses", spoiled)
+    with pytest.raises(AsrError, match=r"step 2: the gradient was not a number 3 times in a row \(utterances train-"):
+        train(config, tmp_path / "run", display=QUIET)
+
+
+def test_without_dev_manifests_the_last_weights_are_the_model(config, tmp_path):
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, dev=()))
+    run = train(config, tmp_path / "run", display=QUIET)
+    state = load_state(run)["model"]
+    assert all(torch.equal(tensor, state[n]) for n, tensor in load_model(run).model.state_dict().items())
+
+
+FULL_DISK = """
+import json, sys
+from asr.config import Config
+from asr.config_values import from_dict
+from asr.errors import CheckpointError
+from asr.training.loop import train
+from tests.test_training import QUIET
+try:
+    train(from_dict(Config, json.loads(sys.argv[1]), ""), sys.argv[2], display=QUIET)
+except CheckpointError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_the_previous_state_intact(config, tmp_path):
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    no_dev = dataclasses.replace(config, data=dataclasses.replace(config.data, dev=()))
+    other = train(no_dev, tmp_path / "other", display=QUIET, stop_after=2)
+    before = (other / "state.pt").read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, no_dev.to_json(), str(other)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+    )
+    assert "state.pt: could not be saved, the disk is full; the one saved before is intact" in done.stdout, done.stderr
+    assert (other / "state.pt").read_bytes() == before and load_state(other)["progress"]["step"] == 2
+    assert sorted(p.name for p in other.iterdir()) == ["log.jsonl", "settings.json", "state.pt", "tokens.txt"]
