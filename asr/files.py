@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half there."""
+"""Writing files so that nothing is ever half there, and reading lists."""
 
 import os
 import tempfile
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from asr.errors import ManifestError
 
 
 @contextmanager
@@ -28,6 +30,21 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a UTF-8 text file, with or without BOM. Raises ManifestError where it cannot be read.
+
+    Lines end with LF or CRLF alone: str.splitlines would also cut at U+2028 and other characters a text may hold.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+    except FileNotFoundError:
+        raise ManifestError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def remove_leftovers(folder: str | Path) -> None:

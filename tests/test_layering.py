@@ -5,7 +5,8 @@ import ast
 from tests.conftest import ROOT
 
 LAYERS = [
-    {"asr.version", "asr.errors", "asr.transcript", "asr.files"},
+    {"asr.version", "asr.errors", "asr.transcript"},
+    {"asr.files"},
     {"asr.config_values", "asr.text", "asr.audio", "asr.features", "asr.outputs", "asr.decoding.search"},
     {"asr.model", "asr.corpus", "asr.scoring", "asr.training.settings"},
     {"asr.decoding.recognizer", "asr.config"},

@@ -8,6 +8,7 @@ from pathlib import Path
 from asr.audio.reading import audio_duration
 from asr.corpus.manifest import Utterance
 from asr.errors import AudioError, ManifestError
+from asr.files import read_lines
 
 COLUMNS = {
     "id": ("id", "utterance", "utt"),
@@ -213,10 +214,7 @@ def _kaldi_rows(folder: Path) -> Iterator[Row]:
 
 def _kaldi_file(path: Path) -> Iterator[tuple[str, str, str]]:
     """(file:line, id, rest) of each line."""
-    try:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):  # splitlines cuts at U+2028
-            if line.strip():
-                id, *rest = line.split(maxsplit=1)
-                yield f"{path}:{number}", id, rest[0].strip() if rest else ""
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    for number, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            id, *rest = line.split(maxsplit=1)
+            yield f"{path}:{number}", id, rest[0].strip() if rest else ""

@@ -8,7 +8,7 @@ Fields that are not known survive in `extra`.
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from asr.audio.reading import read_samples
 from asr.errors import ManifestError
-from asr.files import atomic_write
+from asr.files import atomic_write, read_lines
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     path = Path(path)
     utterances: list[Utterance] = []
     lines_of: dict[str, int] = {}
-    for number, line in _lines(path):
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
         where = f"{path}:{number}"
         utterance = _parse(line, path.parent, where)
         if utterance.id in lines_of:
@@ -87,20 +89,6 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
             file.write(json.dumps(_to_json(utterance, folder), ensure_ascii=False) + "\n")
             count += 1
     return count
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line
-    except FileNotFoundError:
-        raise ManifestError(f"{path}: no such manifest") from None
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: not UTF-8 ({error.reason} at byte {error.start} of a block)") from error
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _parse(line: str, folder: Path, where: str) -> Utterance:

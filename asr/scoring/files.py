@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asr.errors import ManifestError
+from asr.files import read_lines
 from asr.scoring.cer import CharErrors, corpus_errors
 
 LISTED = 10
@@ -34,15 +35,7 @@ def score_files(
 
 def read_transcripts(path: str | Path) -> dict[str, str]:
     """Texts by id, from Kaldi `text` lines (`id text`) or JSON objects with `id` and `text`, told apart by the first line."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # not splitlines: it cuts at U+2028 too
-    except FileNotFoundError:
-        raise ManifestError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    numbered = [(number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
     if not numbered:
         raise ManifestError(f"{path}: is empty")
     parse = _json_line if numbered[0][1].lstrip().startswith("{") else _kaldi_line
