@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr.corpus.batching import Batch, BatchReader, DataConfig, check_texts, make_batch, plan_batches
+from asr.corpus.batching import Batch, BatchReader, DataConfig, check_texts, drop_tokens, make_batch, plan_batches
 from asr.corpus.manifest import Utterance
 from asr.errors import ConfigError, ManifestError
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
@@ -179,3 +179,13 @@ def test_a_text_without_a_known_character_is_refused(text):
 def test_impossible_settings_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
         DataConfig(**values)
+
+
+def test_dropped_tokens_become_unk_and_sos_stays():
+    torch.manual_seed(0)
+    inputs = torch.full((200, 11), 7)
+    inputs[:, 0] = 2
+    dropped = drop_tokens(inputs, 0.3, unk=1)
+    assert (dropped[:, 0] == 2).all() and set(dropped[:, 1:].unique().tolist()) == {1, 7}
+    assert (dropped[:, 1:] == 1).float().mean() == pytest.approx(0.3, abs=0.03)
+    assert (inputs == 1).sum() == 0  # the batch itself is left as it was

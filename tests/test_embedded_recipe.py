@@ -8,12 +8,15 @@ import soundfile
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.corpus.manifest import read_manifest
+from asr.model.folder import save_model
 from asr.text.normalize import normalize
-from tests.conftest import ROOT
+from asr.text.tokenizer import TokenTable
+from tests.conftest import ROOT, random_model
 from tests.sounds import sine
 
 sys.path.insert(0, str(ROOT / "recipes/embedded"))
 import prepare  # noqa: E402
+import report  # noqa: E402
 
 HEADER = "id\taudio\ttext\tspeaker\tseconds\tsource\tkind\tlicence\tpinyin\n"
 TRAIN = {"w1": "今天", "w2": "天气", "w3": "很", "w4": "好", "w5": "你好"}
@@ -105,3 +108,28 @@ def test_cross_fade_keeps_the_level():
     joined = prepare.cross_fade([ones, ones, ones])
     assert len(joined) == 6000 - 2 * int(prepare.CROSS_FADE * SAMPLE_RATE)
     assert np.allclose(joined, 1, atol=1e-5)
+
+
+def test_the_report_is_a_table_of_every_source(speech, tmp_path, tokenizer, capsys):
+    build(speech, tmp_path / "out")
+    for name in ("sentences", "words"):  # one utterance cannot be swapped with itself
+        manifest = tmp_path / "out" / f"dev_{name}.jsonl"
+        [line] = manifest.read_text().splitlines()
+        other = line.replace('"id": "d', '"id": "e').replace("好", "坏").replace('"C"', '"S0913"')
+        manifest.write_text(line + "\n" + other + "\n")
+    table = TokenTable([*tokenizer.table.tokens, *"今天气很好坏你"])
+    save_model(tmp_path / "model", random_model(vocabulary=len(table)), table)
+    capsys.readouterr()
+    report.main([str(tmp_path / "model"), str(tmp_path / "out")])
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split("|")[1].strip() for line in lines[2:]]
+    assert names == [
+        "**dev_sentences**",
+        "dev_sentences: free",
+        "dev_sentences: S0913",
+        "dev_sentences: mean over 1 speakers",
+        "**dev_words**",
+        "dev_words: free",
+        "dev_words: mean over 1 speakers",
+    ]
+    assert lines[2].split("|")[2].strip() == "12"

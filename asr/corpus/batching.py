@@ -172,6 +172,13 @@ def _read(utterance: Utterance) -> np.ndarray:
     return np.clip(utterance.read(), -1, 1)
 
 
+def drop_tokens(inputs: Tensor, share: float, unk: int) -> Tensor:
+    """Decoder inputs (B, U) with a random share of the tokens replaced by `unk`; the first, sos, stays."""
+    dropped = torch.rand(inputs.shape) < share
+    dropped[:, 0] = False
+    return inputs.masked_fill(dropped, unk)
+
+
 def make_batch(
     ids: Sequence[str], samples: Sequence[np.ndarray], tokens: Sequence[Sequence[int]], tokenizer: Tokenizer
 ) -> Batch:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from asr.config import Config
-from asr.corpus.batching import Batch, BatchReader, check_texts, plan_batches
+from asr.corpus.batching import Batch, BatchReader, check_texts, drop_tokens, plan_batches
 from asr.corpus.manifest import read_manifest
 from asr.errors import AsrError, CheckpointError, ConfigError
 from asr.files import atomic_write
@@ -87,7 +87,7 @@ def train(
     _shorten_log(folder / LOG, progress.step)
     with open(folder / LOG, "a", encoding="utf-8") as log:
         while progress.step < config.train.max_steps:
-            numbers = _step(model, optimizer, batches, config, progress, device)
+            numbers = _step(model, optimizer, batches, config, progress, tokenizer.table.unk, device)
             progress.wall_seconds = time.monotonic() - started
             display.step(progress.step, f"loss {numbers['loss']:.3f}")
             if progress.step % config.train.log_every == 0:
@@ -109,7 +109,8 @@ def _step(
     batches: Iterator[Batch],
     config: Config,
     progress: Progress,
-    device,
+    unk: int,
+    device: torch.device,
 ) -> dict[str, float]:
     """One optimizer step on `accumulate` batches; the numbers to log."""
     settings = config.train
@@ -118,9 +119,12 @@ def _step(
     for _ in range(settings.accumulate):
         batch = next(batches)
         ids += batch.ids
+        inputs = batch.inputs
+        if settings.token_dropout and progress.step >= settings.token_dropout_after:
+            inputs = drop_tokens(inputs, settings.token_dropout, unk)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             losses = model.losses(
-                *(x.to(device, non_blocking=True) for x in (batch.samples, batch.lengths, batch.inputs, batch.targets)),
+                *(x.to(device, non_blocking=True) for x in (batch.samples, batch.lengths, inputs, batch.targets)),
                 label_smoothing=settings.label_smoothing,
                 ctc_weight=settings.ctc_weight,
                 augmentation=config.augment,

@@ -34,6 +34,11 @@ class TrainConfig:
     """Probability spread over all tokens in the decoder's target."""
     ctc_weight: float = 0.0
     """Weight of an auxiliary CTC loss on the encoder; 0 trains with cross-entropy alone."""
+    token_dropout: float = 0.0
+    """Share of the decoder's input tokens that are replaced by `<unk>` (word dropout, Bowman et al. 2016): a decoder that knows
+    the texts by heart must then listen."""
+    token_dropout_after: int = 0
+    """The step from which tokens are dropped."""
     precision: str = "bfloat16"
     """bfloat16 (autocast) or float32."""
     device: str = "auto"
@@ -58,13 +63,13 @@ class TrainConfig:
             "checkpoint_every": 1,
             "average": 1,
         }
-        for name, low in at_least.items() | {("warmup_steps", 0), ("weight_decay", 0)}:
+        for name, low in at_least.items() | {("warmup_steps", 0), ("weight_decay", 0), ("token_dropout_after", 0)}:
             if getattr(self, name) < low:
                 raise ConfigError(f"train.{name} must be at least {low}, is {getattr(self, name)}")
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"train.{name} must be above 0, is {getattr(self, name)}")
-        for name in ("ctc_weight", "label_smoothing", "beta1", "beta2"):
+        for name in ("ctc_weight", "label_smoothing", "token_dropout", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"train.{name} must be from 0 to below 1, is {getattr(self, name)}")
         for name in ("decay_share", "final_rate"):
