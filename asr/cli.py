@@ -4,6 +4,8 @@ Results go to stdout, everything else to stderr. Exit status: 0 fine, 1 some inp
 cost time stand inside the commands, so that `asr --help` answers at once.
 """
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,20 +26,29 @@ app.add_typer(corpus_app, name="corpus")
 app.add_typer(model_app, name="model")
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 lets PyTorch choose.")]
+Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
 def main() -> None:
     """Runs the command line; errors in the input end it with one line on stderr and status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # Chinese text, whatever the locale
     try:
-        app(prog_name="asr")
+        app(prog_name="asr", standalone_mode=True)
     except AsrError as error:
-        print(f"asr: {error}", file=sys.stderr)
-        sys.exit(1)
+        _end(f"asr: {error}")
     except BrokenPipeError:  # the reader of stdout has gone, `| head` for example
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nor can Python flush what is left
         sys.exit(1)
+    except OSError as error:
+        _end(f"asr: {error.filename or 'output'}: {error.strerror or error}")
+
+
+def _end(line: str) -> None:
+    print(line, file=sys.stderr)
+    sys.exit(1)
 
 
 def _version(wanted: bool) -> None:
@@ -83,7 +94,12 @@ def transcribe(
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
-    """Print the text of each audio file, one line a file, in the order given."""
+    """Print the text of each audio file, one line a file, in the order given.
+
+    A file that cannot be read leaves an empty line, a message on stderr, and the status 1.
+    """
+    if not all(audio):
+        raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
     from asr.outputs.writers import WRITERS
 
     if format not in WRITERS:
@@ -112,8 +128,12 @@ def train(
     from asr.training.loop import train as run
 
     config = load_config(recipe, set)
-    with display(config.train.max_steps) as shown:
-        run(config, out, force=force, display=shown)
+    try:
+        with display(config.train.max_steps) as shown:
+            run(config, out, force=force, display=shown)
+    except KeyboardInterrupt:
+        say(f"stopped; the same command goes on from the last checkpoint in {out}")
+        raise typer.Exit(130) from None
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import typing
 from typing import Any, TypeVar
 
@@ -38,7 +39,9 @@ def _value(kind: Any, value: Any, name: str) -> Any:
         item = typing.get_args(kind)[0]
         return tuple(_value(item, v, f"{name}[{i}]") for i, v in enumerate(value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ConfigError(f"{name} must be {KINDS[kind]}, is {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name} must be a finite number, is {value!r}")
     return value

@@ -9,6 +9,9 @@ from typing import IO
 
 from asr.errors import ManifestError
 
+PREFIX = ".asr-"
+"""How the names of our temporary files begin."""
+
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
@@ -19,7 +22,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     encoding = None if "b" in mode else "utf-8"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PREFIX, suffix=".tmp")
     try:
         with os.fdopen(handle, mode, encoding=encoding) as file:
             yield file
@@ -35,7 +38,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a UTF-8 text file, with or without BOM. Raises ManifestError where it cannot be read.
 
-    Lines end with LF or CRLF alone: str.splitlines would also cut at U+2028 and other characters a text may hold.
+    Lines end with LF, CRLF or CR: str.splitlines would also cut at U+2028 and other characters a text may hold.
     """
     try:
         return Path(path).read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
@@ -49,7 +52,7 @@ def read_lines(path: str | Path) -> list[str]:
 
 def remove_leftovers(folder: str | Path) -> None:
     """Deletes what a process that was killed while writing left in a folder; only where no other is writing there."""
-    for path in Path(folder).glob(".*.tmp"):
+    for path in Path(folder).glob(f"{PREFIX}*.tmp"):
         path.unlink(missing_ok=True)
 
 

@@ -14,7 +14,7 @@ class Segment:
     text: str
     """The recognised text; empty where nothing was recognised."""
     score: float | None = None
-    """Mean log-probability of the tokens; None where nothing was decoded."""
+    """What the search ranks by: log-probability over tokens, eos included; None where nothing was decoded."""
     warnings: tuple[str, ...] = ()
     """What a reader should know before trusting the text."""
 

@@ -60,7 +60,7 @@ def test_no_text_is_invented_for_nothing(transcriber):
     nothing = transcriber.transcribe((np.zeros(0, np.float32), SAMPLE_RATE))
     assert nothing.text == "" and nothing.warnings == ("holds no audio: 0 seconds",)
     silence = transcriber.transcribe((np.zeros(5 * SAMPLE_RATE, np.float32), SAMPLE_RATE))
-    assert silence.text == "" and silence.warnings == ("is silent: no sample is above -80 dBFS",)
+    assert silence.text == "" and silence.warnings == ("is silent: no sample, channels averaged, is above -80 dBFS",)
     assert [s.text for s in silence.segments] == [""] and silence.duration == 5.0
 
 

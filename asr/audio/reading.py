@@ -3,6 +3,7 @@
 A recording is a stream: nothing here holds more than one block, however long the file is.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from asr.errors import AudioError
 
 SAMPLE_RATE = 16000
 BLOCK_SECONDS = 10.0
+MOST_CHANNELS = 64
+"""An array with more columns was given as (channels, samples)."""
 UNKNOWN_FRAMES = 2**62
 """libsndfile gives the largest integer for a length that the header leaves open."""
 AUDIO_SUFFIXES = frozenset(
@@ -61,25 +64,41 @@ def audio_duration(path: str | Path) -> float:
 
 
 def resample(samples: np.ndarray, rate: int) -> np.ndarray:
-    """An array (S,) or (S, channels) at any rate as 16 kHz mono; whole numbers are scaled to [-1, 1]."""
+    """An array (S,) or (S, channels) at any rate as 16 kHz mono; signed whole numbers are scaled to [-1, 1].
+
+    Raises AudioError for anything else: samples that are not numbers, other shapes, unsigned numbers, no rate.
+    """
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS):
+        raise AudioError(f"array: must be (samples,) or (samples, channels), is {samples.shape}")
+    if not (np.issubdtype(samples.dtype, np.floating) or np.issubdtype(samples.dtype, np.signedinteger)):
+        raise AudioError(f"array: must hold floats or signed integers, holds {samples.dtype}")
+    if not rate > 0:
+        raise AudioError(f"array: the sample rate must be above 0, is {rate}")
     scale = -1.0 / np.iinfo(samples.dtype).min if np.issubdtype(samples.dtype, np.signedinteger) else 1.0
-    blocks = list(_resampled([_mono(samples.astype(np.float32) * np.float32(scale), None, "array")], rate))
+    mono = _mono(samples.astype(np.float32) * np.float32(scale), None, "array")
+    if not np.isfinite(mono).all():
+        raise AudioError("array: holds samples that are not numbers")
+    blocks = list(_resampled([mono.clip(-1, 1)], rate))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise AudioError(f"{path}: is a folder, not an audio file")
-    if not path.exists():
-        raise AudioError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: the file is empty (0 bytes)")
+    try:
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise AudioError(f"{path}: the file is empty (0 bytes)")
+    except FileNotFoundError:
+        raise AudioError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise AudioError(f"{path}: is a folder, not an audio file") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        raise AudioError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
 def _open_with_soundfile(path: Path) -> soundfile.SoundFile | None:
     """The open file, or None where FFmpeg must try: not soundfile's format, or a FLAC stream that does not say its length."""
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(os.fsencode(path))  # bytes: a name need not be UTF-8
     except (soundfile.LibsndfileError, TypeError):  # TypeError: a suffix like .raw, which soundfile cannot guess
         return None
     if file.frames < UNKNOWN_FRAMES:
@@ -139,7 +158,8 @@ def _read_with_av(path: Path, channel: int | None) -> Iterator[np.ndarray]:
     import av  # half a tenth of a second that wav, flac, mp3, ogg and opus need not pay
 
     try:
-        with av.open(str(path), metadata_errors="ignore") as container:
+        # an open file, not a name: FFmpeg takes names like concat:x or http:x for something else
+        with open(path, "rb") as file, av.open(file, metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise AudioError(f"{path}: holds no audio")
             stream = container.streams.audio[0]
@@ -147,8 +167,10 @@ def _read_with_av(path: Path, channel: int | None) -> Iterator[np.ndarray]:
                 raise AudioError(f"{path}: not recognised as audio")
             rate = stream.rate
             yield from _resampled(_checked(_av_blocks(container, stream, path, channel), path, rate), rate)
-    except (av.error.FFmpegError, ValueError) as error:
-        raise AudioError(f"{path}: not recognised as audio, or damaged ({error})") from error
+    except av.error.FFmpegError as error:
+        raise AudioError(f"{path}: not recognised as audio, or damaged ({error.strerror})") from error
+    except ValueError as error:
+        raise AudioError(f"{path}: not recognised as audio ({error})") from error
 
 
 def _av_blocks(container, stream, path: Path, channel: int | None) -> Iterator[np.ndarray]:
@@ -178,7 +200,7 @@ def _checked(blocks: Iterable[np.ndarray], path: Path, rate: int, start: float =
                 " write the file again from its source"
             )
         position += len(block)
-        yield block
+        yield block.clip(-1, 1)  # a single absurd sample would drown everything in the features
 
 
 def _cut(blocks: Iterable[np.ndarray], start: float, duration: float | None) -> Iterator[np.ndarray]:

@@ -164,12 +164,12 @@ class BatchReader(Dataset):
         if self._cache is None:
             return _read(self.utterances[j])
         if j not in self._cache:
-            self._cache[j] = (_read(self.utterances[j]) * 32767).round().astype(np.int16)
-        return self._cache[j].astype(np.float32) / 32767
+            self._cache[j] = (_read(self.utterances[j]) * 32768).round().clip(-32768, 32767).astype(np.int16)
+        return self._cache[j].astype(np.float32) / 32768
 
 
 def _read(utterance: Utterance) -> np.ndarray:
-    return np.clip(utterance.read(), -1, 1)
+    return utterance.read()
 
 
 def drop_tokens(inputs: Tensor, share: float, unk: int) -> Tensor:

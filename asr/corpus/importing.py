@@ -59,7 +59,8 @@ def import_corpus(
 ) -> Iterator[Utterance]:
     """Utterances of a .tsv or .csv table with a header, or of a Kaldi directory (wav.scp, text; utt2spk, segments).
 
-    `audio_root`: what relative audio paths are relative to; without it, the table's folder.
+    `audio_root`: what relative audio paths are relative to; without it, the table's folder, and for a Kaldi directory
+    the current one, as Kaldi has it.
     `where`: only rows whose columns have these values. Rows without text are left out and counted in `skipped`.
     """
     path, skipped = Path(path), skipped or Skipped()
@@ -78,8 +79,8 @@ def import_corpus(
             skipped.without_text += 1
         else:
             id = row.fields["id"]
-            if not id.strip():
-                raise ManifestError(f"{row.line}: id must not be empty")
+            if not id or len(id.split()) != 1:
+                raise ManifestError(f"{row.line}: id must be a word without spaces, is {id!r}")
             if id in seen:
                 raise ManifestError(f"{row.line}: id must be unique, {id!r} is already at {seen[id]}")
             seen[id] = row.line
@@ -214,7 +215,11 @@ def _kaldi_rows(folder: Path) -> Iterator[Row]:
 
 def _kaldi_file(path: Path) -> Iterator[tuple[str, str, str]]:
     """(file:line, id, rest) of each line."""
+    seen: set[str] = set()
     for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             id, *rest = line.split(maxsplit=1)
+            if id in seen:
+                raise ManifestError(f"{path}:{number}: id must be unique, {id!r} occurs twice")
+            seen.add(id)
             yield f"{path}:{number}", id, rest[0].strip() if rest else ""

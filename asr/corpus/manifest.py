@@ -8,14 +8,15 @@ Fields that are not known survive in `extra`.
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from asr.audio.reading import read_samples
-from asr.errors import ManifestError
+from asr.audio.reading import SAMPLE_RATE, read_samples
+from asr.errors import AudioError, ManifestError
 from asr.files import atomic_write, read_lines
 
 
@@ -45,14 +46,27 @@ class Utterance:
     """File and line it was read from, for messages."""
 
     def read(self) -> np.ndarray:
-        """Its audio: (S,) float32 at 16 kHz. Raises AudioError."""
-        return read_samples(self.audio, self.start, self.duration, self.channel)
+        """Its audio: (S,) float32 at 16 kHz. Raises AudioError, also where the file ends before the utterance does."""
+        try:
+            samples = read_samples(self.audio, self.start, self.duration, self.channel)
+        except AudioError as error:
+            raise AudioError(f"{self.where}: {error} ({self.id})") from error
+        seconds = len(samples) / SAMPLE_RATE
+        if seconds < self.duration - TOLERANCE:
+            raise AudioError(
+                f"{self.where}: duration must be at most what {self.audio} holds, is {self.duration:g} s from"
+                f" {self.start:g} s on; there are {seconds:.2f} s ({self.id})"
+            )
+        return samples
 
     def value(self, name: str) -> str:
         """A field or extra field by name, as text: what `--by NAME` groups on."""
-        return str(getattr(self, name) if name in ("speaker", "channel", "source") else self.extra.get(name, ""))
+        value = getattr(self, name) if name in ("speaker", "channel", "source") else self.extra.get(name)
+        return "" if value is None else str(value)
 
 
+TOLERANCE = 0.5
+"""Seconds that a file may be shorter than its utterance says: tables round, and codecs pad."""
 LONGEST = 1e9
 """Seconds; more is no length of a recording."""
 REQUIRED = ("id", "audio", "duration", "text")
@@ -106,6 +120,8 @@ def _parse(line: str, folder: Path, where: str) -> Utterance:
         if not isinstance(data[name], str) or (name != "text" and not data[name].strip()):
             rule = "a text" if name == "text" else "a text that is not empty"
             raise ManifestError(f"{where}: {name} must be {rule}, is {data[name]!r}")
+    if re.search(r"\s|[\ud800-\udfff]", data["id"]):
+        raise ManifestError(f"{where}: id must hold no space, is {data['id']!r}")
     for name, types in OPTIONAL_TYPES.items():
         if data.get(name) is not None and (not isinstance(data[name], types) or isinstance(data[name], bool)):
             kind = {"start": "a number", "channel": "a whole number"}.get(name, "a text")

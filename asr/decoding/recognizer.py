@@ -21,7 +21,7 @@ class NetworkScorer:
         self.model, self.memory = model, memory
         self.sos, self.eos = table.sos, table.eos
         self.n_utterances = len(memory.lengths)
-        self.never = [i for i in {table.blank, table.unk, table.sos} if i != table.eos]
+        self.never = [table.blank, table.unk, table.sos]
 
     def start(self) -> DecoderState:
         return self.model.decoder.start(self.memory.values, self.memory.mask)

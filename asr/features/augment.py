@@ -100,7 +100,7 @@ def mask_time(features: Tensor, lengths: Tensor, n_masks: int, width: int, share
     """Up to `width` frames, at most `share` of the utterance, set to 0 in each of `n_masks` places."""
     frames = torch.arange(features.shape[1], device=features.device)
     for _ in range(n_masks):
-        longest = (lengths * share).clamp(max=width)[:, None]
+        longest = (lengths * share).clamp(max=width).floor()[:, None]
         size = torch.rand(len(features), 1, device=features.device) * (longest + 1)
         start = torch.rand_like(size) * (lengths[:, None] - size).clamp(min=0)
         hidden = (frames >= start.floor()) & (frames < (start.floor() + size.floor()))

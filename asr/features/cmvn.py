@@ -33,7 +33,10 @@ class CmvnStats:
     def load(cls, path: str | Path) -> "CmvnStats":
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls(tuple(data["mean"]), tuple(data["std"]), int(data["n_frames"]))
+            stats = cls(tuple(map(float, data["mean"])), tuple(map(float, data["std"])), int(data["n_frames"]))
+            if len(stats.mean) != len(stats.std) or not all(s > 0 for s in stats.std):
+                raise ValueError("std must hold a positive number for each mean")
+            return stats
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{path}: not CMVN statistics as `asr corpus cmvn` writes them ({error!r})") from error
 

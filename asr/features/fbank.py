@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.errors import ConfigError
 
 POVEY_POWER = 0.85
@@ -21,7 +22,7 @@ LOG_FLOOR = torch.finfo(torch.float32).eps
 class FeatureConfig:
     """How samples become features; it travels with the model."""
 
-    sample_rate: int = 16000
+    sample_rate: int = SAMPLE_RATE
     """Samples per second."""
     n_mels: int = 80
     """Mel bins F."""
@@ -46,9 +47,15 @@ class FeatureConfig:
                 f"features.low_hz {self.low_hz:g} and high_hz {self.high_hz:g} must satisfy"
                 f" 0 <= low_hz < high_hz <= {self.sample_rate / 2:g} (half the sample rate)"
             )
+        if self.sample_rate != SAMPLE_RATE:
+            raise ConfigError(f"features.sample_rate must be {SAMPLE_RATE}, the rate all audio is brought to")
         for name in ("n_mels", "frame_ms", "shift_ms", "sample_scale"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"features.{name} must be above 0, is {getattr(self, name)}")
+        if self.frame_shift < 1 or self.frame_length < 2:
+            raise ConfigError(
+                f"features: frames of {self.frame_ms:g} ms every {self.shift_ms:g} ms are shorter than a sample"
+            )
 
     @property
     def frame_length(self) -> int:

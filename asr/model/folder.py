@@ -13,6 +13,8 @@ import dataclasses
 import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,23 +96,17 @@ def save_weights(
         file.write(save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))  # one key: the same bytes each time
 
 
-class writing:
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
     """A block that writes `path`: a full disk becomes a message that says what is still there."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, traceback) -> None:
-        if isinstance(error, OSError):
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            reason = "the disk is full" if full else error.strerror
-            kept = "the one saved before is intact" if self.path.exists() else "nothing was saved there before"
-            raise CheckpointError(
-                f"{self.path}: could not be saved, {reason}; {kept}. Free some space and start again"
-            ) from error
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = "the disk is full" if full else error.strerror
+        kept = "the one saved before is intact" if path.exists() else "nothing was saved there before"
+        advice = ". Free some space and start again" if full else ""
+        raise CheckpointError(f"{path}: could not be saved, {reason}; {kept}{advice}") from error
 
 
 @torch.no_grad()
@@ -156,6 +152,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+            if not isinstance(header, dict):
+                raise ValueError(f"its header is {header!r}")
             return {name: file.get_tensor(name) for name in file.keys()}, header
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged or not safetensors ({error}); copy the file again") from error
@@ -204,8 +202,11 @@ def _read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
 def _check_golden(model: SpeechModel, header: dict[str, str], folder: Path) -> None:
     if "golden" not in header:
         return
-    expected, found = json.loads(header["golden"]), golden_answers(model)
-    difference = max(abs(a - b) for a, b in zip(expected, found, strict=True))
+    try:
+        pairs = zip(json.loads(header["golden"]), golden_answers(model), strict=True)
+        difference = max(abs(expected - found) for expected, found in pairs)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / WEIGHTS}: its golden answers are damaged ({error})") from error
     if not difference <= GOLDEN_TOLERANCE:
         raise CheckpointError(
             f"{folder}: on its golden input the model is off by {difference:.3g} (at most {GOLDEN_TOLERANCE} is allowed):"

@@ -43,16 +43,17 @@ class Progress:
 
 def save_state(
     folder: Path,
-    settings: str,
-    tokens: str,
+    started_with: dict[str, str],
     progress: Progress,
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> None:
-    """Replaces the training state as one file. On a full disk the one before stays, and CheckpointError says so."""
+    """Replaces the training state as one file; `started_with` is what must be the same for the run to go on.
+
+    On a full disk the state before stays, and CheckpointError says so.
+    """
     state = {
-        "settings": settings,
-        "tokens": tokens,
+        "started_with": started_with,
         "progress": asdict(progress),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -74,6 +75,8 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); start the run again with --force") from error
 
@@ -83,6 +86,14 @@ def restore_random(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["random"])
     if torch.cuda.is_available() and state["random_cuda"]:
         torch.cuda.set_rng_state_all(state["random_cuda"])
+
+
+def remove_dropped(folder: Path, progress: Progress) -> None:
+    """Deletes checkpoints that are no longer among the best; only once the state that says so is saved."""
+    kept = {checkpoint_path(folder, step) for _, step in progress.best}
+    for path in (folder / CHECKPOINTS).glob("step-*.safetensors"):
+        if path not in kept:
+            path.unlink()
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:

@@ -44,5 +44,5 @@ def dev_errors(
     dev_sets: list[DevSet], model: SpeechModel, tokenizer: Tokenizer, config: DecodeConfig
 ) -> tuple[CharErrors, dict[str, CharErrors]]:
     """Errors over all dev sets together, and those of each by its name."""
-    by_name = {dev.name: dev.evaluate(model, tokenizer, config) for dev in dev_sets}
-    return sum(by_name.values(), CharErrors()), by_name
+    errors = [dev.evaluate(model, tokenizer, config) for dev in dev_sets]
+    return sum(errors, CharErrors()), {dev.name: e for dev, e in zip(dev_sets, errors, strict=True)}

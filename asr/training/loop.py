@@ -11,23 +11,33 @@ import torch
 from asr.config import Config
 from asr.corpus.batching import Batch, BatchReader, check_texts, drop_tokens, plan_batches
 from asr.corpus.manifest import read_manifest
-from asr.errors import AsrError, CheckpointError, ConfigError
+from asr.errors import AsrError, ConfigError
 from asr.files import atomic_write
 from asr.model.device import pick_device
-from asr.model.folder import fill_weights, read_weights, save_model, save_weights
+from asr.model.folder import WEIGHTS, fill_weights, read_weights, save_model, save_weights
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import CharacterTokenizer
 from asr.training.checkpoint import (
     Progress,
     average_weights,
     checkpoint_path,
+    remove_dropped,
     restore_random,
     save_state,
 )
 from asr.training.display import Display, Lines
 from asr.training.evaluation import DevSet, dev_errors
 from asr.training.settings import learning_rate
-from asr.training.start import LOG, SETTINGS, TOKENS, make_optimizer, resumable_state, token_table
+from asr.training.start import (
+    LOG,
+    begin,
+    check_unchanged,
+    fingerprint,
+    locked,
+    make_optimizer,
+    resumable_state,
+    token_table,
+)
 from asr.training.statistics import cmvn_of
 
 MOST_UNUSABLE = 3
@@ -45,17 +55,24 @@ def train(
 
     `force` drops a run that is there. `stop_after`: stop at this step as if killed just after saving; for tests.
     """
-    folder, display = Path(folder), display or Lines()
+    with locked(Path(folder)):
+        return _train(config, Path(folder), force, stop_after, display or Lines())
+
+
+def _train(config: Config, folder: Path, force: bool, stop_after: int | None, display: Display) -> Path:
     if not config.data.train:
         raise ConfigError("data.train lists no manifest")
     device = pick_device(config.train.device)
     utterances = [u for path in config.data.train for u in read_manifest(path)]
     state = resumable_state(folder, config, force)
     tokenizer = CharacterTokenizer(token_table(config, utterances, folder, resumed=state is not None))
-    if state is not None and state["tokens"] != tokenizer.table.fingerprint:
-        raise CheckpointError(
-            f"{folder / TOKENS}: is not the table the run was started with; put it back, or --force to start over"
-        )
+    started_with = {
+        "settings": config.to_json(),
+        "tokens": tokenizer.table.fingerprint,
+        "data": fingerprint(utterances),
+    }
+    if state is not None:
+        check_unchanged(state, started_with, folder)
     _report_lacking(check_texts(utterances, tokenizer), display)
     dev_sets = [DevSet.read(path, tokenizer) for path in config.data.dev]
 
@@ -68,9 +85,7 @@ def train(
     optimizer = make_optimizer(model, config.train)
     progress = Progress()
     if state is None:
-        with atomic_write(folder / SETTINGS) as file:
-            file.write(config.to_json())
-        tokenizer.table.save(folder / TOKENS)
+        begin(folder, config, tokenizer.table)
     else:
         progress = Progress(**state["progress"])
         model.load_state_dict(state["model"])
@@ -96,7 +111,8 @@ def train(
             if dev_sets and (last or progress.step % config.train.evaluate_every == 0):
                 _evaluate(model, tokenizer, dev_sets, config, progress, folder, log, display)
             if last or progress.step % config.train.checkpoint_every == 0 or progress.step == stop_after:
-                save_state(folder, config.to_json(), tokenizer.table.fingerprint, progress, model, optimizer)
+                save_state(folder, started_with, progress, model, optimizer)
+                remove_dropped(folder, progress)
             if progress.step == stop_after:
                 return folder
     _finish(model, tokenizer, dev_sets, config, progress, folder, display)
@@ -179,10 +195,17 @@ def _shorten_log(path: Path, step: int) -> None:
     """Drops lines of steps that will be done again, after a kill between two checkpoints."""
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        kept = [line for line in lines if _step_of(line) <= step]
         if len(kept) < len(lines):
             with atomic_write(path) as file:
                 file.writelines(line + "\n" for line in kept)
+
+
+def _step_of(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):  # a line that a kill cut short
+        return math.inf
 
 
 def _log(log, progress: Progress, numbers: dict[str, float], display: Display) -> None:
@@ -214,36 +237,34 @@ def _evaluate(
     log.write(json.dumps({"step": progress.step} | numbers) + "\n")
     log.flush()
     this = (overall.cer, progress.step)
-    ranked = sorted([*map(tuple, progress.best), this])
-    progress.best, dropped = ranked[: config.train.average], ranked[config.train.average :]
+    progress.best = sorted([*map(tuple, progress.best), this])[: config.train.average]
     header = {"step": str(progress.step), "dev_cer": f"{overall.cer:.5f}"}
     if this in progress.best:
         save_weights(checkpoint_path(folder, progress.step), model, tokenizer.table, header)
-    for _, step in dropped:
-        checkpoint_path(folder, step).unlink(missing_ok=True)
-    if progress.best[0] == this:
+    if round(overall.cer, 5) < _stored_cer(folder):
         save_model(folder, model, tokenizer.table, header)
 
 
 def _finish(
-    model, tokenizer, dev_sets: list[DevSet], config: Config, progress: Progress, folder: Path, display
+    model, tokenizer, dev_sets: list[DevSet], config: Config, progress: Progress, folder: Path, display: Display
 ) -> None:
-    """Averages the best checkpoints and keeps the average if it is better than the best one alone."""
+    """Averages the best checkpoints, and keeps the average unless the model in the folder is better."""
     header = {"step": str(progress.step)}
     if not progress.best:
         save_model(folder, model, tokenizer.table, header)
         return
-    paths = [checkpoint_path(folder, step) for _, step in progress.best]
-    fill_weights(model, average_weights(paths), folder)
+    steps = [step for _, step in progress.best]
+    fill_weights(model, average_weights([checkpoint_path(folder, step) for step in steps]), folder)
     averaged, _ = dev_errors(dev_sets, model, tokenizer, config.decode)
-    display.line(
-        f"average of {len(paths)} checkpoints: dev {averaged}; the best alone: {100 * progress.best[0][0]:.2f} %"
-    )
-    if averaged.cer <= progress.best[0][0]:
-        steps = " ".join(str(step) for _, step in progress.best)
-        save_model(folder, model, tokenizer.table, header | {"averaged": steps, "dev_cer": f"{averaged.cer:.5f}"})
-    else:
-        fill_weights(model, read_weights(paths[0])[0], paths[0])
-        save_model(
-            folder, model, tokenizer.table, {"step": str(progress.best[0][1]), "dev_cer": f"{progress.best[0][0]:.5f}"}
-        )
+    stored = _stored_cer(folder)
+    display.line(f"average of {len(steps)} checkpoints: dev {averaged}; the model in {folder}: {100 * stored:.2f} %")
+    if round(averaged.cer, 5) <= stored:
+        header |= {"averaged": " ".join(map(str, steps)), "dev_cer": f"{averaged.cer:.5f}"}
+        save_model(folder, model, tokenizer.table, header)
+
+
+def _stored_cer(folder: Path) -> float:
+    """Dev CER of the model that the folder holds; infinite where there is none."""
+    if not (folder / WEIGHTS).exists():
+        return math.inf
+    return float(read_weights(folder / WEIGHTS)[1].get("dev_cer", math.inf))

@@ -1,15 +1,26 @@
 """What a run needs before its first step: a folder it may use, a token table, an optimizer."""
 
+import hashlib
 import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 from asr.config import Config
+from asr.config_values import from_dict
 from asr.corpus.manifest import Utterance
 from asr.corpus.texts import texts_of
-from asr.errors import CheckpointError
-from asr.files import remove_leftovers
+from asr.errors import CheckpointError, ConfigError
+from asr.files import atomic_write, remove_leftovers
 from asr.model.folder import WEIGHTS
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
@@ -17,35 +28,94 @@ from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.settings import TrainConfig
 
 SETTINGS, LOG, TOKENS = "settings.json", "log.jsonl", "tokens.txt"
-MAY_CHANGE = {"max_steps", "log_every", "evaluate_every", "checkpoint_every", "device"}
-"""Settings of [train] that may differ when a run goes on."""
+MAY_CHANGE = {
+    "train.max_steps",
+    "train.log_every",
+    "train.evaluate_every",
+    "train.checkpoint_every",
+    "train.device",
+    "data.workers",
+}
+"""Settings that may differ when a run goes on."""
 
 
 def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
     """The state to go on from, None to start; refuses a folder that holds another run or something else."""
-    if force and (folder / SETTINGS).exists():
-        for path in (folder / STATE, folder / LOG, folder / WEIGHTS, *folder.glob("checkpoints/*.safetensors")):
-            path.unlink(missing_ok=True)
-        return None
-    remove_leftovers(folder)
-    remove_leftovers(folder / CHECKPOINTS)
     if folder.exists() and any(folder.iterdir()) and not (folder / SETTINGS).exists():
         raise CheckpointError(f"{folder}: holds files but no training run; choose another --out")
-    state = load_state(folder)
+    remove_leftovers(folder)
+    remove_leftovers(folder / CHECKPOINTS)
+    state = None if force else load_state(folder)
     if state is None:
         return None
-    before, now = json.loads(state["settings"]), json.loads(config.to_json())
-    differing = [
-        f"{section}.{key} was {before.get(section, {}).get(key)!r} and is {value!r}"
-        for section, values in now.items()
-        for key, value in values.items()
-        if before.get(section, {}).get(key) != value and not (section == "train" and key in MAY_CHANGE)
-    ]
+    try:
+        before = asdict(from_dict(Config, json.loads(state["started_with"]["settings"]), ""))
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise CheckpointError(
+            f"{folder / STATE}: is no state of this program ({error}); --force starts over"
+        ) from error
+    differing = list(_differences(before, asdict(config), ""))
     if differing:
         raise CheckpointError(
             f"{folder}: was started with other settings: {'; '.join(differing)}. Use another --out, or --force to start over"
         )
     return state
+
+
+def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:
+    for key, value in now.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _differences(before[key], value, f"{name}.")
+        elif before[key] != value and name not in MAY_CHANGE:
+            yield f"{name} was {before[key]!r} and is {value!r}"
+
+
+def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> None:
+    """Refuses to go on with another token table or other utterances than the run was started with."""
+    before = state["started_with"]
+    if before["tokens"] != started_with["tokens"]:
+        raise CheckpointError(f"{folder / TOKENS}: is not the table the run was started with; put it back")
+    if before["data"] != started_with["data"]:
+        raise CheckpointError(
+            f"{folder}: the training manifests have changed since the run was started; --force starts over"
+        )
+
+
+def fingerprint(utterances: Sequence[Utterance]) -> str:
+    """A hash of what is trained on: ids, lengths and texts, in order."""
+    digest = hashlib.sha256()
+    for u in utterances:
+        digest.update(f"{u.id}\t{u.start}\t{u.duration}\t{u.text}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def begin(folder: Path, config: Config, table: TokenTable) -> None:
+    """Makes the folder that of a new run; what an earlier run left there goes."""
+    for path in (folder / STATE, folder / LOG, folder / WEIGHTS, *folder.glob(f"{CHECKPOINTS}/*.safetensors")):
+        path.unlink(missing_ok=True)
+    with atomic_write(folder / SETTINGS) as file:
+        file.write(config.to_json())
+    table.save(folder / TOKENS)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps a second process out of the folder of a run; the lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise CheckpointError(
+            f"{folder}: another process is training there; wait for it or choose another --out"
+        ) from None
+    finally:
+        os.close(handle)
 
 
 def token_table(config: Config, utterances: list[Utterance], folder: Path, resumed: bool) -> TokenTable:

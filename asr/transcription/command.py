@@ -1,7 +1,9 @@
 """`asr transcribe`: many files, one bad one of which does not stop the rest."""
 
+import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +13,14 @@ from asr.errors import AsrError, AudioError
 from asr.files import atomic_write
 from asr.outputs.writers import WRITERS
 from asr.transcription.transcriber import load
+
+FAILED = {
+    "txt": lambda path, error: print(flush=True),
+    "json": lambda path, error: print(
+        json.dumps({"audio": str(path), "error": str(error)}, ensure_ascii=False), flush=True
+    ),
+}
+"""Format → what stands on stdout in place of a transcript that there is none of."""
 
 
 def transcribe_files(
@@ -44,6 +54,8 @@ def transcribe_files(
         except AudioError as error:
             say(f"asr: {error}")
             failed += 1
+            if not target:
+                FAILED[format](path, error)  # so that the lines still belong to the files in their order
             continue
         for warning in [*transcript.warnings, *(w for segment in transcript.segments for w in segment.warnings)]:
             say(f"asr: {path}: warning: {warning}")
@@ -64,9 +76,16 @@ def _expand(inputs: Sequence[str], say: Callable[[str], None]) -> tuple[list[tup
         if not path.is_dir():
             files.append((path, Path(path.name)))
             continue
+        unreadable: list[OSError] = []
         inside = sorted(
-            Path(r) / n for r, _, names in os.walk(path) for n in names if Path(n).suffix.lower() in AUDIO_SUFFIXES
+            Path(folder) / name
+            for folder, _, names in os.walk(path, onerror=unreadable.append)
+            for name in names
+            if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
         )
+        for error in unreadable:
+            say(f"asr: {error.filename}: cannot be searched ({error.strerror})")
+            failed += 1
         if not inside:
             say(f"asr: {path}: a folder without audio files ({', '.join(sorted(AUDIO_SUFFIXES))})")
             failed += 1
@@ -80,8 +99,10 @@ def _targets(files: Sequence[tuple[Path, Path]], out: Path | None, format: str) 
         return {}
     targets: dict[Path, Path] = {}
     owners: dict[Path, Path] = {}
+    stems = Counter(name.with_suffix("") for _, name in files)
     for path, name in files:
-        target = out / name.with_suffix(f".{format}")
+        alone = stems[name.with_suffix("")] == 1  # a.wav and a.mp3 become a.wav.txt and a.mp3.txt
+        target = out / (name.with_suffix(f".{format}") if alone else f"{name}.{format}")
         if owners.setdefault(target, path) != path:
             raise AsrError(
                 f"{owners[target]} and {path} would both be written to {target}; transcribe them into two folders"

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from asr.model.folder import load_model
 from asr.scoring.cer import CharErrors, char_errors, errors_by
 from asr.transcription.models import PRETRAINED, find_model
 
+RESULTS = ("hyp.txt", "nbest.jsonl", "result.json")
 CHUNK = 512
 """Utterances whose audio is in memory at once."""
 
@@ -36,10 +38,14 @@ def evaluate_manifest(
     """Writes hyp.txt, nbest.jsonl and result.json under `out`; yields the lines to print, the overall CER first."""
     folder = find_model(model)
     if out is None:
-        out = (Path("eval") / folder.name if PRETRAINED in folder.parents else folder / "eval") / manifest.stem
-    if (out / "result.json").exists() and not force:
+        name = f"{manifest.stem}-swapped" if swap_audio else manifest.stem
+        out = (Path("eval") / folder.name if PRETRAINED in folder.parents else folder / "eval") / name
+    if any((out / name).exists() for name in RESULTS) and not force:
         raise AsrError(f"{out}: holds results already; choose another --out, or --force to overwrite them")
     utterances = read_manifest(manifest)
+    for name in by:
+        if not any(u.value(name) for u in utterances):
+            raise ManifestError(f"{manifest}: no utterance has the field {name!r}; there is {_fields(utterances)}")
     loaded = load_model(folder, pick_device(device))
     lacking = check_texts(utterances, loaded.tokenizer)
     if lacking:
@@ -67,6 +73,11 @@ def evaluate_manifest(
             yield f"{name} {value or '(none)'}: {e}"
 
 
+def _fields(utterances: Sequence[Utterance]) -> str:
+    names = {"speaker", "channel", "source"}.union(*(u.extra for u in utterances))
+    return ", ".join(sorted(name for name in names if any(u.value(name) for u in utterances))) or "none"
+
+
 def _decode(recognizer: Recognizer, utterances: Sequence[Utterance]) -> Iterator[list[Recognized]]:
     for first in range(0, len(utterances), CHUNK):
         chunk = utterances[first : first + CHUNK]
@@ -79,8 +90,7 @@ def _swapped(utterances: Sequence[Utterance]) -> list[Utterance]:
     Sorted by text and turned by the size of the largest group of equal texts, nobody gets an equal one.
     """
     order = sorted(range(len(utterances)), key=lambda i: utterances[i].text)
-    texts = [u.text for u in utterances]
-    turn = max(texts.count(text) for text in set(texts))
+    turn = max(Counter(u.text for u in utterances).values())
     if 2 * turn > len(utterances):
         raise ManifestError("more than half of the utterances have the same text: their audio cannot be swapped")
     swapped = list(utterances)

@@ -16,7 +16,7 @@ SILENCE_PEAK = 1e-4
 """A piece that never rises above -80 dBFS holds nothing to recognise."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Piece:
     """A stretch of a recording."""
 
@@ -48,7 +48,7 @@ def cut_at_pauses(blocks: Iterable[np.ndarray]) -> Iterator[Piece]:
     for block in blocks:
         held = np.concatenate([held, block])
         while len(held) > longest:
-            cut = _quietest(held[:longest])
+            cut = _quietest(held[: longest - SAMPLE_RATE])  # a second before the end, so that no scrap is left
             yield Piece(position, held[:cut])
             held, position = held[cut:], position + cut
     if len(held):

@@ -3,15 +3,13 @@
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from asr.audio.reading import SAMPLE_RATE, read_blocks, resample
+from asr.audio.reading import read_blocks, resample
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.search import DecodeConfig
-from asr.errors import AudioError
 from asr.model.folder import LoadedModel
 from asr.transcript import Segment, Transcript
 from asr.transcription.models import open_model
@@ -19,8 +17,11 @@ from asr.transcription.segmenting import Piece, cut_at_pauses
 
 PIECES_AT_ONCE = 8
 """Pieces decoded together: memory is bounded by this, not by the recording."""
+SHORTEST = 0.2
+"""Seconds; nothing that can be recognised is said in less."""
 NO_AUDIO = "holds no audio: 0 seconds"
-SILENCE = "is silent: no sample is above -80 dBFS"
+TOO_SHORT = f"is too short to recognise: less than {SHORTEST:g} s"
+SILENCE = "is silent: no sample, channels averaged, is above -80 dBFS"
 
 Audio = str | os.PathLike | tuple[np.ndarray, int]
 """A path, or an array (S,) or (S, channels) with its sample rate."""
@@ -42,6 +43,8 @@ class Transcriber:
             segments.append(segment)
         if not duration:
             warnings.append(NO_AUDIO)
+        elif duration < SHORTEST:
+            warnings.append(TOO_SHORT)
         elif not heard:
             warnings.append(SILENCE)
         name = str(audio) if not isinstance(audio, tuple) else "array"
@@ -59,11 +62,11 @@ class Transcriber:
         yield from self._decode(waiting)
 
     def _decode(self, pieces: list[Piece]) -> Iterator[Segment]:
-        loud = [piece for piece in pieces if not piece.silent]
+        loud = [piece for piece in pieces if not piece.silent and piece.end - piece.start >= SHORTEST]
         results = iter(self.recognizer.recognize([piece.samples for piece in loud]))
         for piece in pieces:
             segment = Segment(piece.start, piece.end, "")
-            if not piece.silent:
+            if piece in loud:
                 best = next(results)[0]
                 score = best.hypothesis.score
                 segment = replace(segment, text=best.text, score=score, warnings=best.hypothesis.warnings)
@@ -87,7 +90,4 @@ def _blocks(audio: Audio) -> Iterator[np.ndarray]:
     if not isinstance(audio, tuple):
         return read_blocks(audio)
     samples, rate = audio
-    samples = resample(np.asarray(samples), rate)
-    if not np.isfinite(samples).all():
-        raise AudioError("array: holds samples that are not numbers")
-    return chain([samples[i : i + 10 * SAMPLE_RATE] for i in range(0, len(samples), 10 * SAMPLE_RATE)])
+    return iter([resample(np.asarray(samples), rate)])

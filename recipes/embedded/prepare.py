@@ -23,7 +23,7 @@ import soxr
 from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.corpus.importing import import_corpus
 from asr.corpus.manifest import Utterance, write_manifest
-from asr.files import atomic_write
+from asr.files import atomic_write, read_lines
 from asr.text.normalize import normalize
 
 SILENCE_DB = 35
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("speech", type=Path)
     parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--joined", type=int, default=12000, help="synthetic sentences to make")
+    parser.add_argument("--joined", type=int, default=16000, help="synthetic sentences to make")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
@@ -59,9 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     for source, utterances in by_source.items():
         write_manifest(options.out / f"{source}.jsonl", utterances)
 
-    sentences = sorted(
-        {normalize(line) for path in options.texts for line in path.read_text(encoding="utf-8").split()} - heard
-    )
+    sentences = sorted({normalize(line) for path in options.texts for line in read_lines(path)} - {""} - heard)
     with atomic_write(options.out / "text.txt") as file:
         file.writelines(f"{sentence}\n" for sentence in sentences)
     joined = join_sentences(
