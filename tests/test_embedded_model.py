@@ -1,0 +1,65 @@
+"""The model that comes with the program."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import soundfile
+
+from asr.audio.reading import read_samples
+from asr.text.normalize import is_han
+from asr.transcription.models import DEFAULT, PRETRAINED
+from asr.transcription.transcriber import load
+from tests.conftest import ROOT, require_program
+
+FOLDER = PRETRAINED / DEFAULT
+CLIPS = sorted((ROOT / "data/sample").glob("*.flac"))
+
+
+@pytest.fixture(scope="module")
+def transcriber():
+    return load()
+
+
+def test_it_is_small_and_has_a_card_and_a_licence():
+    assert sum(p.stat().st_size for p in FOLDER.iterdir()) < 25_000_000
+    assert "CC BY-SA" in (FOLDER / "LICENSE").read_text(encoding="utf-8")
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for word in ("AISHELL", "audio-cmn", "Yue Tan", "DSPSpeech-20", "CER", "dev_sentences", "dev_words"):
+        assert word in card
+
+
+def test_it_prints_chinese_for_the_samples(transcriber):
+    assert len(CLIPS) == 3
+    for clip in CLIPS:
+        text = transcriber.transcribe(clip).text
+        assert text and all(map(is_han, text))
+
+
+def test_different_audio_gives_different_text(transcriber):
+    assert len({transcriber.transcribe(clip).text for clip in CLIPS}) == 3
+
+
+def test_ten_seconds_take_less_than_three_of_wall_time(tmp_path):
+    """Start-up included. The best of three, because the machine may be busy."""
+    samples = read_samples(CLIPS[0])
+    soundfile.write(tmp_path / "ten.wav", [samples[i % len(samples)] for i in range(160_000)], 16000)
+    times = []
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", "asr", "transcribe", str(tmp_path / "ten.wav")], cwd=ROOT, check=True)
+        times.append(time.monotonic() - started)
+        if times[-1] < 3:
+            return
+    pytest.fail(f"it took {min(times):.1f} s at best")
+
+
+def test_the_sample_clips_can_be_made_again(tmp_path):
+    require_program("espeak-ng")
+    command = [sys.executable, "data/sample/make_sample.py", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert (tmp_path / "text").read_bytes() == (ROOT / "data/sample/text").read_bytes()
+    for clip in CLIPS:
+        assert soundfile.info(tmp_path / clip.name).duration == pytest.approx(soundfile.info(clip).duration, abs=0.2)
