@@ -1,6 +1,7 @@
 """The command line: what is printed where, and the exit status."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from asr.cli import main
 from asr.corpus.toy import prepare_toy
 from asr.model.folder import save_model
 from tests.conftest import ROOT, random_model
+from tests.sounds import encode, sine
 
 
 @pytest.fixture
@@ -220,3 +222,42 @@ def test_scoring_loads_no_torch():
 def test_transcribing_loads_no_scoring_and_no_librosa(model, wav):
     code = f"import asr; asr.load({str(model)!r}, 'cpu').transcribe({str(wav('a.wav'))!r})"
     assert not imported_by(code) & {"librosa", "numba", "jiwer", "torchaudio", "av", "pypinyin"}
+
+
+def test_files_of_any_name_are_opened_as_files(run, model, wav, tmp_path, monkeypatch):
+    """FFmpeg would take `concat:` for a protocol, and a name may be no UTF-8."""
+    monkeypatch.chdir(tmp_path)
+    encode(tmp_path / "a.m4a", sine(1.0), 16000, "aac")
+    os.rename("a.m4a", "concat:a.m4a")
+    os.rename(wav("b.wav"), b"\xff\xfe.wav")
+    status, out, err = run("transcribe", "--model", model, "concat:a.m4a", os.fsdecode(b"\xff\xfe.wav"), "d" * 300)
+    assert status == 1 and len(out.splitlines()) == 3 and out.splitlines()[2] == ""
+    assert f"{'d' * 300}: cannot be read (File name too long)" in err
+
+
+def test_two_recordings_with_one_stem_keep_their_suffix(run, model, wav, tmp_path):
+    wav("in/a.wav"), wav("in/a.flac"), wav("in/b.wav")
+    assert run("transcribe", "--model", model, tmp_path / "in", "--out", tmp_path / "out")[0] == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.flac.txt", "a.wav.txt", "b.txt"]
+
+
+def test_failures_of_the_system_are_one_line(run, model, wav, tmp_path):
+    (tmp_path / "file").touch()
+    status, _, err = run("transcribe", "--model", model, wav("a.wav"), "--out", tmp_path / "file")
+    assert status == 1 and err.splitlines()[-1] == f"asr: {tmp_path}/file: File exists" and "Traceback" not in err
+    assert run("transcribe", "")[0] == 2
+
+
+def test_a_field_that_nobody_has_is_refused(run, model, tmp_path):
+    manifest = prepare_toy(tmp_path / "toy", 2, 1, 1)["train"]
+    status, _, err = run("evaluate", model, manifest, "--by", "speker")
+    assert status == 1 and "no utterance has the field 'speker'; there is source" in err
+
+
+def test_results_of_somebody_else_are_not_overwritten(run, model, tmp_path):
+    manifest = prepare_toy(tmp_path / "toy", 2, 1, 1)["train"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "hyp.txt").write_text("precious")
+    status, _, err = run("evaluate", model, manifest, "--out", tmp_path / "mine")
+    assert status == 1 and "holds results already" in err
+    assert (tmp_path / "mine" / "hyp.txt").read_text() == "precious"

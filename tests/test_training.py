@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from asr.config import Config, load_config
+from asr.corpus.manifest import read_manifest, write_manifest
 from asr.corpus.toy import prepare_toy
-from asr.errors import AsrError, CheckpointError, ConfigError, ManifestError
+from asr.errors import AsrError, AudioError, CheckpointError, ConfigError, ManifestError
 from asr.model.folder import load_model, read_weights
+from asr.scoring.cer import CharErrors
 from asr.training.checkpoint import average_weights, load_state
 from asr.training.loop import train
+from asr.training.start import locked
 from tests.conftest import ROOT
 
 
@@ -235,3 +238,71 @@ def test_a_full_disk_leaves_the_previous_state_intact(config, tmp_path):
     assert "state.pt: could not be saved, the disk is full; the one saved before is intact" in done.stdout, done.stderr
     assert (other / "state.pt").read_bytes() == before and load_state(other)["progress"]["step"] == 2
     assert sorted(p.name for p in other.iterdir()) == ["log.jsonl", "settings.json", "state.pt", "tokens.txt"]
+
+
+def with_data(config: Config, **data) -> Config:
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **data))
+
+
+def test_force_drops_the_old_run_only_when_the_new_one_can_start(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=2)
+    before = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
+    with pytest.raises(ManifestError, match="typo.jsonl: no such file"):
+        train(with_data(config, dev=("typo.jsonl",)), run, force=True, display=QUIET)
+    assert {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()} == before
+
+
+def test_a_refused_folder_keeps_its_files(config, tmp_path):
+    (tmp_path / ".asr-mine.tmp").touch()
+    (tmp_path / "thesis.doc").touch()
+    with pytest.raises(CheckpointError, match="holds files but no training run"):
+        train(config, tmp_path, display=QUIET)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".asr-mine.tmp", "thesis.doc"]
+
+
+def test_a_changed_manifest_is_noticed(config, corpus, tmp_path):
+    copy = corpus["train"].parent / "copy.jsonl"
+    lines = corpus["train"].read_text().splitlines(keepends=True)
+    copy.write_text("".join(lines))
+    config = with_data(config, train=(str(copy),))
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=1)
+    copy.write_text("".join(lines[:-1]))
+    with pytest.raises(CheckpointError, match="the training manifests have changed since the run was started"):
+        train(config, run, display=QUIET)
+
+
+def test_missing_audio_is_named_before_the_first_step(config, corpus, tmp_path):
+    copy = corpus["train"].parent / "missing.jsonl"
+    copy.write_text(corpus["train"].read_text().replace("train-0003.wav", "nowhere.wav"))
+    with pytest.raises(AudioError, match=r"missing.jsonl:4: .*nowhere.wav: no such file \(train-0003\)"):
+        train(with_data(config, train=(str(copy),)), tmp_path / "run", display=QUIET)
+
+
+def test_dev_manifests_of_one_name_count_both(config, corpus, tmp_path):
+    other = tmp_path / "dev.jsonl"
+    write_manifest(other, read_manifest(corpus["dev"])[:2])
+    run = train(with_data(config, dev=(str(corpus["dev"]), str(other))), tmp_path / "run", display=QUIET, stop_after=4)
+    alone = train(with_data(config, dev=(str(corpus["dev"]),)), tmp_path / "alone", display=QUIET, stop_after=4)
+    first, second = (next(line["dev_cer"] for line in lines_of(r) if "dev_cer" in line) for r in (run, alone))
+    assert first != second or first == 1.0
+
+
+def test_two_processes_do_not_train_in_one_folder(config, tmp_path):
+    with locked(tmp_path / "run"):
+        with pytest.raises(CheckpointError, match="run: another process is training there"):
+            train(config, tmp_path / "run", display=QUIET)
+
+
+def test_the_model_of_a_longer_run_is_never_worse(config, tmp_path, monkeypatch):
+    """The average of a finished run stays in the folder until something better comes."""
+    script = iter([0.9, 0.8, 0.5, 0.7, 0.75, 0.72])  # two evaluations and their average; then the longer run
+
+    def scripted(dev_sets, model, tokenizer, decode):
+        return CharErrors(substitutions=round(1000 * next(script)), reference=1000), {}
+
+    monkeypatch.setattr("asr.training.loop.dev_errors", scripted)
+    short = changed(config, max_steps=8, evaluate_every=4, average=2)
+    run = train(short, tmp_path / "run", display=QUIET)
+    assert load_model(run).metadata["dev_cer"] == "0.50000"
+    train(changed(short, max_steps=16), run, display=QUIET)
+    assert load_model(run).metadata["dev_cer"] == "0.50000"

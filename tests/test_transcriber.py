@@ -7,6 +7,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.search import DecodeConfig
 from asr.errors import AudioError
 from asr.model.folder import save_model
+from asr.transcription.segmenting import cut_at_pauses
 from asr.transcription.transcriber import Transcriber, load
 from tests.conftest import random_model
 
@@ -107,3 +108,43 @@ def test_public_names():
     assert asr.Transcriber is Transcriber and all(getattr(asr, name) is not None for name in asr.__all__)
     with pytest.raises(AttributeError, match="module 'asr' has no attribute 'nothing'"):
         asr.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("n", [1, 160, 1600])
+def test_no_text_is_invented_for_a_scrap_of_sound(transcriber, n):
+    transcript = transcriber.transcribe((noise(1.0)[:n], SAMPLE_RATE))
+    assert transcript.text == "" and transcript.warnings == ("is too short to recognise: less than 0.2 s",)
+
+
+def test_no_scrap_is_cut_off_the_end():
+    for seconds in (15.01, 15.3, 29.02, 44.5):
+        pieces = list(cut_at_pauses([noise(seconds)]))
+        assert all(1 <= piece.end - piece.start <= 15 for piece in pieces)
+
+
+def test_an_absurd_sample_is_clipped(transcriber, tmp_path):
+    samples = noise(2.0)
+    samples[100] = 1e20
+    soundfile.write(tmp_path / "spike.wav", samples, SAMPLE_RATE, subtype="FLOAT")
+    segment = transcriber.transcribe(tmp_path / "spike.wav").segments[0]
+    assert np.isfinite(segment.score) and segment.text
+    assert transcriber.transcribe((samples, SAMPLE_RATE)).segments[0] == segment
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "message"),
+    [
+        (np.zeros((2, 16000)), 16000, r"must be \(samples,\) or \(samples, channels\), is \(2, 16000\)"),
+        (np.zeros(100, np.uint8), 16000, "must hold floats or signed integers, holds uint8"),
+        (np.zeros(100), 0, "the sample rate must be above 0, is 0"),
+    ],
+)
+def test_arrays_that_are_no_audio_are_refused(transcriber, samples, rate, message):
+    with pytest.raises(AudioError, match=message):
+        transcriber.transcribe((samples, rate))
+
+
+def test_whole_numbers_are_scaled(transcriber):
+    samples = (noise(1.0) * 32768).astype(np.int16)
+    floats = transcriber.transcribe((samples / 32768, SAMPLE_RATE))
+    assert transcriber.transcribe((samples, SAMPLE_RATE)).segments == floats.segments

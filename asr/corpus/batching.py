@@ -1,6 +1,6 @@
 """Utterances to training batches of similar length, bounded in seconds of audio."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
-from asr.errors import ConfigError, ManifestError
+from asr.errors import AudioError, ConfigError, ManifestError
 from asr.features.fbank import pad_samples
 from asr.text.tokenizer import Tokenizer
 
@@ -139,19 +139,20 @@ class BatchReader(Dataset):
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, i: int) -> Batch:
+    def __getitem__(self, i: int) -> Batch | AudioError:
+        """The batch, or the error as a value: raised in a worker it would come out as a page of tracebacks."""
         indices = self.plan[i]
-        return make_batch(
-            [self.utterances[j].id for j in indices],
-            [self._samples(j) for j in indices],
-            [self.tokens[j] for j in indices],
-            self.tokenizer,
-        )
+        try:
+            samples = [self._samples(j) for j in indices]
+        except AudioError as error:
+            return error
+        ids, tokens = [self.utterances[j].id for j in indices], [self.tokens[j] for j in indices]
+        return make_batch(ids, samples, tokens, self.tokenizer)
 
-    def iterate(self, plan: list[list[int]], first: int = 0, workers: int = 0) -> Iterable[Batch]:
+    def iterate(self, plan: list[list[int]], first: int = 0, workers: int = 0) -> Iterator[Batch]:
         """The batches of a plan from number `first`. Takes no number from torch's global random generator."""
         self.plan = plan
-        return DataLoader(
+        loader = DataLoader(
             self,
             batch_size=None,
             sampler=range(first, len(plan)),
@@ -159,6 +160,10 @@ class BatchReader(Dataset):
             prefetch_factor=4 if workers else None,
             generator=torch.Generator(),
         )
+        for batch in loader:
+            if isinstance(batch, AudioError):
+                raise batch
+            yield batch
 
     def _samples(self, j: int) -> np.ndarray:
         if self._cache is None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from asr.config import Config
-from asr.corpus.batching import Batch, BatchReader, check_texts, drop_tokens, plan_batches
-from asr.corpus.manifest import read_manifest
+from asr.corpus.batching import Batch, BatchReader, DataConfig, check_texts, drop_tokens, plan_batches
+from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import AsrError, ConfigError
 from asr.files import atomic_write
 from asr.model.device import pick_device
@@ -31,6 +31,7 @@ from asr.training.settings import learning_rate
 from asr.training.start import (
     LOG,
     begin,
+    check_audio,
     check_unchanged,
     fingerprint,
     locked,
@@ -73,7 +74,9 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     }
     if state is not None:
         check_unchanged(state, started_with, folder)
+    check_audio(utterances)
     _report_lacking(check_texts(utterances, tokenizer), display)
+    _report_left_out(utterances, config.data, display)
     dev_sets = [DevSet.read(path, tokenizer) for path in config.data.dev]
 
     torch.manual_seed(config.train.seed)
@@ -199,6 +202,14 @@ def _shorten_log(path: Path, step: int) -> None:
         if len(kept) < len(lines):
             with atomic_write(path) as file:
                 file.writelines(line + "\n" for line in kept)
+
+
+def _report_left_out(utterances: list[Utterance], data: DataConfig, display: Display) -> None:
+    n = sum(not data.min_seconds <= u.duration <= data.max_seconds for u in utterances)
+    if n:
+        display.line(
+            f"{n:,} utterances are left out: shorter than {data.min_seconds:g} or longer than {data.max_seconds:g} s"
+        )
 
 
 def _step_of(line: str) -> float:

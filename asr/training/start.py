@@ -19,7 +19,7 @@ from asr.config import Config
 from asr.config_values import from_dict
 from asr.corpus.manifest import Utterance
 from asr.corpus.texts import texts_of
-from asr.errors import CheckpointError, ConfigError
+from asr.errors import AudioError, CheckpointError, ConfigError
 from asr.files import atomic_write, remove_leftovers
 from asr.model.folder import WEIGHTS
 from asr.model.model import SpeechModel
@@ -80,6 +80,14 @@ def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> 
         raise CheckpointError(
             f"{folder}: the training manifests have changed since the run was started; --force starts over"
         )
+
+
+def check_audio(utterances: Sequence[Utterance]) -> None:
+    """Raises AudioError for the first utterance whose file is not there: better now than in the middle of an epoch."""
+    there: dict[Path, bool] = {}
+    for u in utterances:
+        if not there.setdefault(u.audio, u.audio.is_file()):
+            raise AudioError(f"{u.where}: {u.audio}: no such file ({u.id}); correct the manifest or put the audio back")
 
 
 def fingerprint(utterances: Sequence[Utterance]) -> str:

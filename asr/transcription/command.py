@@ -73,7 +73,7 @@ def _expand(inputs: Sequence[str], say: Callable[[str], None]) -> tuple[list[tup
     files: list[tuple[Path, Path]] = []
     failed = 0
     for path in map(Path, inputs):
-        if not path.is_dir():
+        if not os.path.isdir(path):  # unlike Path.is_dir, False for a name that is too long
             files.append((path, Path(path.name)))
             continue
         unreadable: list[OSError] = []
