@@ -34,7 +34,9 @@ def main() -> None:
     """Runs the command line; errors in the input end it with one line on stderr and status 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # Chinese text, whatever the locale
+            stream.reconfigure(
+                encoding="utf-8", errors="backslashreplace"
+            )  # whatever the locale, whatever the file is called
     try:
         app(prog_name="asr", standalone_mode=True)
     except AsrError as error:
