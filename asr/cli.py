@@ -205,10 +205,11 @@ def corpus_import(
         if "=" not in condition:
             raise typer.BadParameter(f"{condition!r} must have the form COLUMN=VALUE", param_hint="--where")
     skipped = Skipped()
-    count = write_manifest(out, import_corpus(source, audio_root, dict(c.split("=", 1) for c in where), skipped))
-    say(
-        f"{out}: {count:,} utterances; left out: {skipped.without_text:,} without text, {skipped.filtered:,} by --where"
-    )
+    utterances = list(import_corpus(source, audio_root, dict(c.split("=", 1) for c in where), skipped))
+    left_out = f"left out: {skipped.without_text:,} without text, {skipped.filtered:,} by --where"
+    if not utterances:
+        raise AsrError(f"{source}: no row is left to import; {left_out}")
+    say(f"{out}: {write_manifest(out, utterances):,} utterances; {left_out}")
 
 
 @corpus_app.command("prepare")

@@ -159,6 +159,9 @@ def test_from_a_table_to_a_score(run, model, tmp_path):
     assert (status, out) == (0, "") and "6 utterances; left out: 0 without text, 0 by --where" in err
     status, _, err = run("corpus", "import", table, "--out", imported)
     assert status == 1 and "is there already" in err
+    status, _, err = run("corpus", "import", table, "--out", tmp_path / "none.jsonl", "--where", "speaker=7")
+    assert status == 1 and "t.tsv: no row is left to import; left out: 0 without text, 6 by --where" in err
+    assert not (tmp_path / "none.jsonl").exists()
     assert run("corpus", "tokens", imported, "--out", tmp_path / "tokens.txt")[0] == 0
     assert run("corpus", "cmvn", imported, "--out", tmp_path / "cmvn.json")[0] == 0
     status, out, err = run("evaluate", model, imported, "--by", "speaker")

@@ -64,3 +64,13 @@ def test_training_mode_is_restored_and_no_gradient_is_kept(tokenizer):
 def test_audio_of_a_few_samples_is_decoded(tokenizer):
     [[result]] = Recognizer(random_model(), tokenizer).recognize([np.zeros(5, np.float32)])
     assert isinstance(result.text, str)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("beam", [1, 4])
+def test_a_gpu_gives_the_same_tokens(beam, tokenizer):
+    model, utterances = random_model("conformer"), sounds(0.3, 2.0, 1.1)
+    on_cpu = Recognizer(model, tokenizer, DecodeConfig(beam=beam)).recognize(utterances)
+    on_gpu = Recognizer(model.cuda(), tokenizer, DecodeConfig(beam=beam)).recognize(utterances)
+    assert [n[0].hypothesis.tokens for n in on_cpu] == [n[0].hypothesis.tokens for n in on_gpu]

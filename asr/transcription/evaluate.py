@@ -50,7 +50,7 @@ def evaluate_manifest(
     lacking = check_texts(utterances, loaded.tokenizer)
     if lacking:
         say(f"{sum(lacking.values())} characters of the references are not in the token table: {' '.join(lacking)}")
-    config = DecodeConfig(beam=max(beam, nbest), nbest=nbest)
+    config = DecodeConfig(beam=beam, nbest=nbest)
     heard = _swapped(utterances) if swap_audio else utterances
     started = time.monotonic()
     results = list(_decode(Recognizer(loaded.model, loaded.tokenizer, config), heard))
