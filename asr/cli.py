@@ -88,7 +88,10 @@ def _set_threads(threads: int) -> None:
 @app.command()
 def transcribe(
     audio: Annotated[list[str], typer.Argument(help="Audio files, or folders of them.")],
-    model: Annotated[str, typer.Option(help="A model folder; the model that came with the program by default.")] = "",
+    model: Annotated[
+        str,
+        typer.Option(help="A model folder, or the name of a model that came with the program; embedded by default."),
+    ] = "",
     beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept in the search; 1 is greedy.")] = 4,
     format: Annotated[str, typer.Option(help="txt or json.")] = "txt",
     out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
