@@ -32,6 +32,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 def main() -> None:
     """Runs the command line; errors in the input end it with one line on stderr and status 1."""
+    if sys.stdout is None:
+        _end("asr: stdout is closed, so there is nowhere to print to")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(

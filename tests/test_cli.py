@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -102,6 +103,20 @@ def test_nothing_gives_an_empty_line_and_a_warning(run, model, tmp_path, n, warn
     soundfile.write(tmp_path / "zero.wav", np.zeros(n), 16000)
     status, out, err = run("transcribe", "--model", model, tmp_path / "zero.wav")
     assert (status, out) == (0, "\n") and f"zero.wav: warning: {warning}" in err
+
+
+def test_an_empty_opus_file_gives_an_empty_line_and_a_warning(run, model, tmp_path):
+    with av.open(str(tmp_path / "zero.opus"), "w") as container:
+        container.add_stream("libopus", rate=48000, layout="mono")
+        container.start_encoding()  # the header alone
+    status, out, err = run("transcribe", "--model", model, tmp_path / "zero.opus")
+    assert (status, out) == (0, "\n") and "zero.opus: warning: holds no audio: 0 seconds" in err
+
+
+def test_a_closed_stdout_is_one_line(model, wav):
+    command = f"{sys.executable} -m asr transcribe --model {model} {wav('a.wav')} >&-"
+    done = subprocess.run(command, shell=True, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and done.stderr == "asr: stdout is closed, so there is nowhere to print to\n"
 
 
 def test_folders_are_searched_and_written_to_a_folder(run, model, wav, tmp_path):

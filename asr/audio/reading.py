@@ -167,6 +167,8 @@ def _read_with_av(path: Path, channel: int | None) -> Iterator[np.ndarray]:
                 raise AudioError(f"{path}: not recognised as audio")
             rate = stream.rate
             yield from _resampled(_checked(_av_blocks(container, stream, path, channel), path, rate), rate)
+    except av.error.EOFError:
+        return  # a header and nothing behind it: 0 seconds
     except av.error.FFmpegError as error:
         raise AudioError(f"{path}: not recognised as audio, or damaged ({error.strerror})") from error
     except ValueError as error:
