@@ -1,13 +1,13 @@
 # Two commands on a fresh machine:
 #   make transcribe AUDIO=path/to/file     make test
 PYTHON ?= python3
-AUDIO ?= $(wildcard data/sample/*.flac)
+AUDIO ?=
 INSTALLED := .venv/installed
 
 .PHONY: transcribe test test-fast lint clean
 
 transcribe: $(INSTALLED)
-	.venv/bin/asr transcribe $(AUDIO)
+	.venv/bin/asr transcribe $(if $(AUDIO),"$(AUDIO)",data/sample/*.flac)
 
 test: $(INSTALLED)
 	.venv/bin/python -m pytest

@@ -6,8 +6,9 @@ from asr.features.fbank import FeatureConfig, pad_samples
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.layers import Dropout, length_mask, sinusoids
-from asr.model.model import IGNORED, ModelConfig, SpeechModel
+from asr.model.model import ModelConfig, SpeechModel
 from asr.model.subsampling import LAYOUTS, Subsampling, shortest_input, subsampled_length
+from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
 
 KINDS = ["transformer", "conformer"]

@@ -12,7 +12,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
 from asr.errors import AudioError, ConfigError, ManifestError
 from asr.features.fbank import pad_samples
-from asr.text.tokenizer import Tokenizer
+from asr.text.tokenizer import IGNORED, Tokenizer
 
 LENGTH_JITTER = 0.1
 """Durations are sorted with this relative noise, so that a batch has other members in each epoch."""
@@ -80,7 +80,7 @@ class Batch:
     inputs: Tensor
     """(B, U) sos and the tokens; eos as padding."""
     targets: Tensor
-    """(B, U) the tokens and eos; -1 as padding."""
+    """(B, U) the tokens and eos; IGNORED as padding."""
 
 
 def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[str, int]:
@@ -192,7 +192,7 @@ def make_batch(
     padded, lengths = pad_samples(samples, multiple=SAMPLE_STEP)
     U = -(-(max(map(len, tokens)) + 1) // TOKEN_STEP) * TOKEN_STEP
     inputs = torch.full((len(samples), U), table.eos)
-    targets = torch.full((len(samples), U), -1)
+    targets = torch.full((len(samples), U), IGNORED)
     inputs[:, 0] = table.sos
     for b, t in enumerate(tokens):
         inputs[b, 1 : len(t) + 1] = torch.tensor(t)

@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asr.errors import ConfigError
-
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, L, K): all that attention needs to know of what it looks at."""
 
@@ -55,8 +53,6 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int):
         super().__init__()
-        if width % heads:
-            raise ConfigError(f"width {width} cannot be shared evenly by {heads} heads")
         self.heads = heads
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)

@@ -14,9 +14,8 @@ from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask
 from asr.model.subsampling import Subsampling, shortest_input
+from asr.text.tokenizer import IGNORED
 
-IGNORED = -1
-"""A target that counts for nothing."""
 FRAME_STEP = 48
 """In training, frames are padded to a multiple of this: every new shape makes a CPU generate code again."""
 

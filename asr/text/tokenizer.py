@@ -16,6 +16,8 @@ from asr.text.normalize import characters, normalize
 
 BLANK, UNK, SOS, EOS = "<blank>", "<unk>", "<sos>", "<eos>"
 SPACE = "▁"
+IGNORED = -1
+"""A target that counts for nothing: the padding behind a text."""
 
 
 class TokenTable:
