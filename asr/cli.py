@@ -36,11 +36,10 @@ def main() -> None:
         _end("asr: stdout is closed, so there is nowhere to print to")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                encoding="utf-8", errors="backslashreplace"
-            )  # whatever the locale, whatever the file is called
+            # whatever the locale, and whatever a file is called
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        app(prog_name="asr", standalone_mode=True)
+        app(prog_name="asr")
     except AsrError as error:
         _end(f"asr: {error}")
     except BrokenPipeError:  # the reader of stdout has gone, `| head` for example

@@ -306,3 +306,8 @@ def test_the_model_of_a_longer_run_is_never_worse(config, tmp_path, monkeypatch)
     assert load_model(run).metadata["dev_cer"] == "0.50000"
     train(changed(short, max_steps=16), run, display=QUIET)
     assert load_model(run).metadata["dev_cer"] == "0.50000"
+
+
+def test_the_lock_takes_no_error_of_the_training_for_its_own(tmp_path):
+    with pytest.raises(BlockingIOError, match="of the training"), locked(tmp_path / "run"):
+        raise BlockingIOError("of the training")

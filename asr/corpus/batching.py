@@ -167,14 +167,10 @@ class BatchReader(Dataset):
 
     def _samples(self, j: int) -> np.ndarray:
         if self._cache is None:
-            return _read(self.utterances[j])
+            return self.utterances[j].read()
         if j not in self._cache:
-            self._cache[j] = (_read(self.utterances[j]) * 32768).round().clip(-32768, 32767).astype(np.int16)
+            self._cache[j] = (self.utterances[j].read() * 32768).round().clip(-32768, 32767).astype(np.int16)
         return self._cache[j].astype(np.float32) / 32768
-
-
-def _read(utterance: Utterance) -> np.ndarray:
-    return utterance.read()
 
 
 def drop_tokens(inputs: Tensor, share: float, unk: int) -> Tensor:

@@ -149,12 +149,28 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and header of a safetensors file."""
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _header(file)
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """The header alone, without reading the tensors."""
+    with _opened(path) as file:
+        return _header(file)
+
+
+def _header(file) -> dict[str, str]:
+    header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+    if not isinstance(header, dict):
+        raise ValueError(f"its header is {header!r}")
+    return header
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator:
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-            if not isinstance(header, dict):
-                raise ValueError(f"its header is {header!r}")
-            return {name: file.get_tensor(name) for name in file.keys()}, header
+            yield file
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged or not safetensors ({error}); copy the file again") from error
 

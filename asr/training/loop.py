@@ -14,9 +14,9 @@ from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import AsrError, ConfigError
 from asr.files import atomic_write
 from asr.model.device import pick_device
-from asr.model.folder import WEIGHTS, fill_weights, read_weights, save_model, save_weights
+from asr.model.folder import WEIGHTS, fill_weights, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
-from asr.text.tokenizer import CharacterTokenizer
+from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.training.checkpoint import (
     Progress,
     average_weights,
@@ -105,7 +105,7 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     _shorten_log(folder / LOG, progress.step)
     with open(folder / LOG, "a", encoding="utf-8") as log:
         while progress.step < config.train.max_steps:
-            numbers = _step(model, optimizer, batches, config, progress, tokenizer.table.unk, device)
+            numbers = _step(model, optimizer, batches, config, progress, tokenizer.table, device)
             progress.wall_seconds = time.monotonic() - started
             display.step(progress.step, f"loss {numbers['loss']:.3f}")
             if progress.step % config.train.log_every == 0:
@@ -128,7 +128,7 @@ def _step(
     batches: Iterator[Batch],
     config: Config,
     progress: Progress,
-    unk: int,
+    table: TokenTable,
     device: torch.device,
 ) -> dict[str, float]:
     """One optimizer step on `accumulate` batches; the numbers to log."""
@@ -140,12 +140,13 @@ def _step(
         ids += batch.ids
         inputs = batch.inputs
         if settings.token_dropout and progress.step >= settings.token_dropout_after:
-            inputs = drop_tokens(inputs, settings.token_dropout, unk)
+            inputs = drop_tokens(inputs, settings.token_dropout, table.unk)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             losses = model.losses(
                 *(x.to(device, non_blocking=True) for x in (batch.samples, batch.lengths, inputs, batch.targets)),
                 label_smoothing=settings.label_smoothing,
                 ctc_weight=settings.ctc_weight,
+                blank=table.blank,
                 augmentation=config.augment,
             )
         (losses.total / settings.accumulate).backward()
@@ -194,6 +195,14 @@ def _report_lacking(lacking: dict[str, int], display: Display) -> None:
         display.line(f"{len(lacking)} characters are not in the token table and become <unk>: {' '.join(most)}{more}")
 
 
+def _report_left_out(utterances: list[Utterance], data: DataConfig, display: Display) -> None:
+    n = sum(not data.min_seconds <= u.duration <= data.max_seconds for u in utterances)
+    if n:
+        display.line(
+            f"{n:,} utterances are left out: shorter than {data.min_seconds:g} or longer than {data.max_seconds:g} s"
+        )
+
+
 def _shorten_log(path: Path, step: int) -> None:
     """Drops lines of steps that will be done again, after a kill between two checkpoints."""
     if path.exists():
@@ -202,14 +211,6 @@ def _shorten_log(path: Path, step: int) -> None:
         if len(kept) < len(lines):
             with atomic_write(path) as file:
                 file.writelines(line + "\n" for line in kept)
-
-
-def _report_left_out(utterances: list[Utterance], data: DataConfig, display: Display) -> None:
-    n = sum(not data.min_seconds <= u.duration <= data.max_seconds for u in utterances)
-    if n:
-        display.line(
-            f"{n:,} utterances are left out: shorter than {data.min_seconds:g} or longer than {data.max_seconds:g} s"
-        )
 
 
 def _step_of(line: str) -> float:
@@ -278,4 +279,4 @@ def _stored_cer(folder: Path) -> float:
     """Dev CER of the model that the folder holds; infinite where there is none."""
     if not (folder / WEIGHTS).exists():
         return math.inf
-    return float(read_weights(folder / WEIGHTS)[1].get("dev_cer", math.inf))
+    return float(read_header(folder / WEIGHTS).get("dev_cer", math.inf))

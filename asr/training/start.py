@@ -116,12 +116,13 @@ def locked(folder: Path) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(
+                f"{folder}: another process is training there; wait for it or choose another --out"
+            ) from None
         yield
-    except BlockingIOError:
-        raise CheckpointError(
-            f"{folder}: another process is training there; wait for it or choose another --out"
-        ) from None
     finally:
         os.close(handle)
 

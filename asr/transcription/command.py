@@ -14,14 +14,6 @@ from asr.files import atomic_write
 from asr.outputs.writers import WRITERS
 from asr.transcription.transcriber import load
 
-FAILED = {
-    "txt": lambda path, error: print(flush=True),
-    "json": lambda path, error: print(
-        json.dumps({"audio": str(path), "error": str(error)}, ensure_ascii=False), flush=True
-    ),
-}
-"""Format → what stands on stdout in place of a transcript that there is none of."""
-
 
 def transcribe_files(
     inputs: Sequence[str],
@@ -55,7 +47,7 @@ def transcribe_files(
             say(f"asr: {error}")
             failed += 1
             if not target:
-                FAILED[format](path, error)  # so that the lines still belong to the files in their order
+                _print_failure(path, error, format)
             continue
         for warning in [*transcript.warnings, *(w for segment in transcript.segments for w in segment.warnings)]:
             say(f"asr: {path}: warning: {warning}")
@@ -66,6 +58,12 @@ def transcribe_files(
             WRITERS[format](transcript, sys.stdout)
             sys.stdout.flush()
     return failed
+
+
+def _print_failure(path: Path, error: AudioError, format: str) -> None:
+    """A line in place of the transcript, so that the lines still belong to the files in their order."""
+    data = {"audio": str(path), "error": str(error)}
+    print(json.dumps(data, ensure_ascii=False) if format == "json" else "", flush=True)
 
 
 def _expand(inputs: Sequence[str], say: Callable[[str], None]) -> tuple[list[tuple[Path, Path]], int]:
