@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import math
 import typing
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from asr.errors import ConfigError
@@ -21,11 +22,13 @@ def from_dict(cls: type[T], values: Any, section: str) -> T:
     names = [f.name for f in dataclasses.fields(cls)]
     for key in values:
         if key not in names:
-            raise ConfigError(f"{prefix}{key}: there is no such setting; {_nearest(key, names)}")
+            raise ConfigError(f"{prefix}{key}: there is no such setting; {nearest(key, names)}")
     return cls(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
 
 
-def _nearest(key: str, names: list[str]) -> str:
+def nearest(key: str, names: Iterable[str]) -> str:
+    """What to say of a name that does not exist: the one that was probably meant, or all there are."""
+    names = list(names)
     close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"valid are {', '.join(names)}"
 

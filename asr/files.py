@@ -41,11 +41,16 @@ def read_lines(path: str | Path) -> list[str]:
     Lines end with LF, CRLF or CR: str.splitlines would also cut at U+2028 and other characters a text may hold.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ManifestError(
+            f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start});"
+            " if it is GBK, `iconv -f GB18030 -t UTF-8` converts it"
+        ) from error
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
 

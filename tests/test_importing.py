@@ -186,8 +186,8 @@ def test_what_is_no_corpus(folder):
     with pytest.raises(ManifestError, match=r"wav: not a Kaldi directory, wav\.scp is missing"):
         list(import_corpus(folder / "wav"))
     (folder / "t.tsv").write_bytes("audio\ttext\na.wav\t你好\n".encode("gb18030"))
-    with pytest.raises(ManifestError, match=r"t\.tsv: not UTF-8 \("):
+    with pytest.raises(ManifestError, match=r"t\.tsv:2: not UTF-8 \("):
         list(import_corpus(folder / "t.tsv"))
     (kaldi(folder) / "text").write_bytes("a 你好\n".encode("gb18030"))
-    with pytest.raises(ManifestError, match=r"kaldi/text: not UTF-8 \("):
+    with pytest.raises(ManifestError, match=r"kaldi/text:1: not UTF-8 \("):
         list(import_corpus(folder / "kaldi"))

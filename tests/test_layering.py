@@ -6,11 +6,11 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"asr.version", "asr.errors", "asr.transcript"},
-    {"asr.files"},
-    {"asr.config_values", "asr.text", "asr.audio", "asr.outputs", "asr.decoding.search"},
+    {"asr.files", "asr.config_values"},
+    {"asr.text", "asr.audio", "asr.outputs", "asr.decoding.search"},
     {"asr.features"},
-    {"asr.model", "asr.corpus", "asr.scoring", "asr.training.settings"},
-    {"asr.decoding.recognizer", "asr.config"},
+    {"asr.model", "asr.corpus", "asr.training.settings"},
+    {"asr.scoring", "asr.decoding.recognizer", "asr.config"},
     {"asr.training", "asr.transcription"},
     {"asr.cli"},
     {"asr", "asr.__main__"},

@@ -1,7 +1,7 @@
 """A table (TSV, CSV) or a Kaldi directory as utterances."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def import_corpus(
     if path.is_dir():
         rows = _kaldi_rows(path)
     elif path.is_file():
-        rows = _table_rows(path)
+        rows = table_rows(path)
     else:
         raise ManifestError(f"{path}: no such table or Kaldi directory")
     root = Path(audio_root) if audio_root else (Path() if path.is_dir() else path.parent)
@@ -136,26 +136,22 @@ def _seconds(text: str, name: str, line: str) -> float:
     return value
 
 
-def _table_rows(path: Path) -> Iterator[Row]:
+def table_rows(path: Path, required: Sequence[str] = ("audio", "text")) -> Iterator[Row]:
+    """Rows of a TSV, or of a CSV by its name; the id is the audio file's name where there is no column for it."""
     comma = path.suffix.lower() == ".csv"
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file) if comma else csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            header = next(reader, [])
-            names = _field_names(header, path)
-            for values in _values(reader, path):
-                line = f"{path}:{reader.line_num}"
-                if not any(values):
-                    continue
-                if len(values) != len(header):
-                    raise ManifestError(
-                        f"{line}: a row must have {len(header)} columns as the header has, has {len(values)}"
-                    )
-                row = dict(zip(names, values, strict=True))
-                row.setdefault("id", Path(row["audio"]).stem)
-                yield Row(line, row, dict(zip(header, values, strict=True)))
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: not UTF-8 ({error.reason} near byte {error.start})") from error
+    lines = (line + "\n" for line in read_lines(path))
+    reader = csv.reader(lines) if comma else csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    header = next(reader, [])
+    names = _field_names(header, path, required)
+    for values in _values(reader, path):
+        line = f"{path}:{reader.line_num}"
+        if not any(values):
+            continue
+        if len(values) != len(header):
+            raise ManifestError(f"{line}: a row must have {len(header)} columns as the header has, has {len(values)}")
+        row = dict(zip(names, values, strict=True))
+        row.setdefault("id", Path(row.get("audio", "")).stem)
+        yield Row(line, row, dict(zip(header, values, strict=True)))
 
 
 def _values(reader, path: Path) -> Iterator[list[str]]:
@@ -165,13 +161,13 @@ def _values(reader, path: Path) -> Iterator[list[str]]:
         raise ManifestError(f"{path}:{reader.line_num}: {error}; is a quotation mark not closed?") from error
 
 
-def _field_names(header: list[str], path: Path) -> list[str]:
+def _field_names(header: list[str], path: Path, required: Sequence[str]) -> list[str]:
     names = list(header)
     for field, candidates in COLUMNS.items():
         found = next((c for c in candidates if c in header), None)
         if found:
             names[header.index(found)] = field
-        elif field in ("audio", "text"):
+        elif field in required:
             raise ManifestError(
                 f"{path}:1: no column for {field} ({', '.join(candidates)}); the header has {', '.join(header) or 'none'}"
             )
@@ -182,12 +178,12 @@ def _kaldi_rows(folder: Path) -> Iterator[Row]:
     for name in ("wav.scp", "text"):
         if not (folder / name).is_file():
             raise ManifestError(f"{folder}: not a Kaldi directory, {name} is missing")
-    recordings = {id: value for _, id, value in _kaldi_file(folder / "wav.scp")}
-    speakers = {id: value for _, id, value in _kaldi_file(folder / "utt2spk")} if (folder / "utt2spk").is_file() else {}
+    recordings = {id: value for _, id, value in kaldi_lines(folder / "wav.scp")}
+    speakers = {id: value for _, id, value in kaldi_lines(folder / "utt2spk")} if (folder / "utt2spk").is_file() else {}
     segments = {}
     if (folder / "segments").is_file():
-        segments = {id: (line, value.split()) for line, id, value in _kaldi_file(folder / "segments")}
-    for line, id, text in _kaldi_file(folder / "text"):
+        segments = {id: (line, value.split()) for line, id, value in kaldi_lines(folder / "segments")}
+    for line, id, text in kaldi_lines(folder / "text"):
         row = {"id": id, "text": text, "speaker": speakers.get(id, "")}
         recording = id
         if segments:
@@ -213,8 +209,8 @@ def _kaldi_rows(folder: Path) -> Iterator[Row]:
         yield Row(line, row, row)
 
 
-def _kaldi_file(path: Path) -> Iterator[tuple[str, str, str]]:
-    """(file:line, id, rest) of each line."""
+def kaldi_lines(path: Path) -> Iterator[tuple[str, str, str]]:
+    """(file:line, id, rest) of each line of a Kaldi file."""
     seen: set[str] = set()
     for number, line in enumerate(read_lines(path), 1):
         if line.strip():

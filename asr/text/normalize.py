@@ -1,25 +1,29 @@
-"""Text as the model learns it and as scoring compares it: one rule set for both.
+"""Text as the model learns it and as scoring compares it: one set of rules for both.
 
-Rules, in order:
-1. Unicode NFKC: full-width letters and digits become ASCII, compatibility ideographs their plain form; variation
-   selectors, which only choose a glyph, go.
-2. Latin letters become capitals.
-3. Punctuation, symbols and control characters become word breaks.
-4. A space stays only between two words that are not Han (`HELLO WORLD`, `A 4`); everywhere else it goes.
-
-Han characters, digits and erhua (儿 is a character of its own) are left exactly as written: 2024 stays 2024.
+A rule is a function from text to text, in `RULES` in the order in which they apply. Training uses `TRAINING`; scoring uses
+the same unless more or fewer are asked for. Han characters, digits and erhua (儿 is a character of its own) are left
+exactly as written by the rules of training: 2024 stays 2024.
 """
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterable
+
+from asr.config_values import nearest
+from asr.errors import ConfigError
+from asr.text.numbers import spell_numbers
+from asr.text.scripts import to_simplified
 
 NORMALIZER = "mandarin-1"
-"""Name of the rule set; stored with every model, so that a later rule set cannot be mixed up with it."""
+"""Name of the training rules; stored with every model, so that later rules cannot be mixed up with these."""
+INTERJECTIONS = "呃嗯唔啊哦喔噢欸诶"
+"""Hesitations and exclamations that many transcription guides leave out; none of them is part of common words."""
 
-_HAN = re.compile("[\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-
-
-_VARIATION_SELECTORS = dict.fromkeys([*range(0x180B, 0x180E), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
+_HAN_RANGES = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_HAN = re.compile(f"[{_HAN_RANGES}]")
+_SPACE_BESIDE_HAN = re.compile(f" (?=[{_HAN_RANGES}])|(?<=[{_HAN_RANGES}]) ")
+_VARIATION_SELECTORS = re.compile("[\u180b-\u180d\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_INTERJECTION = re.compile(f"[{INTERJECTIONS}]")
 
 
 def is_han(character: str) -> bool:
@@ -27,23 +31,89 @@ def is_han(character: str) -> bool:
     return bool(_HAN.match(character))
 
 
-def _is_word_character(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LNM"
+def holds_han(text: str) -> bool:
+    """True if there is a Chinese character in the text."""
+    return bool(_HAN.search(text))
 
 
-def normalize(text: str) -> str:
-    """The text by the rules above. Example: `normalize("你好，ＡＢＣ 公司!")` is `"你好ABC公司"`."""
-    text = unicodedata.normalize("NFKC", text).translate(_VARIATION_SELECTORS).upper()
-    text = unicodedata.normalize("NFKC", text)  # capitals of some letters are two characters that compose again
-    words = "".join(c if _is_word_character(c) else " " for c in text).split()
-    result = ""
-    for word in words:
-        if result and not is_han(result[-1]) and not is_han(word[0]):
-            result += " "
-        result += word
-    return result
+def unify_width(text: str) -> str:
+    """Unicode NFKC: ＡＢＣ is ABC, compatibility ideographs their plain form; selectors, which only choose a glyph, go."""
+    text, selectors = _VARIATION_SELECTORS.subn("", unicodedata.normalize("NFKC", text))
+    return unicodedata.normalize("NFKC", text) if selectors else text
+
+
+def unify_case(text: str) -> str:
+    """Latin letters as capitals."""
+    return text if (capitals := text.upper()) == text else unicodedata.normalize("NFKC", capitals)  # ŉ becomes two
+
+
+class _Breaks(dict):
+    """For str.translate: what is no letter, mark or number is a space. Filled as characters come."""
+
+    def __missing__(self, code: int) -> int:
+        self[code] = code if unicodedata.category(chr(code))[0] in "LNM" else 0x20
+        return self[code]
+
+
+_BREAKS = _Breaks()
+
+
+def drop_punctuation(text: str) -> str:
+    """Punctuation, symbols and control characters as breaks between words."""
+    return text.translate(_BREAKS)
+
+
+def drop_spaces(text: str) -> str:
+    """A space only between two words that are not Han (`HELLO WORLD`, `A 4`)."""
+    return _SPACE_BESIDE_HAN.sub("", " ".join(text.split()))
+
+
+def drop_interjections(text: str) -> str:
+    """Without 呃, 嗯, 啊 and the like."""
+    return _INTERJECTION.sub("", text)
+
+
+RULES: dict[str, Callable[[str], str]] = {
+    "width": unify_width,
+    "script": to_simplified,
+    "numbers": spell_numbers,
+    "case": unify_case,
+    "interjections": drop_interjections,
+    "punctuation": drop_punctuation,
+    "spaces": drop_spaces,
+}
+"""Rules by name, in the order in which they apply."""
+TRAINING = ("width", "case", "punctuation", "spaces")
+"""The rules of training, and of scoring where nothing else is asked for."""
+
+
+def normalize(text: str, rules: Iterable[str] = TRAINING) -> str:
+    """The text by these rules, in their order. Example: `normalize("你好，ＡＢＣ 公司!")` is `"你好ABC公司"`."""
+    for rule in rules:
+        text = RULES[rule](text)
+    return text
 
 
 def characters(text: str) -> list[str]:
-    """The units that CER counts: every character of the normalised text, spaces left out."""
+    """The characters of the text as training normalises it, spaces left out."""
     return [c for c in normalize(text) if c != " "]
+
+
+def select_rules(wanted: str) -> tuple[str, ...]:
+    """Rules named in a text: `width,case` is these two, `+script,-case` changes the rules of training, `none` is none.
+
+    Raises ConfigError for a name that is not in `RULES`.
+    """
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    if names == ["none"]:
+        return ()
+    signed = [name for name in names if name[0] in "+-"]
+    if signed and len(signed) < len(names):
+        raise ConfigError(f"rules must either all have a sign or none of them, are {wanted!r}")
+    for name in names:
+        if name.lstrip("+-") not in RULES:
+            raise ConfigError(f"there is no rule {name.lstrip('+-')!r}; {nearest(name.lstrip('+-'), RULES)}")
+    if not signed:
+        return tuple(rule for rule in RULES if rule in names)
+    added, taken = ({name[1:] for name in names if name[0] == sign} for sign in "+-")
+    return tuple(rule for rule in RULES if rule in {*TRAINING, *added} - taken)

@@ -1,0 +1,15 @@
+"""Readings of Chinese text, by pypinyin (which chooses among the readings of a character by the words it stands in)."""
+
+from asr.errors import AsrError
+
+
+def tonal_syllables(text: str) -> list[str]:
+    """One item per character: its syllable with the tone as a digit (5 is neutral), or the character itself if it has none.
+
+    Example: `tonal_syllables("银行行长A")` is `["yin2", "hang2", "hang2", "zhang3", "A"]`. Raises AsrError without pypinyin.
+    """
+    try:
+        from pypinyin import Style, lazy_pinyin
+    except ImportError:
+        raise AsrError("readings need pypinyin: pip install 'mandarin-asr[text]'") from None
+    return lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True, v_to_u=False, errors=list)

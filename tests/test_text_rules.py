@@ -1,0 +1,114 @@
+"""Rules that scoring can add to those of training: numbers, scripts, interjections; and how rules are chosen."""
+
+import builtins
+
+import pytest
+
+from asr.errors import AsrError, ConfigError
+from asr.text import numbers, scripts
+from asr.text.normalize import RULES, TRAINING, normalize, select_rules
+from asr.text.numbers import spell_numbers
+from asr.text.pinyin import tonal_syllables
+from asr.text.scripts import to_simplified
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2024年", "二零二四年"),
+        ("二〇二四年", "二零二四年"),
+        ("10年", "十年"),
+        ("98年", "九十八年"),
+        ("30%", "百分之三十"),
+        ("99.5%", "百分之九十九点五"),
+        ("-3%", "负百分之三"),
+        ("5‰", "千分之五"),
+        ("3/4的人", "四分之三的人"),
+        ("12:30开会", "十二点三十分开会"),
+        ("10:05", "十点零五分"),
+        ("8:00:09", "八点零九秒"),
+        ("2024-05-06", "二零二四年五月六日"),
+        ("2024/5/6", "二零二四年五月六日"),
+        ("2024/5-6", "五分之二千零二十四-六"),  # no date: its separators differ
+        ("1,234,567元", "一百二十三万四千五百六十七元"),
+        ("13812345678", "一三八一二三四五六七八"),
+        ("10000000元", "一千万元"),
+        ("007", "零零七"),
+        ("3.14", "三点一四"),
+        ("1.5亿", "一点五亿"),
+        ("两个", "二个"),
+        ("2个", "二个"),
+        ("今天-5°C", "今天负五摄氏度"),
+        ("A-5", "A-五"),
+        ("MP3", "MP三"),
+        ("12345678901234567890", "一二三四五六七八九零一二三四五六七八九零"),
+        ("没有数字", "没有数字"),
+        ("", ""),
+    ],
+)
+def test_numbers_as_they_are_read(written, read):
+    assert spell_numbers(written) == read
+    assert spell_numbers(read) == read
+
+
+def test_full_width_numbers_are_read_after_the_rule_for_width():
+    assert (
+        normalize("１２：３０，涨了３０％", ("width", "numbers", "punctuation", "spaces"))
+        == "十二点三十分涨了百分之三十"
+    )
+
+
+def test_traditional_characters():
+    assert to_simplified("他們發現頭髮、後面和皇后") == "他们发现头发、后面和皇后"
+    assert to_simplified("乾隆皇帝") == "乾隆皇帝"
+    assert to_simplified("今天天气很好") == "今天天气很好"
+
+
+def test_interjections():
+    assert normalize("嗯，我觉得啊，可以", (*TRAINING, "interjections")) == "我觉得可以"
+    assert normalize("嗯，我觉得", TRAINING) == "嗯我觉得"
+
+
+def test_readings():
+    assert tonal_syllables("银行行长A的女儿吗") == [
+        *("yin2", "hang2", "hang2", "zhang3", "A", "de5", "nv3", "er2", "ma5")
+    ]
+    assert tonal_syllables("AB 1") == ["A", "B", " ", "1"]
+    assert tonal_syllables("") == []
+
+
+def test_rules_apply_in_their_own_order():
+    assert select_rules("spaces,width") == ("width", "spaces")
+    assert select_rules("+script, +numbers") == ("width", "script", "numbers", "case", "punctuation", "spaces")
+    assert select_rules("-case,+interjections") == ("width", "interjections", "punctuation", "spaces")
+    assert select_rules("none") == ()
+    assert set(TRAINING) < set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("+scrpt", "there is no rule 'scrpt'; did you mean script?"),
+        ("zzz", "there is no rule 'zzz'; valid are width, script, numbers, case, interjections, punctuation, spaces"),
+        ("+script,case", r"rules must either all have a sign or none of them, are '\+script,case'"),
+    ],
+)
+def test_rules_that_do_not_exist(wanted, message):
+    with pytest.raises(ConfigError, match=message):
+        select_rules(wanted)
+
+
+def test_without_the_extra_it_is_named(monkeypatch):
+    real = builtins.__import__
+
+    def absent(name, *arguments):
+        if name in ("opencc", "cn2an", "pypinyin"):
+            raise ImportError(name)
+        return real(name, *arguments)
+
+    scripts._converter.cache_clear()
+    numbers._cn2an.cache_clear()
+    monkeypatch.setattr(builtins, "__import__", absent)
+    for call in (lambda: to_simplified("好"), lambda: spell_numbers("3"), lambda: tonal_syllables("好")):
+        with pytest.raises(AsrError, match=r"needs? .*: pip install 'mandarin-asr\[text\]'$"):
+            call()
