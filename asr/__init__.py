@@ -15,7 +15,10 @@ _HOMES = {
     "Segment": "asr.transcript",
     "char_errors": "asr.scoring.cer",
     "CharErrors": "asr.scoring.cer",
-    "score_files": "asr.scoring.files",
+    "score_files": "asr.scoring.score",
+    "Score": "asr.scoring.score",
+    "compare_files": "asr.scoring.compare",
+    "Comparison": "asr.scoring.compare",
     "AsrError": "asr.errors",
 }
 

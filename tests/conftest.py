@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from asr.cli import main
 from asr.config import load_config
 from asr.corpus.toy import CHARACTERS, prepare_toy
 from asr.features.fbank import FeatureConfig
@@ -30,13 +32,30 @@ def random_model(
     return model.eval()
 
 
-def require_program(name: str) -> None:
+def require_program(name: str, package: str = "") -> None:
     """Skips where a program is missing, except in continuous integration, where it must be there."""
     if shutil.which(name) is None:
-        message = f"{name} is not installed (on Debian: apt-get install {name})"
+        message = f"{name} is not installed (on Debian: apt-get install {package or name})"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs the command in this process: (exit status, stdout, stderr)."""
+
+    def run(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["asr", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as error:
+            status = error.code or 0
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture

@@ -1,15 +1,16 @@
-import json
+"""What counts as an error: conventions by hand, and independent references."""
+
 import math
 import random
-import re
-from pathlib import Path
+import unicodedata
 
+import jiwer
 import pytest
 from rapidfuzz.distance import Levenshtein
 
-from asr.errors import ManifestError
-from asr.scoring.cer import CharErrors, char_errors, corpus_errors, errors_by
-from asr.scoring.files import read_transcripts, score_files
+from asr.errors import ConfigError
+from asr.scoring.cer import CharErrors, align, char_errors, unit_errors, units_of
+from asr.text.normalize import normalize
 
 
 @pytest.mark.parametrize(
@@ -39,24 +40,77 @@ def test_errors_of_a_pair(reference, hypothesis, substitutions, deletions, inser
     assert char_errors(reference, hypothesis) == CharErrors(substitutions, deletions, insertions, n)
 
 
-def reference_distance(a: str, b: str) -> int:
-    """Least edits from a to b, by the textbook."""
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "settings", "expected"),
+    [
+        # the convention of the AISHELL recipes: every character, Latin letters too, spaces never
+        ("我用 iphone 打电话", "我用 iphong 打电话", {}, CharErrors(1, 0, 0, 11)),
+        ("我用 iphone 打电话", "我用 iphong 打电话", {"unit": "mixed"}, CharErrors(1, 0, 0, 6)),
+        ("hello world", "helloworld", {}, CharErrors(0, 0, 0, 10)),
+        ("hello world", "helloworld", {"unit": "mixed"}, CharErrors(1, 1, 0, 2)),
+        ("2024年", "2025年", {"unit": "mixed"}, CharErrors(1, 0, 0, 2)),
+        # spaces as characters, as SpeechBrain's recipes count them
+        ("今天 天气", "今天天气", {"rules": ("width", "case", "punctuation")}, CharErrors(0, 1, 0, 5)),
+        ("你好", "妳好", {"rules": ()}, CharErrors(1, 0, 0, 2)),
+        ("你好。", "你好", {"rules": ()}, CharErrors(0, 1, 0, 3)),
+        ("Ａ", "A", {"rules": ()}, CharErrors(1, 0, 0, 1)),
+        ("他們發現了", "他们发现了", {}, CharErrors(3, 0, 0, 5)),
+        ("他們發現了", "他们发现了", {"rules": ("script",)}, CharErrors(0, 0, 0, 5)),
+        ("涨了30%", "涨了百分之三十", {"rules": ("numbers", "punctuation", "spaces")}, CharErrors(0, 0, 0, 7)),
+        ("嗯我觉得啊", "我觉得", {"rules": ("interjections",)}, CharErrors(0, 0, 0, 3)),
+    ],
+)
+def test_conventions(reference, hypothesis, settings, expected):
+    assert char_errors(reference, hypothesis, **settings) == expected
+
+
+def test_units():
+    assert list(units_of("你好ABC公司")) == list("你好ABC公司")
+    assert units_of("HELLO WORLD你好A4 3か", "mixed") == ["HELLO", "WORLD", "你", "好", "A4", "3", "か"]
+    assert units_of("CAFE\u0301 한국", "mixed") == ["CAFE\u0301", "한", "국"]
+    assert list(units_of("A B", drop_spaces=False)) == ["A", " ", "B"]
+    with pytest.raises(ConfigError, match="there is no unit 'mixt'; did you mean mixed?"):
+        units_of("你", "mixt")
+
+
+def table_of_edits(reference: str, hypothesis: str) -> tuple[int, int]:
+    """(least edits, characters of the reference), by the textbook and from the raw texts on."""
+
+    def clean(text: str) -> list[str]:
+        text = unicodedata.normalize("NFKC", text)
+        text = "".join(c for c in text if not 0xFE00 <= ord(c) <= 0xFE0F and not 0xE0100 <= ord(c) <= 0xE01EF)
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).upper())
+        return [c for c in text if unicodedata.category(c)[0] in "LNM"]
+
+    a, b = clean(reference), clean(hypothesis)
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         above, row[0] = row[0], i
         for j, y in enumerate(b, 1):
             above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (x != y))
-    return row[-1]
+    return row[-1], len(a)
 
 
-def test_random_pairs_against_two_other_implementations():
+CHARACTERS = "你好再见今天的啊A1bＢ２Ｚ，。！ \u3000𠮷𪚥龘㐀〇\u0301e\u0301ñＮ\ufe0f\U000e0100か한½①㎏ß…·-%"
+
+
+def test_a_thousand_pairs_against_a_table_of_edits_and_two_libraries():
     source = random.Random(0)
-    for _ in range(300):
-        a, b = ("".join(source.choices("你好再见A1", k=source.randrange(15))) for _ in range(2))
+    lengths = [0, 0, 1, 2, 5, 15, 30]
+    empty = 0
+    for _ in range(1000):
+        a, b = ("".join(source.choices(CHARACTERS, k=source.choice(lengths))) for _ in range(2))
+        if source.random() < 0.5:  # half of them nearly right
+            b = "".join(c if source.random() > 0.2 else source.choice(CHARACTERS) for c in a)
         errors = char_errors(a, b)
-        assert errors.total == reference_distance(a, b) == Levenshtein.distance(a, b)
-        assert errors.reference == len(a)
-        assert errors.deletions - errors.insertions == len(a) - len(b)
+        assert (errors.total, errors.reference) == table_of_edits(a, b), (a, b)
+        target, guess = (normalize(text).replace(" ", "") for text in (a, b))
+        assert errors.total == Levenshtein.distance(target, guess)
+        other = jiwer.process_characters(target, guess)
+        assert errors == CharErrors(other.substitutions, other.deletions, other.insertions, len(target))
+        assert errors.deletions - errors.insertions == len(target) - len(guess)
+        empty += not target or not guess
+    assert 100 < empty < 500
 
 
 def test_counts_add_up_and_the_rate_is_of_the_sums():
@@ -82,107 +136,33 @@ def test_the_rate_of_an_empty_reference():
 )
 def test_a_score_is_one_line(errors, line):
     assert str(errors) == line
-
-
-def test_a_missing_hypothesis_is_all_deletions():
-    assert corpus_errors({"a": "你好", "b": "再见了"}, {"a": "你坏", "c": "多余"}) == CharErrors(1, 3, 0, 5)
-    with pytest.raises(ManifestError, match="no reference to score against"):
-        corpus_errors({}, {"a": "你好"})
-
-
-def test_errors_by_group():
-    errors = [CharErrors(1, 0, 0, 5), CharErrors(0, 2, 0, 6), CharErrors(0, 0, 3, 7)]
-    groups = errors_by(["S2", "S1", "S2"], errors)
-    assert list(groups.items()) == [("S1", CharErrors(0, 2, 0, 6)), ("S2", CharErrors(1, 0, 3, 12))]
-    with pytest.raises(ValueError):
-        errors_by(["S1"], errors)
-
-
-def kaldi(path: Path, texts: dict[str, str]) -> Path:
-    path.write_text("".join(f"{id} {text}\n" for id, text in texts.items()), encoding="utf-8")
-    return path
-
-
-def jsonl(path: Path, texts: dict[str, str | None]) -> Path:
-    lines = (json.dumps({"id": id, "text": text, "score": -1}, ensure_ascii=False) for id, text in texts.items())
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
-
-
-def test_kaldi_and_jsonl_files_score_against_each_other(tmp_path):
-    reference, hypothesis = {"a": "今天 天气", "b": "你好"}, {"b": "您好。", "a": "今天天汽好"}
-    expected = CharErrors(2, 0, 1, 6)
-    for write_reference in (kaldi, jsonl):
-        for write_hypothesis in (kaldi, jsonl):
-            lines = []
-            files = write_reference(tmp_path / "ref", reference), write_hypothesis(tmp_path / "hyp", hypothesis)
-            assert score_files(*files, say=lines.append) == expected
-            assert lines == []
-
-
-def test_missing_and_extra_ids_are_said(tmp_path):
-    reference = kaldi(tmp_path / "ref", {f"u{n:02}": "你好" for n in range(14)})
-    hypothesis = kaldi(tmp_path / "hyp", {"x": "再见", "u00": "你好", "u13": "你"})
-    lines = []
-    assert score_files(reference, hypothesis, lines.append) == CharErrors(0, 25, 0, 28)
-    assert lines == [
-        f"{hypothesis}: 12 of 14 ids are missing and count as deleted: "
-        "u01, u02, u03, u04, u05, u06, u07, u08, u09, u10 …",
-        f"{hypothesis}: 1 ids are not in {reference} and are left out: x",
-    ]
-
-
-def test_files_without_a_common_id(tmp_path):
-    files = kaldi(tmp_path / "ref", {"a": "你好"}), kaldi(tmp_path / "hyp", {"a.wav": "你好", "b.wav": "再见"})
-    with pytest.raises(ManifestError, match=r"/hyp: has no id of .*/ref; its first id is 'a\.wav'$"):
-        score_files(*files)
-
-
-def test_bom_crlf_empty_lines_and_tabs(tmp_path):
-    (tmp_path / "t").write_bytes("\ufeffa 你好\r\n\r\nb\t再 见 \r\nc\r\n".encode())
-    assert read_transcripts(tmp_path / "t") == {"a": "你好", "b": "再 见", "c": ""}
-    (tmp_path / "j").write_bytes('\ufeff\r\n{"id": "a", "text": "你好"}\r\n'.encode())
-    assert read_transcripts(tmp_path / "j") == {"a": "你好"}
-
-
-def test_ids_may_be_numbers(tmp_path):
-    (tmp_path / "j").write_text('{"id": 17, "text": "hello"}\n')
-    assert read_transcripts(tmp_path / "j") == {"17": "hello"}
+    assert errors.line("MER") == line.replace("CER", "MER")
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("reference", "hypothesis", "pairs"),
     [
-        (b"", "t: is empty"),
-        (b" \n\r\n", "t: is empty"),
-        ("a 你好\n\na 再见\n".encode(), "t:3: id must be unique, 'a' occurs twice"),
-        ("a 你好\n".encode("gb18030"), "t: not UTF-8 (invalid continuation byte at byte 2)"),
-        (b'{"id": "a", "text": "x"}\n{"id": "b"}\n', 't:2: must be a JSON object with id and text, is \'{"id": "b"}\''),
-        (b'{"id": "a", "text": "x"}\n["b"]\n', "t:2: must be a JSON object with id and text, is '[\"b\"]'"),
-        (b'{"id": "a", "text": "x"}\nb x\n', "t:2: must be a JSON object with id and text, is 'b x'"),
+        ("好", "好的", [("好", "好"), ("", "的")]),
+        ("今天好", "天坏", [("今", ""), ("天", "天"), ("好", "坏")]),
+        ("", "", []),
+        ("今天天气", "昨气", [("今", ""), ("天", ""), ("天", "昨"), ("气", "气")]),
+        ("今天天气", "今后", [("今", "今"), ("天", "后"), ("天", ""), ("气", "")]),
+        ("他在", "她再见", [("他", "她"), ("在", "再"), ("", "见")]),
+        ("𠮷A", "A", [("𠮷", ""), ("A", "A")]),
+        (["HELLO", "你"], ["HALLO", "你", "OK"], [("HELLO", "HALLO"), ("你", "你"), ("", "OK")]),
     ],
 )
-def test_wrong_transcripts_are_refused(tmp_path, content, message):
-    (tmp_path / "t").write_bytes(content)
-    with pytest.raises(ManifestError, match="/" + re.escape(message)):
-        read_transcripts(tmp_path / "t")
+def test_alignment(reference, hypothesis, pairs):
+    assert align(reference, hypothesis) == pairs
 
 
-def test_transcripts_that_are_not_there(tmp_path):
-    with pytest.raises(ManifestError, match="/t: no such file$"):
-        read_transcripts(tmp_path / "t")
-    with pytest.raises(ManifestError, match="cannot be read"):
-        read_transcripts(tmp_path)
-
-
-def test_a_text_of_null_is_refused(tmp_path):
-    with pytest.raises(ManifestError, match="t:1: "):
-        read_transcripts(jsonl(tmp_path / "t", {"a": None}))
-
-
-@pytest.mark.parametrize("write", [kaldi, jsonl])
-@pytest.mark.parametrize("separator", ["\u2028", "\u0085"])
-def test_line_separators_inside_a_text(tmp_path, write, separator):
-    """read_manifest takes such a line: a manifest that can be trained on should be a reference too."""
-    texts = {"a": f"你{separator}好", "b": "再见"}
-    assert read_transcripts(write(tmp_path / "t", texts)) == texts
+def test_an_alignment_holds_both_texts_and_all_errors():
+    source = random.Random(1)
+    for _ in range(300):
+        a, b = ("".join(source.choices("你好再见", k=source.randrange(12))) for _ in range(2))
+        pairs = align(a, b)
+        assert "".join(r for r, _ in pairs) == a and "".join(h for _, h in pairs) == b
+        errors = unit_errors(a, b)
+        assert sum(bool(r and h and r != h) for r, h in pairs) == errors.substitutions
+        assert sum(not h for _, h in pairs) == errors.deletions
+        assert sum(not r for r, _ in pairs) == errors.insertions

@@ -102,6 +102,9 @@ def test_public_names():
         "char_errors",
         "CharErrors",
         "score_files",
+        "Score",
+        "compare_files",
+        "Comparison",
         "AsrError",
         "__version__",
     ]

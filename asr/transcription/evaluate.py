@@ -15,10 +15,14 @@ from asr.errors import AsrError, ManifestError
 from asr.files import atomic_write
 from asr.model.device import pick_device
 from asr.model.folder import load_model
-from asr.scoring.cer import CharErrors, char_errors, errors_by
+from asr.scoring.breakdown import Group, by_field
+from asr.scoring.report import write_report
+from asr.scoring.results import numbers, system_summary
+from asr.scoring.score import Score, score_lines
+from asr.scoring.transcripts import Line
 from asr.transcription.models import PRETRAINED, find_model
 
-RESULTS = ("hyp.txt", "nbest.jsonl", "result.json")
+RESULTS = ("hyp.txt", "nbest.jsonl", "result.json", "report.html")
 CHUNK = 512
 """Utterances whose audio is in memory at once."""
 
@@ -35,7 +39,7 @@ def evaluate_manifest(
     force: bool = False,
     say: Callable[[str], None] = print,
 ) -> Iterator[str]:
-    """Writes hyp.txt, nbest.jsonl and result.json under `out`; yields the lines to print, the overall CER first."""
+    """Writes hyp.txt, nbest.jsonl, result.json and report.html under `out`; yields the lines to print, the overall CER first."""
     folder = find_model(model)
     if out is None:
         name = f"{manifest.stem}-swapped" if swap_audio else manifest.stem
@@ -45,7 +49,7 @@ def evaluate_manifest(
     utterances = read_manifest(manifest)
     for name in by:
         if not any(u.value(name) for u in utterances):
-            raise ManifestError(f"{manifest}: no utterance has the field {name!r}; there is {_fields(utterances)}")
+            raise ManifestError(f"{manifest}: no utterance has the field {name!r}; there is {_field_names(utterances)}")
     loaded = load_model(folder, pick_device(device))
     lacking = check_texts(utterances, loaded.tokenizer)
     if lacking:
@@ -57,23 +61,36 @@ def evaluate_manifest(
     seconds, audio = time.monotonic() - started, sum(u.duration for u in heard)
     say(f"decoded {audio / 3600:.3f} h in {seconds:.1f} s: RTF {seconds / audio:.4f}")
 
-    errors = [char_errors(u.text, r[0].text) for u, r in zip(utterances, results, strict=True)]
-    groups = {name: errors_by((u.value(name) for u in utterances), errors) for name in by}
-    total = sum(errors, CharErrors())
+    references = {u.id: Line(u.text, fields=_fields(u)) for u in utterances}
+    hypotheses = {u.id: _hypothesis(r) for u, r in zip(utterances, results, strict=True)}
+    score = score_lines(references, hypotheses, name=str(out / "hyp.txt"))
+    groups = {name: by_field(score, name) for name in by}
     settings = {
         "model": str(folder),
         "manifest": str(manifest),
         "swap_audio": swap_audio,
         "decode": dataclasses.asdict(config),
     }
-    _write(out, utterances, results, total, groups, settings)
-    yield str(total)
-    for name, sums in groups.items():
-        for value, e in sums.items():
-            yield f"{name} {value or '(none)'}: {e}"
+    _write(out, utterances, results, score, groups, settings)
+    write_report(out / "report.html", [score], reference=manifest)
+    yield from score.lines()
+    for name, members in groups.items():
+        for group in members:
+            yield f"{name} {group.name or '(none)'}: {group.errors}"
 
 
-def _fields(utterances: Sequence[Utterance]) -> str:
+def _hypothesis(results: Sequence[Recognized]) -> Line:
+    nbest = tuple(result.text for result in results)
+    return Line(nbest[0], nbest if len(nbest) > 1 else ())
+
+
+def _fields(utterance: Utterance) -> dict[str, object]:
+    """What scoring may group by, and what a report links to."""
+    named = {name: getattr(utterance, name) for name in ("speaker", "channel", "source", "start", "duration")}
+    return {**utterance.extra, **named, "audio": str(utterance.audio)}
+
+
+def _field_names(utterances: Sequence[Utterance]) -> str:
     names = {"speaker", "channel", "source"}.union(*(u.extra for u in utterances))
     return ", ".join(sorted(name for name in names if any(u.value(name) for u in utterances))) or "none"
 
@@ -103,8 +120,8 @@ def _write(
     out: Path,
     utterances: Sequence[Utterance],
     results: Sequence[Sequence[Recognized]],
-    total: CharErrors,
-    groups: dict[str, dict[str, CharErrors]],
+    score: Score,
+    groups: dict[str, list[Group]],
     settings: dict,
 ) -> None:
     with atomic_write(out / "hyp.txt") as file:
@@ -113,10 +130,7 @@ def _write(
         for u, nbest in zip(utterances, results, strict=True):
             hypotheses = [{"text": r.text, "score": round(r.hypothesis.score, 4)} for r in nbest]
             file.write(json.dumps({"id": u.id, "nbest": hypotheses}, ensure_ascii=False) + "\n")
-    by = {name: {value: _numbers(e) for value, e in sums.items()} for name, sums in groups.items()}
+    by = {name: {group.name: numbers(group.errors) for group in members} for name, members in groups.items()}
     with atomic_write(out / "result.json") as file:
-        file.write(json.dumps(_numbers(total) | {"by": by, "settings": settings}, ensure_ascii=False, indent=2) + "\n")
-
-
-def _numbers(errors: CharErrors) -> dict:
-    return {"cer": round(errors.cer, 6)} | dataclasses.asdict(errors)
+        data = system_summary(score) | {"by": by, "settings": settings}
+        file.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")

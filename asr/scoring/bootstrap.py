@@ -1,0 +1,115 @@
+"""How far a rate may be trusted: bootstrap over utterances, or over speakers where there are enough of them.
+
+Utterances of a speaker resemble each other, so an interval over utterances alone is too narrow for a set of few speakers.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 4_000
+FEWEST = 10
+"""Units below which there is no interval, and speakers below which utterances are drawn."""
+LEVEL = 0.95
+SEED = 0
+_BLOCK = 4_000_000
+"""Numbers drawn at once."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a rate would lie for other test sets of the same kind."""
+
+    low: float
+    high: float
+    over: str
+    """What was drawn: utterances or speakers."""
+    n: int
+    """How many of them there are."""
+
+
+def rate_interval(errors: Sequence[int], lengths: Sequence[int], speakers: Sequence[str] = ()) -> Interval | None:
+    """Interval of sum(errors) / sum(lengths), one item per utterance. None without errors or with fewer than FEWEST units.
+
+    Percentile bootstrap, its quantiles widened for small n as in Hesterberg, What Teachers Should Know about the
+    Bootstrap (2015), section 5.3: with ten speakers the plain percentiles cover the truth nine times in ten only.
+    """
+    table, over = _table([errors, lengths], speakers)
+    if len(table) < FEWEST or not table.any(axis=0).all():
+        return None
+    sums = _resampled_sums(table)
+    return _interval(sums[:, 0] / np.maximum(sums[:, 1], 1), len(table), over)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How B differs from A on the same utterances."""
+
+    cer: float
+    """Rate of B minus rate of A; below zero where B is better."""
+    interval: Interval | None
+    """None where there is no test, or no utterance differs."""
+    p_value: float | None
+    """How often a difference as large would come by chance alone, two-sided; None with fewer than FEWEST units."""
+    over: str
+    """What was drawn: utterances or speakers."""
+    n: int
+    """How many of them there are."""
+
+
+def paired_difference(
+    errors_a: Sequence[int], errors_b: Sequence[int], lengths: Sequence[int], speakers: Sequence[str] = ()
+) -> Difference:
+    """Matched-pairs bootstrap (Bisani and Ney 2004): both systems are drawn together, so what is hard for both cancels."""
+    table, over = _table([errors_a, errors_b, lengths], speakers)
+    difference = float(table[:, 1].sum() - table[:, 0].sum()) / max(int(table[:, 2].sum()), 1)
+    if len(table) < FEWEST:
+        return Difference(difference, None, None, over, len(table))
+    if (table[:, 0] == table[:, 1]).all():
+        return Difference(difference, None, 1.0, over, len(table))
+    sums = _resampled_sums(table)
+    differences = (sums[:, 1] - sums[:, 0]) / np.maximum(sums[:, 2], 1)
+    interval = _interval(differences, len(table), over)
+    return Difference(difference, interval, _p_value(differences, len(table)), over, len(table))
+
+
+def _table(columns: Sequence[Sequence[int]], speakers: Sequence[str]) -> tuple[np.ndarray, str]:
+    """(n, columns) counts of what is drawn: utterances, or sums of speakers where there are FEWEST or more."""
+    table = np.array(columns, np.int64).T
+    if all(speakers) and len(set(speakers)) >= FEWEST:
+        names, index = np.unique(np.array(speakers), return_inverse=True)
+        sums = np.zeros((len(names), table.shape[1]), np.int64)
+        np.add.at(sums, index, table)
+        return sums, "speakers"
+    return table, "utterances"
+
+
+def _resampled_sums(table: np.ndarray) -> np.ndarray:
+    """(RESAMPLES, columns): column sums of as many rows as there are, drawn with replacement.
+
+    Rows that are equal need not be told apart: how often each kind comes is one multinomial draw.
+    """
+    random = np.random.default_rng(SEED)
+    kinds, counts = np.unique(table, axis=0, return_counts=True)
+    step = max(1, _BLOCK // len(kinds))
+    blocks = [min(step, RESAMPLES - first) for first in range(0, RESAMPLES, step)]
+    draws = (random.multinomial(len(table), counts / len(table), size=size) for size in blocks)
+    return np.concatenate([draw @ kinds for draw in draws])
+
+
+def _interval(values: np.ndarray, n: int, over: str) -> Interval:
+    from scipy.special import ndtr, stdtrit
+
+    tail = ndtr(stdtrit(n - 1, (1 - LEVEL) / 2) * math.sqrt(n / (n - 1)))
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return Interval(float(low), float(high), over, n)
+
+
+def _p_value(values: np.ndarray, n: int) -> float:
+    """Two-sided: one minus the level at which the interval, widened for small n, ends at zero."""
+    from scipy.special import ndtri, stdtr
+
+    share = (min((values <= 0).sum(), (values >= 0).sum()) + 1) / (len(values) + 1)
+    return min(1.0, float(2 * stdtr(n - 1, ndtri(min(share, 0.5)) / math.sqrt(n / (n - 1)))))

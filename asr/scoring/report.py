@@ -1,0 +1,67 @@
+"""The score as one HTML page that needs nothing else: no network, no other file but the audio it may link to."""
+
+import json
+import os
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from urllib.parse import quote
+
+from asr.files import atomic_write
+from asr.scoring.compare import Comparison
+from asr.scoring.results import summary
+from asr.scoring.score import Score, UtteranceScore
+
+_PAGE = Path(__file__).parent / "page"
+
+
+def write_report(
+    path: str | Path,
+    scores: Sequence[Score],
+    comparison: Comparison | None = None,
+    reference: str | Path = "",
+    audio_root: str | Path | None = None,
+) -> None:
+    """Writes the page. `audio_root`: what audio paths of the references are relative to; the references' folder by default."""
+    page, root = Path(path), Path(audio_root) if audio_root else Path(reference).parent
+    data = summary(scores, comparison)
+    data["reference"] = str(reference)
+    data["speakers"] = sorted({u.value("speaker") for u in scores[0].utterances} - {""})
+    joint = data["joint"] = " " if scores[0].unit == "mixed" else ""
+    places = {name: number for number, name in enumerate(data["speakers"])}
+    data["list"] = [
+        [us[0].id, places.get(us[0].value("speaker"), -1), _audio(us[0], root, page), [_aligned(u, joint) for u in us]]
+        for us in zip(*(score.utterances for score in scores), strict=True)
+    ]
+    text = (_PAGE / "page.html").read_text(encoding="utf-8")
+    parts = {
+        "STYLE": (_PAGE / "page.css").read_text(encoding="utf-8"),
+        "SCRIPT": (_PAGE / "page.js").read_text(encoding="utf-8"),
+        "DATA": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    for name, part in parts.items():  # DATA last: nothing in it is taken for a placeholder
+        text = text.replace(f"/*{name}*/", part, 1)
+    with atomic_write(page) as file:
+        file.write(text)
+
+
+def _aligned(utterance: UtteranceScore, joint: str) -> list:
+    """[S, D, I, N, parts]: a part is a run of right units as one text, or [reference, hypothesis] of a wrong one."""
+    e = utterance.errors
+    parts: list = []
+    for right, run in groupby(utterance.pairs, key=lambda pair: pair[0] == pair[1]):
+        pairs = list(run)
+        parts += [joint.join(unit for unit, _ in pairs)] if right else pairs
+    return [e.substitutions, e.deletions, e.insertions, e.reference, parts]
+
+
+def _audio(utterance: UtteranceScore, root: Path, page: Path) -> str:
+    """Link from the page to the utterance's audio, with its part of the file; empty where none is given."""
+    audio = utterance.fields.get("audio")
+    if not isinstance(audio, str) or not audio:
+        return ""
+    link = quote(Path(os.path.relpath((root / audio).resolve(), page.resolve().parent)).as_posix())
+    start, duration = utterance.fields.get("start"), utterance.fields.get("duration")
+    if start and duration:
+        link += f"#t={float(start):g},{float(start) + float(duration):g}"
+    return link

@@ -1,0 +1,113 @@
+"""Scores as files for other programs: one JSON object, and a table with a line per utterance."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from asr.files import atomic_write
+from asr.scoring import breakdown
+from asr.scoring.breakdown import Group
+from asr.scoring.cer import CharErrors
+from asr.scoring.compare import Comparison
+from asr.scoring.score import Score
+
+DETAILS = ("system", "id", "speaker", "n", "s", "d", "i", "cer", "reference", "hypothesis", "alignment")
+"""Columns of the table."""
+
+
+def write_json(path: str | Path, scores: Sequence[Score], comparison: Comparison | None = None) -> None:
+    """Everything but the utterances: totals, tables, settings, ids that did not match."""
+    with atomic_write(path) as file:
+        json.dump(summary(scores, comparison), file, ensure_ascii=False, indent=1)
+        file.write("\n")
+
+
+def write_details(path: str | Path, scores: Sequence[Score]) -> None:
+    """A tab-separated table with a header: DETAILS, one line per utterance and system.
+
+    The alignment lists what is wrong, by its place in the reference: `3:气>汽 5:好> 6:>吗`.
+    """
+    with atomic_write(path) as file:
+        table = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n")
+        table.writerow(DETAILS)
+        for score in scores:
+            joint = " " if score.unit == "mixed" else ""
+            for u in score.utterances:
+                e = u.errors
+                counts = (e.reference, e.substitutions, e.deletions, e.insertions, f"{e.cer:.4f}")
+                texts = (joint.join(u.reference), joint.join(u.hypothesis), _alignment(u.pairs))
+                table.writerow([score.name, u.id, u.value("speaker"), *counts, *texts])
+
+
+def _alignment(pairs: Sequence[tuple[str, str]]) -> str:
+    place, wrong = 0, []
+    for reference, hypothesis in pairs:
+        place += bool(reference)
+        if reference != hypothesis:
+            wrong.append(f"{place if reference else place + 1}:{reference}>{hypothesis}")
+    return " ".join(wrong)
+
+
+def summary(scores: Sequence[Score], comparison: Comparison | None = None, confusions: int = 200) -> dict:
+    """Plain values for JSON; rates are fractions of 1, None where they are infinite."""
+    first = scores[0]
+    data = {
+        "unit": first.unit,
+        "rate": first.rate_name,
+        "rules": list(first.rules),
+        "systems": [system_summary(score, confusions) for score in scores],
+    }
+    if comparison:
+        difference = comparison.difference
+        data["comparison"] = {
+            "difference": rate(difference.cer),
+            "interval": asdict(difference.interval) if difference.interval else None,
+            "p_value": difference.p_value,
+            "over": difference.over,
+            "n": difference.n,
+            "changes": [{"id": id, "errors": change} for change, id in comparison.changes()],
+        }
+    return data
+
+
+def system_summary(score: Score, confusions: int = 200) -> dict:
+    """One system's part of the summary, with so many of its most frequent confusions."""
+    found = breakdown.confusions(score)
+    substituted = [c for c in found if c.reference and c.hypothesis]
+    readings = breakdown.readings_available()
+    return {
+        "name": score.name,
+        **numbers(score.errors),
+        "interval": asdict(score.interval) if score.interval else None,
+        "utterances": len(score.utterances),
+        "wrong_utterances": score.wrong_sentences,
+        "oracle": numbers(score.oracle) | {"depth": score.depth} if score.depth > 1 else None,
+        "syllables": numbers(breakdown.syllable_errors(score)) if readings else None,
+        "sounds": {k: sum(c.kinds[k] for c in substituted) for k in breakdown.KINDS} if readings else None,
+        "by_speaker": [group_summary(group) for group in breakdown.by_field(score, "speaker")],
+        "by_length": [group_summary(group) for group in breakdown.by_length(score)],
+        "histogram": breakdown.histogram(score),
+        "deletions_at": asdict(breakdown.deletions(score)),
+        "confusions": [asdict(confusion) for confusion in found[:confusions]],
+        "changed_characters": {rule: list(counts) for rule, counts in score.changed.items()},
+        "missing": list(score.missing),
+        "extra": list(score.extra),
+    }
+
+
+def group_summary(group: Group) -> dict:
+    """Name, size and errors of a group."""
+    return {"name": group.name, "utterances": group.utterances, "wrong": group.wrong, **numbers(group.errors)}
+
+
+def numbers(errors: CharErrors) -> dict:
+    """Rate and counts."""
+    return {"cer": rate(errors.cer), **asdict(errors)}
+
+
+def rate(value: float) -> float | None:
+    """Six decimals; None for infinity, which JSON does not have."""
+    return round(value, 6) if math.isfinite(value) else None

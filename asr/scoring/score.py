@@ -1,0 +1,217 @@
+"""What a test set shows: errors of every utterance, their sum, and how far it may be trusted."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from rapidfuzz.distance import Levenshtein
+
+from asr.errors import ManifestError
+from asr.scoring.bootstrap import Interval, rate_interval
+from asr.scoring.cer import UNITS, CharErrors, align, unit_errors, units_of
+from asr.scoring.transcripts import Line, Transcripts, read_together
+from asr.text.normalize import RULES, TRAINING
+
+LISTED = 10
+"""Ids named in a message; the rest are counted."""
+
+
+@dataclass(frozen=True)
+class UtteranceScore:
+    """One utterance: what was said, what was recognised, what separates them."""
+
+    id: str
+    reference: Sequence[str]
+    """Units of the normalised reference."""
+    hypothesis: Sequence[str]
+    """Units of the normalised hypothesis."""
+    errors: CharErrors
+    best: CharErrors
+    """Errors of the best of its n-best hypotheses (oracle); of the hypothesis where there is one only."""
+    fields: Mapping[str, object]
+    """What the reference file says of it besides."""
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Aligned units, "" where one is missing."""
+        return align(self.reference, self.hypothesis)
+
+    def value(self, name: str) -> str:
+        """A field as text; empty where there is none."""
+        value = self.fields.get(name)
+        return "" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A hypothesis file against a reference file."""
+
+    utterances: tuple[UtteranceScore, ...]
+    """In the order of the references."""
+    unit: str
+    """What is counted: a key of UNITS."""
+    rules: tuple[str, ...]
+    """Rules by which both sides were normalised."""
+    changed: Mapping[str, tuple[int, int]]
+    """Rule → characters that it changed in references and in hypotheses."""
+    missing: tuple[str, ...] = ()
+    """Ids without hypothesis: they count as deleted."""
+    extra: tuple[str, ...] = ()
+    """Ids without reference: they are left out."""
+    depth: int = 1
+    """Hypotheses in the longest n-best list."""
+    name: str = field(default="", compare=False)
+    """The file of the hypotheses."""
+
+    @cached_property
+    def errors(self) -> CharErrors:
+        """Sum over all utterances."""
+        return sum((u.errors for u in self.utterances), CharErrors())
+
+    @cached_property
+    def oracle(self) -> CharErrors:
+        """The same if the best of each n-best list had been chosen."""
+        return sum((u.best for u in self.utterances), CharErrors())
+
+    @property
+    def cer(self) -> float:
+        """(S + D + I) / N."""
+        return self.errors.cer
+
+    @property
+    def wrong_sentences(self) -> int:
+        """Utterances with an error."""
+        return sum(u.errors.total > 0 for u in self.utterances)
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """95 % interval of the rate; None where there are too few utterances, or no error."""
+        totals, lengths = zip(*((u.errors.total, u.errors.reference) for u in self.utterances), strict=True)
+        return rate_interval(totals, lengths, [u.value("speaker") for u in self.utterances])
+
+    @property
+    def rate_name(self) -> str:
+        """CER, or MER for mixed units."""
+        return UNITS[self.unit]
+
+    def lines(self) -> list[str]:
+        """The score in words: rate, interval, sentence error rate; the oracle where there are n-best lists."""
+        n = len(self.utterances)
+        lines = [self.errors.line(self.rate_name)]
+        if self.interval:
+            low, high = 100 * self.interval.low, 100 * self.interval.high
+            lines.append(
+                f"95 % interval {low:.2f} to {high:.2f} % (bootstrap over {self.interval.n:,} {self.interval.over})"
+            )
+        lines.append(f"SER {100 * self.wrong_sentences / n:.2f} % [ {self.wrong_sentences:,} / {n:,} ]")
+        if self.depth > 1:
+            lines.append(f"oracle of {self.depth} best: {self.oracle.line(self.rate_name)}")
+        return lines
+
+    def notes(self) -> list[str]:
+        """What was done to the texts, and which ids did not match."""
+        changes = [f"{rule} {a:,} + {b:,}" for rule, (a, b) in self.changed.items() if a or b]
+        notes = [f"normalised by {', '.join(self.rules) or 'no rule'}"]
+        if changes:
+            notes[0] += f"; characters changed in references + hypotheses: {', '.join(changes)}"
+        if self.missing:
+            notes.append(
+                f"{self.name}: {len(self.missing):,} of {len(self.utterances):,} ids are missing and count as deleted: "
+                + _some(self.missing)
+            )
+        if self.extra:
+            notes.append(
+                f"{self.name}: {len(self.extra):,} ids have no reference and are left out: {_some(self.extra)}"
+            )
+        return notes
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def score_files(
+    reference: str | Path,
+    hypothesis: str | Path,
+    unit: str = "char",
+    rules: Sequence[str] = TRAINING,
+    ids: bool | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Score:
+    """A hypothesis file against a reference file, in any form that asr.scoring.transcripts reads, matched by id.
+
+    `unit`: "char" or "mixed". `rules`: names in asr.text.normalize.RULES. `ids`: whether plain text lines begin with an id.
+    References without hypothesis count as deleted and hypotheses without reference are left out; both are told to `say`.
+    """
+    references, hypotheses = read_together([reference, hypothesis], ids, say)
+    return score_read(references, hypotheses, unit, rules, say)
+
+
+def score_read(
+    references: Transcripts,
+    hypotheses: Transcripts,
+    unit: str = "char",
+    rules: Sequence[str] = TRAINING,
+    say: Callable[[str], None] = lambda line: None,
+) -> Score:
+    """The same for files that are read already. Raises ManifestError where no id is in both."""
+    if not references.lines.keys() & hypotheses.lines.keys():
+        raise ManifestError(
+            f"{hypotheses.path}: has no id of {references.path}; its first id is {next(iter(hypotheses.lines), 'none')!r},"
+            f" there it is {next(iter(references.lines), 'none')!r}"
+        )
+    score = score_lines(references.lines, hypotheses.lines, unit, rules, str(hypotheses.path))
+    for note in score.notes():
+        say(note)
+    return score
+
+
+def score_lines(
+    references: Mapping[str, Line],
+    hypotheses: Mapping[str, Line],
+    unit: str = "char",
+    rules: Sequence[str] = TRAINING,
+    name: str = "",
+) -> Score:
+    """Utterances matched by id. Raises ManifestError without any reference."""
+    if not references:
+        raise ManifestError("no reference to score against")
+    rules = tuple(rule for rule in RULES if rule in rules)
+    counts: tuple[Counter, Counter] = (Counter(), Counter())
+    missing = Line("")
+
+    def units(text: str, changes: Counter) -> Sequence[str]:
+        return units_of(_normalize_counted(text, rules, changes), unit, "spaces" in rules)
+
+    scored = []
+    for id, line in references.items():
+        found = hypotheses.get(id, missing)
+        target, guess = units(line.text, counts[0]), units(found.text, counts[1])
+        errors = best = unit_errors(target, guess)
+        for text in found.nbest:
+            best = min(best, unit_errors(target, units(text, Counter())), key=lambda e: e.total)
+        scored.append(UtteranceScore(id, target, guess, errors, best, line.fields))
+    return Score(
+        tuple(scored),
+        unit,
+        rules,
+        {rule: (counts[0][rule], counts[1][rule]) for rule in rules},
+        tuple(id for id in references if id not in hypotheses),
+        tuple(id for id in hypotheses if id not in references),
+        max((len(line.nbest) for line in hypotheses.values()), default=1) or 1,
+        name,
+    )
+
+
+def _normalize_counted(text: str, rules: Sequence[str], changes: Counter) -> str:
+    for rule in rules:
+        after = RULES[rule](text)
+        if after != text:
+            changes[rule] += Levenshtein.distance(text, after)
+            text = after
+    return text
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:LISTED]) + (" …" if len(ids) > LISTED else "")

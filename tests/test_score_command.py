@@ -1,0 +1,147 @@
+"""`asr score` as it is typed: what is printed, what is written, the exit status, and how long it takes."""
+
+import csv
+import json
+import random
+import time
+
+import pytest
+
+REFERENCE = """\
+{"id": "u1", "text": "今天天气很好", "speaker": "S1", "audio": "wav/1.flac", "duration": 2.5}
+{"id": "u2", "text": "他在銀行 <b>OK</b>", "speaker": "S2"}
+{"id": "u3", "text": ""}
+"""
+HYPOTHESIS = "u1 今天天汽好啊\nu2 她在银行BOKB\nx 多余\n"
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "ref.jsonl").write_text(REFERENCE, encoding="utf-8")
+    (tmp_path / "hyp.txt").write_text(HYPOTHESIS, encoding="utf-8")
+    return tmp_path / "ref.jsonl", tmp_path / "hyp.txt"
+
+
+def test_what_is_printed(run, files):
+    reference, hypothesis = files
+    status, out, err = run("score", *files)
+    assert status == 0
+    assert out == "CER 35.71 % [ 5 S, 0 D, 0 I / 14 ]\nSER 66.67 % [ 2 / 3 ]\n"
+    assert err.splitlines() == [
+        f"{reference}: JSON lines, 3 utterances",
+        f"{hypothesis}: Kaldi text (`id text`), 3 utterances",
+        "normalised by width, case, punctuation, spaces; characters changed in references + hypotheses:"
+        " case 2 + 0, punctuation 5 + 0, spaces 4 + 0",
+        f"{hypothesis}: 1 of 3 ids are missing and count as deleted: u3",
+        f"{hypothesis}: 1 ids have no reference and are left out: x",
+    ]
+
+
+def test_units_rules_and_groups(run, files):
+    status, out, _ = run("score", *files, "--rules", "+script", "--unit", "mixed", "--by", "speaker")
+    assert status == 0
+    assert out.splitlines() == [
+        "MER 53.85 % [ 5 S, 2 D, 0 I / 13 ]",
+        "SER 66.67 % [ 2 / 3 ]",
+        "speaker (none): MER 0.00 % [ 0 S, 0 D, 0 I / 0 ]",
+        "speaker S1: MER 50.00 % [ 3 S, 0 D, 0 I / 6 ]",
+        "speaker S2: MER 57.14 % [ 2 S, 2 D, 0 I / 7 ]",
+    ]
+
+
+def test_files_for_machines(run, files, tmp_path):
+    status, out, _ = run("score", *files, "--json", tmp_path / "o.json", "--details", tmp_path / "o.tsv")
+    assert status == 0
+    data = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+    system = data["systems"][0]
+    assert (data["unit"], data["rate"], data["rules"]) == ("char", "CER", ["width", "case", "punctuation", "spaces"])
+    assert (system["substitutions"], system["deletions"], system["insertions"], system["reference"]) == (5, 0, 0, 14)
+    assert system["cer"] == 0.357143 and system["interval"] is None and system["missing"] == ["u3"]
+    assert [group["name"] for group in system["by_speaker"]] == ["", "S1", "S2"]
+    assert system["syllables"]["substitutions"] == 3 and system["extra"] == ["x"]
+    with open(tmp_path / "o.tsv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert rows[0] == {
+        "system": str(files[1]),
+        "id": "u1",
+        "speaker": "S1",
+        **{"n": "6", "s": "3", "d": "0", "i": "0", "cer": "0.5000"},
+        **{"reference": "今天天气很好", "hypothesis": "今天天汽好啊", "alignment": "4:气>汽 5:很>好 6:好>啊"},
+    }
+    assert rows[2]["id"] == "u3" and rows[2]["hypothesis"] == ""
+
+
+def test_two_systems(run, files, tmp_path):
+    (tmp_path / "b.txt").write_text(HYPOTHESIS.replace("汽", "气"), encoding="utf-8")
+    outputs = ("--json", tmp_path / "o.json", "--details", tmp_path / "o.tsv", "--html", tmp_path / "o.html")
+    status, out, _ = run("score", *files, tmp_path / "b.txt", *outputs)
+    assert status == 0 and "B − A -7.14 points of CER (fewer than ten utterances: no test)\n" in out
+    comparison = json.loads((tmp_path / "o.json").read_text())["comparison"]
+    assert comparison["changes"] == [{"id": "u1", "errors": -1}] and comparison["p_value"] is None
+    assert len((tmp_path / "o.tsv").read_text().splitlines()) == 1 + 2 * 3
+
+
+def test_a_high_rate_is_no_failure_unless_it_is_said_to_be(run, files):
+    assert run("score", *files, "--fail-above", 36)[0] == 0
+    status, out, err = run("score", *files, "--fail-above", 35.7)
+    assert status == 1 and out.startswith("CER 35.71 %") and err.endswith("CER 35.71 % is above 35.7 %\n")
+
+
+def test_nothing_is_overwritten_or_half_written(run, files, tmp_path):
+    (tmp_path / "o.html").write_text("precious")
+    for output in ("--html", "--json", "--details"):
+        status, out, err = run("score", *files, output, tmp_path / "o.html")
+        assert (status, out) == (1, "") and "is there already; choose another name, or --force" in err
+    assert (tmp_path / "o.html").read_text() == "precious"
+    assert run("score", *files, "--html", tmp_path / "o.html", "--force")[0] == 0
+    assert (tmp_path / "o.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    status, _, err = run("score", *files, "--json", files[1], "--force")
+    assert status == 1 and "hyp.txt: is an input; choose another name" in err
+    (tmp_path / "bad").write_bytes("u1 你好\n".encode("gb18030"))
+    status, out, err = run("score", files[0], tmp_path / "bad", "--json", tmp_path / "new.json")
+    assert (status, out) == (1, "") and "bad:1: not UTF-8" in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad", "hyp.txt", "o.html", "ref.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--unit", "word"), "'word' is not one of char, mixed"),
+        (("--rules", "+simplify"), "there is no rule 'simplify'"),
+        (("--fail-above", "-1"), "greater than or equal to 0"),
+        (("--fail-above", "nan"), "greater than or equal to 0"),
+    ],
+)
+def test_wrong_usage(run, files, arguments, message):
+    status, _, err = run("score", *files, *arguments)
+    assert status == 2 and message in err
+
+
+def test_a_field_that_is_not_there(run, files):
+    status, _, err = run("score", *files, "--by", "dialect")
+    assert status == 1 and "no utterance has the field 'dialect'; there is audio, duration, speaker" in err
+
+
+def test_plain_lines_that_begin_like_ids(run, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("the cat\nthe dog\n")
+    assert "--no-ids" in run("score", tmp_path / "a", tmp_path / "b")[2]
+    assert run("score", tmp_path / "a", tmp_path / "b", "--no-ids")[1].startswith("CER 0.00 % [ 0 S, 0 D, 0 I / 12 ]")
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_utterances_in_five_seconds(run, tmp_path):
+    source = random.Random(0)
+    characters = [chr(0x4E00 + n) for n in range(3000)]
+    with open(tmp_path / "ref", "w") as reference, open(tmp_path / "hyp", "w") as hypothesis:
+        for n in range(100_000):
+            text = source.choices(characters, k=15)
+            guess = (c if source.random() > 0.05 else source.choice(characters) for c in text if source.random() > 0.02)
+            reference.write(f"u{n:06} {''.join(text)}\n")
+            hypothesis.write(f"u{n:06} {''.join(guess)}\n")
+    started = time.process_time()
+    status, out, _ = run("score", tmp_path / "ref", tmp_path / "hyp")
+    seconds = time.process_time() - started
+    print(f"100,000 utterances of 15 characters: {seconds:.2f} s of one core")
+    assert status == 0 and "/ 1,500,000 ]" in out
+    assert seconds < 5
