@@ -27,6 +27,7 @@ app.add_typer(model_app, name="model")
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
+Quantize = Annotated[str, typer.Option(help="none, or int8: weights of 8 bits, faster on a CPU.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -97,6 +98,7 @@ def transcribe(
     format: Annotated[str, typer.Option(help="txt or json.")] = "txt",
     out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
     device: Device = "auto",
+    quantize: Quantize = "none",
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
@@ -113,7 +115,7 @@ def transcribe(
     _set_threads(threads)
     from asr.transcription.command import transcribe_files
 
-    failed = transcribe_files(audio, model, beam, format, out, device, force, say)
+    failed = transcribe_files(audio, model, beam, format, out, device, quantize, force, say)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -164,6 +166,7 @@ def evaluate(
         ),
     ] = False,
     device: Device = "auto",
+    quantize: Quantize = "none",
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
@@ -171,7 +174,7 @@ def evaluate(
     _set_threads(threads)
     from asr.transcription.evaluate import evaluate_manifest
 
-    for line in evaluate_manifest(model, manifest, out, by, beam, nbest, swap_audio, device, force, say):
+    for line in evaluate_manifest(model, manifest, out, by, beam, nbest, swap_audio, device, quantize, force, say):
         print(line)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from asr.config_values import from_dict
 from asr.corpus.batching import DataConfig
-from asr.decoding.search import DecodeConfig
+from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig

@@ -7,8 +7,8 @@ from tests.conftest import ROOT
 LAYERS = [
     {"asr.version", "asr.errors", "asr.transcript"},
     {"asr.files", "asr.config_values"},
-    {"asr.text", "asr.audio", "asr.outputs", "asr.decoding.search"},
-    {"asr.features"},
+    {"asr.text", "asr.audio", "asr.outputs"},
+    {"asr.features", "asr.decoding"},
     {"asr.model", "asr.corpus", "asr.training.settings"},
     {"asr.scoring", "asr.decoding.recognizer", "asr.config"},
     {"asr.training", "asr.transcription"},

@@ -98,21 +98,26 @@ def test_cached_steps_equal_teacher_forcing(pieces):
     assert state.n_tokens == 6
 
 
-def test_hypotheses_do_not_see_each_other_and_can_be_reordered():
-    """After one step both of utterance 0 continue its hypothesis 0; those of utterance 1 change places."""
+def test_hypotheses_do_not_see_each_other_and_can_be_selected():
+    """Hypotheses are continued, doubled and dropped at random, utterances leave: each is as if it were alone."""
     model = random_model()
-    samples, lengths = pad_samples(sounds(1.0, 0.5))
+    samples, lengths = pad_samples(sounds(1.0, 0.5, 0.8))
     memory = model.encode(samples, lengths)
-    first = torch.tensor([[2, 5], [6, 7]])
-    _, state = model.decoder(first[:, :, None], model.decoder.start(memory.values, memory.mask))
-    index = torch.tensor([[0, 0], [1, 0]])
-    second = torch.tensor([[8, 9], [10, 11]])
-    logits, _ = model.decoder(second[:, :, None], state.reorder(index))
-    for b in range(2):
-        for n in range(2):
-            tokens = torch.tensor([[first[b, index[b, n]], second[b, n]]]).expand(2, 2)
-            expected = model.decode_teacher_forced(memory, tokens)[b, 1]
-            assert torch.allclose(logits[b, n, 0], expected, atol=1e-5)
+    random = torch.Generator().manual_seed(0)
+    state = model.decoder.start(memory.values, memory.mask)
+    tokens, left = torch.full((3, 1, 1), 2), torch.arange(3)
+    for step in range(9):
+        with torch.no_grad():
+            logits, state = model.decoder(tokens[:, :, -1:], state)
+        for b, utterance in enumerate(left.tolist()):
+            whole = tokens[b, :, None].expand(-1, 3, -1)  # (N, 3, U): each hypothesis with all three memories
+            expected = [model.decode_teacher_forced(memory, whole[n])[utterance, -1] for n in range(tokens.shape[1])]
+            assert torch.allclose(logits[b, :, 0], torch.stack(expected), atol=1e-5)
+        kept = torch.tensor([0, 2]) if step == 4 else torch.arange(len(left))
+        hypotheses = torch.randint(tokens.shape[1], (len(kept), 3), generator=random)
+        state, left = state.select(kept, hypotheses), left[kept]
+        new = torch.randint(4, 24, (len(kept), 3, 1), generator=random)
+        tokens = torch.cat([tokens[kept[:, None], hypotheses], new], dim=2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

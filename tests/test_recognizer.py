@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from asr.decoding.recognizer import Recognizer
-from asr.decoding.search import DecodeConfig
+from asr.decoding.settings import DecodeConfig
 from tests.conftest import random_model
 
 

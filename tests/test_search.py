@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 
-from asr.decoding.search import DecodeConfig, Hypothesis, beam_search, greedy_search, search
+from asr.decoding.search import Hypothesis, beam_search
+from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError
 
 SOS, EOS, V = 0, 1, 5
@@ -15,7 +16,7 @@ SOS, EOS, V = 0, 1, 5
 class TableScorer:
     """Log-probabilities that depend on the utterance and on all tokens so far, through a seeded table."""
 
-    sos, eos = SOS, EOS
+    sos, eos, device = SOS, EOS, torch.device("cpu")
 
     def __init__(self, n_utterances: int, seed: int, eos_bonus: float = 0.0):
         self.n_utterances, self.seed, self.eos_bonus = n_utterances, seed, eos_bonus
@@ -28,15 +29,27 @@ class TableScorer:
         return logits.log_softmax(0)
 
     def start(self):
-        return [[()] for _ in range(self.n_utterances)]
+        return [(b, [()]) for b in range(self.n_utterances)]
 
     def score(self, tokens, state):
-        state = [[(*p, int(t)) for p, t in zip(row, ts, strict=True)] for row, ts in zip(state, tokens, strict=True)]
-        scores = [torch.stack([self.row(b, p[1:]) for p in row]) for b, row in enumerate(state)]
-        return torch.stack(scores), state
+        state = grown(state, tokens)
+        return torch.stack([torch.stack([self.row(b, p[1:]) for p in prefixes]) for b, prefixes in state]), state
 
-    def reorder(self, state, index):
-        return [[row[int(i)] for i in line] for row, line in zip(state, index, strict=True)]
+    def select(self, state, chosen):
+        return selected(state, chosen)
+
+
+def grown(state, tokens):
+    """A state of (utterance, prefixes) with one token more for each."""
+    return [
+        (b, [(*p, int(t)) for p, t in zip(prefixes, line, strict=True)])
+        for (b, prefixes), line in zip(state, tokens, strict=True)
+    ]
+
+
+def selected(state, chosen):
+    kept = [state[b] for b in chosen.utterances]
+    return [(b, [prefixes[i] for i in line]) for (b, prefixes), line in zip(kept, chosen.hypotheses, strict=True)]
 
 
 class OneOf(TableScorer):
@@ -62,23 +75,32 @@ def best_by_exhaustion(scorer: TableScorer, b: int, limit: int, power: float) ->
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(100))
 def test_a_beam_wide_enough_finds_the_best_of_all(seed, power):
-    scorer, limit = TableScorer(1, seed), 4
+    """200 cases in all."""
+    scorer, limit = TableScorer(1, seed), 3
     width = sum(3**n for n in range(limit + 1)) + 1
-    [hypothesis], *_ = beam_search(scorer, DecodeConfig(beam=width, length_power=power), [limit])
+    [[hypothesis]] = beam_search(scorer, DecodeConfig(beam=width, length_power=power), [limit])
     score, tokens = best_by_exhaustion(scorer, 0, limit, power)
     assert hypothesis.tokens == tokens and hypothesis.score == pytest.approx(score, abs=1e-5)
 
 
+def greedily(scorer: TableScorer, b: int, limit: int) -> tuple[list[int], bool]:
+    """The likeliest token, again and again: (tokens, whether eos came)."""
+    tokens: list[int] = []
+    while (best := int(scorer.row(b, tuple(tokens)).argmax())) != EOS:
+        if len(tokens) == limit:
+            return tokens, False
+        tokens.append(best)
+    return tokens, True
+
+
 @pytest.mark.parametrize("seed", range(20))
-def test_beam_one_equals_greedy(seed):
-    config, limits = DecodeConfig(beam=1), [3, 12, 7]
-    greedy = greedy_search(TableScorer(3, seed, 0.5), config, limits)
-    beam = beam_search(TableScorer(3, seed, 0.5), config, limits)
-    assert [[h.tokens for h in n] for n in greedy] == [[h.tokens for h in n] for n in beam]
-    assert [[h.complete for h in n] for n in greedy] == [[h.complete for h in n] for n in beam]
-    assert greedy[0][0].score == pytest.approx(beam[0][0].score, abs=1e-5)
+def test_beam_one_is_greedy(seed):
+    scorer, limits = TableScorer(3, seed, 0.5), [3, 12, 7]
+    found = beam_search(scorer, DecodeConfig(beam=1, stop_loops=False), limits)
+    expected = [greedily(scorer, b, limit) for b, limit in enumerate(limits)]
+    assert [(list(h.tokens), h.complete) for [h] in found] == expected
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -105,15 +127,132 @@ def test_nbest_is_sorted_and_unique_and_adds_up(seed):
 @pytest.mark.parametrize("beam", [1, 3])
 def test_no_hypothesis_is_longer_than_its_limit(beam):
     scorer = TableScorer(2, 1, eos_bonus=-math.inf)
-    for limit, [hypothesis] in zip([3, 6], search(scorer, DecodeConfig(beam=beam), [3, 6]), strict=True):
+    for limit, [hypothesis] in zip([3, 6], beam_search(scorer, DecodeConfig(beam=beam), [3, 6]), strict=True):
         assert len(hypothesis.tokens) == limit and not hypothesis.complete
         assert hypothesis.warnings == ("stopped at the length limit: more text than speech of this length can hold",)
 
 
 @pytest.mark.parametrize("beam", [1, 3])
 def test_an_immediate_end_is_an_empty_hypothesis(beam):
-    [[hypothesis]] = search(TableScorer(1, 1, eos_bonus=50.0), DecodeConfig(beam=beam), [5])
+    [[hypothesis]] = beam_search(TableScorer(1, 1, eos_bonus=50.0), DecodeConfig(beam=beam), [5])
     assert hypothesis.tokens == () and hypothesis.complete and isinstance(hypothesis, Hypothesis)
+
+
+class Always(TableScorer):
+    """The same tokens in the same order, whatever is asked."""
+
+    def __init__(self, *tokens: int):
+        super().__init__(1, 0)
+        self.tokens = tokens
+
+    def row(self, b, prefix):
+        logits = torch.zeros(V)
+        logits[self.tokens[len(prefix) % len(self.tokens)]] = 9.0
+        return logits.log_softmax(0)
+
+
+def test_a_loop_is_stopped_and_said():
+    [[hypothesis]] = beam_search(Always(2, 3), DecodeConfig(beam=1), [100])
+    assert hypothesis.tokens == (2, 3) * 5 + (2,) and not hypothesis.complete
+    assert hypothesis.warnings == ("stopped where it repeated itself",)
+    [[hypothesis]] = beam_search(Always(2, 3), DecodeConfig(beam=1, stop_loops=False), [100])
+    assert len(hypothesis.tokens) == 100
+
+
+def test_what_is_no_loop_goes_on():
+    """哈哈哈哈哈哈哈哈 is said, and so is a sentence that comes twice."""
+    for tokens in ((2,) * 8 + (EOS,), (2, 3, 4, 2, 4, 3, 3) * 2 + (EOS,)):
+        [[hypothesis]] = beam_search(Always(*tokens), DecodeConfig(beam=1), [100])
+        assert hypothesis.tokens == tokens[:-1] and hypothesis.complete
+
+
+def test_an_end_that_is_hardly_likely_is_held_back():
+    class Undecided(TableScorer):
+        def row(self, b, prefix):
+            likely = {0: [0.0, 0.40, 0.35, 0.25, 0.0], 1: [0.0, 0.9, 0.05, 0.05, 0.0]}
+            return torch.tensor(likely[min(1, len(prefix))]).log()
+
+    for threshold, tokens in ((0.0, ()), (1.5, ()), (0.5, (2,))):
+        [[hypothesis]] = beam_search(Undecided(1, 0), DecodeConfig(beam=1, eos_threshold=threshold), [5])
+        assert hypothesis.tokens == tokens
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_length_norms_and_bonus(seed):
+    scorer, limit = TableScorer(1, seed, 1.0), 3
+    width = 200  # so wide that nothing is dropped
+    plain = {
+        h.tokens: h for h in beam_search(scorer, DecodeConfig(beam=width, nbest=width, length_power=0), [limit])[0]
+    }
+    assert len(plain) == 1 + 3 + 9 + 27
+    bonus = beam_search(scorer, DecodeConfig(beam=width, nbest=width, length_power=0, length_bonus=0.7), [limit])[0]
+    gnmt = beam_search(scorer, DecodeConfig(beam=width, nbest=width, length_power=0.6, gnmt_length=True), [limit])[0]
+    for h in bonus:
+        assert h.score == pytest.approx(plain[h.tokens].score + 0.7 * len(h.tokens), abs=1e-5)
+    for h in gnmt:
+        assert h.score == pytest.approx(plain[h.tokens].score / ((5 + len(h.tokens) + 1) / 6) ** 0.6, abs=1e-5)
+
+
+class Favours:
+    """A candidate scorer that likes some tokens after others: its state is all tokens so far."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def value(self, prefix: tuple[int, ...], token: int) -> float:
+        return -(hash((self.seed, prefix, token)) % 1000) / 200
+
+    def start(self, n_utterances):
+        return [(b, [()]) for b in range(n_utterances)]
+
+    def score(self, tokens, candidates, state):
+        state = grown(state, tokens)
+        values = [
+            [[self.value(p[1:], int(c)) for c in cs] for p, cs in zip(prefixes, rows, strict=True)]
+            for (_, prefixes), rows in zip(state, candidates, strict=True)
+        ]
+        return torch.tensor(values), state
+
+    def select(self, state, chosen):
+        return selected(state, chosen)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scorers_add_up_with_their_weights(seed):
+    scorer, favours, limit = TableScorer(2, seed, 1.0), Favours(seed), 3
+    width = 200  # so wide that nothing is dropped
+    config = DecodeConfig(beam=width, nbest=width, length_power=0)
+    plain = beam_search(scorer, config, [limit, limit])
+    both = beam_search(scorer, config, [limit, limit], {"favours": (favours, 0.3)})
+    for alone, together in zip(plain, both, strict=True):
+        scores = {h.tokens: h.score for h in alone}
+        for h in together:
+            whole = (*h.tokens, EOS)
+            said = sum(favours.value(whole[:i], t) for i, t in enumerate(whole))
+            assert h.scores == {
+                "decoder": pytest.approx(scores[h.tokens], abs=1e-4),
+                "favours": pytest.approx(said, abs=1e-4),
+            }
+            assert h.score == pytest.approx(scores[h.tokens] + 0.3 * said, abs=1e-4)
+        assert len(together) == len(alone)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_weight_of_0_changes_nothing(seed):
+    config = DecodeConfig(beam=3, nbest=3)
+    args = (TableScorer(3, seed), config, [6, 9, 3])
+    assert beam_search(*args, {"favours": (Favours(seed), 0.0)}) == beam_search(*args)
+    few = DecodeConfig(beam=3, nbest=3, candidates=V)
+    silent = beam_search(TableScorer(3, seed), few, [6, 9, 3], {"favours": (Favours(seed), 1e-9)})
+    assert [[h.tokens for h in n] for n in silent] == [[h.tokens for h in n] for n in beam_search(*args)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_few_candidates_always_hold_the_end(seed):
+    for nbest in beam_search(
+        TableScorer(2, seed), DecodeConfig(beam=4, candidates=1), [9, 9], {"favours": (Favours(seed), 0.5)}
+    ):
+        assert nbest[0].complete
 
 
 def test_length_limit_follows_the_audio():
@@ -125,3 +264,7 @@ def test_impossible_settings_are_refused():
         DecodeConfig(beam=0)
     with pytest.raises(ConfigError, match="decode.nbest 5 cannot be more than decode.beam 4"):
         DecodeConfig(nbest=5)
+    with pytest.raises(ConfigError, match="decode.temperature must be above 0, is 0"):
+        DecodeConfig(temperature=0)
+    with pytest.raises(ConfigError, match="decode.ctc_weight must be 0 or more, is -1"):
+        DecodeConfig(ctc_weight=-1)

@@ -4,7 +4,7 @@ import soundfile
 
 import asr
 from asr.audio.reading import SAMPLE_RATE
-from asr.decoding.search import DecodeConfig
+from asr.decoding.settings import DecodeConfig
 from asr.errors import AudioError
 from asr.model.folder import save_model
 from asr.transcription.segmenting import cut_at_pauses

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.decoding.search import DecodeConfig, Hypothesis, search
+from asr.decoding.search import Chosen, Hypothesis, beam_search
+from asr.decoding.settings import DecodeConfig
 from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
@@ -17,23 +18,26 @@ from asr.text.tokenizer import Tokenizer, TokenTable
 class NetworkScorer:
     """The decoder of a model, listening to the memory of B utterances. A Scorer."""
 
-    def __init__(self, model: SpeechModel, memory: Memory, table: TokenTable):
-        self.model, self.memory = model, memory
+    def __init__(self, model: SpeechModel, memory: Memory, table: TokenTable, temperature: float = 1.0):
+        self.model, self.memory, self.temperature = model, memory, temperature
         self.sos, self.eos = table.sos, table.eos
-        self.n_utterances = len(memory.lengths)
-        self.never = [table.blank, table.unk, table.sos]
+        self.n_utterances, self.device = len(memory.lengths), memory.values.device
+        never = [table.blank, table.unk, table.sos]  # not text: they cannot stand in a transcript
+        self.allowed = torch.zeros(len(table), device=self.device)
+        self.allowed[never] = -torch.inf
 
     def start(self) -> DecoderState:
         return self.model.decoder.start(self.memory.values, self.memory.mask)
 
     def score(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        logits, state = self.model.decoder(tokens.to(self.memory.values.device)[:, :, None], state)
-        log_probs = logits[:, :, 0].float().log_softmax(-1)
-        log_probs[..., self.never] = -torch.inf  # not text: they cannot stand in a transcript
-        return log_probs, state
+        logits, state = self.model.decoder(tokens[:, :, None], state)
+        logits = logits[:, :, 0].float()
+        if self.temperature != 1:
+            logits = logits / self.temperature
+        return logits.log_softmax(-1) + self.allowed, state
 
-    def reorder(self, state: DecoderState, index: Tensor) -> DecoderState:
-        return state.reorder(index.to(self.memory.values.device))
+    def select(self, state: DecoderState, chosen: Chosen) -> DecoderState:
+        return state.select(chosen.utterances, chosen.hypotheses)
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,10 @@ class Recognizer:
     def _recognize_batch(self, utterances: list[np.ndarray]) -> list[list[Recognized]]:
         samples, lengths = pad_samples(utterances, self.model.shortest_samples)
         memory = self.model.encode(samples.to(self.device), lengths.to(self.device))
-        scorer = NetworkScorer(self.model, memory, self.tokenizer.table)
+        scorer = NetworkScorer(self.model, memory, self.tokenizer.table, self.config.temperature)
         rate = self.model.log_mel.config.sample_rate
         limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
         return [
             [Recognized(self.tokenizer.decode(h.tokens), h) for h in nbest]
-            for nbest in search(scorer, self.config, limits)
+            for nbest in beam_search(scorer, self.config, limits)
         ]

@@ -1,45 +1,25 @@
-"""Searching for the best token sequence. A search sees a Scorer, never the network.
+"""Beam search over all hypotheses of a batch of utterances at once. It sees scorers, never the network.
 
-A new search is a function (scorer, config, max_tokens) → n-best lists, and a line in SEARCHES.
+A `Scorer` gives log-probabilities of every next token. `CandidateScorer`s (a language model, a CTC head, hot words) then
+judge the best few continuations, each with its weight. Every step is a handful of tensor operations, however many
+utterances and hypotheses there are; utterances that are done leave the batch.
+
+Dimensions besides those of the model: C candidates of each hypothesis, P scorers.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from asr.errors import ConfigError
+from asr.decoding.settings import DecodeConfig
 
-
-@dataclass(frozen=True)
-class DecodeConfig:
-    """How token sequences are searched."""
-
-    beam: int = 4
-    """Hypotheses kept per utterance; 1 is greedy."""
-    nbest: int = 1
-    """Hypotheses returned per utterance; at most the beam."""
-    length_power: float = 1.0
-    """A hypothesis is ranked by its log-probability over (tokens, eos included) ** length_power; 0 is the plain sum."""
-    max_chars_per_second: float = 10.0
-    """No hypothesis is longer than this times the seconds of audio, plus two: nobody speaks faster."""
-    batch_seconds: float = 120.0
-    """Audio decoded in one batch, padding included."""
-
-    def __post_init__(self):
-        for name in ("beam", "nbest"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"decode.{name} must be at least 1, is {getattr(self, name)}")
-        if self.nbest > self.beam:
-            raise ConfigError(f"decode.nbest {self.nbest} cannot be more than decode.beam {self.beam}")
-        for name in ("max_chars_per_second", "batch_seconds"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"decode.{name} must be above 0, is {getattr(self, name)}")
-
-    def max_tokens(self, seconds: float) -> int:
-        """The longest hypothesis for so much audio, eos not counted."""
-        return int(seconds * self.max_chars_per_second) + 2
+LIMIT_REACHED = "stopped at the length limit: more text than speech of this length can hold"
+LOOPING = "stopped where it repeated itself"
+DECODER = "decoder"
+"""Name of the main scorer in Hypothesis.scores."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +29,35 @@ class Hypothesis:
     tokens: tuple[int, ...]
     """Ids without sos and eos."""
     score: float
-    """What it is ranked by: total log-probability, normalised for length."""
+    """What it is ranked by: weighted log-probabilities, normalised for length."""
     token_log_probs: tuple[float, ...]
-    """Log-probability of each token, and of eos last where it was reached."""
+    """The decoder's log-probability of each token, and of eos last where it was reached."""
     scores: dict[str, float] = field(default_factory=dict)
-    """Total log-probability by scorer."""
+    """Total log-probability by scorer, before its weight."""
     complete: bool = True
     """False where the length limit came before eos."""
     warnings: tuple[str, ...] = ()
     """What a reader should know before trusting it."""
 
 
+class Chosen(NamedTuple):
+    """What goes on after a step: hypothesis n of the b-th utterance left continues what is named here, (B', N') each."""
+
+    utterances: Tensor
+    """(B',) which utterances are left, as indices into those before the step."""
+    hypotheses: Tensor
+    """Which hypothesis before the step is continued."""
+    candidates: Tensor
+    """Which of its candidates was chosen."""
+
+
 class Scorer(Protocol):
-    """Next-token log-probabilities for B utterances with N hypotheses each. State goes in and comes out."""
+    """Log-probabilities of the next token, for B utterances with N hypotheses each. State goes in and comes out."""
 
     sos: int
     eos: int
     n_utterances: int
+    device: torch.device
 
     def start(self) -> Any:
         """The state before the first token."""
@@ -75,98 +67,214 @@ class Scorer(Protocol):
         """The last tokens (B, N) and the state before them → log-probabilities (B, N, V) of the next, and the new state."""
         ...
 
-    def reorder(self, state: Any, index: Tensor) -> Any:
-        """The state in which hypothesis n of utterance b continues what was hypothesis index[b, n]."""
+    def select(self, state: Any, chosen: Chosen) -> Any:
+        """The state of what was chosen."""
         ...
 
 
-def greedy_search(scorer: Scorer, config: DecodeConfig, max_tokens: list[int]) -> list[list[Hypothesis]]:
-    """Always the likeliest token. One hypothesis an utterance, at most max_tokens[b] long."""
-    B = scorer.n_utterances
-    state, last = scorer.start(), torch.full((B, 1), scorer.sos)
-    tokens: list[list[int]] = [[] for _ in range(B)]
-    log_probs: list[list[float]] = [[] for _ in range(B)]
-    running, complete = set(range(B)), [False] * B
-    for step in range(max(max_tokens) + 1):
-        scores, state = scorer.score(last, state)
-        best, last = (x.cpu() for x in scores.max(dim=2))
-        for b in tuple(running):
-            token = int(last[b, 0])
-            if token != scorer.eos and step == max_tokens[b]:
-                running.remove(b)  # the limit: only eos could have been added
-                continue
-            log_probs[b].append(float(best[b, 0]))
-            if token == scorer.eos:
-                complete[b] = True
-                running.remove(b)
-            else:
-                tokens[b].append(token)
-        if not running:
-            break
-    return [[_hypothesis(tokens[b], log_probs[b], complete[b], config)] for b in range(B)]
+class CandidateScorer(Protocol):
+    """Judges some continuations only, after the main scorer has named them."""
+
+    def start(self, n_utterances: int) -> Any:
+        """The state before the first token."""
+        ...
+
+    def score(self, tokens: Tensor, candidates: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Last tokens (B, N), candidates (B, N, C) for the next → log-probabilities (B, N, C), and the new state."""
+        ...
+
+    def select(self, state: Any, chosen: Chosen) -> Any:
+        """The state of what was chosen."""
+        ...
 
 
-def beam_search(scorer: Scorer, config: DecodeConfig, max_tokens: list[int]) -> list[list[Hypothesis]]:
-    """The `nbest` best complete hypotheses found while `beam` unfinished ones are kept, best first.
+@dataclass(frozen=True)
+class _Beam:
+    """The hypotheses that go on, of the utterances that are not done."""
 
+    utterances: Tensor
+    """(B,) in the numbering of the input."""
+    n_ended: Tensor
+    """(B,) hypotheses finished so far."""
+    last: Tensor
+    """(B, N) last tokens."""
+    total: Tensor
+    """(B, N) weighted scores; -inf for places that are not taken."""
+    tokens: Tensor
+    """(B, N, U) tokens so far."""
+    log_probs: Tensor
+    """(B, N, U, P) what each scorer gave them."""
+
+
+class _Ended(NamedTuple):
+    """m hypotheses that ended at the same step."""
+
+    utterances: Tensor
+    """(m,) in the numbering of the input."""
+    tokens: Tensor
+    """(m, U)."""
+    log_probs: Tensor
+    """(m, U, P), with one more for eos where it was reached."""
+    warning: str = ""
+    """Why it ended without eos."""
+
+
+@torch.inference_mode()
+def beam_search(
+    scorer: Scorer,
+    config: DecodeConfig,
+    max_tokens: list[int],
+    others: Mapping[str, tuple[CandidateScorer, float]] | None = None,
+) -> list[list[Hypothesis]]:
+    """The `nbest` best complete hypotheses found while `beam` unfinished ones are kept, best first; a beam of 1 is greedy.
+
+    max_tokens: the longest hypothesis of each utterance, eos not counted. others: name → scorer and weight.
     At each step the best 2 * beam continuations of an utterance are looked at: those that end and rank among the first
     `beam` are finished, and the best `beam` that do not end go on. An utterance is done when `beam` hypotheses are
     finished, or at its length limit, where the unfinished are returned only if none finished.
     """
-    B, N, device = scorer.n_utterances, config.beam, torch.device("cpu")
-    state, last = scorer.start(), torch.full((B, 1), scorer.sos)
-    total = torch.zeros(B, 1)
-    prefixes: list[list[tuple[list[int], list[float]]]] = [[([], [])] for _ in range(B)]
-    finished: list[list[Hypothesis]] = [[] for _ in range(B)]
-    done = [False] * B
+    others = {name: pair for name, pair in (others or {}).items() if pair[1] != 0}
+    B, device = scorer.n_utterances, scorer.device
+    limits = torch.tensor(max_tokens, device=device)
+    weights = torch.tensor([1.0, *(weight for _, weight in others.values())], device=device)
+    beam = _Beam(
+        torch.arange(B, device=device),
+        torch.zeros(B, dtype=torch.long, device=device),
+        torch.full((B, 1), scorer.sos, device=device),
+        torch.zeros(B, 1, device=device),
+        torch.zeros(B, 1, 0, dtype=torch.long, device=device),
+        torch.zeros(B, 1, 0, len(weights), device=device),
+    )
+    state, states = scorer.start(), [other.start(B) for other, _ in others.values()]
+    ended: list[_Ended] = []
     for step in range(max(max_tokens) + 1):
-        scores, state = scorer.score(last, state)
-        scores = scores.to(device, torch.float32)
-        V = scores.shape[2]
-        sums = (total[:, :, None] + scores).flatten(1)  # (B, N * V)
-        top, flat = sums.topk(min(2 * N, sums.shape[1]), dim=1)
-        origin, token = flat // V, flat % V
-        last = torch.full((B, N), scorer.eos)
-        index = torch.zeros(B, N, dtype=torch.long)
-        total = torch.full((B, N), -torch.inf)
-        for b in range(B):
-            if done[b]:
-                continue
-            grown: list[tuple[list[int], list[float]]] = []
-            for rank in range(top.shape[1]):
-                value, n, t = float(top[b, rank]), int(origin[b, rank]), int(token[b, rank])
-                if value == -torch.inf or len(grown) == N:
-                    break
-                tokens, log_probs = prefixes[b][n]
-                log_probs = [*log_probs, float(scores[b, n, t])]
-                if t == scorer.eos:
-                    if rank < N:
-                        finished[b].append(_hypothesis(tokens, log_probs, True, config))
-                    continue
-                last[b, len(grown)], index[b, len(grown)], total[b, len(grown)] = t, n, value
-                grown.append(([*tokens, t], log_probs))
-            if len(finished[b]) >= N or step == max_tokens[b] or not grown:
-                done[b] = True
-                if not finished[b]:
-                    finished[b] = [_hypothesis(*prefix, False, config) for prefix in prefixes[b]]
-            prefixes[b] = grown
-        if all(done):
+        scores, state = scorer.score(beam.last, state)
+        candidates, parts, states = _judge(scores, beam.last, others, states, config, scorer.eos)
+        beam, chosen, finished = _step(beam, candidates, parts, weights, config, scorer.eos, limits == step)
+        ended += finished
+        if chosen is None:
             break
-        state = scorer.reorder(state, index)
-    return [sorted(f, key=lambda h: -h.score)[: config.nbest] for f in finished]
+        state = scorer.select(state, chosen)
+        states = [other.select(s, chosen) for s, (other, _) in zip(states, others.values(), strict=True)]
+    return _nbest(ended, B, [DECODER, *others], weights.tolist(), config)
 
 
-def _hypothesis(tokens: list[int], log_probs: list[float], complete: bool, config: DecodeConfig) -> Hypothesis:
-    total = sum(log_probs)
-    score = total / max(1, len(log_probs)) ** config.length_power
-    warnings = () if complete else ("stopped at the length limit: more text than speech of this length can hold",)
-    return Hypothesis(tuple(tokens), score, tuple(log_probs), {"decoder": total}, complete, warnings)
+def _judge(
+    scores: Tensor, last: Tensor, others: Mapping, states: list, config: DecodeConfig, eos: int
+) -> tuple[Tensor | None, Tensor, list]:
+    """Candidates (B, N, C), None for all tokens, and what all scorers say of them (B, N, C, P); new states."""
+    if config.eos_threshold:
+        rest = scores.index_fill(2, torch.tensor([eos], device=scores.device), -torch.inf).amax(2)
+        early = scores[..., eos] <= config.eos_threshold * rest
+        scores = scores.clone()
+        scores[..., eos] = scores[..., eos].masked_fill(early, -torch.inf)
+    if not others:
+        return None, scores[..., None], states
+    first = scores.index_fill(2, torch.tensor([eos], device=scores.device), torch.inf)
+    candidates = first.topk(min(config.candidates + 1, scores.shape[2]), dim=2).indices
+    judged = [other.score(last, candidates, s) for s, (other, _) in zip(states, others.values(), strict=True)]
+    parts = torch.stack([scores.gather(2, candidates), *(said.to(scores.dtype) for said, _ in judged)], dim=-1)
+    return candidates, parts, [state for _, state in judged]
 
 
-SEARCHES = {"greedy": greedy_search, "beam": beam_search}
-"""Name → search."""
+def _step(
+    beam: _Beam,
+    candidates: Tensor | None,
+    parts: Tensor,
+    weights: Tensor,
+    config: DecodeConfig,
+    eos: int,
+    at_limit: Tensor,
+) -> tuple[_Beam, Chosen | None, list[_Ended]]:
+    """One token more. `at_limit` (B of the input,): utterances that may take none but eos. No Chosen: all are done."""
+    N, C = config.beam, parts.shape[2]
+    weighted = parts[..., 0] if len(weights) == 1 else (parts * weights).sum(-1)
+    sums = (beam.total[:, :, None] + weighted).flatten(1)  # (B, N * C)
+    top, flat = sums.topk(min(2 * N, sums.shape[1]), dim=1)
+    origin, place = flat // C, flat % C
+    token = place if candidates is None else candidates.flatten(1).gather(1, flat)
+    log_probs = torch.cat([_take(beam.log_probs, origin), _take(parts.flatten(1, 2), flat)[:, :, None]], dim=2)
+
+    is_eos, ended = token == eos, []
+    ends = is_eos & (top > -torch.inf)
+    ends[:, N:] = False
+    if ends.any():
+        b, rank = ends.nonzero(as_tuple=True)
+        ended.append(_Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank]))
+    n_ended = beam.n_ended + ends.sum(1)
+
+    total, pick = top.masked_fill(is_eos, -torch.inf).topk(min(N, top.shape[1]), dim=1)
+    last, origin, place = (x.gather(1, pick) for x in (token, origin, place))
+    tokens = torch.cat([_take(beam.tokens, origin), last[:, :, None]], dim=2)
+    loops = _loops(tokens) if config.stop_loops else torch.zeros_like(total, dtype=torch.bool)
+    total = (total + config.length_bonus).masked_fill(loops, -torch.inf)
+
+    done = (n_ended >= N) | at_limit[beam.utterances] | (total == -torch.inf).all(1)
+    ended += _stopped(beam, done & (n_ended == 0), loops)
+    left = (~done).nonzero()[:, 0]
+    if not len(left):
+        return beam, None, ended
+    new = _Beam(beam.utterances, n_ended, last, total, tokens, _take(log_probs, pick))
+    chosen = Chosen(left, origin, place)
+    if len(left) < len(done):
+        new = _Beam(*(getattr(new, f.name)[left] for f in fields(_Beam)))
+        chosen = Chosen(left, origin[left], place[left])
+    return new, chosen, ended
 
 
-def search(scorer: Scorer, config: DecodeConfig, max_tokens: list[int]) -> list[list[Hypothesis]]:
-    """The search the config asks for."""
-    return SEARCHES["greedy" if config.beam == 1 else "beam"](scorer, config, max_tokens)
+def _stopped(beam: _Beam, stopped: Tensor, loops: Tensor) -> list[_Ended]:
+    """Hypotheses of utterances that stop before any has ended, as they were before this step."""
+    ended = []
+    for b in stopped.nonzero()[:, 0].tolist():
+        real = beam.total[b] > -torch.inf
+        tokens, log_probs = beam.tokens[b, real], beam.log_probs[b, real]
+        warning = LOOPING if bool(loops[b].any()) else LIMIT_REACHED
+        ended.append(_Ended(beam.utterances[b].expand(len(tokens)), tokens, log_probs, warning))
+    return ended
+
+
+LONGEST_LOOP = 8
+"""Tokens in the longest piece whose repetition is looked for."""
+
+
+def _loops(tokens: Tensor) -> Tensor:
+    """(B, N, U) → (B, N): whether the end is a piece of at most LONGEST_LOOP tokens four times over, and 12 tokens at least."""
+    U = tokens.shape[2]
+    found = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+    if U % 4:
+        return found  # looking at every fourth token is enough to stop it
+    for period in range(1, LONGEST_LOOP + 1):
+        length = max(4 * period, 12)
+        if U >= length:
+            end = tokens[:, :, -length:]
+            found |= (end[..., period:] == end[..., :-period]).all(-1)
+    return found
+
+
+def _take(x: Tensor, index: Tensor) -> Tensor:
+    """x (B, N, …), index (B, M) → (B, M, …): row index[b, m] of x[b]. [[1, 0]] swaps two rows, [[0, 0]] doubles the first."""
+    if x.shape[1] == 1:
+        return x.expand(-1, index.shape[1], *x.shape[2:])
+    return x[torch.arange(len(x), device=x.device)[:, None], index]
+
+
+def _nbest(
+    ended: list[_Ended], n_utterances: int, names: list[str], weights: list[float], config: DecodeConfig
+) -> list[list[Hypothesis]]:
+    found: list[list[Hypothesis]] = [[] for _ in range(n_utterances)]
+    for utterances, tokens, log_probs, warning in ended:
+        sums = log_probs.double().sum(1).tolist()
+        rows = zip(utterances.tolist(), tokens.tolist(), log_probs[..., 0].tolist(), sums, strict=True)
+        for b, ids, of_decoder, scores in rows:
+            total = sum(w * s for w, s in zip(weights, scores, strict=True)) + config.length_bonus * len(ids)
+            found[b].append(
+                Hypothesis(
+                    tuple(ids),
+                    config.rank(total, len(of_decoder)),
+                    tuple(of_decoder),
+                    dict(zip(names, scores, strict=True)),
+                    not warning,
+                    (warning,) if warning else (),
+                )
+            )
+    return [sorted(hypotheses, key=lambda h: -h.score)[: config.nbest] for hypotheses in found]

@@ -28,29 +28,31 @@ class DecoderConfig:
 
 @dataclass(frozen=True)
 class DecoderState:
-    """All that a further step needs. Nothing in it is changed in place."""
+    """All that a further step needs. A step writes into the room that is left in `past`: each state is used once.
+
+    The tokens of all hypotheses of an utterance lie in one row of slots and are never moved: which of them a hypothesis
+    has for its past, `visible` says. After two steps of N = 2, of which the second continued hypothesis 0 twice, there
+    are four slots, and `visible` is [[T F T F] [T F F T]].
+    """
 
     memory: tuple[KeysValues, ...]
     """Per layer, keys and values of the memory (B, H, L, K), shared by all hypotheses of an utterance."""
-    memory_mask: Tensor
-    """(B, 1, 1, L), True where the memory is real."""
+    memory_mask: Tensor | None
+    """(B, 1, 1, L), True where the memory is real; None where all of it is."""
     past: tuple[KeysValues, ...]
-    """Per layer, keys and values of the tokens so far (B * N, H, U, K)."""
+    """Per layer, keys and values of the tokens so far (B, H, S or more, K)."""
+    visible: Tensor | None
+    """(B, N, S), True where a slot is the past of the hypothesis; None before the first token."""
+    n_tokens: int = 0
+    """Tokens taken in so far."""
 
-    @property
-    def n_tokens(self) -> int:
-        """Tokens taken in so far."""
-        return self.past[0][0].shape[2] if self.past else 0
-
-    def reorder(self, index: Tensor) -> "DecoderState":
-        """Hypothesis n of utterance b continues hypothesis index[b, n] (B, N) of the same utterance.
-
-        With N = 2 and index [[0, 0], [1, 0]] the rows of `past`, kept as b * N + n, are taken in the order 0, 0, 3, 2.
-        """
-        B, N = index.shape
-        n_before = self.past[0][0].shape[0] // B
-        rows = (torch.arange(B, device=index.device)[:, None] * n_before + index).flatten()
-        return DecoderState(self.memory, self.memory_mask, tuple((k[rows], v[rows]) for k, v in self.past))
+    def select(self, utterances: Tensor, hypotheses: Tensor) -> "DecoderState":
+        """Goes on with these utterances (B',), of which hypothesis n continues hypothesis hypotheses[b, n] (B', N')."""
+        memory, mask, past = self.memory, self.memory_mask, self.past
+        if len(utterances) < len(self.visible):
+            memory, past = (tuple((k[utterances], v[utterances]) for k, v in pairs) for pairs in (memory, past))
+            mask = None if mask is None else mask[utterances]
+        return DecoderState(memory, mask, past, self.visible[utterances[:, None], hypotheses], self.n_tokens)
 
 
 class DecoderLayer(nn.Module):
@@ -67,18 +69,32 @@ class DecoderLayer(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, past: KeysValues | None, causal: Tensor | None, memory: KeysValues, memory_mask: Tensor
+        self, x: Tensor, past: KeysValues | None, visible: Tensor, memory: KeysValues, memory_mask: Tensor | None
     ) -> tuple[Tensor, KeysValues]:
-        """x (B, N, U, D) → the same shape, and the keys and values of all tokens so far."""
-        B, N, U, D = x.shape
-        y = self.self_norm(x).flatten(0, 1)  # (B * N, U, D): each hypothesis has a past of its own
-        keys, values = self.self_attention.keys_values(y)
-        if past is not None:
-            keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
-        x = x + self.dropout(self.self_attention(y, (keys, values), causal).view(B, N, U, D))
-        y = self.cross_norm(x).flatten(1, 2)  # (B, N * U, D): one memory for all hypotheses of an utterance
-        x = x + self.dropout(self.cross_attention(y, memory, memory_mask).view(B, N, U, D))
-        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), (keys, values)
+        """x (B, N * U, D), mask visible (B or 1, 1, N * U, S) → the same shape, and keys and values of all slots."""
+        y = self.self_norm(x)
+        slots = visible.shape[-1]
+        past = _append(past, self.self_attention.keys_values(y), slots - x.shape[1])
+        so_far = (past[0][:, :, :slots], past[1][:, :, :slots])
+        x = x + self.dropout(self.self_attention(y, so_far, visible))
+        x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, memory_mask))
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), past
+
+
+def _append(past: KeysValues | None, new: KeysValues, filled: int) -> KeysValues:
+    """Writes new keys and values (B, H, M, K) after the `filled` slots of the past; makes room for twice as many if need be."""
+    if past is None:
+        return new
+    needed = filled + new[0].shape[2]
+    if needed > past[0].shape[2]:
+        B, H, _, K = new[0].shape
+        room = tuple(x.new_empty(B, H, 2 * needed, K) for x in new)
+        for wide, x in zip(room, past, strict=True):
+            wide[:, :, :filled] = x[:, :, :filled]
+        past = room
+    for wide, x in zip(past, new, strict=True):
+        wide[:, :, filled:needed] = x
+    return past
 
 
 class Decoder(nn.Module):
@@ -96,19 +112,31 @@ class Decoder(nn.Module):
     def start(self, memory: Tensor, memory_mask: Tensor) -> DecoderState:
         """The state before the first token, from memory (B, L, D) and its mask (B, L)."""
         keys_values = tuple(layer.cross_attention.keys_values(memory) for layer in self.layers)
-        return DecoderState(keys_values, memory_mask[:, None, None, :], ())
+        mask = None if bool(memory_mask.all()) else memory_mask[:, None, None, :]
+        return DecoderState(keys_values, mask, (), None)
 
     def forward(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Tokens (B, N, U), the next U of N hypotheses → logits (B, N, U, V), row u predicting token u + 1, and the new state."""
-        U, done = tokens.shape[2], state.n_tokens
+        B, N, U = tokens.shape
         x = self.embedding(tokens)
-        x = x * x.shape[3] ** 0.5 + sinusoids(done, U, x.shape[3], x)
-        x = self.dropout(x)
-        causal = None  # a single token may look at all that came before it
-        if U > 1:
-            causal = torch.ones(U, done + U, dtype=torch.bool, device=x.device).tril(diagonal=done)
+        x = x * x.shape[3] ** 0.5 + sinusoids(state.n_tokens, U, x.shape[3], x)
+        x = self.dropout(x).flatten(1, 2)
+        visible = _visible(state.visible, N, U, x.device)  # (B or 1, N, U, S)
         past = []
         for i, layer in enumerate(self.layers):
-            x, keys_values = layer(x, state.past[i] if done else None, causal, state.memory[i], state.memory_mask)
+            before = state.past[i] if state.past else None
+            x, keys_values = layer(x, before, visible.flatten(1, 2)[:, None], state.memory[i], state.memory_mask)
             past.append(keys_values)
-        return self.out(self.norm(x)), DecoderState(state.memory, state.memory_mask, tuple(past))
+        now_visible = visible[:, :, -1].expand(B, -1, -1)
+        after = DecoderState(state.memory, state.memory_mask, tuple(past), now_visible, state.n_tokens + U)
+        return self.out(self.norm(x)).unflatten(1, (N, U)), after
+
+
+def _visible(before: Tensor | None, N: int, U: int, device: torch.device) -> Tensor:
+    """(B, N, S) → (B or 1, N, U, S + N * U): each token also sees itself, and those of this step that come before it."""
+    own = torch.eye(N, dtype=torch.bool, device=device)[:, None, :, None]
+    causal = torch.ones(U, U, dtype=torch.bool, device=device).tril()[None, :, None, :]
+    new = (own & causal).view(1, N, U, N * U)
+    if before is None:
+        return new
+    return torch.cat([before[:, :, None].expand(-1, -1, U, -1), new.expand(len(before), -1, -1, -1)], dim=3)

@@ -8,7 +8,7 @@ import numpy as np
 from asr.corpus.batching import check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.decoding.recognizer import Recognizer
-from asr.decoding.search import DecodeConfig
+from asr.decoding.settings import DecodeConfig
 from asr.model.model import SpeechModel
 from asr.scoring.cer import CharErrors, char_errors
 from asr.text.tokenizer import Tokenizer

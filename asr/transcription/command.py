@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from asr.audio.reading import AUDIO_SUFFIXES
-from asr.decoding.search import DecodeConfig
+from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError, AudioError
 from asr.files import atomic_write
 from asr.outputs.writers import WRITERS
@@ -22,6 +22,7 @@ def transcribe_files(
     format: str,
     out: Path | None,
     device: str,
+    precision: str,
     force: bool,
     say: Callable[[str], None],
 ) -> int:
@@ -33,7 +34,7 @@ def transcribe_files(
     if not files:
         return failed
     targets = _targets(files, out, format)
-    transcriber = load(model, device, DecodeConfig(beam=beam))
+    transcriber = load(model, device, DecodeConfig(beam=beam), precision)
     for number, (path, _) in enumerate(files, 1):
         target = targets.get(path)
         if target and target.exists() and not force:

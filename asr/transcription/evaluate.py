@@ -10,17 +10,15 @@ from pathlib import Path
 from asr.corpus.batching import check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.decoding.recognizer import Recognized, Recognizer
-from asr.decoding.search import DecodeConfig
+from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError, ManifestError
 from asr.files import atomic_write
-from asr.model.device import pick_device
-from asr.model.folder import load_model
 from asr.scoring.breakdown import Group, by_field
 from asr.scoring.report import write_report
 from asr.scoring.results import numbers, system_summary
 from asr.scoring.score import Score, score_lines
 from asr.scoring.transcripts import Line
-from asr.transcription.models import PRETRAINED, find_model
+from asr.transcription.models import PRETRAINED, find_model, open_model
 
 RESULTS = ("hyp.txt", "nbest.jsonl", "result.json", "report.html")
 CHUNK = 512
@@ -36,6 +34,7 @@ def evaluate_manifest(
     nbest: int = 1,
     swap_audio: bool = False,
     device: str = "auto",
+    precision: str = "none",
     force: bool = False,
     say: Callable[[str], None] = print,
 ) -> Iterator[str]:
@@ -50,7 +49,7 @@ def evaluate_manifest(
     for name in by:
         if not any(u.value(name) for u in utterances):
             raise ManifestError(f"{manifest}: no utterance has the field {name!r}; there is {_field_names(utterances)}")
-    loaded = load_model(folder, pick_device(device))
+    loaded = open_model(folder, device, precision)
     lacking = check_texts(utterances, loaded.tokenizer)
     if lacking:
         say(f"{sum(lacking.values())} characters of the references are not in the token table: {' '.join(lacking)}")
@@ -69,6 +68,7 @@ def evaluate_manifest(
         "model": str(folder),
         "manifest": str(manifest),
         "swap_audio": swap_audio,
+        "precision": precision,
         "decode": dataclasses.asdict(config),
     }
     _write(out, utterances, results, score, groups, settings)

@@ -1,10 +1,12 @@
 """Finding models, describing them, and making them smaller."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from asr.errors import CheckpointError
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
+from asr.model.inference import quantize
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 DEFAULT = "embedded"
@@ -21,9 +23,10 @@ def find_model(name: str | Path = "") -> Path:
     raise CheckpointError(f"{name}: no such model folder, and none of the models that came with the program ({known})")
 
 
-def open_model(name: str | Path = "", device: str = "auto") -> LoadedModel:
-    """Loads a model by path or name onto a device."""
-    return load_model(find_model(name), pick_device(device))
+def open_model(name: str | Path = "", device: str = "auto", precision: str = "none") -> LoadedModel:
+    """Loads a model by path or name onto a device; `precision` "int8" for int8 weights on a CPU."""
+    loaded = load_model(find_model(name), pick_device("cpu" if precision == "int8" and device == "auto" else device))
+    return replace(loaded, model=quantize(loaded.model, precision))
 
 
 def describe(loaded: LoadedModel) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from asr.audio.reading import read_blocks, resample
 from asr.decoding.recognizer import Recognizer
-from asr.decoding.search import DecodeConfig
+from asr.decoding.settings import DecodeConfig
 from asr.model.folder import LoadedModel
 from asr.transcript import Segment, Transcript
 from asr.transcription.models import open_model
@@ -73,12 +73,15 @@ class Transcriber:
             yield segment
 
 
-def load(model: str | Path = "", device: str = "auto", decode: DecodeConfig | None = None) -> Transcriber:
+def load(
+    model: str | Path = "", device: str = "auto", decode: DecodeConfig | None = None, precision: str = "none"
+) -> Transcriber:
     """A model by path or name, ready to transcribe; without a name, the one that came with the program.
 
+    `precision` "int8": weights of 8 bits, faster on a CPU.
     Example: `asr.load().transcribe("talk.wav").text`
     """
-    return Transcriber(open_model(model, device), decode)
+    return Transcriber(open_model(model, device, precision), decode)
 
 
 def transcribe(audio: Audio, model: str | Path = "", device: str = "auto") -> Transcript:

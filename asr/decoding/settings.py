@@ -1,0 +1,63 @@
+"""How a model is decoded."""
+
+from dataclasses import dataclass
+
+from asr.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """How token sequences are searched."""
+
+    beam: int = 4
+    """Hypotheses kept per utterance; 1 is greedy."""
+    nbest: int = 1
+    """Hypotheses returned per utterance; at most the beam."""
+    length_power: float = 1.0
+    """A hypothesis is ranked by its score over (tokens, eos included) ** length_power; 0 is the plain sum."""
+    gnmt_length: bool = False
+    """Divide by ((5 + tokens) / 6) ** length_power instead (Wu et al. 2016, equation 14)."""
+    length_bonus: float = 0.0
+    """Added for every token but eos: makes up for scorers that favour short texts."""
+    eos_threshold: float = 0.0
+    """End only where log p(eos) > eos_threshold * log p of the likeliest other token (Hannun et al. 2019 use 1.5); 0 is off."""
+    temperature: float = 1.0
+    """The decoder's logits are divided by this: above 1 it is less sure of itself."""
+    candidates: int = 24
+    """Continuations of each hypothesis that scorers besides the decoder judge; eos is always one more."""
+    ctc_weight: float = 0.0
+    """Weight of the CTC head's prefix score, where the model has one; the decoder's is 1."""
+    lm_weight: float = 0.0
+    """Weight of a language model, where one is given."""
+    hotword_weight: float = 2.0
+    """Bonus for each character of a hot word that comes without a weight of its own."""
+    stop_loops: bool = True
+    """Drop a hypothesis that ends in the same few tokens over and over."""
+    redecode: bool = True
+    """Decode again in smaller pieces what was stopped at the length limit, repeats itself, or stands still in the audio."""
+    max_chars_per_second: float = 10.0
+    """No hypothesis is longer than this times the seconds of audio, plus two: nobody speaks faster."""
+    batch_seconds: float = 120.0
+    """Audio decoded in one batch, padding included."""
+
+    def __post_init__(self):
+        for name in ("beam", "nbest", "candidates"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"decode.{name} must be at least 1, is {getattr(self, name)}")
+        if self.nbest > self.beam:
+            raise ConfigError(f"decode.nbest {self.nbest} cannot be more than decode.beam {self.beam}")
+        for name in ("max_chars_per_second", "batch_seconds", "temperature"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"decode.{name} must be above 0, is {getattr(self, name)}")
+        for name in ("ctc_weight", "eos_threshold"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")
+
+    def max_tokens(self, seconds: float) -> int:
+        """The longest hypothesis for so much audio, eos not counted."""
+        return int(seconds * self.max_chars_per_second) + 2
+
+    def rank(self, total: float, n_tokens: int) -> float:
+        """What a hypothesis is ranked by, from its summed score; n_tokens includes eos."""
+        length = (5 + n_tokens) / 6 if self.gnmt_length else max(1, n_tokens)
+        return total / length**self.length_power
