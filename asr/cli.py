@@ -194,7 +194,8 @@ def score(
         str,
         typer.Option(
             help="How both sides are normalised: width,case,punctuation,spaces by default. +script (traditional to"
-            " simplified), +numbers (30% is 百分之三十) and +interjections (without 嗯, 啊 …) add to it, -case takes away,"
+            " simplified), +numbers (30% is 百分之三十), +interjections (without 嗯, 啊 …) and +tags (without <unk>, [NOISE]) add"
+            " to it, -case takes away,"
             " a list without signs replaces it, none leaves the texts as they are."
         ),
     ] = "",
@@ -209,7 +210,8 @@ def score(
         typer.Option("--ids/--no-ids", help="Text lines begin with an id, or do not; found out by default."),
     ] = None,
     fail_above: Annotated[
-        float | None, typer.Option(min=0, metavar="PERCENT", help="Exit with status 1 if the rate is higher.")
+        float | None,
+        typer.Option(min=0, metavar="PERCENT", help="Exit with status 1 if the last system's rate is higher."),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -231,8 +233,7 @@ def score(
     files = Files(html, json, details)
     systems = [hypothesis, other] if other else [hypothesis]
     files.check([reference, *systems], force)
-    lines, result = score_command(reference, systems, unit, chosen, ids, by, files, say)
-    print("\n".join(lines))
+    result = score_command(reference, systems, unit, chosen, ids, by, files, say)
     if fail_above is not None and 100 * result.cer > fail_above:
         say(f"{result.rate_name} {100 * result.cer:.2f} % is above {fail_above:g} %")
         raise typer.Exit(1)

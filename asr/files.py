@@ -17,12 +17,21 @@ PREFIX = ".asr-"
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """An open file that takes the name `path` only when the block ends without an error.
 
-    Until then, and for ever if the block fails, whatever stood under `path` stays as it was.
+    Until then, and for ever if the block fails, whatever stood under `path` stays as it was. What `path` links to is
+    replaced, not the link; a device or pipe is written to as it is.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     encoding = None if "b" in mode else "utf-8"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PREFIX, suffix=".tmp")
+    if path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)) or (path.exists() and not path.is_file()):
+        with open(path, mode, encoding=encoding) as file:
+            yield file
+        return
+    path = Path(os.path.realpath(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PREFIX, suffix=".tmp")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         with os.fdopen(handle, mode, encoding=encoding) as file:
             yield file

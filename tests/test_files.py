@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,24 @@ def test_a_name_as_long_as_a_file_system_allows(tmp_path):
     with atomic_write(tmp_path / name) as file:
         file.write("你好")
     assert (tmp_path / name).read_text(encoding="utf-8") == "你好"
+
+
+def test_what_a_link_points_to_is_replaced(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with atomic_write(tmp_path / "link") as file:
+        file.write("new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "new"
+
+
+def test_a_device_is_written_to_and_not_replaced():
+    with atomic_write("/dev/null") as file:
+        file.write("gone")
+    assert not Path("/dev/null").is_file() and not Path("/dev/null").is_symlink()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError) as error, atomic_write(tmp_path / "file" / "x.json"):
+        pass
+    assert error.value.filename == str(tmp_path / "file" / "x.json")

@@ -165,6 +165,7 @@ def test_a_polyphone_sounds_as_its_word_has_it():
     bank, walk = scored(("去银行", "去银航")), scored(("行走", "航走"))
     assert breakdown.confusions(bank)[0].kinds["homophone"] == 1
     assert breakdown.confusions(walk)[0].kinds["other"] == 1
+    assert breakdown.confusions(scored(("航", "行")))[0].kinds["homophone"] == 1  # it may be read so
 
 
 def test_words_in_mixed_units_have_no_sound():
@@ -177,6 +178,15 @@ def test_syllable_errors():
     score = scored(("他在家", "她再家"), ("买", "卖"), ("好", "好"))
     assert score.errors == CharErrors(3, 0, 0, 5)
     assert breakdown.syllable_errors(score) == CharErrors(1, 0, 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "wrong"),
+    [("不要", "不药", 0), ("好的", "好地", 0), ("去银行", "去很行", 1), ("一个人", "一人", 1)],
+)
+def test_what_is_right_stays_right_beside_an_error(reference, hypothesis, wrong):
+    """Tones of 不 and 一 and readings of 行 and 地 depend on their neighbours; only the wrong place is compared."""
+    assert breakdown.syllable_errors(scored((reference, hypothesis))).total == wrong
 
 
 def test_where_deletions_are():
@@ -192,7 +202,7 @@ def test_two_systems(tmp_path):
     assert comparison.a.errors.total == 20 and comparison.b.errors.total == 11
     lines = comparison.lines()
     assert lines[0] == f"A {a}" and lines[4] == f"B {b}"
-    assert lines[8].startswith("B − A -3.75 points of CER, 95 % interval -")
+    assert lines[8].startswith("B − A -3.75 points of CER, 95 % interval -") and ", p = 0.1" in lines[8]
     assert lines[9] == "B is better on 14 utterances, worse on 1"
     assert lines[10] == "  +5 errors u39"  # its hypothesis is missing
     assert len(comparison.changes()) == 15 and lines[11] == "  -1 errors u03" and len(lines) == 20

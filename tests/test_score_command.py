@@ -58,7 +58,7 @@ def test_files_for_machines(run, files, tmp_path):
     assert (system["substitutions"], system["deletions"], system["insertions"], system["reference"]) == (5, 0, 0, 14)
     assert system["cer"] == 0.357143 and system["interval"] is None and system["missing"] == ["u3"]
     assert [group["name"] for group in system["by_speaker"]] == ["", "S1", "S2"]
-    assert system["syllables"]["substitutions"] == 3 and system["extra"] == ["x"]
+    assert system["syllables"]["substitutions"] == 2 and system["extra"] == ["x"]
     with open(tmp_path / "o.tsv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     assert rows[0] == {
@@ -124,9 +124,33 @@ def test_a_field_that_is_not_there(run, files):
 
 def test_plain_lines_that_begin_like_ids(run, tmp_path):
     for name in ("a", "b"):
-        (tmp_path / name).write_text("the cat\nthe dog\n")
-    assert "--no-ids" in run("score", tmp_path / "a", tmp_path / "b")[2]
-    assert run("score", tmp_path / "a", tmp_path / "b", "--no-ids")[1].startswith("CER 0.00 % [ 0 S, 0 D, 0 I / 12 ]")
+        (tmp_path / name).write_text("a cat\nthe dog\n")
+    status, _, err = run("score", tmp_path / "a", tmp_path / "b")
+    assert status == 1 and "nothing tells whether its lines begin with an id; say --ids or --no-ids" in err
+    assert run("score", tmp_path / "a", tmp_path / "b", "--no-ids")[1].startswith("CER 0.00 % [ 0 S, 0 D, 0 I / 10 ]")
+    assert run("score", tmp_path / "a", tmp_path / "b", "--ids")[1].startswith("CER 0.00 % [ 0 S, 0 D, 0 I / 6 ]")
+
+
+def test_what_cannot_stand_in_a_table_is_a_space(run, tmp_path):
+    line = {"id": "a", "text": "今\t天\n好", "speaker": "S\t1", "start": "00:01", "duration": [3], "audio": "a.wav"}
+    (tmp_path / "ref").write_text(json.dumps(line) + "\n")
+    outputs = ("--details", tmp_path / "o.tsv", "--html", tmp_path / "o.html")
+    assert run("score", tmp_path / "ref", tmp_path / "ref", "--rules", "none", *outputs)[0] == 0
+    assert [len(row.split("\t")) for row in (tmp_path / "o.tsv").read_text().splitlines()] == [11, 11]
+
+
+def test_groups_of_two_systems_are_told_apart(run, files):
+    out = run("score", *files, files[1], "--by", "speaker")[1].splitlines()
+    assert [line.partition(":")[0] for line in out if "speaker" in line] == [
+        f"{letter} speaker {name}" for letter in "AB" for name in ("(none)", "S1", "S2")
+    ]
+
+
+def test_outputs_that_cannot_be_written(run, files, tmp_path):
+    status, out, err = run("score", *files, "--json", files[1] / "o.json")
+    assert status == 1 and out.startswith("CER 35.71 %") and f"{files[1]}/o.json" in err
+    status, _, err = run("score", *files, "--json", tmp_path, "--force")
+    assert status == 1 and "is a folder; give the name of a file" in err
 
 
 @pytest.mark.slow

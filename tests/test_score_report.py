@@ -124,6 +124,9 @@ def test_filters(opened):
     search.send_keys("公园")
     assert wait(lambda: shown(browser) == ["u1"] and count.text == "1 of 8")
     search.clear()
+    search.send_keys("我们，去 公园。")  # as it stands in a book
+    assert wait(lambda: shown(browser) == ["u1"])
+    search.clear()
     search.send_keys("hallo")
     assert wait(lambda: shown(browser) == ["u2"])
     css(browser, "button[type=reset]")[0].click()

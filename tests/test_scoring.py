@@ -66,9 +66,13 @@ def test_conventions(reference, hypothesis, settings, expected):
 
 def test_units():
     assert list(units_of("你好ABC公司")) == list("你好ABC公司")
+    assert units_of("TIẾNG VIỆT", "mixed") == ["TIẾNG", "VIỆT"]
     assert units_of("HELLO WORLD你好A4 3か", "mixed") == ["HELLO", "WORLD", "你", "好", "A4", "3", "か"]
     assert units_of("CAFE\u0301 한국", "mixed") == ["CAFE\u0301", "한", "국"]
     assert list(units_of("A B", drop_spaces=False)) == ["A", " ", "B"]
+    with pytest.raises(ConfigError, match="there is no rule 'foo'"):
+        char_errors("你", "你", rules=["foo"])
+    assert char_errors("30%", "百分之三十", rules="+numbers") == CharErrors(reference=5)
     with pytest.raises(ConfigError, match="there is no unit 'mixt'; did you mean mixed?"):
         units_of("你", "mixt")
 

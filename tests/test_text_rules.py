@@ -8,7 +8,7 @@ from asr.errors import AsrError, ConfigError
 from asr.text import numbers, scripts
 from asr.text.normalize import RULES, TRAINING, normalize, select_rules
 from asr.text.numbers import spell_numbers
-from asr.text.pinyin import tonal_syllables
+from asr.text.pinyin import readings, tonal_syllables
 from asr.text.scripts import to_simplified
 
 
@@ -29,7 +29,7 @@ from asr.text.scripts import to_simplified
         ("8:00:09", "八点零九秒"),
         ("2024-05-06", "二零二四年五月六日"),
         ("2024/5/6", "二零二四年五月六日"),
-        ("2024/5-6", "五分之二千零二十四-六"),  # no date: its separators differ
+        ("2024/5-6", "五分之二千零二十四到六"),  # no date: its separators differ
         ("1,234,567元", "一百二十三万四千五百六十七元"),
         ("13812345678", "一三八一二三四五六七八"),
         ("10000000元", "一千万元"),
@@ -40,8 +40,20 @@ from asr.text.scripts import to_simplified
         ("2个", "二个"),
         ("今天-5°C", "今天负五摄氏度"),
         ("A-5", "A-五"),
+        ("COVID-19", "COVID-十九"),
         ("MP3", "MP三"),
         ("12345678901234567890", "一二三四五六七八九零一二三四五六七八九零"),
+        ("5月1日-5月3日", "五月一日到五月三日"),
+        ("3%-5%", "百分之三到百分之五"),
+        ("3-5天", "三到五天"),
+        ("1998-2003年", "一九九八到二零零三年"),
+        ("5000年历史", "五千年历史"),
+        ("100%", "百分之百"),
+        ("30 %", "百分之三十"),
+        ("138-1234-5678", "一三八一二三四五六七八"),
+        ("010-62771234", "零一零六二七七一二三四"),
+        ("12345678元", "一千二百三十四万五千六百七十八元"),
+        ("气温 -5 到 3", "气温 负五 到 三"),
         ("没有数字", "没有数字"),
         ("", ""),
     ],
@@ -49,6 +61,12 @@ from asr.text.scripts import to_simplified
 def test_numbers_as_they_are_read(written, read):
     assert spell_numbers(written) == read
     assert spell_numbers(read) == read
+
+
+def test_numbers_that_are_spoken_in_several_ways():
+    for spoken, other in (("幺三八", "一三八"), ("两千", "二千"), ("二〇二四", "二零二四"), ("百分之一百", "百分之百")):
+        assert spell_numbers(spoken) == spell_numbers(other)
+    assert spell_numbers("老幺") == "老幺"
 
 
 def test_full_width_numbers_are_read_after_the_rule_for_width():
@@ -69,7 +87,13 @@ def test_interjections():
     assert normalize("嗯，我觉得", TRAINING) == "嗯我觉得"
 
 
+def test_tags():
+    assert normalize("今<unk>天[NOISE]好<|zh|>", ("tags", *TRAINING)) == "今天好"
+    assert normalize("3<5, [一]", ("tags", *TRAINING)) == "3 5一"
+
+
 def test_readings():
+    assert {"hang2", "xing2"} <= set(readings("行")) and readings("A") == ("A",)
     assert tonal_syllables("银行行长A的女儿吗") == [
         *("yin2", "hang2", "hang2", "zhang3", "A", "de5", "nv3", "er2", "ma5")
     ]
@@ -82,6 +106,7 @@ def test_rules_apply_in_their_own_order():
     assert select_rules("+script, +numbers") == ("width", "script", "numbers", "case", "punctuation", "spaces")
     assert select_rules("-case,+interjections") == ("width", "interjections", "punctuation", "spaces")
     assert select_rules("none") == ()
+    assert select_rules(["spaces", "width"]) == ("width", "spaces") and select_rules(()) == ()
     assert set(TRAINING) < set(RULES)
 
 
@@ -89,7 +114,10 @@ def test_rules_apply_in_their_own_order():
     ("wanted", "message"),
     [
         ("+scrpt", "there is no rule 'scrpt'; did you mean script?"),
-        ("zzz", "there is no rule 'zzz'; valid are width, script, numbers, case, interjections, punctuation, spaces"),
+        (
+            "zzz",
+            "there is no rule 'zzz'; valid are tags, width, script, numbers, case, interjections, punctuation, spaces",
+        ),
         ("+script,case", r"rules must either all have a sign or none of them, are '\+script,case'"),
     ],
 )

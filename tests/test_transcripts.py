@@ -1,7 +1,9 @@
 """Transcripts in whatever form: recognised by content, matched, refused with file and line."""
 
 import json
+import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,9 @@ def jsonl(path: Path, texts: dict[str, str | None]) -> Path:
         ('\ufeff\r\n{"id": "a", "text": "你好"}\r\n', "jsonl", {"a": "你好"}),
         ("\ufeffid\ttext\r\nu1\t你好\r\n", "table", {"u1": "你好"}),
         ("\ufeff你好\r\n再见\r\n", "plain", {"1": "你好", "2": "再见"}),
+        ("ID\tText\nu1\t你好\n", "table", {"u1": "你好"}),
+        ("id\thyp\nu1\t你好\n", "table", {"u1": "你好"}),
+        ('{"id": "a", "nbest": []}\n', "jsonl", {"a": ""}),
     ],
 )
 def test_forms_are_told_apart(tmp_path, content, form, expected):
@@ -77,14 +82,42 @@ def test_ids_in_chinese(tmp_path):
     hypothesis = write(tmp_path / "hyp", "会议二 再见\n会议一 你好\n")
     assert read_together([reference, hypothesis])[1].lines == {"会议二": Line("再见"), "会议一": Line("你好")}
     assert read_together([hypothesis, hypothesis], ids=True)[1].form == "kaldi"
+    with pytest.raises(
+        ManifestError, match="/hyp: nothing tells whether its lines begin with an id; say --ids or --no-ids$"
+    ):
+        read_together([hypothesis, hypothesis])
+
+
+def forms(tmp_path, *contents: str) -> list[str]:
+    paths = [write(tmp_path / str(n), content) for n, content in enumerate(contents)]
+    return [file.form for file in read_together(paths)]
+
+
+def test_files_decide_together_whether_lines_begin_with_ids(tmp_path):
+    assert forms(tmp_path, "a1 你好吗\na2 今天\n李四 再见\n", "李四 再建\na1 你好\na2 今天\n") == ["kaldi", "kaldi"]
+    assert forms(tmp_path, "一二三\n四五六\n", "1 2 3\n4 5 6\n") == ["plain", "plain"]
+    assert forms(tmp_path, "u1 hello there\nu2 world\n", "u2 word\nu1 hello their\n") == ["kaldi", "kaldi"]
+    assert forms(tmp_path, "u1 你好\nu2 再见\n", "u1\nu2\n") == ["kaldi", "kaldi"]
+    assert forms(tmp_path, "今天 天气\n明天 下雨\n今天 好\n", "今天 天汽\n明天 下雨\n今天 好\n") == ["plain", "plain"]
+    assert forms(tmp_path, "今天\n明天\n", "\n\n") == ["plain", "plain"]
+    with pytest.raises(ManifestError, match="say --ids or --no-ids"):
+        forms(tmp_path, "the cat\na dog\n", "the cat\na dock\n")
+
+
+def test_a_file_that_can_be_read_only_once(tmp_path):
+    """As the shell's <(command) gives them."""
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("u1 你好\n", encoding="utf-8"))
+    writer.start()
+    assert read_together([tmp_path / "pipe"])[0].lines == {"u1": Line("你好")}
+    writer.join()
 
 
 def test_lines_that_only_look_like_ids(tmp_path):
     path = write(tmp_path / "t", "the cat sat\nthe dog\n")
-    with pytest.raises(
-        ManifestError, match=r"/t:2: id must be unique, 'the' occurs twice; if lines have no id, say --no-"
-    ):
-        read_transcripts(path)
+    message = r"/t:2: id must be unique, 'the' occurs twice; if lines have no id, say --no-ids$"
+    with pytest.raises(ManifestError, match=message):
+        read_together([path, path], ids=True)
     assert read_together([path, path], ids=False)[0].lines["1"].text == "the cat sat"
 
 
@@ -105,7 +138,7 @@ def test_plain_lines_must_be_as_many(tmp_path):
     ("content", "message"),
     [
         (b"", "t: is empty"),
-        (b" \n\r\n", "t: is empty"),
+        (b" \r\n", "t: is empty"),
         ("a 你好\n\na 再见\n".encode(), "t:3: id must be unique, 'a' occurs twice"),
         (b'{"id": "a", "text": "x"}\n{"id": "a", "text": "x"}\n', "t:2: id must be unique, 'a' occurs twice"),
         (b"id\ttext\na\tx\na\ty\n", "t:3: id must be unique, 'a' occurs twice"),
@@ -116,10 +149,16 @@ def test_plain_lines_must_be_as_many(tmp_path):
         (b'{"id": "a", "text": "x"}\n{"id": "b"}\n', "t:2: must be a JSON object with id and text (or nbest), is"),
         (b'{"id": "a", "text": "x"}\n["b"]\n', "t:2: must be a JSON object with id and text (or nbest), is '[\"b\"]'"),
         (b'{"id": "a", "text": "x"}\nb x\n', "t:2: must be a JSON object with id and text (or nbest), is 'b x'"),
-        (b'{"id": "a", "text": "x"}\n{"id": "b", "nbest": 3}\n', "t:2: must be a JSON object with id and text"),
+        (b'{"id": "a", "text": "x"}\n{"id": "b", "nbest": 3}\n', "t:2: nbest must be a list of texts"),
         (b'{"id": "a", "text": null}\n', "t:1: text must be a text, is None"),
         (b'{"id": "a", "text": "\\ud800"}\n', "t:1: holds half a character (a lone surrogate)"),
-        (b'{"id": "a\\tb", "text": "x"}\n', "t:1: id must hold no tab or line break, is 'a\\tb'"),
+        (b'{"id": "a\\tb", "text": "x"}\n', "t:1: id must be a text without tab or line break, or a whole number"),
+        (
+            b'{"id": null, "text": "x"}\n',
+            "t:1: id must be a text without tab or line break, or a whole number, is None",
+        ),
+        (b'{"id": "a", "nbest": "xy"}\n', "t:1: nbest must be a list of texts, or of objects with a text, is 'xy'"),
+        (b'{"text": "x"}\n', "t:1: must be a JSON object with id and text (or nbest), is"),
         (b"id\ttext\na\tx\ty\n", "t:2: a row must have 2 columns as the header has, has 3"),
         (b"number\ttext\n1\tx\n", "t:2: id must not be empty; is there a column for it (id, utterance, utt)?"),
     ],

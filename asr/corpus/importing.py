@@ -13,14 +13,14 @@ from asr.files import read_lines
 COLUMNS = {
     "id": ("id", "utterance", "utt"),
     "audio": ("audio", "path", "wav", "file", "filename"),
-    "text": ("text", "sentence", "transcript", "transcription"),
+    "text": ("text", "sentence", "transcript", "transcription", "reference", "ref", "hypothesis", "hyp"),
     "duration": ("duration", "seconds"),
     "start": ("start",),
     "speaker": ("speaker", "client_id", "spk"),
     "source": ("source",),
     "channel": ("channel",),
 }
-"""Field → names of the column it may stand in, tried in this order (Common Voice's among them)."""
+"""Field → names of the column it may stand in, in any case, tried in this order (Common Voice's among them)."""
 
 
 @dataclass
@@ -136,10 +136,15 @@ def _seconds(text: str, name: str, line: str) -> float:
     return value
 
 
-def table_rows(path: Path, required: Sequence[str] = ("audio", "text")) -> Iterator[Row]:
-    """Rows of a TSV, or of a CSV by its name; the id is the audio file's name where there is no column for it."""
+def table_rows(
+    path: Path, required: Sequence[str] = ("audio", "text"), lines: Sequence[str] | None = None
+) -> Iterator[Row]:
+    """Rows of a TSV, or of a CSV by its name; the id is the audio file's name where there is no column for it.
+
+    `lines`: of the file, where they have been read already.
+    """
     comma = path.suffix.lower() == ".csv"
-    lines = (line + "\n" for line in read_lines(path))
+    lines = (line + "\n" for line in (read_lines(path) if lines is None else lines))
     reader = csv.reader(lines) if comma else csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     header = next(reader, [])
     names = _field_names(header, path, required)
@@ -162,11 +167,11 @@ def _values(reader, path: Path) -> Iterator[list[str]]:
 
 
 def _field_names(header: list[str], path: Path, required: Sequence[str]) -> list[str]:
-    names = list(header)
+    names, lower = list(header), [name.lower() for name in header]
     for field, candidates in COLUMNS.items():
-        found = next((c for c in candidates if c in header), None)
+        found = next((c for c in candidates if c in lower), None)
         if found:
-            names[header.index(found)] = field
+            names[lower.index(found)] = field
         elif field in required:
             raise ManifestError(
                 f"{path}:1: no column for {field} ({', '.join(candidates)}); the header has {', '.join(header) or 'none'}"

@@ -57,6 +57,17 @@ class Difference:
     """What was drawn: utterances or speakers."""
     n: int
     """How many of them there are."""
+    is_bound: bool = False
+    """Whether no resample crossed zero: the p-value is then at most this."""
+
+    @property
+    def p_text(self) -> str:
+        """`p = 0.034`, or `p < 0.01` where no more can be said."""
+        if self.p_value is None:
+            return "no test"
+        if self.is_bound or self.p_value < 0.001:
+            return f"p < {math.ceil(1000 * self.p_value) / 1000:g}"
+        return f"p = {self.p_value:.3f}"
 
 
 def paired_difference(
@@ -72,7 +83,8 @@ def paired_difference(
     sums = _resampled_sums(table)
     differences = (sums[:, 1] - sums[:, 0]) / np.maximum(sums[:, 2], 1)
     interval = _interval(differences, len(table), over)
-    return Difference(difference, interval, _p_value(differences, len(table)), over, len(table))
+    crossing = int(min((differences <= 0).sum(), (differences >= 0).sum()))
+    return Difference(difference, interval, _p_value(crossing, len(table)), over, len(table), crossing == 0)
 
 
 def _table(columns: Sequence[Sequence[int]], speakers: Sequence[str]) -> tuple[np.ndarray, str]:
@@ -107,9 +119,9 @@ def _interval(values: np.ndarray, n: int, over: str) -> Interval:
     return Interval(float(low), float(high), over, n)
 
 
-def _p_value(values: np.ndarray, n: int) -> float:
+def _p_value(crossing: int, n: int) -> float:
     """Two-sided: one minus the level at which the interval, widened for small n, ends at zero."""
     from scipy.special import ndtri, stdtr
 
-    share = (min((values <= 0).sum(), (values >= 0).sum()) + 1) / (len(values) + 1)
+    share = (crossing + 1) / (RESAMPLES + 1)
     return min(1.0, float(2 * stdtr(n - 1, ndtri(min(share, 0.5)) / math.sqrt(n / (n - 1)))))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from asr.errors import AsrError
-from asr.scoring.cer import CharErrors, unit_errors
+from asr.scoring.cer import CharErrors
 from asr.scoring.score import Score, UtteranceScore
-from asr.text.pinyin import tonal_syllables
+from asr.text.pinyin import readings, tonal_syllables
 
 LENGTHS = (0, 1, 6, 11, 16, 21, 31, 51)
 """Where classes of reference length begin."""
@@ -37,7 +37,7 @@ class Confusion:
     hypothesis: str
     count: int
     kinds: dict[str, int]
-    """How often they sounded as KINDS has it, in the words they stood in; empty without pypinyin or for S only."""
+    """How often they sounded as KINDS has it, in the words they stood in; zeros unless one stands for the other."""
 
 
 @dataclass(frozen=True)
@@ -111,19 +111,24 @@ def confusions(score: Score) -> list[Confusion]:
 
 
 def _kinds(utterance: UtteranceScore) -> Iterable[str]:
-    """For each aligned pair how the two sound; "" unless it is a substitution."""
+    """For each aligned pair how the two sound; "" unless it is a substitution.
+
+    The reference is read as the words around it have it; whatever stands in its place sounds the same if it may be read so.
+    """
     pairs = utterance.pairs
-    if not readings_available():
+    if not readings_available() or not utterance.errors.substitutions:
         return [""] * len(pairs)
-    target, guess = iter(syllables(utterance.reference)), iter(syllables(utterance.hypothesis))
-    heard = [(next(target) if r else "", next(guess) if h else "") for r, h in pairs]
-    return [_kind(*sounds) if r and h and r != h else "" for (r, h), sounds in zip(pairs, heard, strict=True)]
+    heard = iter(syllables(utterance.reference))
+    sounds = [next(heard) if r else "" for r, _ in pairs]
+    return [_kind(sound, h) if r and h and r != h else "" for (r, h), sound in zip(pairs, sounds, strict=True)]
 
 
-def _kind(a: str, b: str) -> str:
-    if a == b:
+def _kind(sound: str, hypothesis: str) -> str:
+    options = readings(hypothesis) if len(hypothesis) == 1 else ()
+    if sound in options:
         return "homophone"
-    return "other tone" if a[:-1] == b[:-1] and a[:-1] and a[-1:].isdigit() and b[-1:].isdigit() else "other"
+    has_tone = sound[:-1].isalpha() and sound[-1:].isdigit()
+    return "other tone" if has_tone and sound[:-1] in [option[:-1] for option in options] else "other"
 
 
 @cache
@@ -144,12 +149,10 @@ def syllables(units: Iterable[str]) -> list[str]:
 
 
 def syllable_errors(score: Score) -> CharErrors:
-    """Errors in tonal syllables: what is left when characters that sound the same count as right."""
-    found = (
-        unit_errors(syllables(u.reference), syllables(u.hypothesis)) if u.errors.total else u.errors
-        for u in score.utterances
-    )
-    return sum(found, CharErrors())
+    """Errors in tonal syllables: characters that sound the same in their place count as right."""
+    found = score.errors
+    same = sum(list(_kinds(u)).count("homophone") for u in score.utterances if u.errors.substitutions)
+    return CharErrors(found.substitutions - same, found.deletions, found.insertions, found.reference)
 
 
 def deletions(score: Score) -> Deletions:

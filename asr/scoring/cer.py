@@ -9,13 +9,13 @@ from rapidfuzz.distance import Levenshtein
 
 from asr.config_values import nearest
 from asr.errors import ConfigError
-from asr.text.normalize import TRAINING, normalize
+from asr.text.normalize import TRAINING, normalize, select_rules
 
 UNITS = {"char": "CER", "mixed": "MER"}
 """What is counted → name of the rate. `char`: every character, as the AISHELL recipes have it; `mixed`: Han characters,
 and runs of Latin letters and digits as one word each."""
 
-_MIXED = re.compile("[^\\s\u1100-\U0010ffff]+|[\u1100-\U0010ffff]")  # from Hangul on, a character is a unit of its own
+_MIXED = re.compile("[^\\s\u2e80-\U0010ffff]+|[\u2e80-\U0010ffff]")  # from there on scripts write without spaces
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,15 @@ class CharErrors:
         return self.line()
 
 
-def char_errors(reference: str, hypothesis: str, unit: str = "char", rules: Iterable[str] = TRAINING) -> CharErrors:
-    """Errors between two texts, both normalised by `rules` (see asr.text.normalize), spaces not counted.
+def char_errors(
+    reference: str, hypothesis: str, unit: str = "char", rules: str | Iterable[str] = TRAINING
+) -> CharErrors:
+    """Errors between two texts, both normalised by `rules`; spaces are not counted unless the rule for them is left out.
 
+    `rules`: names, or a text as `--rules` takes it (asr.text.normalize.select_rules).
     An empty reference makes every character of the hypothesis an insertion.
     """
-    rules = tuple(rules)
+    rules = select_rules(rules)
     return unit_errors(*(units_of(normalize(text, rules), unit, "spaces" in rules) for text in (reference, hypothesis)))
 
 

@@ -25,7 +25,9 @@ class Files:
         for path in wanted:
             if path.resolve() in [other.resolve() for other in inputs]:
                 raise AsrError(f"{path}: is an input; choose another name")
-            if path.is_dir() or (path.exists() and not force):
+            if path.is_dir():
+                raise AsrError(f"{path}: is a folder; give the name of a file")
+            if path.is_file() and not force:
                 raise AsrError(f"{path}: is there already; choose another name, or --force to overwrite it")
         if len({path.resolve() for path in wanted}) < len(wanted):
             raise AsrError(f"{wanted[0]}: each output needs a name of its own")
@@ -40,17 +42,20 @@ def score_command(
     by: Sequence[str],
     files: Files,
     say: Callable[[str], None],
-) -> tuple[list[str], Score]:
-    """Writes the files; returns the lines to print, and the score of the last system."""
+    show: Callable[[str], None] = print,
+) -> Score:
+    """Shows the lines, then writes the files; returns the score of the last system."""
     references, *systems = read_together([reference, *hypotheses], ids, say)
     scores = [score_read(references, system, unit, rules, say) for system in systems]
     comparison = Comparison(*scores) if len(scores) == 2 else None
     lines = comparison.lines() if comparison else scores[0].lines()
     for name in by:
-        for score in scores:
-            lines += _groups(score, name, reference)
+        for letter, score in zip("AB" if comparison else [""], scores, strict=True):
+            lines += [f"{letter} {line}".strip() for line in _groups(score, name, reference)]
+    for line in lines:
+        show(line)
     write_files(files, scores, comparison, reference)
-    return lines, scores[-1]
+    return scores[-1]
 
 
 def write_files(files: Files, scores: Sequence[Score], comparison: Comparison | None, reference: Path) -> None:

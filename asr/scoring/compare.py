@@ -55,8 +55,7 @@ class Comparison:
             text += f", 95 % interval {100 * d.interval.low:+.2f} to {100 * d.interval.high:+.2f}"
         if d.p_value is None:
             return text + " (fewer than ten utterances: no test)"
-        text += ", " + ("p < 0.001" if d.p_value < 0.001 else f"p = {d.p_value:.3f}")
-        return text + f" (matched-pairs bootstrap over {d.n:,} {d.over})"
+        return text + f", {d.p_text}" + f" (matched-pairs bootstrap over {d.n:,} {d.over})"
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -67,7 +66,7 @@ def compare_files(
     a: str | Path,
     b: str | Path,
     unit: str = "char",
-    rules: Sequence[str] = TRAINING,
+    rules: str | Sequence[str] = TRAINING,
     ids: bool | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Comparison:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from asr.files import atomic_write
 from asr.scoring.compare import Comparison
 from asr.scoring.results import summary
-from asr.scoring.score import Score, UtteranceScore
+from asr.scoring.score import Score, UtteranceScore, readable
 
 _PAGE = Path(__file__).parent / "page"
 
@@ -20,12 +20,11 @@ def write_report(
     scores: Sequence[Score],
     comparison: Comparison | None = None,
     reference: str | Path = "",
-    audio_root: str | Path | None = None,
 ) -> None:
-    """Writes the page. `audio_root`: what audio paths of the references are relative to; the references' folder by default."""
-    page, root = Path(path), Path(audio_root) if audio_root else Path(reference).parent
+    """Writes the page. Audio paths are relative to the folder of `reference`, as in a manifest."""
+    page, root = Path(path), Path(reference).parent
     data = summary(scores, comparison)
-    data["reference"] = str(reference)
+    data["reference"] = readable(reference)
     data["speakers"] = sorted({u.value("speaker") for u in scores[0].utterances} - {""})
     joint = data["joint"] = " " if scores[0].unit == "mixed" else ""
     places = {name: number for number, name in enumerate(data["speakers"])}
@@ -60,8 +59,11 @@ def _audio(utterance: UtteranceScore, root: Path, page: Path) -> str:
     audio = utterance.fields.get("audio")
     if not isinstance(audio, str) or not audio:
         return ""
+    if "://" in audio:
+        return audio
     link = quote(Path(os.path.relpath((root / audio).resolve(), page.resolve().parent)).as_posix())
-    start, duration = utterance.fields.get("start"), utterance.fields.get("duration")
-    if start and duration:
-        link += f"#t={float(start):g},{float(start) + float(duration):g}"
-    return link
+    try:
+        start, duration = float(utterance.fields["start"]), float(utterance.fields["duration"])
+    except (KeyError, TypeError, ValueError):
+        return link
+    return f"{link}#t={start:g},{start + duration:g}"

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -39,7 +40,8 @@ def write_details(path: str | Path, scores: Sequence[Score]) -> None:
                 e = u.errors
                 counts = (e.reference, e.substitutions, e.deletions, e.insertions, f"{e.cer:.4f}")
                 texts = (joint.join(u.reference), joint.join(u.hypothesis), _alignment(u.pairs))
-                table.writerow([score.name, u.id, u.value("speaker"), *counts, *texts])
+                row = (score.name, u.id, u.value("speaker"), *counts, *texts)
+                table.writerow([re.sub(r"[\t\r\n]", " ", str(cell)) for cell in row])
 
 
 def _alignment(pairs: Sequence[tuple[str, str]]) -> str:
@@ -66,6 +68,7 @@ def summary(scores: Sequence[Score], comparison: Comparison | None = None, confu
             "difference": rate(difference.cer),
             "interval": asdict(difference.interval) if difference.interval else None,
             "p_value": difference.p_value,
+            "p_text": difference.p_text,
             "over": difference.over,
             "n": difference.n,
             "changes": [{"id": id, "errors": change} for change, id in comparison.changes()],

@@ -1,5 +1,6 @@
 """What a test set shows: errors of every utterance, their sum, and how far it may be trusted."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from asr.errors import ManifestError
 from asr.scoring.bootstrap import Interval, rate_interval
 from asr.scoring.cer import UNITS, CharErrors, align, unit_errors, units_of
 from asr.scoring.transcripts import Line, Transcripts, read_together
-from asr.text.normalize import RULES, TRAINING
+from asr.text.normalize import RULES, TRAINING, select_rules
 
 LISTED = 10
 """Ids named in a message; the rest are counted."""
@@ -33,7 +34,7 @@ class UtteranceScore:
     fields: Mapping[str, object]
     """What the reference file says of it besides."""
 
-    @property
+    @cached_property
     def pairs(self) -> list[tuple[str, str]]:
         """Aligned units, "" where one is missing."""
         return align(self.reference, self.hypothesis)
@@ -135,7 +136,7 @@ def score_files(
     reference: str | Path,
     hypothesis: str | Path,
     unit: str = "char",
-    rules: Sequence[str] = TRAINING,
+    rules: str | Sequence[str] = TRAINING,
     ids: bool | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Score:
@@ -152,7 +153,7 @@ def score_read(
     references: Transcripts,
     hypotheses: Transcripts,
     unit: str = "char",
-    rules: Sequence[str] = TRAINING,
+    rules: str | Sequence[str] = TRAINING,
     say: Callable[[str], None] = lambda line: None,
 ) -> Score:
     """The same for files that are read already. Raises ManifestError where no id is in both."""
@@ -161,7 +162,7 @@ def score_read(
             f"{hypotheses.path}: has no id of {references.path}; its first id is {next(iter(hypotheses.lines), 'none')!r},"
             f" there it is {next(iter(references.lines), 'none')!r}"
         )
-    score = score_lines(references.lines, hypotheses.lines, unit, rules, str(hypotheses.path))
+    score = score_lines(references.lines, hypotheses.lines, unit, rules, readable(hypotheses.path))
     for note in score.notes():
         say(note)
     return score
@@ -171,13 +172,13 @@ def score_lines(
     references: Mapping[str, Line],
     hypotheses: Mapping[str, Line],
     unit: str = "char",
-    rules: Sequence[str] = TRAINING,
+    rules: str | Sequence[str] = TRAINING,
     name: str = "",
 ) -> Score:
     """Utterances matched by id. Raises ManifestError without any reference."""
     if not references:
         raise ManifestError("no reference to score against")
-    rules = tuple(rule for rule in RULES if rule in rules)
+    rules = select_rules(rules)
     counts: tuple[Counter, Counter] = (Counter(), Counter())
     missing = Line("")
 
@@ -199,7 +200,7 @@ def score_lines(
         {rule: (counts[0][rule], counts[1][rule]) for rule in rules},
         tuple(id for id in references if id not in hypotheses),
         tuple(id for id in hypotheses if id not in references),
-        max((len(line.nbest) for line in hypotheses.values()), default=1) or 1,
+        max(1, *(len(hypotheses[id].nbest) for id in references if id in hypotheses), 0),
         name,
     )
 
@@ -211,6 +212,11 @@ def _normalize_counted(text: str, rules: Sequence[str], changes: Counter) -> str
             changes[rule] += Levenshtein.distance(text, after)
             text = after
     return text
+
+
+def readable(path: str | Path) -> str:
+    """A path as text that can be written, whatever bytes are in it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _some(ids: Sequence[str]) -> str:

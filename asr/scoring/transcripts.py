@@ -1,7 +1,7 @@
 """Transcripts to be scored, in whatever form they stand in a file: told apart by what the first lines hold.
 
 - JSON lines: objects with `id` and `text` (manifests, `asr evaluate`'s output), or `id` and `nbest`;
-- a table: tab-separated with a header that names a column for the text, and one for the id or the audio;
+- a table: tab-separated (or a .csv) with a header that names a column for the text, and one for the id or the audio;
 - Kaldi text: `id text` on each line;
 - plain lines: one utterance a line, in the same order in every file.
 """
@@ -27,7 +27,7 @@ class Line:
     text: str
     """As it was given; for a list of hypotheses the first of them."""
     nbest: tuple[str, ...] = ()
-    """All hypotheses, best first, where the file holds more than one."""
+    """All hypotheses, best first, where the file holds lists of them."""
     fields: Mapping[str, object] = field(default_factory=dict)
     """What else is said of it: speaker, audio, duration …"""
 
@@ -59,17 +59,12 @@ def read_together(
     """Files that are to be matched with each other, the reference first; `say` is told what each was taken for.
 
     `ids`: whether lines that are neither JSON nor a table begin with an id; None decides by what they hold. Plain lines
-    get the ids of the first file in its order. Raises ManifestError where a file is empty or wrong, or where plain lines
-    are not as many as utterances.
+    get the ids of the first file in its order. Raises ManifestError where a file is empty or wrong, where plain lines
+    are not as many as utterances, or where nothing tells whether lines begin with an id.
     """
-    files = [Path(path) for path in paths]
-    forms = [_form(path, ids) for path in files]
-    if None in forms:
-        known = {
-            id for path, form in zip(files, forms, strict=True) if form in KEYED for _, id, _ in _READERS[form](path)
-        }
-        forms = [form or _kaldi_or_plain(path, known) for path, form in zip(files, forms, strict=True)]
-    read = [read_transcripts(path, form) for path, form in zip(files, forms, strict=True)]
+    files = [(Path(path), _existing_lines(path)) for path in paths]
+    forms = _forms(files, ids)
+    read = [_read(path, lines, form) for (path, lines), form in zip(files, forms, strict=True)]
     for file in read:
         say(f"{file.path}: {FORMS[file.form]}, {len(file.lines):,} utterances")
     return [read[0], *(_in_order_of(read[0], other) for other in read[1:])]
@@ -77,38 +72,82 @@ def read_together(
 
 def read_transcripts(path: str | Path, form: str | None = None) -> Transcripts:
     """The utterances of one file, in the form that is given or found."""
-    path = Path(path)
-    if form is None:
-        form = _form(path, None) or "plain"
-    lines: dict[str, Line] = {}
-    for where, id, line in _READERS[form](path):
-        if id in lines:
-            raise ManifestError(f"{where}: id must be unique, {id!r} occurs twice{_HINTS.get(form, '')}")
-        lines[id] = line
-    return Transcripts(path, form, lines)
+    lines = _existing_lines(path)
+    return _read(Path(path), lines, form or _forms([(Path(path), lines)], None)[0])
 
 
-_HINTS = {"kaldi": "; if lines have no id, say --no-ids"}
-
-
-def _form(path: Path, ids: bool | None) -> str | None:
-    """One of FORMS; None for lines of which one begins with a Chinese word: plain, or with ids in Chinese."""
-    lines = [line for line in read_lines(path) if line.strip()]
-    if not lines:
+def _existing_lines(path: str | Path) -> list[str]:
+    lines = read_lines(path)
+    if len(lines) < 2 and not "".join(lines).strip():
         raise ManifestError(f"{path}: is empty")
-    if lines[0].lstrip().startswith("{"):
+    return lines
+
+
+def _read(path: Path, lines: list[str], form: str) -> Transcripts:
+    found: dict[str, Line] = {}
+    for where, id, line in _READERS[form](path, lines):
+        if id in found:
+            hint = "; if lines have no id, say --no-ids" if form == "kaldi" else ""
+            raise ManifestError(f"{where}: id must be unique, {id!r} occurs twice{hint}")
+        found[id] = line
+    return Transcripts(path, form, found)
+
+
+def _forms(files: Sequence[tuple[Path, list[str]]], ids: bool | None) -> list[str]:
+    """A form for each file. Where a file alone leaves it open, the others decide."""
+    forms = [_form(path, lines, ids) for path, lines in files]
+    firsts = [_first_words(lines) for _, lines in files]
+    known = [
+        {id for _, id, _ in _READERS[form](path, lines)} if form in KEYED else set()
+        for form, (path, lines) in zip(forms, files, strict=True)
+    ]
+    settled = []
+    for n, (form, (path, _)) in enumerate(zip(forms, files, strict=True)):
+        if form is None:
+            others = [m for m in range(len(files)) if m != n]
+            if any(_mostly(firsts[n], known[m]) for m in others):
+                form = "kaldi"
+            elif any(forms[m] in KEYED + ("plain",) for m in others) or not others:
+                form = "plain"
+            elif _look_like_ids(firsts[n]) and all(set(firsts[n]) == set(firsts[m]) for m in others):
+                form = "kaldi"
+            elif any(set(firsts[n]) == set(firsts[m]) and len(set(firsts[n])) == len(firsts[n]) for m in others):
+                raise ManifestError(f"{path}: nothing tells whether its lines begin with an id; say --ids or --no-ids")
+            else:
+                form = "plain"
+        settled.append(form)
+    return settled
+
+
+def _form(path: Path, lines: list[str], ids: bool | None) -> str | None:
+    """One of FORMS; None for lines that may be plain, or may begin with ids."""
+    filled = [line for line in lines if line.strip()]
+    if not filled:
+        return "plain"
+    if filled[0].lstrip().startswith("{"):
         return "jsonl"
-    header = lines[0].split("\t")
+    header = filled[0].lower().split("," if path.suffix.lower() == ".csv" else "\t")
     if len(header) > 1 and any(name in header for name in COLUMNS["text"]):
         return "table"
     if ids is not None:
         return "kaldi" if ids else "plain"
-    return None if any(holds_han(line.split(maxsplit=1)[0]) for line in lines) else "kaldi"
+    words = [line.split(maxsplit=1) for line in filled]
+    if not any(holds_han(first) for first, *_ in words) and any(holds_han(rest[0]) for _, *rest in words if rest):
+        return "kaldi"
+    return "plain" if all(len(line) == 1 and holds_han(line[0]) for line in words) else None
 
 
-def _kaldi_or_plain(path: Path, known: set[str]) -> str:
-    firsts = [line.split(maxsplit=1)[0] for line in read_lines(path) if line.strip()]
-    return "kaldi" if sum(first in known for first in firsts) * 2 > len(firsts) else "plain"
+def _first_words(lines: list[str]) -> list[str]:
+    return [line.split(maxsplit=1)[0] for line in lines if line.strip()]
+
+
+def _mostly(words: list[str], known: set[str]) -> bool:
+    return 2 * sum(word in known for word in words) > len(words)
+
+
+def _look_like_ids(words: list[str]) -> bool:
+    """Ids have digits in them, and each occurs once."""
+    return len(set(words)) == len(words) and 2 * sum(bool(re.search(r"\d", word)) for word in words) >= len(words)
 
 
 def _in_order_of(reference: Transcripts, other: Transcripts) -> Transcripts:
@@ -122,8 +161,8 @@ def _in_order_of(reference: Transcripts, other: Transcripts) -> Transcripts:
     return replace(other, lines=dict(zip(reference.lines, other.lines.values(), strict=True)))
 
 
-def _jsonl(path: Path) -> Iterator[tuple[str, str, Line]]:
-    for number, line in enumerate(read_lines(path), 1):
+def _jsonl(path: Path, lines: list[str]) -> Iterator[tuple[str, str, Line]]:
+    for number, line in enumerate(lines, 1):
         if line.strip():
             yield f"{path}:{number}", *_json_line(line, f"{path}:{number}")
 
@@ -131,25 +170,27 @@ def _jsonl(path: Path) -> Iterator[tuple[str, str, Line]]:
 def _json_line(line: str, where: str) -> tuple[str, Line]:
     try:
         data = json.loads(line)
-        id = str(data.pop("id"))
-        nbest = tuple(h["text"] if isinstance(h, dict) else h for h in data.pop("nbest", ()))
-        text = data.pop("text") if "text" in data or not nbest else nbest[0]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ManifestError(
-            f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r} ({error!r})"
-        ) from None
-    for value in (text, *nbest):
+    except ValueError:
+        data = None
+    if not isinstance(data, dict) or "id" not in data or not {"text", "nbest"} & data.keys():
+        raise ManifestError(f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r}")
+    id, nbest = data.pop("id"), data.pop("nbest", [])
+    if not isinstance(id, str | int) or isinstance(id, bool) or re.search(r"[\t\n\r]", str(id)) or not str(id).strip():
+        raise ManifestError(f"{where}: id must be a text without tab or line break, or a whole number, is {id!r}")
+    if not isinstance(nbest, list):
+        raise ManifestError(f"{where}: nbest must be a list of texts, or of objects with a text, is {nbest!r}")
+    texts = [entry.get("text") if isinstance(entry, dict) else entry for entry in nbest]
+    text = data.pop("text") if "text" in data else texts[0] if texts else ""
+    for value in (text, *texts):
         if not isinstance(value, str):
             raise ManifestError(f"{where}: text must be a text, is {value!r}")
-        if _SURROGATE.search(value + id):
+        if _SURROGATE.search(value + str(id)):
             raise ManifestError(f"{where}: holds half a character (a lone surrogate)")
-    if re.search(r"[\t\n\r]", id):
-        raise ManifestError(f"{where}: id must hold no tab or line break, is {id!r}")
-    return id, Line(text, nbest, data)
+    return str(id), Line(text, tuple(texts), data)
 
 
-def _table(path: Path) -> Iterator[tuple[str, str, Line]]:
-    for row in table_rows(path, required=("text",)):
+def _table(path: Path, lines: list[str]) -> Iterator[tuple[str, str, Line]]:
+    for row in table_rows(path, ("text",), lines):
         fields = {name: value for name, value in row.fields.items() if value}
         id, text = fields.pop("id", ""), fields.pop("text", "")
         if not id:
@@ -159,15 +200,15 @@ def _table(path: Path) -> Iterator[tuple[str, str, Line]]:
         yield row.line, id, Line(text, fields=fields)
 
 
-def _kaldi(path: Path) -> Iterator[tuple[str, str, Line]]:
-    for number, line in enumerate(read_lines(path), 1):
+def _kaldi(path: Path, lines: list[str]) -> Iterator[tuple[str, str, Line]]:
+    for number, line in enumerate(lines, 1):
         if line.strip():
             id, *text = line.split(maxsplit=1)
             yield f"{path}:{number}", id, Line(text[0].strip() if text else "")
 
 
-def _plain(path: Path) -> Iterator[tuple[str, str, Line]]:
-    for number, line in enumerate(read_lines(path), 1):
+def _plain(path: Path, lines: list[str]) -> Iterator[tuple[str, str, Line]]:
+    for number, line in enumerate(lines, 1):
         yield f"{path}:{number}", str(number), Line(line.strip())
 
 

@@ -17,13 +17,14 @@ from asr.text.scripts import to_simplified
 NORMALIZER = "mandarin-1"
 """Name of the training rules; stored with every model, so that later rules cannot be mixed up with these."""
 INTERJECTIONS = "呃嗯唔啊哦喔噢欸诶"
-"""Hesitations and exclamations that many transcription guides leave out; none of them is part of common words."""
+"""Hesitations and exclamations that many transcription guides leave out; they are part of few words (唔该, 呃逆)."""
 
 _HAN_RANGES = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN = re.compile(f"[{_HAN_RANGES}]")
 _SPACE_BESIDE_HAN = re.compile(f" (?=[{_HAN_RANGES}])|(?<=[{_HAN_RANGES}]) ")
 _VARIATION_SELECTORS = re.compile("[\u180b-\u180d\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _INTERJECTION = re.compile(f"[{INTERJECTIONS}]")
+_TAG = re.compile(r"<[^<>\s]{1,30}>|\[[A-Za-z_| /-]{1,30}\]")
 
 
 def is_han(character: str) -> bool:
@@ -34,6 +35,11 @@ def is_han(character: str) -> bool:
 def holds_han(text: str) -> bool:
     """True if there is a Chinese character in the text."""
     return bool(_HAN.search(text))
+
+
+def drop_tags(text: str) -> str:
+    """Without what recognisers write besides text: <unk>, [NOISE], <|zh|>."""
+    return _TAG.sub(" ", text)
 
 
 def unify_width(text: str) -> str:
@@ -74,6 +80,7 @@ def drop_interjections(text: str) -> str:
 
 
 RULES: dict[str, Callable[[str], str]] = {
+    "tags": drop_tags,
     "width": unify_width,
     "script": to_simplified,
     "numbers": spell_numbers,
@@ -99,17 +106,18 @@ def characters(text: str) -> list[str]:
     return [c for c in normalize(text) if c != " "]
 
 
-def select_rules(wanted: str) -> tuple[str, ...]:
-    """Rules named in a text: `width,case` is these two, `+script,-case` changes the rules of training, `none` is none.
+def select_rules(wanted: str | Iterable[str]) -> tuple[str, ...]:
+    """Rules by name, in the order in which they apply. A text may change the rules of training: `+script,-case`.
 
-    Raises ConfigError for a name that is not in `RULES`.
+    `width,case` is these two, `none` is none. Raises ConfigError for a name that is not in `RULES`.
     """
-    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    names = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
+    names = [name for name in names if name]
     if names == ["none"]:
         return ()
     signed = [name for name in names if name[0] in "+-"]
     if signed and len(signed) < len(names):
-        raise ConfigError(f"rules must either all have a sign or none of them, are {wanted!r}")
+        raise ConfigError(f"rules must either all have a sign or none of them, are {','.join(names)!r}")
     for name in names:
         if name.lstrip("+-") not in RULES:
             raise ConfigError(f"there is no rule {name.lstrip('+-')!r}; {nearest(name.lstrip('+-'), RULES)}")

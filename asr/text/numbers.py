@@ -1,8 +1,10 @@
 """Numbers as they are read aloud, so that 30% and 百分之三十 compare as equal.
 
-One spelling for both sides of a comparison, not a reading aloud for people: 两 becomes 二, 〇 becomes 零. What cannot
-be known from the digits is settled by a rule: four digits before 年 are read one by one, so are a leading zero and eight
-digits or more that are not a round number; everything else is a cardinal number.
+One spelling for both sides of a comparison, not a reading aloud for people: 两 becomes 二, 〇 becomes 零, 幺 beside
+digits 一. What digits alone do not tell is settled by a rule: four digits before 年 are read one by one, so are telephone
+numbers, a leading zero, and eight digits or more that are neither round nor counted; a dash between two numbers is 到;
+everything else is a cardinal number. What people say otherwise stays an error: 半 or 整 for a time, 零下 for minus,
+一千五 for 1500, 块 for 元, currency signs.
 """
 
 import functools
@@ -13,8 +15,8 @@ from asr.errors import AsrError
 
 _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _SAME = str.maketrans("〇两", "零二")
+_NUMERAL = "零一二三四五六七八九"
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
-_MINUS = r"(?<![\w.)）-])[-−](?=\d)"
 
 
 def spell_numbers(text: str) -> str:
@@ -22,17 +24,17 @@ def spell_numbers(text: str) -> str:
     if re.search(r"\d", text, re.ASCII):
         for pattern, spelled in _PATTERNS:
             text = pattern.sub(spelled, text)
-    return text.translate(_SAME)
+    text = re.sub(f"(?<=[{_NUMERAL}])幺|幺(?=[{_NUMERAL}])", "一", text.translate(_SAME))
+    return re.sub(f"百分之一百(?![{_NUMERAL}])", "百分之百", text)
 
 
 def _by_digit(digits: str) -> str:
-    return "".join(_DIGITS[d] for d in digits)
+    return "".join(_DIGITS.get(d, "") for d in digits)
 
 
 def _cardinal(number: str) -> str:
     whole, _, decimals = number.replace(",", "").partition(".")
-    long = len(whole) >= 8 and not whole.endswith("000")
-    if long or len(whole) > 16 or (whole[0] == "0" and len(whole) > 1):
+    if len(whole) > 16 or (whole[0] == "0" and len(whole) > 1):
         read = _by_digit(whole)
     else:
         read = _cn2an().an2cn(whole, "low")
@@ -49,8 +51,7 @@ def _cn2an():
 
 
 def _date(match: Match) -> str:
-    year, month, day = match.groups()
-    return f"{_by_digit(year)}年{_cardinal(str(int(month)))}月{_cardinal(str(int(day)))}日"
+    return f"{_by_digit(match['y'])}年{_cardinal(str(int(match['m'])))}月{_cardinal(str(int(match['d'])))}日"
 
 
 def _time(match: Match) -> str:
@@ -65,12 +66,15 @@ def _time(match: Match) -> str:
 _PATTERNS = [
     (re.compile(pattern, re.ASCII), spelled)
     for pattern, spelled in [
-        (r"(?<!\d)(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)", lambda m: _date(re.match(r"(\d+)\D(\d+)\D(\d+)", m[0]))),
+        (r"(?<!\d)(?P<y>\d{4})(?P<between>[-/.])(?P<m>\d{1,2})(?P=between)(?P<d>\d{1,2})(?!\d)", _date),
         (r"(?<!\d)(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?!\d)", _time),
-        (_MINUS, lambda m: "负"),
-        (rf"({_NUMBER})([%‰])", lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + _cardinal(m[1])),
+        (r"(?<!\d)(?:0\d{2,3}-\d{7,8}|1\d\d-\d{4}-\d{4}|[48]00-\d{3}-\d{4})(?!\d)", lambda m: _by_digit(m[0])),
+        (r"(?<![\d\w.)）%‰年月日号时点分秒元块-])[-−](?=\d)", lambda m: "负"),
+        (r"(?<=[\d%‰年月日号时点分秒元])\s*[-~～—–]\s*(?=\d)", lambda m: "到"),
+        (rf"({_NUMBER})\s*([%‰])", lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + _cardinal(m[1])),
         (rf"({_NUMBER})[/⁄]({_NUMBER})", lambda m: _cardinal(m[2]) + "分之" + _cardinal(m[1])),
-        (r"(?<!\d)(\d{4})(?=年)", lambda m: _by_digit(m[1])),
+        (r"(?<!\d)(?:19|20)\d\d(?=年|到\d{4}年)|(?<!\d)\d{4}(?=年(?!前|历史|来))", lambda m: _by_digit(m[0])),
+        (r"(?<![\d,.])(?!\d+000)\d{8,}(?![\d,.]|[元块人个])", lambda m: _by_digit(m[0])),
         (_NUMBER, lambda m: _cardinal(m[0])),
         (r"(?<=[零一二三四五六七八九十百千万亿])\s*(?:°C|℃)", lambda m: "摄氏度"),
     ]

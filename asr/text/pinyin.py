@@ -1,6 +1,17 @@
 """Readings of Chinese text, by pypinyin (which chooses among the readings of a character by the words it stands in)."""
 
+import functools
+
 from asr.errors import AsrError
+
+
+@functools.cache
+def readings(character: str) -> tuple[str, ...]:
+    """All tonal syllables that a character may be read as; itself if it has none. 行: hang2, xing2, …"""
+    from pypinyin import Style, pinyin
+
+    found = pinyin(character, style=Style.TONE3, neutral_tone_with_five=True, heteronym=True, errors=list)
+    return tuple(found[0])
 
 
 def tonal_syllables(text: str) -> list[str]:

@@ -42,11 +42,10 @@ function summarise(system, letter) {
 
 function compare(comparison) {
   const over = `bootstrap over ${whole(comparison.n)} ${comparison.over}`;
-  const p = comparison.p_value === null ? "no test" : comparison.p_value < 0.001 ? "p < 0.001" : `p = ${comparison.p_value.toFixed(3)}`;
   const better = comparison.changes.filter((change) => change.errors < 0).length;
   return [make("h2", {}, "B against A"), make("div", { class: "cards" },
     card(`${data.rate} of B − A`, `${points(comparison.difference)}`, `95 % interval ${between(comparison.interval, points)}`),
-    card("By chance", p, comparison.p_value === null ? "too few utterances" : over),
+    card("By chance", comparison.p_text, comparison.p_value === null ? "too few utterances" : over),
     card("B better", whole(better), "utterances"),
     card("B worse", whole(comparison.changes.length - better), "utterances"))];
 }
@@ -80,13 +79,16 @@ function table(title, columns, rows, onpress) {
     fill();
   }
   function fill() {
-    body.replaceChildren(...rows.map((row) => make("tr", onpress ? { class: "link", onclick: () => onpress(row) } : {},
+    body.replaceChildren(...rows.map((row) => make("tr", onpress ? link(() => onpress(row)) : {},
       ...columns.map(([, value, show]) => make("td", {}, show ? show(value(row), row) : String(value(row)))))));
   }
   fill();
   return make("div", { class: "table" }, make("h3", {}, title),
     make("div", { class: "scroll" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads)), body)));
 }
+
+// A row that can be pressed, by mouse or keyboard.
+const link = (press) => ({ class: "link", tabindex: 0, onclick: press, onkeydown: (event) => event.key === "Enter" && press() });
 
 // Groups of all systems side by side.
 function groupTable(title, key, first, onpress) {
@@ -147,7 +149,8 @@ function bars(title, names, series, show) {
     chart.append(svg("text", { x: left + place * step + 28, y: height + 16, "text-anchor": "middle" }, name));
   });
   chart.append(svg("line", { x1: 0, x2: width, y1: height, y2: height }));
-  return make("figure", { style: "margin:0" }, make("h3", {}, title), chart);
+  const key = LETTERS.length > 1 ? [make("small", {}, make("span", { class: "first" }, "A"), " ", make("span", { class: "second" }, "B"))] : [];
+  return make("figure", {}, make("h3", {}, title, " ", ...key), chart);
 }
 
 function plots() {
@@ -167,10 +170,13 @@ let shown = [];
 const wrong = (scored) => scored[0] + scored[1] + scored[2];
 const rateOf = (scored) => (scored[3] ? wrong(scored) / scored[3] : wrong(scored) ? Infinity : 0);
 const units = (run) => (data.joint ? run.split(data.joint) : Array.from(run));
-const side = (scored, place) => scored[4].map((part) => (typeof part === "string" ? part : part[place])).join("");
+const side = (scored, place) => scored[4].map((part) => (typeof part === "string" ? part : part[place])).filter(Boolean).join(data.joint);
+// For searching: as the rules of normalisation would write it, roughly.
+const plain = (text) => text.normalize("NFKC").toUpperCase().replace(/[\p{P}\p{S}\s]/gu, "");
+const OF_A = systems.length > 1 ? " of A" : "";
 const ORDERS = {
-  "most errors": (a, b) => wrong(b[3][0]) - wrong(a[3][0]),
-  [`highest ${data.rate}`]: (a, b) => (rateOf(b[3][0]) - rateOf(a[3][0])) || wrong(b[3][0]) - wrong(a[3][0]),
+  [`most errors${OF_A}`]: (a, b) => wrong(b[3][0]) - wrong(a[3][0]),
+  [`highest ${data.rate}${OF_A}`]: (a, b) => (rateOf(b[3][0]) - rateOf(a[3][0])) || wrong(b[3][0]) - wrong(a[3][0]),
   "longest": (a, b) => b[3][0][3] - a[3][0][3],
   "as in the file": () => 0,
 };
@@ -183,11 +189,12 @@ if (systems.length > 1) {
 function passes([id, speaker, , scores]) {
   const kinds = ["has-s", "has-d", "has-i"].map((box) => $(box).checked);
   if (!kinds.every((wanted, kind) => !wanted || scores.some((scored) => scored[kind]))) return false;
-  if ($("speaker").value !== "" && Number($("speaker").value) !== speaker) return false;
+  const wanted = $("speaker").value;
+  if (wanted !== "" && (wanted === "none" ? -1 : Number(wanted)) !== speaker) return false;
   const holds = (part) => typeof part !== "string" && part[0] === pair[0] && part[1] === pair[1];
   if (pair && !scores.some((scored) => scored[4].some(holds))) return false;
-  const text = $("search").value.trim().toUpperCase();
-  return !text || id.toUpperCase().includes(text) || side(scores[0], 0).includes(text) || scores.some((scored) => side(scored, 1).includes(text));
+  const text = plain($("search").value);
+  return !text || [id, side(scores[0], 0), ...scores.map((scored) => side(scored, 1))].some((where) => plain(where).includes(text));
 }
 
 function aligned(scored, letter) {
@@ -199,9 +206,9 @@ function aligned(scored, letter) {
 
 function entry([id, speaker, audio, scores]) {
   const head = make("div", { class: "head" }, make("span", { class: "id" }, id));
-  if (speaker >= 0) head.append(data.speakers[speaker]);
-  scores.forEach((scored, n) => head.append(`${LETTERS[n]} ${percent(Number.isFinite(rateOf(scored)) ? rateOf(scored) : null)} % `
-    + `[ ${scored[0]} S, ${scored[1]} D, ${scored[2]} I / ${scored[3]} ]`));
+  if (speaker >= 0) head.append(make("span", {}, data.speakers[speaker]));
+  scores.forEach((scored, n) => head.append(make("span", {}, `${LETTERS[n]} ${percent(Number.isFinite(rateOf(scored)) ? rateOf(scored) : null)} % `
+    + `[ ${scored[0]} S, ${scored[1]} D, ${scored[2]} I / ${scored[3]} ]`)));
   if (audio) head.append(make("audio", { controls: "", preload: "none", src: audio }), make("a", { href: audio }, "audio"));
   return make("li", {}, head, ...scores.map((scored, n) => aligned(scored, LETTERS[n])));
 }
@@ -229,12 +236,12 @@ function start() {
   $("notes").append(...systems.flatMap((system, n) => notes(system, LETTERS[n])));
   if (!systems[0].syllables) $("notes").append(make("p", { class: "note" }, "Without pypinyin there are no readings: pip install 'mandarin-asr[text]'"));
   $("plots").append(make("h2", {}, "Where the errors are"), make("div", { class: "flow" }, ...plots()));
-  const speaker = (row) => { pair = null; $("filters").reset(); $("speaker").value = data.speakers.indexOf(row.name); refresh(); $("filters").scrollIntoView(); };
+  const speaker = (row) => { pair = null; $("filters").reset(); $("speaker").value = data.speakers.indexOf(row.name) < 0 ? "none" : data.speakers.indexOf(row.name); refresh(); $("filters").scrollIntoView(); };
   const tables = make("div", { class: "flow" });
   if (data.speakers.length) tables.append(groupTable("Speakers", "by_speaker", "speaker", speaker));
   tables.append(groupTable("Lengths", "by_length", "characters"), ...systems.map((system, n) => confusionTable(system, LETTERS[n])));
   $("tables").append(tables);
-  $("speaker").append(make("option", { value: "" }, "all speakers"), ...data.speakers.map((name, n) => make("option", { value: n }, name)));
+  $("speaker").append(make("option", { value: "" }, "all speakers"), make("option", { value: "none" }, "no speaker"), ...data.speakers.map((name, n) => make("option", { value: n }, name)));
   $("speaker").hidden = !data.speakers.length;
   $("order").append(...Object.keys(ORDERS).map((name) => make("option", {}, name)));
   for (const event of ["input", "change"]) $("filters").addEventListener(event, refresh); // while typing; when chosen
