@@ -27,6 +27,16 @@ app.add_typer(model_app, name="model")
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
+Beam = Annotated[
+    int | None, typer.Option(min=1, help="Hypotheses kept in the search, 1 is greedy; the model's own, or 4.")
+]
+Decode = Annotated[
+    list[str], typer.Option("--decode", metavar="KEY=VALUE", help="Change a decoding setting; may be repeated.")
+]
+HotwordFile = Annotated[
+    Path | None, typer.Option("--hotwords", help="Words that are likely to come, a line each: `word` or `word weight`.")
+]
+LanguageModel = Annotated[Path | None, typer.Option("--lm", help="A character n-gram model: ARPA, or ARPA.gz.")]
 Quantize = Annotated[str, typer.Option(help="none, or int8: weights of 8 bits, faster on a CPU.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
@@ -94,9 +104,12 @@ def transcribe(
         str,
         typer.Option(help="A model folder, or the name of a model that came with the program; embedded by default."),
     ] = "",
-    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept in the search; 1 is greedy.")] = 4,
+    beam: Beam = None,
     format: Annotated[str, typer.Option(help="txt or json.")] = "txt",
     out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
+    hotwords: HotwordFile = None,
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
     device: Device = "auto",
     quantize: Quantize = "none",
     threads: Threads = 0,
@@ -114,8 +127,15 @@ def transcribe(
         raise typer.BadParameter(f"{format!r} is not one of {', '.join(WRITERS)}", param_hint="--format")
     _set_threads(threads)
     from asr.transcription.command import transcribe_files
+    from asr.transcription.models import find_model
+    from asr.transcription.settings import decode_settings
+    from asr.transcription.transcriber import Transcriber, load
 
-    failed = transcribe_files(audio, model, beam, format, out, device, quantize, force, say)
+    def transcriber() -> Transcriber:
+        settings = decode_settings(find_model(model), decode, beam=beam)
+        return load(model, device, settings, quantize, hotwords, lm)
+
+    failed = transcribe_files(audio, transcriber, format, out, force, say)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -157,7 +177,7 @@ def evaluate(
     by: Annotated[
         list[str], typer.Option(help="Also a CER for each value of this field (speaker, source, …); may be repeated.")
     ] = [],  # noqa: B006
-    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept in the search; 1 is greedy.")] = 4,
+    beam: Beam = None,
     nbest: Annotated[int, typer.Option(min=1, help="Hypotheses written per utterance.")] = 1,
     swap_audio: Annotated[
         bool,
@@ -165,6 +185,9 @@ def evaluate(
             "--swap-audio", help="Give each utterance another one's audio: a model that listens must get worse."
         ),
     ] = False,
+    hotwords: HotwordFile = None,
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
     device: Device = "auto",
     quantize: Quantize = "none",
     threads: Threads = 0,
@@ -174,8 +197,53 @@ def evaluate(
     _set_threads(threads)
     from asr.transcription.evaluate import evaluate_manifest
 
-    for line in evaluate_manifest(model, manifest, out, by, beam, nbest, swap_audio, device, quantize, force, say):
+    for line in evaluate_manifest(
+        model, manifest, out, by, beam, nbest, swap_audio, device, quantize, force, say, decode, hotwords, lm
+    ):
         print(line)
+
+
+@app.command()
+def tune(
+    model: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
+    manifest: Annotated[Path, typer.Argument(help="A JSONL manifest with transcripts, none of which is a test set's.")],
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
+    device: Device = "auto",
+    quantize: Quantize = "none",
+    threads: Threads = 0,
+) -> None:
+    """Choose decoding settings on a dev set, and save them in the model's folder, where they hold from then on.
+
+    Tried one after the other: weights of the CTC head and of the language model, length norm and bonus, beam. Settings
+    given with --decode stay as they are.
+    """
+    _set_threads(threads)
+    from asr.transcription.tune import tune as run
+
+    settings, errors = run(model, manifest, decode, lm, device, quantize, say)
+    print(
+        f"{errors}: ctc_weight {settings.ctc_weight:g}, lm_weight {settings.lm_weight:g}, length_power"
+        f" {settings.length_power:g}, length_bonus {settings.length_bonus:g}, beam {settings.beam}"
+    )
+
+
+@app.command("train-lm")
+def train_lm(
+    sources: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, and manifests (.jsonl).")],
+    out: Annotated[Path, typer.Option(help="The ARPA file to write.")],
+    order: Annotated[int, typer.Option(min=1, max=9, help="Characters in the longest n-gram.")] = 3,
+    prune: Annotated[int, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often.")] = 1,
+    force: Force = False,
+) -> None:
+    """Estimate a character n-gram language model from text, for --lm."""
+    from asr.corpus.texts import texts_of
+    from asr.text.tokenizer import symbols
+    from asr.training.ngram import train_ngram
+
+    _refuse_existing(out, force)
+    sentences = (symbols(text) for path in sources for text in texts_of(path))
+    say(f"{out}: {train_ngram((s for s in sentences if s), out, order, prune):,} n-grams")
 
 
 @app.command()

@@ -66,16 +66,23 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def parse_override(override: str, option: str) -> tuple[str, Any]:
+    """The name and the value of `name=value`; a text need not be quoted."""
     name, equals, text = override.partition("=")
-    *sections, key = name.strip().split(".")
-    if not equals or not sections or not key:
+    if not equals or not name.strip():
+        raise ConfigError(f"{option} {override}: must have the form key=value")
+    try:
+        return name.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), text
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    *sections, key = override.partition("=")[0].strip().split(".")
+    if "=" not in override or not sections or not key:
         raise ConfigError(f"--set {override}: must have the form section.key=value")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
             raise ConfigError(f"--set {override}: {section} is a setting, not a section")
-    try:
-        values[key] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        values[key] = text  # a text need not be quoted
+    values[key] = parse_override(override, "--set")[1]

@@ -27,11 +27,11 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
             yield file
         return
     path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PREFIX, suffix=".tmp")
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror, str(path)) from error  # not the temporary name
     try:
         with os.fdopen(handle, mode, encoding=encoding) as file:
             yield file

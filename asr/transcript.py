@@ -17,6 +17,8 @@ class Segment:
     """What the search ranks by: log-probability over tokens, eos included; None where nothing was decoded."""
     warnings: tuple[str, ...] = ()
     """What a reader should know before trusting the text."""
+    hotwords: tuple[str, ...] = ()
+    """Hot words that are in the text, in order."""
 
 
 @dataclass(frozen=True)

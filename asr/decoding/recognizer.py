@@ -1,14 +1,19 @@
 """A model and its tokenizer, put to work: arrays of samples to n-best lists of texts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from asr.decoding.search import Chosen, Hypothesis, beam_search
+from asr.decoding.ctc_prefix import CtcPrefixScorer
+from asr.decoding.guards import cut_in_two, join, reasons_to_doubt
+from asr.decoding.hotwords import HotwordScorer, occurrences
+from asr.decoding.search import CandidateScorer, Chosen, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
+from asr.decoding.wordlists import Hotwords
 from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
@@ -48,14 +53,25 @@ class Recognized:
     """The text of the tokens."""
     hypothesis: Hypothesis
     """The tokens, and how likely they are."""
+    hotwords: tuple[tuple[int, str], ...] = ()
+    """(place among the tokens, word) of each hot word in it."""
 
 
 class Recognizer:
     """Decodes many utterances in batches of similar length, and gives the results in the order of the input."""
 
-    def __init__(self, model: SpeechModel, tokenizer: Tokenizer, config: DecodeConfig | None = None):
+    def __init__(
+        self,
+        model: SpeechModel,
+        tokenizer: Tokenizer,
+        config: DecodeConfig | None = None,
+        lm: CandidateScorer | None = None,
+        hotwords: Hotwords | None = None,
+    ):
         self.model, self.tokenizer = model, tokenizer
-        self.config = config or DecodeConfig()
+        self.config, self.lm, self.hotwords = config or DecodeConfig(), lm, hotwords
+        table, words = tokenizer.table, hotwords.weights if hotwords else {}
+        self.biasing = HotwordScorer(words, len(table), table.eos, self.device) if words else None
 
     @property
     def device(self) -> torch.device:
@@ -75,6 +91,16 @@ class Recognizer:
         finally:
             self.model.train(training)
 
+    def _in_pieces(self, samples: np.ndarray, nbest: list[Recognized], reasons: tuple[str, ...]) -> list[Recognized]:
+        """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; marked where that cannot be."""
+        best = nbest[0].hypothesis
+        halves = cut_in_two(samples, self.model.log_mel.config.sample_rate) if self.config.redecode else None
+        if halves is None:
+            warnings = tuple(dict.fromkeys(best.warnings + reasons))
+            return [replace(nbest[0], hypothesis=replace(best, warnings=warnings)), *nbest[1:]]
+        first, second = (pieces[0].hypothesis for pieces in self._recognize_batch(halves))
+        return [self._recognized(join(first, second, reasons))]
+
     def _batches(self, lengths: list[int]) -> list[list[int]]:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
         budget = self.config.batch_seconds * self.model.log_mel.config.sample_rate
@@ -86,13 +112,42 @@ class Recognizer:
                 batches.append([i])
         return batches
 
-    def _recognize_batch(self, utterances: list[np.ndarray]) -> list[list[Recognized]]:
+    def _recognize_batch(self, utterances: Sequence[np.ndarray]) -> list[list[Recognized]]:
         samples, lengths = pad_samples(utterances, self.model.shortest_samples)
         memory = self.model.encode(samples.to(self.device), lengths.to(self.device))
         scorer = NetworkScorer(self.model, memory, self.tokenizer.table, self.config.temperature)
         rate = self.model.log_mel.config.sample_rate
         limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
-        return [
-            [Recognized(self.tokenizer.decode(h.tokens), h) for h in nbest]
-            for nbest in beam_search(scorer, self.config, limits)
-        ]
+        found = beam_search(scorer, self.config, limits, self._others(memory))
+        results = [[self._recognized(h) for h in nbest] for nbest in found]
+        for b, reasons in self._doubts([nbest[0] for nbest in found], scorer).items():
+            results[b] = self._in_pieces(utterances[b], results[b], reasons)
+        return results
+
+    def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
+        """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
+        tokens = pad_sequence([torch.tensor([scorer.sos, *h.tokens]) for h in best], batch_first=True)
+        attended = self.model.decoder.attended(tokens.to(self.device), scorer.start()).float().cpu()
+        features = self.model.log_mel.config
+        frame = self.model.config.subsampling * features.shift_ms / 1000
+        doubts = {b: reasons_to_doubt(h, attended[b, : len(h.tokens)], frame) for b, h in enumerate(best)}
+        return {b: reasons for b, reasons in doubts.items() if reasons}
+
+    def _recognized(self, hypothesis: Hypothesis) -> Recognized:
+        hot = self.hotwords
+        fired = occurrences(hypothesis.tokens, hot.weights) if hot else []
+        words = tuple((place, hot.words[word]) for place, word in fired)
+        return Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis, words)
+
+    def _others(self, memory: Memory) -> dict[str, tuple[CandidateScorer, float]]:
+        """Scorers besides the decoder, with their weights."""
+        others: dict[str, tuple[CandidateScorer, float]] = {}
+        if self.model.ctc is not None and self.config.ctc_weight:
+            log_probs = self.model.ctc(memory.values).float().log_softmax(-1)
+            table = self.tokenizer.table
+            others["ctc"] = (CtcPrefixScorer(log_probs, memory.lengths, table.blank, table.eos), self.config.ctc_weight)
+        if self.lm is not None:
+            others["lm"] = (self.lm, self.config.lm_weight)
+        if self.biasing is not None:
+            others["hotwords"] = (self.biasing, 1.0)
+        return others

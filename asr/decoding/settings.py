@@ -25,9 +25,9 @@ class DecodeConfig:
     """The decoder's logits are divided by this: above 1 it is less sure of itself."""
     candidates: int = 24
     """Continuations of each hypothesis that scorers besides the decoder judge; eos is always one more."""
-    ctc_weight: float = 0.0
+    ctc_weight: float = 0.5
     """Weight of the CTC head's prefix score, where the model has one; the decoder's is 1."""
-    lm_weight: float = 0.0
+    lm_weight: float = 0.3
     """Weight of a language model, where one is given."""
     hotword_weight: float = 2.0
     """Bonus for each character of a hot word that comes without a weight of its own."""

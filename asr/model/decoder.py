@@ -72,13 +72,17 @@ class DecoderLayer(nn.Module):
         self, x: Tensor, past: KeysValues | None, visible: Tensor, memory: KeysValues, memory_mask: Tensor | None
     ) -> tuple[Tensor, KeysValues]:
         """x (B, N * U, D), mask visible (B or 1, 1, N * U, S) → the same shape, and keys and values of all slots."""
+        x, past = self.look_back(x, past, visible)
+        x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, memory_mask))
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), past
+
+    def look_back(self, x: Tensor, past: KeysValues | None, visible: Tensor) -> tuple[Tensor, KeysValues]:
+        """The self-attention of `forward`."""
         y = self.self_norm(x)
         slots = visible.shape[-1]
         past = _append(past, self.self_attention.keys_values(y), slots - x.shape[1])
         so_far = (past[0][:, :, :slots], past[1][:, :, :slots])
-        x = x + self.dropout(self.self_attention(y, so_far, visible))
-        x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, memory_mask))
-        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), past
+        return x + self.dropout(self.self_attention(y, so_far, visible)), past
 
 
 def _append(past: KeysValues | None, new: KeysValues, filled: int) -> KeysValues:
@@ -118,9 +122,7 @@ class Decoder(nn.Module):
     def forward(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Tokens (B, N, U), the next U of N hypotheses → logits (B, N, U, V), row u predicting token u + 1, and the new state."""
         B, N, U = tokens.shape
-        x = self.embedding(tokens)
-        x = x * x.shape[3] ** 0.5 + sinusoids(state.n_tokens, U, x.shape[3], x)
-        x = self.dropout(x).flatten(1, 2)
+        x = self._embed(tokens, state.n_tokens)
         visible = _visible(state.visible, N, U, x.device)  # (B or 1, N, U, S)
         past = []
         for i, layer in enumerate(self.layers):
@@ -130,6 +132,22 @@ class Decoder(nn.Module):
         now_visible = visible[:, :, -1].expand(B, -1, -1)
         after = DecoderState(state.memory, state.memory_mask, tuple(past), now_visible, state.n_tokens + U)
         return self.out(self.norm(x)).unflatten(1, (N, U)), after
+
+    def attended(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        """Tokens (B, U) from the first on → (B, U, L): where in the memory the last layer listens for what follows each."""
+        x = self._embed(tokens[:, None], 0)
+        visible = _visible(None, 1, tokens.shape[1], x.device).flatten(1, 2)[:, None]
+        for layer, memory in zip(self.layers[:-1], state.memory[:-1], strict=True):
+            x, _ = layer(x, None, visible, memory, state.memory_mask)
+        x, _ = self.layers[-1].look_back(x, None, visible)
+        last = self.layers[-1]
+        return last.cross_attention.weights(last.cross_norm(x), state.memory[-1][0], state.memory_mask)
+
+    def _embed(self, tokens: Tensor, n_before: int) -> Tensor:
+        """Tokens (B, N, U) → (B, N * U, D)."""
+        x = self.embedding(tokens)
+        x = x * x.shape[3] ** 0.5 + sinusoids(n_before, tokens.shape[2], x.shape[3], x)
+        return self.dropout(x).flatten(1, 2)
 
 
 def _visible(before: Tensor | None, N: int, U: int, device: torch.device) -> Tensor:

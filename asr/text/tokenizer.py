@@ -70,6 +70,11 @@ class TokenTable:
             file.write("\n".join(self.tokens) + "\n")
 
 
+def symbols(text: str) -> list[str]:
+    """The characters of the normalised text as they stand in a token table: a space is `▁`."""
+    return [SPACE if c == " " else c for c in normalize(text)]
+
+
 class Tokenizer(Protocol):
     """What training and decoding need of any tokenizer, of characters or of pieces."""
 
@@ -88,7 +93,7 @@ class CharacterTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of the normalised text, without `<sos>` and `<eos>`; unknown characters become `<unk>`."""
-        return [self.table.ids.get(SPACE if c == " " else c, self.table.unk) for c in normalize(text)]
+        return [self.table.ids.get(symbol, self.table.unk) for symbol in symbols(text)]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; special tokens have none."""

@@ -8,25 +8,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from asr.audio.reading import AUDIO_SUFFIXES
-from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError, AudioError
 from asr.files import atomic_write
 from asr.outputs.writers import WRITERS
-from asr.transcription.transcriber import load
+from asr.transcription.transcriber import Transcriber
 
 
 def transcribe_files(
     inputs: Sequence[str],
-    model: str,
-    beam: int,
+    transcriber: Callable[[], Transcriber],
     format: str,
     out: Path | None,
-    device: str,
-    precision: str,
     force: bool,
     say: Callable[[str], None],
 ) -> int:
-    """Transcribes files and folders in the order given; returns how many inputs failed.
+    """Transcribes files and folders in the order given; returns how many inputs failed. The model is loaded only for some.
 
     Texts go to stdout, or to one file per recording under `out`; what is there already is left alone without `force`.
     """
@@ -34,7 +30,10 @@ def transcribe_files(
     if not files:
         return failed
     targets = _targets(files, out, format)
-    transcriber = load(model, device, DecodeConfig(beam=beam), precision)
+    loaded = transcriber()
+    hot = loaded.recognizer.hotwords
+    if hot and hot.ignored:
+        say(f"asr: hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}")
     for number, (path, _) in enumerate(files, 1):
         target = targets.get(path)
         if target and target.exists() and not force:
@@ -43,7 +42,7 @@ def transcribe_files(
         if len(files) > 1 and sys.stderr.isatty():
             say(f"[{number}/{len(files)}] {path}")
         try:
-            transcript = transcriber.transcribe(path)
+            transcript = loaded.transcribe(path)
         except AudioError as error:
             say(f"asr: {error}")
             failed += 1
@@ -52,6 +51,9 @@ def transcribe_files(
             continue
         for warning in [*transcript.warnings, *(w for segment in transcript.segments for w in segment.warnings)]:
             say(f"asr: {path}: warning: {warning}")
+        for segment in transcript.segments:
+            if segment.hotwords:
+                say(f"{path}: {segment.start:.1f}–{segment.end:.1f} s: hot words {', '.join(segment.hotwords)}")
         if target:
             with atomic_write(target) as file:
                 WRITERS[format](transcript, file)

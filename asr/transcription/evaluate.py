@@ -10,7 +10,6 @@ from pathlib import Path
 from asr.corpus.batching import check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.decoding.recognizer import Recognized, Recognizer
-from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError, ManifestError
 from asr.files import atomic_write
 from asr.scoring.breakdown import Group, by_field
@@ -18,7 +17,9 @@ from asr.scoring.report import write_report
 from asr.scoring.results import numbers, system_summary
 from asr.scoring.score import Score, score_lines
 from asr.scoring.transcripts import Line
-from asr.transcription.models import PRETRAINED, find_model, open_model
+from asr.transcription.models import PRETRAINED, find_model
+from asr.transcription.settings import decode_settings
+from asr.transcription.transcriber import load
 
 RESULTS = ("hyp.txt", "nbest.jsonl", "result.json", "report.html")
 CHUNK = 512
@@ -30,15 +31,21 @@ def evaluate_manifest(
     manifest: Path,
     out: Path | None = None,
     by: Sequence[str] = (),
-    beam: int = 4,
+    beam: int | None = None,
     nbest: int = 1,
     swap_audio: bool = False,
     device: str = "auto",
     precision: str = "none",
     force: bool = False,
     say: Callable[[str], None] = print,
+    overrides: Sequence[str] = (),
+    hotwords: Path | None = None,
+    lm: Path | None = None,
 ) -> Iterator[str]:
-    """Writes hyp.txt, nbest.jsonl, result.json and report.html under `out`; yields the lines to print, the overall CER first."""
+    """Writes hyp.txt, nbest.jsonl, result.json and report.html under `out`; yields the lines to print, the overall CER first.
+
+    beam, nbest and `overrides` (key=value) change the decoding settings that are saved with the model.
+    """
     folder = find_model(model)
     if out is None:
         name = f"{manifest.stem}-swapped" if swap_audio else manifest.stem
@@ -49,14 +56,15 @@ def evaluate_manifest(
     for name in by:
         if not any(u.value(name) for u in utterances):
             raise ManifestError(f"{manifest}: no utterance has the field {name!r}; there is {_field_names(utterances)}")
-    loaded = open_model(folder, device, precision)
+    config = decode_settings(folder, overrides, beam=beam, nbest=nbest)
+    transcriber = load(folder, device, config, precision, hotwords, lm)
+    loaded = transcriber.loaded
     lacking = check_texts(utterances, loaded.tokenizer)
     if lacking:
         say(f"{sum(lacking.values())} characters of the references are not in the token table: {' '.join(lacking)}")
-    config = DecodeConfig(beam=beam, nbest=nbest)
     heard = _swapped(utterances) if swap_audio else utterances
     started = time.monotonic()
-    results = list(_decode(Recognizer(loaded.model, loaded.tokenizer, config), heard))
+    results = list(_decode(transcriber.recognizer, heard))
     seconds, audio = time.monotonic() - started, sum(u.duration for u in heard)
     say(f"decoded {audio / 3600:.3f} h in {seconds:.1f} s: RTF {seconds / audio:.4f}")
 
@@ -69,6 +77,8 @@ def evaluate_manifest(
         "manifest": str(manifest),
         "swap_audio": swap_audio,
         "precision": precision,
+        "hotwords": str(hotwords) if hotwords else None,
+        "lm": str(lm) if lm else None,
         "decode": dataclasses.asdict(config),
     }
     _write(out, utterances, results, score, groups, settings)

@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.reading import read_blocks, resample
+from asr.decoding.ngram import NgramScorer
 from asr.decoding.recognizer import Recognizer
+from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
+from asr.decoding.wordlists import Hotwords, read_hotwords
 from asr.model.folder import LoadedModel
 from asr.transcript import Segment, Transcript
-from asr.transcription.models import open_model
+from asr.transcription.models import find_model, open_model
 from asr.transcription.segmenting import Piece, cut_at_pauses
+from asr.transcription.settings import decode_settings
 
 PIECES_AT_ONCE = 8
 """Pieces decoded together: memory is bounded by this, not by the recording."""
@@ -30,9 +34,15 @@ Audio = str | os.PathLike | tuple[np.ndarray, int]
 class Transcriber:
     """A loaded model that turns audio into transcripts."""
 
-    def __init__(self, loaded: LoadedModel, decode: DecodeConfig | None = None):
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        decode: DecodeConfig | None = None,
+        lm: CandidateScorer | None = None,
+        hotwords: Hotwords | None = None,
+    ):
         self.loaded = loaded
-        self.recognizer = Recognizer(loaded.model, loaded.tokenizer, decode)
+        self.recognizer = Recognizer(loaded.model, loaded.tokenizer, decode, lm, hotwords)
 
     def transcribe(self, audio: Audio) -> Transcript:
         """The transcript of a recording. Raises AudioError where it cannot be read."""
@@ -69,19 +79,34 @@ class Transcriber:
             if piece in loud:
                 best = next(results)[0]
                 score = best.hypothesis.score
-                segment = replace(segment, text=best.text, score=score, warnings=best.hypothesis.warnings)
+                words = tuple(word for _, word in best.hotwords)
+                segment = replace(
+                    segment, text=best.text, score=score, warnings=best.hypothesis.warnings, hotwords=words
+                )
             yield segment
 
 
 def load(
-    model: str | Path = "", device: str = "auto", decode: DecodeConfig | None = None, precision: str = "none"
+    model: str | Path = "",
+    device: str = "auto",
+    decode: DecodeConfig | None = None,
+    precision: str = "none",
+    hotwords: str | Path | None = None,
+    lm: str | Path | None = None,
 ) -> Transcriber:
     """A model by path or name, ready to transcribe; without a name, the one that came with the program.
 
-    `precision` "int8": weights of 8 bits, faster on a CPU.
+    `decode`: the settings saved with the model by default. `precision` "int8": weights of 8 bits, faster on a CPU.
+    `hotwords`: a file with a word a line. `lm`: an n-gram model, an ARPA file.
     Example: `asr.load().transcribe("talk.wav").text`
     """
-    return Transcriber(open_model(model, device, precision), decode)
+    loaded = open_model(model, device, precision)
+    config = decode or decode_settings(find_model(model))
+    table = loaded.tokenizer.table
+    on = loaded.model.cmvn.mean.device
+    scorer = NgramScorer(lm, table.tokens, table.eos, on) if lm else None
+    words = read_hotwords(hotwords, loaded.tokenizer, table, config.hotword_weight) if hotwords else None
+    return Transcriber(loaded, config, scorer, words)
 
 
 def transcribe(audio: Audio, model: str | Path = "", device: str = "auto") -> Transcript:

@@ -1,0 +1,74 @@
+"""Signs that a hypothesis does not follow the audio, and where to cut the audio to try again.
+
+Attention decoders now and then repeat themselves without end, or go on writing while they listen to one place.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from asr.decoding.search import LONGEST_LOOP, Hypothesis
+
+REPEATS = "the same piece comes four times over"
+STANDS_STILL = "many characters were read off one place of the audio"
+WINDOW = 12
+"""Tokens that are looked at together."""
+LEAST_PROGRESS = 0.5
+"""Seconds of audio that so many tokens must take: nobody says 24 characters in a second."""
+SHORTEST = 1.0
+"""Seconds; no piece is made shorter."""
+
+
+def reasons_to_doubt(hypothesis: Hypothesis, attended: Tensor | None, seconds_per_frame: float) -> tuple[str, ...]:
+    """Why this hypothesis should not be trusted; nothing for most. attended: (U, L), where each token was listened for."""
+    reasons = hypothesis.warnings
+    if has_loop(hypothesis.tokens):
+        reasons += (REPEATS,)
+    if attended is not None and stands_still(attended, seconds_per_frame):
+        reasons += (STANDS_STILL,)
+    return reasons
+
+
+def has_loop(tokens: Sequence[int]) -> bool:
+    """Whether a piece of at most LONGEST_LOOP tokens comes four times over, WINDOW tokens in all at least."""
+    for period in range(1, LONGEST_LOOP + 1):
+        same, needed = 0, max(4 * period, WINDOW) - period
+        for place in range(period, len(tokens)):
+            same = same + 1 if tokens[place] == tokens[place - period] else 0
+            if same >= needed:
+                return True
+    return False
+
+
+def stands_still(attended: Tensor, seconds_per_frame: float) -> bool:
+    """Whether WINDOW tokens in a row have the middle of their attention within LEAST_PROGRESS seconds. attended: (U, L)."""
+    if len(attended) < WINDOW:
+        return False
+    frames = attended @ attended.new_tensor(range(attended.shape[1]))  # (U,) centres of attention
+    windows = frames.unfold(0, WINDOW, 1)
+    return bool(((windows.amax(1) - windows.amin(1)) * seconds_per_frame < LEAST_PROGRESS).any())
+
+
+def cut_in_two(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """(S,) → two parts, cut at the quietest tenth of a second in the middle half; None if it is too short to be cut."""
+    if len(samples) < 2 * SHORTEST * rate:
+        return None
+    frame = rate // 10
+    first, last = len(samples) // 4 // frame, 3 * len(samples) // 4 // frame
+    power = np.square(samples[first * frame : last * frame].reshape(-1, frame)).mean(1)
+    place = (first + int(power.argmin())) * frame + frame // 2
+    return samples[:place], samples[place:]
+
+
+def join(first: Hypothesis, second: Hypothesis, reasons: tuple[str, ...]) -> Hypothesis:
+    """One hypothesis of two pieces of audio; `reasons`: why it was cut."""
+    log_probs = first.token_log_probs[: len(first.tokens)] + second.token_log_probs
+    lengths = [len(h.tokens) + 1 for h in (first, second)]
+    score = (first.score * lengths[0] + second.score * lengths[1]) / sum(lengths)
+    names = first.scores.keys() | second.scores.keys()
+    scores = {name: first.scores.get(name, 0.0) + second.scores.get(name, 0.0) for name in sorted(names)}
+    warnings = tuple(dict.fromkeys([f"decoded again in pieces: {reason}" for reason in reasons]))
+    inner = tuple(w for h in (first, second) for w in h.warnings)
+    tokens = first.tokens + second.tokens
+    return Hypothesis(tokens, score, log_probs, scores, first.complete and second.complete, warnings + inner)

@@ -1,0 +1,94 @@
+"""Words that are likely to come: each of their characters gets a bonus, which is taken back if the word breaks off."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from asr.decoding.search import Chosen
+from asr.decoding.tries import Edges
+
+ROOT = 0
+
+
+class _State(NamedTuple):
+    """Where each hypothesis (B, N) is in the trie: the longest end of it that a hot word begins with."""
+
+    nodes: Tensor
+    grown: Tensor | None = None
+    """The same after each candidate (B, N, C)."""
+
+
+class HotwordScorer:
+    """A trie of token sequences with failure links (Aho and Corasick 1975). A CandidateScorer."""
+
+    def __init__(
+        self, words: Mapping[Sequence[int], float], n_tokens: int, eos: int, device: torch.device | str = "cpu"
+    ):
+        """words: token sequence → bonus for each of its tokens."""
+        edges: dict[tuple[int, int], int] = {}
+        bonus, ends, parents = [0.0], [False], [(ROOT, -1)]
+        for word, weight in words.items():
+            node = ROOT
+            for token in word:
+                if (node, token) not in edges:
+                    edges[node, token] = len(bonus)
+                    bonus.append(weight)
+                    ends.append(False)
+                    parents.append((node, token))
+                node = edges[node, token]
+                bonus[node] = max(bonus[node], weight)
+            ends[node] = True
+        by_depth = sorted(range(1, len(bonus)), key=lambda node: _depth(node, parents))
+        fails, total, pending = [ROOT] * len(bonus), [0.0] * len(bonus), [0.0] * len(bonus)
+        for node in by_depth:
+            parent, token = parents[node]
+            total[node] = total[parent] + bonus[node]
+            pending[node] = 0.0 if ends[node] else pending[parent] + bonus[node]
+            fail = fails[parent]
+            while fail != ROOT and (fail, token) not in edges:
+                fail = fails[fail]
+            fails[node] = edges.get((fail, token), ROOT) if parent != ROOT else ROOT
+        self.edges, self.eos = Edges(edges, n_tokens, device), eos
+        self.fails, self.longest = torch.tensor(fails, device=device), max(map(len, words), default=0)
+        self.bonus, self.total = torch.tensor(bonus, device=device), torch.tensor(total, device=device)
+        self.pending = torch.tensor(pending, device=device)
+
+    def start(self, n_utterances: int) -> _State:
+        return _State(torch.zeros(n_utterances, 1, dtype=torch.long, device=self.fails.device))
+
+    def score(self, tokens: Tensor, candidates: Tensor, state: _State) -> tuple[Tensor, _State]:
+        here = state.nodes[:, :, None].expand_as(candidates)
+        direct = self.edges.follow(here, candidates)
+        there, from_node = direct, here
+        for _ in range(self.longest):
+            from_node = self.fails[from_node]
+            there = torch.where(there < 0, self.edges.follow(from_node, candidates), there)
+        there = there.clamp(min=ROOT)  # nothing found, not even from the root
+        broken_off = self.total[there] - self.pending[here]
+        score = torch.where(direct >= 0, self.bonus[there], broken_off)
+        score = torch.where(candidates == self.eos, -self.pending[here], score)
+        return score, state._replace(grown=there)
+
+    def select(self, state: _State, chosen: Chosen) -> _State:
+        return _State(state.grown[chosen.utterances[:, None], chosen.hypotheses, chosen.candidates])
+
+
+def _depth(node: int, parents: Sequence[tuple[int, int]]) -> int:
+    depth = 0
+    while node != ROOT:
+        node, depth = parents[node][0], depth + 1
+    return depth
+
+
+def occurrences(tokens: Sequence[int], words: Mapping[Sequence[int], float]) -> list[tuple[int, Sequence[int]]]:
+    """(place, word) of every hot word in a text, the longest at each place, from left to right without overlap."""
+    found, place = [], 0
+    by_length = sorted(words, key=len, reverse=True)
+    while place < len(tokens):
+        word = next((w for w in by_length if tuple(tokens[place : place + len(w)]) == tuple(w)), None)
+        if word:
+            found.append((place, word))
+        place += len(word) if word else 1
+    return found

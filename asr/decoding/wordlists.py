@@ -1,0 +1,56 @@
+"""Files of hot words: one a line, with a weight of its own if need be."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.errors import ConfigError
+from asr.files import read_lines
+from asr.text.normalize import normalize
+from asr.text.tokenizer import Tokenizer, TokenTable
+
+
+@dataclass(frozen=True)
+class Hotwords:
+    """Words by their tokens."""
+
+    weights: dict[tuple[int, ...], float]
+    """Tokens of a word → bonus for each of them."""
+    words: dict[tuple[int, ...], str]
+    """Tokens of a word → the word as the file has it."""
+    ignored: tuple[str, ...] = ()
+    """Words with characters that the model cannot write."""
+
+
+def read_hotwords(path: str | Path, tokenizer: Tokenizer, table: TokenTable, weight: float) -> Hotwords:
+    """Words and weights of a file; lines are `word` or `word weight`, `#` begins a comment.
+
+    weight: bonus per character where the line has none. Raises ConfigError with file and line.
+    """
+    weights, words, ignored = {}, {}, []
+    for number, line in enumerate(read_lines(path), 1):
+        word, own = _split(line.partition("#")[0].strip(), f"{path}:{number}")
+        if not word:
+            continue
+        tokens = tuple(tokenizer.encode(normalize(word)))
+        if not tokens or table.unk in tokens:
+            ignored.append(word)
+            continue
+        weights[tokens], words[tokens] = weight if own is None else own, word
+    if not words and not ignored:
+        raise ConfigError(f"{path}: holds no hot word")
+    return Hotwords(weights, words, tuple(ignored))
+
+
+def _split(line: str, where: str) -> tuple[str, float | None]:
+    word, _, last = line.rpartition(" ") if " " in line or "\t" in line else (line, "", "")
+    if "\t" in line:
+        word, _, last = line.rpartition("\t")
+    if not last:
+        return word, None
+    try:
+        weight = float(last)
+    except ValueError:
+        return line, None
+    if not -100 <= weight <= 100:
+        raise ConfigError(f"{where}: a weight must be from -100 to 100, is {last}")
+    return word.strip(), weight

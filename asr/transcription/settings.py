@@ -1,0 +1,47 @@
+"""Which decoding settings hold: those saved with the model, changed by what the command line says."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from asr.config import parse_override
+from asr.config_values import from_dict
+from asr.decoding.settings import DecodeConfig
+from asr.errors import CheckpointError, ConfigError
+from asr.files import atomic_write
+
+DECODE = "decode.json"
+"""File in a model folder with the settings that `asr tune` chose."""
+
+
+def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | None) -> DecodeConfig:
+    """The model's own settings, then `given` ones that are not None, then `key=value` texts. Raises ConfigError."""
+    values = _saved(folder) | {name: value for name, value in given.items() if value is not None}
+    for override in overrides:
+        name, value = parse_override(override, "--decode")
+        if "." in name:
+            raise ConfigError(f"--decode {override}: must have the form key=value")
+        values[name] = value
+    return from_dict(DecodeConfig, values, "decode")
+
+
+def save_decode_settings(folder: Path, config: DecodeConfig) -> None:
+    """Keeps what differs from the defaults beside the weights."""
+    defaults = asdict(DecodeConfig())
+    chosen = {name: value for name, value in asdict(config).items() if value != defaults[name]}
+    with atomic_write(folder / DECODE) as file:
+        file.write(json.dumps(chosen, indent=2) + "\n")
+
+
+def _saved(folder: Path) -> dict:
+    path = folder / DECODE
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); delete it to use the defaults") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: must be a JSON object of decoding settings")
+    return values

@@ -1,0 +1,94 @@
+"""The CTC prefix score against brute force over all alignments."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from asr.decoding.ctc_prefix import CtcPrefixScorer
+from asr.decoding.search import Chosen, beam_search
+from asr.decoding.settings import DecodeConfig
+from tests.test_search import TableScorer
+
+BLANK, SOS, EOS, V = 0, 1, 2, 5
+TOKENS = (3, 4)
+
+
+def head(lengths: list[int], seed: int) -> torch.Tensor:
+    """Log-probabilities (B, L, V) of a CTC head that never emits sos or eos."""
+    logits = torch.randn(len(lengths), max(lengths), V, generator=torch.Generator().manual_seed(seed)).double() * 2
+    logits[:, :, [SOS, EOS]] = -torch.inf
+    return logits.log_softmax(-1)
+
+
+def collapsed(path: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(token for token, _ in itertools.groupby(path) if token != BLANK)
+
+
+def probability(log_probs: torch.Tensor, accept) -> float:
+    """Sum over all alignments (L,) of those whose text is accepted."""
+    total = 0.0
+    for path in itertools.product((BLANK, *TOKENS), repeat=len(log_probs)):
+        if accept(collapsed(path)):
+            total += math.exp(sum(float(log_probs[t, token]) for t, token in enumerate(path)))
+    return total
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_prefix_and_every_whole_text_against_brute_force(seed):
+    lengths = [5, 3]
+    log_probs = head(lengths, seed)
+    scorer = CtcPrefixScorer(log_probs, torch.tensor(lengths), BLANK, EOS)
+    candidates = torch.tensor([*TOKENS, EOS])
+
+    def descend(state, last: int, prefix: tuple[int, ...], so_far: torch.Tensor) -> None:
+        scores, state = scorer.score(torch.full((2, 1), last), candidates.expand(2, 1, 3), state)
+        for c, token in enumerate(candidates.tolist()):
+            for b, length in enumerate(lengths):
+                real = log_probs[b, :length]
+                if token == EOS:
+                    expected = probability(real, lambda text: text == prefix)
+                else:
+                    longer = (*prefix, token)
+                    expected = probability(real, lambda text, longer=longer: text[: len(longer)] == longer)
+                assert math.exp(float(so_far[b] + scores[b, 0, c])) == pytest.approx(expected, abs=1e-6)
+            if token != EOS and len(prefix) < 2:
+                chosen = Chosen(torch.arange(2), torch.zeros(2, 1, dtype=torch.long), torch.full((2, 1), c))
+                descend(scorer.select(state, chosen), token, (*prefix, token), so_far + scores[:, 0, c].double())
+
+    descend(scorer.start(2), SOS, (), torch.zeros(2, dtype=torch.double))
+
+
+def test_padding_changes_nothing():
+    log_probs = head([6, 4], 1)
+    alone = CtcPrefixScorer(log_probs[1:, :4], torch.tensor([4]), BLANK, EOS)
+    together = CtcPrefixScorer(log_probs, torch.tensor([6, 4]), BLANK, EOS)
+    candidates = torch.tensor([[[3, 4, EOS]]])
+    first, _ = alone.score(torch.tensor([[SOS]]), candidates, alone.start(1))
+    both, _ = together.score(torch.tensor([[SOS], [SOS]]), candidates.expand(2, 1, 3), together.start(2))
+    assert torch.allclose(first[0], both[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_in_a_search_it_scores_whole_texts(seed):
+    """The total of every complete hypothesis is the CTC log-probability of its text, by PyTorch's CTC loss."""
+    lengths = [7, 4]
+    log_probs = head(lengths, seed)
+
+    class Uniform(TableScorer):
+        eos = EOS
+
+        def row(self, b, prefix):
+            return torch.tensor([-torch.inf, -torch.inf, 0.0, 0.0, 0.0])
+
+    scorer = CtcPrefixScorer(log_probs, torch.tensor(lengths), BLANK, EOS)
+    found = beam_search(Uniform(2, 0), DecodeConfig(beam=8, nbest=8, length_power=0), [5, 3], {"ctc": (scorer, 1.0)})
+    for b, nbest in enumerate(found):
+        assert len(nbest) > 3
+        for h in nbest:
+            loss = torch.nn.functional.ctc_loss(
+                log_probs[b, : lengths[b], None], torch.tensor([h.tokens]), [lengths[b]], [len(h.tokens)], BLANK, "sum"
+            )
+            if loss < 50:
+                assert h.scores["ctc"] == pytest.approx(-float(loss), abs=1e-4)

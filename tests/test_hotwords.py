@@ -1,0 +1,92 @@
+"""Hot words: a bonus per character, taken back where the word breaks off."""
+
+import re
+
+import pytest
+import torch
+
+from asr.decoding.hotwords import HotwordScorer, occurrences
+from asr.decoding.search import Chosen
+from asr.decoding.wordlists import Hotwords, read_hotwords
+from asr.errors import ConfigError
+
+EOS = 0
+
+
+def total(scorer: HotwordScorer, tokens: list[int]) -> float:
+    """What a whole text gets, eos included."""
+    state, last, sum_ = scorer.start(1), torch.tensor([[9]]), 0.0
+    for token in [*tokens, EOS]:
+        scores, state = scorer.score(last, torch.tensor([[[token]]]), state)
+        sum_ += float(scores)
+        zero = torch.zeros(1, 1, dtype=torch.long)
+        state, last = scorer.select(state, Chosen(torch.tensor([0]), zero, zero)), torch.tensor([[token]])
+    return sum_
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ([], 0),
+        ([1, 2, 3], 6),  # the word 1 2 3, 2 for each character
+        ([1, 2], 0),  # it broke off
+        ([1, 2, 5], 0),
+        ([5, 1, 2, 3, 5], 6),
+        ([1, 1, 2, 3], 6),  # the first 1 was a false start
+        ([1, 2, 1, 2, 3], 6),
+        ([1, 2, 3, 1, 2, 3], 12),
+        ([4, 6], 10),  # a weight of its own
+        ([2, 3, 4], 3),  # 2 3 4 with 1 for each
+        ([1, 2, 4, 6], 10),
+        ([7, 8], 4),  # a word that begins a longer one
+        ([7, 8, 1], 4),
+        ([7, 8, 1, 1], 8),
+    ],
+)
+def test_what_a_text_gets(tokens, expected):
+    words = {(1, 2, 3): 2.0, (4, 6): 5.0, (2, 3, 4): 1.0, (7, 8): 2.0, (7, 8, 1, 1): 2.0}
+    assert total(HotwordScorer(words, 10, EOS), tokens) == pytest.approx(expected)
+
+
+def test_many_hypotheses_and_candidates_at_once():
+    scorer = HotwordScorer({(1, 2): 3.0}, 10, EOS)
+    state = scorer.start(2)
+    scores, state = scorer.score(torch.full((2, 1), 9), torch.tensor([[[1, 5]], [[5, EOS]]]), state)
+    assert scores.tolist() == [[[3.0, 0.0]], [[0.0, 0.0]]]
+    # utterance 1 leaves; of utterance 0 both candidates go on
+    state = scorer.select(state, Chosen(torch.tensor([0]), torch.tensor([[0, 0]]), torch.tensor([[0, 1]])))
+    scores, _ = scorer.score(torch.tensor([[1, 5]]), torch.tensor([[[2, 5, EOS], [2, 1, EOS]]]), state)
+    assert scores.tolist() == [[[3.0, -3.0, -3.0], [0.0, 3.0, 0.0]]]
+
+
+def test_occurrences_are_the_longest_without_overlap():
+    words = {(1, 2): 1.0, (1, 2, 3): 1.0, (3, 4): 1.0}
+    assert occurrences([1, 2, 3, 4, 1, 2, 5, 3, 4], words) == [(0, (1, 2, 3)), (4, (1, 2)), (7, (3, 4))]
+    assert occurrences([], words) == []
+
+
+def test_a_file_of_hot_words(tmp_path, tokenizer):
+    path = tmp_path / "words.txt"
+    path.write_text("\ufeff阿衣\r\n# a comment\n乌鹅哦 3.5  # a weight\n龘\n\n撒 西\n哦\t-1\n", encoding="utf-8")
+    ids = tokenizer.encode
+    found = read_hotwords(path, tokenizer, tokenizer.table, 2.0)
+    assert found == Hotwords(
+        {tuple(ids("阿衣")): 2.0, tuple(ids("乌鹅哦")): 3.5, tuple(ids("撒西")): 2.0, tuple(ids("哦")): -1.0},
+        {
+            tuple(ids("阿衣")): "阿衣",
+            tuple(ids("乌鹅哦")): "乌鹅哦",
+            tuple(ids("撒西")): "撒 西",
+            tuple(ids("哦")): "哦",
+        },
+        ("龘",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("# nothing\n", "words.txt: holds no hot word"), ("阿衣\n乌 1e9\n", "words.txt:2: a weight must be")],
+)
+def test_wrong_files_of_hot_words(tmp_path, tokenizer, content, message):
+    (tmp_path / "words.txt").write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read_hotwords(tmp_path / "words.txt", tokenizer, tokenizer.table, 2.0)

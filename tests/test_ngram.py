@@ -1,0 +1,129 @@
+"""Character n-gram models: estimated, written, read, and put into the search."""
+
+import gzip
+import itertools
+import math
+import re
+
+import pytest
+import torch
+
+from asr.decoding.ngram import NgramScorer
+from asr.decoding.search import Chosen
+from asr.errors import AsrError, ConfigError
+from asr.training.ngram import train_ngram
+
+SYMBOLS = ["<blank>", "<unk>", "<sos>", "<eos>", "你", "好", "吗", "再", "见", "龘"]
+EOS = 3
+ARPA = """\\data\\
+ngram 1=5
+ngram 2=3
+ngram 3=1
+
+\\1-grams:
+-1.0\t<unk>
+-99\t<s>\t-0.5
+-0.7\t</s>
+-0.5\t你\t-0.3
+-0.6\t好\t-0.2
+
+\\2-grams:
+-0.2\t<s> 你\t-0.1
+-0.3\t你 好\t-0.4
+-0.1\t好 </s>
+
+\\3-grams:
+-0.05\t<s> 你 好
+
+\\end\\
+"""
+
+
+def scores(scorer: NgramScorer, text: str) -> list[float]:
+    """log10 probability of each symbol of a text, and of its end."""
+    ids = [SYMBOLS.index(c) for c in text] + [EOS]
+    state, last, found = scorer.start(1), torch.tensor([[2]]), []
+    zero = torch.zeros(1, 1, dtype=torch.long)
+    for token in ids:
+        score, state = scorer.score(last, torch.tensor([[[token]]]), state)
+        found.append(float(score) / math.log(10))
+        state, last = scorer.select(state, Chosen(torch.tensor([0]), zero, zero)), torch.tensor([[token]])
+    return found
+
+
+@pytest.fixture
+def arpa(tmp_path):
+    (tmp_path / "lm.arpa").write_text(ARPA, encoding="utf-8")
+    return tmp_path / "lm.arpa"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("你好", [-0.2, -0.05, -0.1]),  # <s> 你; <s> 你 好; 好 </s> after backing off from 你 好, weight -0.4
+        ("好", [-0.5 - 0.6, -0.1]),  # no <s> 好: the weight of <s>, then 好
+        ("你你", [-0.2, -0.1 - 0.3 - 0.5, -0.3 - 0.7]),
+        ("吗", [-0.5 - 1.0, -0.7]),  # the model does not know it
+        ("", [-0.5 - 0.7]),
+    ],
+)
+def test_values_by_hand(arpa, text, expected):
+    if text == "你好":
+        expected = [-0.2, -0.05, -0.4 - 0.1]
+    assert scores(NgramScorer(arpa, SYMBOLS, EOS), text) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_compressed_file(arpa, tmp_path):
+    (tmp_path / "lm.arpa.gz").write_bytes(gzip.compress(ARPA.encode()))
+    assert scores(NgramScorer(tmp_path / "lm.arpa.gz", SYMBOLS, EOS), "你好") == scores(
+        NgramScorer(arpa, SYMBOLS, EOS), "你好"
+    )
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("prune", [0, 1])
+def test_an_estimated_model_is_a_distribution(tmp_path, order, prune):
+    """After any context the probabilities of all symbols, the end and <unk> add up to 1."""
+    texts = ["你好", "你好吗", "你好吗", "再见", "你再见", "好好好"]
+    assert train_ngram(texts, tmp_path / "lm.arpa", order, prune) > 6
+    scorer = NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS)
+    candidates = torch.tensor([[[EOS, 4, 5, 6, 7, 8, 9]]])  # 龘 stands for <unk>
+    for context in itertools.chain.from_iterable(itertools.product([4, 5, 6, 7, 8], repeat=n) for n in range(4)):
+        state, zero = scorer.start(1), torch.zeros(1, 1, dtype=torch.long)
+        for token in context:
+            _, state = scorer.score(zero, torch.tensor([[[token]]]), state)
+            state = scorer.select(state, Chosen(torch.tensor([0]), zero, zero))
+        found, _ = scorer.score(zero, candidates, state)
+        assert float(found.exp().sum()) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_it_prefers_what_it_has_read(tmp_path):
+    train_ngram(["你好吗"] * 5 + ["再见"] * 5, tmp_path / "lm.arpa", 3)
+    scorer = NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS)
+    assert sum(scores(scorer, "你好吗")) > sum(scores(scorer, "你见吗")) + 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "lm.arpa: is empty"),
+        (
+            "\\1-grams:\n-1.0\t你 好\t-0.1\tx\n",
+            "lm.arpa:2: a 1-gram must be a number, 1 words and perhaps a number, is",
+        ),
+        ("\\1-grams:\nabc\t你\n", "lm.arpa: not an ARPA language model"),
+        ("\\1-grams:\n-1\t你\n\\2-grams:\n-1\t好 你\n", "lm.arpa:4: its context is no n-gram of the model"),
+    ],
+)
+def test_what_is_no_arpa_file(tmp_path, content, message):
+    (tmp_path / "lm.arpa").write_text(content, encoding="utf-8")
+    with pytest.raises(AsrError, match=re.escape(message)):
+        NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS)
+
+
+def test_nothing_to_learn_from(tmp_path):
+    with pytest.raises(ConfigError, match="no text to estimate"):
+        train_ngram([], tmp_path / "lm.arpa")
+    with pytest.raises(ConfigError, match="order must be at least 1, is 0"):
+        train_ngram(["你"], tmp_path / "lm.arpa", 0)
+    assert not (tmp_path / "lm.arpa").exists()
