@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from asr.decoding.recognizer import Recognizer
+from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
 from asr.model.folder import load_model, save_model
-from asr.model.inference import lay_out_for_steps, quantize
+from asr.model.inference import PRECISIONS, compile_steps, lay_out_for_steps, quantize
 from tests.conftest import random_model
 from tests.test_model import sounds
 
@@ -43,6 +45,18 @@ def test_int8_is_close_and_leaves_the_model_alone():
     assert (log_probs(small) - before).abs().max() < 0.2
     assert not torch.equal(log_probs(small), before) and torch.equal(log_probs(model), before)
     assert quantize(model, "none") is model
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_compiled_layers_compute_the_same(precision, tokenizer):
+    model = quantize(random_model(), precision)
+    utterances = sounds(1.0, 0.5)
+    before = Recognizer(model, tokenizer, DecodeConfig(beam=3, nbest=3)).recognize(utterances)
+    compile_steps(model)
+    after = Recognizer(model, tokenizer, DecodeConfig(beam=3, nbest=3)).recognize(utterances)
+    for a, b in zip(before, after, strict=True):
+        assert [r.text for r in a] == [r.text for r in b]
+        assert [r.hypothesis.score for r in a] == pytest.approx([r.hypothesis.score for r in b], abs=1e-4)
 
 
 def test_what_cannot_be_quantized():

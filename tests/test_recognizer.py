@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr.decoding.recognizer import Recognizer
+from asr.decoding.recognizer import Recognizer, encode, grouped
 from asr.decoding.settings import DecodeConfig
 from tests.conftest import random_model
 
@@ -31,6 +31,26 @@ def test_small_batches_give_the_same_in_the_order_of_the_input(tokenizer):
     pieces = Recognizer(model, tokenizer, DecodeConfig(beam=2, batch_seconds=2.2)).recognize(utterances)
     assert [r[0].text for r in whole] == [r[0].text for r in pieces]
     assert len({r[0].text for r in whole}) > 1
+
+
+def test_groups_stay_within_their_budget():
+    assert grouped([5, 4, 4, 3, 3, 1], 10) == [[0, 1], [2, 3], [4, 5]]
+    assert grouped([20, 3, 3, 3], 10) == [[0], [1, 2, 3]]
+    assert grouped([], 10) == []
+
+
+@pytest.mark.parametrize("kind", ["transformer", "conformer"])
+def test_encoding_a_few_at_a_time_changes_nothing(kind, monkeypatch):
+    model, utterances = random_model(kind), sounds(2.0, 1.1, 0.7, 0.3)
+    memories = []
+    for seconds in (0.1, 2.5, 100.0):
+        monkeypatch.setattr("asr.decoding.recognizer.CPU_GROUP", seconds)
+        with torch.inference_mode():
+            memories.append(encode(model, utterances))
+    for memory in memories[:2]:
+        assert torch.equal(memory.lengths, memories[2].lengths)
+        for a, b, length in zip(memory.values, memories[2].values, memory.lengths.tolist(), strict=True):
+            assert torch.allclose(a[:length], b[:length], atol=1e-5)
 
 
 def test_greedy_equals_the_argmax_of_the_teacher_forced_pass(tokenizer):

@@ -45,6 +45,37 @@ class NetworkScorer:
         return state.select(chosen.utterances, chosen.hypotheses)
 
 
+CPU_GROUP = 10.0
+"""Seconds of audio, padding included, that a CPU encodes at once: more does not fit its caches, and only pads."""
+
+
+def encode(model: SpeechModel, utterances: Sequence[np.ndarray]) -> Memory:
+    """Arrays (S,) of samples, best sorted by length → the memory of all. On a CPU a few at a time."""
+    device, rate = model.cmvn.mean.device, model.log_mel.config.sample_rate
+    budget = CPU_GROUP * rate if device.type == "cpu" else float("inf")
+    memories = []
+    for group in grouped([len(u) for u in utterances], budget):
+        samples, lengths = pad_samples([utterances[i] for i in group], model.shortest_samples)
+        memories.append(model.encode(samples.to(device), lengths.to(device)))
+    values = pad_sequence([row for memory in memories for row in memory.values], batch_first=True)
+    lengths = torch.cat([memory.lengths for memory in memories])
+    return Memory(values[:, : int(lengths.max())], lengths)
+
+
+def grouped(lengths: Sequence[int], budget: float) -> list[list[int]]:
+    """Neighbours in groups whose padded length is within the budget; what is longer than that is a group of its own."""
+    groups: list[list[int]] = []
+    longest = 0
+    for i, length in enumerate(lengths):
+        longest = max(longest, length)
+        if groups and longest * (len(groups[-1]) + 1) <= budget:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+            longest = length
+    return groups
+
+
 @dataclass(frozen=True)
 class Recognized:
     """One hypothesis with its text."""
@@ -103,18 +134,12 @@ class Recognizer:
 
     def _batches(self, lengths: list[int]) -> list[list[int]]:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
+        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
         budget = self.config.batch_seconds * self.model.log_mel.config.sample_rate
-        batches: list[list[int]] = []
-        for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-            if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= budget:
-                batches[-1].append(i)
-            else:
-                batches.append([i])
-        return batches
+        return [[order[place] for place in group] for group in grouped([lengths[i] for i in order], budget)]
 
     def _recognize_batch(self, utterances: Sequence[np.ndarray]) -> list[list[Recognized]]:
-        samples, lengths = pad_samples(utterances, self.model.shortest_samples)
-        memory = self.model.encode(samples.to(self.device), lengths.to(self.device))
+        memory = encode(self.model, utterances)
         scorer = NetworkScorer(self.model, memory, self.tokenizer.table, self.config.temperature)
         rate = self.model.log_mel.config.sample_rate
         limits = [self.config.max_tokens(len(u) / rate) for u in utterances]

@@ -161,15 +161,16 @@ def beam_search(
 
 def _judge(
     scores: Tensor, last: Tensor, others: Mapping, states: list, config: DecodeConfig, eos: int
-) -> tuple[Tensor | None, Tensor, list]:
-    """Candidates (B, N, C), None for all tokens, and what all scorers say of them (B, N, C, P); new states."""
+) -> tuple[Tensor, Tensor, list]:
+    """Candidates (B, N, C), and what all scorers say of them (B, N, C, P); new states."""
     if config.eos_threshold:
         rest = scores.index_fill(2, torch.tensor([eos], device=scores.device), -torch.inf).amax(2)
         early = scores[..., eos] <= config.eos_threshold * rest
         scores = scores.clone()
         scores[..., eos] = scores[..., eos].masked_fill(early, -torch.inf)
-    if not others:
-        return None, scores[..., None], states
+    if not others:  # none but the best 2 * beam of each hypothesis can be among the best of all
+        values, candidates = scores.topk(min(2 * config.beam, scores.shape[2]), dim=2)
+        return candidates, values[..., None], states
     first = scores.index_fill(2, torch.tensor([eos], device=scores.device), torch.inf)
     candidates = first.topk(min(config.candidates + 1, scores.shape[2]), dim=2).indices
     judged = [other.score(last, candidates, s) for s, (other, _) in zip(states, others.values(), strict=True)]
@@ -179,7 +180,7 @@ def _judge(
 
 def _step(
     beam: _Beam,
-    candidates: Tensor | None,
+    candidates: Tensor,
     parts: Tensor,
     weights: Tensor,
     config: DecodeConfig,
@@ -192,7 +193,7 @@ def _step(
     sums = (beam.total[:, :, None] + weighted).flatten(1)  # (B, N * C)
     top, flat = sums.topk(min(2 * N, sums.shape[1]), dim=1)
     origin, place = flat // C, flat % C
-    token = place if candidates is None else candidates.flatten(1).gather(1, flat)
+    token = candidates.flatten(1).gather(1, flat)
     log_probs = torch.cat([_take(beam.log_probs, origin), _take(parts.flatten(1, 2), flat)[:, :, None]], dim=2)
 
     is_eos, ended = token == eos, []

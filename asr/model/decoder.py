@@ -79,25 +79,23 @@ class DecoderLayer(nn.Module):
     def look_back(self, x: Tensor, past: KeysValues | None, visible: Tensor) -> tuple[Tensor, KeysValues]:
         """The self-attention of `forward`."""
         y = self.self_norm(x)
+        keys, values = self.self_attention.keys_values(y)
         slots = visible.shape[-1]
-        past = _append(past, self.self_attention.keys_values(y), slots - x.shape[1])
-        so_far = (past[0][:, :, :slots], past[1][:, :, :slots])
+        if past is not None:
+            keys = _append(past[0], keys, slots - x.shape[1])
+            values = _append(past[1], values, slots - x.shape[1])
+        past, so_far = (keys, values), (keys[:, :, :slots], values[:, :, :slots])
         return x + self.dropout(self.self_attention(y, so_far, visible)), past
 
 
-def _append(past: KeysValues | None, new: KeysValues, filled: int) -> KeysValues:
-    """Writes new keys and values (B, H, M, K) after the `filled` slots of the past; makes room for twice as many if need be."""
-    if past is None:
-        return new
-    needed = filled + new[0].shape[2]
-    if needed > past[0].shape[2]:
-        B, H, _, K = new[0].shape
-        room = tuple(x.new_empty(B, H, 2 * needed, K) for x in new)
-        for wide, x in zip(room, past, strict=True):
-            wide[:, :, :filled] = x[:, :, :filled]
+def _append(past: Tensor, new: Tensor, filled: int) -> Tensor:
+    """Writes new keys or values (B, H, M, K) after the `filled` slots of the past; makes room for twice as many if need be."""
+    needed = filled + new.shape[2]
+    if needed > past.shape[2]:
+        room = new.new_empty([new.shape[0], new.shape[1], 2 * needed, new.shape[3]])
+        room[:, :, :filled] = past[:, :, :filled]
         past = room
-    for wide, x in zip(past, new, strict=True):
-        wide[:, :, filled:needed] = x
+    past[:, :, filled:needed] = new
     return past
 
 
@@ -124,10 +122,11 @@ class Decoder(nn.Module):
         B, N, U = tokens.shape
         x = self._embed(tokens, state.n_tokens)
         visible = _visible(state.visible, N, U, x.device)  # (B or 1, N, U, S)
+        mask = _additive(visible.flatten(1, 2)[:, None], x.dtype)
         past = []
         for i, layer in enumerate(self.layers):
             before = state.past[i] if state.past else None
-            x, keys_values = layer(x, before, visible.flatten(1, 2)[:, None], state.memory[i], state.memory_mask)
+            x, keys_values = layer(x, before, mask, state.memory[i], state.memory_mask)
             past.append(keys_values)
         now_visible = visible[:, :, -1].expand(B, -1, -1)
         after = DecoderState(state.memory, state.memory_mask, tuple(past), now_visible, state.n_tokens + U)
@@ -148,6 +147,11 @@ class Decoder(nn.Module):
         x = self.embedding(tokens)
         x = x * x.shape[3] ** 0.5 + sinusoids(n_before, tokens.shape[2], x.shape[3], x)
         return self.dropout(x).flatten(1, 2)
+
+
+def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where a mask is True and -inf elsewhere: converted once, not in every layer."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
 
 
 def _visible(before: Tensor | None, N: int, U: int, device: torch.device) -> Tensor:

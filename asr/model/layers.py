@@ -44,7 +44,7 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        mask = torch.rand(*x.shape[:-2], 1, x.shape[-1], device=x.device) >= self.p
+        mask = torch.rand(x[..., :1, :].shape, device=x.device) >= self.p
         return x * (mask / (1 - self.p)).to(x.dtype)
 
 
@@ -65,9 +65,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, keys_values: KeysValues, mask: Tensor | None) -> Tensor:
         """x (B, Q, D) looks at keys and values (B, H, L, K) where mask, broadcast to (B, H, Q, L), is True → (B, Q, D)."""
-        attended = F.scaled_dot_product_attention(self._split(self.query(x)), *keys_values, attn_mask=mask)
+        keys, values = keys_values
+        attended = F.scaled_dot_product_attention(self._split(self.query(x)), keys, values, attn_mask=mask)
         return self.out(attended.transpose(1, 2).flatten(2))  # (B, H, Q, K) → (B, Q, D)
 
+    @torch.jit.export  # used beside `forward`, also when that is compiled
     def weights(self, x: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
         """How much each of x (B, Q, D) looks at each key (B, H, L, K): (B, Q, L), a mean over heads that adds up to 1."""
         scores = self._split(self.query(x)) @ keys.transpose(2, 3) / keys.shape[3] ** 0.5

@@ -6,7 +6,7 @@ from pathlib import Path
 from asr.errors import CheckpointError
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
-from asr.model.inference import quantize
+from asr.model.inference import compile_steps, quantize
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 DEFAULT = "embedded"
@@ -25,8 +25,10 @@ def find_model(name: str | Path = "") -> Path:
 
 def open_model(name: str | Path = "", device: str = "auto", precision: str = "none") -> LoadedModel:
     """Loads a model by path or name onto a device; `precision` "int8" for int8 weights on a CPU."""
-    loaded = load_model(find_model(name), pick_device("cpu" if precision == "int8" and device == "auto" else device))
-    return replace(loaded, model=quantize(loaded.model, precision))
+    loaded = load_model(find_model(name), pick_device("cpu" if precision != "none" and device == "auto" else device))
+    model = quantize(loaded.model, precision)
+    compile_steps(model)
+    return replace(loaded, model=model)
 
 
 def describe(loaded: LoadedModel) -> list[str]:

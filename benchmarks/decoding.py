@@ -1,0 +1,75 @@
+"""Search time of attention decoders of the same shape, ours and other toolkits', in turn in one run.
+
+    python benchmarks/decoding.py --peer transformers=VENV/bin/python --peer speechbrain=… --peer fireredasr=…
+
+Each toolkit runs in a Python of its own, which keeps its model loaded and waits; one at a time, in turn, so that whatever
+else the machine does meets all of them. A turn is four searches; the first is not counted. Random weights: 6 decoder layers of
+width 256, 4 heads, feed-forward 2048, 4,232 tokens; a memory of 125 frames (5 s of audio), exactly 20 steps, one thread; float32
+but for ours:int8; the encoder is not timed.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+WORKERS = Path(__file__).parent / "workers"
+THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+class Worker:
+    """A process that searches when it is sent a line, and answers with the seconds that one search took."""
+
+    def __init__(self, name: str, python: str, beam: int):
+        script, _, variant = name.partition(":")
+        command = [python, str(WORKERS / f"{script}.py"), str(beam), *([variant] if variant else [])]
+        self.name = name
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **THREADS}
+        )
+
+    def run(self) -> float:
+        """Seconds of one search."""
+        self.process.stdin.write("run\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line.startswith("seconds "):
+                return float(line.split()[1])
+        raise SystemExit(f"{self.name}: stopped with status {self.process.wait()}")
+
+
+def compare(pythons: dict[str, str], beam: int, rounds: int) -> dict[str, float]:
+    """Name → median seconds of `rounds` searches, all workers in turn."""
+    workers = [Worker(name, python, beam) for name, python in pythons.items()]
+    for worker in workers:
+        worker.run()  # the first is not counted
+        worker.run()
+    times: dict[str, list[float]] = {worker.name: [] for worker in workers}
+    for _ in range(rounds):
+        for worker in workers:
+            times[worker.name].append(worker.run())
+    for worker in workers:
+        worker.process.stdin.close()
+        worker.process.wait()
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help="may be repeated")
+    parser.add_argument("--beam", type=int, action="append", help="default: 10 and 1")
+    parser.add_argument("--rounds", type=int, default=11)
+    options = parser.parse_args()
+    pythons = {"ours": sys.executable, "ours:int8": sys.executable}
+    pythons |= dict(peer.split("=", 1) for peer in options.peer)
+    for beam in options.beam or [10, 1]:
+        medians = compare(pythons, beam, options.rounds)
+        print(f"beam {beam}, medians of {options.rounds}")
+        for name, seconds in medians.items():
+            print(f"  {name:13} {1000 * seconds:7.1f} ms   {seconds / medians['ours']:6.2f} x ours")
+
+
+if __name__ == "__main__":
+    main()
