@@ -228,6 +228,27 @@ def tune(
     )
 
 
+@app.command()
+def benchmark(
+    audio: Annotated[list[Path], typer.Argument(help="Recordings to decode, of at most half a minute each.")],
+    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    beam: Beam = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that everything is decoded.")] = 3,
+    decode: Decode = [],  # noqa: B006
+    device: Device = "auto",
+    quantize: Quantize = "none",
+    threads: Threads = 0,
+) -> None:
+    """Time the encoder and the search on this machine: RTF, tokens per second, memory, share of the machine's peak."""
+    _set_threads(threads)
+    from asr.audio.reading import read_samples
+    from asr.transcription.benchmark import benchmark as run
+
+    samples = [read_samples(path) for path in audio]
+    for line in run(model, samples, decode, beam, device, quantize, rounds):
+        print(line)
+
+
 @app.command("train-lm")
 def train_lm(
     sources: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, and manifests (.jsonl).")],

@@ -195,7 +195,7 @@ def test_model_info_and_export(run, model, tmp_path):
 
 def test_version_and_help(run):
     assert run("--version")[1].startswith("asr 0.")
-    for command in ("transcribe", "train", "evaluate", "score", "corpus", "model"):
+    for command in ("transcribe", "train", "train-lm", "evaluate", "score", "tune", "benchmark", "corpus", "model"):
         status, out, _ = run(command, "--help")
         assert status == 0 and "Usage:" in out
 
@@ -267,3 +267,14 @@ def test_results_of_somebody_else_are_not_overwritten(run, model, tmp_path):
     status, _, err = run("evaluate", model, manifest, "--out", tmp_path / "mine")
     assert status == 1 and "holds results already" in err
     assert (tmp_path / "mine" / "hyp.txt").read_text() == "precious"
+
+
+def test_benchmark_says_where_the_time_goes(run, model, wav):
+    status, out, err = run(
+        "benchmark", wav("a.wav", 1.0), wav("b.wav", 2.0), "--model", model, "--rounds", 1, "--beam", 2
+    )
+    assert (status, err) == (0, "")
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert list(lines) == ["model", "audio", "encoder", "search", "together", "memory", "machine"]
+    assert "beam 2, quantize none" in lines["model"] and "2 recordings, 3.0 s" in lines["audio"]
+    assert "tokens per second" in lines["search"] and "% of it" in lines["machine"]

@@ -43,7 +43,7 @@ def test_every_prefix_and_every_whole_text_against_brute_force(seed):
     candidates = torch.tensor([*TOKENS, EOS])
 
     def descend(state, last: int, prefix: tuple[int, ...], so_far: torch.Tensor) -> None:
-        scores, state = scorer.score(torch.full((2, 1), last), candidates.expand(2, 1, 3), state)
+        scores, state = scorer.score(torch.full((2, 1), last), candidates.expand(2, 1, 3), None, state)
         for c, token in enumerate(candidates.tolist()):
             for b, length in enumerate(lengths):
                 real = log_probs[b, :length]
@@ -65,8 +65,8 @@ def test_padding_changes_nothing():
     alone = CtcPrefixScorer(log_probs[1:, :4], torch.tensor([4]), BLANK, EOS)
     together = CtcPrefixScorer(log_probs, torch.tensor([6, 4]), BLANK, EOS)
     candidates = torch.tensor([[[3, 4, EOS]]])
-    first, _ = alone.score(torch.tensor([[SOS]]), candidates, alone.start(1))
-    both, _ = together.score(torch.tensor([[SOS], [SOS]]), candidates.expand(2, 1, 3), together.start(2))
+    first, _ = alone.score(torch.tensor([[SOS]]), candidates, None, alone.start(1))
+    both, _ = together.score(torch.tensor([[SOS], [SOS]]), candidates.expand(2, 1, 3), None, together.start(2))
     assert torch.allclose(first[0], both[1], atol=1e-6)
 
 

@@ -17,7 +17,7 @@ def total(scorer: HotwordScorer, tokens: list[int]) -> float:
     """What a whole text gets, eos included."""
     state, last, sum_ = scorer.start(1), torch.tensor([[9]]), 0.0
     for token in [*tokens, EOS]:
-        scores, state = scorer.score(last, torch.tensor([[[token]]]), state)
+        scores, state = scorer.score(last, torch.tensor([[[token]]]), torch.zeros(1, 1, 1), state)
         sum_ += float(scores)
         zero = torch.zeros(1, 1, dtype=torch.long)
         state, last = scorer.select(state, Chosen(torch.tensor([0]), zero, zero)), torch.tensor([[token]])
@@ -51,12 +51,23 @@ def test_what_a_text_gets(tokens, expected):
 def test_many_hypotheses_and_candidates_at_once():
     scorer = HotwordScorer({(1, 2): 3.0}, 10, EOS)
     state = scorer.start(2)
-    scores, state = scorer.score(torch.full((2, 1), 9), torch.tensor([[[1, 5]], [[5, EOS]]]), state)
+    scores, state = scorer.score(
+        torch.full((2, 1), 9), torch.tensor([[[1, 5]], [[5, EOS]]]), torch.zeros(2, 1, 2), state
+    )
     assert scores.tolist() == [[[3.0, 0.0]], [[0.0, 0.0]]]
     # utterance 1 leaves; of utterance 0 both candidates go on
     state = scorer.select(state, Chosen(torch.tensor([0]), torch.tensor([[0, 0]]), torch.tensor([[0, 1]])))
-    scores, _ = scorer.score(torch.tensor([[1, 5]]), torch.tensor([[[2, 5, EOS], [2, 1, EOS]]]), state)
+    scores, _ = scorer.score(
+        torch.tensor([[1, 5]]), torch.tensor([[[2, 5, EOS], [2, 1, EOS]]]), torch.zeros(1, 2, 3), state
+    )
     assert scores.tolist() == [[[3.0, -3.0, -3.0], [0.0, 3.0, 0.0]]]
+
+
+def test_what_the_audio_rules_out_gets_no_bonus():
+    scorer = HotwordScorer({(1, 2): 3.0}, 10, EOS, margin=2.0)
+    said = torch.tensor([[[0.0, -2.5]]])
+    assert scorer.score(torch.tensor([[9]]), torch.tensor([[[5, 1]]]), said, scorer.start(1))[0].tolist() == [[[0, 0]]]
+    assert scorer.score(torch.tensor([[9]]), torch.tensor([[[1, 5]]]), said, scorer.start(1))[0].tolist() == [[[3, 0]]]
 
 
 def test_occurrences_are_the_longest_without_overlap():

@@ -45,7 +45,7 @@ def scores(scorer: NgramScorer, text: str) -> list[float]:
     state, last, found = scorer.start(1), torch.tensor([[2]]), []
     zero = torch.zeros(1, 1, dtype=torch.long)
     for token in ids:
-        score, state = scorer.score(last, torch.tensor([[[token]]]), state)
+        score, state = scorer.score(last, torch.tensor([[[token]]]), None, state)
         found.append(float(score) / math.log(10))
         state, last = scorer.select(state, Chosen(torch.tensor([0]), zero, zero)), torch.tensor([[token]])
     return found
@@ -91,9 +91,9 @@ def test_an_estimated_model_is_a_distribution(tmp_path, order, prune):
     for context in itertools.chain.from_iterable(itertools.product([4, 5, 6, 7, 8], repeat=n) for n in range(4)):
         state, zero = scorer.start(1), torch.zeros(1, 1, dtype=torch.long)
         for token in context:
-            _, state = scorer.score(zero, torch.tensor([[[token]]]), state)
+            _, state = scorer.score(zero, torch.tensor([[[token]]]), None, state)
             state = scorer.select(state, Chosen(torch.tensor([0]), zero, zero))
-        found, _ = scorer.score(zero, candidates, state)
+        found, _ = scorer.score(zero, candidates, None, state)
         assert float(found.exp().sum()) == pytest.approx(1.0, abs=1e-4)
 
 

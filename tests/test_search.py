@@ -205,7 +205,7 @@ class Favours:
     def start(self, n_utterances):
         return [(b, [()]) for b in range(n_utterances)]
 
-    def score(self, tokens, candidates, state):
+    def score(self, tokens, candidates, said, state):
         state = grown(state, tokens)
         values = [
             [[self.value(p[1:], int(c)) for c in cs] for p, cs in zip(prefixes, rows, strict=True)]

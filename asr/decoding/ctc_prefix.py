@@ -52,7 +52,7 @@ class CtcPrefixScorer:
         utterances = torch.arange(n_utterances, device=on_blank.device)
         return _State(torch.full_like(on_blank, -torch.inf), on_blank, on_blank[:, :, 0] * 0, utterances)
 
-    def score(self, tokens: Tensor, candidates: Tensor, state: _State) -> tuple[Tensor, _State]:
+    def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: _State) -> tuple[Tensor, _State]:
         emitted = self.log_probs[state.utterances[:, None, None], candidates]  # (B, N, C, L)
         either = torch.logaddexp(state.on_token, state.on_blank)
         repeats = candidates == tokens[:, :, None]  # the last token again needs a blank between

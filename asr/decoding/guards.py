@@ -12,6 +12,7 @@ from asr.decoding.search import LONGEST_LOOP, Hypothesis
 
 REPEATS = "the same piece comes four times over"
 STANDS_STILL = "many characters were read off one place of the audio"
+IN_PIECES = "decoded again in pieces: "
 WINDOW = 12
 """Tokens that are looked at together."""
 LEAST_PROGRESS = 0.5
@@ -68,7 +69,6 @@ def join(first: Hypothesis, second: Hypothesis, reasons: tuple[str, ...]) -> Hyp
     score = (first.score * lengths[0] + second.score * lengths[1]) / sum(lengths)
     names = first.scores.keys() | second.scores.keys()
     scores = {name: first.scores.get(name, 0.0) + second.scores.get(name, 0.0) for name in sorted(names)}
-    warnings = tuple(dict.fromkeys([f"decoded again in pieces: {reason}" for reason in reasons]))
-    inner = tuple(w for h in (first, second) for w in h.warnings)
-    tokens = first.tokens + second.tokens
-    return Hypothesis(tokens, score, log_probs, scores, first.complete and second.complete, warnings + inner)
+    warnings = [f"{IN_PIECES}{reason}" for reason in reasons] + [w for h in (first, second) for w in h.warnings]
+    complete = first.complete and second.complete
+    return Hypothesis(first.tokens + second.tokens, score, log_probs, scores, complete, tuple(dict.fromkeys(warnings)))

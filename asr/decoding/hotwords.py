@@ -24,9 +24,18 @@ class HotwordScorer:
     """A trie of token sequences with failure links (Aho and Corasick 1975). A CandidateScorer."""
 
     def __init__(
-        self, words: Mapping[Sequence[int], float], n_tokens: int, eos: int, device: torch.device | str = "cpu"
+        self,
+        words: Mapping[Sequence[int], float],
+        n_tokens: int,
+        eos: int,
+        margin: float = 3.0,
+        device: torch.device | str = "cpu",
     ):
-        """words: token sequence → bonus for each of its tokens."""
+        """words: token sequence → bonus for each of its tokens.
+
+        margin: a token gets its bonus only where the main scorer holds it at most this much less likely than the best.
+        """
+        self.margin = margin
         edges: dict[tuple[int, int], int] = {}
         bonus, ends, parents = [0.0], [False], [(ROOT, -1)]
         for word, weight in words.items():
@@ -58,14 +67,16 @@ class HotwordScorer:
     def start(self, n_utterances: int) -> _State:
         return _State(torch.zeros(n_utterances, 1, dtype=torch.long, device=self.fails.device))
 
-    def score(self, tokens: Tensor, candidates: Tensor, state: _State) -> tuple[Tensor, _State]:
+    def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: _State) -> tuple[Tensor, _State]:
         here = state.nodes[:, :, None].expand_as(candidates)
+        heard = said >= said.amax(2, keepdim=True) - self.margin  # what the audio rules out no bonus brings in
         direct = self.edges.follow(here, candidates)
         there, from_node = direct, here
         for _ in range(self.longest):
             from_node = self.fails[from_node]
             there = torch.where(there < 0, self.edges.follow(from_node, candidates), there)
-        there = there.clamp(min=ROOT)  # nothing found, not even from the root
+        there = torch.where(heard, there, ROOT).clamp(min=ROOT)  # or nothing found, not even from the root
+        direct = torch.where(heard, direct, -1)
         broken_off = self.total[there] - self.pending[here]
         score = torch.where(direct >= 0, self.bonus[there], broken_off)
         score = torch.where(candidates == self.eos, -self.pending[here], score)

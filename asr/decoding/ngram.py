@@ -67,7 +67,7 @@ class NgramScorer:
     def start(self, n_utterances: int) -> _State:
         return _State(torch.full((n_utterances, 1), self.first, device=self.log_prob.device))
 
-    def score(self, tokens: Tensor, candidates: Tensor, state: _State) -> tuple[Tensor, _State]:
+    def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: _State) -> tuple[Tensor, _State]:
         context = state.nodes[:, :, None].expand_as(candidates)
         words = self.vocabulary[candidates]
         found = torch.full_like(candidates, -1)

@@ -102,7 +102,9 @@ class Recognizer:
         self.model, self.tokenizer = model, tokenizer
         self.config, self.lm, self.hotwords = config or DecodeConfig(), lm, hotwords
         table, words = tokenizer.table, hotwords.weights if hotwords else {}
-        self.biasing = HotwordScorer(words, len(table), table.eos, self.device) if words else None
+        self.biasing = (
+            HotwordScorer(words, len(table), table.eos, self.config.hotword_margin, self.device) if words else None
+        )
 
     @property
     def device(self) -> torch.device:
@@ -115,7 +117,7 @@ class Recognizer:
         self.model.eval()
         try:
             results: list[list[Recognized]] = [[] for _ in utterances]
-            for batch in self._batches([len(u) for u in utterances]):
+            for batch in self.batches([len(u) for u in utterances]):
                 for i, nbest in zip(batch, self._recognize_batch([utterances[i] for i in batch]), strict=True):
                     results[i] = nbest
             return results
@@ -132,7 +134,7 @@ class Recognizer:
         first, second = (pieces[0].hypothesis for pieces in self._recognize_batch(halves))
         return [self._recognized(join(first, second, reasons))]
 
-    def _batches(self, lengths: list[int]) -> list[list[int]]:
+    def batches(self, lengths: list[int]) -> list[list[int]]:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
         order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
         budget = self.config.batch_seconds * self.model.log_mel.config.sample_rate
@@ -143,7 +145,7 @@ class Recognizer:
         scorer = NetworkScorer(self.model, memory, self.tokenizer.table, self.config.temperature)
         rate = self.model.log_mel.config.sample_rate
         limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
-        found = beam_search(scorer, self.config, limits, self._others(memory))
+        found = beam_search(scorer, self.config, limits, self.others(memory))
         results = [[self._recognized(h) for h in nbest] for nbest in found]
         for b, reasons in self._doubts([nbest[0] for nbest in found], scorer).items():
             results[b] = self._in_pieces(utterances[b], results[b], reasons)
@@ -164,7 +166,7 @@ class Recognizer:
         words = tuple((place, hot.words[word]) for place, word in fired)
         return Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis, words)
 
-    def _others(self, memory: Memory) -> dict[str, tuple[CandidateScorer, float]]:
+    def others(self, memory: Memory) -> dict[str, tuple[CandidateScorer, float]]:
         """Scorers besides the decoder, with their weights."""
         others: dict[str, tuple[CandidateScorer, float]] = {}
         if self.model.ctc is not None and self.config.ctc_weight:

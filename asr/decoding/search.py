@@ -79,8 +79,11 @@ class CandidateScorer(Protocol):
         """The state before the first token."""
         ...
 
-    def score(self, tokens: Tensor, candidates: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Last tokens (B, N), candidates (B, N, C) for the next → log-probabilities (B, N, C), and the new state."""
+    def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Last tokens (B, N), candidates (B, N, C) for the next and what the main scorer said of them (B, N, C)
+
+        → log-probabilities (B, N, C), and the new state.
+        """
         ...
 
     def select(self, state: Any, chosen: Chosen) -> Any:
@@ -173,8 +176,9 @@ def _judge(
         return candidates, values[..., None], states
     first = scores.index_fill(2, torch.tensor([eos], device=scores.device), torch.inf)
     candidates = first.topk(min(config.candidates + 1, scores.shape[2]), dim=2).indices
-    judged = [other.score(last, candidates, s) for s, (other, _) in zip(states, others.values(), strict=True)]
-    parts = torch.stack([scores.gather(2, candidates), *(said.to(scores.dtype) for said, _ in judged)], dim=-1)
+    said = scores.gather(2, candidates)
+    judged = [other.score(last, candidates, said, s) for s, (other, _) in zip(states, others.values(), strict=True)]
+    parts = torch.stack([said, *(score.to(said.dtype) for score, _ in judged)], dim=-1)
     return candidates, parts, [state for _, state in judged]
 
 

@@ -31,6 +31,8 @@ class DecodeConfig:
     """Weight of a language model, where one is given."""
     hotword_weight: float = 2.0
     """Bonus for each character of a hot word that comes without a weight of its own."""
+    hotword_margin: float = 3.0
+    """It gets the bonus only where its log-probability is at most this much below that of the likeliest character."""
     stop_loops: bool = True
     """Drop a hypothesis that ends in the same few tokens over and over."""
     redecode: bool = True

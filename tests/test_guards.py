@@ -1,0 +1,109 @@
+"""Hypotheses that do not follow the audio are noticed, decoded again in pieces, and marked."""
+
+import numpy as np
+import pytest
+import torch
+
+from asr.decoding.guards import REPEATS, STANDS_STILL, cut_in_two, has_loop, join, reasons_to_doubt, stands_still
+from asr.decoding.recognizer import Recognizer
+from asr.decoding.search import LIMIT_REACHED, LOOPING, Hypothesis
+from asr.decoding.settings import DecodeConfig
+from asr.features.fbank import pad_samples
+from tests.conftest import random_model
+from tests.test_recognizer import sounds
+
+
+@pytest.mark.parametrize(
+    ("tokens", "found"),
+    [
+        ([5] * 12, True),
+        ([5] * 11, False),
+        ([1, 2, 3] + [5, 6] * 6 + [1], True),
+        ([5, 6] * 5 + [5], False),
+        ([1, 2, 3, 4] * 4, True),
+        ([1, 2, 3, 4] * 3, False),
+        (list(range(8)) * 4, True),
+        (list(range(9)) * 4, False),
+        ([], False),
+    ],
+)
+def test_loops(tokens, found):
+    assert has_loop(tokens) is found
+
+
+def attention(frames: list[float], length: int = 100) -> torch.Tensor:
+    """(U, L), all of each token's attention on one frame."""
+    return torch.nn.functional.one_hot(torch.tensor(frames), length).float()
+
+
+def test_attention_that_stands_still():
+    assert not stands_still(attention(list(range(0, 60, 4))), 0.04)  # 0.16 s a token
+    assert stands_still(attention([4, 8, 12] + [20] * 12), 0.04)
+    assert not stands_still(attention([20] * 11), 0.04)
+    assert stands_still(attention([20 + n for n in range(12)]), 0.04)  # 0.44 s for twelve tokens
+    assert not stands_still(attention([20 + 2 * n for n in range(12)]), 0.04)
+
+
+def test_reasons():
+    fine = Hypothesis(tuple(range(12)), -1.0, (-0.1,) * 13)
+    assert reasons_to_doubt(fine, attention(list(range(0, 48, 4))), 0.04) == ()
+    assert reasons_to_doubt(fine, attention([7] * 12), 0.04) == (STANDS_STILL,)
+    loop = Hypothesis((3,) * 12, -1.0, (-0.1,) * 12, complete=False, warnings=(LIMIT_REACHED,))
+    assert reasons_to_doubt(loop, None, 0.04) == (LIMIT_REACHED, REPEATS)
+
+
+def test_audio_is_cut_at_its_quietest_place():
+    samples = np.ones(64000, np.float32)
+    samples[38000:42000] = 0
+    first, second = cut_in_two(samples, 16000)
+    assert 38000 <= len(first) <= 42000 and len(first) + len(second) == 64000
+    assert cut_in_two(samples[:31000], 16000) is None
+
+
+def test_joined_hypotheses_say_why():
+    a = Hypothesis((4, 5), -0.5, (-0.1, -0.2, -0.3), {"decoder": -0.6})
+    b = Hypothesis((6,), -1.0, (-0.4, -0.6), {"decoder": -1.0, "ctc": -2.0}, False, (LOOPING,))
+    joined = join(a, b, (LIMIT_REACHED,))
+    assert joined.tokens == (4, 5, 6) and joined.token_log_probs == (-0.1, -0.2, -0.4, -0.6)
+    assert joined.score == pytest.approx((-0.5 * 3 - 1.0 * 2) / 5)
+    assert joined.scores == {"ctc": -2.0, "decoder": -1.6} and not joined.complete
+    assert joined.warnings == (f"decoded again in pieces: {LIMIT_REACHED}", LOOPING)
+
+
+def test_attended_is_what_the_last_layer_looks_at():
+    """Each row is a distribution over the real frames, and follows the audio it is given."""
+    model = random_model()
+    samples, lengths = pad_samples(sounds(1.0, 0.5))
+    with torch.inference_mode():
+        memory = model.encode(samples, lengths)
+        state = model.decoder.start(memory.values, memory.mask)
+        attended = model.decoder.attended(torch.tensor([[2, 5, 9], [2, 6, 6]]), state)
+    assert attended.shape == (2, 3, memory.values.shape[1])
+    assert torch.allclose(attended.sum(-1), torch.ones(2, 3))
+    assert attended[1, :, int(memory.lengths[1]) :].abs().max() == 0
+
+
+def looping_model():
+    """A model that says the same token for ever."""
+    model = random_model()
+    with torch.no_grad():
+        model.decoder.out.bias[7] += 100
+    return model
+
+
+def test_what_loops_is_decoded_again_in_pieces_and_marked(tokenizer):
+    [[result]] = Recognizer(looping_model(), tokenizer).recognize(sounds(4.5))
+    pieces = [w for w in result.hypothesis.warnings if w.startswith("decoded again in pieces: ")]
+    assert pieces and len(set(result.hypothesis.warnings)) == len(result.hypothesis.warnings)
+    [[left]] = Recognizer(looping_model(), tokenizer, DecodeConfig(redecode=False)).recognize(sounds(4.5))
+    assert left.hypothesis.warnings[0] == LOOPING and not any("pieces" in w for w in left.hypothesis.warnings)
+
+
+def test_what_is_fine_is_left_alone(tokenizer):
+    """A batch in which only one utterance loops."""
+    model, utterances = random_model(), sounds(0.5, 1.0)
+    plain = Recognizer(model, tokenizer, DecodeConfig(redecode=False, stop_loops=False)).recognize(utterances)
+    guarded = Recognizer(model, tokenizer).recognize(utterances)
+    for a, b in zip(plain, guarded, strict=True):
+        if not b[0].hypothesis.warnings:
+            assert a[0].text == b[0].text

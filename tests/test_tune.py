@@ -1,0 +1,147 @@
+"""Decoding settings: saved with a model, changed on the command line, chosen on a dev set; hot words in use."""
+
+import json
+import random
+
+import pytest
+import torch
+
+from asr.corpus.manifest import read_manifest
+from asr.decoding.recognizer import Recognizer
+from asr.decoding.settings import DecodeConfig
+from asr.decoding.wordlists import read_hotwords
+from asr.errors import CheckpointError, ConfigError
+from asr.model.folder import load_model, save_model
+from asr.model.model import SpeechModel
+from asr.text.tokenizer import CharacterTokenizer, TokenTable
+from asr.transcription.settings import DECODE, decode_settings, save_decode_settings
+from tests.conftest import random_model
+
+
+def test_settings_of_the_model_then_of_the_call(tmp_path):
+    assert decode_settings(tmp_path) == DecodeConfig()
+    save_decode_settings(tmp_path, DecodeConfig(beam=8, ctc_weight=1.0))
+    assert json.loads((tmp_path / DECODE).read_text()) == {"beam": 8, "ctc_weight": 1.0}
+    assert decode_settings(tmp_path) == DecodeConfig(beam=8, ctc_weight=1.0)
+    assert decode_settings(tmp_path, beam=None, nbest=2) == DecodeConfig(beam=8, ctc_weight=1.0, nbest=2)
+    assert decode_settings(tmp_path, ["ctc_weight=0.3", "stop_loops=false"], beam=2) == DecodeConfig(
+        beam=2, ctc_weight=0.3, stop_loops=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("ctc_wieght=1", "decode.ctc_wieght: there is no such setting; did you mean ctc_weight?"),
+        ("beam", "--decode beam: must have the form key=value"),
+        ("decode.beam=3", "--decode decode.beam=3: must have the form key=value"),
+        ("beam=many", "decode.beam must be a whole number"),
+    ],
+)
+def test_wrong_settings(tmp_path, override, message):
+    with pytest.raises(ConfigError, match=message):
+        decode_settings(tmp_path, [override])
+
+
+def test_damaged_settings(tmp_path):
+    (tmp_path / DECODE).write_text("{")
+    with pytest.raises(CheckpointError, match="decode.json: damaged"):
+        decode_settings(tmp_path)
+    (tmp_path / DECODE).write_text("[]")
+    with pytest.raises(CheckpointError, match="must be a JSON object of decoding settings"):
+        decode_settings(tmp_path)
+
+
+@pytest.fixture
+def small(tmp_path, tokenizer):
+    save_model(tmp_path / "model", random_model(), tokenizer.table)
+    return tmp_path / "model"
+
+
+def test_tune_keeps_what_is_best(run, small, toy_corpus, tmp_path):
+    few = tmp_path / "dev.jsonl"
+    lines = toy_corpus["dev"].read_text().splitlines()[:3]
+    rows = [json.loads(line) for line in lines]
+    few.write_text("".join(json.dumps(r | {"audio": str(toy_corpus["dev"].parent / r["audio"])}) + "\n" for r in rows))
+    text = tmp_path / "text.txt"
+    text.write_text("".join(r["text"] + "\n" for r in rows), encoding="utf-8")
+    assert run("train-lm", text, "--out", tmp_path / "lm.arpa", "--order", "2")[0] == 0
+    status, out, err = run("tune", small, few, "--lm", tmp_path / "lm.arpa", "--decode", "beam=2")
+    assert status == 0 and out.startswith("CER ") and ": ctc_weight " in out
+    tried = [line.split(":")[0] for line in err.splitlines()]
+    assert tried[0] == "as it is" and "lm_weight 0.1" in tried and not any(line.startswith("beam") for line in tried)
+    rates = [float(line.split("CER ")[1].split(" %")[0]) for line in err.splitlines()]
+    assert float(out.split()[1]) == min(rates) and (small / DECODE).is_file()
+    status, out, _ = run("evaluate", small, few, "--lm", tmp_path / "lm.arpa", "--decode", "beam=2")
+    assert f"{min(rates):.2f} %" in out.splitlines()[0]
+
+
+def test_hot_words_are_reported(run, small, toy_corpus, tmp_path):
+    audio = read_manifest(toy_corpus["test"])[0].audio
+    plain = run("transcribe", "--model", small, audio)[1].strip()
+    (tmp_path / "hot.txt").write_text(f"{plain[:2]}\n龘龘\n", encoding="utf-8")
+    status, out, err = run("transcribe", "--model", small, audio, "--hotwords", tmp_path / "hot.txt")
+    assert status == 0 and plain[:2] in out
+    assert "hot words with characters that the model cannot write are left out: 龘龘" in err
+    assert f"s: hot words {plain[:2]}" in err
+
+
+def with_homophones(folder, rare: dict[str, str]) -> tuple[SpeechModel, CharacterTokenizer]:
+    """The model with a second, slightly rarer spelling for some characters, which sounds exactly the same."""
+    loaded = load_model(folder)
+    table = loaded.tokenizer.table
+    larger = SpeechModel(loaded.model.log_mel.config, loaded.model.config, len(table) + len(rare)).eval()
+    rows = [*range(len(table)), *(table.ids[common] for common in rare)]
+    weights = loaded.model.state_dict()
+    for name in ("decoder.embedding.weight", "decoder.out.weight", "decoder.out.bias"):
+        weights[name] = weights[name][rows].clone()
+    weights["decoder.out.bias"][len(table) :] -= 0.5
+    larger.load_state_dict(weights)
+    return larger, CharacterTokenizer(TokenTable([*table.tokens, *rare.values()]))
+
+
+@pytest.mark.slow
+def test_hot_words_choose_among_homophones(toy_run, toy_corpus, tmp_path):
+    rare = {"妈": "马", "米": "迷", "西": "希", "卡": "咖", "色": "瑟", "哭": "枯"}
+    model, tokenizer = with_homophones(toy_run, rare)
+    utterances = [u for u in read_manifest(toy_corpus["test"]) if set(u.text) & rare.keys()]
+    spelled = [u.text.translate(str.maketrans(rare)) for u in utterances]
+    hot = {text[max(0, n - 1) : n + 1] for text in spelled for n, c in enumerate(text) if c in rare.values()}
+    (tmp_path / "hot.txt").write_text("\n".join(sorted(hot)), encoding="utf-8")
+    words = read_hotwords(tmp_path / "hot.txt", tokenizer, tokenizer.table, 2.0)
+    audio = [u.read() for u in utterances]
+
+    def recall(recognizer: Recognizer) -> float:
+        found = total = 0
+        for text, nbest in zip(spelled, recognizer.recognize(audio), strict=True):
+            for c in rare.values():
+                total += text.count(c)
+                found += min(text.count(c), nbest[0].text.count(c))
+        return found / total
+
+    before, after = recall(Recognizer(model, tokenizer)), recall(Recognizer(model, tokenizer, hotwords=words))
+    print(f"recall of rare spellings: {100 * before:.1f} % without, {100 * after:.1f} % with {len(hot)} hot words")
+    assert before <= 0.5 and after >= 0.9
+
+
+@pytest.mark.slow
+def test_hot_words_that_do_not_occur_change_next_to_nothing(toy_run, toy_corpus, tmp_path):
+    loaded = load_model(toy_run)
+    utterances = read_manifest(toy_corpus["test"])
+    texts = "|".join(u.text for u in utterances)
+    characters, source = [t for t in loaded.tokenizer.table.tokens[4:] if len(t) == 1], random.Random(0)
+    absent: set[str] = set()
+    while len(absent) < 200:
+        word = "".join(source.choices(characters, k=source.randint(3, 4)))
+        if word not in texts:
+            absent.add(word)
+    (tmp_path / "hot.txt").write_text("\n".join(sorted(absent)), encoding="utf-8")
+    words = read_hotwords(tmp_path / "hot.txt", loaded.tokenizer, loaded.tokenizer.table, 2.0)
+    audio = [u.read() for u in utterances]
+    torch.manual_seed(0)
+    plain = [n[0].text for n in Recognizer(loaded.model, loaded.tokenizer).recognize(audio)]
+    biased = [n[0].text for n in Recognizer(loaded.model, loaded.tokenizer, hotwords=words).recognize(audio)]
+    changed = sum(a != b for x, y in zip(plain, biased, strict=True) for a, b in zip(x, y, strict=False))
+    changed += sum(abs(len(x) - len(y)) for x, y in zip(plain, biased, strict=True))
+    print(f"{changed} of {sum(map(len, plain))} characters changed by 200 hot words that do not occur")
+    assert changed <= 3
