@@ -125,7 +125,8 @@ class SpeechModel(nn.Module):
         with torch.no_grad():
             features, lengths = self.features(samples, sample_lengths)
             if augmentation is not None:
-                features, lengths = augment(features, lengths, augmentation)
+                with torch.autocast(features.device.type, enabled=False):
+                    features, lengths = augment(features, lengths, augmentation)
                 features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
         memory = self.encode_features(features, lengths)
         logits = self.decode_teacher_forced(memory, inputs).float()

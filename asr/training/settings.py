@@ -30,6 +30,11 @@ class TrainConfig:
     """Largest norm of the gradient."""
     accumulate: int = 1
     """Batches per optimizer step."""
+    processes: int = 1
+    """Processes that share out the batches of a step, on a CPU: `accumulate` must be a multiple of it. Two with a thread each
+    (`--threads 1`) get through half as much again as one with two."""
+    initial_model: str = ""
+    """A model folder whose weights, CMVN statistics and token table training starts from; empty starts from random weights."""
     label_smoothing: float = 0.1
     """Probability spread over all tokens in the decoder's target."""
     ctc_weight: float = 0.0
@@ -58,6 +63,7 @@ class TrainConfig:
         at_least = {
             "max_steps": 1,
             "accumulate": 1,
+            "processes": 1,
             "log_every": 1,
             "evaluate_every": 1,
             "checkpoint_every": 1,
@@ -66,6 +72,10 @@ class TrainConfig:
         for name, low in at_least.items() | {("warmup_steps", 0), ("weight_decay", 0), ("token_dropout_after", 0)}:
             if getattr(self, name) < low:
                 raise ConfigError(f"train.{name} must be at least {low}, is {getattr(self, name)}")
+        if self.accumulate % self.processes:
+            raise ConfigError(
+                f"train.accumulate must be a multiple of train.processes {self.processes}, is {self.accumulate}"
+            )
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"train.{name} must be above 0, is {getattr(self, name)}")
