@@ -75,6 +75,7 @@ def add_gradients(
                 ctc_weight=settings.ctc_weight,
                 blank=table.blank,
                 augmentation=config.augment,
+                guessed_share=settings.token_guesses,
             )
         (losses.total / settings.accumulate).backward()
         values = (losses.total, losses.attention, losses.ctc, losses.accuracy)

@@ -44,6 +44,9 @@ class TrainConfig:
     the texts by heart must then listen."""
     token_dropout_after: int = 0
     """The step from which tokens are dropped."""
+    token_guesses: float = 0.0
+    """Share of the decoder's input tokens, on average, that are replaced by its own guesses (scheduled sampling, Bengio et al.
+    2015, arXiv:1506.03099; in one pass, Mihaylova and Martins 2019, arXiv:1906.07651): it learns to find its way back."""
     precision: str = "bfloat16"
     """bfloat16 (autocast) or float32."""
     device: str = "auto"
@@ -79,7 +82,7 @@ class TrainConfig:
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"train.{name} must be above 0, is {getattr(self, name)}")
-        for name in ("ctc_weight", "label_smoothing", "token_dropout", "beta1", "beta2"):
+        for name in ("ctc_weight", "label_smoothing", "token_dropout", "token_guesses", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"train.{name} must be from 0 to below 1, is {getattr(self, name)}")
         for name in ("decay_share", "final_rate"):

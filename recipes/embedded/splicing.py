@@ -69,7 +69,7 @@ def cut(utterance: Utterance, loaded: LoadedModel) -> Cut | None:
     samples = utterance.read()
     tokens = tokenizer.encode(utterance.text)
     memory = model.encode(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
-    log_probs = model.ctc(memory.values)[0].log_softmax(-1).numpy()
+    log_probs = model.ctc(memory.encoded)[0].log_softmax(-1).numpy()
     frames, total = align(log_probs, tokens, tokenizer.table.blank)
     if not frames or total < -MOST_LOST * len(tokens):
         return None
