@@ -1,8 +1,23 @@
+import math
+
 import pytest
 import torch
 
 from asr.errors import ConfigError
-from asr.features.augment import AugmentConfig, augment, change_tempo, mask_frequency, mask_time, warp_frequency
+from asr.features.augment import (
+    DECIBEL,
+    STD,
+    AugmentConfig,
+    add_noise,
+    augment,
+    change_pitch,
+    change_tempo,
+    mask_frequency,
+    mask_time,
+    reverberate,
+    smooth_curves,
+    warp_frequency,
+)
 
 
 def ramp(B: int, T: int, F: int) -> torch.Tensor:
@@ -50,7 +65,9 @@ def test_masks_are_bands_within_bounds():
 
 def test_same_random_state_same_result():
     features, lengths = torch.randn(4, 50, 20), torch.tensor([50, 40, 30, 20])
-    config = AugmentConfig(frequency_warp=0.1, tempo=0.2, volume=0.1)
+    config = AugmentConfig(
+        frequency_warp=0.1, tempo=0.2, volume=0.1, pitch=0.5, equalizer=0.2, noise=0.5, reverberation=0.5
+    )
     results = []
     for _ in range(2):
         torch.manual_seed(3)
@@ -69,3 +86,57 @@ def test_impossible_settings_are_refused():
         AugmentConfig(tempo=1.5)
     with pytest.raises(ConfigError, match="augment.time_masks must not be negative, is -1"):
         AugmentConfig(time_masks=-1)
+
+
+def test_pitch_moves_harmonics_and_leaves_formants():
+    """Harmonics eight bins apart come twelve apart at half as high again; a formant ninety bins wide stays."""
+    bins = torch.arange(80.0)
+    formant = torch.cos(math.pi * 2 * (bins + 0.5) / 80)
+    harmonics = torch.cos(2 * math.pi * bins / 4)
+    voice = (formant + harmonics)[None, None]
+    higher = change_pitch(voice, torch.tensor([1.5]))
+    expected = formant + torch.cos(2 * math.pi * bins / 6)
+    assert torch.allclose(higher[0, 0, 4:60], expected[4:60], atol=0.35)
+    assert torch.allclose(change_pitch(voice, torch.ones(1)), voice, atol=1e-5)
+
+
+def test_equalizer_curves_are_smooth_and_have_no_level():
+    torch.manual_seed(0)
+    curves = smooth_curves(torch.zeros(500, 7, 80))
+    assert curves.shape == (500, 1, 80)
+    assert curves.mean(2).abs().max() < 1e-5 and curves.std() == pytest.approx(1, abs=0.1)
+    assert curves.diff(dim=2).square().mean() < 0.02
+
+
+def test_noise_fills_what_is_quiet():
+    torch.manual_seed(0)
+    features, lengths = torch.full((200, 20, 80), -3.0), torch.full((200,), 20)
+    features[:, 5] = 1.0
+    lengths[:] = 15
+    noisy = add_noise(features, lengths, 1.0)
+    assert torch.equal(noisy[:, 15:], features[:, 15:])
+    assert (noisy[:, :15] >= features[:, :15] - 1e-5).all()
+    below = (1.0 - noisy[:, :5].mean((1, 2))) / DECIBEL
+    assert 3 < below.min() < 8 and 30 < below.max() < 37  # 5 to 35 dB below the loudest frame
+    assert noisy[:, 5].mean() == pytest.approx(1.0, abs=0.1)
+    kept = (add_noise(features, lengths, 0.25) == features).all(2).all(1).float().mean()
+    assert 0.65 < kept < 0.85
+
+
+def test_an_echo_dies_away_and_never_comes_before_the_sound():
+    torch.manual_seed(0)
+    features = torch.full((50, 60, 8), -3.0)
+    features[:, 10] = 1.0
+    wet = reverberate(features, 1.0)
+    assert torch.allclose(wet[:, :10], features[:, :10], atol=0.26)  # the silence before echoes itself a little
+    assert (wet[:, 11:30].diff(dim=1) < 0).all()
+    power = torch.exp(wet * STD)
+    ratio = 10 * torch.log10(power[:, 11:].sum(1) / power[:, 10]).mean(1)
+    assert -16 < ratio.min() and ratio.max() < 4
+
+
+def test_new_settings_out_of_range_are_refused():
+    with pytest.raises(ConfigError, match="augment.noise must be from 0 to 1, is 2"):
+        AugmentConfig(noise=2)
+    with pytest.raises(ConfigError, match="augment.pitch must not be negative, is -0.1"):
+        AugmentConfig(pitch=-0.1)

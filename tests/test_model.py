@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -5,8 +7,8 @@ from asr.errors import ConfigError
 from asr.features.fbank import FeatureConfig, pad_samples
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
-from asr.model.layers import Dropout, length_mask, sinusoids
-from asr.model.model import ModelConfig, SpeechModel
+from asr.model.layers import Dropout, length_mask, sinusoids, sinusoids_at
+from asr.model.model import Memory, ModelConfig, SpeechModel
 from asr.model.subsampling import LAYOUTS, Subsampling, shortest_input, subsampled_length
 from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
@@ -182,3 +184,60 @@ def test_audio_shorter_than_a_memory_frame_is_encoded():
 def test_impossible_sizes_are_refused(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def counting_model():
+    """A small model whose frames tell the decoder how many tokens its CTC head has heard."""
+    model = random_model()
+    counting = SpeechModel(FeatureConfig(), dataclasses.replace(model.config, count_tokens=True), 24).eval()
+    counting.load_state_dict(model.state_dict())
+    return counting
+
+
+def test_frames_carry_the_number_of_tokens_heard():
+    """With a head that is sure of tokens in the frames 1, 2 and 4 of six, these are the places 0, 1 and 2."""
+    model = counting_model()
+    heard = torch.tensor([0.0, 1, 1, 0, 1, 0])
+    with torch.no_grad():
+        model.ctc.weight.zero_()
+        model.ctc.weight[0, 0] = 1.0
+        model.ctc.bias.zero_()
+    encoded = torch.zeros(1, 6, 16)
+    encoded[0, :, 0] = torch.where(heard > 0, -60.0, 60.0)  # the logit of the blank
+    told = model._with_counts(encoded) - encoded
+    assert torch.allclose(told[0], sinusoids_at(torch.tensor([-1.0, 0, 1, 1, 2, 2]), 16), atol=1e-4)
+
+
+def test_counting_is_not_disturbed_by_padding():
+    model, utterances = counting_model(), sounds(0.5, 1.0)
+    samples, lengths = pad_samples(utterances)
+    with torch.no_grad():
+        together = model.encode(samples, lengths)
+        alone = model.encode(samples[:1, : lengths[0]], lengths[:1])
+    n = int(alone.lengths)
+    assert torch.allclose(together.values[:1, :n], alone.values, atol=1e-4)
+    assert not torch.allclose(alone.values, alone.encoded)
+
+
+def test_counting_needs_a_ctc_head():
+    with pytest.raises(ConfigError, match="model.count_tokens needs the head that counts: set model.ctc = true"):
+        ModelConfig(count_tokens=True)
+
+
+def test_guesses_take_the_place_of_a_share_of_the_tokens():
+    """A decoder that is sure of token 7 whatever it hears guesses it everywhere."""
+    model = random_model()
+    with torch.no_grad():
+        model.decoder.out.bias[7] = 1000.0
+    inputs = torch.full((400, 20), 5)
+    inputs[:, 0] = 2
+    samples, lengths = pad_samples(sounds(0.3))
+    with torch.no_grad():
+        one = model.encode(samples, lengths)
+    memory = Memory(one.values.expand(400, -1, -1), one.lengths.expand(400), one.encoded.expand(400, -1, -1))
+    torch.manual_seed(0)
+    guessed = model._with_guesses(memory, inputs, 0.4)
+    assert (guessed[:, 0] == 2).all() and set(guessed[:, 1:].unique().tolist()) == {5, 7}
+    shares = (guessed[:, 1:] == 7).float().mean(1)
+    assert shares.mean() == pytest.approx(0.4, abs=0.04)
+    assert shares.min() < 0.05 and shares.max() > 0.75  # some utterances are left alone, others hardly recognised

@@ -13,6 +13,7 @@ from asr.config import Config, load_config
 from asr.corpus.manifest import read_manifest, write_manifest
 from asr.corpus.toy import prepare_toy
 from asr.errors import AsrError, AudioError, CheckpointError, ConfigError, ManifestError
+from asr.features.augment import AugmentConfig
 from asr.model.folder import load_model, read_weights
 from asr.scoring.cer import CharErrors
 from asr.training.checkpoint import average_weights, load_state
@@ -311,3 +312,74 @@ def test_the_model_of_a_longer_run_is_never_worse(config, tmp_path, monkeypatch)
 def test_the_lock_takes_no_error_of_the_training_for_its_own(tmp_path):
     with pytest.raises(BlockingIOError, match="of the training"), locked(tmp_path / "run"):
         raise BlockingIOError("of the training")
+
+
+def test_two_processes_compute_what_one_does(config, tmp_path):
+    """Within an epoch and without random numbers in the model the two runs differ by rounding alone."""
+    still = dataclasses.replace(config, augment=AugmentConfig(frequency_masks=0, time_masks=0))
+    encoder, decoder = (dataclasses.replace(part, dropout=0.0) for part in (config.model.encoder, config.model.decoder))
+    still = dataclasses.replace(
+        with_data(still, batch_seconds=4),
+        model=dataclasses.replace(config.model, encoder=encoder, decoder=decoder),
+        features=dataclasses.replace(config.features, dither=0.0),
+    )
+    runs = [
+        train(
+            changed(still, accumulate=2, processes=n, precision="float32", max_steps=3),
+            tmp_path / str(n),
+            display=QUIET,
+        )
+        for n in (1, 2)
+    ]
+    one, two = (load_state(run) for run in runs)
+    assert one["progress"]["audio_seconds"] == pytest.approx(two["progress"]["audio_seconds"])
+    assert all(torch.allclose(one["model"][n], two["model"][n], atol=2e-4) for n in one["model"])
+    losses = [[line["loss"] for line in lines_of(run) if "loss" in line] for run in runs]
+    assert losses[0] == pytest.approx(losses[1], abs=2e-3)
+
+
+def test_two_processes_resume_bit_for_bit(config, tmp_path):
+    two = changed(config, accumulate=2, processes=2, max_steps=6)
+    whole = train(two, tmp_path / "whole", display=QUIET)
+    train(two, tmp_path / "parts", display=QUIET, stop_after=3)
+    parts = train(two, tmp_path / "parts", display=QUIET)
+    a, b = load_state(whole)["model"], load_state(parts)["model"]
+    assert all(torch.equal(a[n], b[n]) for n in a)
+    assert lines_of(whole) == lines_of(parts)
+
+
+def test_a_helper_says_what_is_wrong_with_the_audio(config, corpus, tmp_path):
+    """The file is there when the run starts, and no audio."""
+    copy = corpus["train"].parent / "spoiled.jsonl"
+    (corpus["train"].parent / "spoiled.wav").write_bytes(b"no audio")
+    lines = corpus["train"].read_text().splitlines(keepends=True)
+    copy.write_text("".join(line.replace(json.loads(line)["audio"], "spoiled.wav") for line in lines))
+    with pytest.raises(AudioError, match="spoiled.wav"):
+        train(with_data(changed(config, accumulate=2, processes=2), train=(str(copy),)), tmp_path / "r", display=QUIET)
+
+
+def test_batches_must_be_shared_out_evenly(config):
+    with pytest.raises(ConfigError, match="train.accumulate must be a multiple of train.processes 2, is 3"):
+        changed(config, accumulate=3, processes=2)
+
+
+def test_training_starts_from_a_model(config, tmp_path):
+    """Weights, CMVN statistics and token table are those of the model; nothing has moved before the first step has."""
+    first = train(config, tmp_path / "first", display=QUIET, stop_after=4)
+    second = train(
+        changed(config, initial_model=str(first), learning_rate=1e-12, weight_decay=0.0),
+        tmp_path / "second",
+        display=QUIET,
+        stop_after=1,
+    )
+    assert (second / "tokens.txt").read_bytes() == (first / "tokens.txt").read_bytes()
+    before, after = load_model(first).model.state_dict(), load_state(second)["model"]
+    assert all(torch.allclose(before[n], after[n], atol=1e-9) for n in before)
+
+
+def test_another_shape_than_the_initial_models_is_refused(config, tmp_path):
+    first = train(config, tmp_path / "first", display=QUIET, stop_after=4)
+    wider = dataclasses.replace(config.model, encoder=dataclasses.replace(config.model.encoder, feed_forward=48))
+    other = dataclasses.replace(changed(config, initial_model=str(first)), model=wider)
+    with pytest.raises(CheckpointError, match="model.safetensors: .* should have the shape"):
+        train(other, tmp_path / "second", display=QUIET)

@@ -57,9 +57,12 @@ def encode(model: SpeechModel, utterances: Sequence[np.ndarray]) -> Memory:
     for group in grouped([len(u) for u in utterances], budget):
         samples, lengths = pad_samples([utterances[i] for i in group], model.shortest_samples)
         memories.append(model.encode(samples.to(device), lengths.to(device)))
-    values = pad_sequence([row for memory in memories for row in memory.values], batch_first=True)
     lengths = torch.cat([memory.lengths for memory in memories])
-    return Memory(values[:, : int(lengths.max())], lengths)
+    values, encoded = (
+        pad_sequence([row for memory in memories for row in part(memory)], batch_first=True)[:, : int(lengths.max())]
+        for part in (lambda memory: memory.values, lambda memory: memory.encoded)
+    )
+    return Memory(values, lengths, encoded)
 
 
 def grouped(lengths: Sequence[int], budget: float) -> list[list[int]]:
@@ -170,7 +173,7 @@ class Recognizer:
         """Scorers besides the decoder, with their weights."""
         others: dict[str, tuple[CandidateScorer, float]] = {}
         if self.model.ctc is not None and self.config.ctc_weight:
-            log_probs = self.model.ctc(memory.values).float().log_softmax(-1)
+            log_probs = self.model.ctc(memory.encoded).float().log_softmax(-1)
             table = self.tokenizer.table
             others["ctc"] = (CtcPrefixScorer(log_probs, memory.lengths, table.blank, table.eos), self.config.ctc_weight)
         if self.lm is not None:

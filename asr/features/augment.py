@@ -1,14 +1,27 @@
-"""Changes to normalised features in training: SpecAugment, and speakers that nobody recorded. Never used in evaluation.
+"""Changes to normalised features in training: SpecAugment, and speakers and rooms that nobody recorded. Never used in evaluation.
 
 All random numbers come from torch's global generator, whose state training saves and restores.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from asr.errors import ConfigError
+
+STD = 4.4
+"""About one standard deviation of log-mel features, in natural logarithms of power: what turns them into power and back."""
+DECIBEL = math.log(10) / 10 / STD
+"""A decibel in normalised features."""
+ENVELOPE_COSINES = 12
+"""Cosines over the mel axis that make a spectral envelope: formants are wider than that, the harmonics of a voice narrower."""
+TILT_COSINES = 4
+"""Cosines over the mel axis that make the frequency response of a microphone and a room."""
+ECHO_FRAMES = 40
+"""Frames after which an echo is no longer computed."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +44,31 @@ class AugmentConfig:
     """Largest relative change of tempo, pitch kept: 0.15 draws from 0.85 to 1.15."""
     volume: float = 0.0
     """Standard deviation of an offset to all log-mel bins, in units of their standard deviation."""
+    pitch: float = 0.0
+    """Largest change of pitch, as the logarithm of a factor, the spectral envelope kept: 0.7 draws from half to twice as high."""
+    equalizer: float = 0.0
+    """Standard deviation of a smooth curve over the mel axis, one for each utterance, in the units of `volume`."""
+    noise: float = 0.0
+    """Share of the utterances to which steady noise is added, 5 to 35 dB below their loudest frame."""
+    reverberation: float = 0.0
+    """Share of the utterances that are put into a room with an echo of 0.1 to 0.7 s."""
 
     def __post_init__(self):
         for name in ("frequency_warp", "tempo", "time_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"augment.{name} must be from 0 to below 1, is {getattr(self, name)}")
-        for name in ("frequency_masks", "frequency_width", "time_masks", "time_width", "volume"):
+        for name in ("noise", "reverberation"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"augment.{name} must be from 0 to 1, is {getattr(self, name)}")
+        for name in (
+            "frequency_masks",
+            "frequency_width",
+            "time_masks",
+            "time_width",
+            "volume",
+            "pitch",
+            "equalizer",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"augment.{name} must not be negative, is {getattr(self, name)}")
 
@@ -45,8 +77,16 @@ def augment(features: Tensor, lengths: Tensor, config: AugmentConfig) -> tuple[T
     """Normalised features (B, T, F) with lengths (B,) → changed features (B, T', F) and their lengths."""
     if config.tempo:
         features, lengths = change_tempo(features, lengths, _uniform(features, config.tempo))
+    if config.pitch:
+        features = change_pitch(features, torch.exp(config.pitch * (2 * torch.rand(len(features)) - 1)).to(features))
     if config.frequency_warp:
         features = warp_frequency(features, _uniform(features, config.frequency_warp))
+    if config.reverberation:
+        features = reverberate(features, config.reverberation)
+    if config.equalizer:
+        features = features + config.equalizer * smooth_curves(features)
+    if config.noise:
+        features = add_noise(features, lengths, config.noise)
     if config.volume:
         features = features + config.volume * torch.randn(len(features), 1, 1, device=features.device)
     features = mask_frequency(features, config.frequency_masks, config.frequency_width)
@@ -71,6 +111,63 @@ def warp_frequency(features: Tensor, factors: Tensor) -> Tensor:
     f = torch.arange(features.shape[2], device=features.device)
     source = (f * factors[:, None]).clamp(max=features.shape[2] - 1)  # (B, F)
     return _interpolate(features, source, dim=2)
+
+
+def change_pitch(features: Tensor, factors: Tensor) -> Tensor:
+    """Harmonics of a voice factors[b] times as high, and as far apart; the spectral envelope stays where it is.
+
+    Exact only where the mel axis is straight, below about 1 kHz, which is also where single harmonics can be told apart.
+    """
+    basis = _cosines(features, ENVELOPE_COSINES)
+    envelope = features @ basis @ basis.T
+    return envelope + warp_frequency(features - envelope, 1 / factors)
+
+
+def smooth_curves(features: Tensor) -> Tensor:
+    """A random smooth curve over the mel axis for each utterance, (B, 1, F), of a standard deviation of about 1."""
+    basis = _cosines(features, TILT_COSINES + 1)[:, 1:] * features.shape[2] ** 0.5  # without the constant
+    weights = torch.randn(len(features), 1, TILT_COSINES).to(features) / TILT_COSINES**0.5
+    return weights @ basis.T
+
+
+def add_noise(features: Tensor, lengths: Tensor, share: float) -> Tensor:
+    """A `share` of the utterances with steady noise of a random smooth spectrum, 5 to 35 dB below the loudest frame."""
+    B, T, _ = features.shape
+    real = torch.arange(T, device=features.device) < lengths[:, None]
+    loudest = features.mean(2).masked_fill(~real, -math.inf).amax(1)[:, None, None]
+    decibels = 5 + 30 * torch.rand(B, 1, 1).to(features)
+    noise = loudest - decibels * DECIBEL + 0.4 * smooth_curves(features)
+    noise = noise + 3 * DECIBEL * torch.randn(features.shape).to(features)  # power in a mel bin is never quite steady
+    louder = torch.logaddexp(features * STD, noise * STD) / STD
+    chosen = torch.rand(B, 1, 1).to(features) < share
+    return torch.where(chosen & real[:, :, None], louder, features)
+
+
+def reverberate(features: Tensor, share: float) -> Tensor:
+    """A `share` of the utterances with an echo: each frame's power dies away over the frames that follow it.
+
+    The echo takes 0.1 to 0.7 s to fall by 60 dB and holds -3 to 15 dB less power than the sound itself. Frames are taken to be
+    10 ms apart.
+    """
+    B, T, _ = features.shape
+    frames_60_db = 10 + 60 * torch.rand(B, 1).to(features)
+    below = 10 ** (-(-3 + 18 * torch.rand(B, 1).to(features)) / 10)
+    k = torch.arange(ECHO_FRAMES, device=features.device)
+    echo = torch.where(k > 0, 10 ** (-6 * k / frames_60_db), 0.0)  # (B, K)
+    kernels = echo / echo.sum(1, keepdim=True) * below + (k == 0)
+    power = torch.exp(features * STD).transpose(0, 2).transpose(1, 2)  # (F, B, T)
+    power = F.conv1d(F.pad(power, (ECHO_FRAMES - 1, 0)), kernels.flip(1)[:, None], groups=B)
+    wet = power.clamp(min=1e-30).log().permute(1, 2, 0) / STD
+    chosen = torch.rand(B, 1, 1).to(features) < share
+    return torch.where(chosen, wet, features)
+
+
+def _cosines(features: Tensor, n: int) -> Tensor:
+    """The first n cosines over the mel axis, (F, n), orthonormal: the constant, half a wave, a wave …"""
+    F_bins = features.shape[2]
+    positions = (torch.arange(F_bins, device=features.device) + 0.5) / F_bins
+    basis = torch.cos(math.pi * positions[:, None] * torch.arange(n, device=features.device))
+    return basis / basis.norm(dim=0)
 
 
 def _interpolate(features: Tensor, source: Tensor, dim: int) -> Tensor:

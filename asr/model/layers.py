@@ -22,13 +22,17 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
 
 
 def sinusoids(start: int, length: int, width: int, like: Tensor) -> Tensor:
-    """Positions start … start + length - 1 as (length, D): sine on even, cosine on odd columns (Vaswani et al. 2017)."""
-    position = torch.arange(start, start + length, dtype=torch.float32, device=like.device)[:, None]
-    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32, device=like.device) * (-math.log(10000.0) / width))
-    table = torch.empty(length, width, dtype=torch.float32, device=like.device)
-    table[:, 0::2] = torch.sin(position * rate)
-    table[:, 1::2] = torch.cos(position * rate)
-    return table.to(like.dtype)
+    """Positions start … start + length - 1 as (length, D), of the type and on the device of `like`."""
+    return sinusoids_at(torch.arange(start, start + length, device=like.device), width).to(like.dtype)
+
+
+def sinusoids_at(positions: Tensor, width: int) -> Tensor:
+    """Any positions (…) as (…, D) float32: sine on even, cosine on odd columns (Vaswani et al. 2017)."""
+    rate = torch.exp(
+        torch.arange(0, width, 2, dtype=torch.float32, device=positions.device) * (-math.log(10000.0) / width)
+    )
+    angles = positions.float()[..., None] * rate
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
 class Dropout(nn.Module):

@@ -12,7 +12,7 @@ from asr.features.cmvn import Cmvn
 from asr.features.fbank import FeatureConfig, LogMel
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
-from asr.model.layers import length_mask
+from asr.model.layers import length_mask, sinusoids_at
 from asr.model.subsampling import Subsampling, shortest_input
 from asr.text.tokenizer import IGNORED
 
@@ -34,10 +34,15 @@ class ModelConfig:
     """The encoder."""
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     """The decoder."""
+    count_tokens: bool = False
+    """Whether each memory frame tells the decoder how many tokens the CTC head has heard up to it: the place that the decoder
+    must find for its next token then has the number that the token has. Needs the CTC head."""
 
     def __post_init__(self):
         if self.channels < 1:
             raise ConfigError(f"model.channels must be at least 1, is {self.channels}")
+        if self.count_tokens and not self.ctc:
+            raise ConfigError("model.count_tokens needs the head that counts: set model.ctc = true")
         check_heads("decoder", self.encoder.width, self.decoder.heads)
 
 
@@ -49,6 +54,8 @@ class Memory:
     """(B, L, D)."""
     lengths: Tensor
     """(B,) real frames of each utterance, at least 1."""
+    encoded: Tensor
+    """(B, L, D): what the encoder gave, and the CTC head reads."""
 
     @property
     def mask(self) -> Tensor:
@@ -99,7 +106,19 @@ class SpeechModel(nn.Module):
         """Normalised features (B, T, F) → memory."""
         x, lengths = self.subsampling(features, lengths)
         lengths = lengths.clamp(min=1)
-        return Memory(self.encoder(x, lengths), lengths)
+        encoded = self.encoder(x, lengths)
+        return Memory(self._with_counts(encoded) if self.config.count_tokens else encoded, lengths, encoded)
+
+    def _with_counts(self, encoded: Tensor) -> Tensor:
+        """Encoded frames (B, L, D), to each of them added the position of the last token heard, 0 for the first.
+
+        Heard is what is not blank (id 0), weighed by its probability; no gradient flows through it.
+        """
+        with torch.no_grad(), torch.autocast(encoded.device.type, enabled=False):
+            logits = self.ctc(encoded.float())
+            heard = -torch.expm1(logits[..., 0] - logits.logsumexp(-1))
+            positions = sinusoids_at(heard.cumsum(1) - 1, encoded.shape[2])
+        return encoded + positions.to(encoded.dtype)
 
     def encode(self, samples: Tensor, lengths: Tensor) -> Memory:
         """Samples (B, S), lengths (B,) → memory."""
@@ -120,14 +139,21 @@ class SpeechModel(nn.Module):
         ctc_weight: float = 0.0,
         blank: int = 0,
         augmentation: AugmentConfig | None = None,
+        guessed_share: float = 0.0,
     ) -> Losses:
-        """Losses of a batch: `inputs` (B, U) start with sos; `targets` (B, U) end with eos, and are IGNORED beyond it."""
+        """Losses of a batch: `inputs` (B, U) start with sos; `targets` (B, U) end with eos, and are IGNORED beyond it.
+
+        `guessed_share`: how many of the inputs are replaced by the decoder's own guesses.
+        """
         with torch.no_grad():
             features, lengths = self.features(samples, sample_lengths)
             if augmentation is not None:
-                features, lengths = augment(features, lengths, augmentation)
+                with torch.autocast(features.device.type, enabled=False):
+                    features, lengths = augment(features, lengths, augmentation)
                 features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
         memory = self.encode_features(features, lengths)
+        if guessed_share:
+            inputs = self._with_guesses(memory, inputs, guessed_share)
         logits = self.decode_teacher_forced(memory, inputs).float()
         real = targets != IGNORED
         attention = F.cross_entropy(
@@ -139,8 +165,20 @@ class SpeechModel(nn.Module):
         ctc = self._ctc_loss(memory, targets, real, blank)
         return Losses((1 - ctc_weight) * attention + ctc_weight * ctc, attention, ctc, accuracy)
 
+    @torch.no_grad()
+    def _with_guesses(self, memory: Memory, inputs: Tensor, share: float) -> Tensor:
+        """Inputs (B, U) with tokens drawn from what the decoder expects there in the place of some; the first, sos, stays.
+
+        The share differs between utterances, from 0 to twice `share`: it writes some of them well and loses itself in others.
+        """
+        logits = self.decode_teacher_forced(memory, inputs).float()
+        drawn = (logits - torch.empty_like(logits).exponential_().log()).argmax(-1)  # Gumbel: by their probabilities
+        replaced = torch.rand(inputs.shape) < 2 * share * torch.rand(len(inputs), 1)
+        replaced[:, 0] = False
+        return torch.where(replaced.to(inputs.device), drawn.roll(1, dims=1), inputs)
+
     def _ctc_loss(self, memory: Memory, targets: Tensor, real: Tensor, blank: int) -> Tensor:
-        log_probs = self.ctc(memory.values).float().log_softmax(-1).transpose(0, 1)  # (L, B, V)
+        log_probs = self.ctc(memory.encoded).float().log_softmax(-1).transpose(0, 1)  # (L, B, V)
         lengths = real.sum(1) - 1  # all but eos
         loss = F.ctc_loss(
             log_probs, targets.clamp(min=0), memory.lengths, lengths, blank, reduction="sum", zero_infinity=True

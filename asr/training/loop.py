@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from asr.config import Config
-from asr.corpus.batching import Batch, BatchReader, DataConfig, check_texts, drop_tokens, plan_batches
+from asr.corpus.batching import Batch, BatchReader, DataConfig, check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import AsrError, ConfigError
 from asr.files import atomic_write
@@ -27,6 +27,8 @@ from asr.training.checkpoint import (
 )
 from asr.training.display import Display, Lines
 from asr.training.evaluation import DevSet, dev_errors
+from asr.training.gradients import add_gradients, endless_batches
+from asr.training.parallel import Helpers
 from asr.training.settings import learning_rate
 from asr.training.start import (
     LOG,
@@ -34,6 +36,7 @@ from asr.training.start import (
     check_audio,
     check_unchanged,
     fingerprint,
+    initial_weights,
     locked,
     make_optimizer,
     resumable_state,
@@ -64,6 +67,8 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     if not config.data.train:
         raise ConfigError("data.train lists no manifest")
     device = pick_device(config.train.device)
+    if config.train.processes > 1 and device.type != "cpu":
+        raise ConfigError(f"train.processes {config.train.processes} is for training on a CPU; the device is {device}")
     utterances = [u for path in config.data.train for u in read_manifest(path)]
     state = resumable_state(folder, config, force)
     tokenizer = CharacterTokenizer(token_table(config, utterances, folder, resumed=state is not None))
@@ -81,7 +86,9 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
 
     torch.manual_seed(config.train.seed)
     model = SpeechModel(config.features, config.model, len(tokenizer.table))
-    if state is None:
+    if state is None and config.train.initial_model:
+        fill_weights(model, *initial_weights(config))
+    elif state is None:
         display.line("computing CMVN statistics")
         model.cmvn.set(cmvn_of(utterances, model.log_mel, config.data))
     model.to(device).train()
@@ -100,12 +107,13 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
         f"{len(utterances):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters"
     )
 
-    batches = _batches(BatchReader(utterances, tokenizer, config.data.cache_audio), config, progress)
+    helpers = Helpers(model, config, tokenizer, utterances, progress)
+    batches = endless_batches(BatchReader(utterances, tokenizer, config.data.cache_audio), config, progress)
     started = time.monotonic() - progress.wall_seconds
     _shorten_log(folder / LOG, progress.step)
     with open(folder / LOG, "a", encoding="utf-8") as log:
         while progress.step < config.train.max_steps:
-            numbers = _step(model, optimizer, batches, config, progress, tokenizer.table, device)
+            numbers = _step(model, optimizer, batches, helpers, config, progress, tokenizer.table, device)
             progress.wall_seconds = time.monotonic() - started
             display.step(progress.step, f"loss {numbers['loss']:.3f}")
             if progress.step % config.train.log_every == 0:
@@ -117,7 +125,9 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
                 save_state(folder, started_with, progress, model, optimizer)
                 remove_dropped(folder, progress)
             if progress.step == stop_after:
+                helpers.close()
                 return folder
+    helpers.close()
     _finish(model, tokenizer, dev_sets, config, progress, folder, display)
     return folder
 
@@ -126,37 +136,21 @@ def _step(
     model: SpeechModel,
     optimizer: torch.optim.Optimizer,
     batches: Iterator[Batch],
+    helpers: Helpers,
     config: Config,
     progress: Progress,
     table: TokenTable,
     device: torch.device,
 ) -> dict[str, float]:
     """One optimizer step on `accumulate` batches; the numbers to log."""
-    settings = config.train
-    sums = {"loss": 0.0, "attention": 0.0, "ctc": 0.0, "accuracy": 0.0}
-    ids: list[str] = []
-    for _ in range(settings.accumulate):
-        batch = next(batches)
-        ids += batch.ids
-        inputs = batch.inputs
-        if settings.token_dropout and progress.step >= settings.token_dropout_after:
-            inputs = drop_tokens(inputs, settings.token_dropout, table.unk)
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            losses = model.losses(
-                *(x.to(device, non_blocking=True) for x in (batch.samples, batch.lengths, inputs, batch.targets)),
-                label_smoothing=settings.label_smoothing,
-                ctc_weight=settings.ctc_weight,
-                blank=table.blank,
-                augmentation=config.augment,
-            )
-        (losses.total / settings.accumulate).backward()
-        progress.audio_seconds += float(batch.lengths.sum()) / config.features.sample_rate
-        for name, value in zip(sums, (losses.total, losses.attention, losses.ctc, losses.accuracy), strict=True):
-            sums[name] += 0.0 if value is None else value.item() / settings.accumulate
-    rate = learning_rate(progress.step, settings)
+    helpers.start(progress.step)
+    numbers = add_gradients(model, batches, config, table, progress.step, device)
+    helpers.finish(numbers)
+    progress.audio_seconds += numbers.seconds
+    rate = learning_rate(progress.step, config.train)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip).item()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip).item()
     if math.isfinite(norm):
         optimizer.step()
         progress.unusable = 0
@@ -165,27 +159,12 @@ def _step(
         if progress.unusable == MOST_UNUSABLE:
             raise AsrError(
                 f"step {progress.step}: the gradient was not a number {MOST_UNUSABLE} times in a row (utterances"
-                f" {', '.join(ids[:5])} …); lower train.learning_rate or raise train.warmup_steps, and start again"
+                f" {', '.join(numbers.ids[:5])} …); lower train.learning_rate or raise train.warmup_steps, and start again"
             )
     optimizer.zero_grad(set_to_none=True)
     progress.step += 1
-    return sums | {"rate": rate, "gradient": norm}
-
-
-def _batches(reader: BatchReader, config: Config, progress: Progress) -> Iterator[Batch]:
-    """Batches without end, from where the run is; keeps count in `progress` as each one is taken."""
-    durations = [u.duration for u in reader.utterances]
-    while True:
-        plan = plan_batches(durations, config.data, config.train.seed, progress.epoch)
-        if not plan:
-            raise ConfigError(
-                f"no utterance is between data.min_seconds {config.data.min_seconds:g}"
-                f" and data.max_seconds {config.data.max_seconds:g} long"
-            )
-        for batch in reader.iterate(plan, progress.batch, config.data.workers):
-            progress.batch += 1
-            yield batch
-        progress.epoch, progress.batch = progress.epoch + 1, 0
+    losses = {name: getattr(numbers, name) for name in ("loss", "attention", "ctc", "accuracy")}
+    return losses | {"rate": rate, "gradient": norm}
 
 
 def _report_lacking(lacking: dict[str, int], display: Display) -> None:

@@ -30,6 +30,11 @@ class TrainConfig:
     """Largest norm of the gradient."""
     accumulate: int = 1
     """Batches per optimizer step."""
+    processes: int = 1
+    """Processes that share out the batches of a step, on a CPU: `accumulate` must be a multiple of it. Two with a thread each
+    (`--threads 1`) get through half as much again as one with two."""
+    initial_model: str = ""
+    """A model folder whose weights, CMVN statistics and token table training starts from; empty starts from random weights."""
     label_smoothing: float = 0.1
     """Probability spread over all tokens in the decoder's target."""
     ctc_weight: float = 0.0
@@ -39,6 +44,9 @@ class TrainConfig:
     the texts by heart must then listen."""
     token_dropout_after: int = 0
     """The step from which tokens are dropped."""
+    token_guesses: float = 0.0
+    """Share of the decoder's input tokens, on average, that are replaced by its own guesses (scheduled sampling, Bengio et al.
+    2015, arXiv:1506.03099; in one pass, Mihaylova and Martins 2019, arXiv:1906.07651): it learns to find its way back."""
     precision: str = "bfloat16"
     """bfloat16 (autocast) or float32."""
     device: str = "auto"
@@ -58,6 +66,7 @@ class TrainConfig:
         at_least = {
             "max_steps": 1,
             "accumulate": 1,
+            "processes": 1,
             "log_every": 1,
             "evaluate_every": 1,
             "checkpoint_every": 1,
@@ -66,10 +75,14 @@ class TrainConfig:
         for name, low in at_least.items() | {("warmup_steps", 0), ("weight_decay", 0), ("token_dropout_after", 0)}:
             if getattr(self, name) < low:
                 raise ConfigError(f"train.{name} must be at least {low}, is {getattr(self, name)}")
+        if self.accumulate % self.processes:
+            raise ConfigError(
+                f"train.accumulate must be a multiple of train.processes {self.processes}, is {self.accumulate}"
+            )
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"train.{name} must be above 0, is {getattr(self, name)}")
-        for name in ("ctc_weight", "label_smoothing", "token_dropout", "beta1", "beta2"):
+        for name in ("ctc_weight", "label_smoothing", "token_dropout", "token_guesses", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"train.{name} must be from 0 to below 1, is {getattr(self, name)}")
         for name in ("decay_share", "final_rate"):

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 try:
     import fcntl
@@ -21,7 +22,7 @@ from asr.corpus.manifest import Utterance
 from asr.corpus.texts import texts_of
 from asr.errors import AudioError, CheckpointError, ConfigError
 from asr.files import atomic_write, remove_leftovers
-from asr.model.folder import WEIGHTS
+from asr.model.folder import WEIGHTS, read_weights
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
@@ -128,13 +129,21 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def token_table(config: Config, utterances: list[Utterance], folder: Path, resumed: bool) -> TokenTable:
-    """The run's own table where it goes on; else the one the config names; else one built from the texts."""
+    """The run's own table where it goes on, the initial model's, the one the config names; else one built from the texts."""
     if resumed:
         return TokenTable.load(folder / TOKENS)
+    if config.train.initial_model:
+        return TokenTable.load(Path(config.train.initial_model) / TOKENS)
     if config.data.tokens:
         return TokenTable.load(config.data.tokens)
     lines = [line for path in config.data.texts for line in texts_of(path)]
     return TokenTable.build([u.text for u in utterances] + lines, config.data.min_count)
+
+
+def initial_weights(config: Config) -> tuple[dict[str, Tensor], Path]:
+    """Weights of the model that training starts from, and their file."""
+    path = Path(config.train.initial_model) / WEIGHTS
+    return read_weights(path)[0], path
 
 
 def make_optimizer(model: SpeechModel, settings: TrainConfig) -> torch.optim.Optimizer:
@@ -142,4 +151,4 @@ def make_optimizer(model: SpeechModel, settings: TrainConfig) -> torch.optim.Opt
     spared = [p for n, p in model.named_parameters() if p.ndim < 2 or n == "decoder.embedding.weight"]
     decayed = [p for n, p in model.named_parameters() if not (p.ndim < 2 or n == "decoder.embedding.weight")]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2))
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), fused=True)

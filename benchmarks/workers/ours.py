@@ -29,7 +29,8 @@ with torch.no_grad():
 lay_out_for_steps(model)
 model = quantize(model, sys.argv[2] if len(sys.argv) > 2 else "none")
 compile_steps(model)
-memory = Memory(torch.randn(1, FRAMES, WIDTH), torch.tensor([FRAMES]))
+frames = torch.randn(1, FRAMES, WIDTH)
+memory = Memory(frames, torch.tensor([FRAMES]), frames)
 config = DecodeConfig(beam=int(sys.argv[1]), stop_loops=False)
 
 

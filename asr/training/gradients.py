@@ -1,0 +1,85 @@
+"""The gradient of one batch, and the batches of a run in order: what one process of a step does."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from asr.config import Config
+from asr.corpus.batching import Batch, BatchReader, drop_tokens, plan_batches
+from asr.errors import ConfigError
+from asr.model.model import SpeechModel
+from asr.text.tokenizer import TokenTable
+from asr.training.checkpoint import Progress
+
+
+@dataclass
+class StepNumbers:
+    """What is logged of a step; the losses are means over its batches."""
+
+    loss: float = 0.0
+    attention: float = 0.0
+    ctc: float = 0.0
+    accuracy: float = 0.0
+    seconds: float = 0.0
+    """Audio of all batches."""
+    ids: list[str] = field(default_factory=list)
+    """Utterances of all batches."""
+
+    def __iadd__(self, other: "StepNumbers") -> "StepNumbers":
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        return self
+
+
+def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch]:
+    """Every batch whose turn is process `rank`'s, from where the run is; keeps count in `progress` as each one is taken."""
+    durations = [u.duration for u in reader.utterances]
+    processes = config.train.processes
+    while True:
+        plan = plan_batches(durations, config.data, config.train.seed, progress.epoch)
+        if not plan:
+            raise ConfigError(
+                f"no utterance is between data.min_seconds {config.data.min_seconds:g}"
+                f" and data.max_seconds {config.data.max_seconds:g} long"
+            )
+        if len(plan) < processes:
+            raise ConfigError(f"train.processes must be at most {len(plan)}, the batches of an epoch, is {processes}")
+        shared = plan[: len(plan) // processes * processes]
+        for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers):
+            progress.batch += 1
+            yield batch
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+
+
+def add_gradients(
+    model: SpeechModel,
+    batches: Iterator[Batch],
+    config: Config,
+    table: TokenTable,
+    step: int,
+    device: torch.device,
+) -> StepNumbers:
+    """Adds the gradient of this process's batches of a step to the parameters'."""
+    settings = config.train
+    numbers = StepNumbers()
+    for _ in range(settings.accumulate // settings.processes):
+        batch = next(batches)
+        inputs = batch.inputs
+        if settings.token_dropout and step >= settings.token_dropout_after:
+            inputs = drop_tokens(inputs, settings.token_dropout, table.unk)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            losses = model.losses(
+                *(x.to(device, non_blocking=True) for x in (batch.samples, batch.lengths, inputs, batch.targets)),
+                label_smoothing=settings.label_smoothing,
+                ctc_weight=settings.ctc_weight,
+                blank=table.blank,
+                augmentation=config.augment,
+                guessed_share=settings.token_guesses,
+            )
+        (losses.total / settings.accumulate).backward()
+        values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
+        means = [0.0 if value is None else value.item() / settings.accumulate for value in values]
+        seconds = float(batch.lengths.sum()) / config.features.sample_rate
+        numbers += StepNumbers(*means, seconds, list(batch.ids))
+    return numbers

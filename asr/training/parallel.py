@@ -1,0 +1,110 @@
+"""Processes that compute the gradients of further batches on the same weights, for training on a CPU.
+
+The weights lie in shared memory. At each step every helper is sent the step's number, and answers once the gradient of
+its batches lies in shared memory too. A helper ends when the process that started it does, however that ends.
+"""
+
+from multiprocessing.connection import Connection
+
+import torch
+import torch.multiprocessing
+from torch import Tensor
+
+from asr.config import Config
+from asr.corpus.batching import BatchReader
+from asr.corpus.manifest import Utterance
+from asr.errors import AsrError
+from asr.model.model import SpeechModel
+from asr.text.tokenizer import Tokenizer
+from asr.training.checkpoint import Progress
+from asr.training.gradients import StepNumbers, add_gradients, endless_batches
+
+
+class Helpers:
+    """The processes beside this one, `processes` - 1 of them; none is started where that is 0."""
+
+    def __init__(
+        self,
+        model: SpeechModel,
+        config: Config,
+        tokenizer: Tokenizer,
+        utterances: list[Utterance],
+        progress: Progress,
+    ):
+        self.parameters = list(model.parameters())
+        self.connections: list[Connection] = []
+        self.gradients: list[list[Tensor]] = []
+        self.processes = []
+        if config.train.processes == 1:
+            return
+        model.share_memory()
+        context = torch.multiprocessing.get_context("spawn")
+        for rank in range(1, config.train.processes):
+            mine, theirs = context.Pipe()
+            gradients = [torch.zeros_like(p, requires_grad=False).share_memory_() for p in self.parameters]
+            job = (rank, model, gradients, config, tokenizer, utterances, progress, torch.get_num_threads(), theirs)
+            process = context.Process(target=_help, args=job, daemon=True)
+            process.start()
+            theirs.close()
+            self.connections.append(mine)
+            self.gradients.append(gradients)
+            self.processes.append(process)
+
+    def start(self, step: int) -> None:
+        """Lets every helper begin with its batches of a step."""
+        for connection in self.connections:
+            connection.send(step)
+
+    def finish(self, numbers: StepNumbers) -> None:
+        """Waits for them, and adds their gradients to the parameters' and their numbers to `numbers`."""
+        for connection, gradients in zip(self.connections, self.gradients, strict=True):
+            try:
+                answer = connection.recv()
+            except EOFError:
+                raise AsrError(
+                    "a training process died; start the command again, it goes on from its last state"
+                ) from None
+            if isinstance(answer, AsrError):
+                raise answer
+            numbers += answer
+            used = [(p.grad, g) for p, g in zip(self.parameters, gradients, strict=True) if p.grad is not None]
+            torch._foreach_add_([own for own, _ in used], [theirs for _, theirs in used])
+
+    def close(self) -> None:
+        for connection, process in zip(self.connections, self.processes, strict=True):
+            connection.close()
+            process.join()
+
+
+def _help(
+    rank: int,
+    model: SpeechModel,
+    gradients: list[Tensor],
+    config: Config,
+    tokenizer: Tokenizer,
+    utterances: list[Utterance],
+    progress: Progress,
+    threads: int,
+    connection: Connection,
+) -> None:
+    """The life of a helper. Its random numbers depend on the step alone, so that a run can be resumed anywhere."""
+    torch.set_num_threads(threads)
+    batches = endless_batches(BatchReader(utterances, tokenizer, config.data.cache_audio), config, progress, rank)
+    parameters = list(model.parameters())
+    while True:
+        try:
+            step = connection.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        torch.manual_seed((config.train.seed * 1_000_003 + step) * 1_009 + rank)
+        try:
+            answer: StepNumbers | AsrError = add_gradients(
+                model, batches, config, tokenizer.table, step, torch.device("cpu")
+            )
+        except AsrError as error:
+            answer = error
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if parameter.grad is not None:
+                gradient.copy_(parameter.grad)
+                parameter.grad = None
+        connection.send(answer)
