@@ -12,33 +12,26 @@ from typing import Annotated
 
 import typer
 
+from asr.cli_groups import corpus_app, model_app
+from asr.cli_options import (
+    Beam,
+    Decode,
+    Device,
+    Force,
+    HotwordFile,
+    LanguageModel,
+    Quantize,
+    Threads,
+    refuse_existing,
+    say,
+    set_threads,
+)
 from asr.errors import AsrError, ConfigError
 from asr.version import VERSION
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-corpus_app = typer.Typer(
-    no_args_is_help=True, help="Manifests, token tables and statistics for training.", rich_markup_mode=None
-)
-model_app = typer.Typer(
-    no_args_is_help=True, help="Look into model folders, and make them smaller.", rich_markup_mode=None
-)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(model_app, name="model")
-
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
-Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
-Beam = Annotated[
-    int | None, typer.Option(min=1, help="Hypotheses kept in the search, 1 is greedy; the model's own, or 4.")
-]
-Decode = Annotated[
-    list[str], typer.Option("--decode", metavar="KEY=VALUE", help="Change a decoding setting; may be repeated.")
-]
-HotwordFile = Annotated[
-    Path | None, typer.Option("--hotwords", help="Words that are likely to come, a line each: `word` or `word weight`.")
-]
-LanguageModel = Annotated[Path | None, typer.Option("--lm", help="A character n-gram model: ARPA, or ARPA.gz.")]
-Quantize = Annotated[str, typer.Option(help="none, or int8: weights of 8 bits, faster on a CPU.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
 def main() -> None:
@@ -80,23 +73,6 @@ def _root(
     """Mandarin speech to text: transcribe recordings, train attention models, score character error rate."""
 
 
-def say(line: str) -> None:
-    """A line for the person at the terminal."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def _refuse_existing(path: Path, force: bool) -> None:
-    if path.exists() and not force:
-        raise AsrError(f"{path}: is there already; choose another name, or --force to overwrite it")
-
-
-def _set_threads(threads: int) -> None:
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-
-
 @app.command()
 def transcribe(
     audio: Annotated[list[str], typer.Argument(help="Audio files, or folders of them.")],
@@ -125,7 +101,7 @@ def transcribe(
 
     if format not in WRITERS:
         raise typer.BadParameter(f"{format!r} is not one of {', '.join(WRITERS)}", param_hint="--format")
-    _set_threads(threads)
+    set_threads(threads)
     from asr.transcription.command import transcribe_files
     from asr.transcription.models import find_model
     from asr.transcription.settings import decode_settings
@@ -150,7 +126,7 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
 ) -> None:
     """Train a model by a recipe. Killed or stopped, the same command goes on where it was."""
-    _set_threads(threads)
+    set_threads(threads)
     from asr.config import load_config
     from asr.training.display import display
     from asr.training.loop import train as run
@@ -194,7 +170,7 @@ def evaluate(
     force: Force = False,
 ) -> None:
     """Decode a manifest and print its CER."""
-    _set_threads(threads)
+    set_threads(threads)
     from asr.transcription.evaluate import evaluate_manifest
 
     for line in evaluate_manifest(
@@ -218,7 +194,7 @@ def tune(
     Tried one after the other: weights of the CTC head and of the language model, length norm and bonus, beam. Settings
     given with --decode stay as they are.
     """
-    _set_threads(threads)
+    set_threads(threads)
     from asr.transcription.tune import tune as run
 
     settings, errors = run(model, manifest, decode, lm, device, quantize, say)
@@ -240,7 +216,7 @@ def benchmark(
     threads: Threads = 0,
 ) -> None:
     """Time the encoder and the search on this machine: RTF, tokens per second, memory, share of the machine's peak."""
-    _set_threads(threads)
+    set_threads(threads)
     from asr.audio.reading import read_samples
     from asr.transcription.benchmark import benchmark as run
 
@@ -262,7 +238,7 @@ def train_lm(
     from asr.text.tokenizer import symbols
     from asr.training.ngram import train_ngram
 
-    _refuse_existing(out, force)
+    refuse_existing(out, force)
     sentences = (symbols(text) for path in sources for text in texts_of(path))
     say(f"{out}: {train_ngram((s for s in sentences if s), out, order, prune):,} n-grams")
 
@@ -326,111 +302,3 @@ def score(
     if fail_above is not None and 100 * result.cer > fail_above:
         say(f"{result.rate_name} {100 * result.cer:.2f} % is above {fail_above:g} %")
         raise typer.Exit(1)
-
-
-@corpus_app.command("import")
-def corpus_import(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="A .tsv or .csv with a header (audio, text; id, speaker, seconds …), or a Kaldi directory."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="The JSONL manifest to write.")],
-    audio_root: Annotated[
-        Path | None, typer.Option(help="What relative audio paths are relative to; the table's folder by default.")
-    ] = None,
-    where: Annotated[
-        list[str], typer.Option(metavar="COLUMN=VALUE", help="Only rows with this value; may be repeated.")
-    ] = [],  # noqa: B006
-    force: Force = False,
-) -> None:
-    """Turn a table or a Kaldi directory into a manifest."""
-    from asr.corpus.importing import Skipped, import_corpus
-    from asr.corpus.manifest import write_manifest
-
-    _refuse_existing(out, force)
-    for condition in where:
-        if "=" not in condition:
-            raise typer.BadParameter(f"{condition!r} must have the form COLUMN=VALUE", param_hint="--where")
-    skipped = Skipped()
-    utterances = list(import_corpus(source, audio_root, dict(c.split("=", 1) for c in where), skipped))
-    left_out = f"left out: {skipped.without_text:,} without text, {skipped.filtered:,} by --where"
-    if not utterances:
-        raise AsrError(f"{source}: no row is left to import; {left_out}")
-    say(f"{out}: {write_manifest(out, utterances):,} utterances; {left_out}")
-
-
-@corpus_app.command("prepare")
-def corpus_prepare(
-    name: Annotated[str, typer.Argument(help="toy: a synthetic language, made in seconds.")],
-    out: Annotated[Path, typer.Option(help="Folder for audio and manifests.")],
-    force: Force = False,
-) -> None:
-    """Make or prepare a corpus by its name."""
-    from asr.corpus.toy import CORPORA
-
-    if name not in CORPORA:
-        raise typer.BadParameter(f"{name!r} is not one of {', '.join(CORPORA)}", param_hint="NAME")
-    _refuse_existing(out, force)
-    for split, manifest in CORPORA[name](out).items():
-        say(f"{split}: {manifest}")
-
-
-@corpus_app.command("tokens")
-def corpus_tokens(
-    sources: Annotated[list[Path], typer.Argument(help="Manifests (.jsonl) and plain text files, a sentence a line.")],
-    out: Annotated[Path, typer.Option(help="The token table to write.")],
-    min_count: Annotated[int, typer.Option(min=1, help="Leave out characters that occur less often.")] = 1,
-    force: Force = False,
-) -> None:
-    """Build a token table from manifests and text files together."""
-    from asr.corpus.texts import texts_of
-    from asr.text.tokenizer import TokenTable
-
-    _refuse_existing(out, force)
-    table = TokenTable.build((text for path in sources for text in texts_of(path)), min_count)
-    table.save(out)
-    say(f"{out}: {len(table):,} tokens")
-
-
-@corpus_app.command("cmvn")
-def corpus_cmvn(
-    manifests: Annotated[list[Path], typer.Argument(help="Manifests of the training audio.")],
-    out: Annotated[Path, typer.Option(help="The JSON file to write.")],
-    force: Force = False,
-) -> None:
-    """Compute global mean and variance of the features of some audio."""
-    from asr.corpus.manifest import read_manifest
-    from asr.features.fbank import FeatureConfig, LogMel
-    from asr.training.statistics import cmvn_of_audio
-
-    _refuse_existing(out, force)
-    stats = cmvn_of_audio([u for path in manifests for u in read_manifest(path)], LogMel(FeatureConfig()))
-    stats.save(out)
-    say(f"{out}: {stats.n_frames:,} frames")
-
-
-@model_app.command("info")
-def model_info(
-    folder: Annotated[str, typer.Argument(help="A model folder; the embedded model by default.")] = "",
-) -> None:
-    """Print what a model is: sizes, tokens, feature settings, training step."""
-    from asr.transcription.models import describe, open_model
-
-    for line in describe(open_model(folder)):
-        print(line)
-
-
-@model_app.command("export")
-def model_export(
-    source: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
-    out: Annotated[Path, typer.Option(help="The model folder to write.")],
-    card: Annotated[Path | None, typer.Option(help="A model card to put in as README.md.")] = None,
-    force: Force = False,
-) -> None:
-    """Copy a model with its weights in float16: half the size, and no training state."""
-    from asr.transcription.models import export_half
-
-    _refuse_existing(out, force)
-    say(f"{out}: {export_half(source, out, card) / 1e6:.1f} MB")

@@ -12,6 +12,8 @@ LAYERS = [
     {"asr.model", "asr.corpus", "asr.training.settings"},
     {"asr.scoring", "asr.decoding.recognizer", "asr.config"},
     {"asr.training", "asr.transcription"},
+    {"asr.cli_options"},
+    {"asr.cli_groups"},
     {"asr.cli"},
     {"asr", "asr.__main__"},
 ]

@@ -1,0 +1,41 @@
+"""What several subcommands of `asr` share: options, and a word to the person at the terminal."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.errors import AsrError
+
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
+Beam = Annotated[
+    int | None, typer.Option(min=1, help="Hypotheses kept in the search, 1 is greedy; the model's own, or 4.")
+]
+Decode = Annotated[
+    list[str], typer.Option("--decode", metavar="KEY=VALUE", help="Change a decoding setting; may be repeated.")
+]
+HotwordFile = Annotated[
+    Path | None, typer.Option("--hotwords", help="Words that are likely to come, a line each: `word` or `word weight`.")
+]
+LanguageModel = Annotated[Path | None, typer.Option("--lm", help="A character n-gram model: ARPA, or ARPA.gz.")]
+Quantize = Annotated[str, typer.Option(help="none, or int8: weights of 8 bits, faster on a CPU.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        raise AsrError(f"{path}: is there already; choose another name, or --force to overwrite it")
+
+
+def set_threads(threads: int) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
