@@ -32,7 +32,7 @@ class TrainConfig:
     """Batches per optimizer step."""
     processes: int = 1
     """Processes that share out the batches of a step, on a CPU: `accumulate` must be a multiple of it. Two with a thread each
-    (`--threads 1`) are faster than one with two."""
+    (`--threads 1`) are faster than one with two, and resume bit for bit; with more threads than cores that has failed once."""
     initial_model: str = ""
     """A model folder whose weights, CMVN statistics and token table training starts from; empty starts from random weights."""
     label_smoothing: float = 0.1
