@@ -183,12 +183,14 @@ def _kaldi_rows(folder: Path) -> Iterator[Row]:
     for name in ("wav.scp", "text"):
         if not (folder / name).is_file():
             raise ManifestError(f"{folder}: not a Kaldi directory, {name} is missing")
-    recordings = {id: value for _, id, value in kaldi_lines(folder / "wav.scp")}
-    speakers = {id: value for _, id, value in kaldi_lines(folder / "utt2spk")} if (folder / "utt2spk").is_file() else {}
+    recordings = {id: value for _, id, value in _kaldi_lines(folder / "wav.scp")}
+    speakers = (
+        {id: value for _, id, value in _kaldi_lines(folder / "utt2spk")} if (folder / "utt2spk").is_file() else {}
+    )
     segments = {}
     if (folder / "segments").is_file():
-        segments = {id: (line, value.split()) for line, id, value in kaldi_lines(folder / "segments")}
-    for line, id, text in kaldi_lines(folder / "text"):
+        segments = {id: (line, value.split()) for line, id, value in _kaldi_lines(folder / "segments")}
+    for line, id, text in _kaldi_lines(folder / "text"):
         row = {"id": id, "text": text, "speaker": speakers.get(id, "")}
         recording = id
         if segments:
@@ -214,7 +216,7 @@ def _kaldi_rows(folder: Path) -> Iterator[Row]:
         yield Row(line, row, row)
 
 
-def kaldi_lines(path: Path) -> Iterator[tuple[str, str, str]]:
+def _kaldi_lines(path: Path) -> Iterator[tuple[str, str, str]]:
     """(file:line, id, rest) of each line of a Kaldi file."""
     seen: set[str] = set()
     for number, line in enumerate(read_lines(path), 1):

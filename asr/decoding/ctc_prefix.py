@@ -38,14 +38,10 @@ class CtcPrefixScorer:
         """log_probs (B, L, V) of the CTC head; lengths (B,), its real frames."""
         real = torch.arange(log_probs.shape[1], device=log_probs.device) < lengths[:, None]
         log_probs = log_probs.double().clamp(min=NEVER).masked_fill(~real[:, :, None], NEVER)
-        log_probs[:, :, blank] = log_probs[:, :, blank].masked_fill(
-            ~real, 0.0
-        )  # beyond the end only blank, for nothing
-        self.log_probs, self.blank, self.eos = (
-            log_probs.transpose(1, 2),
-            log_probs[:, :, blank],
-            eos,
-        )  # (B, V, L), (B, L)
+        # Beyond the end there is only blank, for nothing.
+        log_probs[:, :, blank] = log_probs[:, :, blank].masked_fill(~real, 0.0)
+        self.log_probs = log_probs.transpose(1, 2)  # (B, V, L)
+        self.blank, self.eos = log_probs[:, :, blank], eos  # (B, L)
 
     def start(self, n_utterances: int) -> _State:
         on_blank = self.blank.cumsum(1)[:, None]

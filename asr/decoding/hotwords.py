@@ -37,7 +37,7 @@ class HotwordScorer:
         """
         self.margin = margin
         edges: dict[tuple[int, int], int] = {}
-        bonus, ends, parents = [0.0], [False], [(ROOT, -1)]
+        bonus, ends, parents, depth = [0.0], [False], [(ROOT, -1)], [0]
         for word, weight in words.items():
             node = ROOT
             for token in word:
@@ -46,10 +46,11 @@ class HotwordScorer:
                     bonus.append(weight)
                     ends.append(False)
                     parents.append((node, token))
+                    depth.append(depth[node] + 1)
                 node = edges[node, token]
                 bonus[node] = max(bonus[node], weight)
             ends[node] = True
-        by_depth = sorted(range(1, len(bonus)), key=lambda node: _depth(node, parents))
+        by_depth = sorted(range(1, len(bonus)), key=depth.__getitem__)
         fails, total, pending = [ROOT] * len(bonus), [0.0] * len(bonus), [0.0] * len(bonus)
         for node in by_depth:
             parent, token = parents[node]
@@ -84,13 +85,6 @@ class HotwordScorer:
 
     def select(self, state: _State, chosen: Chosen) -> _State:
         return _State(state.grown[chosen.utterances[:, None], chosen.hypotheses, chosen.candidates])
-
-
-def _depth(node: int, parents: Sequence[tuple[int, int]]) -> int:
-    depth = 0
-    while node != ROOT:
-        node, depth = parents[node][0], depth + 1
-    return depth
 
 
 def occurrences(tokens: Sequence[int], words: Mapping[Sequence[int], float]) -> list[tuple[int, Sequence[int]]]:

@@ -53,7 +53,7 @@ class NgramScorer:
             backoff.append(weight * LN10)
             suffix.append(_longest_suffix(edges, tokens) if order > 1 else ROOT)
             depth.append(order)
-        self.edges, self.eos = Edges(edges, len(symbols) + 2, device), eos
+        self.edges = Edges(edges, len(symbols) + 2, device)
         unknown = edges.get((ROOT, len(symbols) + 1))
         known = [(ROOT, token) in edges for token in range(len(symbols))]
         self.vocabulary = torch.tensor(
@@ -109,11 +109,8 @@ def _read_arpa(path: str | Path, words: dict[str, int]) -> Iterator[tuple[int, s
     """(order, file:line, tokens, log10 probability, log10 back-off weight) of n-grams whose words all have a token."""
     order = 0
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if str(path).endswith(".gz")
-            else open(path, encoding="utf-8") as file
-        ):
+        opened = gzip.open if str(path).endswith(".gz") else open
+        with opened(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 line = line.strip()
                 if line.startswith("\\"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -31,8 +32,13 @@ class NetworkScorer:
         self.allowed = torch.zeros(len(table), device=self.device)
         self.allowed[never] = -torch.inf
 
-    def start(self) -> DecoderState:
+    @cached_property
+    def initial(self) -> DecoderState:
+        """The state before the first token, with the keys and values of the memory; it may be used again."""
         return self.model.decoder.start(self.memory.values, self.memory.mask)
+
+    def start(self) -> DecoderState:
+        return self.initial
 
     def score(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         logits, state = self.model.decoder(tokens[:, :, None], state)
@@ -58,11 +64,12 @@ def encode(model: SpeechModel, utterances: Sequence[np.ndarray]) -> Memory:
         samples, lengths = pad_samples([utterances[i] for i in group], model.shortest_samples)
         memories.append(model.encode(samples.to(device), lengths.to(device)))
     lengths = torch.cat([memory.lengths for memory in memories])
-    values, encoded = (
-        pad_sequence([row for memory in memories for row in part(memory)], batch_first=True)[:, : int(lengths.max())]
-        for part in (lambda memory: memory.values, lambda memory: memory.encoded)
-    )
-    return Memory(values, lengths, encoded)
+    longest = int(lengths.max())
+
+    def together(parts: list[Tensor]) -> Tensor:
+        return pad_sequence([row for part in parts for row in part], batch_first=True)[:, :longest]
+
+    return Memory(together([m.values for m in memories]), lengths, together([m.encoded for m in memories]))
 
 
 def grouped(lengths: Sequence[int], budget: float) -> list[list[int]]:
@@ -157,7 +164,7 @@ class Recognizer:
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
         tokens = pad_sequence([torch.tensor([scorer.sos, *h.tokens]) for h in best], batch_first=True)
-        attended = self.model.decoder.attended(tokens.to(self.device), scorer.start()).float().cpu()
+        attended = self.model.decoder.attended(tokens.to(self.device), scorer.initial).float().cpu()
         features = self.model.log_mel.config
         frame = self.model.config.subsampling * features.shift_ms / 1000
         doubts = {b: reasons_to_doubt(h, attended[b, : len(h.tokens)], frame) for b, h in enumerate(best)}

@@ -30,9 +30,8 @@ def compile_steps(model: SpeechModel) -> None:
     by push the interpreter out of the caches.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # TorchScript is no longer developed; it still is what compiles in a tenth of a second
+        # TorchScript is no longer developed; it still is what compiles in a tenth of a second.
+        warnings.simplefilter("ignore")
         for i, layer in enumerate(model.decoder.layers):
             model.decoder.layers[i] = torch.jit.script(layer)
 

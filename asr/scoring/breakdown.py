@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from asr.errors import AsrError
@@ -148,11 +148,13 @@ def syllables(units: Iterable[str]) -> list[str]:
     return [unit if len(unit) > 1 else read for unit, read in zip(units, tonal_syllables(text), strict=True)]
 
 
-def syllable_errors(score: Score) -> CharErrors:
-    """Errors in tonal syllables: characters that sound the same in their place count as right."""
-    found = score.errors
-    same = sum(list(_kinds(u)).count("homophone") for u in score.utterances if u.errors.substitutions)
-    return CharErrors(found.substitutions - same, found.deletions, found.insertions, found.reference)
+def syllable_errors(score: Score, found: list[Confusion] | None = None) -> CharErrors:
+    """Errors in tonal syllables: characters that sound the same in their place count as right.
+
+    `found`: the confusions of the score, where they are known already.
+    """
+    same = sum(c.kinds["homophone"] for c in (confusions(score) if found is None else found))
+    return replace(score.errors, substitutions=score.errors.substitutions - same)
 
 
 def deletions(score: Score) -> Deletions:

@@ -88,7 +88,7 @@ def system_summary(score: Score, confusions: int = 200) -> dict:
         "utterances": len(score.utterances),
         "wrong_utterances": score.wrong_sentences,
         "oracle": numbers(score.oracle) | {"depth": score.depth} if score.depth > 1 else None,
-        "syllables": numbers(breakdown.syllable_errors(score)) if readings else None,
+        "syllables": numbers(breakdown.syllable_errors(score, found)) if readings else None,
         "sounds": {k: sum(c.kinds[k] for c in substituted) for k in breakdown.KINDS} if readings else None,
         "by_speaker": [group_summary(group) for group in breakdown.by_field(score, "speaker")],
         "by_length": [group_summary(group) for group in breakdown.by_length(score)],
