@@ -6,7 +6,7 @@ import pytest
 
 from asr.errors import AsrError, ConfigError
 from asr.text import numbers, scripts
-from asr.text.normalize import RULES, TRAINING, normalize, select_rules
+from asr.text.normalize import RULES, TRAINING, is_common_han, normalize, select_rules
 from asr.text.numbers import spell_numbers
 from asr.text.pinyin import readings, tonal_syllables
 from asr.text.scripts import to_simplified
@@ -80,6 +80,12 @@ def test_traditional_characters():
     assert to_simplified("他們發現頭髮、後面和皇后") == "他们发现头发、后面和皇后"
     assert to_simplified("乾隆皇帝") == "乾隆皇帝"
     assert to_simplified("今天天气很好") == "今天天气很好"
+
+
+def test_no_rule_of_training_changes_common_characters():
+    common = "".join(map(chr, range(0x4E00, 0xA000)))
+    assert is_common_han(common) and normalize(common) == common
+    assert not any(map(is_common_han, ("你 好", "A", "\u3400", "\uf900", "你。"))) and is_common_han("")
 
 
 def test_interjections():

@@ -21,6 +21,7 @@ INTERJECTIONS = "呃嗯唔啊哦喔噢欸诶"
 
 _HAN_RANGES = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN = re.compile(f"[{_HAN_RANGES}]")
+_COMMON_HAN = re.compile("[\u4e00-\u9fff]*")
 _SPACE_BESIDE_HAN = re.compile(f" (?=[{_HAN_RANGES}])|(?<=[{_HAN_RANGES}]) ")
 _VARIATION_SELECTORS = re.compile("[\u180b-\u180d\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _INTERJECTION = re.compile(f"[{INTERJECTIONS}]")
@@ -40,6 +41,11 @@ def holds_han(text: str) -> bool:
 def drop_tags(text: str) -> str:
     """Without what recognisers write besides text: <unk>, [NOISE], <|zh|>."""
     return _TAG.sub(" ", text)
+
+
+def is_common_han(text: str) -> bool:
+    """True for a text of common Chinese characters alone, which no rule of training changes."""
+    return _COMMON_HAN.fullmatch(text) is not None
 
 
 def unify_width(text: str) -> str:
