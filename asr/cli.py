@@ -75,7 +75,7 @@ def _root(
 
 @app.command()
 def transcribe(
-    audio: Annotated[list[str], typer.Argument(help="Audio files, or folders of them.")],
+    audio: Annotated[list[str], typer.Argument(help="Audio files, folders of them, or - for stdin.")],
     model: Annotated[
         str,
         typer.Option(help="A model folder, or the name of a model that came with the program; embedded by default."),
@@ -83,6 +83,9 @@ def transcribe(
     beam: Beam = None,
     format: Annotated[str, typer.Option(help="txt or json.")] = "txt",
     out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
+    channels: Annotated[
+        str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
+    ] = "mix",
     hotwords: HotwordFile = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
@@ -93,7 +96,9 @@ def transcribe(
 ) -> None:
     """Print the text of each audio file, one line a file, in the order given.
 
-    A file that cannot be read leaves an empty line, a message on stderr, and the status 1.
+    A file that cannot be read leaves an empty line, a message on stderr, and the status 1. With --out, what was
+    transcribed before is skipped, so the same command goes on after an interruption; processes started by
+    `torchrun --nproc-per-node N -m asr transcribe` share the list.
     """
     if not all(audio):
         raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
@@ -101,6 +106,8 @@ def transcribe(
 
     if format not in WRITERS:
         raise typer.BadParameter(f"{format!r} is not one of {', '.join(WRITERS)}", param_hint="--format")
+    if channels not in ("mix", "split"):
+        raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
     set_threads(threads)
     from asr.transcription.command import transcribe_files
     from asr.transcription.models import find_model
@@ -111,7 +118,7 @@ def transcribe(
         settings = decode_settings(find_model(model), decode, beam=beam)
         return load(model, device, settings, quantize, hotwords, lm)
 
-    failed = transcribe_files(audio, transcriber, format, out, force, say)
+    failed = transcribe_files(audio, transcriber, format, out, force, say, channels == "split")
     raise typer.Exit(1 if failed else 0)
 
 

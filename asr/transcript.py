@@ -19,6 +19,8 @@ class Segment:
     """What a reader should know before trusting the text."""
     hotwords: tuple[str, ...] = ()
     """Hot words that are in the text, in order."""
+    channel: int | None = None
+    """The channel, counted from 0, where each was transcribed for itself; None for the average of all."""
 
 
 @dataclass(frozen=True)

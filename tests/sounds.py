@@ -1,9 +1,13 @@
 """Sounds that the tests make, and what they measure of them."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
+
+from asr.corpus.toy import CHARACTERS, speak
 
 
 def sine(seconds: float, rate: int = 16000, hz: float = 440.0, level: float = 0.5) -> np.ndarray:
@@ -19,6 +23,16 @@ def noise(seconds: float, rate: int = 16000, level: float = 0.1, seed: int = 0) 
 
 def silence(seconds: float, rate: int = 16000) -> np.ndarray:
     return np.zeros(round(seconds * rate), np.float32)
+
+
+@cache
+def speech(seconds: float, seed: int = 0, rate: int = 16000) -> np.ndarray:
+    """Somebody talks in the toy language without a pause for exactly so long; voice activity takes it for speech."""
+    random = np.random.default_rng(seed)
+    text = "".join(random.choice(list(CHARACTERS), int(seconds * 8) + 8))
+    samples = 0.5 * speak(text, random)[2400:]
+    samples = samples[: round(seconds * 16000)]
+    return samples if rate == 16000 else soxr.resample(samples, 16000, rate)
 
 
 def write_wav(path: Path, samples: np.ndarray, rate: int = 16000, subtype: str = "FLOAT") -> Path:

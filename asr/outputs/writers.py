@@ -8,8 +8,13 @@ from asr.transcript import Transcript
 
 
 def write_txt(transcript: Transcript, file: TextIO) -> None:
-    """The text on one line."""
-    file.write(transcript.text + "\n")
+    """The text on one line; where channels were transcribed apart, a line for each, its number in front."""
+    channels = sorted({segment.channel for segment in transcript.segments if segment.channel is not None})
+    if not channels:
+        file.write(transcript.text + "\n")
+    for channel in channels:
+        own = tuple(segment for segment in transcript.segments if segment.channel == channel)
+        file.write(f"{channel}: {dataclasses.replace(transcript, segments=own).text}\n")
 
 
 def write_json(transcript: Transcript, file: TextIO) -> None:

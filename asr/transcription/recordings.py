@@ -1,0 +1,106 @@
+"""One recording on its way from a file to a transcript."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
+from asr.audio.voice_activity import VoiceActivity
+from asr.errors import AudioError
+from asr.transcript import Segment
+from asr.transcription.segmenting import Piece, SegmentConfig, SpeechCutter
+
+SHORTEST = 0.2
+"""Seconds; nothing that can be recognised is said in less."""
+SILENCE_PEAK = 1e-4
+"""A recording that never rises above -80 dBFS holds nothing to recognise."""
+NO_AUDIO = "holds no audio: 0 seconds"
+TOO_SHORT = f"is too short to recognise: less than {SHORTEST:g} s"
+SILENCE = "is silent: no sample, channels averaged, is above -80 dBFS"
+NO_SPEECH = "no speech was found in it"
+
+Audio = str | os.PathLike | tuple[np.ndarray, int]
+"""A path, or an array (S,) or (S, channels) with its sample rate."""
+
+
+class RecordingInProgress:
+    """Its pieces as they are read, and what has been found out so far."""
+
+    def __init__(
+        self,
+        audio: Audio,
+        network: VoiceActivity,
+        config: SegmentConfig,
+        split: bool = False,
+        name: str | None = None,
+    ):
+        self.audio, self.network, self.config, self.split = audio, network, config, split
+        self.name = name or ("array" if isinstance(audio, tuple) else str(audio))
+        self.n_samples = 0
+        """Samples read, at 16 kHz."""
+        self.told: float | None = None
+        """Seconds that the header says there are."""
+        self.peak = 0.0
+        self.heard = False
+        """Whether any piece was found."""
+        self.problems: list[str] = []
+        """What is wrong with the file."""
+        self.error: AudioError | None = None
+        """Why there will be no transcript."""
+        self.segments: list[Segment] = []
+
+    @property
+    def duration(self) -> float:
+        """Seconds read."""
+        return self.n_samples / SAMPLE_RATE
+
+    def pieces(self) -> Iterator[tuple[int | None, Piece]]:
+        """(channel, piece) of speech; the channel is None where they are averaged. Where nothing can be read, `error` is set."""
+        cutters: list[SpeechCutter] = []
+        try:
+            for block in self._blocks():
+                self.n_samples += len(block)
+                self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
+                if not cutters:
+                    cutters = [SpeechCutter(self.network, self.config) for _ in range(block.shape[1])]
+                for channel, cutter in enumerate(cutters):
+                    for piece in cutter.add(block[:, channel]):
+                        self.heard = True
+                        yield channel if self.split else None, piece
+        except AudioError as error:
+            self.error = error
+            return
+        for channel, cutter in enumerate(cutters):
+            for piece in cutter.finish():
+                self.heard = True
+                yield channel if self.split else None, piece
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """Arrays (S, C). A damaged file is read as far as it goes; where that is nowhere, AudioError is raised."""
+        channel = None if self.split else MIX
+        if isinstance(self.audio, tuple):
+            samples, rate = self.audio
+            yield resample(np.asarray(samples), rate, channel)
+            return
+        recording = Recording(self.audio)
+        self.told = recording.seconds
+        yield from recording.blocks(channel=channel)
+        self.problems += recording.problems
+        if recording.damage:
+            if not self.n_samples:
+                raise recording.damage
+            self.problems.append(str(recording.damage).removeprefix(f"{Path(self.audio)}: "))
+
+    def warnings(self) -> tuple[str, ...]:
+        """What concerns the recording as a whole, once it has been read."""
+        if not self.n_samples:
+            nothing = NO_AUDIO
+        elif self.duration < SHORTEST:
+            nothing = TOO_SHORT
+        elif self.peak < SILENCE_PEAK:
+            nothing = SILENCE
+        else:
+            nothing = "" if self.heard else NO_SPEECH
+        return (*self.problems, *([nothing] if nothing else []))
