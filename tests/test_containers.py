@@ -20,12 +20,12 @@ LOSSLESS = [
 LOSSY = [
     ("a.mp3", "libmp3lame", 44100),
     ("a.mp3", "libmp3lame", 16000),
-    ("a.ogg", "libvorbis", 44100),
+    ("a.ogg", "vorbis", 44100),
     ("a.opus", "libopus", 48000),
     ("a.webm", "libopus", 48000),
     ("a.webm", "libopus", 16000),
     ("a.m4a", "aac", 44100),
-    ("a.mp4", "aac", 16000),
+    ("a.mp4", "aac", 48000),
     ("a.aac", "aac", 44100),
     ("a.mkv", "aac", 48000),
     ("a.wma", "wmav2", 44100),
@@ -46,6 +46,9 @@ def beeps(seconds: float = 5.0, rate: int = 16000) -> np.ndarray:
 
 
 def write(path, samples: np.ndarray, codec: str, rate: int, **options):
+    if codec == "vorbis":  # PyAV comes without its encoder
+        soundfile.write(path, samples, rate, "VORBIS")
+        return path
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")
         stream.bit_rate = 12200 if "amr" in codec else 64000
@@ -110,7 +113,7 @@ def test_an_m4a_without_its_index_is_an_error(tmp_path):
         read_samples(path)
 
 
-@pytest.mark.parametrize(("name", "codec", "rate"), [p for p in LOSSLESS + LOSSY if p[0] != "a.wav" and p[0] != "a.aiff"])
+@pytest.mark.parametrize(("name", "codec", "rate"), LOSSLESS[1:2] + LOSSLESS[3:] + LOSSY)
 def test_damage_in_the_middle_is_said_and_what_follows_stays_in_its_place(tmp_path, name, codec, rate):
     path = write(tmp_path / name, beeps(20, rate), codec, rate)
     content = bytearray(path.read_bytes())
@@ -119,14 +122,20 @@ def test_damage_in_the_middle_is_said_and_what_follows_stays_in_its_place(tmp_pa
     path.write_bytes(content)
     recording = Recording(path)
     samples = np.concatenate([block[:, 0] for block in recording.blocks()])
-    assert len(samples) > 9 * 16000
-    print(name, codec, len(samples) / 16000, recording.damage, recording.problems, delay(samples[-48000:], beeps(20)))
+    if name == "a.amr":  # frames without header or checksum: any byte may be the length of one
+        return
+    assert len(samples) / 16000 == pytest.approx(20, abs=0.5)
+    if name not in ("a.ogg", "a.aac", "a.mp3"):  # these say nothing of time, what is missing moves the rest
+        assert delay(samples[16 * 16000 :], beeps(20)[16 * 16000 :]) == pytest.approx(0, abs=0.1)
+    if name not in ("a.mov", "a.opus", "a.aac", "a.3gp"):  # any bytes are samples, or sound like some
+        said = f"{recording.problems} {recording.damage}"
+        assert "damaged" in said or "gaps" in said
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.m4a", "a.mp4", "a.mkv", "a.webm"])
 def test_a_file_without_samples_is_no_error(tmp_path, name):
-    codec = {"a.ogg": "libvorbis", "a.mp3": "libmp3lame", "a.webm": "libopus"}.get(name, "aac")
-    if name in ("a.wav", "a.flac"):
+    codec = {"a.flac": "flac", "a.mp3": "libmp3lame", "a.webm": "libopus"}.get(name, "aac")
+    if name in ("a.wav", "a.ogg"):
         soundfile.write(tmp_path / name, np.zeros(0), 16000)
     else:
         with av.open(str(tmp_path / name), "w") as container:
@@ -135,7 +144,9 @@ def test_a_file_without_samples_is_no_error(tmp_path, name):
     assert len(read_samples(tmp_path / name)) == 0 == audio_duration(tmp_path / name)
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.webm", "libopus"), ("a.mkv", "pcm_s16le"), ("a.wma", "wmav2")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.m4a", "aac"), ("a.webm", "libopus"), ("a.mkv", "pcm_s16le"), ("a.wma", "wmav2")]
+)
 def test_a_part_far_inside_is_found_without_decoding_what_is_before(tmp_path, name, codec, monkeypatch):
     from asr.audio.containers import ContainerFile, Timeline
 

@@ -98,46 +98,47 @@ class ContainerFile:
 
     def _frames(self, start: float) -> tuple[int, Iterator[np.ndarray]]:
         """Place of the first sample, and arrays (S, channels) from there on; the place is a whole second, or 0."""
-        timeline = Timeline(self)
         second = int(start - WARM_UP)
-        if second > WARM_UP and self.formats & INDEXED:
-            base = self.stream.time_base
-            self.container.seek(round((second + timeline.first) / base), stream=self.stream)
-            timeline.seek(second)
-            return second * self.rate, timeline.samples()
-        return 0, timeline.samples()
+        if second <= WARM_UP or not self.formats & INDEXED:
+            return 0, Timeline(self).samples()
+        beginning = Timeline(self)
+        for _ in beginning.samples():
+            if beginning.first is not None:
+                break
+        else:
+            return 0, iter(())
+        self.container.seek(round((second + beginning.first) / self.stream.time_base), stream=self.stream)
+        return second * self.rate, Timeline(self, second, beginning.first).samples()
 
 
 class Timeline:
     """The samples of a stream in their places."""
 
-    def __init__(self, opened: ContainerFile):
+    def __init__(self, opened: ContainerFile, second: int = 0, first: float | None = None):
+        """From the start, or from a second that was sought; `first` is then known from an earlier look at the start."""
         self.opened, self.stream, self.rate = opened, opened.stream, opened.rate
         base, began = self.stream.time_base, opened.container.start_time
         started = float(self.stream.start_time * base) if self.stream.start_time is not None else 0.0
-        self.first: float | None = started
-        """Time in the container of the stream's first sample; None: of whatever comes first."""
         late = started - (began / av.time_base if began is not None else started)
         self.silence = round(late * self.rate) if GAP < late < LONGEST_GAP else 0
         """Samples by which the sound begins after the picture."""
-        self.position = 0
+        self.sought = second > 0
+        self.position = second * self.rate - self.silence if self.sought else 0
         """Samples since the stream's first."""
-        self.sought = False
+        self.first = first
+        """Time in the container of the stream's first sample."""
         self.bad = 0
         """Packets that could not be decoded."""
         self.missing = 0
         """Samples that were filled in."""
-
-    def seek(self, second: int) -> None:
-        """What comes next is sought: drop it up to this second."""
-        self.position, self.sought = second * self.rate - self.silence, True
 
     def samples(self) -> Iterator[np.ndarray]:
         """Arrays (S, channels)."""
         if self.silence and not self.sought:
             yield np.zeros((self.silence, self.opened.channels), np.float32)
         for frame, time in self._decoded():
-            behind = None if time is None else round((time - self.first) * self.rate) - self.position
+            known = time is not None and self.first is not None
+            behind = round((time - self.first) * self.rate) - self.position if known else None
             if self.sought and behind is not None and behind < 0:  # before the place that was asked for
                 frame = frame[-behind:]
                 if not len(frame):
@@ -174,14 +175,11 @@ class Timeline:
                 decoded += 1
                 if decoded == 1 and not self.sought:
                     if decoder.name == "aac" and not primed:
-                        # its first frame is the first half of an overlap, which no encoder puts sound into
-                        self.first = None
-                        continue
+                        continue  # the first half of an overlap, which no encoder puts sound into
                     if decoder.name in ("wmav1", "wmav2"):  # FFmpeg drops two blocks where the transform delays by one
-                        self.first = None
                         yield np.zeros((frame.samples, frame.layout.nb_channels), np.float32), None
-                if self.first is None or decoded == 1 and not self.sought:
-                    self.first = None if time is None else time - self.position / self.rate
+                if self.first is None and time is not None:
+                    self.first = time - self.position / self.rate
                 if (frame.format.name, frame.layout.name, frame.rate) != shape:
                     shape = (frame.format.name, frame.layout.name, frame.rate)
                     resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=self.rate)

@@ -77,8 +77,12 @@ class Recording:
                 yield block
         except AudioError as error:
             self.damage = error
-            return
-        if duration is not None:
+            for block in self._behind_damage(
+                start + n / self.rate, None if duration is None else duration - n / self.rate
+            ):
+                n += len(block)
+                yield block
+        if duration is not None or self.damage:
             return
         read, told = start + n / self.rate, self.seconds
         if told is not None and told - read > MISSING:
@@ -87,6 +91,25 @@ class Recording:
             )
         elif self.file.cut_off:
             self.problems.append(f"is cut off: it ends in the middle of its data after {read:.1f} s")
+
+    def _behind_damage(self, start: float, duration: float | None) -> Iterator[np.ndarray]:
+        """What FFmpeg, which looks for the next whole frame, can read of a file that libsndfile cannot go on with."""
+        if not isinstance(self.file, SoundFile):
+            return
+        from asr.audio.containers import ContainerFile
+
+        n = 0
+        try:
+            other = ContainerFile(self.path)
+            if (other.rate, other.channels) != (self.rate, self.channels):
+                return
+            for block in other.blocks(start, duration, BLOCK_SECONDS):
+                n += len(block)
+                yield block
+        except AudioError:
+            return
+        if n and self.seconds is not None and self.seconds - (start + n / self.rate) <= MISSING:
+            self.damage = AudioError(f"{self.path}: damaged at {start:.1f} s; something may be missing there")
 
 
 def read_blocks(
