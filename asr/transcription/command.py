@@ -12,7 +12,7 @@ from asr.outputs.writers import WRITERS
 from asr.transcription.display import Progress
 from asr.transcription.inputs import Input, find_inputs, find_targets
 from asr.transcription.recordings import RecordingInProgress
-from asr.transcription.sharing import Shares
+from asr.transcription.sharing import Shares, processes
 from asr.transcription.transcriber import Transcriber
 
 
@@ -30,12 +30,11 @@ def transcribe_files(
     Texts go to stdout in the order given, or to one file per recording under `out`; what is there already is left alone
     without `force`. Several processes started by torchrun share the list; each returns the failures of all.
     """
+    if processes() > 1 and out is None:
+        raise ConfigError("several processes cannot print to one stdout in order; give them a folder with --out")
     inputs, failed = find_inputs(names, say)
     shares = Shares(len(inputs))
-    if shares.processes > 1:
-        if out is None:
-            raise ConfigError("several processes cannot print to one stdout in order; give them a folder with --out")
-        failed = failed if shares.rank == 0 else 0
+    failed = failed if shares.rank == 0 else 0
     if inputs:
         job = _Job(inputs, find_targets(inputs, out, format), format, force, say, shares)
         if job.todo:

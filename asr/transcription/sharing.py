@@ -10,12 +10,17 @@ from collections.abc import Iterator
 POLL_SECONDS = 0.1
 
 
+def processes() -> int:
+    """How many torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
 class Shares:
     """The processes' common list of `n` items, numbered from 0, and what they count together."""
 
     def __init__(self, n: int):
         self.n = n
-        self.rank, self.processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.rank, self.processes = int(os.environ.get("RANK", 0)), processes()
         self.store = None
         if self.processes > 1:
             from torch.distributed.rendezvous import rendezvous
