@@ -32,10 +32,10 @@ def model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory) -> Path:
-    """N recordings of 3 to 10 s, one of which is none."""
+    """N recordings of 1 to 4 s, one of which is none."""
     folder = tmp_path_factory.mktemp("calls")
     for i in range(N - 1):
-        soundfile.write(folder / f"{i:02d}.wav", speech(10, seed=i % 7)[: 48000 + 2000 * i], 16000)
+        soundfile.write(folder / f"{i:02d}.wav", speech(4, seed=i % 7)[: 16000 + 900 * i], 16000)
     (folder / "bad.wav").write_text("这不是录音\n" * 50)
     return folder
 
@@ -109,7 +109,7 @@ def test_at_most_eight_recordings_are_open(model):
         nonlocal opened
         for i in range(30):
             opened += 1
-            yield speech(2 + i % 3, seed=i % 4), 16000
+            yield speech(1 + i % 3, seed=i % 4), 16000
 
     for _ in transcriber.transcribe_all(audios()):
         finished += 1
