@@ -75,7 +75,9 @@ def _root(
 
 @app.command()
 def transcribe(
-    audio: Annotated[list[str], typer.Argument(help="Audio files, folders of them, or - for stdin.")],
+    audio: Annotated[
+        list[str] | None, typer.Argument(help="Audio files, folders of them, or - for stdin.", show_default=False)
+    ] = None,
     model: Annotated[
         str,
         typer.Option(help="A model folder, or the name of a model that came with the program; embedded by default."),
@@ -86,6 +88,13 @@ def transcribe(
     channels: Annotated[
         str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
     ] = "mix",
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Print text while it is spoken: to the microphone, or with - as 16-bit PCM on stdin."
+        ),
+    ] = False,
+    rate: Annotated[int, typer.Option(min=1000, help="With --live -: samples per second of the PCM, mono.")] = 16000,
     hotwords: HotwordFile = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
@@ -100,8 +109,13 @@ def transcribe(
     transcribed before is skipped, so the same command goes on after an interruption; processes started by
     `torchrun --nproc-per-node N -m asr transcribe` share the list.
     """
+    audio = audio or []
     if not all(audio):
         raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
+    if live and (audio not in ([], ["-"]) or format not in ("txt", "json") or out):
+        raise typer.BadParameter("takes - or nothing, --format txt or json, and no --out", param_hint="--live")
+    if not live and not audio:
+        raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
     from asr.outputs.writers import WRITERS
 
     if format not in WRITERS:
@@ -118,6 +132,12 @@ def transcribe(
         settings = decode_settings(find_model(model), decode, beam=beam)
         return load(model, device, settings, quantize, hotwords, lm)
 
+    if live:
+        from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
+
+        chunks = pcm_chunks(sys.stdin.buffer, rate) if audio else microphone_chunks()
+        transcribe_live(transcriber(), chunks, format, say)
+        return
     failed = transcribe_files(audio, transcriber, format, out, force, say, channels == "split")
     raise typer.Exit(1 if failed else 0)
 

@@ -88,6 +88,18 @@ def test_nothing_gives_an_empty_line_and_a_warning(run, model, tmp_path, n, warn
     assert (status, out) == (0, "\n") and f"zero.wav: warning: {warning}" in err
 
 
+def test_stdin_and_channels(run, model, wav, tmp_path, monkeypatch):
+    stereo = np.stack([np.append(speech(2), np.zeros(48000)), np.append(np.zeros(48000), speech(2, seed=1))], axis=1)
+    soundfile.write(tmp_path / "two.flac", stereo, 16000)
+    with open(tmp_path / "two.flac", "rb") as file:
+        monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": file}))
+        status, out, _ = run("transcribe", "--model", model, "-", "--channels", "split")
+    assert status == 0
+    assert out == run("transcribe", "--model", model, tmp_path / "two.flac", "--channels", "split")[1]
+    left, right = out.splitlines()
+    assert left.startswith("0: ") and right.startswith("1: ") and len(left) > 5 < len(right)
+
+
 def test_an_empty_opus_file_gives_an_empty_line_and_a_warning(run, model, tmp_path):
     with av.open(str(tmp_path / "zero.opus"), "w") as container:
         container.add_stream("libopus", rate=48000, layout="mono")
@@ -134,6 +146,8 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
         (("transcribe",), "Missing argument"),
         (("transcribe", "a.wav", "--format", "pdf"), "'pdf' is not one of txt, json"),
         (("transcribe", "a.wav", "--bogus"), "No such option: --bogus"),
+        (("transcribe", "a.wav", "--channels", "left"), "'left' is not one of mix, split"),
+        (("transcribe", "a.wav", "--live"), "takes - or nothing, --format txt or json, and no --out"),
         (("transcribe", "a.wav", "--beam", "0"), "Invalid value for '--beam'"),
         (("nonsense",), "No such command"),
         (("corpus", "prepare", "nothing", "--out", "x"), "'nothing' is not one of toy"),

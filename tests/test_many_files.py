@@ -42,7 +42,19 @@ def calls(tmp_path_factory) -> Path:
 
 def command(model: Path, calls: Path, out: Path, *start: str) -> list[str]:
     start = start or (sys.executable, "-m", "asr")
-    return [*start, "transcribe", str(calls), "--model", str(model), "--out", str(out), "--format", "json", "--beam", "2"]
+    return [
+        *start,
+        "transcribe",
+        str(calls),
+        "--model",
+        str(model),
+        "--out",
+        str(out),
+        "--format",
+        "json",
+        "--beam",
+        "2",
+    ]
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess:

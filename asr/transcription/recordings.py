@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.audio.diagnostics import InputCheck
 from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
 from asr.audio.voice_activity import VoiceActivity
 from asr.errors import AudioError
@@ -40,6 +41,10 @@ class RecordingInProgress:
         self.name = name or ("array" if isinstance(audio, tuple) else str(audio))
         self.n_samples = 0
         """Samples read, at 16 kHz."""
+        self.rate = SAMPLE_RATE
+        """Samples per second in the file."""
+        self.checks: list[InputCheck] = []
+        """What each channel sounds like."""
         self.told: float | None = None
         """Seconds that the header says there are."""
         self.peak = 0.0
@@ -65,27 +70,31 @@ class RecordingInProgress:
                 self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
                 if not cutters:
                     cutters = [SpeechCutter(self.network, self.config) for _ in range(block.shape[1])]
+                    self.checks = [InputCheck() for _ in cutters]
                 for channel, cutter in enumerate(cutters):
-                    for piece in cutter.add(block[:, channel]):
-                        self.heard = True
-                        yield channel if self.split else None, piece
+                    self.checks[channel].add(block[:, channel])
+                    yield from self._found(channel, cutter.add(block[:, channel]))
         except AudioError as error:
             self.error = error
             return
         for channel, cutter in enumerate(cutters):
-            for piece in cutter.finish():
-                self.heard = True
-                yield channel if self.split else None, piece
+            yield from self._found(channel, cutter.finish())
+
+    def _found(self, channel: int, pieces: Iterator[Piece]) -> Iterator[tuple[int | None, Piece]]:
+        for piece in pieces:
+            self.heard = True
+            self.checks[channel].add_speech(piece.samples)
+            yield channel if self.split else None, piece
 
     def _blocks(self) -> Iterator[np.ndarray]:
         """Arrays (S, C). A damaged file is read as far as it goes; where that is nowhere, AudioError is raised."""
         channel = None if self.split else MIX
         if isinstance(self.audio, tuple):
-            samples, rate = self.audio
-            yield resample(np.asarray(samples), rate, channel)
+            samples, self.rate = self.audio
+            yield resample(np.asarray(samples), self.rate, channel)
             return
         recording = Recording(self.audio)
-        self.told = recording.seconds
+        self.told, self.rate = recording.seconds, recording.rate
         yield from recording.blocks(channel=channel)
         self.problems += recording.problems
         if recording.damage:
@@ -103,4 +112,7 @@ class RecordingInProgress:
             nothing = SILENCE
         else:
             nothing = "" if self.heard else NO_SPEECH
-        return (*self.problems, *([nothing] if nothing else []))
+        remarks = []
+        for channel, check in enumerate(self.checks):
+            remarks += [f"channel {channel} {r}" if self.split else r for r in check.remarks(self.rate)]
+        return (*self.problems, *([nothing] if nothing else []), *remarks)

@@ -98,6 +98,11 @@ class SpeechCutter:
         """Whether a piece is open: there was speech, and no pause since that ends it."""
         return bool(self.speech)
 
+    def open_piece(self) -> Piece:
+        """The piece that is being spoken, as far as it goes. Only while `speaking`."""
+        start = max(self.free, self.window - len(self.speech) - self.padding, 0)
+        return Piece(start * WINDOW, self._samples(start, self.window))
+
     def add(self, samples: np.ndarray) -> Iterator[Piece]:
         """The next samples (S,) of the stream → the pieces that are now complete."""
         self.waiting = np.concatenate([self.waiting, samples])
