@@ -13,6 +13,7 @@ _HOMES = {
     "Transcriber": "asr.transcription.transcriber",
     "Transcript": "asr.transcript",
     "Segment": "asr.transcript",
+    "TranscriptToken": "asr.transcript",
     "char_errors": "asr.scoring.cer",
     "CharErrors": "asr.scoring.cer",
     "score_files": "asr.scoring.score",

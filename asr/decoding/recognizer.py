@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.decoding.alignment import attention_evidence, best_paths, ctc_evidence
+from asr.decoding.boundaries import Span, spans
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.guards import cut_in_two, join, reasons_to_doubt
 from asr.decoding.hotwords import HotwordScorer, occurrences
@@ -96,6 +98,8 @@ class Recognized:
     """The tokens, and how likely they are."""
     hotwords: tuple[tuple[int, str], ...] = ()
     """(place among the tokens, word) of each hot word in it."""
+    spans: tuple[Span, ...] = ()
+    """Start and end of each token in seconds, where they were asked for: of the best hypothesis only."""
 
 
 class Recognizer:
@@ -121,28 +125,36 @@ class Recognizer:
         return self.model.cmvn.mean.device
 
     @torch.inference_mode()
-    def recognize(self, utterances: Sequence[np.ndarray]) -> list[list[Recognized]]:
-        """Arrays (S,) of 16 kHz samples → per utterance its n-best list. The model is put in evaluation mode meanwhile."""
+    def recognize(self, utterances: Sequence[np.ndarray], timed: bool = False) -> list[list[Recognized]]:
+        """Arrays (S,) of 16 kHz samples → per utterance its n-best list, the best with the spans of its tokens if `timed`.
+
+        The model is put in evaluation mode meanwhile.
+        """
         training = self.model.training
         self.model.eval()
         try:
             results: list[list[Recognized]] = [[] for _ in utterances]
             for batch in self.batches([len(u) for u in utterances]):
-                for i, nbest in zip(batch, self._recognize_batch([utterances[i] for i in batch]), strict=True):
+                for i, nbest in zip(batch, self._recognize_batch([utterances[i] for i in batch], timed), strict=True):
                     results[i] = nbest
             return results
         finally:
             self.model.train(training)
 
-    def _in_pieces(self, samples: np.ndarray, nbest: list[Recognized], reasons: tuple[str, ...]) -> list[Recognized]:
+    def _in_pieces(
+        self, samples: np.ndarray, nbest: list[Recognized], reasons: tuple[str, ...], timed: bool
+    ) -> list[Recognized]:
         """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; marked where that cannot be."""
         best = nbest[0].hypothesis
         halves = cut_in_two(samples, self.model.log_mel.config.sample_rate) if self.config.redecode else None
         if halves is None:
             warnings = tuple(dict.fromkeys(best.warnings + reasons))
             return [replace(nbest[0], hypothesis=replace(best, warnings=warnings)), *nbest[1:]]
-        first, second = (pieces[0].hypothesis for pieces in self._recognize_batch(halves))
-        return [self._recognized(join(first, second, reasons))]
+        first, second = (nbest[0] for nbest in self._recognize_batch(halves, timed))
+        joined = self._recognized(join(first.hypothesis, second.hypothesis, reasons))
+        behind = len(halves[0]) / self.model.log_mel.config.sample_rate
+        later = tuple((start + behind, end + behind) for start, end in second.spans)
+        return [replace(joined, spans=first.spans + later)]
 
     def batches(self, lengths: list[int]) -> list[list[int]]:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
@@ -150,23 +162,59 @@ class Recognizer:
         budget = self.config.batch_seconds * self.model.log_mel.config.sample_rate
         return [[order[place] for place in group] for group in grouped([lengths[i] for i in order], budget)]
 
-    def _recognize_batch(self, utterances: Sequence[np.ndarray]) -> list[list[Recognized]]:
+    def _recognize_batch(self, utterances: Sequence[np.ndarray], timed: bool) -> list[list[Recognized]]:
         memory = encode(self.model, utterances)
         scorer = NetworkScorer(self.model, memory, self.tokenizer.table, self.config.temperature)
         rate = self.model.log_mel.config.sample_rate
         limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
-        found = beam_search(scorer, self.config, limits, self.others(memory))
+        log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
+        found = beam_search(scorer, self.config, limits, self.others(memory, log_probs))
         results = [[self._recognized(h) for h in nbest] for nbest in found]
-        for b, reasons in self._doubts([nbest[0] for nbest in found], scorer).items():
-            results[b] = self._in_pieces(utterances[b], results[b], reasons)
+        doubts = self._doubts([nbest[0] for nbest in found], scorer)
+        for b, reasons in doubts.items():
+            results[b] = self._in_pieces(utterances[b], results[b], reasons, timed)
+        if timed:
+            in_pieces = [bool(nbest[0].spans) for nbest in results]
+            best = [() if done else nbest[0].hypothesis.tokens for nbest, done in zip(results, in_pieces, strict=True)]
+            for nbest, found_spans in zip(
+                results, self._spans(utterances, best, memory, scorer, log_probs), strict=True
+            ):
+                nbest[0] = replace(nbest[0], spans=nbest[0].spans or found_spans)
         return results
+
+    def _spans(
+        self,
+        utterances: Sequence[np.ndarray],
+        texts: Sequence[Sequence[int]],
+        memory: Memory,
+        scorer: NetworkScorer,
+        log_probs: Tensor | None,
+    ) -> list[tuple[Span, ...]]:
+        """Start and end in seconds of each token of each text (ids), which is known to be what was said."""
+        lengths, model = memory.lengths.tolist(), self.model
+        if log_probs is not None:
+            blank = self.tokenizer.table.blank
+            rows = zip(texts, lengths, log_probs, strict=True)
+            evidence = [ctc_evidence(heard[:length], tokens, blank) for tokens, length, heard in rows]
+        else:
+            attended = self._attended(texts, scorer)
+            rows = zip(texts, lengths, attended, strict=True)
+            evidence = [attention_evidence(a[: len(tokens), :length].numpy()) for tokens, length, a in rows]
+        found = []
+        for samples, tokens, path, length in zip(utterances, texts, best_paths(evidence), lengths, strict=True):
+            frames = path.peak if path else np.linspace(0, length - 1, len(tokens))
+            moments = model.first_frame + frames * model.frame_seconds
+            found.append(tuple(spans(moments.tolist(), samples, model.log_mel.config.sample_rate)))
+        return found
+
+    def _attended(self, texts: Sequence[Sequence[int]], scorer: NetworkScorer) -> Tensor:
+        """(B, U, L): where each token of each text (ids) was listened for."""
+        tokens = pad_sequence([torch.tensor([scorer.sos, *text]) for text in texts], batch_first=True)
+        return self.model.decoder.attended(tokens.to(self.device), scorer.initial).float().cpu()
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
-        tokens = pad_sequence([torch.tensor([scorer.sos, *h.tokens]) for h in best], batch_first=True)
-        attended = self.model.decoder.attended(tokens.to(self.device), scorer.initial).float().cpu()
-        features = self.model.log_mel.config
-        frame = self.model.config.subsampling * features.shift_ms / 1000
+        attended, frame = self._attended([h.tokens for h in best], scorer), self.model.frame_seconds
         doubts = {b: reasons_to_doubt(h, attended[b, : len(h.tokens)], frame) for b, h in enumerate(best)}
         return {b: reasons for b, reasons in doubts.items() if reasons}
 
@@ -176,11 +224,14 @@ class Recognizer:
         words = tuple((place, hot.words[word]) for place, word in fired)
         return Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis, words)
 
-    def others(self, memory: Memory) -> dict[str, tuple[CandidateScorer, float]]:
-        """Scorers besides the decoder, with their weights."""
+    def ctc_log_probs(self, memory: Memory) -> Tensor | None:
+        """(B, L, V) of the CTC head; None where the model has none."""
+        return None if self.model.ctc is None else self.model.ctc(memory.encoded).float().log_softmax(-1)
+
+    def others(self, memory: Memory, log_probs: Tensor | None) -> dict[str, tuple[CandidateScorer, float]]:
+        """Scorers besides the decoder, with their weights. log_probs: of the CTC head, if it is to be one of them."""
         others: dict[str, tuple[CandidateScorer, float]] = {}
-        if self.model.ctc is not None and self.config.ctc_weight:
-            log_probs = self.model.ctc(memory.encoded).float().log_softmax(-1)
+        if log_probs is not None and self.config.ctc_weight:
             table = self.tokenizer.table
             others["ctc"] = (CtcPrefixScorer(log_probs, memory.lengths, table.blank, table.eos), self.config.ctc_weight)
         if self.lm is not None:

@@ -97,6 +97,16 @@ class SpeechModel(nn.Module):
         features = self.log_mel.config
         return features.frame_length + (shortest_input(self.config.subsampling) - 1) * features.frame_shift
 
+    @property
+    def frame_seconds(self) -> float:
+        """Seconds from one memory frame to the next."""
+        return self.config.subsampling * self.log_mel.config.shift_ms / 1000
+
+    @property
+    def first_frame(self) -> float:
+        """The middle, in seconds, of the audio that the subsampling sees in the first memory frame."""
+        return self.shortest_samples / 2 / self.log_mel.config.sample_rate
+
     def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (B, S), lengths (B,) → normalised features (B, T, F) and their lengths."""
         features, lengths = self.log_mel(samples, lengths)

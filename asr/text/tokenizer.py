@@ -84,6 +84,10 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: Iterable[int]) -> str: ...
 
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """What each id adds to the text, with a space before a word that begins; nothing for special tokens."""
+        ...
+
 
 class CharacterTokenizer:
     """One token a character of the normalised text."""
@@ -97,8 +101,12 @@ class CharacterTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; special tokens have none."""
+        return "".join(self.pieces(ids)).strip()
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """What each id adds to the text; special tokens nothing."""
         special = (self.table.blank, self.table.unk, self.table.sos, self.table.eos)
-        return "".join(self.table.tokens[i] for i in ids if i not in special).replace(SPACE, " ").strip()
+        return ["" if i in special else self.table.tokens[i].replace(SPACE, " ") for i in ids]
 
     def unknown(self, text: str) -> list[str]:
         """The characters of the text that the table does not hold, in order."""

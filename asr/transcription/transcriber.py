@@ -18,6 +18,7 @@ from asr.transcript import Segment, Transcript
 from asr.transcription.models import find_model, open_model
 from asr.transcription.segmenting import Piece, cut_at_pauses
 from asr.transcription.settings import decode_settings
+from asr.transcription.tokens import transcript_tokens
 
 PIECES_AT_ONCE = 8
 """Pieces decoded together: memory is bounded by this, not by the recording."""
@@ -73,15 +74,18 @@ class Transcriber:
 
     def _decode(self, pieces: list[Piece]) -> Iterator[Segment]:
         loud = [piece for piece in pieces if not piece.silent and piece.end - piece.start >= SHORTEST]
-        results = iter(self.recognizer.recognize([piece.samples for piece in loud]))
+        results = iter(self.recognizer.recognize([piece.samples for piece in loud], timed=True))
         for piece in pieces:
-            segment = Segment(piece.start, piece.end, "")
+            segment = Segment(piece.start, piece.end)
             if piece in loud:
                 best = next(results)[0]
-                score = best.hypothesis.score
-                words = tuple(word for _, word in best.hotwords)
                 segment = replace(
-                    segment, text=best.text, score=score, warnings=best.hypothesis.warnings, hotwords=words
+                    segment,
+                    tokens=transcript_tokens(best, self.loaded.tokenizer, piece.start, piece.end),
+                    raw=best.text,
+                    score=best.hypothesis.score,
+                    warnings=best.hypothesis.warnings,
+                    hotwords=tuple(word for _, word in best.hotwords),
                 )
             yield segment
 
