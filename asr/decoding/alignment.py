@@ -1,110 +1,123 @@
 """Which frames tokens that are known were heard in: the best monotonic path through the scores of a CTC head or of attention.
 
-The path goes through blank, token, blank, token … blank: states 0, 2, 4 … are blanks, states 1, 3, 5 … the tokens. At each
-frame it stays, goes on to the next state, or leaves out the blank between two tokens that differ (Graves et al. 2006).
+The path goes through blank, token, blank, token … blank. At each frame it stays, goes on, or leaves out the blank between
+two tokens that differ (Graves et al. 2006).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 from torch import Tensor
 
+WINDOW = 1000
+"""Tokens of a long text that are looked at together: some minutes of speech."""
+NOBODY = 3.0
+"""A frame belongs to no token where all of them together listen to it less than so many would that listen everywhere alike."""
+HEADS = 2
+"""Attention heads that are believed."""
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What was heard of the U tokens of one utterance, in each of its L frames, as log-probabilities."""
+    """What was heard of the U tokens of one text in each of L frames, as log-probabilities."""
 
-    tokens: np.ndarray
-    """(L, U)."""
+    scores: np.ndarray
+    """(L, C): a column for each token that differs."""
+    columns: np.ndarray
+    """(U,) each token's column."""
     blank: np.ndarray
     """(L,) none of them."""
-    repeats: np.ndarray
-    """(U,) True where a token is the one before it, from which a blank must part it."""
+    apart: np.ndarray
+    """(U,) True where a blank must part a token from the one before it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """Where on the best path the U tokens lie, as frames."""
+    """Where the U tokens lie."""
 
-    first: np.ndarray
-    """(U,) each token's first frame."""
-    last: np.ndarray
-    """(U,) its last one."""
-    peak: np.ndarray
-    """(U,) the one among them in which it is heard best."""
-    score: float
-    """Log-probability of the path."""
-
-
-def best_paths(evidence: Sequence[Evidence]) -> list[Path | None]:
-    """For each utterance its best path; None where it has more tokens than its frames can hold. All at once, frame by frame."""
-    if not evidence:
-        return []
-    B, frames = len(evidence), np.array([len(e.blank) for e in evidence])
-    states = np.array([2 * e.tokens.shape[1] + 1 for e in evidence])
-    L, S = frames.max(), states.max()
-    emitted = np.full((L, B, S), -np.inf)
-    skips = np.full((B, S), -np.inf)  # 0 where the blank before a state may be left out
-    for b, e in enumerate(evidence):
-        emitted[: frames[b], b, 0 : states[b] : 2] = e.blank[:, None]
-        emitted[: frames[b], b, 1 : states[b] : 2] = e.tokens
-        skips[b, 3 : states[b] : 2][~e.repeats[1:]] = 0
-    scores = np.full((B, S + 2), -np.inf)  # two columns before the first state, from which nothing comes
-    scores[:, 2:4] = emitted[0, :, :2]
-    came_from = np.zeros((L, B, S), np.int8)
-    for frame in range(1, L):
-        stay, step, skip = scores[:, 2:], scores[:, 1:-1], scores[:, :-2] + skips
-        stepped = step > stay
-        best = np.where(stepped, step, stay)
-        skipped = skip > best
-        going = (frame < frames)[:, None]  # where the audio has ended, the path stands still
-        came_from[frame] = np.where(skipped, 2, stepped) * going
-        scores[:, 2:] = np.where(going, np.where(skipped, skip, best) + emitted[frame], stay)
-    return _traced(evidence, frames, states, scores[:, 2:], came_from)
-
-
-def _traced(
-    evidence: Sequence[Evidence], frames: np.ndarray, states: np.ndarray, scores: np.ndarray, came_from: np.ndarray
-) -> list[Path | None]:
-    """The paths, followed back from the last blank or the last token, whichever is better."""
-    rows = np.arange(len(evidence))
-    last_token = np.maximum(states - 2, 0)
-    state = np.where(scores[rows, last_token] > scores[rows, states - 1], last_token, states - 1)
-    totals = scores[rows, state]
-    visited = np.empty(came_from.shape[:2], np.int64)  # (L, B)
-    for frame in range(len(came_from) - 1, -1, -1):
-        visited[frame] = state
-        state = state - came_from[frame, rows, state]
-    paths: list[Path | None] = []
-    for b, e in enumerate(evidence):
-        if not np.isfinite(totals[b]):
-            paths.append(None)
-            continue
-        own = np.arange(1, states[b], 2)
-        first = np.searchsorted(visited[: frames[b], b], own, "left")
-        last = np.searchsorted(visited[: frames[b], b], own, "right") - 1
-        peak = [f + int(e.tokens[f : to + 1, u].argmax()) for u, f, to in zip(count(), first, last, strict=False)]
-        paths.append(Path(first, last, np.array(peak, int), float(totals[b])))
-    return paths
+    peaks: np.ndarray
+    """(U,) the frame in which each token is heard best, of those that the path gives it."""
+    log_probs: np.ndarray
+    """(U,) how likely it is there."""
 
 
 def ctc_evidence(log_probs: Tensor, tokens: Sequence[int], blank: int) -> Evidence:
     """From the log-probabilities (L, V) of a CTC head."""
-    columns = log_probs[:, [blank, *tokens]].float().cpu().numpy()
-    ids = np.array(tokens, int)
-    repeats = np.concatenate([[False], ids[1:] == ids[:-1]])[: len(ids)]
-    return Evidence(columns[:, 1:], columns[:, 0], repeats)
+    distinct, columns = np.unique(np.array(tokens, int), return_inverse=True)
+    scores = log_probs[:, [blank, *distinct.tolist()]].float().cpu().numpy()
+    repeated = np.concatenate([[False], columns[1:] == columns[:-1]])[: len(columns)]
+    return Evidence(scores[:, 1:], columns, scores[:, 0], repeated)
 
 
-def attention_evidence(attention: np.ndarray) -> Evidence:
-    """From how much each token listens to each frame (U, L), rows adding up to 1.
+def attention_evidence(heads: np.ndarray) -> Evidence:
+    """From how much each token listens to each frame in each of several heads (heads, U, L), rows adding up to 1.
 
-    A frame belongs to the tokens by their shares in it; to none where all of them together listen to it less than one
-    token would that listens everywhere.
+    The heads that are believed are those that listen to one place at a time, and to a later one for each token.
     """
-    U, L = attention.shape
-    nobody = 1 / L
-    total = attention.sum(0) + nobody  # (L,)
-    return Evidence(np.log(attention.T / total[:, None] + 1e-9), np.log(nobody / total), np.zeros(U, bool))
+    _, U, L = heads.shape
+    listened = heads.argmax(2)
+    sharpness = heads.max(2).mean(1) * (listened[:, 1:] > listened[:, :-1]).mean(1) if U > 1 else heads.max(2)[:, 0]
+    attention = heads[np.argsort(-sharpness)[:HEADS]].mean(0)
+    total = attention.sum(0) + NOBODY / L
+    scores = np.log(attention / total + 1e-9).T
+    return Evidence(scores, np.arange(U), np.log(NOBODY / L / total), np.zeros(U, bool))
+
+
+def best_path(evidence: Evidence, window: int = WINDOW) -> Path | None:
+    """The most likely path; None where the frames cannot hold all tokens.
+
+    Of a text longer than `window` tokens, only so many around the most likely place are looked at in each frame.
+    """
+    e, L, U = evidence, len(evidence.blank), len(evidence.columns)
+    if U + e.apart.sum() > L:
+        return None
+    W = min(U, window)
+    jump = np.where(e.apart, -np.inf, 0.0)
+    token = np.full(U + 1, -np.inf)  # best score so far of paths that end in token u - 1 …
+    blank = np.full(U + 1, -np.inf)  # … and in the blank before token u
+    blank[0] = 0.0
+    moved = np.zeros((L, 2, W + 1), np.int8)  # how many tokens and blanks back the path came from: see _followed
+    lows = np.zeros(L, int)
+    low = 0
+    for frame in range(L):
+        if U > W:
+            best = low + int(np.maximum(token[low : low + W + 1], blank[low : low + W + 1]).argmax())
+            low = min(max(low, best - W // 3), U - W)
+            lows[frame] = low
+        here = slice(low, low + W + 1)
+        t, b = token[here], blank[here]
+        from_blank = t > b  # for the new blank: from the token before it
+        new_blank = np.where(from_blank, t, b) + e.blank[frame]
+        before = t[:-1] + jump[low : low + W]
+        stay, start = t[1:], b[:-1]
+        most = np.maximum(np.maximum(stay, start), before)
+        moved[frame, 0] = from_blank
+        moved[frame, 1, 1:] = np.where(stay == most, 0, np.where(start == most, 1, 2))
+        token[low + 1 : low + W + 1] = most + e.scores[frame, e.columns[low : low + W]]
+        token[low] = -np.inf
+        blank[here] = new_blank
+    if not np.isfinite(max(token[U], blank[U])):
+        return None
+    return _followed(e, moved, lows, token[U] > blank[U])
+
+
+def _followed(evidence: Evidence, moved: np.ndarray, lows: np.ndarray, on_token: bool) -> Path:
+    """The path, from its last frame back to its first. moved (L, 2, W + 1): for the blank before token u whether the path came
+
+    from the token before it; for token u - 1 whether it came from itself (0), the blank before it (1) or the token before (2).
+    """
+    U = len(evidence.columns)
+    peaks, log_probs = np.zeros(U, int), np.full(U, -np.inf)
+    u = U  # tokens that are begun, the present one included
+    for frame in range(len(moved) - 1, -1, -1):
+        if on_token:
+            heard = evidence.scores[frame, evidence.columns[u - 1]]
+            if heard > log_probs[u - 1]:
+                peaks[u - 1], log_probs[u - 1] = frame, heard
+            move = moved[frame, 1, u - lows[frame]]
+            on_token = move != 1
+            u -= move > 0
+        else:
+            on_token = bool(moved[frame, 0, u - lows[frame]])
+    return Path(peaks, log_probs)

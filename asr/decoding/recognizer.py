@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from asr.decoding.alignment import attention_evidence, best_paths, ctc_evidence
-from asr.decoding.boundaries import Span, spans
+from asr.decoding.boundaries import Span
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.guards import cut_in_two, join, reasons_to_doubt
 from asr.decoding.hotwords import HotwordScorer, occurrences
 from asr.decoding.search import CandidateScorer, Chosen, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
+from asr.decoding.timing import decoder_inputs, token_spans
 from asr.decoding.wordlists import Hotwords
 from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
@@ -174,47 +174,19 @@ class Recognizer:
         for b, reasons in doubts.items():
             results[b] = self._in_pieces(utterances[b], results[b], reasons, timed)
         if timed:
-            in_pieces = [bool(nbest[0].spans) for nbest in results]
-            best = [() if done else nbest[0].hypothesis.tokens for nbest, done in zip(results, in_pieces, strict=True)]
-            for nbest, found_spans in zip(
-                results, self._spans(utterances, best, memory, scorer, log_probs), strict=True
-            ):
-                nbest[0] = replace(nbest[0], spans=nbest[0].spans or found_spans)
+            whole = [b for b, nbest in enumerate(results) if not nbest[0].spans]
+            texts = [results[b][0].hypothesis.tokens if b in whole else () for b in range(len(results))]
+            table, state = self.tokenizer.table, scorer.initial
+            timings = token_spans(self.model, table, utterances, texts, memory, log_probs, state)
+            for b in whole:
+                results[b][0] = replace(results[b][0], spans=timings[b])
         return results
-
-    def _spans(
-        self,
-        utterances: Sequence[np.ndarray],
-        texts: Sequence[Sequence[int]],
-        memory: Memory,
-        scorer: NetworkScorer,
-        log_probs: Tensor | None,
-    ) -> list[tuple[Span, ...]]:
-        """Start and end in seconds of each token of each text (ids), which is known to be what was said."""
-        lengths, model = memory.lengths.tolist(), self.model
-        if log_probs is not None:
-            blank = self.tokenizer.table.blank
-            rows = zip(texts, lengths, log_probs, strict=True)
-            evidence = [ctc_evidence(heard[:length], tokens, blank) for tokens, length, heard in rows]
-        else:
-            attended = self._attended(texts, scorer)
-            rows = zip(texts, lengths, attended, strict=True)
-            evidence = [attention_evidence(a[: len(tokens), :length].numpy()) for tokens, length, a in rows]
-        found = []
-        for samples, tokens, path, length in zip(utterances, texts, best_paths(evidence), lengths, strict=True):
-            frames = path.peak if path else np.linspace(0, length - 1, len(tokens))
-            moments = model.first_frame + frames * model.frame_seconds
-            found.append(tuple(spans(moments.tolist(), samples, model.log_mel.config.sample_rate)))
-        return found
-
-    def _attended(self, texts: Sequence[Sequence[int]], scorer: NetworkScorer) -> Tensor:
-        """(B, U, L): where each token of each text (ids) was listened for."""
-        tokens = pad_sequence([torch.tensor([scorer.sos, *text]) for text in texts], batch_first=True)
-        return self.model.decoder.attended(tokens.to(self.device), scorer.initial).float().cpu()
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
-        attended, frame = self._attended([h.tokens for h in best], scorer), self.model.frame_seconds
+        tokens = decoder_inputs(self.tokenizer.table, [h.tokens for h in best])
+        attended = self.model.decoder.attended(tokens.to(self.device), scorer.initial).float().cpu()
+        frame = self.model.frame_seconds
         doubts = {b: reasons_to_doubt(h, attended[b, : len(h.tokens)], frame) for b, h in enumerate(best)}
         return {b: reasons for b, reasons in doubts.items() if reasons}
 
