@@ -10,6 +10,7 @@ from asr.version import VERSION as __version__
 _HOMES = {
     "load": "asr.transcription.transcriber",
     "transcribe": "asr.transcription.transcriber",
+    "align": "asr.transcription.aligning",
     "Transcriber": "asr.transcription.transcriber",
     "Transcript": "asr.transcript",
     "Segment": "asr.transcript",

@@ -105,6 +105,7 @@ def test_public_names():
     assert asr.__all__ == [
         "load",
         "transcribe",
+        "align",
         "Transcriber",
         "Transcript",
         "Segment",

@@ -65,7 +65,7 @@ class Transcriber:
     def iter_segments(self, audio: Audio) -> Iterator[Segment]:
         """Segments in order of time, as they are decoded; only a few pieces of the recording are in memory."""
         waiting: list[Piece] = []
-        for piece in cut_at_pauses(_blocks(audio)):
+        for piece in cut_at_pauses(blocks_of(audio)):
             waiting.append(piece)
             if len(waiting) == PIECES_AT_ONCE:
                 yield from self._decode(waiting)
@@ -118,7 +118,8 @@ def transcribe(audio: Audio, model: str | Path = "", device: str = "auto") -> Tr
     return load(model, device).transcribe(audio)
 
 
-def _blocks(audio: Audio) -> Iterator[np.ndarray]:
+def blocks_of(audio: Audio) -> Iterator[np.ndarray]:
+    """The recording as blocks (S,) at 16 kHz."""
     if not isinstance(audio, tuple):
         return read_blocks(audio)
     samples, rate = audio
