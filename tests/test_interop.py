@@ -15,6 +15,7 @@ from asr.decoding.settings import DecodeConfig
 from asr.features.fbank import pad_samples
 from asr.interop.importing import IMPORTERS, build, import_model
 from asr.model.folder import load_model
+from asr.text.tokenizer import CharacterTokenizer
 from tests.conftest import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures" / "interop"
@@ -56,9 +57,7 @@ class Case:
         return beam_search(NetworkScorer(self.model, memory, self.table), config, [limit])[0]
 
     def text(self, tokens) -> str:
-        from asr.text.tokenizer import text_of
-
-        return text_of(self.table, tokens)
+        return CharacterTokenizer(self.table).decode(tokens)
 
 
 def distance(ours: torch.Tensor, theirs: np.ndarray) -> float:
@@ -161,8 +160,6 @@ def test_the_right_to_left_decoder_and_its_rescoring():
 
 
 def _recognized(case: Case, **settings):
-    from asr.text.tokenizer import CharacterTokenizer
-
     config = DecodeConfig(
         beam=5, nbest=5, ctc_weight=0.0, length_power=0.0, stop_loops=False, redecode=False, **settings
     )

@@ -10,6 +10,7 @@ LAYERS = [
     {"asr.text", "asr.audio", "asr.outputs"},
     {"asr.features", "asr.decoding"},
     {"asr.model", "asr.corpus", "asr.training.settings"},
+    {"asr.decoding.timing"},
     {"asr.scoring", "asr.decoding.recognizer", "asr.config"},
     {"asr.interop"},
     {"asr.training", "asr.transcription"},

@@ -156,13 +156,20 @@ class Decoder(nn.Module):
 
     def attended(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Tokens (B, U) from the first on → (B, U, L): where in the memory the last layer listens for what follows each."""
+        return self.attention(tokens, state, 1).mean(1)
+
+    def attention(self, tokens: Tensor, state: DecoderState, n_layers: int) -> Tensor:
+        """The same of each head of the last layers: (B, n_layers * H, U, L)."""
         x = self._embed(tokens[:, None], 0)
         visible = _visible(None, 1, tokens.shape[1], x.device).flatten(1, 2)[:, None]
-        for layer, memory in zip(self.layers[:-1], state.memory[:-1], strict=True):
-            x, _ = layer(x, None, visible, memory, state.memory_mask)
-        x, _ = self.layers[-1].look_back(x, None, visible)
-        last = self.layers[-1]
-        return last.cross_attention.weights(last.cross_query(x), state.memory[-1][0], state.memory_mask)
+        heads = []
+        for i, (layer, memory) in enumerate(zip(self.layers, state.memory, strict=True), 1):
+            if i > len(self.layers) - n_layers:
+                y, _ = layer.look_back(x, None, visible)
+                heads.append(layer.cross_attention.weights(layer.cross_query(y), memory[0], state.memory_mask))
+            if i < len(self.layers):
+                x, _ = layer(x, None, visible, memory, state.memory_mask)
+        return torch.cat(heads, dim=1)
 
     def _embed(self, tokens: Tensor, n_before: int) -> Tensor:
         """Tokens (B, N, U) → (B, N * U, D)."""

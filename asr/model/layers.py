@@ -77,11 +77,11 @@ class Attention(nn.Module):
 
     @torch.jit.export  # used beside `forward`, also when that is compiled
     def weights(self, x: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
-        """How much each of x (B, Q, D) looks at each key (B, H, L, K): (B, Q, L), a mean over heads that adds up to 1."""
+        """How much each of x (B, Q, D) looks at each key (B, H, L, K): (B, H, Q, L), adding up to 1 over keys."""
         scores = self._split(self.query(x)) @ keys.transpose(2, 3) / keys.shape[3] ** 0.5
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf)
-        return scores.softmax(-1).mean(1)
+        return scores.softmax(-1)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, Q, D) → (B, H, Q, K)

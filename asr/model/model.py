@@ -122,6 +122,16 @@ class SpeechModel(nn.Module):
         """Samples that give one memory frame; shorter audio cannot be encoded."""
         return self.log_mel.config.samples_of(self.config.convolutions.shortest_input)
 
+    @property
+    def frame_seconds(self) -> float:
+        """Seconds from one memory frame to the next."""
+        return self.config.subsampling * self.log_mel.config.shift_ms / 1000
+
+    @property
+    def first_frame(self) -> float:
+        """The middle, in seconds, of the audio that the subsampling sees in the first memory frame."""
+        return self.shortest_samples / 2 / self.log_mel.config.sample_rate
+
     def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (B, S), lengths (B,) → normalised features (B, T, F) and their lengths."""
         features, lengths = self.log_mel(samples, lengths)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from asr.errors import TokenError
 from asr.text.normalize import characters, is_han, normalize
-from asr.text.tokenizer import TokenTable, symbol_id, text_of
+from asr.text.tokenizer import TokenTable, symbol_id, text_parts
 
 RUN = re.compile(r"[^\s]+")
 
@@ -43,7 +43,11 @@ class PieceTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; special tokens have none."""
-        return text_of(self.table, ids)
+        return "".join(self.pieces(ids)).strip()
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """What each id adds to the text; special tokens nothing."""
+        return text_parts(self.table, ids)
 
     def unknown(self, text: str) -> list[str]:
         """The characters of the text that the model cannot write, in order."""

@@ -101,6 +101,10 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: Iterable[int]) -> str: ...
 
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """What each id adds to the text, with a space before a word that begins; nothing for special tokens."""
+        ...
+
 
 class CharacterTokenizer:
     """One token a character of the normalised text."""
@@ -114,7 +118,11 @@ class CharacterTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; special tokens have none."""
-        return text_of(self.table, ids)
+        return "".join(self.pieces(ids)).strip()
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """What each id adds to the text; special tokens nothing."""
+        return text_parts(self.table, ids)
 
     def unknown(self, text: str) -> list[str]:
         """The characters of the text that the table does not hold, in order."""
@@ -126,6 +134,6 @@ def symbol_id(table: TokenTable, symbol: str) -> int:
     return table.ids.get(symbol, table.ids.get(symbol.upper(), table.unk))
 
 
-def text_of(table: TokenTable, ids: Iterable[int]) -> str:
-    """Tokens put together, characters or pieces; silent ones left out, `▁` as a space, none at the ends."""
-    return "".join(table.tokens[i] for i in ids if i not in table.silent).replace(SPACE, " ").strip()
+def text_parts(table: TokenTable, ids: Iterable[int]) -> list[str]:
+    """What each id, a character or a piece, adds to the text: silent ones nothing, `▁` a space."""
+    return ["" if i in table.silent else table.tokens[i].replace(SPACE, " ") for i in ids]
