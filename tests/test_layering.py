@@ -11,6 +11,7 @@ LAYERS = [
     {"asr.features", "asr.decoding"},
     {"asr.model", "asr.corpus", "asr.training.settings"},
     {"asr.scoring", "asr.decoding.recognizer", "asr.config"},
+    {"asr.interop"},
     {"asr.training", "asr.transcription"},
     {"asr.cli_options"},
     {"asr.cli_groups"},
