@@ -78,7 +78,7 @@ def transcribe(
     audio: Annotated[list[str], typer.Argument(help="Audio files, or folders of them.")],
     model: Annotated[
         str,
-        typer.Option(help="A model folder, or the name of a model that came with the program; embedded by default."),
+        typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
     ] = "",
     beam: Beam = None,
     format: Annotated[str, typer.Option(help="txt or json.")] = "txt",
@@ -142,12 +142,15 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
+    model: Annotated[
+        str, typer.Argument(help="A model folder, the folder of a training run, or a name of `asr model list`.")
+    ],
     manifest: Annotated[Path, typer.Argument(help="A JSONL manifest with transcripts.")],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Where hyp.txt, nbest.jsonl, result.json and report.html go; MODEL/eval/MANIFEST by default."
+            help="Where hyp.txt, nbest.jsonl, result.json and report.html go; MODEL/eval/MANIFEST by default, or"
+            " eval/MODEL/MANIFEST for a model that has a name."
         ),
     ] = None,
     by: Annotated[
