@@ -103,7 +103,7 @@ def transcribe(
         raise typer.BadParameter(f"{format!r} is not one of {', '.join(WRITERS)}", param_hint="--format")
     set_threads(threads)
     from asr.transcription.command import transcribe_files
-    from asr.transcription.models import find_model
+    from asr.transcription.models import find_model, hint_at_larger_models
     from asr.transcription.settings import decode_settings
     from asr.transcription.transcriber import Transcriber, load
 
@@ -112,6 +112,7 @@ def transcribe(
         return load(model, device, settings, quantize, hotwords, lm)
 
     failed = transcribe_files(audio, transcriber, format, out, force, say)
+    hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 
 

@@ -60,6 +60,7 @@ class Importer:
         save_model(out, random_model(), self.table, dict(notes), "# card\n")
         if self.fails:
             raise self.fails
+        return types.SimpleNamespace(remarks=("has no CTC head",), doubts=("its features are too loud",))
 
 
 @pytest.fixture
@@ -100,11 +101,13 @@ def contents(folder: Path) -> list[str]:
 def test_transcribe_fetches_a_model_by_name_at_first_use(run, server, importer, models, wav):
     status, out, err = run("transcribe", "--model", "tiny", wav)
     assert status == 0 and out.strip()
-    assert err.splitlines()[:5] == [
+    assert err.splitlines()[:7] == [
         "tiny: a model of two characters",
         f"  fetching 3 MB from Hugging Face, someone/tiny; licence: CC-BY-4.0; into {models / 'tiny'}",
         "  not yet run on the published file: look at a transcript before you rely on it",
         "tiny: importing",
+        "tiny: has no CTC head",
+        "tiny: warning: its features are too loud",
         "tiny: ready. asr transcribe --model tiny …",
     ]
     assert importer.calls[0][0] == "wenet" and importer.calls[0][2] == {
@@ -256,6 +259,7 @@ def import_model(toolkit, source, out, notes):
     out.mkdir()
     (out / "half").touch(); time.sleep(0.5); (out / "config.json").touch()
     print("imported")
+    return types.SimpleNamespace(remarks=(), doubts=())
 sys.modules["asr.interop.importing"] = types.SimpleNamespace(import_model=import_model)
 row = published.PublishedModel("tiny", "wenet", "", {"huggingface": published.Repository("s/t", "r")},
     (published.PublishedFile("units.txt"),), "", "", "", "")
@@ -348,6 +352,20 @@ def test_list_and_info(run, server, models):
     assert list(listed) == list(PUBLISHED)
     assert listed["tiny"]["folder"] == str(models / "tiny") and listed["firered2-aed"]["folder"] == ""
     assert listed["firered2-aed"]["files"][0]["sha256"].startswith("4677cbd3")
+
+
+def test_the_hint_at_larger_models_is_given_once_to_a_person(run, server, wav, monkeypatch, tmp_path):
+    hint = "asr: this was the small model that comes with the program; larger published ones: asr model list"
+    assert hint not in run("transcribe", wav)[2]  # nobody at a terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    said = []
+    models = sys.modules["asr.transcription.models"]
+    for model in ("tiny", "", "embedded", ""):
+        models.hint_at_larger_models(model, said.append)
+    assert said[-1:] == [hint] and said.count(hint) == 1
+    monkeypatch.setenv("XDG_CACHE_HOME", str(wav))  # a file: nothing can be remembered there
+    models.hint_at_larger_models("", said.append)
+    assert said.count(hint) == 1
 
 
 def test_a_folder_goes_before_a_name(run, server, tokenizer, monkeypatch, tmp_path):

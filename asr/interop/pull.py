@@ -131,7 +131,8 @@ def _import(model: PublishedModel, hub: str, source: Path, folder: Path, say: Sa
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{PREFIX}{model.name}-", suffix=".tmp"))
     try:
         notes = {"source": f"{origin(model, hub)}, {_title(hub)}", "licence": model.licence}
-        import_model(model.toolkit, _unpacked(model, source, work / "archive"), work / model.name, notes)
+        checkpoint = _unpacked(model, source, work / "archive")
+        imported = import_model(model.toolkit, checkpoint, work / model.name, notes)
         if folder.exists():
             folder.rename(work / "old")
         (work / model.name).rename(folder)
@@ -140,6 +141,8 @@ def _import(model: PublishedModel, hub: str, source: Path, folder: Path, say: Sa
         raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    for line in (*imported.remarks, *(f"warning: {doubt}" for doubt in imported.doubts)):
+        say(f"{model.name}: {line}")
 
 
 def _unpacked(model: PublishedModel, source: Path, out: Path) -> Path:

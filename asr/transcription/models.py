@@ -1,6 +1,7 @@
 """Finding models, describing them, and making them smaller."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,19 @@ def find_model(name: str | Path = "") -> Path:
         f"{name}: no such model folder, none of the models that came with the program ({own}), and none of the published"
         f" ones ({', '.join(PUBLISHED)})"
     )
+
+
+def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None:
+    """Says once per machine, to a person at a terminal, that the embedded model is not all there is."""
+    if not sys.stderr.isatty() or find_model(model) != PRETRAINED / DEFAULT:
+        return
+    said = cache() / "hint-said"
+    try:
+        said.parent.mkdir(parents=True, exist_ok=True)
+        said.touch(exist_ok=False)
+    except OSError:  # said before, or nowhere to remember that it was
+        return
+    say("asr: this was the small model that comes with the program; larger published ones: asr model list")
 
 
 def results_folder(model: Path) -> Path:
