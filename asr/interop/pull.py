@@ -101,6 +101,8 @@ def _fetch(model: PublishedModel, hub: str, source: Path, folder: Path, say: Say
     total = sum(remote.size for remote in remotes.values())
     if missing:
         size = _human(total) if total else model.download or "an unknown size"
+        here = sum(_bytes(path) for path in source.rglob(f"*{PART}"))
+        size += f", {_human(here)} of which are here," if here else ""
         say(f"{model.name}: {model.title}")
         say(f"  fetching {size} from {_title(hub)}, {repository.name}; licence: {model.licence}; into {folder}")
         if not model.run:
