@@ -134,6 +134,15 @@ def model_pull(
         raise typer.Exit(130) from None
 
 
+@model_app.command("remove")
+def model_remove(name: Annotated[str, typer.Argument(help="A name of `asr model list`.")]) -> None:
+    """Delete a model that was pulled, and what is left of its download."""
+    from asr.interop.pull import remove
+
+    freed = remove(name)
+    say(f"{name}: {freed / 1e6:,.1f} MB freed" if freed else f"{name}: is not here")
+
+
 @model_app.command("info")
 def model_info(
     name: Annotated[

@@ -33,8 +33,9 @@ class Served:
 class Hub:
     """Files by path, at `address`."""
 
-    def __init__(self, address: str):
-        self.address = address
+    def __init__(self, port: int):
+        self.address = f"http://127.0.0.1:{port}"
+        self.store = f"http://localhost:{port}"  # another host, for all that a client knows
         self.files: dict[str, Served] = {}
         self.seen: list[tuple[str, str | None]] = []
         """(path, authorization) of every request."""
@@ -68,7 +69,7 @@ def hub():
                 return self.answer(served.statuses.pop(0))
             if served.large and not stored:
                 headers = {"X-Linked-Size": str(len(served.data)), "X-Linked-ETag": f'"{sha256(served.data)}"'}
-                return self.answer(302, headers | served.stated | {"Location": f"/store{self.path}"})
+                return self.answer(302, headers | served.stated | {"Location": f"{here.store}/store{self.path}"})
             self.send(served)
 
         def send(self, served: Served):
@@ -104,7 +105,7 @@ def hub():
             """Clients that hang up are what the tests are about."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    here = Hub(f"http://127.0.0.1:{server.server_port}")
+    here = Hub(server.server_port)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         yield here

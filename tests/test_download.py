@@ -169,6 +169,15 @@ def test_the_token_is_for_the_hub_alone(server, target):
     server.serve("/a", DATA)
     download(f"{server.address}/a", target, KNOWN, token="secret")
     assert server.seen == [("/a", "Bearer secret"), ("/store/a", None)]
+    server.store = ""  # from here the hub redirects to itself
+    look_up(f"{server.address}/a", "secret")
+    assert server.seen[2:] == [("/a", "Bearer secret"), ("/store/a", "Bearer secret")]
+
+
+def test_proxies_are_used(server, monkeypatch):
+    server.serve("http://hub.example/a", b"abc", large=False)
+    monkeypatch.setenv("http_proxy", server.address)
+    assert look_up("http://hub.example/a") == Remote(3)
 
 
 def test_nobody_there(target, monkeypatch):

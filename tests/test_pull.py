@@ -144,6 +144,14 @@ def test_pull_prints_the_folder_and_another_pull_does_nothing(run, server, model
     assert contents(models / "tiny")
 
 
+def test_remove(run, server, models):
+    run("model", "pull", "tiny")
+    size = sum(path.stat().st_size for path in (models / "tiny").iterdir())
+    assert run("model", "remove", "tiny") == (0, "", f"tiny: {size / 1e6:.1f} MB freed\n")
+    assert contents(models) == [] and run("model", "remove", "tiny") == (0, "", "tiny: is not here\n")
+    assert "no published model has this name" in run("model", "remove", "embedded")[2]
+
+
 def test_from_modelscope(run, server, importer):
     for path, data in CHECKPOINT.items():
         server.serve(f"/models/someone/%E5%BE%AE/resolve/master/{path}", data, large=False)

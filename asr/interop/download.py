@@ -28,6 +28,7 @@ ATTEMPTS = 5
 """Failures in a row, none of which brought a byte, until we give up."""
 WORTH_RETRYING = (408, 425, 429, 500, 502, 503, 504)
 BLOCK = 1 << 20
+TOKEN = "Authorization"
 
 Progress = Callable[[int], None]
 """Is told how many bytes are there so far."""
@@ -57,7 +58,10 @@ class _NothingMore(Exception):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but not out of https, and keeps the headers of every answer on the way."""
+    """Follows redirections, but not out of https, and keeps the headers of every answer on the way.
+
+    The token goes along as long as the host is the same: it is for the hub, not for the store that it sends us to.
+    """
 
     def __init__(self):
         self.headers: list[Message] = []
@@ -66,7 +70,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self.headers.append(headers)
         if request.type == "https" and not url.startswith("https:"):
             raise DownloadError(f"{request.full_url}: leads to {url}, which is not encrypted")
-        return super().redirect_request(request, response, code, message, headers, url)
+        following = super().redirect_request(request, response, code, message, headers, url)
+        token = request.unredirected_hdrs.get(TOKEN)
+        if token and following and (following.type, following.host) == (request.type, request.host):
+            following.add_unredirected_header(TOKEN, token)
+        return following
 
 
 def look_up(url: str, token: str = "") -> Remote:
@@ -179,8 +187,8 @@ def _open(url: str, token: str, headers: dict[str, str]) -> tuple[HTTPResponse, 
     """The server's answer, and the headers of all answers on the way to it, the hub's own first."""
     redirects = _Redirects()
     request = urllib.request.Request(url, headers=headers | {"User-Agent": f"mandarin-asr/{VERSION}"})
-    if token:  # for the hub alone, not for the store that it sends us to
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    if token:
+        request.add_unredirected_header(TOKEN, f"Bearer {token}")
     try:
         response = urllib.request.build_opener(redirects).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:

@@ -89,6 +89,18 @@ def pull(name: str, hub: str = "", say: Say = print, force: bool = False) -> Pat
     return folder
 
 
+def remove(name: str) -> int:
+    """Deletes a pulled model, and what is left of its download; returns the bytes that were freed."""
+    published(name)
+    folders = cache() / "models" / name, cache() / "downloads" / name
+    freed = sum(_bytes(path) for folder in folders for path in folder.rglob("*") if path.is_file())
+    if freed:
+        with _alone(name, lambda line: None):
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+    return freed
+
+
 def _fetch(model: PublishedModel, hub: str, source: Path, folder: Path, say: Say) -> None:
     """All files of a model into `source`; says before what, how much, from where, and under which licence."""
     repository, token = model.repositories[hub], HUBS[hub].token()
@@ -100,7 +112,8 @@ def _fetch(model: PublishedModel, hub: str, source: Path, folder: Path, say: Say
         raise DownloadError(f"{error}. {_elsewhere(model, hub)}") from error
     total = sum(remote.size for remote in remotes.values())
     if missing:
-        size = _human(total) if total else model.download or "an unknown size"
+        known = all(remote.size for remote in remotes.values())
+        size = _human(total) if known else model.download or f"at least {_human(total)}"
         here = sum(_bytes(path) for path in source.rglob(f"*{PART}"))
         size += f", {_human(here)} of which are here," if here else ""
         say(f"{model.name}: {model.title}")
