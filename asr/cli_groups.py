@@ -177,3 +177,43 @@ def model_export(
 
     refuse_existing(out, force)
     say(f"{out}: {export_half(source, out, card) / 1e6:.1f} MB")
+
+
+@model_app.command("import")
+def model_import(
+    toolkit: Annotated[str, typer.Argument(help="wenet, espnet, firered or speechbrain: what wrote the checkpoint.")],
+    source: Annotated[Path, typer.Argument(help="The folder with its checkpoint, settings and tokens.")],
+    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    origin: Annotated[str, typer.Option("--source", help="Where the files come from, for the model card.")] = "",
+    licence: Annotated[str, typer.Option(help="The licence of the weights, for the model card.")] = "",
+    half: Annotated[bool, typer.Option("--half", help="Store the weights in float16: half the size.")] = False,
+    force: Force = False,
+) -> None:
+    """Make a model folder of a checkpoint that another toolkit wrote. Nothing in the checkpoint is run."""
+    from asr.interop.importing import import_model
+
+    imported = import_model(toolkit, source, out, {"source": origin, "licence": licence}, force, half)
+    for line in (*imported.remarks, *(f"warning: {doubt}" for doubt in imported.doubts)):
+        say(f"asr: {out}: {line}")
+    say(
+        f"{out}: {imported.n_parameters / 1e6:.2f} M parameters; {len(imported.ignored)} tensors left out, see its README.md"
+    )
+
+
+@model_app.command("check")
+def model_check(
+    folder: Annotated[str, typer.Argument(help="A model folder; the embedded model by default.")] = "",
+    audio: Annotated[Path | None, typer.Argument(help="A recording of speech; a synthetic one by default.")] = None,
+) -> None:
+    """Look whether a model is what it seems: its features of speech are normal, its decoder ends and is sure of something."""
+    from asr.interop.selfcheck import SPEECH, check_model
+    from asr.model.folder import load_model
+    from asr.transcription.models import find_model
+
+    loaded = load_model(find_model(folder))
+    doubts = list(check_model(loaded.model, loaded.tokenizer.table, audio or SPEECH))
+    for doubt in doubts:
+        say(f"asr: {loaded.name}: {doubt}")
+    if doubts:
+        raise typer.Exit(1)
+    print(f"{loaded.name}: nothing to doubt")

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.guards import cut_in_two, join, reasons_to_doubt
 from asr.decoding.hotwords import HotwordScorer, occurrences
+from asr.decoding.rescoring import rescore
 from asr.decoding.search import CandidateScorer, Chosen, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords
@@ -28,9 +29,8 @@ class NetworkScorer:
         self.model, self.memory, self.temperature = model, memory, temperature
         self.sos, self.eos = table.sos, table.eos
         self.n_utterances, self.device = len(memory.lengths), memory.values.device
-        never = [table.blank, table.unk, table.sos]  # not text: they cannot stand in a transcript
         self.allowed = torch.zeros(len(table), device=self.device)
-        self.allowed[never] = -torch.inf
+        self.allowed[table.never_written] = -torch.inf
 
     @cached_property
     def initial(self) -> DecoderState:
@@ -155,11 +155,24 @@ class Recognizer:
         scorer = NetworkScorer(self.model, memory, self.tokenizer.table, self.config.temperature)
         rate = self.model.log_mel.config.sample_rate
         limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
-        found = beam_search(scorer, self.config, limits, self.others(memory))
+        found = self._found(scorer, limits, memory)
         results = [[self._recognized(h) for h in nbest] for nbest in found]
         for b, reasons in self._doubts([nbest[0] for nbest in found], scorer).items():
             results[b] = self._in_pieces(utterances[b], results[b], reasons)
         return results
+
+    def _found(self, scorer: NetworkScorer, limits: list[int], memory: Memory) -> list[list[Hypothesis]]:
+        """The n-best lists of the search, ranked anew by the right-to-left decoder if it has a weight."""
+        config, reverse = self.config, self.model.reverse_decoder
+        if reverse is None or not config.reverse_weight:
+            return beam_search(scorer, config, limits, self.others(memory))
+        found = beam_search(scorer, replace(config, nbest=config.beam), limits, self.others(memory))
+        state = reverse.start(memory.values, memory.mask)
+
+        def log_probs_of(texts: Tensor) -> Tensor:
+            return reverse(texts.to(self.device), state)[0].float().log_softmax(-1)
+
+        return [nbest[: config.nbest] for nbest in rescore(found, log_probs_of, scorer.sos, scorer.eos, config)]
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
