@@ -1,5 +1,6 @@
 """`asr corpus …` and `asr model …`."""
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,9 @@ corpus_app = typer.Typer(
     no_args_is_help=True, help="Manifests, token tables and statistics for training.", rich_markup_mode=None
 )
 model_app = typer.Typer(
-    no_args_is_help=True, help="Look into model folders, and make them smaller.", rich_markup_mode=None
+    no_args_is_help=True,
+    help="Fetch published models, look into model folders, make them smaller.",
+    rich_markup_mode=None,
 )
 
 
@@ -99,14 +102,66 @@ def corpus_cmvn(
     say(f"{out}: {stats.n_frames:,} frames")
 
 
+@model_app.command("list")
+def model_list(
+    json: Annotated[bool, typer.Option("--json", help="All that is known of each, for programs.")] = False,
+) -> None:
+    """Print the published models that can be fetched by name."""
+    from asr.interop.listing import rows, table
+
+    print(dumps(rows(), ensure_ascii=False, indent=2) if json else "\n".join(table()))
+
+
+@model_app.command("pull")
+def model_pull(
+    name: Annotated[str, typer.Argument(help="A name of `asr model list`.")],
+    hub: Annotated[str, typer.Option("--from", help="huggingface or modelscope; the first that has it.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Fetch and import it again, if it is here.")] = False,
+) -> None:
+    """Fetch a published model and import it; `--model NAME` of other commands does the same when it is first used.
+
+    An interrupted download goes on where it was. Mirrors: HF_ENDPOINT, MODELSCOPE_DOMAIN; access: HF_TOKEN; proxies:
+    HTTPS_PROXY. The model stays in $XDG_CACHE_HOME/mandarin-asr (~/.cache/mandarin-asr).
+    """
+    from asr.interop.hubs import HUBS
+    from asr.interop.pull import pull
+
+    if hub and hub not in HUBS:
+        raise typer.BadParameter(f"{hub!r} is not one of {', '.join(HUBS)}", param_hint="--from")
+    try:
+        print(pull(name, hub, say, force))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@model_app.command("remove")
+def model_remove(name: Annotated[str, typer.Argument(help="A name of `asr model list`.")]) -> None:
+    """Delete a model that was pulled, and what is left of its download."""
+    from asr.interop.pull import remove
+
+    freed = remove(name)
+    say(f"{name}: {freed / 1e6:,.1f} MB freed" if freed else f"{name}: is not here")
+
+
 @model_app.command("info")
 def model_info(
-    folder: Annotated[str, typer.Argument(help="A model folder; the embedded model by default.")] = "",
+    name: Annotated[
+        str, typer.Argument(help="A model folder, or a name of `asr model list`; the embedded model by default.")
+    ] = "",
 ) -> None:
-    """Print what a model is: sizes, tokens, feature settings, training step."""
+    """Print what a model is: sizes, tokens, feature settings, training step; and of a published one where it is from."""
+    from asr.interop.listing import details
+    from asr.interop.published import PUBLISHED
+    from asr.interop.pull import cached
+
+    if name in PUBLISHED and not Path(name).is_dir():
+        print("\n".join(details(PUBLISHED[name])))
+        if not cached(name):
+            return
+        print()
     from asr.transcription.models import describe, open_model
 
-    for line in describe(open_model(folder)):
+    for line in describe(open_model(name)):
         print(line)
 
 
