@@ -12,7 +12,9 @@ corpus_app = typer.Typer(
     no_args_is_help=True, help="Manifests, token tables and statistics for training.", rich_markup_mode=None
 )
 model_app = typer.Typer(
-    no_args_is_help=True, help="Look into model folders, and make them smaller.", rich_markup_mode=None
+    no_args_is_help=True,
+    help="Look into model folders, make them smaller, give them a language model.",
+    rich_markup_mode=None,
 )
 
 
@@ -122,3 +124,17 @@ def model_export(
 
     refuse_existing(out, force)
     say(f"{out}: {export_half(source, out, card) / 1e6:.1f} MB")
+
+
+@model_app.command("add-lm")
+def model_add_lm(
+    folder: Annotated[str, typer.Argument(help="A model folder.")],
+    lm: Annotated[Path, typer.Argument(help="A character n-gram model: ARPA, or ARPA.gz.")],
+) -> None:
+    """Put a language model into a model's folder: from then on the model is decoded with it.
+
+    `asr tune` chooses its weight; `--lm none` does without it.
+    """
+    from asr.transcription.models import LM, add_lm
+
+    say(f"{Path(folder) / LM}: {add_lm(folder, lm) / 1e6:.1f} MB")
