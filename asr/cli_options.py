@@ -19,7 +19,12 @@ Decode = Annotated[
 HotwordFile = Annotated[
     Path | None, typer.Option("--hotwords", help="Words that are likely to come, a line each: `word` or `word weight`.")
 ]
-LanguageModel = Annotated[Path | None, typer.Option("--lm", help="A character n-gram model: ARPA, or ARPA.gz.")]
+LanguageModel = Annotated[
+    str | None,
+    typer.Option(
+        "--lm", help="A character n-gram model, ARPA or ARPA.gz, or none; by default the model's own, if it has one."
+    ),
+]
 Quantize = Annotated[str, typer.Option(help="none, or int8: weights of 8 bits, faster on a CPU.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 

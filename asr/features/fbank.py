@@ -107,6 +107,11 @@ class FeatureConfig:
         """Samples of the Fourier transform."""
         return self.fft_size or 1 << (self.frame_length - 1).bit_length()
 
+    @property
+    def first_centre(self) -> float:
+        """The middle of the first frame in seconds."""
+        return self.frame_length / 2 / self.sample_rate if self.kind == "kaldi" else 0.0
+
     def samples_of(self, n_frames: int) -> int:
         """The fewest samples that give so many frames, at least one."""
         return max(1, (n_frames - 1) * self.frame_shift + (self.frame_length if self.kind == "kaldi" else 0))

@@ -4,7 +4,7 @@
     tokens.txt          the token table
     model.safetensors   the weights; in its header the table's fingerprint and the answers to a golden input
     README.md           the model card
-    decode.json         decoding settings that are not the defaults
+    decode.json         decoding settings, and lm.safetensors a language model: where there are such (asr.transcription)
     pieces.model        the SentencePiece model of an imported table that holds pieces
 
 The golden answers are compared at each load: a program that has drifted away from the weights says so instead of

@@ -130,7 +130,8 @@ class SpeechModel(nn.Module):
     @property
     def first_frame(self) -> float:
         """The middle, in seconds, of the audio that the subsampling sees in the first memory frame."""
-        return self.shortest_samples / 2 / self.log_mel.config.sample_rate
+        features = self.log_mel.config
+        return self.config.convolutions.first_centre * features.shift_ms / 1000 + features.first_centre
 
     def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (B, S), lengths (B,) → normalised features (B, T, F) and their lengths."""

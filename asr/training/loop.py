@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from asr.config import Config
-from asr.corpus.batching import Batch, BatchReader, DataConfig, check_texts
+from asr.corpus.batching import Batch, BatchReader, DataConfig, check_empty, check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import AsrError, ConfigError
 from asr.files import atomic_write
@@ -69,7 +69,10 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     device = pick_device(config.train.device)
     if config.train.processes > 1 and device.type != "cpu":
         raise ConfigError(f"train.processes {config.train.processes} is for training on a CPU; the device is {device}")
-    utterances = [u for path in config.data.train for u in read_manifest(path)]
+    speech, silent = (
+        [u for path in paths for u in read_manifest(path)] for paths in (config.data.train, config.data.nonspeech)
+    )
+    utterances = [*speech, *silent]
     state = resumable_state(folder, config, force)
     tokenizer = CharacterTokenizer(token_table(config, utterances, folder, resumed=state is not None))
     started_with = {
@@ -80,7 +83,8 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     if state is not None:
         check_unchanged(state, started_with, folder)
     check_audio(utterances)
-    _report_lacking(check_texts(utterances, tokenizer), display)
+    _report_lacking(check_texts(speech, tokenizer), display)
+    check_empty(silent)
     _report_left_out(utterances, config.data, display)
     dev_sets = [DevSet.read(path, tokenizer) for path in config.data.dev]
 

@@ -1,10 +1,13 @@
-"""Finding models, describing them, and making them smaller."""
+"""Finding models, describing them, making them smaller, and the language model that one may come with."""
 
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from asr.decoding.ngram import NgramScorer
+from asr.decoding.ngram_file import PACKED, pack, read_ngrams
+from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError
 from asr.interop.published import PUBLISHED
 from asr.interop.pull import cache, pull
@@ -14,6 +17,9 @@ from asr.model.inference import compile_steps, quantize
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 DEFAULT = "embedded"
+LM = f"lm{PACKED}"
+"""File in a model folder with a language model: what it is decoded with, unless another or none is asked for."""
+NO_LM = "none"
 
 
 def find_model(name: str | Path = "") -> Path:
@@ -58,6 +64,24 @@ def open_model(name: str | Path = "", device: str = "auto", precision: str = "no
     model = quantize(loaded.model, precision)
     compile_steps(model)
     return replace(loaded, model=model)
+
+
+def language_model(
+    folder: Path, loaded: LoadedModel, config: DecodeConfig, lm: str | Path | None = None
+) -> NgramScorer | None:
+    """The language model `lm`, a file; without a name the one in the model's folder, if there is one; None for "none"."""
+    path = Path(lm) if lm else folder / LM
+    if str(lm) == NO_LM or not config.lm_weight or (not lm and not path.is_file()):
+        return None
+    table = loaded.tokenizer.table
+    return NgramScorer(path, table.tokens, table.eos, loaded.model.cmvn.mean.device)
+
+
+def add_lm(folder: str | Path, lm: Path) -> int:
+    """Packs an ARPA file into a model's folder; returns the bytes it takes there."""
+    folder = find_model(folder)
+    table = load_model(folder).tokenizer.table
+    return pack(read_ngrams(lm, table.tokens, table.eos), folder / LM, table.tokens)
 
 
 def describe(loaded: LoadedModel) -> list[str]:
