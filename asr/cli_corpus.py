@@ -240,7 +240,7 @@ def corpus_split(
 def corpus_mix(
     manifests: Annotated[
         list[str],
-        typer.Argument(metavar="MANIFEST[=TIMES]...", help="Manifests; =0.5 takes half of one, =2 takes it twice."),
+        typer.Argument(metavar="MANIFEST[=TIMES]", help="Manifests; =0.5 takes half of one, =2 takes it twice."),
     ],
     out: Annotated[Path, typer.Option(help="The manifest to write.")],
     exclude: Annotated[
