@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from asr.cli_groups import corpus_app, model_app
+from asr.cli_corpus import corpus_app
+from asr.cli_model import model_app
 from asr.cli_options import (
     Beam,
     Decode,
