@@ -123,8 +123,7 @@ class LogMel(nn.Module):
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config
-        window = WINDOWS[config.window](config.frame_length)
-        self.register_buffer("window", window.float(), persistent=False)
+        self.register_buffer("window", WINDOWS[config.window](config.frame_length), persistent=False)
         self.register_buffer("mel", mel_matrix(config), persistent=False)
 
     def n_frames(self, n_samples: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from asr.interop.foreign import Foreign
 from asr.interop.selfcheck import check_model
 from asr.interop.speechbrain import read_speechbrain
 from asr.interop.wenet import read_wenet
-from asr.model.folder import DECODE, WEIGHTS, fill_weights, save_model, writing
+from asr.model.folder import DECODE, WEIGHTS, empty_model, fill_weights, save_model, writing
 from asr.model.model import SpeechModel
 
 IMPORTERS: dict[str, Callable[[Path], Foreign]] = {
@@ -86,7 +86,7 @@ def import_model(
 
 def build(foreign: Foreign) -> SpeechModel:
     """The network with the foreign weights, in evaluation mode. Raises CheckpointError with names and shapes that do not fit."""
-    model = SpeechModel(foreign.features, foreign.config, len(foreign.table))
+    model = empty_model(foreign.features, foreign.config, len(foreign.table))
     _check_shapes(model, foreign)
     fill_weights(model, foreign.weights, foreign.tensors.path)
     return model.eval()

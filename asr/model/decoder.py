@@ -130,8 +130,6 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(config, width) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, eps=config.norm_eps) if config.last_norm else nn.Identity()
         self.out = nn.Linear(width, vocabulary)
-        if config.tied:
-            self.out.weight = self.embedding.weight
 
     def start(self, memory: Tensor, memory_mask: Tensor) -> DecoderState:
         """The state before the first token, from memory (B, L, D) and its mask (B, L)."""

@@ -116,6 +116,13 @@ class SpeechModel(nn.Module):
         if config.reverse_layers:
             self.reverse_decoder = Decoder(replace(config.decoder, layers=config.reverse_layers), width, vocabulary)
         self.ctc = nn.Linear(width, vocabulary) if config.ctc else None
+        self.tie()
+
+    def tie(self) -> None:
+        """Makes output layers share the embedding's weights, if they are to: after these were replaced."""
+        for decoder in (self.decoder, self.reverse_decoder):
+            if decoder is not None and self.config.decoder.tied:
+                decoder.out.weight = decoder.embedding.weight
 
     @property
     def shortest_samples(self) -> int:
