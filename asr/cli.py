@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from asr.cli_groups import corpus_app, model_app
+from asr.cli_corpus import corpus_app
+from asr.cli_model import model_app
 from asr.cli_options import (
     Beam,
     Decode,
@@ -123,6 +124,13 @@ def train(
     set: Annotated[
         list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
     ] = [],  # noqa: B006
+    init: Annotated[
+        str,
+        typer.Option(
+            help="A model to go on from, a folder or a name: its network and tokens take the place of the recipe's, and"
+            " characters that it lacks are added."
+        ),
+    ] = "",
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
 ) -> None:
@@ -133,6 +141,11 @@ def train(
     from asr.training.loop import train as run
 
     config = load_config(recipe, set)
+    if init:
+        from asr.training.initial import from_model
+        from asr.transcription.models import find_model
+
+        config = from_model(config, find_model(init).absolute())
     try:
         with display(config.train.max_steps) as shown:
             run(config, out, force=force, display=shown)

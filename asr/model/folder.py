@@ -139,7 +139,7 @@ def golden_answers(model: SpeechModel) -> list[float]:
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
     """Rebuilds a model from its folder alone. Raises CheckpointError with what is missing, or does not fit what."""
     folder = Path(folder)
-    features, config = _read_config(folder)
+    features, config = read_config(folder)
     table = TokenTable.load(_existing(folder, TOKENS))
     tensors, header = read_weights(_existing(folder, WEIGHTS))
     rows = tensors["decoder.embedding.weight"].shape[0] if "decoder.embedding.weight" in tensors else None
@@ -216,7 +216,8 @@ def _existing(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
+def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
+    """The settings of a model folder. Raises CheckpointError where it is none or of another format."""
     path = _existing(folder, CONFIG)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
