@@ -70,6 +70,7 @@ def import_model(
         foreign = IMPORTERS[toolkit](source)
         foreign.tensors.finish()
         model = build(foreign)
+        foreign.release()
     except (ConfigError, OSError) as error:
         raise CheckpointError(f"{source}: {error}") from error
     doubts = tuple(check_model(model, foreign.table))

@@ -41,7 +41,7 @@ def find_model(name: str | Path = "") -> Path:
 
 def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None:
     """Says once per machine, to a person at a terminal, that the embedded model is not all there is."""
-    if not sys.stderr.isatty() or find_model(model) != PRETRAINED / DEFAULT:
+    if not sys.stderr.isatty() or str(model) not in ("", DEFAULT) or Path(DEFAULT).is_dir():
         return
     said = cache() / "hint-said"
     try:
