@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
 from asr.decoding.network_lm import NetworkLm
 from asr.decoding.ngram import NgramScorer
 from asr.decoding.ngram_file import PACKED, pack, read_ngrams
@@ -81,6 +82,8 @@ def language_model(
     if path.is_dir():
         network, own = load_language_model(path, device)
         return NetworkLm(network, own, table.tokens, table.sos, table.eos, device)
+    if is_kenlm_binary(path):
+        return KenlmScorer(path, table.tokens, table.eos)
     return NgramScorer(path, table.tokens, table.eos, device)
 
 
