@@ -14,7 +14,7 @@ LAYERS = [
     {"asr.scoring", "asr.decoding.recognizer", "asr.config"},
     {"asr.training", "asr.transcription"},
     {"asr.cli_options"},
-    {"asr.cli_groups"},
+    {"asr.cli_groups", "asr.cli_times"},
     {"asr.cli"},
     {"asr", "asr.__main__"},
 ]
