@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from asr.cli_groups import corpus_app, model_app
+from asr.cli_corpus import corpus_app
+from asr.cli_model import model_app
 from asr.cli_options import (
     Beam,
     Decode,
@@ -91,7 +92,7 @@ def transcribe(
     audio: Annotated[list[str], typer.Argument(help="Audio files, or folders of them.")],
     model: Annotated[
         str,
-        typer.Option(help="A model folder, or the name of a model that came with the program; embedded by default."),
+        typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
     ] = "",
     beam: Beam = None,
     format: Format = "txt",
@@ -127,7 +128,7 @@ def transcribe(
         output = Output(format, style, Finishing(script, numbers, punctuate))
     set_threads(threads)
     from asr.transcription.command import transcribe_files
-    from asr.transcription.models import find_model
+    from asr.transcription.models import find_model, hint_at_larger_models
     from asr.transcription.settings import decode_settings
     from asr.transcription.transcriber import Transcriber, load
 
@@ -136,6 +137,7 @@ def transcribe(
         return load(model, device, settings, quantize, hotwords, lm)
 
     failed = transcribe_files(audio, transcriber, output, out, force, say)
+    hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -146,6 +148,13 @@ def train(
     set: Annotated[
         list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
     ] = [],  # noqa: B006
+    init: Annotated[
+        str,
+        typer.Option(
+            help="A model to go on from, a folder or a name: its network and tokens take the place of the recipe's, and"
+            " characters that it lacks are added."
+        ),
+    ] = "",
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
 ) -> None:
@@ -156,6 +165,11 @@ def train(
     from asr.training.loop import train as run
 
     config = load_config(recipe, set)
+    if init:
+        from asr.training.initial import from_model
+        from asr.transcription.models import find_model
+
+        config = from_model(config, find_model(init).absolute())
     try:
         with display(config.train.max_steps) as shown:
             run(config, out, force=force, display=shown)
@@ -166,12 +180,15 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
+    model: Annotated[
+        str, typer.Argument(help="A model folder, the folder of a training run, or a name of `asr model list`.")
+    ],
     manifest: Annotated[Path, typer.Argument(help="A JSONL manifest with transcripts.")],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Where hyp.txt, nbest.jsonl, result.json and report.html go; MODEL/eval/MANIFEST by default."
+            help="Where hyp.txt, nbest.jsonl, result.json and report.html go; MODEL/eval/MANIFEST by default, or"
+            " eval/MODEL/MANIFEST for a model that has a name."
         ),
     ] = None,
     by: Annotated[

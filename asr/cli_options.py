@@ -21,7 +21,12 @@ Decode = Annotated[
 HotwordFile = Annotated[
     Path | None, typer.Option("--hotwords", help="Words that are likely to come, a line each: `word` or `word weight`.")
 ]
-LanguageModel = Annotated[Path | None, typer.Option("--lm", help="A character n-gram model: ARPA, or ARPA.gz.")]
+LanguageModel = Annotated[
+    str | None,
+    typer.Option(
+        "--lm", help="A character n-gram model, ARPA or ARPA.gz, or none; by default the model's own, if it has one."
+    ),
+]
 Quantize = Annotated[str, typer.Option(help="none, or int8: weights of 8 bits, faster on a CPU.")]
 Format = Annotated[str, typer.Option(help="txt, json, srt, vtt, tsv, textgrid (Praat) or manifest (to train on).")]
 Words = Annotated[

@@ -13,6 +13,7 @@ from asr.decoding.boundaries import Span
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.guards import cut_in_two, join, reasons_to_doubt
 from asr.decoding.hotwords import HotwordScorer, occurrences
+from asr.decoding.rescoring import rescore
 from asr.decoding.search import CandidateScorer, Chosen, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.timing import decoder_inputs, token_spans
@@ -30,9 +31,8 @@ class NetworkScorer:
         self.model, self.memory, self.temperature = model, memory, temperature
         self.sos, self.eos = table.sos, table.eos
         self.n_utterances, self.device = len(memory.lengths), memory.values.device
-        never = [table.blank, table.unk, table.sos]  # not text: they cannot stand in a transcript
         self.allowed = torch.zeros(len(table), device=self.device)
-        self.allowed[never] = -torch.inf
+        self.allowed[table.never_written] = -torch.inf
 
     @cached_property
     def initial(self) -> DecoderState:
@@ -168,7 +168,7 @@ class Recognizer:
         rate = self.model.log_mel.config.sample_rate
         limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
-        found = beam_search(scorer, self.config, limits, self.others(memory, log_probs))
+        found = self._found(scorer, limits, memory, log_probs)
         results = [[self._recognized(h) for h in nbest] for nbest in found]
         doubts = self._doubts([nbest[0] for nbest in found], scorer)
         for b, reasons in doubts.items():
@@ -181,6 +181,21 @@ class Recognizer:
             for b in whole:
                 results[b][0] = replace(results[b][0], spans=timings[b])
         return results
+
+    def _found(
+        self, scorer: NetworkScorer, limits: list[int], memory: Memory, log_probs: Tensor | None
+    ) -> list[list[Hypothesis]]:
+        """The n-best lists of the search, ranked anew by the right-to-left decoder if it has a weight."""
+        config, reverse, others = self.config, self.model.reverse_decoder, self.others(memory, log_probs)
+        if reverse is None or not config.reverse_weight:
+            return beam_search(scorer, config, limits, others)
+        found = beam_search(scorer, replace(config, nbest=config.beam), limits, others)
+        state = reverse.start(memory.values, memory.mask)
+
+        def log_probs_of(texts: Tensor) -> Tensor:
+            return reverse(texts.to(self.device), state)[0].float().log_softmax(-1)
+
+        return [nbest[: config.nbest] for nbest in rescore(found, log_probs_of, scorer.sos, scorer.eos, config)]
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "swish": nn.SiLU}
+"""Name → activation between the layers of a feed-forward network."""
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, L, K): all that attention needs to know of what it looks at."""
 
@@ -86,7 +88,9 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """Two linear layers with an activation between them."""
+    """Two linear layers with an activation, a name in ACTIVATIONS, between them."""
 
-    def __init__(self, width: int, hidden: int, dropout: float, activation: type[nn.Module] = nn.ReLU):
-        super().__init__(nn.Linear(width, hidden), activation(), Dropout(dropout), nn.Linear(hidden, width))
+    def __init__(self, width: int, hidden: int, dropout: float, activation: str = "relu"):
+        super().__init__(
+            nn.Linear(width, hidden), ACTIVATIONS[activation](), Dropout(dropout), nn.Linear(hidden, width)
+        )
