@@ -10,10 +10,12 @@ LAYERS = [
     {"asr.text", "asr.audio", "asr.outputs"},
     {"asr.features", "asr.decoding"},
     {"asr.model", "asr.corpus", "asr.training.settings"},
+    {"asr.decoding.timing"},
     {"asr.scoring", "asr.decoding.recognizer", "asr.config"},
+    {"asr.interop"},
     {"asr.training", "asr.transcription"},
     {"asr.cli_options"},
-    {"asr.cli_groups"},
+    {"asr.cli_model", "asr.cli_corpus", "asr.cli_times"},
     {"asr.cli"},
     {"asr", "asr.__main__"},
 ]

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from asr.corpus.manifest import Utterance, read_manifest
-from asr.corpus.toy import CHARACTERS, CORPORA, prepare_toy, speak
+from asr.corpus.toy import CHARACTERS, prepare_toy, speak
 from asr.text.normalize import normalize
 
 SIZES = {"train": 30, "dev": 4, "test": 6}
@@ -65,7 +65,3 @@ def test_speakers_differ():
     first, second = speak("阿妈", random), speak("阿妈", random)
     assert first.dtype == np.float32 and np.abs(first).max() <= 1
     assert not np.array_equal(first[:4000], second[:4000])
-
-
-def test_the_corpus_can_be_prepared_by_name():
-    assert CORPORA["toy"] is prepare_toy

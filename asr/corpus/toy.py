@@ -91,7 +91,3 @@ def _voiced(pitch: float, formants: list[float], seconds: float, random: np.rand
         sound += loudness * np.sin(k * phase)
     edge = np.minimum(1, np.minimum(np.arange(len(t)), np.arange(len(t))[::-1]) / (0.01 * SAMPLE_RATE))
     return 0.3 * sound * edge / max(np.abs(sound).max(), 1e-9)
-
-
-CORPORA = {"toy": prepare_toy}
-"""Name → function that prepares a corpus in a folder."""

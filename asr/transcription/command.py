@@ -8,9 +8,9 @@ from pathlib import Path
 
 from asr.errors import AudioError, ConfigError
 from asr.files import atomic_write, remove_leftovers
-from asr.outputs.writers import WRITERS
 from asr.transcription.display import Progress
 from asr.transcription.inputs import Input, find_inputs, find_targets
+from asr.transcription.output import Output
 from asr.transcription.recordings import RecordingInProgress
 from asr.transcription.sharing import Shares, processes
 from asr.transcription.transcriber import Transcriber
@@ -19,7 +19,7 @@ from asr.transcription.transcriber import Transcriber
 def transcribe_files(
     names: Sequence[str],
     transcriber: Callable[[], Transcriber],
-    format: str,
+    output: Output,
     out: Path | None,
     force: bool,
     say: Callable[[str], None],
@@ -36,7 +36,8 @@ def transcribe_files(
     shares = Shares(len(inputs))
     failed = failed if shares.rank == 0 else 0
     if inputs:
-        job = _Job(inputs, find_targets(inputs, out, format), format, force, say, shares)
+        output.check()
+        job = _Job(inputs, find_targets(inputs, out, output.suffix), output, force, say, shares)
         if job.todo:
             failed += job.run(transcriber(), split)
     shares.add("failed", failed)
@@ -49,12 +50,12 @@ class _Job:
         self,
         inputs: list[Input],
         targets: dict[Input, Path],
-        format: str,
+        output: Output,
         force: bool,
         say: Callable[[str], None],
         shares: Shares,
     ):
-        self.inputs, self.targets, self.format, self.shares, self.force = inputs, targets, format, shares, force
+        self.inputs, self.targets, self.output, self.shares, self.force = inputs, targets, output, shares, force
         self.sizes = {one: _size(one.path) for one in inputs}
         if shares.processes > 1:  # the longest first, so that all end at about the same time
             self.inputs = sorted(inputs, key=lambda one: -self.sizes[one])
@@ -116,7 +117,7 @@ class _Job:
             self.failed += 1
             if one not in self.targets:
                 self.progress.clear()
-                _print_failure(one, recording.error, self.format)
+                _print_failure(one, recording.error, self.output.format)
             return
         transcript = transcriber.transcript(recording)
         for warning in dict.fromkeys(
@@ -130,10 +131,10 @@ class _Job:
                 )
         if one in self.targets:
             with atomic_write(self.targets[one]) as file:
-                WRITERS[self.format](transcript, file)
+                self.output.write(transcript, file)
         else:
             self.progress.clear()
-            WRITERS[self.format](transcript, sys.stdout)
+            self.output.write(transcript, sys.stdout)
             sys.stdout.flush()
 
     def _show(self, one: Input, recording: RecordingInProgress, seconds: float, finished: bool) -> None:

@@ -72,7 +72,7 @@ _SPOOLED: list = []
 """Keeps the file until the process ends."""
 
 
-def find_targets(inputs: Sequence[Input], out: Path | None, format: str) -> dict[Input, Path]:
+def find_targets(inputs: Sequence[Input], out: Path | None, suffix: str) -> dict[Input, Path]:
     """The file each transcript goes to; nothing without `out`. Raises AsrError where two recordings would get the same."""
     if out is None:
         return {}
@@ -81,7 +81,7 @@ def find_targets(inputs: Sequence[Input], out: Path | None, format: str) -> dict
     stems = Counter(one.name.with_suffix("") for one in inputs)
     for one in inputs:
         alone = stems[one.name.with_suffix("")] == 1  # a.wav and a.mp3 become a.wav.txt and a.mp3.txt
-        target = out / (one.name.with_suffix(f".{format}") if alone else f"{one.name}.{format}")
+        target = out / (one.name.with_suffix(suffix) if alone else f"{one.name}{suffix}")
         if owners.setdefault(target, one).path != one.path:
             raise AsrError(
                 f"{owners[target].path} and {one.path} would both be written to {target}; transcribe them into two folders"

@@ -20,7 +20,8 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW
 from asr.decoding.recognizer import Recognizer
 from asr.errors import AsrError
-from asr.transcription.segmenting import Piece, SpeechCutter
+from asr.transcription.pieces import Piece
+from asr.transcription.segmenting import SpeechCutter
 from asr.transcription.transcriber import Transcriber
 
 PAUSE = 0.5

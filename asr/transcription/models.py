@@ -1,26 +1,70 @@
-"""Finding models, describing them, and making them smaller."""
+"""Finding models, describing them, making them smaller, and the language model that one may come with."""
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
+from asr.decoding.network_lm import NetworkLm
+from asr.decoding.ngram import NgramScorer
+from asr.decoding.ngram_file import PACKED, pack, read_ngrams
+from asr.decoding.search import CandidateScorer
+from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError
+from asr.interop.published import PUBLISHED
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
 from asr.model.inference import compile_steps, quantize
+from asr.model.language_model import load_language_model
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 DEFAULT = "embedded"
+LM = f"lm{PACKED}"
+"""File in a model folder with a language model: what it is decoded with, unless another or none is asked for."""
+NO_LM = "none"
 
 
 def find_model(name: str | Path = "") -> Path:
-    """The folder of a model: a path, or the name of one that came with the program; without a name, the default one."""
+    """The folder of a model: a path, the name of one that came with the program (the default one without a name), or
+    of a published one, which is fetched if it was not before; what is fetched, and how much, is said on stderr."""
     name = str(name) or DEFAULT
     if Path(name).is_dir():
         return Path(name)
     if (PRETRAINED / name / WEIGHTS).is_file():
         return PRETRAINED / name
-    known = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
-    raise CheckpointError(f"{name}: no such model folder, and none of the models that came with the program ({known})")
+    if name in PUBLISHED:
+        from asr.interop.pull import pull  # brings what speaks HTTP: others need not wait for it
+
+        return pull(name, say=lambda line: print(line, file=sys.stderr, flush=True))
+    own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
+    raise CheckpointError(
+        f"{name}: no such model folder, none of the models that came with the program ({own}), and none of the published"
+        f" ones ({', '.join(PUBLISHED)})"
+    )
+
+
+def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None:
+    """Says once per machine, to a person at a terminal, that the embedded model is not all there is."""
+    if not sys.stderr.isatty() or str(model) not in ("", DEFAULT) or Path(DEFAULT).is_dir():
+        return
+    from asr.interop.pull import cache
+
+    said = cache() / "hint-said"
+    try:
+        said.parent.mkdir(parents=True, exist_ok=True)
+        said.touch(exist_ok=False)
+    except OSError:  # said before, or nowhere to remember that it was
+        return
+    say("asr: this was the small model that comes with the program; larger published ones: asr model list")
+
+
+def results_folder(model: Path) -> Path:
+    """Where results of a model go if nobody says: into its folder, unless that is shared or came with the program."""
+    from asr.interop.pull import cache
+
+    shared = PRETRAINED in model.parents or cache() in model.parents
+    return Path("eval") / model.name if shared else model / "eval"
 
 
 def open_model(name: str | Path = "", device: str = "auto", precision: str = "none") -> LoadedModel:
@@ -29,6 +73,30 @@ def open_model(name: str | Path = "", device: str = "auto", precision: str = "no
     model = quantize(loaded.model, precision)
     compile_steps(model)
     return replace(loaded, model=model)
+
+
+def language_model(
+    folder: Path, loaded: LoadedModel, config: DecodeConfig, lm: str | Path | None = None
+) -> CandidateScorer | None:
+    """The language model `lm`, a file of n-grams or the folder of a network; without a name the one in the model's folder,
+    if there is one; None for "none"."""
+    path = Path(lm) if lm else folder / LM
+    if str(lm) == NO_LM or not config.lm_weight or (not lm and not path.is_file()):
+        return None
+    table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
+    if path.is_dir():
+        network, own = load_language_model(path, device)
+        return NetworkLm(network, own, table.tokens, table.sos, table.eos, device)
+    if is_kenlm_binary(path):
+        return KenlmScorer(path, table.tokens, table.eos)
+    return NgramScorer(path, table.tokens, table.eos, device)
+
+
+def add_lm(folder: str | Path, lm: Path) -> int:
+    """Packs an ARPA file into a model's folder; returns the bytes it takes there."""
+    folder = find_model(folder)
+    table = load_model(folder).tokenizer.table
+    return pack(read_ngrams(lm, table.tokens, table.eos), folder / LM, table.tokens)
 
 
 def describe(loaded: LoadedModel) -> list[str]:

@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.diagnostics import InputCheck
-from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
+from asr.audio.reading import MIX, SAMPLE_RATE, Recording, read_blocks, resample
 from asr.audio.voice_activity import VoiceActivity
 from asr.errors import AudioError
 from asr.transcript import Segment
-from asr.transcription.segmenting import Piece, SegmentConfig, SpeechCutter
+from asr.transcription.pieces import SILENCE_PEAK, Piece
+from asr.transcription.segmenting import SegmentConfig, SpeechCutter
 
 SHORTEST = 0.2
 """Seconds; nothing that can be recognised is said in less."""
-SILENCE_PEAK = 1e-4
-"""A recording that never rises above -80 dBFS holds nothing to recognise."""
 NO_AUDIO = "holds no audio: 0 seconds"
 TOO_SHORT = f"is too short to recognise: less than {SHORTEST:g} s"
 SILENCE = "is silent: no sample, channels averaged, is above -80 dBFS"
@@ -116,3 +115,11 @@ class RecordingInProgress:
         for channel, check in enumerate(self.checks):
             remarks += [f"channel {channel} {r}" if self.split else r for r in check.remarks(self.rate)]
         return (*self.problems, *([nothing] if nothing else []), *remarks)
+
+
+def blocks_of(audio: Audio) -> Iterator[np.ndarray]:
+    """The recording as blocks (S,) at 16 kHz, channels averaged. Raises AudioError where it is damaged."""
+    if not isinstance(audio, tuple):
+        return read_blocks(audio)
+    samples, rate = audio
+    return iter([resample(np.asarray(samples), rate)[:, 0]])

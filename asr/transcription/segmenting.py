@@ -8,6 +8,7 @@ import numpy as np
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW, SpeechProbabilities, VoiceActivity
 from asr.errors import ConfigError
+from asr.transcription.pieces import Piece
 
 BLOCK = 256 * WINDOW
 """Samples that are looked at together, 8.2 s: what comes out does not depend on how the audio comes in."""
@@ -45,26 +46,6 @@ class SegmentConfig:
             raise ConfigError(
                 f"segments: must be 0 <= silence {self.silence:g} <= speech {self.speech:g} < 1, they are probabilities"
             )
-
-
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """A stretch of a recording."""
-
-    first: int
-    """Its first sample's place in the recording."""
-    samples: np.ndarray
-    """(S,) at 16 kHz."""
-
-    @property
-    def start(self) -> float:
-        """Seconds from the start of the recording."""
-        return self.first / SAMPLE_RATE
-
-    @property
-    def end(self) -> float:
-        """Where it ends, in seconds."""
-        return (self.first + len(self.samples)) / SAMPLE_RATE
 
 
 class SpeechCutter:

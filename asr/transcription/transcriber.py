@@ -5,18 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from asr.audio.voice_activity import load_voice_activity
-from asr.decoding.ngram import NgramScorer
-from asr.decoding.recognizer import Recognized, Recognizer
+from asr.decoding.recognizer import Recognizer
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords, read_hotwords
 from asr.errors import AudioError
 from asr.model.folder import LoadedModel
 from asr.transcript import Segment, Transcript
-from asr.transcription.models import find_model, open_model
+from asr.transcription.models import find_model, language_model, open_model
+from asr.transcription.pieces import Piece
 from asr.transcription.recordings import SHORTEST, Audio, RecordingInProgress
-from asr.transcription.segmenting import Piece, SegmentConfig
+from asr.transcription.segmenting import SegmentConfig
 from asr.transcription.settings import decode_settings
+from asr.transcription.tokens import transcript_tokens
 
 DECODED_TOGETHER = 120.0
 """Seconds of speech, of one recording or of several: memory is bounded by this, not by what is transcribed."""
@@ -100,20 +101,24 @@ class Transcriber:
         self, waiting: Sequence[tuple[RecordingInProgress, int | None, Piece | None]]
     ) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
         pieces = [piece.samples for _, _, piece in waiting if piece and piece.end - piece.start >= SHORTEST]
-        results = iter(self.recognizer.recognize(pieces))
+        results = iter(self.recognizer.recognize(pieces, timed=True))
         for recording, channel, piece in waiting:
             if piece is None:
                 yield recording, None
             elif piece.end - piece.start >= SHORTEST:
-                segment = _segment(piece, channel, next(results)[0])
+                best = next(results)[0]
+                segment = Segment(
+                    piece.start,
+                    piece.end,
+                    tokens=transcript_tokens(best, self.loaded.tokenizer, piece.start, piece.end),
+                    raw=best.text,
+                    score=best.hypothesis.score,
+                    warnings=best.hypothesis.warnings,
+                    hotwords=tuple(word for _, word in best.hotwords),
+                    channel=channel,
+                )
                 recording.segments.append(segment)
                 yield recording, segment
-
-
-def _segment(piece: Piece, channel: int | None, best: Recognized) -> Segment:
-    words = tuple(word for _, word in best.hotwords)
-    found = best.hypothesis
-    return Segment(piece.start, piece.end, best.text, found.score, found.warnings, words, channel)
 
 
 def load(
@@ -127,14 +132,14 @@ def load(
     """A model by path or name, ready to transcribe; without a name, the one that came with the program.
 
     `decode`: the settings saved with the model by default. `precision` "int8": weights of 8 bits, faster on a CPU.
-    `hotwords`: a file with a word a line. `lm`: an n-gram model, an ARPA file.
+    `hotwords`: a file with a word a line. `lm`: an n-gram model, an ARPA file, in place of the one that the model may come
+    with; "none" for none.
     Example: `asr.load().transcribe("talk.wav").text`
     """
     loaded = open_model(model, device, precision)
-    config = decode or decode_settings(find_model(model))
-    table = loaded.tokenizer.table
-    on = loaded.model.cmvn.mean.device
-    scorer = NgramScorer(lm, table.tokens, table.eos, on) if lm else None
+    folder, table = find_model(model), loaded.tokenizer.table
+    config = decode or decode_settings(folder)
+    scorer = language_model(folder, loaded, config, lm)
     words = read_hotwords(hotwords, loaded.tokenizer, table, config.hotword_weight) if hotwords else None
     return Transcriber(loaded, config, scorer, words)
 

@@ -1,0 +1,147 @@
+"""What may be wrong with manifests before a model learns from them or is measured by them."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio.reading import audio_duration
+from asr.corpus.manifest import TOLERANCE, Utterance
+from asr.errors import AudioError
+from asr.text.normalize import characters, is_han, normalize
+
+FASTEST, SLOWEST = 11.0, 0.5
+"""Characters a second: nobody reads faster, and slower is mostly silence, or a text that lost its end."""
+LETTERS = 4
+"""Latin letters that take about as long as a character."""
+SILENT = 1e-4
+"""A recording whose loudest sample is below this holds nothing: -80 dB."""
+EXAMPLES = 3
+"""Utterances named for each finding."""
+
+
+@dataclass
+class Finding:
+    """One thing that is wrong, and with which utterances."""
+
+    what: str
+    """The rule that is broken."""
+    serious: bool
+    """True where training would stop or a test would be worthless."""
+    items: list[tuple[Utterance, str]] = field(default_factory=list)
+    """Utterances, and what exactly is wrong with each."""
+
+    def line(self) -> str:
+        """A line for the terminal: how many, and the first of them."""
+        first = "; ".join(f"{u.where} {detail}" for u, detail in self.items[:EXAMPLES])
+        return f"{'ERROR' if self.serious else 'warning'}: {len(self.items):,} {self.what}: {first}"
+
+
+def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> list[Finding]:
+    """Findings in one manifest: audio, texts, and how they fit together. `decode` reads every sample, not headers alone."""
+    audio = Finding("with audio that cannot be read", True)
+    short = Finding("with a file that ends before the utterance does", True)
+    empty = Finding("whose text holds no character", True)
+    silent = Finding("without any sound", False)
+    fast = Finding(f"with more than {FASTEST:g} characters a second", False)
+    slow = Finding(f"with fewer than {SLOWEST:g} characters a second", False)
+    lengths: dict[Path, float | AudioError] = {}
+    for u in utterances:
+        rate = spoken_length(u.text) / u.duration
+        if rate == 0:
+            empty.items.append((u, f"({u.id}): {u.text!r}"))
+        elif rate > FASTEST or rate < SLOWEST:
+            (fast if rate > FASTEST else slow).items.append(
+                (u, f"({u.id}): {rate:.1f} in {u.duration:.2f} s, {u.text[:20]}")
+            )
+        try:
+            if decode:
+                if np.abs(u.read()).max(initial=0) < SILENT:
+                    silent.items.append((u, f"({u.id})"))
+                continue
+            length = _length(u.audio, lengths)
+        except AudioError as error:
+            audio.items.append((u, f"({u.id}): {error}"))
+            continue
+        if length < u.start + u.duration - TOLERANCE:
+            short.items.append((u, f"({u.id}): ends at {u.start + u.duration:.2f} s of {length:.2f} s"))
+    return [finding for finding in (audio, short, empty, silent, fast, slow) if finding.items]
+
+
+def _length(path: Path, known: dict[Path, float | AudioError]) -> float:
+    """Seconds of a file, whose header is read once."""
+    if path not in known:
+        try:
+            known[path] = audio_duration(path)
+        except AudioError as error:
+            known[path] = error
+    if isinstance(known[path], AudioError):
+        raise known[path]
+    return known[path]
+
+
+def spoken_length(text: str) -> float:
+    """Characters of the normalised text; of Latin letters it takes several to make one."""
+    counted = characters(text)
+    letters = sum(c.isalpha() and not is_han(c) for c in counted)
+    return len(counted) - letters + letters / LETTERS
+
+
+def check_overlap(first: Sequence[Utterance], second: Sequence[Utterance]) -> list[Finding]:
+    """What the second manifest shares with the first: recordings are serious, sentences and speakers may be meant."""
+    recordings = {(u.audio, u.start, u.channel): u for u in first}
+    texts = {normalize(u.text): u for u in first}
+    speakers = {(u.source, u.speaker): u for u in first if u.speaker}
+    findings = [
+        Finding("that are the same piece of audio", True, list(_shared(second, recordings, _recording))),
+        Finding("of a sentence that is there too", False, list(_shared(second, texts, lambda u: normalize(u.text)))),
+        Finding(
+            "by a speaker who is there too", False, list(_shared(second, speakers, lambda u: (u.source, u.speaker)))
+        ),
+    ]
+    return [finding for finding in findings if finding.items]
+
+
+def _recording(u: Utterance) -> tuple:
+    return (u.audio, u.start, u.channel)
+
+
+def _shared(utterances: Iterable[Utterance], others: dict, key) -> Iterator[tuple[Utterance, str]]:
+    for u in utterances:
+        if (other := others.get(key(u))) is not None:
+            yield u, f"({u.id}) and {other.where} ({other.id})"
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Characters of a manifest that a model could not write."""
+
+    counts: Counter[str]
+    """How often each occurs."""
+    running: int
+    """Characters in all."""
+    utterances: int
+    """Utterances that hold one."""
+
+    def line(self) -> str:
+        if not self.counts:
+            return "every character is known"
+        most = " ".join(f"{c}×{n}" for c, n in self.counts.most_common(20))
+        n = self.counts.total()
+        share = f"{n:,} of {self.running:,} characters are unknown ({100 * n / self.running:.2f} %)"
+        return f"{share}, in {self.utterances:,} utterances: {most}"
+
+
+def unknown_characters(utterances: Iterable[Utterance], known: set[str]) -> Unknown:
+    """The characters outside `known`: those of the training texts, or of a token table."""
+    counts: Counter[str] = Counter()
+    running = with_unknown = 0
+    for u in utterances:
+        found = characters(u.text)
+        lacking = [c for c in found if c not in known]
+        counts.update(lacking)
+        running += len(found)
+        with_unknown += bool(lacking)
+    return Unknown(counts, running, with_unknown)

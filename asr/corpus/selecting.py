@@ -1,0 +1,77 @@
+"""Manifests out of manifests: a split that shares nothing it should not, and a mixture of several corpora."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from asr.corpus.manifest import Utterance
+from asr.errors import ManifestError
+from asr.text.normalize import normalize
+
+TOGETHER: dict[str, Callable[[Utterance], str]] = {
+    "speaker": lambda u: f"{u.source}/{u.speaker}" if u.speaker else f"utterance {u.id}",
+    "text": lambda u: normalize(u.text),
+    "utterance": lambda u: u.id,
+}
+"""What must not be in two splits: all that a speaker said, a sentence whoever says it, or an utterance."""
+
+
+def split(
+    utterances: Sequence[Utterance], shares: dict[str, float], by: str, seed: int = 1
+) -> dict[str, list[Utterance]]:
+    """Utterances by split; those that belong together stay so. `shares` of the seconds, those of `train` are what is left.
+
+    The same utterances in any order and the same seed give the same splits. Raises ManifestError where there are too few
+    groups to have one in each.
+    """
+    groups: dict[str, list[Utterance]] = {}
+    for utterance in sorted(utterances, key=lambda u: u.id):
+        groups.setdefault(TOGETHER[by](utterance), []).append(utterance)
+    if len(groups) <= len(shares):
+        raise ManifestError(f"{len(groups)} different {by}s are too few for {len(shares) + 1} splits; try another --by")
+    names = sorted(groups)
+    random.Random(seed).shuffle(names)
+    total = sum(u.duration for u in utterances)
+    splits: dict[str, list[Utterance]] = {}
+    for name, share in shares.items():
+        taken, left = 0.0, []
+        splits[name] = []
+        for group in names:
+            seconds = sum(u.duration for u in groups[group])
+            if not splits[name] or taken + seconds / 2 <= share * total:  # nearer to the share with it than without
+                splits[name] += groups[group]
+                taken += seconds
+            else:
+                left.append(group)
+        names = left
+    return {"train": [u for group in names for u in groups[group]], **splits}
+
+
+def mix(
+    parts: Sequence[tuple[str, Sequence[Utterance], float]], excluded: Sequence[Utterance] = (), seed: int = 1
+) -> tuple[list[Utterance], int]:
+    """One list of several corpora, (name, utterances, times) each, and how many were left out for being `excluded`.
+
+    0.5 times takes a random half of the utterances, 2.5 times all of them twice and a half of them once more. What shares its
+    sentence or its audio with an excluded utterance, one of a test set, stays away. Ids that two of them have are made
+    different by the name before them.
+    """
+    texts = {normalize(u.text) for u in excluded}
+    audio = {(u.audio, u.start) for u in excluded}
+    chooser = random.Random(seed)
+    mixed: dict[str, Utterance] = {}
+    left_out = 0
+    for name, utterances, times in parts:
+        kept = [u for u in utterances if normalize(u.text) not in texts and (u.audio, u.start) not in audio]
+        left_out += len(utterances) - len(kept)
+        whole, rest = int(times), times - int(times)
+        chosen = [(u, n) for n in range(whole) for u in kept]
+        chosen += [(kept[i], whole) for i in sorted(chooser.sample(range(len(kept)), round(rest * len(kept))))]
+        for u, n in chosen:
+            id = u.id if n == 0 else f"{u.id}-{n + 1}"
+            if id in mixed:
+                id = f"{name}-{id}"
+            if id in mixed:
+                raise ManifestError(f"{u.where}: {id!r} is in the mixture already; is a manifest named twice?")
+            mixed[id] = replace(u, id=id)
+    return list(mixed.values()), left_out

@@ -1,0 +1,202 @@
+"""Each public corpus is read from a miniature in its published layout."""
+
+import hashlib
+import sys
+import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from asr.cli_corpus import NAMES
+from asr.corpus.manifest import read_manifest
+from asr.corpus.public import CORPORA, find_root
+from asr.errors import ManifestError
+from tests.conftest import ROOT
+from tests.miniatures import MINIATURES, aishell, audio
+
+pytest.importorskip("lhotse")
+
+SPLITS = {
+    "aishell": {"train": 2, "dev": 2, "test": 2},
+    "aishell2": {"train": 2, "dev": 2, "test": 2},
+    "aishell3": {"train": 1, "test": 1},
+    "aishell4": {"train_l": 2, "train_m": 2, "train_s": 2, "test": 2},
+    "alimeeting": {f"{part}_{m}": 1 for part in ("train", "dev", "test") for m in ("near", "far")},
+    "thchs30": {"train": 2, "dev": 2, "test": 2},
+    "stcmds": {"train": 2},
+    "primewords": {"train": 2},
+    "magicdata": {"train": 1, "dev": 1, "test": 1},
+    "aidatatang_200zh": {"train": 1, "dev": 1, "test": 1},
+    "commonvoice_zh_cn": {"train": 2, "dev": 2, "test": 2},
+    "commonvoice_zh_tw": {"train": 2, "dev": 2, "test": 2},
+    "fleurs": {"train": 2, "dev": 2, "test": 2},
+    "wenetspeech": {"l": 2, "m": 1, "s": 1, "dev": 1, "test_net": 1, "test_meeting": 1},
+    "kespeech": {"train_phase1": 1, "train_phase2": 1, "dev_phase1": 1, "dev_phase2": 1, "test": 1},
+}
+"""Corpus → its official splits, and the utterances of each in the miniature."""
+FIRST = {
+    "aishell": ("train", "BAC009S0002W0001", "今天天气很好", 0.6, "S0002"),
+    "aishell2": ("train", "IC0001W0001", "今天天气很好", 0.5, "C0001"),
+    "aishell3": ("test", "SSB00090001", "广州女大", 0.5, "SSB0009"),
+    "aishell4": ("train_l", "20200616_L_R001S07C01-SPK0001-1", "今天开会", 0.75, "SPK0001"),
+    "alimeeting": ("dev_far", "R0004_M0046-0043-1", "我们开始", 1.0, "0043"),
+    "thchs30": ("test", "D4_0", "绿 是 阳春 烟 景", 0.5, "D4"),
+    "stcmds": ("train", "20170001P00001A0001", "他站在门口等着", 0.5, "P00001A"),
+    "primewords": ("train", "00c5c6cf-2ebe-4b87-bf9e-8c4b5a3c8a00", "今天 天气 很 好", 0.5, "1030"),
+    "magicdata": ("test", "38_5837_20170614184106", "请打开空调OK", 0.5, "38_5837"),
+    "aidatatang_200zh": ("dev", "T0055G0048S0001", "以后 你 是 男 孩子", 0.5, "G0048"),
+    "commonvoice_zh_cn": ("train", "common_voice_zh-CN_00", "宋朝末年年间定居粉岭围。", 0.5, "speaker0"),
+    "commonvoice_zh_tw": ("test", "common_voice_zh-TW_20", "宋朝末年年间定居粉岭围。", 0.5, "speaker2"),
+    "fleurs": ("dev", "161_10094632109738473", "这并不是告别，它是新的开始。", 0.5, ""),
+    "wenetspeech": ("test_meeting", "Y00000004_wrong_S00000", "怎么样这些日子住得还习惯吧", 1.25, ""),
+    "kespeech": ("train_phase1", "1000000_5f0d9a1b", "今天天气很好", 0.5, "1000000"),
+}
+"""Corpus → (split, id, text, seconds, speaker) of an utterance."""
+
+
+def test_every_corpus_has_a_miniature_a_recipe_a_row_and_its_name_in_the_help():
+    assert list(MINIATURES) == list(CORPORA) == list(SPLITS) == list(FIRST)
+    assert NAMES == ", ".join(["toy", *CORPORA])
+    rows = (ROOT / "data/README.md").read_text(encoding="utf-8")
+    for name, corpus in CORPORA.items():
+        folder = "commonvoice" if name.startswith("commonvoice") else name
+        assert (ROOT / "recipes" / folder / "README.md").is_file(), name
+        assert (ROOT / "recipes" / folder / "base.toml").is_file(), name
+        assert f"| {name} |" in rows and corpus.page in rows, name
+        assert all(md5 in rows for md5 in corpus.md5.values()), name
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_a_corpus_in_its_published_layout(name, run, tmp_path):
+    MINIATURES[name](tmp_path / "corpus")
+    status, out, err = run("corpus", "prepare", name, "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    assert (status, out) == (0, ""), err
+    manifests = {path.stem: read_manifest(path) for path in (tmp_path / "data").iterdir()}
+    assert {split: len(utterances) for split, utterances in manifests.items()} == SPLITS[name]
+    split, id, text, seconds, speaker = FIRST[name]
+    first = manifests[split][0]
+    assert (first.id, first.text, first.duration, first.speaker, first.source) == (id, text, seconds, speaker, name)
+    for utterance in (u for utterances in manifests.values() for u in utterances):
+        assert len(utterance.read()) == pytest.approx(16000 * utterance.duration, abs=400)
+        assert f"{utterance.source}: " not in err
+
+
+def test_what_is_left_out_is_said(run, tmp_path):
+    aishell(tmp_path / "a")
+    MINIATURES["magicdata"](tmp_path / "m")
+    err = run("corpus", "prepare", "aishell", "--from", tmp_path / "a", "--out", tmp_path / "1")[2]
+    assert "2 utterances; 2 warned of by lhotse, the first: No transcript: BAC009S0002W0003" in err
+    err = run("corpus", "prepare", "magicdata", "--from", tmp_path / "m", "--out", tmp_path / "2")[2]
+    assert "test.jsonl, 1 utterances; 1 without text" in err
+
+
+def test_of_an_array_the_first_microphone_is_read(tmp_path, run):
+    MINIATURES["aishell4"](tmp_path / "corpus")
+    run("corpus", "prepare", "aishell4", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    first = read_manifest(tmp_path / "data/test.jsonl")[0]
+    assert first.channel == 0 and abs(first.read()).max() == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_dialect_and_a_gender_are_kept(tmp_path, run):
+    MINIATURES["kespeech"](tmp_path / "corpus")
+    run("corpus", "prepare", "kespeech", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    assert read_manifest(tmp_path / "data/train_phase1.jsonl")[0].extra == {"dialect": "Zhongyuan"}
+    MINIATURES["fleurs"](tmp_path / "fleurs")
+    run("corpus", "prepare", "fleurs", "--from", tmp_path / "fleurs", "--out", tmp_path / "data2")
+    assert [u.extra["gender"] for u in read_manifest(tmp_path / "data2/train.jsonl")] == ["male", "female"]
+
+
+def test_the_folder_above_or_within_is_found(tmp_path):
+    aishell(tmp_path / "corpora/aishell")
+    for given in ("corpora", "corpora/aishell", "corpora/aishell/data_aishell"):
+        assert find_root(CORPORA["aishell"], tmp_path / given).resolve() == (tmp_path / "corpora/aishell").resolve()
+
+
+def test_a_wrong_folder_is_told_what_it_should_hold(run, tmp_path):
+    aishell(tmp_path / "corpus")
+    for wav in (tmp_path / "corpus/data_aishell/wav/dev").rglob("*.wav"):
+        wav.unlink()
+    status, _, err = run("corpus", "prepare", "aishell", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    assert status == 1 and not (tmp_path / "data").exists()
+    assert (
+        "is not AISHELL-1 as it is published; there should be data_aishell/transcript/aishell_transcript_v0.8.txt"
+        in err
+    )
+    assert "and there is no data_aishell/wav/dev/*/*.wav. Are all its archives unpacked?" in err
+    status, _, err = run("corpus", "prepare", "aishell", "--from", tmp_path / "none", "--out", tmp_path / "data")
+    assert status == 1 and "none: no such folder" in err
+    status, _, err = run("corpus", "prepare", "aishell", "--out", tmp_path / "data")
+    assert status == 2 and "where does aishell lie?" in err
+
+
+def test_a_recording_that_is_no_audio_is_named(run, tmp_path):
+    aishell(tmp_path / "corpus")
+    bad = next((tmp_path / "corpus/data_aishell/wav/test").rglob("*.wav"))
+    bad.write_text("this is not audio")
+    status, _, err = run("corpus", "prepare", "aishell", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    assert status == 1 and "lhotse's recipe for aishell fails here" in err and bad.name in err
+
+
+def test_a_row_of_fleurs_with_too_few_columns(tmp_path, run):
+    MINIATURES["fleurs"](tmp_path / "corpus")
+    (tmp_path / "corpus/cmn_hans_cn/dev.tsv").write_text("1\tx.wav\t你好\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match="dev.tsv:1: a row must have 7 columns"):
+        CORPORA["fleurs"].read(tmp_path / "corpus")
+
+
+def test_without_lhotse_the_extra_is_named(run, tmp_path, monkeypatch):
+    aishell(tmp_path / "corpus")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "lhotse"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "lhotse", None)
+    status, _, err = run("corpus", "prepare", "aishell", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    assert status == 1 and "pip install 'mandarin-asr[corpora]'" in err
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A server of this machine that hands out a miniature of THCHS-30 as OpenSLR does."""
+    MINIATURES["thchs30"](tmp_path / "original")
+    (tmp_path / "www/18").mkdir(parents=True)
+    for archive, folder in (("data_thchs30", "data_thchs30"), ("test-noise", "x"), ("resource", "x")):
+        with tarfile.open(tmp_path / f"www/18/{archive}.tgz", "w:gz") as tar:
+            if folder == archive:
+                tar.add(tmp_path / "original" / folder, folder)
+            else:
+                tar.add(audio(tmp_path / "noise/noise.wav"), f"{archive}/noise.wav")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "www"))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_download_then_prepare(run, tmp_path, mirror, monkeypatch):
+    archive = tmp_path / "www/18/data_thchs30.tgz"
+    monkeypatch.setitem(CORPORA["thchs30"].md5, "data_thchs30.tgz", hashlib.md5(archive.read_bytes()).hexdigest())
+    status, _, err = run("corpus", "download", "thchs30", "--to", tmp_path / "got", "--mirror", mirror)
+    assert status == 0, err
+    assert f"Next: asr corpus prepare thchs30 --from {tmp_path / 'got'} --out data/thchs30" in err
+    status, _, err = run("corpus", "prepare", "thchs30", "--from", tmp_path / "got", "--out", tmp_path / "data")
+    assert status == 0 and len(read_manifest(tmp_path / "data/test.jsonl")) == 2, err
+
+
+def test_a_download_with_another_checksum_is_refused(run, tmp_path, mirror):
+    status, _, err = run("corpus", "download", "thchs30", "--to", tmp_path / "got", "--mirror", mirror)
+    assert status == 1 and "should be 2d2252bde5c8429929e1841d4cb95e90; delete it and download again" in err
+
+
+def test_a_corpus_that_must_be_asked_for(run, tmp_path):
+    status, _, err = run("corpus", "download", "aishell2", "--to", tmp_path / "got")
+    assert status == 1 and "get it from https://www.aishelltech.com/aishell_2, then prepare it" in err
+
+
+def test_a_server_that_does_not_answer(run, tmp_path):
+    status, _, err = run("corpus", "download", "thchs30", "--to", tmp_path / "got", "--mirror", "http://127.0.0.1:9")
+    assert status == 1 and "the download failed" in err and "--mirror" in err
