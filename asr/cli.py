@@ -269,19 +269,39 @@ def benchmark(
 @app.command("train-lm")
 def train_lm(
     sources: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, and manifests (.jsonl).")],
-    out: Annotated[Path, typer.Option(help="The ARPA file to write.")],
+    out: Annotated[Path, typer.Option(help="The ARPA file to write, or the folder of a Transformer.")],
+    kind: Annotated[str, typer.Option(help="ngram, or transformer: better, and slower.")] = "ngram",
     order: Annotated[int, typer.Option(min=1, max=9, help="Characters in the longest n-gram.")] = 3,
     prune: Annotated[int, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often.")] = 1,
+    set: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=VALUE", help="Of a Transformer: change a setting; may be repeated."),
+    ] = [],  # noqa: B006
+    threads: Threads = 0,
     force: Force = False,
 ) -> None:
-    """Estimate a character n-gram language model from text, for --lm."""
+    """Estimate a character language model from text, for --lm."""
     from asr.corpus.texts import texts_of
     from asr.text.tokenizer import symbols
-    from asr.training.ngram import train_ngram
 
+    if kind not in ("ngram", "transformer"):
+        raise typer.BadParameter(f"{kind!r} is not one of ngram, transformer", param_hint="--kind")
     refuse_existing(out, force)
-    sentences = (symbols(text) for path in sources for text in texts_of(path))
-    say(f"{out}: {train_ngram((s for s in sentences if s), out, order, prune):,} n-grams")
+    sentences = filter(None, (symbols(text) for path in sources for text in texts_of(path)))
+    if kind == "ngram":
+        from asr.training.ngram import train_ngram
+
+        say(f"{out}: {train_ngram(sentences, out, order, prune):,} n-grams")
+        return
+    set_threads(threads)
+    from asr.config import apply_override
+    from asr.training.language_model import train_language_model, training_settings
+
+    values: dict = {}
+    for text in set:
+        apply_override(values, text, sections_only=False)
+    reached = train_language_model(list(sentences), out, training_settings(values), say)
+    say(f"{out}: perplexity {reached:.2f}")
 
 
 @app.command()

@@ -24,7 +24,9 @@ HotwordFile = Annotated[
 LanguageModel = Annotated[
     str | None,
     typer.Option(
-        "--lm", help="A character n-gram model, ARPA or ARPA.gz, or none; by default the model's own, if it has one."
+        "--lm",
+        help="A character language model: ARPA, ARPA.gz, a KenLM binary, the folder of a Transformer, or none; by default the"
+        " model's own, if it has one.",
     ),
 ]
 Quantize = Annotated[str, typer.Option(help="none, or int8: weights of 8 bits, faster on a CPU.")]

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
+from asr.decoding.network_lm import NetworkLm
 from asr.decoding.ngram import NgramScorer
 from asr.decoding.ngram_file import PACKED, pack, read_ngrams
+from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError
 from asr.interop.published import PUBLISHED
@@ -14,6 +17,7 @@ from asr.interop.pull import cache, pull
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
 from asr.model.inference import compile_steps, quantize
+from asr.model.language_model import load_language_model
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 DEFAULT = "embedded"
@@ -68,13 +72,19 @@ def open_model(name: str | Path = "", device: str = "auto", precision: str = "no
 
 def language_model(
     folder: Path, loaded: LoadedModel, config: DecodeConfig, lm: str | Path | None = None
-) -> NgramScorer | None:
-    """The language model `lm`, a file; without a name the one in the model's folder, if there is one; None for "none"."""
+) -> CandidateScorer | None:
+    """The language model `lm`, a file of n-grams or the folder of a network; without a name the one in the model's folder,
+    if there is one; None for "none"."""
     path = Path(lm) if lm else folder / LM
     if str(lm) == NO_LM or not config.lm_weight or (not lm and not path.is_file()):
         return None
-    table = loaded.tokenizer.table
-    return NgramScorer(path, table.tokens, table.eos, loaded.model.cmvn.mean.device)
+    table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
+    if path.is_dir():
+        network, own = load_language_model(path, device)
+        return NetworkLm(network, own, table.tokens, table.sos, table.eos, device)
+    if is_kenlm_binary(path):
+        return KenlmScorer(path, table.tokens, table.eos)
+    return NgramScorer(path, table.tokens, table.eos, device)
 
 
 def add_lm(folder: str | Path, lm: Path) -> int:
