@@ -13,7 +13,6 @@ from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError
 from asr.interop.published import PUBLISHED
-from asr.interop.pull import cache, pull
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
 from asr.model.inference import compile_steps, quantize
@@ -35,6 +34,8 @@ def find_model(name: str | Path = "") -> Path:
     if (PRETRAINED / name / WEIGHTS).is_file():
         return PRETRAINED / name
     if name in PUBLISHED:
+        from asr.interop.pull import pull  # brings what speaks HTTP: others need not wait for it
+
         return pull(name, say=lambda line: print(line, file=sys.stderr, flush=True))
     own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
     raise CheckpointError(
@@ -47,6 +48,8 @@ def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None
     """Says once per machine, to a person at a terminal, that the embedded model is not all there is."""
     if not sys.stderr.isatty() or str(model) not in ("", DEFAULT) or Path(DEFAULT).is_dir():
         return
+    from asr.interop.pull import cache
+
     said = cache() / "hint-said"
     try:
         said.parent.mkdir(parents=True, exist_ok=True)
@@ -58,6 +61,8 @@ def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None
 
 def results_folder(model: Path) -> Path:
     """Where results of a model go if nobody says: into its folder, unless that is shared or came with the program."""
+    from asr.interop.pull import cache
+
     shared = PRETRAINED in model.parents or cache() in model.parents
     return Path("eval") / model.name if shared else model / "eval"
 
