@@ -167,6 +167,18 @@ def test_a_cue_of_two_lines_breaks_at_its_pause():
     assert [joined(line) for line in cue.lines] == ["我今天早上起床以后先去", "跑步然后回来吃早饭"]
 
 
+def test_numbers_are_not_torn():
+    texts = [
+        [joined(line) for line in cue.lines]
+        for text in ("他说他在这个城市里住了二十五年了现在要回家乡去", "我们一共要在这里住上2025年之前剩下的所有日子")
+        for cue in cues(transcript(spoken(text, 0.0, 0.2)), Style())
+    ]
+    assert texts == [
+        ["他说他在这个城市里住了", "二十五年了现在要回家乡去"],
+        ["我们一共要在这里住上", "2025年之前剩下的所有日子"],
+    ]
+
+
 def test_channels_are_told_apart(tmp_path):
     both = transcript(spoken("你好", 0.0, channel=0), spoken("喂", 0.2, channel=1), duration=5.0)
     assert written("txt", both) == "0: 你好\n1: 喂\n"
