@@ -7,7 +7,6 @@ utterances and hypotheses there are; utterances that are done leave the batch.
 Dimensions besides those of the model: C candidates of each hypothesis, P scorers.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Protocol
@@ -159,7 +158,7 @@ def beam_search(
     )
     state, states = scorer.start(), [other.start(B) for other, _ in others.values()]
     ended: list[_Ended] = []
-    least: dict[int, float] = {}
+    gone: set[tuple[int, float]] = set()
     for step in range(max(max_tokens) + 1):
         scores, state = scorer.score(beam.last, state)
         candidates, parts, states = _judge(scores, beam.last, others, states, config, scorer.eos)
@@ -167,13 +166,13 @@ def beam_search(
         if config.rule == "own":
             beam, chosen, finished = _step(*judged, limits == step)
         else:
-            beam, chosen, finished = _step_by_rule(*judged, limits <= step + 1, least)
+            beam, chosen, finished = _step_by_rule(*judged, limits <= step + 1, gone)
         ended += finished
         if chosen is None:
             break
         state = scorer.select(state, chosen)
         states = [other.select(s, chosen) for s, (other, _) in zip(states, others.values(), strict=True)]
-    return _nbest(ended, B, [DECODER, *others], weights.tolist(), config, least)
+    return _nbest(ended, B, [DECODER, *others], weights.tolist(), config, gone)
 
 
 def _judge(
@@ -260,18 +259,20 @@ def _step_by_rule(
     config: DecodeConfig,
     eos: int,
     at_limit: Tensor,
-    least: dict[int, float],
+    gone: set[tuple[int, float]],
 ) -> tuple[_Beam, Chosen | None, list[_Ended]]:
     """`_step` as other toolkits do it: only the best `beam` continuations count, those that end among them.
 
-    `at_limit`: utterances that take no token after this one; what has not ended then counts as it is. `least` is given the
-    score below which what had ended lost its place.
+    `at_limit`: utterances that take no token after this one; what has not ended then counts as it is. `gone` is given
+    the utterance and the score of those that had ended and lost their places.
     """
     N, rule = config.beam, config.rule
     top, origin, place, last, log_probs = _continued(beam, candidates, parts, weights, N)
     kept = beam.kept
     if rule == "wenet":
         lowest = torch.cat([kept, top], dim=1).topk(N, dim=1).values[:, -1:]
+        for b, n in ((kept > -torch.inf) & (kept < lowest)).nonzero().tolist():
+            gone.add((int(beam.utterances[b]), float(kept[b, n])))
         top, kept = top.masked_fill(top < lowest, -torch.inf), kept.masked_fill(kept < lowest, -torch.inf)
     real = top > -torch.inf
     ends = (last == eos) & real
@@ -300,9 +301,6 @@ def _step_by_rule(
     b, rank = unfinished.nonzero(as_tuple=True)
     ended.append(_Ended(beam.utterances[b], tokens[b, rank], log_probs[b, rank], total[b, rank], LIMIT_REACHED))
     ended += _stopped(beam, done & (n_ended == 0) & ~unfinished.any(1), loops)
-    if rule == "wenet":
-        for i in done.nonzero()[:, 0].tolist():
-            least[int(beam.utterances[i])] = min((t for t in kept[i].tolist() if t > -math.inf), default=math.inf)
     left = (~done).nonzero()[:, 0]
     if not len(left):
         return beam, None, ended
@@ -364,14 +362,14 @@ def _nbest(
     names: list[str],
     weights: list[float],
     config: DecodeConfig,
-    least: dict[int, float],
+    gone: set[tuple[int, float]],
 ) -> list[list[Hypothesis]]:
     found: list[list[Hypothesis]] = [[] for _ in range(n_utterances)]
     for utterances, tokens, log_probs, totals, warning in ended:
         sums = log_probs.double().sum(1).tolist()
         rows = zip(utterances.tolist(), tokens.tolist(), log_probs[..., 0].tolist(), sums, totals.tolist(), strict=True)
         for b, ids, of_decoder, scores, in_beam in rows:
-            if not warning and in_beam < least.get(b, -math.inf):
+            if not warning and (b, in_beam) in gone:
                 continue  # better ones took its place
             total = sum(w * s for w, s in zip(weights, scores, strict=True)) + config.length_bonus * len(ids)
             found[b].append(

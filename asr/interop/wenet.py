@@ -1,12 +1,13 @@
 """WeNet: final.pt, train.yaml, units.txt, global_cmvn (wenet.org.cn; layouts from 2021 to 2025)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
-from asr.interop.checkpoints import existing, find_file, read_json, read_tensors, read_yaml
+from asr.interop.checkpoints import Tensors, existing, find_file, read_json, read_tensors, read_yaml
 from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
 from asr.interop.transformer import (
     ACTIVATIONS,
@@ -45,8 +46,8 @@ def read_wenet(folder: Path) -> Foreign:
     top = Settings(values, str(path))
     top.require("model", "asr_model", "asrmodel", "u2++", "ctl_model")
     encoder, biases = _encoder(top)
-    decoder, reverse_layers, decoder_biases = _decoder(top)
     tensors = read_tensors(find_file(folder, ["final.pt", "avg*.pt", "*.pt"], "weights"))
+    decoder, reverse_layers, decoder_biases = _decoder(top, tensors)
     weights = Weights(tensors)
     factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", SUBSAMPLING)
     map_subsampling(weights, factor)
@@ -130,22 +131,25 @@ def _encoder(top: Settings) -> tuple[EncoderConfig, Biases]:
     return config, biases
 
 
-def _decoder(top: Settings) -> tuple[DecoderConfig, int, tuple[Biases, Biases]]:
+def _decoder(top: Settings, tensors: Tensors) -> tuple[DecoderConfig, int, tuple[Biases, Biases]]:
     """The decoder, the layers of the one from right to left, and the biases of both: of all layers, and of cross-attention."""
     kind = top.choose("decoder", DECODER, {"transformer": 1, "bitransformer": 2})
     settings = Settings(top.get("decoder_conf", {}), f"{top.where}: decoder_conf")
     config = decoder_config(settings, settings.get("norm_eps", 1e-5, float), ACTIVATIONS)
     reverse_layers = settings.get("r_num_blocks", 0, int)
     biases = _biases(settings, "")
-    cross = _biases(settings, "src_")
+    # without a setting of its own, cross-attention followed the others until 2025, and has all biases since
+    there = [any(n.endswith(f"src_attn.linear_{letter}.bias") for n in tensors.held) for letter in "qkv"]
+    cross = _biases(settings, "src_", there)
     _require_plain(settings)
     settings.finish()
     return config, reverse_layers if kind == 2 else 0, (biases, cross)
 
 
-def _biases(settings: Settings, prefix: str) -> Biases:
+def _biases(settings: Settings, prefix: str, default: Sequence[bool] = (True, True, True)) -> Biases:
     """Which layers have one; that of the queries speaks for the layer behind attention, too."""
-    query, key, value = (settings.get(f"{prefix}{name}_bias", True, bool) for name in ("query", "key", "value"))
+    names = ("query", "key", "value")
+    query, key, value = (settings.get(f"{prefix}{n}_bias", d, bool) for n, d in zip(names, default, strict=True))
     convolution, feed_forward = (settings.get(f"{name}_bias", True, bool) for name in ("conv", "mlp"))
     return Biases(query, key, value, convolution, feed_forward, query)
 
