@@ -19,20 +19,33 @@ from asr.cli_options import (
     Decode,
     Device,
     Force,
+    Format,
     HotwordFile,
     LanguageModel,
+    LineCharacters,
+    Lines,
+    MinConfidence,
+    Numbers,
+    Punctuate,
     Quantize,
+    ReadingSpeed,
+    Script,
     Threads,
+    Words,
     refuse_existing,
     say,
     set_threads,
+    usage_errors,
 )
+from asr.cli_times import align, doctor
 from asr.errors import AsrError, ConfigError
 from asr.version import VERSION
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(model_app, name="model")
+app.command("align")(align)
+app.command("doctor")(doctor)
 
 
 def main() -> None:
@@ -82,8 +95,16 @@ def transcribe(
         typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
     ] = "",
     beam: Beam = None,
-    format: Annotated[str, typer.Option(help="txt or json.")] = "txt",
+    format: Format = "txt",
     out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
+    script: Script = "",
+    numbers: Numbers = "",
+    punctuate: Punctuate = False,
+    words: Words = False,
+    line_characters: LineCharacters = 16,
+    lines: Lines = 2,
+    reading_speed: ReadingSpeed = 9.0,
+    min_confidence: MinConfidence = None,
     hotwords: HotwordFile = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
@@ -98,10 +119,13 @@ def transcribe(
     """
     if not all(audio):
         raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
-    from asr.outputs.writers import WRITERS
+    from asr.outputs.style import Style
+    from asr.text.finishing import Finishing
+    from asr.transcription.output import Output
 
-    if format not in WRITERS:
-        raise typer.BadParameter(f"{format!r} is not one of {', '.join(WRITERS)}", param_hint="--format")
+    with usage_errors():
+        style = Style(line_characters, lines, reading_speed, words, min_confidence)
+        output = Output(format, style, Finishing(script, numbers, punctuate))
     set_threads(threads)
     from asr.transcription.command import transcribe_files
     from asr.transcription.models import find_model, hint_at_larger_models
@@ -112,7 +136,7 @@ def transcribe(
         settings = decode_settings(find_model(model), decode, beam=beam)
         return load(model, device, settings, quantize, hotwords, lm)
 
-    failed = transcribe_files(audio, transcriber, format, out, force, say)
+    failed = transcribe_files(audio, transcriber, output, out, force, say)
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
 from asr.decoding.network_lm import NetworkLm
 from asr.decoding.ngram import NgramScorer
 from asr.decoding.ngram_file import PACKED, pack, read_ngrams
@@ -12,7 +13,6 @@ from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError
 from asr.interop.published import PUBLISHED
-from asr.interop.pull import cache, pull
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
 from asr.model.inference import compile_steps, quantize
@@ -34,6 +34,8 @@ def find_model(name: str | Path = "") -> Path:
     if (PRETRAINED / name / WEIGHTS).is_file():
         return PRETRAINED / name
     if name in PUBLISHED:
+        from asr.interop.pull import pull  # brings what speaks HTTP: others need not wait for it
+
         return pull(name, say=lambda line: print(line, file=sys.stderr, flush=True))
     own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
     raise CheckpointError(
@@ -46,6 +48,8 @@ def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None
     """Says once per machine, to a person at a terminal, that the embedded model is not all there is."""
     if not sys.stderr.isatty() or str(model) not in ("", DEFAULT) or Path(DEFAULT).is_dir():
         return
+    from asr.interop.pull import cache
+
     said = cache() / "hint-said"
     try:
         said.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +61,8 @@ def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None
 
 def results_folder(model: Path) -> Path:
     """Where results of a model go if nobody says: into its folder, unless that is shared or came with the program."""
+    from asr.interop.pull import cache
+
     shared = PRETRAINED in model.parents or cache() in model.parents
     return Path("eval") / model.name if shared else model / "eval"
 
@@ -81,6 +87,8 @@ def language_model(
     if path.is_dir():
         network, own = load_language_model(path, device)
         return NetworkLm(network, own, table.tokens, table.sos, table.eos, device)
+    if is_kenlm_binary(path):
+        return KenlmScorer(path, table.tokens, table.eos)
     return NgramScorer(path, table.tokens, table.eos, device)
 
 
