@@ -10,9 +10,11 @@ from asr.version import VERSION as __version__
 _HOMES = {
     "load": "asr.transcription.transcriber",
     "transcribe": "asr.transcription.transcriber",
+    "align": "asr.transcription.aligning",
     "Transcriber": "asr.transcription.transcriber",
     "Transcript": "asr.transcript",
     "Segment": "asr.transcript",
+    "TranscriptToken": "asr.transcript",
     "char_errors": "asr.scoring.cer",
     "CharErrors": "asr.scoring.cer",
     "score_files": "asr.scoring.score",

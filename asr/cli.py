@@ -79,7 +79,7 @@ def transcribe(
     audio: Annotated[list[str], typer.Argument(help="Audio files, or folders of them.")],
     model: Annotated[
         str,
-        typer.Option(help="A model folder, or the name of a model that came with the program; embedded by default."),
+        typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
     ] = "",
     beam: Beam = None,
     format: Annotated[str, typer.Option(help="txt or json.")] = "txt",
@@ -104,7 +104,7 @@ def transcribe(
         raise typer.BadParameter(f"{format!r} is not one of {', '.join(WRITERS)}", param_hint="--format")
     set_threads(threads)
     from asr.transcription.command import transcribe_files
-    from asr.transcription.models import find_model
+    from asr.transcription.models import find_model, hint_at_larger_models
     from asr.transcription.settings import decode_settings
     from asr.transcription.transcriber import Transcriber, load
 
@@ -113,6 +113,7 @@ def transcribe(
         return load(model, device, settings, quantize, hotwords, lm)
 
     failed = transcribe_files(audio, transcriber, format, out, force, say)
+    hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -143,12 +144,15 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
+    model: Annotated[
+        str, typer.Argument(help="A model folder, the folder of a training run, or a name of `asr model list`.")
+    ],
     manifest: Annotated[Path, typer.Argument(help="A JSONL manifest with transcripts.")],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Where hyp.txt, nbest.jsonl, result.json and report.html go; MODEL/eval/MANIFEST by default."
+            help="Where hyp.txt, nbest.jsonl, result.json and report.html go; MODEL/eval/MANIFEST by default, or"
+            " eval/MODEL/MANIFEST for a model that has a name."
         ),
     ] = None,
     by: Annotated[

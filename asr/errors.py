@@ -5,7 +5,8 @@ AsrError
 ├── AudioError       a file that is not there, cannot be read, or holds no usable samples
 ├── ManifestError    a list of utterances or transcripts that breaks a rule
 ├── TokenError       a token table that is damaged or does not fit
-└── CheckpointError  a model folder or training state that cannot be read, written or used
+├── CheckpointError  a model folder or training state that cannot be read, written or used
+└── DownloadError    a published model that cannot be fetched, or is not what it should be
 """
 
 
@@ -30,4 +31,8 @@ class TokenError(AsrError):
 
 
 class CheckpointError(AsrError):
+    pass
+
+
+class DownloadError(AsrError):
     pass

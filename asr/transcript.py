@@ -1,6 +1,30 @@
-"""What a transcription is: plain data, known to every other part. Times are seconds from the start of the recording."""
+"""What a transcription is: plain data, known to every other part. Times are seconds from the start of the recording.
 
+One list of tokens is the only truth about what was said: texts derive from it, and finishing (numbers, script,
+punctuation) makes a new list whose spans are those of the old one. What the model wrote before that stays in `raw`.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from unicodedata import east_asian_width
+
+
+@dataclass(frozen=True)
+class TranscriptToken:
+    """One Han character, Latin word or number, and where it was said."""
+
+    text: str
+    """Its characters."""
+    start: float
+    """Where it begins."""
+    end: float
+    """Where it ends: not before `start`, and not after the next token's start."""
+    confidence: float
+    """From 0 to 1: the probability that the decoder gave it, knowing the tokens before it."""
+    source: tuple[int, int]
+    """First and last of the model's tokens that it stands for, counted from the segment's first."""
+    mark: str = ""
+    """Punctuation behind it."""
 
 
 @dataclass(frozen=True)
@@ -11,14 +35,21 @@ class Segment:
     """Where the stretch begins."""
     end: float
     """Where it ends."""
-    text: str
-    """The recognised text; empty where nothing was recognised."""
+    tokens: tuple[TranscriptToken, ...] = ()
+    """What was recognised, in order of time; none where nothing was."""
+    raw: str = ""
+    """The text as the model wrote it; finishing leaves it alone."""
     score: float | None = None
     """What the search ranks by: log-probability over tokens, eos included; None where nothing was decoded."""
     warnings: tuple[str, ...] = ()
     """What a reader should know before trusting the text."""
     hotwords: tuple[str, ...] = ()
     """Hot words that are in the text, in order."""
+
+    @property
+    def text(self) -> str:
+        """The tokens' text."""
+        return joined(self.tokens)
 
 
 @dataclass(frozen=True)
@@ -40,15 +71,19 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """The segments' texts, joined as Mandarin is written; a space only between two Latin words."""
-        joined = ""
-        for segment in self.segments:
-            if (
-                joined[-1:].isascii()
-                and joined[-1:].isalnum()
-                and segment.text[:1].isascii()
-                and segment.text[:1].isalnum()
-            ):
-                joined += " "
-            joined += segment.text
-        return joined
+        """The segments' texts, joined as Mandarin is written."""
+        return joined(token for segment in self.segments for token in segment.tokens)
+
+
+def joined(tokens: Iterable[TranscriptToken]) -> str:
+    """The text of tokens as Mandarin is written: a space only between two that are not Chinese (`HELLO WORLD`, `A 4`)."""
+    text = ""
+    for token in tokens:
+        if text and not _is_wide(text[-1]) and not _is_wide(token.text[0]):
+            text += " "
+        text += token.text + token.mark
+    return text
+
+
+def _is_wide(character: str) -> bool:
+    return east_asian_width(character) in "WF"

@@ -9,7 +9,7 @@ from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.layers import Dropout, length_mask, sinusoids, sinusoids_at
 from asr.model.model import Memory, ModelConfig, SpeechModel
-from asr.model.subsampling import LAYOUTS, Subsampling, shortest_input, subsampled_length
+from asr.model.subsampling import LAYOUTS, Subsampling, SubsamplingConfig
 from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
 
@@ -23,17 +23,18 @@ def sounds(*seconds: float) -> list:
 
 @pytest.mark.parametrize("factor", LAYOUTS)
 def test_length_formula_equals_the_convolutions(factor):
-    subsampling = Subsampling(factor, 80, 2, 4)
-    for T in range(shortest_input(factor), 60):
+    config = SubsamplingConfig(factor, channels=2)
+    subsampling = Subsampling(config, 80, 4)
+    for T in range(config.shortest_input, 60):
         x, lengths = subsampling(torch.randn(1, T, 80), torch.tensor([T]))
-        assert x.shape[1] == lengths.item() == subsampled_length(T, factor)
-    assert subsampled_length(shortest_input(factor), factor) == 1
-    assert subsampled_length(shortest_input(factor) - 1, factor) == 0
+        assert x.shape[1] == lengths.item() == config.length(T)
+    assert config.length(config.shortest_input) == 1
+    assert config.shortest_input == 1 or config.length(config.shortest_input - 1) == 0
 
 
 def test_length_formula_by_hand():
-    assert [subsampled_length(100, factor) for factor in (4, 6, 8)] == [24, 15, 11]
-    assert [shortest_input(factor) for factor in (4, 6, 8)] == [7, 11, 15]
+    assert [SubsamplingConfig(factor, 2).length(100) for factor in (4, 6, 8)] == [24, 15, 11]
+    assert [SubsamplingConfig(factor, 2).shortest_input for factor in (4, 6, 8)] == [7, 11, 15]
 
 
 def test_masks_and_positions_by_hand():
@@ -173,7 +174,7 @@ def test_audio_shorter_than_a_memory_frame_is_encoded():
         (lambda: ModelConfig(encoder=EncoderConfig(width=64), decoder=DecoderConfig(heads=3)), "decoder: width 64"),
         (
             lambda: SpeechModel(FeatureConfig(), ModelConfig(subsampling=5), 10),
-            "subsampling must be one of 4, 6, 8, is 5",
+            "subsampling must be one of 1, 2, 4, 6, 8, is 5",
         ),
         (
             lambda: SpeechModel(FeatureConfig(n_mels=10), ModelConfig(subsampling=8), 10),

@@ -7,6 +7,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AudioError
 from asr.model.folder import save_model
+from asr.text.units import units
 from asr.transcription.segmenting import cut_at_pauses
 from asr.transcription.transcriber import Transcriber, load
 from tests.conftest import random_model
@@ -85,10 +86,18 @@ def test_samples_that_are_not_numbers(transcriber):
 
 def test_text_joins_segments_as_mandarin_is_written():
     def joined(*texts):
-        return asr.Transcript("a", 1.0, tuple(asr.Segment(0, 1, t) for t in texts), "m").text
+        segments = [
+            asr.Segment(
+                0, 1, tuple(asr.TranscriptToken(unit.text, 0, 1, 1.0, (0, 0), unit.mark) for unit in units(text))
+            )
+            for text in texts
+        ]
+        return asr.Transcript("a", 1.0, tuple(segments), "m").text
 
     assert joined("今天", "", "天气") == "今天天气"
     assert joined("我用APP", "STORE下载") == "我用APP STORE下载"
+    assert joined("你好，用APP 3.5吧。") == "你好，用APP 3.5吧。"
+    assert joined("HELLO, WORLD", "OK") == "HELLO, WORLD OK"
     assert joined() == ""
 
 
@@ -96,9 +105,11 @@ def test_public_names():
     assert asr.__all__ == [
         "load",
         "transcribe",
+        "align",
         "Transcriber",
         "Transcript",
         "Segment",
+        "TranscriptToken",
         "char_errors",
         "CharErrors",
         "score_files",

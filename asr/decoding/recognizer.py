@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.decoding.boundaries import Span
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.guards import cut_in_two, join, reasons_to_doubt
 from asr.decoding.hotwords import HotwordScorer, occurrences
+from asr.decoding.rescoring import rescore
 from asr.decoding.search import CandidateScorer, Chosen, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
+from asr.decoding.timing import decoder_inputs, token_spans
 from asr.decoding.wordlists import Hotwords
 from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
@@ -28,9 +31,8 @@ class NetworkScorer:
         self.model, self.memory, self.temperature = model, memory, temperature
         self.sos, self.eos = table.sos, table.eos
         self.n_utterances, self.device = len(memory.lengths), memory.values.device
-        never = [table.blank, table.unk, table.sos]  # not text: they cannot stand in a transcript
         self.allowed = torch.zeros(len(table), device=self.device)
-        self.allowed[never] = -torch.inf
+        self.allowed[table.never_written] = -torch.inf
 
     @cached_property
     def initial(self) -> DecoderState:
@@ -96,6 +98,8 @@ class Recognized:
     """The tokens, and how likely they are."""
     hotwords: tuple[tuple[int, str], ...] = ()
     """(place among the tokens, word) of each hot word in it."""
+    spans: tuple[Span, ...] = ()
+    """Start and end of each token in seconds, where they were asked for: of the best hypothesis only."""
 
 
 class Recognizer:
@@ -121,28 +125,36 @@ class Recognizer:
         return self.model.cmvn.mean.device
 
     @torch.inference_mode()
-    def recognize(self, utterances: Sequence[np.ndarray]) -> list[list[Recognized]]:
-        """Arrays (S,) of 16 kHz samples → per utterance its n-best list. The model is put in evaluation mode meanwhile."""
+    def recognize(self, utterances: Sequence[np.ndarray], timed: bool = False) -> list[list[Recognized]]:
+        """Arrays (S,) of 16 kHz samples → per utterance its n-best list, the best with the spans of its tokens if `timed`.
+
+        The model is put in evaluation mode meanwhile.
+        """
         training = self.model.training
         self.model.eval()
         try:
             results: list[list[Recognized]] = [[] for _ in utterances]
             for batch in self.batches([len(u) for u in utterances]):
-                for i, nbest in zip(batch, self._recognize_batch([utterances[i] for i in batch]), strict=True):
+                for i, nbest in zip(batch, self._recognize_batch([utterances[i] for i in batch], timed), strict=True):
                     results[i] = nbest
             return results
         finally:
             self.model.train(training)
 
-    def _in_pieces(self, samples: np.ndarray, nbest: list[Recognized], reasons: tuple[str, ...]) -> list[Recognized]:
+    def _in_pieces(
+        self, samples: np.ndarray, nbest: list[Recognized], reasons: tuple[str, ...], timed: bool
+    ) -> list[Recognized]:
         """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; marked where that cannot be."""
         best = nbest[0].hypothesis
         halves = cut_in_two(samples, self.model.log_mel.config.sample_rate) if self.config.redecode else None
         if halves is None:
             warnings = tuple(dict.fromkeys(best.warnings + reasons))
             return [replace(nbest[0], hypothesis=replace(best, warnings=warnings)), *nbest[1:]]
-        first, second = (pieces[0].hypothesis for pieces in self._recognize_batch(halves))
-        return [self._recognized(join(first, second, reasons))]
+        first, second = (nbest[0] for nbest in self._recognize_batch(halves, timed))
+        joined = self._recognized(join(first.hypothesis, second.hypothesis, reasons))
+        behind = len(halves[0]) / self.model.log_mel.config.sample_rate
+        later = tuple((start + behind, end + behind) for start, end in second.spans)
+        return [replace(joined, spans=first.spans + later)]
 
     def batches(self, lengths: list[int]) -> list[list[int]]:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
@@ -150,23 +162,46 @@ class Recognizer:
         budget = self.config.batch_seconds * self.model.log_mel.config.sample_rate
         return [[order[place] for place in group] for group in grouped([lengths[i] for i in order], budget)]
 
-    def _recognize_batch(self, utterances: Sequence[np.ndarray]) -> list[list[Recognized]]:
+    def _recognize_batch(self, utterances: Sequence[np.ndarray], timed: bool) -> list[list[Recognized]]:
         memory = encode(self.model, utterances)
         scorer = NetworkScorer(self.model, memory, self.tokenizer.table, self.config.temperature)
         rate = self.model.log_mel.config.sample_rate
         limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
-        found = beam_search(scorer, self.config, limits, self.others(memory))
+        log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
+        found = self._found(scorer, limits, memory, log_probs)
         results = [[self._recognized(h) for h in nbest] for nbest in found]
-        for b, reasons in self._doubts([nbest[0] for nbest in found], scorer).items():
-            results[b] = self._in_pieces(utterances[b], results[b], reasons)
+        doubts = self._doubts([nbest[0] for nbest in found], scorer)
+        for b, reasons in doubts.items():
+            results[b] = self._in_pieces(utterances[b], results[b], reasons, timed)
+        if timed:
+            whole = [b for b, nbest in enumerate(results) if not nbest[0].spans]
+            texts = [results[b][0].hypothesis.tokens if b in whole else () for b in range(len(results))]
+            table, state = self.tokenizer.table, scorer.initial
+            timings = token_spans(self.model, table, utterances, texts, memory, log_probs, state)
+            for b in whole:
+                results[b][0] = replace(results[b][0], spans=timings[b])
         return results
+
+    def _found(
+        self, scorer: NetworkScorer, limits: list[int], memory: Memory, log_probs: Tensor | None
+    ) -> list[list[Hypothesis]]:
+        """The n-best lists of the search, ranked anew by the right-to-left decoder if it has a weight."""
+        config, reverse, others = self.config, self.model.reverse_decoder, self.others(memory, log_probs)
+        if reverse is None or not config.reverse_weight:
+            return beam_search(scorer, config, limits, others)
+        found = beam_search(scorer, replace(config, nbest=config.beam), limits, others)
+        state = reverse.start(memory.values, memory.mask)
+
+        def log_probs_of(texts: Tensor) -> Tensor:
+            return reverse(texts.to(self.device), state)[0].float().log_softmax(-1)
+
+        return [nbest[: config.nbest] for nbest in rescore(found, log_probs_of, scorer.sos, scorer.eos, config)]
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
-        tokens = pad_sequence([torch.tensor([scorer.sos, *h.tokens]) for h in best], batch_first=True)
+        tokens = decoder_inputs(self.tokenizer.table, [h.tokens for h in best])
         attended = self.model.decoder.attended(tokens.to(self.device), scorer.initial).float().cpu()
-        features = self.model.log_mel.config
-        frame = self.model.config.subsampling * features.shift_ms / 1000
+        frame = self.model.frame_seconds
         doubts = {b: reasons_to_doubt(h, attended[b, : len(h.tokens)], frame) for b, h in enumerate(best)}
         return {b: reasons for b, reasons in doubts.items() if reasons}
 
@@ -176,11 +211,14 @@ class Recognizer:
         words = tuple((place, hot.words[word]) for place, word in fired)
         return Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis, words)
 
-    def others(self, memory: Memory) -> dict[str, tuple[CandidateScorer, float]]:
-        """Scorers besides the decoder, with their weights."""
+    def ctc_log_probs(self, memory: Memory) -> Tensor | None:
+        """(B, L, V) of the CTC head; None where the model has none."""
+        return None if self.model.ctc is None else self.model.ctc(memory.encoded).float().log_softmax(-1)
+
+    def others(self, memory: Memory, log_probs: Tensor | None) -> dict[str, tuple[CandidateScorer, float]]:
+        """Scorers besides the decoder, with their weights. log_probs: of the CTC head, if it is to be one of them."""
         others: dict[str, tuple[CandidateScorer, float]] = {}
-        if self.model.ctc is not None and self.config.ctc_weight:
-            log_probs = self.model.ctc(memory.encoded).float().log_softmax(-1)
+        if log_probs is not None and self.config.ctc_weight:
             table = self.tokenizer.table
             others["ctc"] = (CtcPrefixScorer(log_probs, memory.lengths, table.blank, table.eos), self.config.ctc_weight)
         if self.lm is not None:

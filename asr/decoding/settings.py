@@ -33,6 +33,8 @@ class DecodeConfig:
     """Bonus for each character of a hot word that comes without a weight of its own."""
     hotword_margin: float = 3.0
     """It gets the bonus only where its log-probability is at most this much below that of the likeliest character."""
+    reverse_weight: float = 0.0
+    """Share of a right-to-left decoder, where the model has one, in the final ranking; the rest is the decoder's."""
     stop_loops: bool = True
     """Drop a hypothesis that ends in the same few tokens over and over."""
     redecode: bool = True
@@ -51,6 +53,8 @@ class DecodeConfig:
         for name in ("max_chars_per_second", "batch_seconds", "temperature"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"decode.{name} must be above 0, is {getattr(self, name)}")
+        if not 0 <= self.reverse_weight <= 1:
+            raise ConfigError(f"decode.reverse_weight must be from 0 to 1, is {self.reverse_weight}")
         for name in ("ctc_weight", "eos_threshold"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")
@@ -61,5 +65,11 @@ class DecodeConfig:
 
     def rank(self, total: float, n_tokens: int) -> float:
         """What a hypothesis is ranked by, from its summed score; n_tokens includes eos."""
-        length = (5 + n_tokens) / 6 if self.gnmt_length else max(1, n_tokens)
-        return total / length**self.length_power
+        return total / self._length(n_tokens)
+
+    def total(self, rank: float, n_tokens: int) -> float:
+        """The summed score that `rank` was made from."""
+        return rank * self._length(n_tokens)
+
+    def _length(self, n_tokens: int) -> float:
+        return ((5 + n_tokens) / 6 if self.gnmt_length else max(1, n_tokens)) ** self.length_power

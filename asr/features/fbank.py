@@ -1,9 +1,11 @@
-"""Log-mel filter banks as Kaldi computes them, for a padded batch, on whatever device the samples are on.
+"""Log-mel filter banks for a padded batch, on whatever device the samples are on: Kaldi's, and those of a centred STFT.
 
-Equal to `torchaudio.compliance.kaldi.fbank` with snip_edges; the steps for each frame: remove the mean, pre-emphasis,
-povey window, power spectrum, triangular mel filters, natural logarithm.
+Kaldi's are equal to `torchaudio.compliance.kaldi.fbank` with snip_edges; the steps for each frame: remove the mean,
+pre-emphasis, povey window, power spectrum, triangular mel filters, natural logarithm. A centred STFT, as ESPnet and
+SpeechBrain compute it, has its frames' middles at multiples of the shift, the first at the first sample.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,15 +15,27 @@ from torch import Tensor, nn
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.errors import ConfigError
+from asr.features.mel import FILTERS
 
 POVEY_POWER = 0.85
-LOG_FLOOR = torch.finfo(torch.float32).eps
+LOG_FLOOR = float(torch.finfo(torch.float32).eps)
+DECIBELS = 10 / math.log(10)
+"""Decibels of power in a natural logarithm of one."""
+WINDOWS = {
+    "povey": lambda length: torch.hann_window(length, periodic=False) ** POVEY_POWER,
+    "hann": torch.hann_window,
+    "hamming": torch.hamming_window,
+}
+"""Name → window of a length, in float32 as the toolkits have it. Kaldi's is symmetric, the others are periodic."""
+EDGES = ("reflect", "zero")
 
 
 @dataclass(frozen=True)
 class FeatureConfig:
     """How samples become features; it travels with the model."""
 
+    kind: str = "kaldi"
+    """kaldi: whole frames only, without mean, pre-emphasised; stft: frames centred on multiples of the shift, as they are."""
     sample_rate: int = SAMPLE_RATE
     """Samples per second."""
     n_mels: int = 80
@@ -40,8 +54,25 @@ class FeatureConfig:
     """Samples in [-1, 1] times this: Kaldi's CMVN statistics and log floor suppose 16-bit integers."""
     dither: float = 0.0
     """Standard deviation of noise added to the scaled samples, in training only."""
+    window: str = "povey"
+    """A name in WINDOWS."""
+    fft_size: int = 0
+    """Samples of the Fourier transform; 0 is the power of two that holds a frame."""
+    edges: str = "reflect"
+    """What a centred frame sees beyond the recording: its samples in reverse, or zero."""
+    filters: str = "kaldi"
+    """A name in FILTERS: the shape of the mel filters."""
+    floor: float = LOG_FLOOR
+    """Mel energies below this count as this."""
+    decibels: bool = False
+    """10 log10 instead of the natural logarithm."""
+    range_db: float = 0.0
+    """What lies more than so many decibels below an utterance's loudest bin is raised to that; 0 is off."""
 
     def __post_init__(self):
+        for name, known in (("kind", KINDS), ("window", WINDOWS), ("edges", EDGES), ("filters", FILTERS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"features.{name} must be one of {', '.join(known)}, is {getattr(self, name)!r}")
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ConfigError(
                 f"features.low_hz {self.low_hz:g} and high_hz {self.high_hz:g} must satisfy"
@@ -49,12 +80,16 @@ class FeatureConfig:
             )
         if self.sample_rate != SAMPLE_RATE:
             raise ConfigError(f"features.sample_rate must be {SAMPLE_RATE}, the rate all audio is brought to")
-        for name in ("n_mels", "frame_ms", "shift_ms", "sample_scale"):
+        for name in ("n_mels", "frame_ms", "shift_ms", "sample_scale", "floor"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"features.{name} must be above 0, is {getattr(self, name)}")
         if self.frame_shift < 1 or self.frame_length < 2:
             raise ConfigError(
                 f"features: frames of {self.frame_ms:g} ms every {self.shift_ms:g} ms are shorter than a sample"
+            )
+        if self.n_fft < self.frame_length:
+            raise ConfigError(
+                f"features.fft_size {self.fft_size} is shorter than a frame of {self.frame_length} samples"
             )
 
     @property
@@ -67,6 +102,15 @@ class FeatureConfig:
         """Samples between the starts of two frames."""
         return round(self.sample_rate * self.shift_ms / 1000)
 
+    @property
+    def n_fft(self) -> int:
+        """Samples of the Fourier transform."""
+        return self.fft_size or 1 << (self.frame_length - 1).bit_length()
+
+    def samples_of(self, n_frames: int) -> int:
+        """The fewest samples that give so many frames, at least one."""
+        return max(1, (n_frames - 1) * self.frame_shift + (self.frame_length if self.kind == "kaldi" else 0))
+
 
 class LogMel(nn.Module):
     """Samples (B, S) and their lengths to log-mel features (B, T, F) and their lengths."""
@@ -74,55 +118,90 @@ class LogMel(nn.Module):
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config
-        self.fft_size = 1 << (config.frame_length - 1).bit_length()
-        window = torch.hann_window(config.frame_length, periodic=False, dtype=torch.float64) ** POVEY_POWER
+        window = WINDOWS[config.window](config.frame_length)
         self.register_buffer("window", window.float(), persistent=False)
-        self.register_buffer("mel", mel_matrix(config, self.fft_size), persistent=False)
+        self.register_buffer("mel", mel_matrix(config), persistent=False)
 
     def n_frames(self, n_samples: Tensor) -> Tensor:
-        """Whole frames that fit: 1 + (S - frame) // shift, and 0 for less than a frame."""
-        frames = 1 + torch.div(n_samples - self.config.frame_length, self.config.frame_shift, rounding_mode="floor")
-        return frames.clamp(min=0)
+        """Kaldi: whole frames that fit, 1 + (S - frame) // shift. STFT: 1 + S // shift. 0 for no samples."""
+        config = self.config
+        if config.kind == "kaldi":
+            n_samples = n_samples - config.frame_length
+            return (1 + torch.div(n_samples, config.frame_shift, rounding_mode="floor")).clamp(min=0)
+        return torch.where(n_samples > 0, 1 + n_samples // config.frame_shift, 0)
 
     @torch.no_grad()
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (B, S) in [-1, 1], lengths (B,) → features (B, T, F), zero behind each length, and lengths (B,)."""
         config = self.config
-        if samples.shape[1] < config.frame_length:
-            return samples.new_zeros(samples.shape[0], 0, config.n_mels), self.n_frames(lengths)
+        n_frames = self.n_frames(lengths)
+        if int(n_frames.max()) < 1:
+            return samples.new_zeros(samples.shape[0], 0, config.n_mels), n_frames
         with torch.autocast(samples.device.type, enabled=False):
             samples = samples.float() * config.sample_scale
             if self.training and config.dither:
                 samples = samples + torch.randn_like(samples) * config.dither
-            frames = samples.unfold(1, config.frame_length, config.frame_shift)  # (B, T, frame)
-            frames = frames - frames.mean(dim=2, keepdim=True)
-            before = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
-            frames = (frames - config.preemphasis * before) * self.window
-            power = torch.fft.rfft(frames, n=self.fft_size).abs().square()  # (B, T, fft/2 + 1)
-            features = torch.log((power @ self.mel).clamp(min=LOG_FLOOR))
-        lengths = self.n_frames(lengths)
-        real = torch.arange(features.shape[1], device=features.device) < lengths[:, None]
-        return features * real[..., None], lengths
+            frames = KINDS[config.kind](samples, lengths, config) * self.window  # (B, T, frame)
+            power = torch.fft.rfft(frames, n=config.n_fft).abs().square()  # (B, T, fft/2 + 1)
+            features = torch.log((power @ self.mel).clamp(min=config.floor))
+            if config.decibels:
+                features = features * DECIBELS
+        real = (torch.arange(features.shape[1], device=features.device) < n_frames[:, None])[..., None]
+        if config.range_db:
+            features = _above(features, real, config.range_db if config.decibels else config.range_db / DECIBELS)
+        return features * real, n_frames
 
 
-def mel_scale(hz: Tensor | float) -> Tensor:
-    """Mel of a frequency by the formula HTK and Kaldi use."""
-    return 1127.0 * torch.log1p(torch.as_tensor(hz, dtype=torch.float64) / 700.0)
+def _kaldi_frames(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> Tensor:
+    """(B, S) → (B, T, frame): whole frames, their mean removed, pre-emphasised."""
+    frames = samples.unfold(1, config.frame_length, config.frame_shift)
+    frames = frames - frames.mean(dim=2, keepdim=True)
+    before = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
+    return frames - config.preemphasis * before
 
 
-def mel_matrix(config: FeatureConfig, fft_size: int) -> Tensor:
-    """Triangles of height one, equally wide on the mel scale: (fft_size / 2 + 1, F)."""
-    low, high = mel_scale(config.low_hz), mel_scale(config.high_hz)
-    corners = torch.linspace(0, 1, config.n_mels + 2, dtype=torch.float64) * (high - low) + low
-    left, centre, right = corners[:-2], corners[1:-1], corners[2:]
-    bins = mel_scale(torch.arange(fft_size // 2 + 1, dtype=torch.float64) * config.sample_rate / fft_size)[:, None]
-    rising, falling = (bins - left) / (centre - left), (right - bins) / (right - centre)
-    matrix = torch.minimum(rising, falling).clamp(min=0)
+def _centred_frames(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> Tensor:
+    """(B, S) → (B, T, frame): frames around multiples of the shift; each utterance has edges of its own, however it is padded.
+
+    A window shorter than the transform lies in its middle, so that the transform sees half a window on each side of its centre
+    whatever its size; where in the transform the frame stands changes the phase only, which the power does not have.
+    """
+    half = config.n_fft // 2
+    before = half - (config.n_fft - config.frame_length) // 2  # of the frame's samples, those ahead of its centre
+    last = samples.shape[1] // config.frame_shift * config.frame_shift
+    place = torch.arange(-before, last + config.frame_length - before, device=samples.device)
+    if config.edges == "zero":
+        inside = (place >= 0) & (place < lengths[:, None])
+        place = place.clamp(0, samples.shape[1] - 1).expand(len(samples), -1)
+        return (samples.gather(1, place) * inside).unfold(1, config.frame_length, config.frame_shift)
+    return samples.gather(1, reflected(place, lengths)).unfold(1, config.frame_length, config.frame_shift)
+
+
+def reflected(places: Tensor, lengths: Tensor) -> Tensor:
+    """Places (P,) of any size → (B, P) in 0 … length - 1, mirrored at both ends. Example: -1, 3, 4 of length 4 → 1, 3, 2."""
+    last = (lengths[:, None] - 1).clamp(min=1)
+    places = places % (2 * last)
+    return torch.minimum(places, 2 * last - places).minimum((lengths[:, None] - 1).clamp(min=0))
+
+
+def _above(features: Tensor, real: Tensor, distance: float) -> Tensor:
+    """Features (B, T, F) raised to at least `distance` below the largest real one of their utterance."""
+    largest = features.masked_fill(~real, -torch.inf).amax((1, 2), keepdim=True)
+    return features.maximum(largest - distance)
+
+
+KINDS = {"kaldi": _kaldi_frames, "stft": _centred_frames}
+"""Kind → samples to frames."""
+
+
+def mel_matrix(config: FeatureConfig) -> Tensor:
+    """The filters that the settings name: (fft_size / 2 + 1, F). Raises ConfigError where one of them would be empty."""
+    build = FILTERS[config.filters]
+    matrix = build(config.n_mels, config.n_fft, config.sample_rate, config.low_hz, config.high_hz)
     if empty := int((matrix.sum(0) == 0).sum()):
         raise ConfigError(
             f"features.n_mels {config.n_mels}: {empty} filters hold no frequency bin; use fewer mels or longer frames"
         )
-    matrix[-1] = 0  # Kaldi leaves the Nyquist bin out
     return matrix.float()
 
 

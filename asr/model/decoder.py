@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from asr.model.encoder import check_sizes
-from asr.model.layers import Attention, Dropout, FeedForward, KeysValues, sinusoids
+from asr.model.encoder import check_names, check_sizes
+from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, KeysValues, sinusoids
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,19 @@ class DecoderConfig:
     """Hidden width of the feed-forward layers."""
     dropout: float = 0.1
     """Share of channels dropped in training."""
+    activation: str = "relu"
+    """relu, gelu or swish, in the feed-forward parts."""
+    norm_first: bool = True
+    """Whether each part normalises its input (pre-norm), or the sum of its input and output (post-norm)."""
+    norm_eps: float = 1e-5
+    """Added to the variance in layer norms."""
+    last_norm: bool = True
+    """Whether there is a layer norm after the last layer."""
+    tied: bool = False
+    """Whether the output layer has the embedding's weights."""
 
     def __post_init__(self):
+        check_names("decoder", self, activation=ACTIVATIONS)
         check_sizes("decoder", self)
 
 
@@ -56,16 +67,17 @@ class DecoderState:
 
 
 class DecoderLayer(nn.Module):
-    """Pre-norm: self-attention over the tokens so far, attention to the memory, feed-forward."""
+    """Self-attention over the tokens so far, attention to the memory, feed-forward."""
 
     def __init__(self, config: DecoderConfig, width: int):
         super().__init__()
-        self.self_norm = nn.LayerNorm(width)
+        self.norm_first = config.norm_first
+        self.self_norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.self_attention = Attention(width, config.heads)
-        self.cross_norm = nn.LayerNorm(width)
+        self.cross_norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.cross_attention = Attention(width, config.heads)
-        self.feed_forward_norm = nn.LayerNorm(width)
-        self.feed_forward = FeedForward(width, config.feed_forward, config.dropout)
+        self.feed_forward_norm = nn.LayerNorm(width, eps=config.norm_eps)
+        self.feed_forward = FeedForward(width, config.feed_forward, config.dropout, config.activation)
         self.dropout = Dropout(config.dropout)
 
     def forward(
@@ -73,19 +85,27 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Tensor, KeysValues]:
         """x (B, N * U, D), mask visible (B or 1, 1, N * U, S) → the same shape, and keys and values of all slots."""
         x, past = self.look_back(x, past, visible)
-        x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, memory_mask))
+        x = x + self.dropout(self.cross_attention(self.cross_query(x), memory, memory_mask))
+        if not self.norm_first:
+            x = self.cross_norm(x)
+            return self.feed_forward_norm(x + self.dropout(self.feed_forward(x))), past
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), past
+
+    def cross_query(self, x: Tensor) -> Tensor:
+        """What looks at the memory, from what the self-attention gave."""
+        return self.cross_norm(x) if self.norm_first else x
 
     def look_back(self, x: Tensor, past: KeysValues | None, visible: Tensor) -> tuple[Tensor, KeysValues]:
         """The self-attention of `forward`."""
-        y = self.self_norm(x)
+        y = self.self_norm(x) if self.norm_first else x
         keys, values = self.self_attention.keys_values(y)
         slots = visible.shape[-1]
         if past is not None:
             keys = _append(past[0], keys, slots - x.shape[1])
             values = _append(past[1], values, slots - x.shape[1])
         past, so_far = (keys, values), (keys[:, :, :slots], values[:, :, :slots])
-        return x + self.dropout(self.self_attention(y, so_far, visible)), past
+        x = x + self.dropout(self.self_attention(y, so_far, visible))
+        return x if self.norm_first else self.self_norm(x), past
 
 
 def _append(past: Tensor, new: Tensor, filled: int) -> Tensor:
@@ -108,8 +128,10 @@ class Decoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=width**-0.5)  # times sqrt(D) in forward: unit variance
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(DecoderLayer(config, width) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width, eps=config.norm_eps) if config.last_norm else nn.Identity()
         self.out = nn.Linear(width, vocabulary)
+        if config.tied:
+            self.out.weight = self.embedding.weight
 
     def start(self, memory: Tensor, memory_mask: Tensor) -> DecoderState:
         """The state before the first token, from memory (B, L, D) and its mask (B, L)."""
@@ -134,13 +156,20 @@ class Decoder(nn.Module):
 
     def attended(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Tokens (B, U) from the first on → (B, U, L): where in the memory the last layer listens for what follows each."""
+        return self.attention(tokens, state, 1).mean(1)
+
+    def attention(self, tokens: Tensor, state: DecoderState, n_layers: int) -> Tensor:
+        """The same of each head of the last layers: (B, n_layers * H, U, L)."""
         x = self._embed(tokens[:, None], 0)
         visible = _visible(None, 1, tokens.shape[1], x.device).flatten(1, 2)[:, None]
-        for layer, memory in zip(self.layers[:-1], state.memory[:-1], strict=True):
-            x, _ = layer(x, None, visible, memory, state.memory_mask)
-        x, _ = self.layers[-1].look_back(x, None, visible)
-        last = self.layers[-1]
-        return last.cross_attention.weights(last.cross_norm(x), state.memory[-1][0], state.memory_mask)
+        heads = []
+        for i, (layer, memory) in enumerate(zip(self.layers, state.memory, strict=True), 1):
+            if i > len(self.layers) - n_layers:
+                y, _ = layer.look_back(x, None, visible)
+                heads.append(layer.cross_attention.weights(layer.cross_query(y), memory[0], state.memory_mask))
+            if i < len(self.layers):
+                x, _ = layer(x, None, visible, memory, state.memory_mask)
+        return torch.cat(heads, dim=1)
 
     def _embed(self, tokens: Tensor, n_before: int) -> Tensor:
         """Tokens (B, N, U) → (B, N * U, D)."""

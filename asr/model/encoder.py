@@ -1,12 +1,16 @@
 """Encoders: subsampled features and lengths in, memory and the same lengths out. A new one is a class and a line in ENCODERS."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr.errors import ConfigError
-from asr.model.layers import Attention, Dropout, FeedForward, length_mask, sinusoids
+from asr.model.convolution import NORMS, ConvolutionModule
+from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, length_mask, sinusoids
+from asr.model.relative import SCORES, RelativeAttention, places_of
+
+POSITIONS = ("absolute", *SCORES)
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,47 @@ class EncoderConfig:
     feed_forward: int = 2048
     """Hidden width of the feed-forward layers."""
     kernel: int = 15
-    """Frames a Conformer's convolution sees; odd."""
+    """Frames a Conformer's convolution sees; odd, unless it is causal."""
     dropout: float = 0.1
     """Share of channels dropped in training."""
+    positions: str = "absolute"
+    """absolute: sinusoids are added to the input. relative: attention by distance. relative_legacy, unshifted: what ESPnet
+    before 2021 and WeNet compute in its place; for their models."""
+    activation: str = ""
+    """relu, gelu or swish; empty: relu in a Transformer, swish in a Conformer."""
+    norm_first: bool = True
+    """Whether each part normalises its input (pre-norm), or the sum of its input and output (post-norm)."""
+    norm_eps: float = 1e-5
+    """Added to the variance in layer norms."""
+    last_norm: bool = True
+    """Whether there is a layer norm after the last block."""
+    macaron: bool = True
+    """Whether a Conformer's block begins with half a feed-forward part, so that the other is a half, too."""
+    convolution: bool = True
+    """Whether a Conformer's block has a convolution and, because of it, a norm at its end."""
+    conv_norm: str = "layer"
+    """layer or batch: the norm after the depthwise convolution."""
+    conv_expansion: int = 1
+    """Channels of the depthwise convolution over the width."""
+    causal: bool = False
+    """Whether the convolution sees past frames only."""
 
     def __post_init__(self):
-        if self.kind not in ENCODERS:
-            raise ConfigError(f"encoder.kind must be one of {', '.join(ENCODERS)}, is {self.kind!r}")
+        check_names("encoder", self, kind=ENCODERS, positions=POSITIONS, conv_norm=NORMS, activation=("", *ACTIVATIONS))
         check_sizes("encoder", self)
-        if self.kernel < 1 or self.kernel % 2 == 0:
+        if self.kernel < 1 or (self.kernel % 2 == 0 and not self.causal):
             raise ConfigError(f"encoder.kernel must be odd, is {self.kernel}")
+        if self.conv_expansion < 1:
+            raise ConfigError(f"encoder.conv_expansion must be at least 1, is {self.conv_expansion}")
+
+
+def check_names(section: str, config, **known) -> None:
+    """Raises ConfigError for a setting that is none of the names known for it."""
+    for name, names in known.items():
+        if getattr(config, name) not in names:
+            raise ConfigError(
+                f"{section}.{name} must be one of {', '.join(n or repr(n) for n in names)}, is {getattr(config, name)!r}"
+            )
 
 
 def check_sizes(section: str, config) -> None:
@@ -43,6 +78,8 @@ def check_sizes(section: str, config) -> None:
             raise ConfigError(f"{section}.{name} must be at least 1, is {getattr(config, name)}")
     if not 0 <= config.dropout < 1:
         raise ConfigError(f"{section}.dropout must be from 0 to below 1, is {config.dropout}")
+    if not config.norm_eps > 0:
+        raise ConfigError(f"{section}.norm_eps must be above 0, is {config.norm_eps:g}")
     if hasattr(config, "width"):
         check_heads(section, config.width, config.heads)
 
@@ -52,86 +89,123 @@ def check_heads(section: str, width: int, heads: int) -> None:
         raise ConfigError(f"{section}: width {width} must be even and a multiple of heads {heads}")
 
 
-class TransformerBlock(nn.Module):
-    """Pre-norm: self-attention, then feed-forward."""
+class View(NamedTuple):
+    """What all blocks share in one pass."""
 
-    def __init__(self, config: EncoderConfig):
+    real: Tensor
+    """(B, L), True where a frame is real."""
+    lengths: Tensor
+    """(B,) real frames."""
+    places: Tensor | None
+    """(P, D) sinusoids for attention by relative position."""
+
+
+class Block(nn.Module):
+    """What Transformer and Conformer blocks share: parts with a residual connection and a norm."""
+
+    def __init__(self, config: EncoderConfig, activation: str):
         super().__init__()
-        self.attention_norm = nn.LayerNorm(config.width)
-        self.attention = Attention(config.width, config.heads)
-        self.feed_forward_norm = nn.LayerNorm(config.width)
-        self.feed_forward = FeedForward(config.width, config.feed_forward, config.dropout)
+        self.norm_first = config.norm_first
+        self.activation = config.activation or activation
+        self.attention_norm = self._norm(config)
+        if config.positions == "absolute":
+            self.attention = Attention(config.width, config.heads)
+        else:
+            self.attention = RelativeAttention(config.width, config.heads, config.positions)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        """x (B, L, D), real (B, L) → (B, L, D)."""
-        y = self.attention_norm(x)
-        x = x + self.dropout(self.attention(y, self.attention.keys_values(y), real[:, None, None, :]))
-        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+    @staticmethod
+    def _norm(config: EncoderConfig) -> nn.LayerNorm:
+        return nn.LayerNorm(config.width, eps=config.norm_eps)
+
+    def _feed_forward(self, config: EncoderConfig) -> FeedForward:
+        return FeedForward(config.width, config.feed_forward, config.dropout, self.activation)
+
+    def _add(self, x: Tensor, norm: nn.LayerNorm, part: nn.Module, *given, scale: float = 1.0) -> Tensor:
+        """x and what the part makes of it, normalised before or after."""
+        if self.norm_first:
+            return x + scale * self.dropout(part(norm(x), *given))
+        return norm(x + scale * self.dropout(part(x, *given)))
+
+    def _attend(self, x: Tensor, view: View) -> Tensor:
+        keys_values, mask = self.attention.keys_values(x), view.real[:, None, None, :]
+        if view.places is None:
+            return self.attention(x, keys_values, mask)
+        return self.attention.look(x, keys_values, mask, view.places, view.lengths)
 
 
-class ConformerBlock(nn.Module):
-    """Half feed-forward, self-attention, convolution, half feed-forward, norm (Gulati et al. 2020, arXiv:2005.08100).
-
-    Positions are absolute and the convolution is normalised per frame, so padding cannot leak into it.
-    """
+class TransformerBlock(Block):
+    """Self-attention, then feed-forward (Vaswani et al. 2017)."""
 
     def __init__(self, config: EncoderConfig):
-        super().__init__()
-        width, hidden, dropout = config.width, config.feed_forward, config.dropout
-        self.first_norm = nn.LayerNorm(width)
-        self.first_feed_forward = FeedForward(width, hidden, dropout, nn.SiLU)
-        self.attention_norm = nn.LayerNorm(width)
-        self.attention = Attention(width, config.heads)
-        self.convolution_norm = nn.LayerNorm(width)
-        self.convolution = ConvolutionModule(width, config.kernel)
-        self.second_norm = nn.LayerNorm(width)
-        self.second_feed_forward = FeedForward(width, hidden, dropout, nn.SiLU)
-        self.out_norm = nn.LayerNorm(width)
-        self.dropout = Dropout(dropout)
+        super().__init__(config, "relu")
+        self.feed_forward_norm = self._norm(config)
+        self.feed_forward = self._feed_forward(config)
 
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        """x (B, L, D), real (B, L) → (B, L, D)."""
-        x = x + 0.5 * self.dropout(self.first_feed_forward(self.first_norm(x)))
-        y = self.attention_norm(x)
-        x = x + self.dropout(self.attention(y, self.attention.keys_values(y), real[:, None, None, :]))
-        x = x + self.dropout(self.convolution(self.convolution_norm(x), real))
-        x = x + 0.5 * self.dropout(self.second_feed_forward(self.second_norm(x)))
-        return self.out_norm(x)
+    def forward(self, x: Tensor, view: View) -> Tensor:
+        """x (B, L, D) → (B, L, D)."""
+        x = self._add(x, self.attention_norm, self._attend, view)
+        return self._add(x, self.feed_forward_norm, self.feed_forward)
 
 
-class ConvolutionModule(nn.Module):
-    """Gate, depthwise convolution over time, norm, activation, projection."""
+class ConformerBlock(Block):
+    """Half feed-forward, self-attention, convolution, half feed-forward, norm (Gulati et al. 2020, arXiv:2005.08100)."""
 
-    def __init__(self, width: int, kernel: int):
-        super().__init__()
-        self.gate = nn.Linear(width, 2 * width)
-        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
-        self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, width)
+    def __init__(self, config: EncoderConfig):
+        super().__init__(config, "swish")
+        self.macaron, self.convolves = config.macaron, config.convolution
+        if self.macaron:
+            self.first_norm = self._norm(config)
+            self.first_feed_forward = self._feed_forward(config)
+        if self.convolves:
+            self.convolution_norm = self._norm(config)
+            self.convolution = ConvolutionModule(
+                config.width,
+                config.kernel,
+                config.conv_expansion,
+                config.conv_norm,
+                config.norm_eps,
+                config.causal,
+                self.activation,
+            )
+            self.out_norm = self._norm(config)
+        self.second_norm = self._norm(config)
+        self.second_feed_forward = self._feed_forward(config)
 
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        x = F.glu(self.gate(x), dim=2) * real[:, :, None]  # padding must be zero where the convolution reaches it
-        x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
-        return self.out(F.silu(self.norm(x)))
+    def forward(self, x: Tensor, view: View) -> Tensor:
+        """x (B, L, D) → (B, L, D)."""
+        scale = 0.5 if self.macaron else 1.0
+        if self.macaron:
+            x = self._add(x, self.first_norm, self.first_feed_forward, scale=scale)
+        x = self._add(x, self.attention_norm, self._attend, view)
+        if self.convolves:
+            x = self._add(x, self.convolution_norm, self.convolution, view.real)
+        x = self._add(x, self.second_norm, self.second_feed_forward, scale=scale)
+        return self.out_norm(x) if self.convolves else x
 
 
 class Encoder(nn.Module):
-    """A stack of blocks between the addition of positions and a last norm."""
+    """A stack of blocks; before it the input is scaled and, unless attention sees them, positions are added."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
+        self.positions = config.positions
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(ENCODERS[config.kind](config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width)
+        self.norm = nn.LayerNorm(config.width, eps=config.norm_eps) if config.last_norm else nn.Identity()
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x (B, L, D), lengths (B,) → memory (B, L, D); what lies beyond a length is meaningless."""
-        real = length_mask(lengths, x.shape[1])
-        x = x * x.shape[2] ** 0.5 + sinusoids(0, x.shape[1], x.shape[2], x)
+        L, D = x.shape[1:]
+        places, x = None, x * D**0.5
+        if self.positions == "absolute":
+            x = x + sinusoids(0, L, D, x)
+        else:
+            places = places_of(self.positions, L, D, x)
         x = self.dropout(x)
+        view = View(length_mask(lengths, L), lengths, places)
         for block in self.blocks:
-            x = block(x, real)
+            x = block(x, view)
         return self.norm(x)
 
 

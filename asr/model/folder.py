@@ -4,6 +4,8 @@
     tokens.txt          the token table
     model.safetensors   the weights; in its header the table's fingerprint and the answers to a golden input
     README.md           the model card
+    decode.json         decoding settings that are not the defaults
+    pieces.model        the SentencePiece model of an imported table that holds pieces
 
 The golden answers are compared at each load: a program that has drifted away from the weights says so instead of
 printing nonsense.
@@ -30,13 +32,15 @@ from asr.files import atomic_write
 from asr.model.inference import lay_out_for_steps
 from asr.model.model import ModelConfig, SpeechModel
 from asr.text.normalize import NORMALIZER
-from asr.text.tokenizer import CharacterTokenizer, TokenTable
+from asr.text.pieces import PieceTokenizer
+from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
 from asr.version import VERSION
 
 FORMAT_VERSION = 1
 HEADER = "asr"
 """The key of the weights' header under which ours stands."""
 CONFIG, TOKENS, WEIGHTS, CARD = "config.json", "tokens.txt", "model.safetensors", "README.md"
+PIECES, DECODE = "pieces.model", "decode.json"
 GOLDEN_ANSWERS = 16
 GOLDEN_TOLERANCE = 0.02
 
@@ -49,8 +53,8 @@ class LoadedModel:
     """Name of its folder."""
     model: SpeechModel
     """The network, in evaluation mode."""
-    tokenizer: CharacterTokenizer
-    """Characters to ids and back."""
+    tokenizer: Tokenizer
+    """Text to ids and back."""
     metadata: dict[str, str]
     """What the header of the weights says besides: the training step, for example."""
 
@@ -62,8 +66,11 @@ def save_model(
     metadata: dict[str, str] | None = None,
     card: str | None = None,
     half: bool = False,
+    pieces: bytes | None = None,
 ) -> None:
     """Writes the folder, or new weights into it; `half` stores float16. At any moment it holds one whole set of weights.
+
+    `pieces`: the SentencePiece model that splits texts into the table's tokens.
 
     Raises CheckpointError where it cannot be written; the weights that were there before stay.
     """
@@ -79,6 +86,9 @@ def save_model(
         with atomic_write(folder / CONFIG) as file:
             file.write(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
         table.save(folder / TOKENS)
+        if pieces is not None:
+            with atomic_write(folder / PIECES, "wb") as file:
+                file.write(pieces)
         save_weights(folder / WEIGHTS, model, table, metadata, half)
         if card is not None:
             with atomic_write(folder / CARD) as file:
@@ -90,7 +100,7 @@ def save_weights(
 ) -> None:
     """The weights alone, with the header that load_model checks."""
     header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": json.dumps(golden_answers(model))}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
     if half:
         tensors = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
     with writing(path), atomic_write(path, "wb") as file:
@@ -132,7 +142,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
     features, config = _read_config(folder)
     table = TokenTable.load(_existing(folder, TOKENS))
     tensors, header = read_weights(_existing(folder, WEIGHTS))
-    rows = tensors["decoder.out.weight"].shape[0] if "decoder.out.weight" in tensors else None
+    rows = tensors["decoder.embedding.weight"].shape[0] if "decoder.embedding.weight" in tensors else None
     if rows is not None and (rows != len(table) or header.get("tokens") != table.fingerprint):
         raise CheckpointError(
             f"{folder}: {TOKENS} ({len(table)} tokens, fingerprint {table.fingerprint}) is not the table that {WEIGHTS}"
@@ -146,7 +156,12 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
     model.eval()
     _check_golden(model, header, folder)
     lay_out_for_steps(model)
-    return LoadedModel(folder.resolve().name, model.to(device), CharacterTokenizer(table), header)
+    return LoadedModel(folder.resolve().name, model.to(device), open_tokenizer(folder, table), header)
+
+
+def open_tokenizer(folder: Path, table: TokenTable) -> Tokenizer:
+    """The tokenizer of a model folder: of pieces where it holds their model, else of characters."""
+    return PieceTokenizer(table, folder / PIECES) if (folder / PIECES).is_file() else CharacterTokenizer(table)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -179,13 +194,19 @@ def _opened(path: Path) -> Iterator:
 
 def fill_weights(model: SpeechModel, tensors: dict[str, Tensor], path: Path) -> None:
     """Every tensor into its place, float16 widened to float32; none may be missing, left over or of another shape."""
-    own = model.state_dict()
+    own = _tensors(model)
     for name in sorted(own.keys() | tensors.keys()):
         expected = tuple(own[name].shape) if name in own else "none"
         found = tuple(tensors[name].shape) if name in tensors else "none"
         if expected != found:
             raise CheckpointError(f"{path}: {name} should have the shape {expected} by {CONFIG}, has {found}")
-    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
+
+
+def _tensors(model: SpeechModel) -> dict[str, Tensor]:
+    """All tensors by name; of two names for one, tied weights, only the first."""
+    tied = [f"{part}.out.weight" for part in ("decoder", "reverse_decoder")] if model.config.decoder.tied else []
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
 
 
 def _existing(folder: Path, name: str) -> Path:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "swish": nn.SiLU}
+"""Name → activation between the layers of a feed-forward network."""
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, L, K): all that attention needs to know of what it looks at."""
 
@@ -75,18 +77,20 @@ class Attention(nn.Module):
 
     @torch.jit.export  # used beside `forward`, also when that is compiled
     def weights(self, x: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
-        """How much each of x (B, Q, D) looks at each key (B, H, L, K): (B, Q, L), a mean over heads that adds up to 1."""
+        """How much each of x (B, Q, D) looks at each key (B, H, L, K): (B, H, Q, L), adding up to 1 over keys."""
         scores = self._split(self.query(x)) @ keys.transpose(2, 3) / keys.shape[3] ** 0.5
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf)
-        return scores.softmax(-1).mean(1)
+        return scores.softmax(-1)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, Q, D) → (B, H, Q, K)
 
 
 class FeedForward(nn.Sequential):
-    """Two linear layers with an activation between them."""
+    """Two linear layers with an activation, a name in ACTIVATIONS, between them."""
 
-    def __init__(self, width: int, hidden: int, dropout: float, activation: type[nn.Module] = nn.ReLU):
-        super().__init__(nn.Linear(width, hidden), activation(), Dropout(dropout), nn.Linear(hidden, width))
+    def __init__(self, width: int, hidden: int, dropout: float, activation: str = "relu"):
+        super().__init__(
+            nn.Linear(width, hidden), ACTIVATIONS[activation](), Dropout(dropout), nn.Linear(hidden, width)
+        )

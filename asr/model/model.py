@@ -1,6 +1,6 @@
 """The whole network: samples → log-mel → CMVN → subsampling → encoder → memory → decoder (and, if asked for, a CTC head)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from asr.features.fbank import FeatureConfig, LogMel
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask, sinusoids_at
-from asr.model.subsampling import Subsampling, shortest_input
+from asr.model.subsampling import Subsampling, SubsamplingConfig
 from asr.text.tokenizer import IGNORED
 
 FRAME_STEP = 48
@@ -25,7 +25,7 @@ class ModelConfig:
     """The network, except for its vocabulary, which the token table gives."""
 
     subsampling: int = 4
-    """Frames per memory frame: 4, 6 or 8."""
+    """Frames per memory frame: 1, 2, 4, 6 or 8."""
     channels: int = 64
     """Channels of the subsampling convolutions."""
     ctc: bool = False
@@ -37,13 +37,36 @@ class ModelConfig:
     count_tokens: bool = False
     """Whether each memory frame tells the decoder how many tokens the CTC head has heard up to it: the place that the decoder
     must find for its next token then has the number that the token has. Needs the CTC head."""
+    last_channels: int = 0
+    """Channels of the last of them; 0: as many as of the others."""
+    subsampling_reflect: bool = False
+    """Whether the convolutions see reflected frames and bins beyond the edges."""
+    subsampling_norm: bool = False
+    """Whether a layer norm over channels and bins follows each convolution, and LeakyReLU takes the place of ReLU."""
+    extra_frames: int = 0
+    """Frames of zeros added behind each utterance, so that its last frames make memory frames, too."""
+    reverse_layers: int = 0
+    """Layers of a second decoder that reads the text from its end (U2++, arXiv:2106.05642); it can judge finished texts."""
 
     def __post_init__(self):
-        if self.channels < 1:
-            raise ConfigError(f"model.channels must be at least 1, is {self.channels}")
+        _ = self.convolutions  # raises for settings that cannot be
+        if self.reverse_layers < 0:
+            raise ConfigError(f"model.reverse_layers must be 0 or more, is {self.reverse_layers}")
         if self.count_tokens and not self.ctc:
             raise ConfigError("model.count_tokens needs the head that counts: set model.ctc = true")
         check_heads("decoder", self.encoder.width, self.decoder.heads)
+
+    @property
+    def convolutions(self) -> SubsamplingConfig:
+        """The settings of the subsampling together."""
+        return SubsamplingConfig(
+            self.subsampling,
+            self.channels,
+            self.last_channels,
+            self.subsampling_reflect,
+            self.subsampling_norm,
+            self.extra_frames,
+        )
 
 
 @dataclass(frozen=True)
@@ -86,16 +109,28 @@ class SpeechModel(nn.Module):
         width = config.encoder.width
         self.log_mel = LogMel(features)
         self.cmvn = Cmvn(features.n_mels)
-        self.subsampling = Subsampling(config.subsampling, features.n_mels, config.channels, width)
+        self.subsampling = Subsampling(config.convolutions, features.n_mels, width)
         self.encoder = Encoder(config.encoder)
         self.decoder = Decoder(config.decoder, width, vocabulary)
+        self.reverse_decoder = None
+        if config.reverse_layers:
+            self.reverse_decoder = Decoder(replace(config.decoder, layers=config.reverse_layers), width, vocabulary)
         self.ctc = nn.Linear(width, vocabulary) if config.ctc else None
 
     @property
     def shortest_samples(self) -> int:
         """Samples that give one memory frame; shorter audio cannot be encoded."""
-        features = self.log_mel.config
-        return features.frame_length + (shortest_input(self.config.subsampling) - 1) * features.frame_shift
+        return self.log_mel.config.samples_of(self.config.convolutions.shortest_input)
+
+    @property
+    def frame_seconds(self) -> float:
+        """Seconds from one memory frame to the next."""
+        return self.config.subsampling * self.log_mel.config.shift_ms / 1000
+
+    @property
+    def first_frame(self) -> float:
+        """The middle, in seconds, of the audio that the subsampling sees in the first memory frame."""
+        return self.shortest_samples / 2 / self.log_mel.config.sample_rate
 
     def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (B, S), lengths (B,) → normalised features (B, T, F) and their lengths."""

@@ -14,10 +14,10 @@ def write_txt(transcript: Transcript, file: TextIO) -> None:
 
 def write_json(transcript: Transcript, file: TextIO) -> None:
     """All that is known, as one line of JSON."""
-    file.write(
-        json.dumps({"text": transcript.text} | dataclasses.asdict(transcript), ensure_ascii=False, allow_nan=False)
-        + "\n"
-    )
+    data = {"text": transcript.text} | dataclasses.asdict(transcript)
+    for segment, values in zip(transcript.segments, data["segments"], strict=True):
+        values["text"] = segment.text
+    file.write(json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 WRITERS = {"txt": write_txt, "json": write_json}

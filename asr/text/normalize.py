@@ -19,10 +19,11 @@ NORMALIZER = "mandarin-1"
 INTERJECTIONS = "呃嗯唔啊哦喔噢欸诶"
 """Hesitations and exclamations that many transcription guides leave out; they are part of few words (唔该, 呃逆)."""
 
-_HAN_RANGES = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_HAN = re.compile(f"[{_HAN_RANGES}]")
+HAN_RANGES = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Chinese characters, for the inside of a character class."""
+_HAN = re.compile(f"[{HAN_RANGES}]")
 _COMMON_HAN = re.compile("[\u4e00-\u9fff]*")
-_SPACE_BESIDE_HAN = re.compile(f" (?=[{_HAN_RANGES}])|(?<=[{_HAN_RANGES}]) ")
+_SPACE_BESIDE_HAN = re.compile(f" (?=[{HAN_RANGES}])|(?<=[{HAN_RANGES}]) ")
 _VARIATION_SELECTORS = re.compile("[\u180b-\u180d\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _INTERJECTION = re.compile(f"[{INTERJECTIONS}]")
 _TAG = re.compile(r"<[^<>\s]{1,30}>|\[[A-Za-z_| /-]{1,30}\]")

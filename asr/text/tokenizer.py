@@ -1,10 +1,12 @@
 """Characters to token ids and back, and the table that says which is which.
 
 A table of our own has `<blank>` 0, `<unk>` 1, `<sos>` 2, `<eos>` 3, then characters, one token a line, line number = id.
-Latin runs and digits are spelled: one token a letter or digit, and `▁` for the space between two such words.
+Latin runs and digits are spelled: one token a letter or digit, and `▁` for the space between two such words. An imported
+table keeps its ids, so that one token may be two of the special ones, and its tokens may be pieces of several letters.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +17,12 @@ from asr.files import atomic_write
 from asr.text.normalize import characters, normalize
 
 BLANK, UNK, SOS, EOS = "<blank>", "<unk>", "<sos>", "<eos>"
+SOS_EOS, BLANK_UNK = "<sos/eos>", "<blank/unk>"
+"""Two in one, in tables of other toolkits."""
+PAD = "<pad>"
 SPACE = "▁"
+NO_TEXT = re.compile(r"<[^<>]+>")
+"""Tokens in angle brackets, special ones and noises, are no text."""
 IGNORED = -1
 """A target that counts for nothing: the padding behind a text."""
 
@@ -29,10 +36,20 @@ class TokenTable:
         if len(self.ids) != len(self.tokens):
             twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
             raise TokenError(f"token table: {twice!r} stands in it twice")
-        for special in (BLANK, UNK, SOS, EOS):
-            if special not in self.ids:
-                raise TokenError(f"token table: {special} is missing; {len(self.tokens)} tokens were read")
-        self.blank, self.unk, self.sos, self.eos = (self.ids[t] for t in (BLANK, UNK, SOS, EOS))
+        self.blank, self.unk = self._special(BLANK, BLANK_UNK), self._special(UNK, BLANK_UNK)
+        self.sos, self.eos = self._special(SOS, SOS_EOS), self._special(EOS, SOS_EOS)
+        self.silent = frozenset(i for i, token in enumerate(self.tokens) if NO_TEXT.fullmatch(token))
+
+    def _special(self, name: str, two_in_one: str) -> int:
+        if name not in self.ids and two_in_one not in self.ids:
+            raise TokenError(f"token table: {name} is missing; {len(self.tokens)} tokens were read")
+        return self.ids[name if name in self.ids else two_in_one]
+
+    @property
+    def never_written(self) -> list[int]:
+        """Ids that the decoder must not choose: blank, unknown, padding, sos; what also is eos it may."""
+        ids = {self.blank, self.unk, self.sos, self.ids.get(PAD, self.blank)}
+        return sorted(ids - {self.eos})
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -84,6 +101,10 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: Iterable[int]) -> str: ...
 
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """What each id adds to the text, with a space before a word that begins; nothing for special tokens."""
+        ...
+
 
 class CharacterTokenizer:
     """One token a character of the normalised text."""
@@ -93,13 +114,26 @@ class CharacterTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of the normalised text, without `<sos>` and `<eos>`; unknown characters become `<unk>`."""
-        return [self.table.ids.get(symbol, self.table.unk) for symbol in symbols(text)]
+        return [symbol_id(self.table, symbol) for symbol in symbols(text)]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; special tokens have none."""
-        special = (self.table.blank, self.table.unk, self.table.sos, self.table.eos)
-        return "".join(self.table.tokens[i] for i in ids if i not in special).replace(SPACE, " ").strip()
+        return "".join(self.pieces(ids)).strip()
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """What each id adds to the text; special tokens nothing."""
+        return text_parts(self.table, ids)
 
     def unknown(self, text: str) -> list[str]:
         """The characters of the text that the table does not hold, in order."""
-        return [c for c in characters(text) if c not in self.table.ids]
+        return [c for c in characters(text) if symbol_id(self.table, c) == self.table.unk]
+
+
+def symbol_id(table: TokenTable, symbol: str) -> int:
+    """The id of a symbol, of its capital in a table that has only those, or of `<unk>`."""
+    return table.ids.get(symbol, table.ids.get(symbol.upper(), table.unk))
+
+
+def text_parts(table: TokenTable, ids: Iterable[int]) -> list[str]:
+    """What each id, a character or a piece, adds to the text: silent ones nothing, `▁` a space."""
+    return ["" if i in table.silent else table.tokens[i].replace(SPACE, " ") for i in ids]

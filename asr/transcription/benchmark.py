@@ -72,7 +72,7 @@ def _round(recognizer: Recognizer, audio: list[np.ndarray], config: DecodeConfig
         encoded = _now(model)
         limits = [config.max_tokens(len(u) / model.log_mel.config.sample_rate) for u in utterances]
         scorer = NetworkScorer(model, memory, table, config.temperature)
-        found = beam_search(scorer, config, limits, recognizer.others(memory))
+        found = beam_search(scorer, config, limits, recognizer.others(memory, recognizer.ctc_log_probs(memory)))
         searching += _now(model) - encoded
         encoding += encoded - started
         tokens += sum(len(nbest[0].token_log_probs) for nbest in found)

@@ -17,7 +17,7 @@ from asr.scoring.report import write_report
 from asr.scoring.results import numbers, system_summary
 from asr.scoring.score import Score, score_lines
 from asr.scoring.transcripts import Line
-from asr.transcription.models import PRETRAINED, find_model
+from asr.transcription.models import find_model, results_folder
 from asr.transcription.settings import decode_settings
 from asr.transcription.transcriber import load
 
@@ -49,7 +49,7 @@ def evaluate_manifest(
     folder = find_model(model)
     if out is None:
         name = f"{manifest.stem}-swapped" if swap_audio else manifest.stem
-        out = (Path("eval") / folder.name if PRETRAINED in folder.parents else folder / "eval") / name
+        out = results_folder(folder) / name
     if any((out / name).exists() for name in RESULTS) and not force:
         raise AsrError(f"{out}: holds results already; choose another --out, or --force to overwrite them")
     utterances = read_manifest(manifest)

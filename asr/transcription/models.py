@@ -1,9 +1,13 @@
 """Finding models, describing them, and making them smaller."""
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from asr.errors import CheckpointError
+from asr.interop.published import PUBLISHED
+from asr.interop.pull import cache, pull
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
 from asr.model.inference import compile_steps, quantize
@@ -13,14 +17,39 @@ DEFAULT = "embedded"
 
 
 def find_model(name: str | Path = "") -> Path:
-    """The folder of a model: a path, or the name of one that came with the program; without a name, the default one."""
+    """The folder of a model: a path, the name of one that came with the program (the default one without a name), or
+    of a published one, which is fetched if it was not before; what is fetched, and how much, is said on stderr."""
     name = str(name) or DEFAULT
     if Path(name).is_dir():
         return Path(name)
     if (PRETRAINED / name / WEIGHTS).is_file():
         return PRETRAINED / name
-    known = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
-    raise CheckpointError(f"{name}: no such model folder, and none of the models that came with the program ({known})")
+    if name in PUBLISHED:
+        return pull(name, say=lambda line: print(line, file=sys.stderr, flush=True))
+    own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
+    raise CheckpointError(
+        f"{name}: no such model folder, none of the models that came with the program ({own}), and none of the published"
+        f" ones ({', '.join(PUBLISHED)})"
+    )
+
+
+def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None:
+    """Says once per machine, to a person at a terminal, that the embedded model is not all there is."""
+    if not sys.stderr.isatty() or find_model(model) != PRETRAINED / DEFAULT:
+        return
+    said = cache() / "hint-said"
+    try:
+        said.parent.mkdir(parents=True, exist_ok=True)
+        said.touch(exist_ok=False)
+    except OSError:  # said before, or nowhere to remember that it was
+        return
+    say("asr: this was the small model that comes with the program; larger published ones: asr model list")
+
+
+def results_folder(model: Path) -> Path:
+    """Where results of a model go if nobody says: into its folder, unless that is shared or came with the program."""
+    shared = PRETRAINED in model.parents or cache() in model.parents
+    return Path("eval") / model.name if shared else model / "eval"
 
 
 def open_model(name: str | Path = "", device: str = "auto", precision: str = "none") -> LoadedModel:

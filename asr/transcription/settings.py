@@ -10,9 +10,7 @@ from asr.config_values import from_dict
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write
-
-DECODE = "decode.json"
-"""File in a model folder with the settings that `asr tune` chose."""
+from asr.model.folder import DECODE
 
 
 def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | None) -> DecodeConfig:

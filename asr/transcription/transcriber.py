@@ -18,6 +18,7 @@ from asr.transcript import Segment, Transcript
 from asr.transcription.models import find_model, open_model
 from asr.transcription.segmenting import Piece, cut_at_pauses
 from asr.transcription.settings import decode_settings
+from asr.transcription.tokens import transcript_tokens
 
 PIECES_AT_ONCE = 8
 """Pieces decoded together: memory is bounded by this, not by the recording."""
@@ -64,7 +65,7 @@ class Transcriber:
     def iter_segments(self, audio: Audio) -> Iterator[Segment]:
         """Segments in order of time, as they are decoded; only a few pieces of the recording are in memory."""
         waiting: list[Piece] = []
-        for piece in cut_at_pauses(_blocks(audio)):
+        for piece in cut_at_pauses(blocks_of(audio)):
             waiting.append(piece)
             if len(waiting) == PIECES_AT_ONCE:
                 yield from self._decode(waiting)
@@ -73,15 +74,18 @@ class Transcriber:
 
     def _decode(self, pieces: list[Piece]) -> Iterator[Segment]:
         loud = [piece for piece in pieces if not piece.silent and piece.end - piece.start >= SHORTEST]
-        results = iter(self.recognizer.recognize([piece.samples for piece in loud]))
+        results = iter(self.recognizer.recognize([piece.samples for piece in loud], timed=True))
         for piece in pieces:
-            segment = Segment(piece.start, piece.end, "")
+            segment = Segment(piece.start, piece.end)
             if piece in loud:
                 best = next(results)[0]
-                score = best.hypothesis.score
-                words = tuple(word for _, word in best.hotwords)
                 segment = replace(
-                    segment, text=best.text, score=score, warnings=best.hypothesis.warnings, hotwords=words
+                    segment,
+                    tokens=transcript_tokens(best, self.loaded.tokenizer, piece.start, piece.end),
+                    raw=best.text,
+                    score=best.hypothesis.score,
+                    warnings=best.hypothesis.warnings,
+                    hotwords=tuple(word for _, word in best.hotwords),
                 )
             yield segment
 
@@ -114,7 +118,8 @@ def transcribe(audio: Audio, model: str | Path = "", device: str = "auto") -> Tr
     return load(model, device).transcribe(audio)
 
 
-def _blocks(audio: Audio) -> Iterator[np.ndarray]:
+def blocks_of(audio: Audio) -> Iterator[np.ndarray]:
+    """The recording as blocks (S,) at 16 kHz."""
     if not isinstance(audio, tuple):
         return read_blocks(audio)
     samples, rate = audio

@@ -1,0 +1,57 @@
+"""When the tokens of texts were said, by a model that has listened: its CTC head, or else its decoder's attention."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from asr.decoding.alignment import attention_evidence, best_path, ctc_evidence
+from asr.decoding.boundaries import Span, spans
+from asr.model.decoder import DecoderState
+from asr.model.model import Memory, SpeechModel
+from asr.text.tokenizer import TokenTable
+
+
+def token_spans(
+    model: SpeechModel,
+    table: TokenTable,
+    utterances: Sequence[np.ndarray],
+    texts: Sequence[Sequence[int]],
+    memory: Memory,
+    log_probs: Tensor | None,
+    state: DecoderState,
+) -> list[tuple[Span, ...]]:
+    """Start and end in seconds of each token (ids) of each text, which is known to be what was said in the utterance (S,).
+
+    log_probs (B, L, V): of the CTC head; None for a model without one. state: the decoder's before the first token.
+    """
+    heads = attention(model, table, texts, state) if log_probs is None else None
+    found: list[tuple[Span, ...]] = []
+    for b, (samples, tokens, length) in enumerate(zip(utterances, texts, memory.lengths.tolist(), strict=True)):
+        if not len(tokens):
+            found.append(())
+            continue
+        if log_probs is not None:
+            path = best_path(ctc_evidence(log_probs[b, :length], tokens, table.blank))
+        else:
+            path = best_path(attention_evidence(heads[b, :, : len(tokens), :length]))
+        frames = (
+            path.peaks if path else np.linspace(0, length - 1, len(tokens))
+        )  # too many of them: one after the other
+        moments = model.first_frame + frames * model.frame_seconds
+        found.append(tuple(spans(moments.tolist(), samples, model.log_mel.config.sample_rate)))
+    return found
+
+
+def attention(model: SpeechModel, table: TokenTable, texts: Sequence[Sequence[int]], state: DecoderState) -> np.ndarray:
+    """(B, heads, U + 1, L): where the heads of the decoder's upper layers listen, which do so where the token is they write."""
+    n_layers = (len(model.decoder.layers) + 1) // 2
+    tokens = decoder_inputs(table, texts).to(model.cmvn.mean.device)
+    return model.decoder.attention(tokens, state, n_layers).float().cpu().numpy()
+
+
+def decoder_inputs(table: TokenTable, texts: Sequence[Sequence[int]]) -> Tensor:
+    """(B, U + 1): sos and the tokens (ids) of each text, padded."""
+    return pad_sequence([torch.tensor([table.sos, *text]) for text in texts], batch_first=True)

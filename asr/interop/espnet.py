@@ -1,0 +1,262 @@
+"""ESPnet2: a folder with config.yaml, or an unpacked model with meta.yaml; weights, token list and statistics that these name."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asr.errors import CheckpointError
+from asr.features.fbank import FeatureConfig, mel_matrix
+from asr.interop.checkpoints import existing, find_file, read_tensors, read_yaml
+from asr.interop.foreign import Foreign, Settings, Weights, token_table
+from asr.interop.transformer import (
+    ACTIVATIONS,
+    FACTORS,
+    NO_MATTER,
+    Biases,
+    decoder_config,
+    map_ctc,
+    map_decoder,
+    map_encoder,
+    map_subsampling,
+)
+from asr.model.encoder import EncoderConfig
+from asr.model.model import ModelConfig
+from asr.text.tokenizer import BLANK, SOS_EOS, UNK
+
+EPS = 1e-12
+"""ESPnet's layer norms in encoder and decoder."""
+MEL_TOLERANCE = 1e-5
+"""Largest difference between the filters of the checkpoint and ours; their peaks are near 0.02."""
+
+
+def read_espnet(folder: Path) -> Foreign:
+    """The model of a folder. Raises CheckpointError with the file, the setting or the tensors that cannot be imported."""
+    path, checkpoint = _files(folder)
+    values = read_yaml(path)
+    if "token_list" not in values or "encoder_conf" not in values:
+        raise CheckpointError(f"{path}: has no token_list and encoder_conf; is it from ESPnet2?")
+    top = Settings(values, str(path))
+    _require_plain(top)
+    encoder = _encoder(top)
+    decoder_settings = Settings(top.get("decoder_conf", {}), f"{path}: decoder_conf")
+    top.require("decoder", "transformer")
+    decoder = decoder_config(decoder_settings, EPS, {"relu": "relu"})
+    for name in ("qk_norm", "use_flash_attn", "gradient_checkpoint_layers"):
+        decoder_settings.pass_over(name)
+    decoder_settings.finish()
+    tensors = read_tensors(checkpoint)
+    weights = Weights(tensors)
+    factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", FACTORS)
+    map_subsampling(weights, factor)
+    map_encoder(weights, encoder, top.get("encoder", "", str) == "conformer", Biases())
+    map_decoder(weights, decoder, "decoder", "decoder", Biases())
+    ctc = map_ctc(weights)
+    features = _features(top)
+    _map_cmvn(weights, top, folder, features.n_mels)
+    _check_mel(weights, features)
+    tensors.ignore(r"normalize\.(mean|std)", "read from the statistics")
+    config = ModelConfig(subsampling=factor, channels=encoder.width, ctc=ctc, encoder=encoder, decoder=decoder)
+    return Foreign(
+        features,
+        config,
+        _tokens(top),
+        weights.named,
+        weights.origins,
+        tensors,
+        _pieces(folder, top),
+        {"length_power": 0.0, "ctc_weight": 0.43 if ctc else 0.0},
+    )
+
+
+def _files(folder: Path) -> tuple[Path, Path]:
+    """The settings and the weights: by meta.yaml, or by their usual names."""
+    if (folder / "meta.yaml").is_file():
+        meta = read_yaml(folder / "meta.yaml")
+        named = Settings(
+            {**(meta.get("yaml_files") or {}), **(meta.get("files") or {})}, f"{folder / 'meta.yaml'}: files"
+        )
+        return (
+            existing(_inside(folder, named.get("asr_train_config", "config.yaml", str))),
+            existing(_inside(folder, named.get("asr_model_file", "", str))),
+        )
+    return find_file(folder, ["config.yaml"], "settings of an ESPnet model"), find_file(
+        folder, ["valid.acc.ave.pth", "valid.acc.ave*.pth", "valid.acc.best.pth", "*.pth"], "weights"
+    )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A path below the folder; one that leads out of it is refused."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise CheckpointError(f"{folder}: names the file {name}, which is not inside the folder")
+    return path
+
+
+def _require_plain(top: Settings) -> None:
+    for name in ("specaug", "preencoder", "postencoder", "preprocessor"):
+        top.pass_over(name)
+    top.require("preencoder", None)
+    top.require("postencoder", None)
+    top.require("model", "espnet")
+    top.require("frontend", "default")
+    model = Settings(top.get("model_conf", {}), f"{top.where}: model_conf")
+    model.require("transducer_multi_blank_durations", [], None)
+    model.require("aux_ctc_tasks", [], None)
+
+
+def _encoder(top: Settings) -> EncoderConfig:
+    kind = top.choose("encoder", "rnn", {"transformer": "transformer", "conformer": "conformer"})
+    settings = Settings(top.get("encoder_conf", {}), f"{top.where}: encoder_conf")
+    conformer = kind == "conformer"
+    norm_first = settings.get("normalize_before", True, bool)
+    settings.require("positionwise_layer_type", "linear")
+    settings.require("concat_after", False)
+    settings.require("interctc_use_conditioning", False)
+    settings.require("interctc_layer_idx", [])
+    settings.require("qk_norm", False)
+    settings.require("ctc_trim", False)
+    settings.choose("input_layer", "conv2d", FACTORS)
+    config = EncoderConfig(
+        kind=kind,
+        layers=settings.get("num_blocks", 6, int),
+        width=settings.get("output_size", 256, int),
+        heads=settings.get("attention_heads", 4, int),
+        feed_forward=settings.get("linear_units", 2048, int),
+        kernel=settings.get("cnn_module_kernel", 31, int) if conformer else 15,
+        positions=_positions(settings) if conformer else "absolute",
+        activation=settings.choose("activation_type", "swish" if conformer else "relu", ACTIVATIONS),
+        norm_first=norm_first,
+        last_norm=norm_first,
+        norm_eps=EPS,
+        macaron=settings.get("macaron_style", False, bool),
+        convolution=settings.get("use_cnn_module", True, bool),
+        conv_norm="batch",
+    )
+    settings.pass_over(*NO_MATTER, "positionwise_conv_kernel_size")
+    if not conformer:
+        settings.require("pos_enc_layer_type", "abs_pos")
+    settings.finish()
+    return config
+
+
+def _positions(settings: Settings) -> str:
+    """Two things are called rel_pos; without rel_pos_type it is the older one."""
+    kind = settings.get("pos_enc_layer_type", "rel_pos", str)
+    attention = settings.get("selfattention_layer_type", "rel_selfattn", str)
+    legacy = settings.choose("rel_pos_type", "legacy", {"legacy": True, "latest": False})
+    if kind == "abs_pos" and attention == "selfattn":
+        return "absolute"
+    if (kind, attention) == ("legacy_rel_pos", "legacy_rel_selfattn"):
+        return "relative_legacy"
+    if (kind, attention) == ("rel_pos", "rel_selfattn"):
+        return "relative_legacy" if legacy else "relative"
+    raise CheckpointError(
+        f"{settings.where}: pos_enc_layer_type {kind!r} with selfattention_layer_type {attention!r} cannot be imported"
+    )
+
+
+def _features(top: Settings) -> FeatureConfig:
+    top.require("input_size", None)
+    top.require("feats_type", None, "raw")
+    settings = Settings(top.get("frontend_conf", {}), f"{top.where}: frontend_conf")
+    rate = settings.get("fs", 16000)
+    if str(rate).lower().replace("k", "000") != "16000":
+        raise CheckpointError(f"{settings.where}.fs: {rate!r} cannot be imported; only 16000 can")
+    fft = settings.get("n_fft", 512, int)
+    settings.require("window", "hann")
+    settings.require("center", True)
+    settings.require("normalized", False)
+    settings.require("onesided", True)
+    settings.require("apply_stft", True)
+    settings.require("htk", False)
+    settings.require("log_base", None)
+    settings.pass_over("frontend_conf")  # of a beam former, which one channel does not use
+    config = FeatureConfig(
+        kind="stft",
+        n_mels=settings.get("n_mels", 80, int),
+        frame_ms=settings.get("win_length", fft, int) / 16,
+        shift_ms=settings.get("hop_length", 128, int) / 16,
+        low_hz=settings.get("fmin", 0, float),
+        high_hz=settings.get("fmax", 8000, float),
+        sample_scale=1.0,
+        window="hann",
+        fft_size=fft,
+        filters="slaney",
+        floor=1e-10,
+    )
+    settings.finish()
+    return config
+
+
+def _check_mel(weights: Weights, features: FeatureConfig) -> None:
+    """The filters that the checkpoint carries are computed from the settings here, and must come out the same."""
+    name = "frontend.logmel.melmat"
+    if name not in weights.tensors:
+        return
+    theirs, ours = weights.tensors.take(name), mel_matrix(features)
+    if theirs.shape != ours.shape or float((theirs - ours).abs().max()) > MEL_TOLERANCE:
+        raise CheckpointError(
+            f"{weights.tensors.path}: {name} {tuple(theirs.shape)} are not the filters of frontend_conf"
+            f" {tuple(ours.shape)}: other edges or another scale than the settings say"
+        )
+
+
+def _tokens(top: Settings):
+    tokens = top.get("token_list", [], list)
+    if not tokens or not all(isinstance(token, str) for token in tokens):
+        raise CheckpointError(f"{top.where}: token_list is no list of tokens inside the file")
+    model = Settings(top.get("model_conf", {}), f"{top.where}: model_conf")
+    tokens = list(tokens)
+    for name, ours in (("sym_blank", BLANK), ("sym_space", "<space>"), ("sym_sos", SOS_EOS), ("sym_eos", SOS_EOS)):
+        symbol = model.get(name, ours, str)
+        tokens = [ours if token == symbol else token for token in tokens]
+    if BLANK not in tokens:
+        tokens[0] = BLANK
+    if SOS_EOS not in tokens:
+        tokens[-1] = SOS_EOS
+    if UNK not in tokens:
+        raise CheckpointError(f"{top.where}: token_list has no {UNK}")
+    return token_table(tokens, Path(top.where))
+
+
+def _map_cmvn(weights: Weights, top: Settings, folder: Path, n_mels: int) -> None:
+    """Mean and inverse deviation: the buffers of the checkpoint, else the sums of the statistics file, else none."""
+    kind = top.choose("normalize", "none", {"global_mvn": "global", "none": "none"})
+    settings = Settings(top.get("normalize_conf", {}), f"{top.where}: normalize_conf")
+    settings.require("norm_means", True)
+    settings.require("norm_vars", True)
+    if kind == "none":
+        weights.put("cmvn.mean", torch.zeros(n_mels), "no CMVN")
+        weights.put("cmvn.inverse_std", torch.ones(n_mels), "no CMVN")
+    elif "normalize.mean" in weights.tensors:
+        weights.move("cmvn.mean", "normalize.mean")
+        weights.put("cmvn.inverse_std", 1 / weights.tensors.take("normalize.std"), "normalize.std")
+    else:
+        path = existing(_inside(folder, settings.get("stats_file", "feats_stats.npz", str)))
+        mean, deviation = _statistics(path, settings.get("eps", 1e-20, float))
+        weights.put("cmvn.mean", mean, str(path))
+        weights.put("cmvn.inverse_std", 1 / deviation, str(path))
+
+
+def _statistics(path: Path, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation from sums: named arrays, or one of two rows with the count at the end of the first."""
+    try:
+        stats = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        if isinstance(stats, np.ndarray):
+            count, total, squares = stats[0, -1], stats[0, :-1], stats[1, :-1]
+        else:
+            count, total, squares = (stats[name] for name in ("count", "sum", "sum_square"))
+        mean = np.asarray(total, np.float64) / count
+        variance = np.asarray(squares, np.float64) / count - mean**2
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise CheckpointError(f"{path}: holds no count, sum and sum_square ({error})") from error
+    deviation = np.sqrt(np.maximum(variance, eps))
+    return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
+
+
+def _pieces(folder: Path, top: Settings) -> bytes | None:
+    if top.choose("token_type", "char", {"char": "char", "bpe": "bpe"}) == "char":
+        return None
+    return existing(_inside(folder, top.get("bpemodel", "bpe.model", str))).read_bytes()

@@ -1,0 +1,161 @@
+"""What an importer gives back, and how it reads foreign settings: each known one is used or checked, an unknown one refused."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from asr.config_values import nearest
+from asr.errors import CheckpointError, TokenError
+from asr.features.fbank import FeatureConfig
+from asr.interop.checkpoints import Tensors
+from asr.model.model import ModelConfig
+from asr.text.tokenizer import SPACE, TokenTable
+
+WITH_ID = re.compile(r"(.*?)[ \t]+(\d+)[ \t]*")
+"""A line of a token table: the token, which may be a space, and its id."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A model of another toolkit in our terms."""
+
+    features: FeatureConfig
+    """How it computes features."""
+    config: ModelConfig
+    """The network."""
+    table: TokenTable
+    """Its tokens, with their ids."""
+    weights: dict[str, Tensor]
+    """Tensors by our names."""
+    origins: dict[str, str]
+    """Our name → the foreign ones it was made from, for messages."""
+    tensors: Tensors
+    """The checkpoint, which knows what was taken and what ignored."""
+    pieces: bytes | None = None
+    """The SentencePiece model of its tokens."""
+    decode: dict[str, Any] = field(default_factory=dict)
+    """Decoding settings that the toolkit publishes its figures with, as decode.json has them."""
+    remarks: tuple[str, ...] = ()
+    """What a user should know of this import."""
+
+
+class Weights:
+    """Collects tensors under our names from a checkpoint under theirs."""
+
+    def __init__(self, tensors: Tensors):
+        self.tensors = tensors
+        self.named: dict[str, Tensor] = {}
+        self.origins: dict[str, str] = {}
+
+    def put(self, ours: str, tensor: Tensor, origin: str) -> None:
+        """A tensor that was made from others."""
+        self.named[ours], self.origins[ours] = tensor, origin
+
+    def move(self, ours: str, theirs: str) -> None:
+        """A tensor as it is."""
+        self.put(ours, self.tensors.take(theirs), theirs)
+
+    def linear(self, ours: str, theirs: str, bias: bool = True, scale: float = 1.0) -> None:
+        """Weight and bias of a linear layer or a convolution; `bias` False: the toolkit has none there, ours is zero."""
+        weight = self.tensors.take(f"{theirs}.weight")
+        self.put(f"{ours}.weight", weight * scale, f"{theirs}.weight")
+        added = self.tensors.take(f"{theirs}.bias") if bias else weight.new_zeros(len(weight))
+        self.put(f"{ours}.bias", added * scale, f"{theirs}.bias")
+
+    def pointwise(self, ours: str, theirs: str, bias: bool = True) -> None:
+        """A linear layer from a convolution of width one."""
+        self.linear(ours, theirs, bias)
+        weight = self.named[f"{ours}.weight"]
+        if weight.ndim == 3 and weight.shape[2] == 1:  # another shape is refused later, with its name
+            self.named[f"{ours}.weight"] = weight.squeeze(2)
+
+    def norm(self, ours: str, theirs: str) -> None:
+        """Gain and bias of a layer norm, or also the statistics of a batch norm."""
+        for name in ("weight", "bias"):
+            self.move(f"{ours}.{name}", f"{theirs}.{name}")
+        if f"{theirs}.running_mean" in self.tensors:
+            for name in ("running_mean", "running_var"):
+                self.move(f"{ours}.{name}", f"{theirs}.{name}")
+
+
+class Settings:
+    """A section of foreign settings of which nothing is left unread."""
+
+    def __init__(self, values: Any, where: str):
+        if not isinstance(values, dict):
+            raise CheckpointError(f"{where}: is no section of settings, but {values!r}")
+        self.values, self.where = values, where
+        self.read: set[str] = set()
+
+    def get(self, name: str, default: Any, kind: type = object) -> Any:
+        """A setting, or the toolkit's default where it is absent or null."""
+        self.read.add(name)
+        value = self.values.get(name)
+        if value is None:
+            value = default
+        if (
+            kind in (int, float)
+            and isinstance(value, bool)
+            or not isinstance(value, (int, float) if kind is float else kind)
+        ):
+            raise CheckpointError(f"{self.where}.{name}: must be {kind.__name__}, is {value!r}")
+        return value
+
+    def choose(self, name: str, default: Any, known: dict) -> Any:
+        """What a setting means, by a table of those that this program can compute."""
+        value = self.get(name, default)
+        if not isinstance(value, str | bool | int) or value not in known:
+            names = ", ".join(str(k) for k in known)
+            raise CheckpointError(f"{self.where}.{name}: {value!r} cannot be imported; known are {names}")
+        return known[value]
+
+    def require(self, name: str, *allowed: Any) -> None:
+        """Refuses a setting that changes the computation to something this program has not."""
+        value = self.get(name, allowed[0])
+        if value not in allowed:
+            raise CheckpointError(
+                f"{self.where}.{name}: {value!r} cannot be imported; only {' or '.join(repr(a) for a in allowed)} can"
+            )
+
+    def pass_over(self, *names: str) -> None:
+        """Settings that do not change what a trained model computes."""
+        self.read |= set(names)
+
+    def finish(self) -> None:
+        """Refuses settings that were not read: what they do is not known."""
+        rest = [name for name in self.values if name not in self.read]
+        if rest:
+            raise CheckpointError(
+                f"{self.where}.{rest[0]}: this importer does not know the setting ({self.values[rest[0]]!r});"
+                f" {nearest(rest[0], self.read)}"
+            )
+
+
+def token_table(tokens: Iterable[str], path: Path) -> TokenTable:
+    """The table, with a space written as in our own."""
+    tokens = list(tokens)
+    if SPACE not in tokens:
+        tokens = [SPACE if token in ("<space>", " ") else token for token in tokens]
+    try:
+        return TokenTable(tokens)
+    except TokenError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def read_token_lines(path: Path) -> list[str]:
+    """Tokens of a file of `token id` lines, or of one token a line, in the order of their ids."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    pairs = [WITH_ID.fullmatch(line) for line in lines]
+    if not all(pairs):
+        return [line or " " for line in lines]
+    by_id = {int(pair[2]): pair[1] or " " for pair in pairs}
+    if sorted(by_id) != list(range(len(pairs))):
+        raise CheckpointError(f"{path}: the ids are not 0 to {len(pairs) - 1}, each once")
+    return [by_id[i] for i in range(len(pairs))]

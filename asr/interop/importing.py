@@ -1,0 +1,169 @@
+"""From a folder of another toolkit to a model folder of ours, whole or not at all."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from asr.errors import CheckpointError, ConfigError
+from asr.files import PREFIX, atomic_write
+from asr.interop.espnet import read_espnet
+from asr.interop.firered import read_firered
+from asr.interop.foreign import Foreign
+from asr.interop.selfcheck import check_model
+from asr.interop.speechbrain import read_speechbrain
+from asr.interop.wenet import read_wenet
+from asr.model.folder import DECODE, WEIGHTS, fill_weights, save_model, writing
+from asr.model.model import SpeechModel
+
+IMPORTERS: dict[str, Callable[[Path], Foreign]] = {
+    "wenet": read_wenet,
+    "espnet": read_espnet,
+    "firered": read_firered,
+    "speechbrain": read_speechbrain,
+}
+"""Toolkit → reader of its folders."""
+SHOWN = 8
+"""Tensors that a message lists."""
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """What became of an import."""
+
+    folder: Path
+    """The model folder."""
+    n_parameters: int
+    """Numbers in the network."""
+    ignored: dict[str, str]
+    """Tensors that were left out → why."""
+    doubts: tuple[str, ...]
+    """What the self-check found; empty where all is as it should be."""
+    remarks: tuple[str, ...]
+    """What a user should know."""
+
+
+def import_model(
+    toolkit: str,
+    source: str | Path,
+    out: str | Path,
+    notes: dict[str, str] | None = None,
+    force: bool = False,
+    half: bool = False,
+) -> ImportedModel:
+    """Writes the model folder `out` from the folder `source`; `half` stores float16.
+
+    notes: `source` and `licence`, for the model card. Nothing in the checkpoint is run; where anything does not fit,
+    CheckpointError names it and `out` is as it was before.
+    """
+    if toolkit not in IMPORTERS:
+        raise ConfigError(f"toolkit must be one of {', '.join(IMPORTERS)}, is {toolkit!r}")
+    source, out = Path(source), Path(out)
+    if not source.is_dir():
+        raise CheckpointError(f"{source}: no such folder; give the folder that holds the checkpoint and its settings")
+    _refuse(out, force)
+    try:
+        foreign = IMPORTERS[toolkit](source)
+        foreign.tensors.finish()
+        model = build(foreign)
+    except (ConfigError, OSError) as error:
+        raise CheckpointError(f"{source}: {error}") from error
+    doubts = tuple(check_model(model, foreign.table))
+    with _whole_folder(out) as folder:
+        card = model_card(toolkit, foreign, notes or {}, doubts, out.name)
+        metadata = {"toolkit": toolkit} | {name: text for name, text in (notes or {}).items() if text}
+        save_model(folder, model, foreign.table, metadata, card, half, foreign.pieces)
+        if foreign.decode:
+            with atomic_write(folder / DECODE) as file:
+                file.write(json.dumps(foreign.decode, indent=2) + "\n")
+    size = sum(p.numel() for p in model.parameters())
+    return ImportedModel(out, size, foreign.tensors.ignored, doubts, foreign.remarks)
+
+
+def build(foreign: Foreign) -> SpeechModel:
+    """The network with the foreign weights, in evaluation mode. Raises CheckpointError with names and shapes that do not fit."""
+    model = SpeechModel(foreign.features, foreign.config, len(foreign.table))
+    _check_shapes(model, foreign)
+    fill_weights(model, foreign.weights, foreign.tensors.path)
+    return model.eval()
+
+
+def _check_shapes(model: SpeechModel, foreign: Foreign) -> None:
+    """Shapes by the settings against those in the file, under the names that the file has for them."""
+    own: dict[str, Tensor] = model.state_dict()
+    wrong = [
+        f"{foreign.origins[name]} is {tuple(tensor.shape)}, not {tuple(own[name].shape)} as the settings have it"
+        for name, tensor in foreign.weights.items()
+        if name in own and own[name].shape != tensor.shape
+    ]
+    if wrong:
+        more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise CheckpointError(f"{foreign.tensors.path}: {'; '.join(wrong[:SHOWN])}{more}")
+
+
+def _refuse(out: Path, force: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise CheckpointError(f"{out}: is a file; choose another name for the model folder")
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise CheckpointError(f"{out}: is there already; choose another name, or --force to overwrite it")
+    if out.is_dir() and any(out.iterdir()) and not (out / WEIGHTS).is_file():
+        raise CheckpointError(f"{out}: holds files but no model; --force only overwrites a model folder")
+
+
+class _whole_folder:
+    """A folder beside `out` to write into, which takes its place when all is written, and goes when something failed."""
+
+    def __init__(self, out: Path):
+        self.out = out
+
+    def __enter__(self) -> Path:
+        with writing(self.out):
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(dir=self.out.parent, prefix=PREFIX))
+        return self.folder
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if kind is None:
+            with writing(self.out):
+                self.folder.chmod(0o755)
+                if self.out.is_dir():
+                    shutil.rmtree(self.out)
+                self.folder.rename(self.out)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def model_card(toolkit: str, foreign: Foreign, notes: dict[str, str], doubts: tuple[str, ...], name: str) -> str:
+    """What is known of the model, and no more."""
+    unknown = "not stated at the import; ask whoever published the files"
+    encoder, decoder = foreign.config.encoder, foreign.config.decoder
+    lines = [
+        f"# {name}",
+        "",
+        f"Imported from a {toolkit} checkpoint ({foreign.tensors.path.name}). The weights are those of its authors.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| source | {notes.get('source') or unknown} |",
+        f"| licence | {notes.get('licence') or unknown} |",
+        f"| encoder | {encoder.kind}, {encoder.layers} layers, width {encoder.width}, positions {encoder.positions} |",
+        f"| decoder | {decoder.layers} layers |",
+        f"| CTC head | {'yes' if foreign.config.ctc else 'no'} |",
+        f"| tokens | {len(foreign.table):,} |",
+        f"| features | {foreign.features.kind}, {foreign.features.n_mels} mel bins |",
+        "",
+        "The error rate of these weights in this program was not measured by the import; `asr evaluate` does it.",
+    ]
+    lines += ["", *(f"- {remark}" for remark in foreign.remarks)] if foreign.remarks else []
+    lines += ["", "The self-check after the import had doubts:", ""] if doubts else []
+    lines += [f"- {doubt}" for doubt in doubts]
+    reasons = sorted(set(foreign.tensors.ignored.values()))
+    lines += ["", "Tensors that were left out:", ""] if reasons else []
+    for reason in reasons:
+        names = [n for n, r in foreign.tensors.ignored.items() if r == reason]
+        lines.append(f"- {reason}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}")
+    return "\n".join(lines) + "\n"

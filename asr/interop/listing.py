@@ -1,0 +1,50 @@
+"""What `asr model list` and `asr model info` say of published models."""
+
+import dataclasses
+
+from asr.interop.published import NOT_RUN, PUBLISHED, PublishedModel
+from asr.interop.pull import cached, origin
+
+UNKNOWN = "not stated"
+
+
+def table() -> list[str]:
+    """Three lines for each published model."""
+    heads = [(m.name, m.download or UNKNOWN, m.licence, _state(m)) for m in PUBLISHED.values()]
+    widths = [max(map(len, column)) for column in zip(*heads, strict=True)]
+    lines = []
+    for model, head in zip(PUBLISHED.values(), heads, strict=True):
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(head, widths, strict=True)).rstrip())
+        lines += [f"    {model.title}", f"    CER in %, as its makers say: {model.cer or UNKNOWN}"]
+    return lines
+
+
+def rows() -> list[dict]:
+    """The same for programs: all that is known of each model, and the folder it is in if it was pulled."""
+    return [
+        dataclasses.asdict(model) | {"state": _state(model), "folder": str(cached(model.name) or "")}
+        for model in PUBLISHED.values()
+    ]
+
+
+def details(model: PublishedModel) -> list[str]:
+    """Everything about one published model, a line each."""
+    known = [
+        ("name", model.name),
+        ("what", model.title),
+        ("toolkit", model.toolkit),
+        ("licence", model.licence),
+        ("CER in %", model.cer or UNKNOWN),
+        ("read in", model.source),
+        ("note", model.note),
+        ("download", f"{model.download or UNKNOWN}: {', '.join(file.path for file in model.files)}"),
+        *((hub, origin(model, hub)) for hub in model.repositories),
+        ("state", _state(model)),
+        ("folder", str(cached(model.name) or f"not here; asr model pull {model.name}")),
+    ]
+    return [f"{key:11} {value}" for key, value in known if value]
+
+
+def _state(model: PublishedModel) -> str:
+    state = "run" if model.run else NOT_RUN
+    return f"here, {state}" if cached(model.name) else state

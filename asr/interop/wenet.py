@@ -1,0 +1,222 @@
+"""WeNet: final.pt, train.yaml, units.txt, global_cmvn (wenet.org.cn; layouts from 2021 to 2025)."""
+
+from pathlib import Path
+
+import torch
+
+from asr.errors import CheckpointError
+from asr.features.fbank import FeatureConfig
+from asr.interop.checkpoints import existing, find_file, read_json, read_tensors, read_yaml
+from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
+from asr.interop.transformer import (
+    ACTIVATIONS,
+    FACTORS,
+    NO_MATTER,
+    Biases,
+    decoder_config,
+    map_ctc,
+    map_decoder,
+    map_encoder,
+    map_subsampling,
+)
+from asr.model.decoder import DecoderConfig
+from asr.model.encoder import EncoderConfig
+from asr.model.model import ModelConfig
+from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK
+
+POSITIONS = {
+    ("abs_pos", "selfattn"): "absolute",
+    ("rel_pos", "rel_selfattn"): "unshifted",
+}
+"""(pos_enc_layer_type, selfattention_layer_type) → our positions: WeNet's relative attention does not shift."""
+VARIANCE_FLOOR = 1e-20
+
+
+def read_wenet(folder: Path) -> Foreign:
+    """The model of a folder. Raises CheckpointError with the file, the setting or the tensors that cannot be imported."""
+    path = find_file(folder, ["train.yaml", "*.yaml"], "settings of a WeNet model")
+    values = read_yaml(path)
+    if "encoder_conf" not in values or "input_dim" not in values:
+        raise CheckpointError(f"{path}: has no encoder_conf and input_dim; is it from WeNet?")
+    top = Settings(values, str(path))
+    top.require("model", "asr_model", "u2++", "ctl_model")
+    encoder, biases = _encoder(top)
+    decoder, reverse_layers = _decoder(top, encoder.norm_eps)
+    tensors = read_tensors(find_file(folder, ["final.pt", "avg*.pt", "*.pt"], "weights"))
+    weights = Weights(tensors)
+    factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", FACTORS)
+    map_subsampling(weights, factor)
+    map_encoder(weights, encoder, top.get("encoder", "transformer", str) == "conformer", biases)
+    two_ways = top.get("decoder", "transformer", str) == "bitransformer"
+    map_decoder(weights, decoder, "decoder", "decoder.left_decoder" if two_ways else "decoder", biases)
+    if reverse_layers:
+        settings = DecoderConfig(**{**decoder.__dict__, "layers": reverse_layers})
+        map_decoder(weights, settings, "reverse_decoder", "decoder.right_decoder", biases)
+    ctc = map_ctc(weights)
+    _map_cmvn(weights, folder, top)
+    tensors.ignore(r"encoder\.global_cmvn\.(mean|istd)", "read from global_cmvn")
+    config = ModelConfig(
+        subsampling=factor,
+        channels=encoder.width,
+        ctc=ctc,
+        encoder=encoder,
+        decoder=decoder,
+        reverse_layers=reverse_layers,
+    )
+    table = _tokens(folder, top)
+    return Foreign(
+        _features(top),
+        config,
+        table,
+        weights.named,
+        weights.origins,
+        tensors,
+        _pieces(folder, values),
+        {"length_power": 0.0, "ctc_weight": 0.3 if ctc else 0.0},
+        _remarks(values, reverse_layers),
+    )
+
+
+def _encoder(top: Settings) -> tuple[EncoderConfig, Biases]:
+    kind = top.choose("encoder", "transformer", {"transformer": "transformer", "conformer": "conformer"})
+    settings = Settings(top.get("encoder_conf", {}), f"{top.where}: encoder_conf")
+    conformer = kind == "conformer"
+    norm_first = settings.get("normalize_before", True, bool)
+    pair = (
+        settings.get("pos_enc_layer_type", "rel_pos" if conformer else "abs_pos", str),
+        settings.get("selfattention_layer_type", "rel_selfattn" if conformer else "selfattn", str),
+    )
+    if pair[0] == "abs_pos" and "rel_" in pair[1] and conformer:
+        pair = (pair[0], "selfattn")  # before 2023-11 the type of positions alone decided
+    if pair not in POSITIONS:
+        raise CheckpointError(
+            f"{settings.where}: pos_enc_layer_type {pair[0]!r} with selfattention_layer_type {pair[1]!r} cannot be imported"
+        )
+    config = EncoderConfig(
+        kind=kind,
+        layers=settings.get("num_blocks", 6, int),
+        width=settings.get("output_size", 256, int),
+        heads=settings.get("attention_heads", 4, int),
+        feed_forward=settings.get("linear_units", 2048, int),
+        kernel=settings.get("cnn_module_kernel", 15, int) if conformer else 15,
+        positions=POSITIONS[pair],
+        activation=settings.choose("activation_type", "swish" if conformer else "relu", ACTIVATIONS),
+        norm_first=norm_first,
+        last_norm=norm_first,
+        norm_eps=settings.get("norm_eps", 1e-5, float),
+        macaron=settings.get("macaron_style", True, bool),
+        convolution=settings.get("use_cnn_module", True, bool),
+        conv_norm=settings.choose("cnn_module_norm", "batch_norm", {"batch_norm": "batch", "layer_norm": "layer"}),
+        causal=settings.get("causal", False, bool),
+    )
+    biases = Biases(*(settings.get(f"{name}_bias", True, bool) for name in ("query", "key", "value", "conv", "mlp")))
+    settings.choose("input_layer", "conv2d", FACTORS)
+    _require_plain(settings)
+    settings.require("positionwise_conv_kernel_size", 1)
+    settings.require("concat_after", False)
+    settings.pass_over(*NO_MATTER)
+    settings.finish()
+    return config, biases
+
+
+def _decoder(top: Settings, eps: float) -> tuple[DecoderConfig, int]:
+    kind = top.choose("decoder", "transformer", {"transformer": 1, "bitransformer": 2})
+    settings = Settings(top.get("decoder_conf", {}), f"{top.where}: decoder_conf")
+    config = decoder_config(settings, settings.get("norm_eps", 1e-5, float), ACTIVATIONS)
+    reverse_layers = settings.get("r_num_blocks", 0, int)
+    for name in ("query", "key", "value", "mlp"):
+        settings.require(f"{name}_bias", True)
+    _require_plain(settings)
+    settings.finish()
+    return config, reverse_layers if kind == 2 else 0
+
+
+def _require_plain(settings: Settings) -> None:
+    """Settings of newer versions that bring other layers."""
+    settings.require("layer_norm_type", "layer_norm")
+    settings.require("mlp_type", "position_wise_feed_forward")
+    heads = settings.get("attention_heads", 4, int)
+    settings.require("n_kv_head", None, heads)
+    settings.require("head_dim", None)
+    settings.pass_over("n_expert", "n_expert_activated")
+
+
+def _features(top: Settings) -> FeatureConfig:
+    data = Settings(top.get("dataset_conf", {}), f"{top.where}: dataset_conf")
+    data.require("feats_type", "fbank")
+    resample = Settings(data.get("resample_conf", {}), f"{data.where}.resample_conf")
+    resample.require("resample_rate", 16000)
+    fbank = Settings(data.get("fbank_conf", {}), f"{data.where}.fbank_conf")
+    n_mels = fbank.get("num_mel_bins", 23, int)
+    if n_mels != top.get("input_dim", n_mels, int):
+        raise CheckpointError(f"{fbank.where}.num_mel_bins: {n_mels} is not input_dim {top.values['input_dim']}")
+    fbank.pass_over("dither")  # for training; a transcript should not change from one run to the next
+    config = FeatureConfig(
+        n_mels=n_mels,
+        frame_ms=fbank.get("frame_length", 25, float),
+        shift_ms=fbank.get("frame_shift", 10, float),
+    )
+    fbank.finish()
+    return config
+
+
+def _tokens(folder: Path, top: Settings):
+    path = find_file(folder, ["units.txt", "*units*.txt", "lang_char.txt", "*.txt"], "token table")
+    tokens = read_token_lines(path)
+    vocabulary = top.get("output_dim", len(tokens), int)
+    if len(tokens) != vocabulary:
+        raise CheckpointError(f"{path}: holds {len(tokens)} tokens, train.yaml says output_dim {vocabulary}")
+    given = Settings(top.get("tokenizer_conf", {}), f"{top.where}: tokenizer_conf").get("special_tokens", {}, dict)
+    named = {token: i for i, token in enumerate(tokens)}
+    blank = Settings(top.get("ctc_conf", {}), f"{top.where}: ctc_conf").get("ctc_blank_id", given.get(BLANK, 0), int)
+    unk = given.get(UNK, named.get(UNK, 1))
+    sos, eos = given.get("<sos>", vocabulary - 1), given.get("<eos>", vocabulary - 1)
+    for number in (blank, unk, sos, eos):
+        if not isinstance(number, int) or not 0 <= number < vocabulary:
+            raise CheckpointError(f"{top.where}: special token {number!r} is no id of {vocabulary} tokens")
+    tokens[blank], tokens[unk] = BLANK, UNK
+    if sos == eos:
+        tokens[sos] = SOS_EOS
+    else:
+        tokens[sos], tokens[eos] = SOS, EOS
+    return token_table(tokens, path)
+
+
+def _map_cmvn(weights: Weights, folder: Path, top: Settings) -> None:
+    """Mean and inverse deviation: the buffers of the checkpoint, else the sums of global_cmvn, else none."""
+    if "encoder.global_cmvn.mean" in weights.tensors:
+        weights.move("cmvn.mean", "encoder.global_cmvn.mean")
+        weights.move("cmvn.inverse_std", "encoder.global_cmvn.istd")
+        return
+    if not (top.get("cmvn_file", None) or top.get("cmvn", None)):
+        n_mels = top.get("input_dim", 80, int)
+        weights.put("cmvn.mean", torch.zeros(n_mels), "no CMVN")
+        weights.put("cmvn.inverse_std", torch.ones(n_mels), "no CMVN")
+        return
+    path = existing(folder / "global_cmvn")
+    stats = read_json(path)
+    try:
+        count = stats["frame_num"]
+        mean = torch.tensor(stats["mean_stat"], dtype=torch.float64) / count
+        variance = torch.tensor(stats["var_stat"], dtype=torch.float64) / count - mean.square()
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: holds no mean_stat, var_stat and frame_num of one size ({error!r})") from error
+    weights.put("cmvn.mean", mean.float(), str(path))
+    weights.put("cmvn.inverse_std", variance.clamp(min=VARIANCE_FLOOR).rsqrt().float(), str(path))
+
+
+def _pieces(folder: Path, values: dict) -> bytes | None:
+    """The SentencePiece model of Latin words, where the folder has it."""
+    conf = values.get("tokenizer_conf") or {}
+    name = Path(str(conf.get("bpe_path") or "")).name
+    path = folder / name
+    return path.read_bytes() if name and path.is_file() else None
+
+
+def _remarks(values: dict, reverse_layers: int) -> tuple[str, ...]:
+    remarks = []
+    if (values.get("encoder_conf") or {}).get("use_dynamic_chunk"):
+        remarks.append("trained for streaming with chunks; here it hears each piece whole")
+    if reverse_layers:
+        remarks.append("its right-to-left decoder is there for rescoring: decode.reverse_weight")
+    return tuple(remarks)

@@ -1,0 +1,84 @@
+"""SentencePiece tables of imported models: Latin runs, or whole texts, in pieces of several characters."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from asr.errors import TokenError
+from asr.text.normalize import characters, is_han, normalize
+from asr.text.tokenizer import TokenTable, symbol_id, text_parts
+
+RUN = re.compile(r"[^\s]+")
+
+
+class PieceTokenizer:
+    """Texts to ids by a SentencePiece model.
+
+    Either the table is the model's own list of pieces, and every text goes through it whole; or it holds characters besides,
+    and only what is not a Han character goes through it.
+    """
+
+    def __init__(self, table: TokenTable, path: str | Path):
+        self.table = table
+        self._processor = _open(path)
+        pieces = [self._processor.id_to_piece(i) for i in range(self._processor.get_piece_size())]
+        self.whole = len(pieces) == len(table) and table.tokens[-1] == pieces[-1]
+        self.capitals = not any(token.islower() for i, token in enumerate(table.tokens) if i not in table.silent)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the normalised text, without `<sos>` and `<eos>`; what has no piece becomes `<unk>`."""
+        text = normalize(text)
+        text = text.upper() if self.capitals else text
+        if self.whole:
+            return [i if i in range(len(self.table)) else self.table.unk for i in self._processor.encode(text)]
+        ids: list[int] = []
+        for part in _han_apart(text):
+            if is_han(part[0]):
+                ids.append(symbol_id(self.table, part))
+            else:
+                ids += [
+                    self.table.ids.get(piece, self.table.unk) for piece in self._processor.encode(part, out_type=str)
+                ]
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the ids; special tokens have none."""
+        return "".join(self.pieces(ids)).strip()
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """What each id adds to the text; special tokens nothing."""
+        return text_parts(self.table, ids)
+
+    def unknown(self, text: str) -> list[str]:
+        """The characters of the text that the model cannot write, in order."""
+        return [c for c in characters(text) if self.table.unk in self.encode(c)]
+
+
+def pieces_of(path: str | Path) -> list[str]:
+    """All pieces of a SentencePiece model in the order of their ids. Raises TokenError for anything else."""
+    processor = _open(path)
+    return [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
+
+
+def _open(path: str | Path):
+    import sentencepiece  # models of characters need not load it
+
+    try:
+        return sentencepiece.SentencePieceProcessor(model_file=str(path))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise TokenError(f"{path}: not a SentencePiece model ({error})") from error
+
+
+def _han_apart(text: str) -> list[str]:
+    """Single Han characters and the runs between them. Example: 上 HELLO 你好 → 上, HELLO, 你, 好."""
+    parts: list[str] = []
+    for run in RUN.findall(text):
+        latin = ""
+        for character in run:
+            if not is_han(character):
+                latin += character
+                continue
+            parts += [latin, character] if latin else [character]
+            latin = ""
+        parts += [latin] if latin else []
+    return parts

@@ -1,0 +1,170 @@
+"""Known text to times: when each word of a text was said in a recording of any length."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asr.audio.reading import SAMPLE_RATE
+from asr.decoding.alignment import Evidence, attention_evidence, best_path, ctc_evidence
+from asr.decoding.boundaries import Span, spans
+from asr.decoding.recognizer import encode
+from asr.decoding.timing import attention, decoder_inputs
+from asr.errors import AsrError
+from asr.model.folder import LoadedModel
+from asr.text.numbers import spell_numbers
+from asr.text.tokenizer import Tokenizer
+from asr.text.units import Unit, units
+from asr.transcript import Segment, Transcript, TranscriptToken
+from asr.transcription.models import open_model
+from asr.transcription.segmenting import Piece, cut_at_pauses
+from asr.transcription.transcriber import Audio, blocks_of
+
+LONGEST_ATTENTION = 30.0
+"""Seconds that can be aligned by attention: nobody trains it on longer audio."""
+PIECES_AT_ONCE = 8
+"""Pieces that are encoded together."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the text."""
+
+    text: str
+    """As it was given."""
+    units: tuple[Unit, ...]
+    """Its words and characters that the model has tokens for, or `<unk>`."""
+    ids: tuple[tuple[int, ...], ...]
+    """The tokens of each."""
+    unknown: tuple[str, ...]
+    """Those whose times are a guess, because the model does not know a character of theirs."""
+
+
+class Aligner:
+    """A loaded model that finds out when a text was said."""
+
+    def __init__(self, loaded: LoadedModel, by: str = "auto"):
+        """by: "ctc" for the CTC head, "attention" for the decoder's attention; "auto" takes the head where there is one."""
+        self.loaded, self.model, self.tokenizer = loaded, loaded.model, loaded.tokenizer
+        self.by = by if by != "auto" else "attention" if loaded.model.ctc is None else "ctc"
+        if self.by == "ctc" and loaded.model.ctc is None:
+            raise AsrError(f"{loaded.name}: has no CTC head to align by; its attention can")
+
+    @torch.inference_mode()
+    def align(self, audio: Audio, text: str) -> Transcript:
+        """A segment for each line of the text that holds a word. Punctuation stays, as marks of the words before it.
+
+        Raises AsrError where the recording is too short for the text, or too long for a model without a CTC head.
+        """
+        name = "array" if isinstance(audio, tuple) else str(audio)
+        lines = [line for line in (read_line(line, self.tokenizer) for line in text.splitlines()) if line.units]
+        if not lines:
+            raise AsrError("the text to align holds no word")
+        ids = [token for line in lines for word in line.ids for token in word]
+        pieces = list(cut_at_pauses(blocks_of(audio)))
+        duration = pieces[-1].end if pieces else 0.0
+        found = self._by_ctc(pieces, ids) if self.by == "ctc" else self._by_attention(pieces, ids)
+        if found is None:
+            raise AsrError(
+                f"{name}: {duration:.1f} s cannot hold the {len(ids):,} tokens of the text: is it the right one?"
+            )
+        segments = tuple(_segments(lines, *found))
+        return Transcript(name, duration, segments, self.loaded.name, (), {"aligned_by": self.by})
+
+    def _by_ctc(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
+        """Span and log-probability of each token; None where there are too many of them."""
+        heard = list(self._heard(pieces, ids))
+        if not heard:
+            return None
+        evidence = Evidence(
+            np.concatenate([e.scores for _, e in heard]),
+            heard[0][1].columns,
+            np.concatenate([e.blank for _, e in heard]),
+            heard[0][1].apart,
+        )
+        path = best_path(evidence)
+        if path is None:
+            return None
+        found: list[Span] = []
+        first = 0
+        for piece, e in heard:
+            inside = path.peaks[(path.peaks >= first) & (path.peaks < first + len(e.blank))] - first
+            found += self._spans(inside, piece)
+            first += len(e.blank)
+        return found, path.log_probs.tolist()
+
+    def _heard(self, pieces: Sequence[Piece], ids: Sequence[int]) -> Iterator[tuple[Piece, Evidence]]:
+        """What the CTC head heard in each piece that is not silent."""
+        loud = [piece for piece in pieces if not piece.silent]
+        for first in range(0, len(loud), PIECES_AT_ONCE):
+            group = loud[first : first + PIECES_AT_ONCE]
+            memory = encode(self.model, [piece.samples for piece in group])
+            log_probs = self.model.ctc(memory.encoded).float().log_softmax(-1)
+            for piece, length, row in zip(group, memory.lengths.tolist(), log_probs, strict=True):
+                yield piece, ctc_evidence(row[:length], ids, self.tokenizer.table.blank)
+
+    def _by_attention(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
+        """The same from the decoder, which reads the text while it listens to the whole recording."""
+        if not pieces:
+            return None
+        if pieces[-1].end > LONGEST_ATTENTION:
+            raise AsrError(
+                f"{self.loaded.name}: without a CTC head at most {LONGEST_ATTENTION:g} s can be aligned,"
+                f" the recording has {pieces[-1].end:.1f} s; cut it, or choose a model with a CTC head"
+            )
+        whole = Piece(0, np.concatenate([piece.samples for piece in pieces]))
+        memory = encode(self.model, [whole.samples])
+        state = self.model.decoder.start(memory.values, memory.mask)
+        table = self.tokenizer.table
+        path = best_path(attention_evidence(attention(self.model, table, [ids], state)[0, :, : len(ids)]))
+        if path is None:
+            return None
+        inputs = decoder_inputs(table, [ids]).to(memory.values.device)
+        log_probs = self.model.decode_teacher_forced(memory, inputs)[0].float().log_softmax(-1)
+        return self._spans(path.peaks, whole), log_probs[range(len(ids)), ids].tolist()
+
+    def _spans(self, frames: np.ndarray, piece: Piece) -> list[Span]:
+        """Frames of a piece → spans in the recording."""
+        moments = self.model.first_frame + frames * self.model.frame_seconds
+        found = spans(moments.tolist(), piece.samples, SAMPLE_RATE)
+        return [(piece.start + start, piece.start + end) for start, end in found]
+
+
+def align(audio: Audio, text: str, model: str | Path = "", device: str = "auto") -> Transcript:
+    """When each word of a text was said. Example: `asr.align("talk.wav", "今天天气很好").segments[0].tokens[0].start`."""
+    return Aligner(open_model(model, device)).align(audio, text)
+
+
+def read_line(text: str, tokenizer: Tokenizer) -> Line:
+    """A line of text as the model's tokens. Numbers that the model cannot write are taken as they are read aloud."""
+    table = tokenizer.table
+    found: list[tuple[Unit, tuple[int, ...]]] = []
+    unknown = []
+    for unit in units(text):
+        ids = tokenizer.encode(unit.text)
+        if table.unk in ids and any(c.isdigit() for c in unit.text):
+            counted = text[unit.end : unit.end + 1]  # 2024年 is not read as 2024个 is
+            ids = tokenizer.encode(spell_numbers(unit.text + counted).removesuffix(counted))
+        if table.unk in ids:
+            unknown.append(unit.text)
+        if ids:
+            found.append((unit, tuple(ids)))
+    return Line(text.strip(), tuple(u for u, _ in found), tuple(ids for _, ids in found), tuple(unknown))
+
+
+def _segments(lines: Sequence[Line], times: Sequence[Span], log_probs: Sequence[float]) -> Iterator[Segment]:
+    first = 0
+    for line in lines:
+        tokens, begun = [], first
+        for unit, ids in zip(line.units, line.ids, strict=True):
+            last = first + len(ids) - 1
+            start, end = round(times[first][0], 3), round(times[last][1], 3)
+            confidence = round(math.exp(sum(log_probs[first : last + 1]) / len(ids)), 4)
+            tokens.append(TranscriptToken(unit.text, start, end, confidence, (first - begun, last - begun), unit.mark))
+            first = last + 1
+        warnings = (f"not known to the model, times are guesses: {' '.join(line.unknown)}",) if line.unknown else ()
+        score = sum(log_probs[begun:first]) / (first - begun)
+        yield Segment(tokens[0].start, tokens[-1].end, tuple(tokens), line.text, score, warnings)
