@@ -47,6 +47,9 @@ class Page(HTMLParser):
         if tag not in self.VOID:
             self.open.append(tag)
 
+    def handle_startendtag(self, tag, attrs):
+        self.links += [v for k, v in attrs if k in ("src", "href")]
+
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
