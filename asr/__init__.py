@@ -11,6 +11,7 @@ _HOMES = {
     "load": "asr.transcription.transcriber",
     "transcribe": "asr.transcription.transcriber",
     "align": "asr.transcription.aligning",
+    "write": "asr.outputs.writers",
     "Transcriber": "asr.transcription.transcriber",
     "Transcript": "asr.transcript",
     "Segment": "asr.transcript",

@@ -13,26 +13,39 @@ from typing import Annotated
 import typer
 
 from asr.cli_corpus import corpus_app
-from asr.cli_groups import model_app
+from asr.cli_model import model_app
 from asr.cli_options import (
     Beam,
     Decode,
     Device,
     Force,
+    Format,
     HotwordFile,
     LanguageModel,
+    LineCharacters,
+    Lines,
+    MinConfidence,
+    Numbers,
+    Punctuate,
     Quantize,
+    ReadingSpeed,
+    Script,
     Threads,
+    Words,
     refuse_existing,
     say,
     set_threads,
+    usage_errors,
 )
+from asr.cli_times import align, doctor
 from asr.errors import AsrError, ConfigError
 from asr.version import VERSION
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(model_app, name="model")
+app.command("align")(align)
+app.command("doctor")(doctor)
 
 
 def main() -> None:
@@ -82,8 +95,16 @@ def transcribe(
         typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
     ] = "",
     beam: Beam = None,
-    format: Annotated[str, typer.Option(help="txt or json.")] = "txt",
+    format: Format = "txt",
     out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
+    script: Script = "",
+    numbers: Numbers = "",
+    punctuate: Punctuate = False,
+    words: Words = False,
+    line_characters: LineCharacters = 16,
+    lines: Lines = 2,
+    reading_speed: ReadingSpeed = 9.0,
+    min_confidence: MinConfidence = None,
     hotwords: HotwordFile = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
@@ -98,10 +119,13 @@ def transcribe(
     """
     if not all(audio):
         raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
-    from asr.outputs.writers import WRITERS
+    from asr.outputs.style import Style
+    from asr.text.finishing import Finishing
+    from asr.transcription.output import Output
 
-    if format not in WRITERS:
-        raise typer.BadParameter(f"{format!r} is not one of {', '.join(WRITERS)}", param_hint="--format")
+    with usage_errors():
+        style = Style(line_characters, lines, reading_speed, words, min_confidence)
+        output = Output(format, style, Finishing(script, numbers, punctuate))
     set_threads(threads)
     from asr.transcription.command import transcribe_files
     from asr.transcription.models import find_model, hint_at_larger_models
@@ -112,7 +136,7 @@ def transcribe(
         settings = decode_settings(find_model(model), decode, beam=beam)
         return load(model, device, settings, quantize, hotwords, lm)
 
-    failed = transcribe_files(audio, transcriber, format, out, force, say)
+    failed = transcribe_files(audio, transcriber, output, out, force, say)
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 
@@ -124,6 +148,13 @@ def train(
     set: Annotated[
         list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
     ] = [],  # noqa: B006
+    init: Annotated[
+        str,
+        typer.Option(
+            help="A model to go on from, a folder or a name: its network and tokens take the place of the recipe's, and"
+            " characters that it lacks are added."
+        ),
+    ] = "",
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -140,6 +171,11 @@ def train(
     from asr.training.loop import train as run
 
     config = load_config(recipe, set)
+    if init:
+        from asr.training.initial import from_model
+        from asr.transcription.models import find_model
+
+        config = from_model(config, find_model(init).absolute())
     if dry_run:
         from asr.training.dry_run import dry_run as try_out
 
@@ -293,19 +329,39 @@ def benchmark(
 @app.command("train-lm")
 def train_lm(
     sources: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, and manifests (.jsonl).")],
-    out: Annotated[Path, typer.Option(help="The ARPA file to write.")],
+    out: Annotated[Path, typer.Option(help="The ARPA file to write, or the folder of a Transformer.")],
+    kind: Annotated[str, typer.Option(help="ngram, or transformer: better, and slower.")] = "ngram",
     order: Annotated[int, typer.Option(min=1, max=9, help="Characters in the longest n-gram.")] = 3,
     prune: Annotated[int, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often.")] = 1,
+    set: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=VALUE", help="Of a Transformer: change a setting; may be repeated."),
+    ] = [],  # noqa: B006
+    threads: Threads = 0,
     force: Force = False,
 ) -> None:
-    """Estimate a character n-gram language model from text, for --lm."""
+    """Estimate a character language model from text, for --lm."""
     from asr.corpus.texts import texts_of
     from asr.text.tokenizer import symbols
-    from asr.training.ngram import train_ngram
 
+    if kind not in ("ngram", "transformer"):
+        raise typer.BadParameter(f"{kind!r} is not one of ngram, transformer", param_hint="--kind")
     refuse_existing(out, force)
-    sentences = (symbols(text) for path in sources for text in texts_of(path))
-    say(f"{out}: {train_ngram((s for s in sentences if s), out, order, prune):,} n-grams")
+    sentences = filter(None, (symbols(text) for path in sources for text in texts_of(path)))
+    if kind == "ngram":
+        from asr.training.ngram import train_ngram
+
+        say(f"{out}: {train_ngram(sentences, out, order, prune):,} n-grams")
+        return
+    set_threads(threads)
+    from asr.config import apply_override
+    from asr.training.language_model import train_language_model, training_settings
+
+    values: dict = {}
+    for text in set:
+        apply_override(values, text, sections_only=False)
+    reached = train_language_model(list(sentences), out, training_settings(values), say)
+    say(f"{out}: perplexity {reached:.2f}")
 
 
 @app.command()

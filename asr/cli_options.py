@@ -1,12 +1,14 @@
 """What several subcommands of `asr` share: options, and a word to the person at the terminal."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from asr.errors import AsrError
+from asr.errors import AsrError, ConfigError
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
@@ -19,8 +21,30 @@ Decode = Annotated[
 HotwordFile = Annotated[
     Path | None, typer.Option("--hotwords", help="Words that are likely to come, a line each: `word` or `word weight`.")
 ]
-LanguageModel = Annotated[Path | None, typer.Option("--lm", help="A character n-gram model: ARPA, or ARPA.gz.")]
+LanguageModel = Annotated[
+    str | None,
+    typer.Option(
+        "--lm",
+        help="A character language model: ARPA, ARPA.gz, a KenLM binary, the folder of a Transformer, or none; by default the"
+        " model's own, if it has one.",
+    ),
+]
 Quantize = Annotated[str, typer.Option(help="none, or int8: weights of 8 bits, faster on a CPU.")]
+Format = Annotated[str, typer.Option(help="txt, json, srt, vtt, tsv, textgrid (Praat) or manifest (to train on).")]
+Words = Annotated[
+    bool, typer.Option("--words", help="vtt with the time of each character (karaoke), tsv with a line for each.")
+]
+MinConfidence = Annotated[
+    float | None, typer.Option(min=0, max=1, help="manifest: leave out segments below this, and doubtful ones.")
+]
+Script = Annotated[str, typer.Option(help="simplified or traditional; as the model writes by default.")]
+Numbers = Annotated[
+    str, typer.Option(help="digits: 二零二四年 as 2024年, where it is sure to be a number; spoken by default.")
+]
+Punctuate = Annotated[bool, typer.Option("--punctuate", help="Commas and full stops where there are pauses.")]
+LineCharacters = Annotated[int, typer.Option(min=1, help="srt, vtt: characters of a line at most.")]
+Lines = Annotated[int, typer.Option(min=1, help="srt, vtt: lines of a subtitle at most.")]
+ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt: characters a second that can be read.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -39,3 +63,12 @@ def set_threads(threads: int) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """A block in which a setting that cannot be is wrong usage: status 2."""
+    try:
+        yield
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None

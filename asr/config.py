@@ -58,7 +58,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     for override in overrides:
-        _override(values, override)
+        apply_override(values, override)
     try:
         return from_dict(Config, values, "")
     except ConfigError as error:
@@ -76,10 +76,12 @@ def parse_override(override: str, option: str) -> tuple[str, Any]:
         return name.strip(), text
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def apply_override(values: dict[str, Any], override: str, sections_only: bool = True) -> None:
+    """Puts the value of `section.key=value` into nested values; without `sections_only` also that of `key=value`."""
     *sections, key = override.partition("=")[0].strip().split(".")
-    if "=" not in override or not sections or not key:
-        raise ConfigError(f"--set {override}: must have the form section.key=value")
+    if "=" not in override or not key or (sections_only and not sections):
+        form = "section.key=value" if sections_only else "key=value"
+        raise ConfigError(f"--set {override}: must have the form {form}")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):

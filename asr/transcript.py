@@ -45,11 +45,18 @@ class Segment:
     """What a reader should know before trusting the text."""
     hotwords: tuple[str, ...] = ()
     """Hot words that are in the text, in order."""
+    channel: int | None = None
+    """The channel, counted from 0, where each was transcribed for itself; None for the average of all."""
 
     @property
     def text(self) -> str:
         """The tokens' text."""
         return joined(self.tokens)
+
+    @property
+    def confidence(self) -> float | None:
+        """The mean of its tokens' confidence; None without tokens."""
+        return sum(token.confidence for token in self.tokens) / len(self.tokens) if self.tokens else None
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,13 @@ class Transcript:
     def text(self) -> str:
         """The segments' texts, joined as Mandarin is written."""
         return joined(token for segment in self.segments for token in segment.tokens)
+
+    def by_channel(self) -> dict[int | None, "tuple[Segment, ...]"]:
+        """The segments of each channel; of None where channels were averaged, also if there are no segments."""
+        found: dict[int | None, tuple[Segment, ...]] = {}
+        for segment in self.segments:
+            found[segment.channel] = (*found.get(segment.channel, ()), segment)
+        return dict(sorted(found.items(), key=lambda item: item[0] or 0)) or {None: ()}
 
 
 def joined(tokens: Iterable[TranscriptToken]) -> str:

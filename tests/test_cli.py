@@ -131,7 +131,7 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
     ("arguments", "message"),
     [
         (("transcribe",), "Missing argument"),
-        (("transcribe", "a.wav", "--format", "pdf"), "'pdf' is not one of txt, json"),
+        (("transcribe", "a.wav", "--format", "pdf"), "format must be one of txt, json, srt"),
         (("transcribe", "a.wav", "--bogus"), "No such option: --bogus"),
         (("transcribe", "a.wav", "--beam", "0"), "Invalid value for '--beam'"),
         (("nonsense",), "No such command"),

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from asr.decoding.ngram import NgramScorer
+from asr.decoding.ngram_file import pack, read_ngrams
 from asr.decoding.search import Chosen
 from asr.errors import AsrError, ConfigError
 from asr.training.ngram import train_ngram
@@ -78,6 +79,42 @@ def test_a_compressed_file(arpa, tmp_path):
     assert scores(NgramScorer(tmp_path / "lm.arpa.gz", SYMBOLS, EOS), "你好") == scores(
         NgramScorer(arpa, SYMBOLS, EOS), "你好"
     )
+
+
+def test_a_packed_file_scores_the_same(arpa, tmp_path):
+    packed = tmp_path / "lm.safetensors"
+    assert pack(read_ngrams(arpa, SYMBOLS, EOS), packed, SYMBOLS) == packed.stat().st_size < 1000
+    for text in ("你好", "好", "你你", "吗", ""):
+        half = pytest.approx(scores(NgramScorer(arpa, SYMBOLS, EOS), text), abs=1e-3)
+        assert scores(NgramScorer(packed, SYMBOLS, EOS), text) == half
+    with pytest.raises(AsrError, match="lm.safetensors: is for a token table with fingerprint"):
+        NgramScorer(packed, SYMBOLS[:-1], EOS)
+    packed.write_bytes(packed.read_bytes()[:50])
+    with pytest.raises(AsrError, match="lm.safetensors: damaged or no packed language model"):
+        NgramScorer(packed, SYMBOLS, EOS)
+
+
+def test_a_packed_file_of_one_order(tmp_path):
+    (tmp_path / "lm.arpa").write_text("\\1-grams:\n-1\t你\n-0.5\t</s>\n", encoding="utf-8")
+    pack(read_ngrams(tmp_path / "lm.arpa", SYMBOLS, EOS), tmp_path / "lm.safetensors", SYMBOLS)
+    assert scores(NgramScorer(tmp_path / "lm.safetensors", SYMBOLS, EOS), "你") == pytest.approx([-1, -0.5], abs=1e-3)
+
+
+def test_n_grams_know_their_length_and_what_they_end_in(arpa):
+    scorer = NgramScorer(arpa, SYMBOLS, EOS)
+    assert scorer.depth.tolist() == [0, *[1] * 5, *[2] * 3, 3]
+    ends_in = {(): None, (4,): (), (4, 5): (5,), (10, 4): (4,), (5, 3): (3,), (10, 4, 5): (4, 5)}
+    nodes = {tokens: _node(scorer, tokens) for tokens in ends_in}
+    for tokens, shorter in ends_in.items():
+        if shorter is not None:
+            assert int(scorer.suffix[nodes[tokens]]) == _node(scorer, shorter)
+
+
+def _node(scorer: NgramScorer, tokens: tuple[int, ...]) -> int:
+    node = torch.tensor(0)
+    for token in tokens:
+        node = scorer.edges.follow(node, torch.tensor(token))
+    return int(node)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])

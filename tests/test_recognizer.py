@@ -1,8 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from asr.decoding.recognizer import Recognizer, encode, grouped
+from asr.decoding.rescoring import COVERAGE, penalise_uncovered
+from asr.decoding.search import Hypothesis
 from asr.decoding.settings import DecodeConfig
 from tests.conftest import random_model
 
@@ -94,3 +98,29 @@ def test_a_gpu_gives_the_same_tokens(beam, tokenizer):
     on_cpu = Recognizer(model, tokenizer, DecodeConfig(beam=beam)).recognize(utterances)
     on_gpu = Recognizer(model.cuda(), tokenizer, DecodeConfig(beam=beam)).recognize(utterances)
     assert [n[0].hypothesis.tokens for n in on_cpu] == [n[0].hypothesis.tokens for n in on_gpu]
+
+
+def test_the_coverage_penalty_by_hand():
+    """Two frames read off fully and half, a third beyond the audio; the second hypothesis reads only one frame."""
+    config = DecodeConfig(beam=2, nbest=2, length_power=0.0, coverage_weight=2.0)
+    first = Hypothesis((5,), -3.0, (-1.0, -2.0), {"decoder": -3.0})
+    second = Hypothesis((6,), -2.9, (-1.0, -1.9), {"decoder": -2.9})
+    attention = {
+        5: torch.tensor([[[0.9, 0.1, -1.0], [0.6, 0.4, -1.0]]]),
+        6: torch.tensor([[[1.0, 0.0, -1.0], [1.0, 0.0, -1.0]]]),
+    }
+    (ranked,) = penalise_uncovered([[second, first]], lambda best: attention[best[0].tokens[0]], config)
+    assert [h.tokens for h in ranked] == [(5,), (6,)]
+    assert ranked[0].score == pytest.approx(-3.0 + 2 * math.log(0.5))
+    assert ranked[1].scores[COVERAGE] == pytest.approx(math.log(1e-4)) and ranked[1].score < -20
+
+
+def test_coverage_ranks_the_same_hypotheses(tokenizer):
+    utterances, model = sounds(1.5, 0.7), random_model("conformer")
+    plain = Recognizer(model, tokenizer, DecodeConfig(beam=4, nbest=4, redecode=False)).recognize(utterances)
+    covered = DecodeConfig(beam=4, nbest=4, redecode=False, coverage_weight=0.2)
+    for before, after in zip(plain, Recognizer(model, tokenizer, covered).recognize(utterances), strict=True):
+        assert {r.hypothesis.tokens for r in before} == {r.hypothesis.tokens for r in after}
+        assert all(r.hypothesis.scores[COVERAGE] <= 0 for r in after)
+        scores = [r.hypothesis.score for r in after if r.hypothesis.complete]
+        assert scores == sorted(scores, reverse=True)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import resource
 import signal
 import subprocess
@@ -178,6 +179,17 @@ def test_a_token_table_that_knows_no_character_of_a_text_is_refused(config, tmp_
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, tokens=str(tmp_path / "t.txt")))
     with pytest.raises(ManifestError, match=r"train.jsonl:1: text must hold a character of the token table, is"):
         train(config, tmp_path / "run", display=QUIET)
+
+
+def test_sounds_without_speech_are_trained_on_with_empty_texts(config, corpus, tmp_path):
+    lines = [json.loads(line) | {"text": ""} for line in corpus["train"].read_text().splitlines()[:8]]
+    silent = corpus["train"].parent / "silent.jsonl"
+    silent.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = train(with_data(config, nonspeech=(str(silent),) * 4), tmp_path / "run", display=QUIET, stop_after=4)
+    assert all(math.isfinite(line["loss"]) for line in lines_of(run) if "loss" in line)
+    silent.write_text(corpus["train"].read_text())
+    with pytest.raises(ManifestError, match=r"silent.jsonl:1: text must be empty in a manifest of data.nonspeech, is"):
+        train(with_data(config, nonspeech=(str(silent),)), tmp_path / "other", display=QUIET)
 
 
 def test_bounds_that_leave_nothing_are_refused(config, tmp_path):

@@ -106,6 +106,7 @@ def test_public_names():
         "load",
         "transcribe",
         "align",
+        "write",
         "Transcriber",
         "Transcript",
         "Segment",

@@ -76,6 +76,31 @@ def test_tune_keeps_what_is_best(run, small, toy_corpus, tmp_path):
     assert f"{min(rates):.2f} %" in out.splitlines()[0]
 
 
+def test_a_model_comes_with_a_language_model(run, small, toy_corpus, tmp_path):
+    """Asked for by nobody it is used; --lm takes another one or none, and so does the weight 0."""
+    few = tmp_path / "dev.jsonl"
+    row = json.loads(toy_corpus["dev"].read_text().splitlines()[0])
+    few.write_text(json.dumps(row | {"audio": str(toy_corpus["dev"].parent / row["audio"])}) + "\n")
+    (tmp_path / "text.txt").write_text(row["text"] + "\n", encoding="utf-8")
+    arpa, decode = tmp_path / "lm.arpa", ["--decode", "lm_weight=9", "--decode", "candidates=99"]
+    assert run("train-lm", tmp_path / "text.txt", "--out", arpa, "--order", "2")[0] == 0
+
+    def text(*options) -> str:
+        return run("transcribe", "--model", small, read_manifest(few)[0].audio, *decode, *options)[1]
+
+    without, with_it = text(), text("--lm", arpa)
+    assert without != with_it
+    status, _, err = run("model", "add-lm", small, arpa)
+    assert status == 0 and err.startswith(f"{small}/lm.safetensors: ")
+    assert text() == with_it
+    assert text("--lm", "none") == text("--decode", "lm_weight=0") == without
+    assert run("evaluate", small, few, "--out", tmp_path / "eval")[0] == 0
+    result = json.loads((tmp_path / "eval/result.json").read_text())
+    assert result["settings"]["lm"] == f"{small}/lm.safetensors"
+    tried = run("tune", small, few, "--decode", "beam=1")[2]
+    assert "lm_weight 0.1: " in tried and "lm_weight 0.1: " not in run("tune", small, few, "--lm", "none")[2]
+
+
 def test_hot_words_are_reported(run, small, toy_corpus, tmp_path):
     audio = read_manifest(toy_corpus["test"])[0].audio
     plain = run("transcribe", "--model", small, audio)[1].strip()

@@ -27,6 +27,8 @@ class DataConfig:
 
     train: tuple[str, ...] = ()
     """Manifests to train on; one listed twice counts twice."""
+    nonspeech: tuple[str, ...] = ()
+    """Manifests of sounds in which nothing is said, with empty texts, to train on too: the model learns to write nothing."""
     dev: tuple[str, ...] = ()
     """Manifests to choose checkpoints by; each one's CER is logged."""
     tokens: str = ""
@@ -102,6 +104,16 @@ def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[s
             for character in tokenizer.unknown(utterance.text):
                 lacking[character] = lacking.get(character, 0) + 1
     return lacking
+
+
+def check_empty(utterances: Iterable[Utterance]) -> None:
+    """Raises ManifestError for the first utterance of `data.nonspeech` that says something."""
+    for utterance in utterances:
+        if utterance.text.strip():
+            raise ManifestError(
+                f"{utterance.where}: text must be empty in a manifest of data.nonspeech, is {utterance.text!r}"
+                f" ({utterance.id}); list speech under data.train"
+            )
 
 
 def plan_batches(durations: Sequence[float], config: DataConfig, seed: int, epoch: int) -> list[list[int]]:

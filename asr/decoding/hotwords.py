@@ -60,7 +60,7 @@ class HotwordScorer:
             while fail != ROOT and (fail, token) not in edges:
                 fail = fails[fail]
             fails[node] = edges.get((fail, token), ROOT) if parent != ROOT else ROOT
-        self.edges, self.eos = Edges(edges, n_tokens, device), eos
+        self.edges, self.eos = Edges.of(edges, n_tokens, device), eos
         self.fails, self.longest = torch.tensor(fails, device=device), max(map(len, words), default=0)
         self.bonus, self.total = torch.tensor(bonus, device=device), torch.tensor(total, device=device)
         self.pending = torch.tensor(pending, device=device)

@@ -13,7 +13,7 @@ from asr.decoding.boundaries import Span
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.guards import cut_in_two, join, reasons_to_doubt
 from asr.decoding.hotwords import HotwordScorer, occurrences
-from asr.decoding.rescoring import rescore
+from asr.decoding.rescoring import penalise_uncovered, rescore
 from asr.decoding.search import CandidateScorer, Chosen, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.timing import decoder_inputs, token_spans
@@ -185,22 +185,32 @@ class Recognizer:
     def _found(
         self, scorer: NetworkScorer, limits: list[int], memory: Memory, log_probs: Tensor | None
     ) -> list[list[Hypothesis]]:
-        """The n-best lists of the search, ranked anew by the right-to-left decoder if it has a weight."""
+        """The n-best lists of the search, ranked anew by what has a weight for that."""
         config, reverse, others = self.config, self.model.reverse_decoder, self.others(memory, log_probs)
-        if reverse is None or not config.reverse_weight:
+        reverse = reverse if config.reverse_weight else None
+        if reverse is None and not config.coverage_weight:
             return beam_search(scorer, config, limits, others)
         found = beam_search(scorer, replace(config, nbest=config.beam), limits, others)
-        state = reverse.start(memory.values, memory.mask)
+        if reverse is not None:
+            state = reverse.start(memory.values, memory.mask)
 
-        def log_probs_of(texts: Tensor) -> Tensor:
-            return reverse(texts.to(self.device), state)[0].float().log_softmax(-1)
+            def log_probs_of(texts: Tensor) -> Tensor:
+                return reverse(texts.to(self.device), state)[0].float().log_softmax(-1)
 
-        return [nbest[: config.nbest] for nbest in rescore(found, log_probs_of, scorer.sos, scorer.eos, config)]
+            found = rescore(found, log_probs_of, scorer.sos, scorer.eos, config)
+        if config.coverage_weight:
+            found = penalise_uncovered(found, lambda best: self._attended(best, scorer, -1.0), config)
+        return [nbest[: config.nbest] for nbest in found]
+
+    def _attended(self, best: list[Hypothesis], scorer: NetworkScorer, nothing: float = 0.0) -> Tensor:
+        """(B, U, L): where each token of a hypothesis, and eos, was listened for; `nothing` behind the audio."""
+        tokens = decoder_inputs(self.tokenizer.table, [h.tokens for h in best]).to(self.device)
+        attended = self.model.decoder.attended(tokens, scorer.initial).float()
+        return attended.masked_fill(~scorer.memory.mask[:, None], nothing).cpu()
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
-        tokens = decoder_inputs(self.tokenizer.table, [h.tokens for h in best])
-        attended = self.model.decoder.attended(tokens.to(self.device), scorer.initial).float().cpu()
+        attended = self._attended(best, scorer)
         frame = self.model.frame_seconds
         doubts = {b: reasons_to_doubt(h, attended[b, : len(h.tokens)], frame) for b, h in enumerate(best)}
         return {b: reasons for b, reasons in doubts.items() if reasons}

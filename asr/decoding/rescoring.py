@@ -1,4 +1,8 @@
-"""A second decoder, which reads texts from their end, judges the hypotheses of the first (U2++, arXiv:2106.05642)."""
+"""What the search found, ranked anew by what only whole texts can be asked.
+
+A second decoder reads texts from their end (U2++, arXiv:2106.05642); the coverage penalty asks how much of the audio a text
+was not read off (Wu et al. 2016, arXiv:1609.08144, equation 14).
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +16,9 @@ from asr.decoding.settings import DecodeConfig
 
 REVERSE = "reverse decoder"
 """Name of the second decoder in Hypothesis.scores."""
+COVERAGE = "coverage"
+LEAST_COVERED = 1e-4
+"""A frame that no token was read off counts as if it had been read this much: its logarithm must be finite."""
 
 
 def rescore(
@@ -27,19 +34,43 @@ def rescore(
     targets = reversed_texts.unflatten(0, (len(found), most))  # (B, N, U), eos behind
     inputs = torch.cat([torch.full_like(targets[..., :1], sos), targets[..., :-1]], dim=2)
     said = log_probs_of(inputs).cpu().gather(3, targets[..., None])[..., 0].double()
-    return [
-        sorted(
-            (_reranked(h, said[b, n], config) for n, h in enumerate(nbest)), key=lambda h: (not h.complete, -h.score)
-        )
-        for b, nbest in enumerate(found)
-    ]
+    return [_sorted([_reranked(h, said[b, n], config) for n, h in enumerate(nbest)]) for b, nbest in enumerate(found)]
+
+
+def penalise_uncovered(
+    found: list[list[Hypothesis]], attended_by: Callable[[list[Hypothesis]], Tensor], config: DecodeConfig
+) -> list[list[Hypothesis]]:
+    """Each utterance's hypotheses with coverage_weight times the logarithm of each frame's share of attention, at most 1, added.
+
+    attended_by: one hypothesis of each utterance → (B, U, L), where each token, and eos, was listened for; -1 where
+    nothing is, behind the text and behind the audio.
+    """
+    ranked: list[list[Hypothesis]] = [[] for _ in found]
+    for n in range(max(map(len, found))):
+        attended = attended_by([nbest[min(n, len(nbest) - 1)] for nbest in found])
+        for b, nbest in enumerate(found):
+            if n < len(nbest):
+                frames = attended[b][:, attended[b][0] >= 0]
+                covered = frames[: len(nbest[n].token_log_probs)].clamp(min=0).sum(0).clamp(LEAST_COVERED, 1)
+                penalty = float(covered.double().log().sum())
+                ranked[b].append(_with(nbest[n], COVERAGE, penalty, config.coverage_weight * penalty, config))
+    return [_sorted(nbest) for nbest in ranked]
+
+
+def _sorted(nbest: list[Hypothesis]) -> list[Hypothesis]:
+    """Best first; hypotheses without eos stay last."""
+    return sorted(nbest, key=lambda h: (not h.complete, -h.score))
 
 
 def _reranked(hypothesis: Hypothesis, said: Tensor, config: DecodeConfig) -> Hypothesis:
     """said: (U,) what the second decoder gives each token, the last of the text first, and eos behind the first."""
-    count = len(hypothesis.token_log_probs)
     reverse = float(said[: len(hypothesis.tokens) + 1].sum())
-    total = config.total(hypothesis.score, count)
     change = config.reverse_weight * (reverse - hypothesis.scores[DECODER])
-    score = config.rank(total + change, count)
-    return replace(hypothesis, score=score, scores=hypothesis.scores | {REVERSE: reverse})
+    return _with(hypothesis, REVERSE, reverse, change, config)
+
+
+def _with(hypothesis: Hypothesis, name: str, score: float, change: float, config: DecodeConfig) -> Hypothesis:
+    """With one more score, and its total changed by so much."""
+    count = len(hypothesis.token_log_probs)
+    rank = config.rank(config.total(hypothesis.score, count) + change, count)
+    return replace(hypothesis, score=rank, scores=hypothesis.scores | {name: score})

@@ -35,6 +35,8 @@ class DecodeConfig:
     """It gets the bonus only where its log-probability is at most this much below that of the likeliest character."""
     reverse_weight: float = 0.0
     """Share of a right-to-left decoder, where the model has one, in the final ranking; the rest is the decoder's."""
+    coverage_weight: float = 0.0
+    """Weight of the coverage penalty (Wu et al. 2016, equation 14) in the final ranking: texts that leave audio out pay it."""
     stop_loops: bool = True
     """Drop a hypothesis that ends in the same few tokens over and over."""
     redecode: bool = True
@@ -55,7 +57,7 @@ class DecodeConfig:
                 raise ConfigError(f"decode.{name} must be above 0, is {getattr(self, name)}")
         if not 0 <= self.reverse_weight <= 1:
             raise ConfigError(f"decode.reverse_weight must be from 0 to 1, is {self.reverse_weight}")
-        for name in ("ctc_weight", "eos_threshold"):
+        for name in ("ctc_weight", "eos_threshold", "coverage_weight"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")
 

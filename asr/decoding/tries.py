@@ -9,12 +9,18 @@ from torch import Tensor
 class Edges:
     """A sparse table of edges. Looking up is a binary search over sorted keys, for any number of edges at once."""
 
-    def __init__(self, edges: Mapping[tuple[int, int], int], n_tokens: int, device: torch.device | str = "cpu"):
-        """edges: (node, token) → node."""
+    def __init__(self, keys: Tensor, children: Tensor, n_tokens: int):
+        """keys (E,): node · n_tokens + token, rising; children (E,): the node that each of them leads to."""
         self.n_tokens = n_tokens
+        self.keys = torch.cat([keys, keys.new_tensor([torch.iinfo(torch.long).max])])
+        self.children = torch.cat([children, children.new_tensor([-1])])
+
+    @classmethod
+    def of(cls, edges: Mapping[tuple[int, int], int], n_tokens: int, device: torch.device | str = "cpu") -> "Edges":
+        """edges: (node, token) → node."""
         pairs = sorted((node * n_tokens + token, child) for (node, token), child in edges.items())
-        self.keys = torch.tensor([key for key, _ in pairs] + [torch.iinfo(torch.long).max], device=device)
-        self.children = torch.tensor([child for _, child in pairs] + [-1], device=device)
+        table = torch.tensor(pairs, dtype=torch.long, device=device).reshape(-1, 2)
+        return cls(table[:, 0].contiguous(), table[:, 1], n_tokens)
 
     def follow(self, nodes: Tensor, tokens: Tensor) -> Tensor:
         """The node that each edge leads to, -1 where there is none; nodes and tokens have the same shape."""

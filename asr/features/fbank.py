@@ -107,6 +107,11 @@ class FeatureConfig:
         """Samples of the Fourier transform."""
         return self.fft_size or 1 << (self.frame_length - 1).bit_length()
 
+    @property
+    def first_centre(self) -> float:
+        """The middle of the first frame in seconds."""
+        return self.frame_length / 2 / self.sample_rate if self.kind == "kaldi" else 0.0
+
     def samples_of(self, n_frames: int) -> int:
         """The fewest samples that give so many frames, at least one."""
         return max(1, (n_frames - 1) * self.frame_shift + (self.frame_length if self.kind == "kaldi" else 0))
@@ -118,8 +123,7 @@ class LogMel(nn.Module):
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config
-        window = WINDOWS[config.window](config.frame_length)
-        self.register_buffer("window", window.float(), persistent=False)
+        self.register_buffer("window", WINDOWS[config.window](config.frame_length), persistent=False)
         self.register_buffer("mel", mel_matrix(config), persistent=False)
 
     def n_frames(self, n_samples: Tensor) -> Tensor:

@@ -42,6 +42,11 @@ class Foreign:
     remarks: tuple[str, ...] = ()
     """What a user should know of this import."""
 
+    def release(self) -> None:
+        """Forgets all tensors, once the network has copies: of a billion numbers each set takes four gigabytes."""
+        self.weights.clear()
+        self.tensors.held.clear()
+
 
 class Weights:
     """Collects tensors under our names from a checkpoint under theirs."""
@@ -62,7 +67,7 @@ class Weights:
     def linear(self, ours: str, theirs: str, bias: bool = True, scale: float = 1.0) -> None:
         """Weight and bias of a linear layer or a convolution; `bias` False: the toolkit has none there, ours is zero."""
         weight = self.tensors.take(f"{theirs}.weight")
-        self.put(f"{ours}.weight", weight * scale, f"{theirs}.weight")
+        self.put(f"{ours}.weight", weight * scale if scale != 1.0 else weight, f"{theirs}.weight")
         added = self.tensors.take(f"{theirs}.bias") if bias else weight.new_zeros(len(weight))
         self.put(f"{ours}.bias", added * scale, f"{theirs}.bias")
 

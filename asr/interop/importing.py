@@ -3,7 +3,8 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from asr.interop.foreign import Foreign
 from asr.interop.selfcheck import check_model
 from asr.interop.speechbrain import read_speechbrain
 from asr.interop.wenet import read_wenet
-from asr.model.folder import DECODE, WEIGHTS, fill_weights, save_model, writing
+from asr.model.folder import DECODE, WEIGHTS, empty_model, fill_weights, save_model, writing
 from asr.model.model import SpeechModel
 
 IMPORTERS: dict[str, Callable[[Path], Foreign]] = {
@@ -29,6 +30,8 @@ IMPORTERS: dict[str, Callable[[Path], Foreign]] = {
 """Toolkit → reader of its folders."""
 SHOWN = 8
 """Tensors that a message lists."""
+REPLACED = "replaced.tmp"
+"""Where the model that an import takes the place of lies for a moment."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def import_model(
         foreign = IMPORTERS[toolkit](source)
         foreign.tensors.finish()
         model = build(foreign)
+        foreign.release()
     except (ConfigError, OSError) as error:
         raise CheckpointError(f"{source}: {error}") from error
     doubts = tuple(check_model(model, foreign.table))
@@ -86,7 +90,7 @@ def import_model(
 
 def build(foreign: Foreign) -> SpeechModel:
     """The network with the foreign weights, in evaluation mode. Raises CheckpointError with names and shapes that do not fit."""
-    model = SpeechModel(foreign.features, foreign.config, len(foreign.table))
+    model = empty_model(foreign.features, foreign.config, len(foreign.table))
     _check_shapes(model, foreign)
     fill_weights(model, foreign.weights, foreign.tensors.path)
     return model.eval()
@@ -114,27 +118,22 @@ def _refuse(out: Path, force: bool) -> None:
         raise CheckpointError(f"{out}: holds files but no model; --force only overwrites a model folder")
 
 
-class _whole_folder:
+@contextmanager
+def _whole_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` to write into, which takes its place when all is written, and goes when something failed."""
-
-    def __init__(self, out: Path):
-        self.out = out
-
-    def __enter__(self) -> Path:
-        with writing(self.out):
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            self.folder = Path(tempfile.mkdtemp(dir=self.out.parent, prefix=PREFIX))
-        return self.folder
-
-    def __exit__(self, kind, error, traceback) -> None:
-        if kind is None:
-            with writing(self.out):
-                self.folder.chmod(0o755)
-                if self.out.is_dir():
-                    shutil.rmtree(self.out)
-                self.folder.rename(self.out)
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=PREFIX))
+    try:
+        yield folder
+        with writing(out):
+            folder.chmod(0o755)
+            if out.is_dir():
+                out.rename(folder / REPLACED)  # at every moment there is a whole model under one name or the other
+            folder.rename(out)
+            shutil.rmtree(out / REPLACED, ignore_errors=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def model_card(toolkit: str, foreign: Foreign, notes: dict[str, str], doubts: tuple[str, ...], name: str) -> str:

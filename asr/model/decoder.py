@@ -67,15 +67,16 @@ class DecoderState:
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention over the tokens so far, attention to the memory, feed-forward."""
+    """Self-attention over the tokens so far, attention to the memory if it listens to one, feed-forward."""
 
-    def __init__(self, config: DecoderConfig, width: int):
+    def __init__(self, config: DecoderConfig, width: int, listens: bool = True):
         super().__init__()
-        self.norm_first = config.norm_first
+        self.norm_first, self.listens = config.norm_first, listens
         self.self_norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.self_attention = Attention(width, config.heads)
-        self.cross_norm = nn.LayerNorm(width, eps=config.norm_eps)
-        self.cross_attention = Attention(width, config.heads)
+        if listens:
+            self.cross_norm = nn.LayerNorm(width, eps=config.norm_eps)
+            self.cross_attention = Attention(width, config.heads)
         self.feed_forward_norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.feed_forward = FeedForward(width, config.feed_forward, config.dropout, config.activation)
         self.dropout = Dropout(config.dropout)
@@ -85,11 +86,12 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Tensor, KeysValues]:
         """x (B, N * U, D), mask visible (B or 1, 1, N * U, S) → the same shape, and keys and values of all slots."""
         x, past = self.look_back(x, past, visible)
-        x = x + self.dropout(self.cross_attention(self.cross_query(x), memory, memory_mask))
-        if not self.norm_first:
-            x = self.cross_norm(x)
-            return self.feed_forward_norm(x + self.dropout(self.feed_forward(x))), past
-        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), past
+        if self.listens:
+            x = x + self.dropout(self.cross_attention(self.cross_query(x), memory, memory_mask))
+            x = x if self.norm_first else self.cross_norm(x)
+        if self.norm_first:
+            return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), past
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x))), past
 
     def cross_query(self, x: Tensor) -> Tensor:
         """What looks at the memory, from what the self-attention gave."""
@@ -120,24 +122,27 @@ def _append(past: Tensor, new: Tensor, filled: int) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Tokens and memory to logits."""
+    """Tokens and memory to logits; one that does not listen is a language model."""
 
-    def __init__(self, config: DecoderConfig, width: int, vocabulary: int):
+    def __init__(self, config: DecoderConfig, width: int, vocabulary: int, listens: bool = True):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)  # times sqrt(D) in forward: unit variance
         self.dropout = Dropout(config.dropout)
-        self.layers = nn.ModuleList(DecoderLayer(config, width) for _ in range(config.layers))
+        self.layers = nn.ModuleList(DecoderLayer(config, width, listens) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, eps=config.norm_eps) if config.last_norm else nn.Identity()
         self.out = nn.Linear(width, vocabulary)
-        if config.tied:
-            self.out.weight = self.embedding.weight
 
     def start(self, memory: Tensor, memory_mask: Tensor) -> DecoderState:
         """The state before the first token, from memory (B, L, D) and its mask (B, L)."""
         keys_values = tuple(layer.cross_attention.keys_values(memory) for layer in self.layers)
         mask = None if bool(memory_mask.all()) else memory_mask[:, None, None, :]
         return DecoderState(keys_values, mask, (), None)
+
+    def start_deaf(self, n_utterances: int) -> DecoderState:
+        """The state before the first token of a decoder that listens to nothing."""
+        nothing = self.embedding.weight.new_zeros(n_utterances, 0)
+        return DecoderState(((nothing, nothing),) * len(self.layers), None, (), None)
 
     def forward(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Tokens (B, N, U), the next U of N hypotheses → logits (B, N, U, V), row u predicting token u + 1, and the new state."""

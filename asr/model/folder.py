@@ -4,7 +4,7 @@
     tokens.txt          the token table
     model.safetensors   the weights; in its header the table's fingerprint and the answers to a golden input
     README.md           the model card
-    decode.json         decoding settings that are not the defaults
+    decode.json         decoding settings, and lm.safetensors a language model: where there are such (asr.transcription)
     pieces.model        the SentencePiece model of an imported table that holds pieces
 
 The golden answers are compared at each load: a program that has drifted away from the weights says so instead of
@@ -24,6 +24,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
@@ -139,7 +140,7 @@ def golden_answers(model: SpeechModel) -> list[float]:
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
     """Rebuilds a model from its folder alone. Raises CheckpointError with what is missing, or does not fit what."""
     folder = Path(folder)
-    features, config = _read_config(folder)
+    features, config = read_config(folder)
     table = TokenTable.load(_existing(folder, TOKENS))
     tensors, header = read_weights(_existing(folder, WEIGHTS))
     rows = tensors["decoder.embedding.weight"].shape[0] if "decoder.embedding.weight" in tensors else None
@@ -149,7 +150,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
             f" was trained with ({rows} tokens, fingerprint {header.get('tokens', 'unknown')}); put the right one back"
         )
     try:
-        model = SpeechModel(features, config, len(table))
+        model = empty_model(features, config, len(table))
     except ConfigError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
     fill_weights(model, tensors, folder / WEIGHTS)
@@ -192,6 +193,21 @@ def _opened(path: Path) -> Iterator:
         raise CheckpointError(f"{path}: damaged or not safetensors ({error}); copy the file again") from error
 
 
+class _WithoutInit(TorchFunctionMode):
+    """Inside it torch.nn.init does nothing: a billion random numbers would take longer than reading the right ones."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if getattr(function, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
+
+
+def empty_model(features: FeatureConfig, config: ModelConfig, vocabulary: int) -> SpeechModel:
+    """A network to be filled; until then its weights are whatever lay in memory."""
+    with _WithoutInit():
+        return SpeechModel(features, config, vocabulary)
+
+
 def fill_weights(model: SpeechModel, tensors: dict[str, Tensor], path: Path) -> None:
     """Every tensor into its place, float16 widened to float32; none may be missing, left over or of another shape."""
     own = _tensors(model)
@@ -200,7 +216,9 @@ def fill_weights(model: SpeechModel, tensors: dict[str, Tensor], path: Path) -> 
         found = tuple(tensors[name].shape) if name in tensors else "none"
         if expected != found:
             raise CheckpointError(f"{path}: {name} should have the shape {expected} by {CONFIG}, has {found}")
-    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
+    values = {name: tensor.float() for name, tensor in tensors.items()}
+    model.load_state_dict(values, strict=False, assign=True)  # the tensors themselves: a copy would double the memory
+    model.tie()
 
 
 def _tensors(model: SpeechModel) -> dict[str, Tensor]:
@@ -216,7 +234,8 @@ def _existing(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
+def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
+    """The settings of a model folder. Raises CheckpointError where it is none or of another format."""
     path = _existing(folder, CONFIG)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

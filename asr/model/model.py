@@ -116,6 +116,13 @@ class SpeechModel(nn.Module):
         if config.reverse_layers:
             self.reverse_decoder = Decoder(replace(config.decoder, layers=config.reverse_layers), width, vocabulary)
         self.ctc = nn.Linear(width, vocabulary) if config.ctc else None
+        self.tie()
+
+    def tie(self) -> None:
+        """Makes output layers share the embedding's weights, if they are to: after these were replaced."""
+        for decoder in (self.decoder, self.reverse_decoder):
+            if decoder is not None and self.config.decoder.tied:
+                decoder.out.weight = decoder.embedding.weight
 
     @property
     def shortest_samples(self) -> int:
@@ -130,7 +137,8 @@ class SpeechModel(nn.Module):
     @property
     def first_frame(self) -> float:
         """The middle, in seconds, of the audio that the subsampling sees in the first memory frame."""
-        return self.shortest_samples / 2 / self.log_mel.config.sample_rate
+        features = self.log_mel.config
+        return self.config.convolutions.first_centre * features.shift_ms / 1000 + features.first_centre
 
     def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (B, S), lengths (B,) → normalised features (B, T, F) and their lengths."""

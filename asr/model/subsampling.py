@@ -78,6 +78,14 @@ class SubsamplingConfig:
             length = (length - 1) * stride + kernel - 2 * self.edge(kernel)
         return max(1, length - self.extra_frames)
 
+    @property
+    def first_centre(self) -> float:
+        """The place, in frames from the first, around which the first memory frame sees: 3 for the factor 4."""
+        centre, step = 0.0, 1
+        for kernel, stride in LAYOUTS[self.factor]:
+            centre, step = centre + ((kernel - 1) / 2 - self.edge(kernel)) * step, step * stride
+        return centre
+
 
 class Subsampling(nn.Module):
     """Features (B, T, F) → (B, L, D) with L = SubsamplingConfig.length(T)."""

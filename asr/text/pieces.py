@@ -1,7 +1,7 @@
 """SentencePiece tables of imported models: Latin runs, or whole texts, in pieces of several characters."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from asr.errors import TokenError
@@ -14,26 +14,28 @@ RUN = re.compile(r"[^\s]+")
 class PieceTokenizer:
     """Texts to ids by a SentencePiece model.
 
-    Either the table is the model's own list of pieces, and every text goes through it whole; or it holds characters besides,
-    and only what is not a Han character goes through it.
+    Either the table is the model's own list of pieces, and every text goes through it whole, but for characters that were
+    added to the table later; or it holds characters besides, and only what is not a Han character goes through it.
     """
 
     def __init__(self, table: TokenTable, path: str | Path):
         self.table = table
         self._processor = _open(path)
         pieces = [self._processor.id_to_piece(i) for i in range(self._processor.get_piece_size())]
-        self.whole = len(pieces) == len(table) and table.tokens[-1] == pieces[-1]
-        self.capitals = not any(token.islower() for i, token in enumerate(table.tokens) if i not in table.silent)
+        self.whole = len(pieces) <= len(table) and table.tokens[len(pieces) - 1] == pieces[-1]
+        self.added = frozenset(table.tokens[len(pieces) :]) if self.whole else frozenset()
+        written = [token for i, token in enumerate(table.tokens) if i not in table.silent]
+        self.small = any(map(str.islower, written)) and not any(map(str.isupper, written))
 
     def encode(self, text: str) -> list[int]:
         """Ids of the normalised text, without `<sos>` and `<eos>`; what has no piece becomes `<unk>`."""
         text = normalize(text)
-        text = text.upper() if self.capitals else text
-        if self.whole:
-            return [i if i in range(len(self.table)) else self.table.unk for i in self._processor.encode(text)]
+        text = text.lower() if self.small else text
+        if self.whole and not self.added & set(text):
+            return self._processor.encode(text)
         ids: list[int] = []
-        for part in _han_apart(text):
-            if is_han(part[0]):
+        for part in _apart(text, self.added.__contains__ if self.whole else is_han):
+            if part in self.added or (not self.whole and is_han(part[0])):
                 ids.append(symbol_id(self.table, part))
             else:
                 ids += [
@@ -69,16 +71,16 @@ def _open(path: str | Path):
         raise TokenError(f"{path}: not a SentencePiece model ({error})") from error
 
 
-def _han_apart(text: str) -> list[str]:
-    """Single Han characters and the runs between them. Example: 上 HELLO 你好 → 上, HELLO, 你, 好."""
+def _apart(text: str, alone: Callable[[str], bool]) -> list[str]:
+    """Single characters of a kind and the runs between them. Example, Han alone: 上 HELLO 你好 → 上, HELLO, 你, 好."""
     parts: list[str] = []
     for run in RUN.findall(text):
-        latin = ""
+        between = ""
         for character in run:
-            if not is_han(character):
-                latin += character
+            if not alone(character):
+                between += character
                 continue
-            parts += [latin, character] if latin else [character]
-            latin = ""
-        parts += [latin] if latin else []
+            parts += [between, character] if between else [character]
+            between = ""
+        parts += [between] if between else []
     return parts

@@ -10,6 +10,11 @@ def to_simplified(text: str) -> str:
     return _converter("t2s").convert(text)
 
 
+def to_traditional(text: str) -> str:
+    """Simplified characters as traditional ones, by words: 头发 is 頭髮, 发现 is 發現."""
+    return _converter("s2t").convert(text)
+
+
 @functools.cache
 def _converter(name: str):
     try:

@@ -130,8 +130,8 @@ class CharacterTokenizer:
 
 
 def symbol_id(table: TokenTable, symbol: str) -> int:
-    """The id of a symbol, of its capital in a table that has only those, or of `<unk>`."""
-    return table.ids.get(symbol, table.ids.get(symbol.upper(), table.unk))
+    """The id of a symbol of the normalised text, of its small letter in a table that has only those, or of `<unk>`."""
+    return table.ids.get(symbol, table.ids.get(symbol.lower(), table.unk))
 
 
 def text_parts(table: TokenTable, ids: Iterable[int]) -> list[str]:

@@ -5,20 +5,22 @@ import resource
 import time
 from collections.abc import Iterator
 from itertools import cycle
+from pathlib import Path
 
 import torch
 
 from asr.config import Config
-from asr.corpus.batching import Batch, BatchReader, check_texts, plan_batches
+from asr.corpus.batching import Batch, BatchReader, check_empty, check_texts, plan_batches
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig
 from asr.model.device import pick_device
-from asr.model.folder import fill_weights
+from asr.model.folder import open_tokenizer
 from asr.model.model import SpeechModel
-from asr.text.tokenizer import CharacterTokenizer, TokenTable
+from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
 from asr.training.gradients import add_gradients
-from asr.training.start import check_audio, initial_weights, make_optimizer, token_table
+from asr.training.initial import fill_from
+from asr.training.start import check_audio, make_optimizer, token_table
 from asr.training.statistics import cmvn_of
 
 TIMED = 4
@@ -35,15 +37,21 @@ def dry_run(config: Config) -> Iterator[str]:
     if not config.data.train:
         raise ConfigError("data.train lists no manifest")
     device = pick_device(config.train.device)
-    utterances = [u for path in config.data.train for u in read_manifest(path)]
+    speech, silent = (
+        [u for path in paths for u in read_manifest(path)] for paths in (config.data.train, config.data.nonspeech)
+    )
+    utterances = [*speech, *silent]
     check_audio(utterances)
-    tokenizer = CharacterTokenizer(token_table(config, utterances, None, resumed=False))
-    yield from _data(config, utterances, tokenizer)
+    check_empty(silent)
+    table = token_table(config, utterances, Path(), resumed=False)
+    initial = config.train.initial_model
+    tokenizer = open_tokenizer(Path(initial), table) if initial else CharacterTokenizer(table)
+    yield from _data(config, speech, tokenizer)
 
     torch.manual_seed(config.train.seed)
     model = SpeechModel(config.features, config.model, len(tokenizer.table))
-    if config.train.initial_model:
-        fill_weights(model, *initial_weights(config))
+    if initial:
+        yield from fill_from(model, Path(initial), table)
     else:
         model.cmvn.set(cmvn_of(utterances[:: -(-len(utterances) // CMVN_SAMPLE)], model.log_mel, config.data))
     model.to(device).train()
@@ -61,7 +69,7 @@ def dry_run(config: Config) -> Iterator[str]:
     )
 
 
-def _data(config: Config, utterances: list[Utterance], tokenizer: CharacterTokenizer) -> Iterator[str]:
+def _data(config: Config, utterances: list[Utterance], tokenizer: Tokenizer) -> Iterator[str]:
     data = config.data
     kept = [u for u in utterances if data.min_seconds <= u.duration <= data.max_seconds]
     hours = sum(u.duration for u in kept) / 3600
@@ -74,7 +82,7 @@ def _data(config: Config, utterances: list[Utterance], tokenizer: CharacterToken
         yield f"dev: {path}, {len(dev):,} utterances{_unknown(dev, tokenizer)}"
 
 
-def _unknown(utterances: list[Utterance], tokenizer: CharacterTokenizer) -> str:
+def _unknown(utterances: list[Utterance], tokenizer: Tokenizer) -> str:
     lacking = check_texts(utterances, tokenizer)
     if not lacking:
         return "; no unknown character"

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from asr.config import Config
-from asr.corpus.batching import BatchReader, DataConfig, check_texts
+from asr.corpus.batching import BatchReader, DataConfig, check_empty, check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import ConfigError
 from asr.files import atomic_write
 from asr.model.device import pick_device
-from asr.model.folder import WEIGHTS, fill_weights, read_header, save_model, save_weights
+from asr.model.folder import WEIGHTS, fill_weights, open_tokenizer, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
-from asr.text.tokenizer import CharacterTokenizer
 from asr.training.checkpoint import (
     Progress,
     average_weights,
@@ -32,6 +31,7 @@ from asr.training.evaluation import DevSet, dev_errors
 from asr.training.gradients import endless_batches
 from asr.training.health import Probe, measure
 from asr.training.health_advice import advice
+from asr.training.initial import fill_from
 from asr.training.moving_average import follow, start_following, take_over
 from asr.training.origin import origin
 from asr.training.parallel import Helpers
@@ -42,7 +42,6 @@ from asr.training.start import (
     check_audio,
     check_unchanged,
     fingerprint,
-    initial_weights,
     locked,
     make_optimizer,
     resumable_state,
@@ -73,9 +72,13 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     device = pick_device(config.train.device)
     if config.train.processes > 1 and device.type != "cpu":
         raise ConfigError(f"train.processes {config.train.processes} is for training on a CPU; the device is {device}")
-    utterances = [u for path in config.data.train for u in read_manifest(path)]
+    speech, silent = (
+        [u for path in paths for u in read_manifest(path)] for paths in (config.data.train, config.data.nonspeech)
+    )
+    utterances = [*speech, *silent]
     state = resumable_state(folder, config, force)
-    tokenizer = CharacterTokenizer(token_table(config, utterances, folder, resumed=state is not None))
+    table = token_table(config, utterances, folder, resumed=state is not None)
+    tokenizer = open_tokenizer(folder if state else Path(config.train.initial_model or folder), table)
     started_with = {
         "settings": config.to_json(),
         "tokens": tokenizer.table.fingerprint,
@@ -84,14 +87,16 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     if state is not None:
         check_unchanged(state, started_with, folder)
     check_audio(utterances)
-    _report_lacking(check_texts(utterances, tokenizer), display)
+    _report_lacking(check_texts(speech, tokenizer), display)
+    check_empty(silent)
     _report_left_out(utterances, config.data, display)
     dev_sets = [DevSet.read(path, tokenizer) for path in config.data.dev]
 
     torch.manual_seed(config.train.seed)
     model = SpeechModel(config.features, config.model, len(tokenizer.table))
     if state is None and config.train.initial_model:
-        fill_weights(model, *initial_weights(config))
+        for line in fill_from(model, Path(config.train.initial_model), tokenizer.table):
+            display.line(line)
     elif state is None:
         display.line("computing CMVN statistics")
         model.cmvn.set(cmvn_of(utterances, model.log_mel, config.data))

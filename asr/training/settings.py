@@ -37,6 +37,8 @@ class TrainConfig:
     (`--threads 1`) are faster than one with two, and resume bit for bit; with more threads than cores that has failed once."""
     initial_model: str = ""
     """A model folder whose weights, CMVN statistics and token table training starts from; empty starts from random weights."""
+    new_tokens: bool = False
+    """Whether characters of the training texts that the initial model cannot write are added to its token table."""
     label_smoothing: float = 0.1
     """Probability spread over all tokens in the decoder's target."""
     ctc_weight: float = 0.0

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 try:
     import fcntl
@@ -22,10 +21,11 @@ from asr.corpus.manifest import Utterance
 from asr.corpus.texts import texts_of
 from asr.errors import AudioError, CheckpointError, ConfigError
 from asr.files import atomic_write, remove_leftovers
-from asr.model.folder import WEIGHTS, read_weights
+from asr.model.folder import PIECES, WEIGHTS
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
+from asr.training.initial import grown_table, pieces_of_model
 from asr.training.settings import TrainConfig
 
 SETTINGS, LOG, TOKENS, QUARANTINE = "settings.json", "log.jsonl", "tokens.txt", "quarantine.jsonl"
@@ -115,6 +115,11 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
     with atomic_write(folder / SETTINGS) as file:
         file.write(config.to_json())
     table.save(folder / TOKENS)
+    pieces = pieces_of_model(Path(config.train.initial_model)) if config.train.initial_model else None
+    (folder / PIECES).unlink(missing_ok=True)
+    if pieces is not None:
+        with atomic_write(folder / PIECES, "wb") as file:
+            file.write(pieces)
 
 
 @contextmanager
@@ -142,17 +147,14 @@ def token_table(config: Config, utterances: list[Utterance], folder: Path, resum
     if resumed:
         return TokenTable.load(folder / TOKENS)
     if config.train.initial_model:
+        if config.train.new_tokens:
+            texts = (u.text for u in utterances)
+            return grown_table(Path(config.train.initial_model), texts, config.data.min_count)
         return TokenTable.load(Path(config.train.initial_model) / TOKENS)
     if config.data.tokens:
         return TokenTable.load(config.data.tokens)
     lines = [line for path in config.data.texts for line in texts_of(path)]
     return TokenTable.build([u.text for u in utterances] + lines, config.data.min_count)
-
-
-def initial_weights(config: Config) -> tuple[dict[str, Tensor], Path]:
-    """Weights of the model that training starts from, and their file."""
-    path = Path(config.train.initial_model) / WEIGHTS
-    return read_weights(path)[0], path
 
 
 def make_optimizer(model: SpeechModel, settings: TrainConfig) -> torch.optim.Optimizer:

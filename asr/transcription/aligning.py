@@ -1,6 +1,7 @@
 """Known text to times: when each word of a text was said in a recording of any length."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from asr.decoding.boundaries import Span, spans
 from asr.decoding.recognizer import encode
 from asr.decoding.timing import attention, decoder_inputs
 from asr.errors import AsrError
+from asr.files import read_lines
 from asr.model.folder import LoadedModel
+from asr.text.normalize import holds_han
 from asr.text.numbers import spell_numbers
 from asr.text.tokenizer import Tokenizer
 from asr.text.units import Unit, units
@@ -168,3 +171,12 @@ def _segments(lines: Sequence[Line], times: Sequence[Span], log_probs: Sequence[
         warnings = (f"not known to the model, times are guesses: {' '.join(line.unknown)}",) if line.unknown else ()
         score = sum(log_probs[begun:first]) / (first - begun)
         yield Segment(tokens[0].start, tokens[-1].end, tuple(tokens), line.text, score, warnings)
+
+
+def text_of(given: str) -> str:
+    """The contents of a text file, or the text itself if it is Chinese and no file is called so."""
+    if os.path.isfile(given):
+        return "\n".join(read_lines(given))
+    if holds_han(given):
+        return given
+    raise AsrError(f"{given}: no such text file")

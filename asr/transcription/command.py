@@ -10,14 +10,14 @@ from pathlib import Path
 from asr.audio.reading import AUDIO_SUFFIXES
 from asr.errors import AsrError, AudioError
 from asr.files import atomic_write
-from asr.outputs.writers import WRITERS
+from asr.transcription.output import Output
 from asr.transcription.transcriber import Transcriber
 
 
 def transcribe_files(
     inputs: Sequence[str],
     transcriber: Callable[[], Transcriber],
-    format: str,
+    output: Output,
     out: Path | None,
     force: bool,
     say: Callable[[str], None],
@@ -29,7 +29,8 @@ def transcribe_files(
     files, failed = _expand(inputs, say)
     if not files:
         return failed
-    targets = _targets(files, out, format)
+    targets = _targets(files, out, output.suffix)
+    output.check()
     loaded = transcriber()
     hot = loaded.recognizer.hotwords
     if hot and hot.ignored:
@@ -47,7 +48,7 @@ def transcribe_files(
             say(f"asr: {error}")
             failed += 1
             if not target:
-                _print_failure(path, error, format)
+                _print_failure(path, error, output.format)
             continue
         for warning in [*transcript.warnings, *(w for segment in transcript.segments for w in segment.warnings)]:
             say(f"asr: {path}: warning: {warning}")
@@ -56,9 +57,9 @@ def transcribe_files(
                 say(f"{path}: {segment.start:.1f}–{segment.end:.1f} s: hot words {', '.join(segment.hotwords)}")
         if target:
             with atomic_write(target) as file:
-                WRITERS[format](transcript, file)
+                output.write(transcript, file)
         else:
-            WRITERS[format](transcript, sys.stdout)
+            output.write(transcript, sys.stdout)
             sys.stdout.flush()
     return failed
 
@@ -94,7 +95,7 @@ def _expand(inputs: Sequence[str], say: Callable[[str], None]) -> tuple[list[tup
     return files, failed
 
 
-def _targets(files: Sequence[tuple[Path, Path]], out: Path | None, format: str) -> dict[Path, Path]:
+def _targets(files: Sequence[tuple[Path, Path]], out: Path | None, suffix: str) -> dict[Path, Path]:
     """The file each recording's transcript goes to; refuses two recordings that would get the same."""
     if out is None:
         return {}
@@ -103,7 +104,7 @@ def _targets(files: Sequence[tuple[Path, Path]], out: Path | None, format: str) 
     stems = Counter(name.with_suffix("") for _, name in files)
     for path, name in files:
         alone = stems[name.with_suffix("")] == 1  # a.wav and a.mp3 become a.wav.txt and a.mp3.txt
-        target = out / (name.with_suffix(f".{format}") if alone else f"{name}.{format}")
+        target = out / (name.with_suffix(suffix) if alone else f"{name}{suffix}")
         if owners.setdefault(target, path) != path:
             raise AsrError(
                 f"{owners[target]} and {path} would both be written to {target}; transcribe them into two folders"

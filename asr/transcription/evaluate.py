@@ -40,7 +40,7 @@ def evaluate_manifest(
     say: Callable[[str], None] = print,
     overrides: Sequence[str] = (),
     hotwords: Path | None = None,
-    lm: Path | None = None,
+    lm: str | Path | None = None,
 ) -> Iterator[str]:
     """Writes hyp.txt, nbest.jsonl, result.json and report.html under `out`; yields the lines to print, the overall CER first.
 
@@ -78,7 +78,7 @@ def evaluate_manifest(
         "swap_audio": swap_audio,
         "precision": precision,
         "hotwords": str(hotwords) if hotwords else None,
-        "lm": str(lm) if lm else None,
+        "lm": str(transcriber.recognizer.lm.path) if transcriber.recognizer.lm else None,
         "decode": dataclasses.asdict(config),
     }
     _write(out, utterances, results, score, groups, settings)

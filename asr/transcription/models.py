@@ -1,19 +1,28 @@
-"""Finding models, describing them, and making them smaller."""
+"""Finding models, describing them, making them smaller, and the language model that one may come with."""
 
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
+from asr.decoding.network_lm import NetworkLm
+from asr.decoding.ngram import NgramScorer
+from asr.decoding.ngram_file import PACKED, pack, read_ngrams
+from asr.decoding.search import CandidateScorer
+from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError
 from asr.interop.published import PUBLISHED
-from asr.interop.pull import cache, pull
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
 from asr.model.inference import compile_steps, quantize
+from asr.model.language_model import load_language_model
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 DEFAULT = "embedded"
+LM = f"lm{PACKED}"
+"""File in a model folder with a language model: what it is decoded with, unless another or none is asked for."""
+NO_LM = "none"
 
 
 def find_model(name: str | Path = "") -> Path:
@@ -25,6 +34,8 @@ def find_model(name: str | Path = "") -> Path:
     if (PRETRAINED / name / WEIGHTS).is_file():
         return PRETRAINED / name
     if name in PUBLISHED:
+        from asr.interop.pull import pull  # brings what speaks HTTP: others need not wait for it
+
         return pull(name, say=lambda line: print(line, file=sys.stderr, flush=True))
     own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
     raise CheckpointError(
@@ -35,8 +46,10 @@ def find_model(name: str | Path = "") -> Path:
 
 def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None:
     """Says once per machine, to a person at a terminal, that the embedded model is not all there is."""
-    if not sys.stderr.isatty() or find_model(model) != PRETRAINED / DEFAULT:
+    if not sys.stderr.isatty() or str(model) not in ("", DEFAULT) or Path(DEFAULT).is_dir():
         return
+    from asr.interop.pull import cache
+
     said = cache() / "hint-said"
     try:
         said.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +61,8 @@ def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None
 
 def results_folder(model: Path) -> Path:
     """Where results of a model go if nobody says: into its folder, unless that is shared or came with the program."""
+    from asr.interop.pull import cache
+
     shared = PRETRAINED in model.parents or cache() in model.parents
     return Path("eval") / model.name if shared else model / "eval"
 
@@ -58,6 +73,30 @@ def open_model(name: str | Path = "", device: str = "auto", precision: str = "no
     model = quantize(loaded.model, precision)
     compile_steps(model)
     return replace(loaded, model=model)
+
+
+def language_model(
+    folder: Path, loaded: LoadedModel, config: DecodeConfig, lm: str | Path | None = None
+) -> CandidateScorer | None:
+    """The language model `lm`, a file of n-grams or the folder of a network; without a name the one in the model's folder,
+    if there is one; None for "none"."""
+    path = Path(lm) if lm else folder / LM
+    if str(lm) == NO_LM or not config.lm_weight or (not lm and not path.is_file()):
+        return None
+    table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
+    if path.is_dir():
+        network, own = load_language_model(path, device)
+        return NetworkLm(network, own, table.tokens, table.sos, table.eos, device)
+    if is_kenlm_binary(path):
+        return KenlmScorer(path, table.tokens, table.eos)
+    return NgramScorer(path, table.tokens, table.eos, device)
+
+
+def add_lm(folder: str | Path, lm: Path) -> int:
+    """Packs an ARPA file into a model's folder; returns the bytes it takes there."""
+    folder = find_model(folder)
+    table = load_model(folder).tokenizer.table
+    return pack(read_ngrams(lm, table.tokens, table.eos), folder / LM, table.tokens)
 
 
 def describe(loaded: LoadedModel) -> list[str]:

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.reading import read_blocks, resample
-from asr.decoding.ngram import NgramScorer
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords, read_hotwords
 from asr.model.folder import LoadedModel
 from asr.transcript import Segment, Transcript
-from asr.transcription.models import find_model, open_model
+from asr.transcription.models import find_model, language_model, open_model
 from asr.transcription.segmenting import Piece, cut_at_pauses
 from asr.transcription.settings import decode_settings
 from asr.transcription.tokens import transcript_tokens
@@ -101,14 +100,14 @@ def load(
     """A model by path or name, ready to transcribe; without a name, the one that came with the program.
 
     `decode`: the settings saved with the model by default. `precision` "int8": weights of 8 bits, faster on a CPU.
-    `hotwords`: a file with a word a line. `lm`: an n-gram model, an ARPA file.
+    `hotwords`: a file with a word a line. `lm`: an n-gram model, an ARPA file, in place of the one that the model may come
+    with; "none" for none.
     Example: `asr.load().transcribe("talk.wav").text`
     """
     loaded = open_model(model, device, precision)
-    config = decode or decode_settings(find_model(model))
-    table = loaded.tokenizer.table
-    on = loaded.model.cmvn.mean.device
-    scorer = NgramScorer(lm, table.tokens, table.eos, on) if lm else None
+    folder, table = find_model(model), loaded.tokenizer.table
+    config = decode or decode_settings(folder)
+    scorer = language_model(folder, loaded, config, lm)
     words = read_hotwords(hotwords, loaded.tokenizer, table, config.hotword_weight) if hotwords else None
     return Transcriber(loaded, config, scorer, words)
 

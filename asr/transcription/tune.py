@@ -5,17 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from asr.corpus.manifest import read_manifest
-from asr.decoding.ngram import NgramScorer
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError
 from asr.scoring.cer import CharErrors, char_errors
-from asr.transcription.models import find_model, open_model
+from asr.transcription.models import find_model, language_model, open_model
 from asr.transcription.settings import decode_settings, save_decode_settings
 
 GRID: dict[str, tuple] = {
     "ctc_weight": (0.0, 0.2, 0.5, 1.0, 2.0),
-    "lm_weight": (0.0, 0.1, 0.2, 0.3, 0.5, 0.8),
+    "lm_weight": (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2),
     "length_power": (0.0, 0.5, 1.0),
     "length_bonus": (0.0, 0.5, 1.0, 2.0),
     "beam": (1, 2, 4, 8, 12),
@@ -27,7 +26,7 @@ def tune(
     model: str | Path,
     manifest: Path,
     overrides: Sequence[str] = (),
-    lm: Path | None = None,
+    lm: str | Path | None = None,
     device: str = "auto",
     precision: str = "none",
     say: Callable[[str], None] = print,
@@ -41,7 +40,9 @@ def tune(
     loaded = open_model(folder, device, precision)
     utterances = read_manifest(manifest)
     audio = [u.read() for u in utterances]
-    scorer = NgramScorer(lm, loaded.tokenizer.table.tokens, loaded.tokenizer.table.eos) if lm else None
+    best = decode_settings(folder, overrides)
+    # The weight that is tried may be above 0 where the saved one is not.
+    scorer = language_model(folder, loaded, replace(best, lm_weight=best.lm_weight or 1.0), lm)
 
     def errors(config: DecodeConfig) -> CharErrors:
         results = Recognizer(loaded.model, loaded.tokenizer, config, scorer).recognize(audio)
@@ -50,14 +51,13 @@ def tune(
             raise AsrError(f"{manifest}: no utterance has a text to compare with")
         return found
 
-    best = decode_settings(folder, overrides)
     least = errors(best)
     say(f"as it is: {least}")
     for name, values in GRID.items():
         if (
             _is_fixed(name, overrides)
             or (name == "ctc_weight" and loaded.model.ctc is None)
-            or (name == "lm_weight" and not lm)
+            or (name == "lm_weight" and not scorer)
         ):
             continue
         for value in values:

@@ -10,7 +10,7 @@ from asr.cli_options import Force, refuse_existing, say
 
 model_app = typer.Typer(
     no_args_is_help=True,
-    help="Fetch published models, look into model folders, make them smaller.",
+    help="Fetch and import published models, look into model folders, make them smaller, give them a language model.",
     rich_markup_mode=None,
 )
 
@@ -130,3 +130,17 @@ def model_check(
     if doubts:
         raise typer.Exit(1)
     print(f"{loaded.name}: nothing to doubt")
+
+
+@model_app.command("add-lm")
+def model_add_lm(
+    folder: Annotated[str, typer.Argument(help="A model folder.")],
+    lm: Annotated[Path, typer.Argument(help="A character n-gram model: ARPA, or ARPA.gz.")],
+) -> None:
+    """Put a language model into a model's folder: from then on the model is decoded with it.
+
+    `asr tune` chooses its weight; `--lm none` does without it.
+    """
+    from asr.transcription.models import LM, add_lm
+
+    say(f"{Path(folder) / LM}: {add_lm(folder, lm) / 1e6:.1f} MB")

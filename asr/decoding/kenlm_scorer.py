@@ -1,0 +1,78 @@
+"""KenLM's binary models as a scorer, through its own library: our reader knows ARPA files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from asr.decoding.search import Chosen
+from asr.errors import AsrError
+
+MAGIC = b"mmap lm http://kheafield.com/code"
+"""How a binary file of KenLM begins."""
+LN10 = 2.302585092994046
+
+
+def is_kenlm_binary(path: Path) -> bool:
+    """Whether a file is one of KenLM's own."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+class _State(NamedTuple):
+    """Contexts as KenLM keeps them."""
+
+    contexts: list[list[Any]]
+    """Of each hypothesis of each utterance."""
+    grown: list[list[list[Any]]] | None = None
+    """The same after each candidate."""
+
+
+class KenlmScorer:
+    """Log-probabilities of candidates after their context. A CandidateScorer, with a call of the library for each candidate."""
+
+    def __init__(self, path: str | Path, symbols: Sequence[str], eos: int):
+        """symbols: the text of each token; what the model does not have is its <unk>.
+
+        Raises AsrError without the extra `kenlm`, and for a file that the library cannot read.
+        """
+        try:
+            import kenlm
+        except ImportError:
+            raise AsrError(
+                f"{path}: is a binary of KenLM, which its library reads: pip install 'mandarin-asr[kenlm]'; or give the ARPA file"
+            ) from None
+        try:
+            self.model = kenlm.Model(str(path))
+        except (OSError, RuntimeError) as error:
+            raise AsrError(f"{path}: cannot be read by KenLM ({' '.join(str(error).split())})") from error
+        self.new_state = kenlm.State
+        self.words = list(symbols)
+        self.words[eos] = "</s>"
+
+    def start(self, n_utterances: int) -> _State:
+        begin = self.new_state()
+        self.model.BeginSentenceWrite(begin)
+        return _State([[begin] for _ in range(n_utterances)])
+
+    def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: _State) -> tuple[Tensor, _State]:
+        scores, grown = [], []
+        for contexts, texts in zip(state.contexts, candidates.tolist(), strict=True):
+            for context, ids in zip(contexts, texts, strict=True):
+                after = [self.new_state() for _ in ids]
+                scores.append(
+                    [self.model.BaseScore(context, self.words[i], a) for i, a in zip(ids, after, strict=True)]
+                )
+                grown.append(after)
+        N = candidates.shape[1]
+        by_utterance = [grown[b * N : (b + 1) * N] for b in range(len(candidates))]
+        found = torch.tensor(scores, device=candidates.device).view(candidates.shape) * LN10
+        return found, state._replace(grown=by_utterance)
+
+    def select(self, state: _State, chosen: Chosen) -> _State:
+        rows = zip(chosen.utterances.tolist(), chosen.hypotheses.tolist(), chosen.candidates.tolist(), strict=True)
+        return _State([[state.grown[b][n][c] for n, c in zip(ns, cs, strict=True)] for b, ns, cs in rows])

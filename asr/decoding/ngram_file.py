@@ -1,0 +1,141 @@
+"""N-gram models as files: ARPA text, which every toolkit writes, and a packed form that is there at once."""
+
+import gzip
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asr.errors import AsrError
+from asr.files import atomic_write
+
+PACKED = ".safetensors"
+"""How the names of packed files end."""
+LN10 = math.log(10)
+
+
+@dataclass(frozen=True)
+class Ngrams:
+    """A back-off model as a trie. Node 0 is the empty context, every other node an n-gram; N nodes, by length, then by tokens.
+
+    Tokens beyond the symbols are `<s>` and `<unk>`, in this order.
+    """
+
+    parent: np.ndarray
+    """(N,) the n-gram without its last token; rising."""
+    token: np.ndarray
+    """(N,) its last token; -1 for node 0."""
+    log_prob: np.ndarray
+    """(N,) natural logarithm of the probability of the last token after the others."""
+    backoff: np.ndarray
+    """(N,) what is added where a longer context is not in the model."""
+
+    @property
+    def depth(self) -> np.ndarray:
+        """(N,) the length of each n-gram."""
+        depth = np.zeros(len(self.parent), np.int64)
+        first = 1
+        while first < len(depth):  # a level ends where the parents of the next one begin to be of this level
+            last = int(np.searchsorted(self.parent, first))
+            depth[first:last] = depth[first - 1] + 1
+            first = last
+        return depth
+
+
+def read_ngrams(path: str | Path, symbols: Sequence[str], eos: int) -> Ngrams:
+    """A model from an ARPA file (.gz too), or a packed one.
+
+    symbols: the text of each token. Raises AsrError with file and line for what is no ARPA file, and for a packed file of
+    another token table.
+    """
+    if str(path).endswith(PACKED):
+        return _unpack(Path(path), symbols)
+    words = {symbol: token for token, symbol in enumerate(symbols)}
+    words |= {"</s>": eos, "<s>": len(symbols), "<unk>": len(symbols) + 1}
+    found = sorted(_read_arpa(path, words), key=lambda entry: (len(entry[0]), entry[0]))
+    nodes: dict[tuple[int, ...], int] = {(): 0}
+    for tokens, where, _, _ in found:
+        if tokens[:-1] not in nodes:
+            raise AsrError(f"{where}: its context is no n-gram of the model")
+        nodes.setdefault(tokens, len(nodes))
+    values = {tokens: (probability, weight) for tokens, _, probability, weight in found} | {(): (0.0, 0.0)}
+    log_prob, backoff = (np.array(x, np.float32) * np.float32(LN10) for x in zip(*map(values.get, nodes), strict=True))
+    parent = np.array([nodes[tokens[:-1]] for tokens in nodes], np.int64)
+    return Ngrams(parent, np.array([-1, *(tokens[-1] for tokens in nodes if tokens)], np.int64), log_prob, backoff)
+
+
+def pack(ngrams: Ngrams, path: Path, symbols: Sequence[str]) -> int:
+    """Writes a packed file: probabilities as float16, how many children a node has in place of its parent; returns its bytes."""
+    from safetensors.numpy import save
+
+    children = np.bincount(ngrams.parent[1:], minlength=len(ngrams.parent))
+    inner = int(np.flatnonzero(children)[-1]) + 1 if children.any() else 1
+    arrays = {
+        "children": children[:inner].astype(np.uint16),
+        "token": ngrams.token[1:].astype(np.uint16),
+        "log_prob": ngrams.log_prob.astype(np.float16),
+        "backoff": ngrams.backoff[:inner].astype(np.float16),  # nothing follows the others
+    }
+    with atomic_write(path, "wb") as file:
+        file.write(save(arrays, {"tokens": fingerprint(symbols)}))
+    return path.stat().st_size
+
+
+def _unpack(path: Path, symbols: Sequence[str]) -> Ngrams:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            table = (file.metadata() or {}).get("tokens", "unknown")
+            children, token, log_prob, backoff = map(file.get_tensor, ("children", "token", "log_prob", "backoff"))
+    except FileNotFoundError:
+        raise AsrError(f"{path}: no such file") from None
+    except (OSError, SafetensorError) as error:
+        raise AsrError(f"{path}: damaged or no packed language model ({error}); copy the file again") from error
+    if table != fingerprint(symbols):
+        raise AsrError(f"{path}: is for a token table with fingerprint {table}, the model's is {fingerprint(symbols)}")
+    return Ngrams(
+        np.concatenate([[0], np.repeat(np.arange(len(children)), children)]),
+        np.concatenate([[-1], token.astype(np.int64)]),
+        log_prob.astype(np.float32),
+        np.pad(backoff.astype(np.float32), (0, len(log_prob) - len(backoff))),
+    )
+
+
+def fingerprint(symbols: Sequence[str]) -> str:
+    """What tells one list of symbols from another."""
+    return hashlib.sha256("\n".join(symbols).encode()).hexdigest()[:16]
+
+
+def _read_arpa(path: str | Path, words: dict[str, int]) -> Iterator[tuple[tuple[int, ...], str, float, float]]:
+    """(tokens, file:line, log10 probability, log10 back-off weight) of n-grams whose words all have a token."""
+    order = 0
+    try:
+        opened = gzip.open if str(path).endswith(".gz") else open
+        with opened(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                line = line.strip()
+                if line.startswith("\\"):
+                    order = int(line[1 : line.index("-grams:")]) if line.endswith("-grams:") else 0
+                elif line and order:
+                    yield from _entry(line, order, f"{path}:{number}", words)
+    except FileNotFoundError:
+        raise AsrError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise AsrError(f"{path}: not an ARPA language model ({error})") from error
+    if not order and not Path(path).stat().st_size:
+        raise AsrError(f"{path}: is empty")
+
+
+def _entry(line: str, order: int, where: str, words: dict[str, int]) -> Iterator:
+    fields = line.split()
+    if len(fields) not in (order + 1, order + 2):
+        raise AsrError(
+            f"{where}: a {order}-gram must be a number, {order} words and perhaps a number, is {line[:60]!r}"
+        )
+    tokens = tuple(words.get(word, -1) for word in fields[1 : order + 1])
+    if -1 not in tokens:
+        yield tokens, where, float(fields[0]), float(fields[order + 1]) if len(fields) == order + 2 else 0.0

@@ -1,0 +1,108 @@
+"""A character language model: the decoder without anything to listen to, in a folder of its own.
+
+config.json         format and sizes
+tokens.txt          the token table
+model.safetensors   the weights
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from asr.config_values import from_dict
+from asr.errors import CheckpointError, ConfigError
+from asr.files import atomic_write
+from asr.model.decoder import Decoder, DecoderConfig, DecoderState
+from asr.model.encoder import check_heads
+from asr.model.folder import CONFIG, TOKENS, WEIGHTS, read_weights, writing
+from asr.text.tokenizer import TokenTable
+
+FORMAT_VERSION = 1
+KIND = "language model"
+
+
+@dataclass(frozen=True)
+class LanguageModelConfig:
+    """The size of a language model."""
+
+    width: int = 256
+    """Width D of the residual stream."""
+    decoder: DecoderConfig = field(default_factory=lambda: DecoderConfig(layers=4, feed_forward=1024, tied=True))
+    """The layers; their output layer shares the embedding's weights."""
+
+    def __post_init__(self):
+        check_heads("decoder", self.width, self.decoder.heads)
+
+
+class LanguageModel(nn.Module):
+    """Log-probabilities of the next token after the tokens so far."""
+
+    def __init__(self, config: LanguageModelConfig, vocabulary: int):
+        super().__init__()
+        self.config = config
+        self.decoder = Decoder(config.decoder, config.width, vocabulary, listens=False)
+        self.tie()
+
+    def tie(self) -> None:
+        """Makes the output layer share the embedding's weights, if it is to: after these were replaced."""
+        if self.config.decoder.tied:
+            self.decoder.out.weight = self.decoder.embedding.weight
+
+    def start(self, n_texts: int) -> DecoderState:
+        """The state before the first token of so many texts."""
+        return self.decoder.start_deaf(n_texts)
+
+    def forward(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Tokens (B, N, U), the next U of N hypotheses → log-probabilities (B, N, U, V) of what follows each, new state."""
+        logits, state = self.decoder(tokens, state)
+        return logits.float().log_softmax(-1), state
+
+
+def save_language_model(folder: str | Path, model: LanguageModel, table: TokenTable, metadata: dict[str, str]) -> None:
+    """Writes the folder, or new weights into it. Raises CheckpointError where it cannot be written."""
+    folder = Path(folder)
+    config = {"format_version": FORMAT_VERSION, "kind": KIND, "model": dataclasses.asdict(model.config)}
+    tensors = {
+        name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if not _repeated(model, name)
+    }
+    header = json.dumps({"tokens": table.fingerprint} | metadata, sort_keys=True)
+    with writing(folder / WEIGHTS):
+        with atomic_write(folder / CONFIG) as file:
+            file.write(json.dumps(config, indent=2) + "\n")
+        table.save(folder / TOKENS)
+        with atomic_write(folder / WEIGHTS, "wb") as file:
+            file.write(save(tensors, {"asr": header}))
+
+
+def load_language_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[LanguageModel, TokenTable]:
+    """Rebuilds a language model from its folder, in evaluation mode. Raises CheckpointError for anything else."""
+    folder = Path(folder)
+    path = folder / CONFIG
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data.get("kind") != KIND or data["format_version"] != FORMAT_VERSION:
+            raise CheckpointError(f"{folder}: holds no language model that `asr train-lm --kind transformer` wrote")
+        config = from_dict(LanguageModelConfig, data["model"], "model")
+    except (OSError, ValueError, KeyError, AttributeError, ConfigError) as error:
+        raise CheckpointError(f"{path}: is not that of a language model ({error})") from error
+    table = TokenTable.load(folder / TOKENS)
+    model = LanguageModel(config, len(table))
+    tensors, header = read_weights(folder / WEIGHTS)
+    if header.get("tokens") != table.fingerprint:
+        raise CheckpointError(f"{folder}: {TOKENS} is not the table that {WEIGHTS} was trained with")
+    own = {name: t.shape for name, t in model.state_dict().items() if not _repeated(model, name)}
+    if own != {name: t.shape for name, t in tensors.items()}:
+        raise CheckpointError(f"{folder / WEIGHTS}: does not fit {CONFIG}; copy both again")
+    model.load_state_dict(tensors, strict=False, assign=True)
+    model.tie()
+    return model.eval().to(device), table
+
+
+def _repeated(model: LanguageModel, name: str) -> bool:
+    """Whether it is a second name of a tensor."""
+    return model.config.decoder.tied and name == "decoder.out.weight"

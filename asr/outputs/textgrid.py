@@ -1,0 +1,47 @@
+"""Transcripts for Praat: a TextGrid in its long text format, a tier of segments and a tier of tokens for each channel."""
+
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+from asr.outputs.style import Style
+from asr.transcript import Transcript
+
+Interval = tuple[float, float, str]
+"""Start, end, text."""
+
+
+def write_textgrid(transcript: Transcript, file: TextIO, style: Style) -> None:
+    """Intervals cover the whole recording; where nothing was said, they are empty."""
+    end = max([transcript.duration, *(segment.end for segment in transcript.segments)])
+    tiers: dict[str, list[Interval]] = {}
+    for channel, segments in transcript.by_channel().items():
+        of = "" if channel is None else f" {channel}"
+        spoken = [segment for segment in segments if segment.tokens]
+        tiers[f"segments{of}"] = [(s.tokens[0].start, s.tokens[-1].end, s.text) for s in spoken]
+        tiers[f"tokens{of}"] = [(t.start, t.end, t.text + t.mark) for s in spoken for t in s.tokens]
+    file.write('File type = "ooTextFile"\nObject class = "TextGrid"\n\n')
+    file.write(f"xmin = 0\nxmax = {end:.6f}\ntiers? <exists>\nsize = {len(tiers)}\nitem []:\n")
+    for number, (name, spoken) in enumerate(tiers.items(), 1):
+        intervals = list(covering(spoken, end))
+        file.write(f'    item [{number}]:\n        class = "IntervalTier"\n        name = "{name}"\n')
+        file.write(f"        xmin = 0\n        xmax = {end:.6f}\n        intervals: size = {len(intervals)}\n")
+        for i, (start, stop, text) in enumerate(intervals, 1):
+            quoted = text.replace('"', '""')
+            file.write(
+                f"        intervals [{i}]:\n            xmin = {start:.6f}\n            xmax = {stop:.6f}\n"
+                f'            text = "{quoted}"\n'
+            )
+
+
+def covering(spoken: Iterable[Interval], end: float) -> Iterator[Interval]:
+    """The intervals, and empty ones between them, so that together they reach from 0 to `end` without a gap."""
+    at = 0.0
+    for start, stop, text in spoken:
+        start = max(start, at)
+        if start > at:
+            yield at, start, ""
+        if stop > start:
+            yield start, stop, text
+            at = stop
+    if end > at:
+        yield at, end, ""

@@ -1,0 +1,64 @@
+"""Numbers as digits: what must stay, what must be converted, and what a number is."""
+
+import random
+
+import pytest
+
+from asr.text.digits import cardinal, find_numbers, write_digits
+from asr.text.numbers import spell_numbers
+from tests.conftest import ROOT
+
+TABLE = [
+    item
+    for line in (ROOT / "tests/number_traps.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+    for item in line.split()
+]
+STAY = [item for item in TABLE if "=" not in item]
+CONVERT = dict(item.split("=") for item in TABLE if "=" in item)
+
+
+def test_what_is_no_number_stays():
+    assert len(set(STAY)) >= 300
+    assert {phrase: write_digits(phrase) for phrase in STAY} == {phrase: phrase for phrase in STAY}
+
+
+def test_what_is_a_number_is_converted():
+    wrong = {phrase: write_digits(phrase) for phrase, right in CONVERT.items() if write_digits(phrase) != right}
+    share = 1 - len(wrong) / len(CONVERT)
+    print(f"{len(STAY)} phrases stay; {100 * share:.1f} % of {len(CONVERT)} are converted; wrong: {wrong}")
+    assert len(CONVERT) >= 300 and share >= 0.95
+    assert all(written == phrase for phrase, written in wrong.items())  # left as they were, not spoiled
+
+
+def test_phrases_side_by_side_do_not_disturb_each_other():
+    """A sentence of several phrases, parted by a word that has no part in any rule."""
+    right = CONVERT | {phrase: phrase for phrase in STAY}
+    for seed in range(200):
+        chosen = random.Random(seed).sample(sorted(right), 3)
+        chosen = [phrase for phrase in chosen if write_digits(phrase) == right[phrase]]
+        assert write_digits("呀".join(chosen)) == "呀".join(right[phrase] for phrase in chosen)
+
+
+def test_every_cardinal_number_is_read_back():
+    """Spelled by cn2an, an independent writer of numbers; read by us."""
+    numbers = [*range(1000), *range(1000, 100_000, 997), 10**8, 3 * 10**8 + 5 * 10**7, 120_000, 10_050_003]
+    assert [cardinal(spell_numbers(str(n))) for n in numbers] == numbers
+
+
+@pytest.mark.parametrize(
+    "wrong", ["百八", "三十五六", "二百五", "一百零", "十十", "二三", "三百二十十", "零零", "万一", "一二百"]
+)
+def test_what_is_no_complete_number_has_no_value(wrong):
+    assert cardinal(wrong) is None
+
+
+def test_replacements_are_in_order_and_apart():
+    found = find_numbers("二零二四年三月五号下午三点二十分，一共三百二十五块，占百分之三十")
+    assert [r.text for r in found] == ["2024", "3", "5", "3", "20", "325", "30%"]
+    assert all(a.end <= b.first for a, b in zip(found, found[1:], strict=False))
+
+
+@pytest.mark.parametrize("text", ["", "没有数字", "HELLO WORLD 3", "2024年3月", "！？"])
+def test_other_text_stays(text):
+    assert write_digits(text) == text

@@ -1,0 +1,177 @@
+"""Finishing changes texts, never spans, and leaves the raw text alone."""
+
+import builtins
+import json
+import random
+
+import pytest
+
+from asr.errors import AsrError, ConfigError
+from asr.outputs.writers import WRITERS
+from asr.text import scripts
+from asr.text.finishing import Finishing, finish, punctuated
+from asr.transcript import Segment, Transcript, TranscriptToken
+from asr.transcription.output import Output
+from tests.test_outputs import speech, spoken, transcript
+
+EVERYTHING = [
+    Finishing(script, numbers, punctuate)
+    for script in ("", "simplified", "traditional")
+    for numbers in ("", "digits")
+    for punctuate in (False, True)
+]
+
+
+def numbered(seed: int) -> Transcript:
+    """Speech with numbers in it, pauses, and characters that differ between scripts."""
+    chance = random.Random(seed)
+    phrases = [
+        "二零二四年",
+        "三月五号",
+        "三百二十五块",
+        "百分之三十",
+        "万里长城",
+        "头发",
+        "发现",
+        "APP",
+        "五G",
+        "三分之一",
+        "，",
+        "。",
+        "吗",
+        "G二十",
+    ]
+    segments, at = [], 0.0
+    for _ in range(3):
+        text = "".join(chance.choice(phrases) for _ in range(chance.randint(1, 12)))
+        pauses = {i: chance.uniform(0, 1.2) for i in range(40) if chance.random() < 0.2}
+        segments.append(spoken(text, round(at, 3), 0.2, pauses))
+        at = segments[-1].end + chance.random()
+    return transcript(*(s for s in segments), duration=at + 1)
+
+
+@pytest.mark.parametrize("finishing", EVERYTHING, ids=str)
+def test_spans_stay_in_order_inside_and_where_they_were(finishing):
+    for seed in range(15):
+        what = numbered(seed)
+        finished = finish(what, finishing)
+        for before, after in zip(what.segments, finished.segments, strict=True):
+            flat = [t for token in after.tokens for t in (token.start, token.end)]
+            assert flat == sorted(flat) and all(after.start <= t <= after.end for t in flat)
+            assert all(token.text and token.start < token.end and 0 <= token.confidence <= 1 for token in after.tokens)
+            sources = [token.source for token in after.tokens]
+            assert [first for first, _ in sources] == [0, *(last + 1 for _, last in sources[:-1])][: len(sources)]
+            for token in after.tokens:
+                whole = before.tokens[token.source[0] : token.source[1] + 1]
+                assert (token.start, token.end) == (whole[0].start, whole[-1].end)
+            assert (after.raw, after.start, after.end, after.score) == (
+                before.raw,
+                before.start,
+                before.end,
+                before.score,
+            )
+
+
+@pytest.mark.parametrize("finishing", EVERYTHING, ids=str)
+def test_json_keeps_the_raw_text(finishing, tmp_path):
+    what = numbered(1)
+    with open(tmp_path / "a.json", "w", encoding="utf-8") as file:
+        Output("json", finishing=finishing).write(what, file)
+    data = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert [segment["raw"] for segment in data["segments"]] == [segment.raw for segment in what.segments]
+    assert ("finishing" in data["settings"]) == (finishing != Finishing())
+
+
+def finished(text: str, pauses: dict[int, float] | None = None, **wanted) -> str:
+    return finish(transcript(spoken(text, pauses=pauses)), Finishing(**wanted)).text
+
+
+def test_digits():
+    assert finished("二零二四年三月五号用了三百二十五块", numbers="digits") == "2024年3月5号用了325块"
+    assert finished("G二十和五G", numbers="digits") == "G20和5G"
+    assert finished("三，百二十五块", numbers="digits") == "三，百二十五块"  # not through punctuation
+
+
+def test_a_number_is_as_sure_as_its_tokens():
+    tokens = tuple(TranscriptToken(c, i / 10, (i + 1) / 10, 0.5 + i / 10, (i, i)) for i, c in enumerate("二十个"))
+    (number, _) = finish(transcript(Segment(0, 1, tokens, "二十个")), Finishing(numbers="digits")).segments[0].tokens
+    assert number == TranscriptToken("20", 0.0, 0.2, 0.55, (0, 1))
+
+
+def test_scripts():
+    assert finished("理发以后发现头发", script="traditional") == "理髮以後發現頭髮"
+    assert finished("理髮以後發現HELLO", script="simplified") == "理发以后发现HELLO"
+    assert finished("三十五里", script="traditional", numbers="digits") == "35裏"
+
+
+def test_punctuation_by_pauses():
+    said = finished("今天天气很好我们出去走走吧你去吗好", {6: 0.4, 13: 1.0, 16: 0.9}, punctuate=True)
+    assert said == "今天天气很好，我们出去走走吧。你去吗？好。"
+    assert finished("好，我们走吧", {1: 2.0}, punctuate=True) == "好，我们走吧。"  # a mark that is there stays
+    assert finished("那好我们走吧", {1: 0.5}, punctuate=True) == "那好我们走吧。"  # no comma behind a single character
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_punctuation_changes_no_character(seed):
+    tokens = [token for segment in speech(seed).segments for token in segment.tokens]
+    assert [t.text for t in punctuated(tokens)] == [t.text for t in tokens]
+    assert all(
+        after.mark == before.mark for before, after in zip(tokens, punctuated(tokens), strict=True) if before.mark
+    )
+
+
+def test_channels_are_punctuated_apart():
+    both = transcript(
+        spoken("今天天气", 0.0, channel=0), spoken("是的是的", 0.3, channel=1), spoken("很好", 0.85, channel=0)
+    )
+    assert [s.text for s in finish(both, Finishing(punctuate=True)).segments] == ["今天天气", "是的是的。", "很好。"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"script": "klingon"}, "script must be simplified or traditional, is 'klingon'"),
+        ({"numbers": "roman"}, "numbers must be digits, is 'roman'"),
+    ],
+)
+def test_what_is_not_known(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        Finishing(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (("srt", {"words": True}), "words have times of their own in vtt and tsv"),
+        (("json", {"min_confidence": 0.5}), "a least confidence is for manifests, not for json"),
+        (("pdf", {}), "format must be one of txt, json, srt, vtt, tsv, textgrid, manifest, is 'pdf'"),
+    ],
+)
+def test_what_does_not_go_together(wrong, message):
+    from asr.outputs.style import Style
+
+    with pytest.raises(ConfigError, match=message):
+        Output(wrong[0], Style(**wrong[1]))
+
+
+def test_without_opencc_it_is_said_before_the_work(monkeypatch):
+    real = builtins.__import__
+
+    def absent(name, *arguments):
+        if name == "opencc":
+            raise ImportError(name)
+        return real(name, *arguments)
+
+    scripts._converter.cache_clear()
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(AsrError, match=r"converting scripts needs OpenCC: pip install 'mandarin-asr\[text\]'"):
+        Output("txt", finishing=Finishing(script="simplified")).check()
+    Output("txt", finishing=Finishing(numbers="digits", punctuate=True)).check()
+
+
+def test_writers_take_finished_transcripts(tmp_path):
+    what = finish(numbered(3), Finishing("traditional", "digits", True))
+    for name, writer in WRITERS.items():
+        if name != "manifest":
+            with open(tmp_path / name, "w", encoding="utf-8") as file:
+                writer(what, file, Output(name).style)
