@@ -27,7 +27,7 @@ def test_it_is_small_and_has_a_card_and_a_licence():
     assert sum(p.stat().st_size for p in FOLDER.iterdir()) < 25_000_000
     assert "CC BY-SA" in (FOLDER / "LICENSE").read_text(encoding="utf-8")
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    for word in ("AISHELL", "audio-cmn", "Yue Tan", "DSPSpeech-20", "CER", "dev_sentences", "dev_words"):
+    for word in ("AISHELL", "audio-cmn", "Yue Tan", "DSPSpeech-20", "Kokoro", "CER", "dev_sentences", "dev_words"):
         assert word in card
 
 

@@ -16,7 +16,10 @@ from tests.conftest import ROOT, random_model, require_program
 from tests.sounds import sine
 
 sys.path.insert(0, str(ROOT / "recipes/embedded"))
+import invented  # noqa: E402
 import joining  # noqa: E402
+import neural  # noqa: E402
+import nonspeech  # noqa: E402
 import phrases  # noqa: E402
 import prepare  # noqa: E402
 import report  # noqa: E402
@@ -238,3 +241,65 @@ def test_the_report_is_a_table_of_every_source(speech, tmp_path, tokenizer, caps
         "dev_words: mean over 1 speakers",
     ]
     assert lines[2].split("|")[2].strip() == "12"
+
+
+@pytest.fixture
+def kokoro(monkeypatch):
+    """The synthesiser with a network that hums for a tenth of a second a phoneme, and keeps what it was asked."""
+    fake = neural.Kokoro.__new__(neural.Kokoro)
+    fake.asked = []
+    fake.run = lambda _, inputs: (fake.asked.append(inputs), [sine(0.1 * inputs["tokens"].size, rate=neural.RATE)])[1]
+    fake.session, fake.symbols, fake.phonemes = fake, {"a": 7, "b": 8}, lambda text: "ab?"[: len(text)] * 4
+    names = ("af_one", "am_two", "zf_three", "zm_four")
+    fake.voices = {name: np.full((50, neural.STYLE), i, np.float32) for i, name in enumerate(names)}
+    fake.native = list(names[2:])
+    monkeypatch.setattr(neural, "_kokoro", fake)
+    return fake
+
+
+def test_a_neural_voice_speaks_like_a_native_and_sounds_like_anybody(kokoro):
+    random = np.random.default_rng(0)
+    sounds = [kokoro.say("你好吗", random) for _ in range(40)]
+    assert kokoro.asked[0]["tokens"].tolist() == [[0, *[7, 8] * 4, 0]]  # what it has no symbol for is left out
+    assert len(sounds[0]) == pytest.approx(1.0 * SAMPLE_RATE, rel=0.05)
+    halves = np.array([asked["style"][0, [0, -1]] for asked in kokoro.asked])
+    assert all(asked["style"].shape == (1, neural.STYLE) for asked in kokoro.asked)
+    assert halves[:, 0].min() < 1.5 and (halves[:, 1] > 1.99).all() and (halves[:, 1] < 3.01).all()
+    assert len({tuple(half) for half in halves.tolist()}) > 30
+
+
+def test_what_was_said_is_not_said_again(kokoro, tmp_path):
+    task = neural.Task("你好吗", (), tmp_path / "neural-00000.wav", 1, "neural", connected=True)
+    made = neural._say(task)
+    assert made.text == "你好吗" and [p.name for p in tmp_path.iterdir()] == ["neural-00000.wav"]
+    assert len(read_samples(made.audio)) == pytest.approx(made.duration * SAMPLE_RATE, abs=2)
+    again = neural._say(task)
+    assert len(kokoro.asked) == 1 and again.duration == pytest.approx(made.duration, abs=1e-3)
+
+
+def test_neural_sentences_are_long_and_hold_no_dev_sentence(speech, tmp_path):
+    build(speech, tmp_path / "out")
+    long = "这是一个足够长的句子可以说出来"
+    lines = [long, "太短了", f"我说{'今天天气很好'}所以我们一起出去玩"]
+    (tmp_path / "out/text.txt").write_text("\n".join(lines), encoding="utf-8")
+    assert neural.sentences(tmp_path / "out") == [long]
+
+
+def test_sounds_without_speech(tmp_path):
+    nonspeech.main([str(tmp_path), "--number", "12"])
+    made = read_manifest(tmp_path / "nonspeech.jsonl")
+    assert len(made) == 12 and {u.text for u in made} == {""}
+    for utterance in made:
+        samples = read_samples(utterance.audio)
+        assert len(samples) == pytest.approx(utterance.duration * SAMPLE_RATE, abs=2)
+        assert -60 < 10 * np.log10(np.square(samples).mean()) < -8
+    before = [u.audio.read_bytes() for u in made]
+    nonspeech.main([str(tmp_path), "--number", "12"])
+    assert [u.audio.read_bytes() for u in made] == before
+
+
+@pytest.mark.parametrize("kind", [*nonspeech.KINDS, invented.siren, invented.birds, invented.crackle, invented.room])
+def test_every_kind_of_sound_is_finite_and_not_silent(kind):
+    for seed in range(5):
+        samples = kind(SAMPLE_RATE, np.random.default_rng(seed))
+        assert samples.shape == (SAMPLE_RATE,) and np.isfinite(samples).all() and np.abs(samples).max() > 0

@@ -2,6 +2,8 @@
 # Makes the embedded model from recordings and texts; started again, it goes on where it was interrupted.
 #
 #     recipes/embedded/build.sh SPEECH TEXTS...
+#
+# The third stage needs what neural.txt lists (python -m pip install -r recipes/embedded/neural.txt), and npm for its voices.
 set -euo pipefail
 speech=$1
 shift
@@ -9,5 +11,19 @@ python recipes/embedded/prepare.py "$speech" "$@" --out data/embedded
 asr train recipes/embedded/base.toml --out exp/embedded-first --threads 2
 python recipes/embedded/synthesize.py "$speech" data/embedded --model exp/embedded-first
 asr train recipes/embedded/second.toml --out exp/embedded --threads 1
-asr model export exp/embedded --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
-python recipes/embedded/report.py embedded data/embedded
+
+third=data/embedded-third
+python recipes/embedded/prepare.py "$speech" "$@" --out $third --joined 0
+python recipes/embedded/synthesize.py "$speech" $third --model exp/embedded --share 0.4 --seed 3
+python recipes/embedded/nonspeech.py $third
+mkdir -p data/kokoro
+test -d data/kokoro/voices || npm pack --silent kokoro-js@1.2.1 --pack-destination data/kokoro
+test -d data/kokoro/voices || tar xzf data/kokoro/kokoro-js-1.2.1.tgz -C data/kokoro --strip-components 1 package/voices
+python recipes/embedded/neural.py $third --voices data/kokoro/voices
+asr train recipes/embedded/third.toml --out exp/embedded-third --threads 1
+
+asr model export exp/embedded-third --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
+asr train-lm $third/text.txt $third/aishell.jsonl --out $third/lm.arpa --order 3 --prune 0 --force
+asr model add-lm asr/pretrained/embedded $third/lm.arpa
+asr tune asr/pretrained/embedded $third/dev_sentences.jsonl --decode beam=4 --decode ctc_weight=2 --decode length_power=1 --decode length_bonus=0
+python recipes/embedded/report.py embedded $third

