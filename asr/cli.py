@@ -89,7 +89,9 @@ def _root(
 
 @app.command()
 def transcribe(
-    audio: Annotated[list[str], typer.Argument(help="Audio files, or folders of them.")],
+    audio: Annotated[
+        list[str] | None, typer.Argument(help="Audio files, folders of them, or - for stdin.", show_default=False)
+    ] = None,
     model: Annotated[
         str,
         typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
@@ -97,6 +99,16 @@ def transcribe(
     beam: Beam = None,
     format: Format = "txt",
     out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
+    channels: Annotated[
+        str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
+    ] = "mix",
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Print text while it is spoken: to the microphone, or with - as 16-bit PCM on stdin."
+        ),
+    ] = False,
+    rate: Annotated[int, typer.Option(min=1000, help="With --live -: samples per second of the PCM, mono.")] = 16000,
     script: Script = "",
     numbers: Numbers = "",
     punctuate: Punctuate = False,
@@ -115,10 +127,19 @@ def transcribe(
 ) -> None:
     """Print the text of each audio file, one line a file, in the order given.
 
-    A file that cannot be read leaves an empty line, a message on stderr, and the status 1.
+    A file that cannot be read leaves an empty line, a message on stderr, and the status 1. With --out, what was
+    transcribed before is skipped, so the same command goes on after an interruption; processes started by
+    `torchrun --nproc-per-node N -m asr transcribe` share the list.
     """
+    audio = audio or []
     if not all(audio):
         raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
+    if live and (audio not in ([], ["-"]) or format not in ("txt", "json") or out):
+        raise typer.BadParameter("takes - or nothing, --format txt or json, and no --out", param_hint="--live")
+    if not live and not audio:
+        raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
+    if channels not in ("mix", "split"):
+        raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
     from asr.outputs.style import Style
     from asr.text.finishing import Finishing
     from asr.transcription.output import Output
@@ -136,7 +157,13 @@ def transcribe(
         settings = decode_settings(find_model(model), decode, beam=beam)
         return load(model, device, settings, quantize, hotwords, lm)
 
-    failed = transcribe_files(audio, transcriber, output, out, force, say)
+    if live:
+        from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
+
+        chunks = pcm_chunks(sys.stdin.buffer, rate) if audio else microphone_chunks()
+        transcribe_live(transcriber(), chunks, format, say)
+        return
+    failed = transcribe_files(audio, transcriber, output, out, force, say, channels == "split")
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 
