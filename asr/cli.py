@@ -89,7 +89,9 @@ def _root(
 
 @app.command()
 def transcribe(
-    audio: Annotated[list[str], typer.Argument(help="Audio files, or folders of them.")],
+    audio: Annotated[
+        list[str] | None, typer.Argument(help="Audio files, folders of them, or - for stdin.", show_default=False)
+    ] = None,
     model: Annotated[
         str,
         typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
@@ -97,6 +99,16 @@ def transcribe(
     beam: Beam = None,
     format: Format = "txt",
     out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
+    channels: Annotated[
+        str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
+    ] = "mix",
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Print text while it is spoken: to the microphone, or with - as 16-bit PCM on stdin."
+        ),
+    ] = False,
+    rate: Annotated[int, typer.Option(min=1000, help="With --live -: samples per second of the PCM, mono.")] = 16000,
     script: Script = "",
     numbers: Numbers = "",
     punctuate: Punctuate = False,
@@ -115,10 +127,19 @@ def transcribe(
 ) -> None:
     """Print the text of each audio file, one line a file, in the order given.
 
-    A file that cannot be read leaves an empty line, a message on stderr, and the status 1.
+    A file that cannot be read leaves an empty line, a message on stderr, and the status 1. With --out, what was
+    transcribed before is skipped, so the same command goes on after an interruption; processes started by
+    `torchrun --nproc-per-node N -m asr transcribe` share the list.
     """
+    audio = audio or []
     if not all(audio):
         raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
+    if live and (audio not in ([], ["-"]) or format not in ("txt", "json") or out):
+        raise typer.BadParameter("takes - or nothing, --format txt or json, and no --out", param_hint="--live")
+    if not live and not audio:
+        raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
+    if channels not in ("mix", "split"):
+        raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
     from asr.outputs.style import Style
     from asr.text.finishing import Finishing
     from asr.transcription.output import Output
@@ -136,7 +157,13 @@ def transcribe(
         settings = decode_settings(find_model(model), decode, beam=beam)
         return load(model, device, settings, quantize, hotwords, lm)
 
-    failed = transcribe_files(audio, transcriber, output, out, force, say)
+    if live:
+        from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
+
+        chunks = pcm_chunks(sys.stdin.buffer, rate) if audio else microphone_chunks()
+        transcribe_live(transcriber(), chunks, format, say)
+        return
+    failed = transcribe_files(audio, transcriber, output, out, force, say, channels == "split")
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 
@@ -144,7 +171,7 @@ def transcribe(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as recipes/toy/base.toml.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it goes on.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on.")] = None,
     set: Annotated[
         list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
     ] = [],  # noqa: B006
@@ -155,6 +182,12 @@ def train(
             " characters that it lacks are added."
         ),
     ] = "",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print sizes, memory, time and unknown characters, learn one batch; write nothing."
+        ),
+    ] = False,
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
 ) -> None:
@@ -170,12 +203,66 @@ def train(
         from asr.transcription.models import find_model
 
         config = from_model(config, find_model(init).absolute())
+    if dry_run:
+        from asr.training.dry_run import dry_run as try_out
+
+        for line in try_out(config):
+            print(line, flush=True)
+        return
+    if out is None:
+        raise typer.BadParameter("a run needs a folder", param_hint="--out")
     try:
         with display(config.train.max_steps) as shown:
             run(config, out, force=force, display=shown)
     except KeyboardInterrupt:
         say(f"stopped; the same command goes on from the last checkpoint in {out}")
         raise typer.Exit(130) from None
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run, finished or not.")],
+    out: Annotated[Path | None, typer.Option(help="The page to write; RUN/report.html by default.")] = None,
+) -> None:
+    """Write a page about a training run: curves, attention, worst utterances, time. It needs no other file."""
+    from asr.training.run_report import write_run_report
+
+    say(f"{write_run_report(run, out)}: written")
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    b: Annotated[Path, typer.Argument(help="Another one.")],
+) -> None:
+    """Print what differs between two training runs: settings, data, versions, and their dev curves."""
+    from asr.training.compare import compare as run
+    from asr.training.history import read_history
+
+    for line in run(read_history(a), read_history(b)):
+        print(line)
+
+
+@app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    recipe: Annotated[Path, typer.Argument(help="The folder of its recipe, where reference.json lies.")],
+    write: Annotated[bool, typer.Option("--write", help="Make this run the reference.")] = False,
+) -> None:
+    """Compare a training run with the dev curve that its recipe keeps; the status is 1 where it is worse than that."""
+    from asr.training.compare import verify as compare_with
+    from asr.training.compare import write_reference
+    from asr.training.history import read_history
+
+    history = read_history(run)
+    if write:
+        say(f"{write_reference(history, recipe)}: written")
+        return
+    good, lines = compare_with(history, recipe)
+    for line in lines:
+        print(line)
+    print("as the recipe says" if good else "NOT as the recipe says")
+    raise typer.Exit(0 if good else 1)
 
 
 @app.command()

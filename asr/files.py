@@ -2,8 +2,9 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -64,10 +65,15 @@ def read_lines(path: str | Path) -> list[str]:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def remove_leftovers(folder: str | Path) -> None:
-    """Deletes what a process that was killed while writing left in a folder; only where no other is writing there."""
+def remove_leftovers(folder: str | Path, older_than: float = 0.0) -> None:
+    """Deletes what a process that was killed while writing left in a folder; where others may be writing, only old files.
+
+    `older_than`: seconds since the file was last written.
+    """
     for path in Path(folder).glob(f"{PREFIX}*.tmp"):
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
 
 
 def _umask() -> int:

@@ -113,12 +113,13 @@ def test_a_file_without_samples_gives_no_blocks(tmp_path):
 
 
 def test_resample():
-    assert np.array_equal(resample(np.array([0.5, -0.5]), 16000), np.array([0.5, -0.5], np.float32))
+    assert np.array_equal(resample(np.array([0.5, -0.5]), 16000), np.array([[0.5], [-0.5]], np.float32))
     stereo = np.stack([sine(1, 48000), 3 * sine(1, 48000)], axis=1)
     mono = resample(stereo / 4, 48000)
-    assert mono.shape == (16000,) and mono.dtype == np.float32
-    assert frequency(mono) == pytest.approx(440, abs=1) and peak_level(mono) == pytest.approx(0.25, rel=0.01)
-    assert resample(np.zeros((0, 2)), 8000).shape == (0,)
+    assert mono.shape == (16000, 1) and mono.dtype == np.float32
+    assert resample(stereo, 48000, None).shape == (16000, 2)
+    assert frequency(mono[:, 0]) == pytest.approx(440, abs=1) and peak_level(mono) == pytest.approx(0.25, rel=0.01)
+    assert resample(np.zeros((0, 2)), 8000).shape == (0, 1)
 
 
 def test_files_that_are_not_there_or_empty(tmp_path):
@@ -152,13 +153,15 @@ def test_a_film_without_sound_holds_no_audio(tmp_path):
 
 
 def test_a_truncated_flac_is_damaged(tmp_path):
-    soundfile.write(tmp_path / "a.flac", noise(30), 16000)
+    samples = noise(30)
+    soundfile.write(tmp_path / "a.flac", samples, 16000)
     content = (tmp_path / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(content[: len(content) * 2 // 3])
-    blocks = read_blocks(tmp_path / "a.flac")
-    assert len(next(blocks)) == 160000
-    with pytest.raises(AudioError, match=r"a\.flac: damaged or truncated; could not be read past 10\.0 s"):
-        list(blocks)
+    read = []
+    with pytest.raises(AudioError, match=r"a\.flac: damaged or truncated; could not be read past (19|20)\.\d s"):
+        read.extend(read_blocks(tmp_path / "a.flac"))
+    read = np.concatenate(read)  # what could be read came before
+    assert len(read) > 19 * 16000 and np.abs(read - samples[: len(read)]).max() < 2**-15
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

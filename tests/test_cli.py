@@ -14,7 +14,7 @@ import soundfile
 from asr.corpus.toy import prepare_toy
 from asr.model.folder import save_model
 from tests.conftest import ROOT, random_model
-from tests.sounds import encode, sine
+from tests.sounds import encode, sine, speech
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def model(tmp_path, tokenizer):
 
 @pytest.fixture
 def wav(tmp_path):
-    """Writes noise as name.wav."""
+    """Writes speech as name.wav."""
 
     def write(name: str, seconds: float = 1.0, rate: int = 16000, channels: int = 1, seed: int = 1):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        samples = np.random.default_rng(seed).normal(0, 0.1, (int(seconds * rate), channels))
+        samples = np.tile(speech(seconds, seed, rate)[:, None], (1, channels))
         soundfile.write(path, samples, rate)
         return path
 
@@ -52,7 +52,7 @@ def test_bad_files_are_reported_and_the_others_transcribed(run, model, wav, tmp_
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("x")
     flac = tmp_path / "cut.flac"
-    soundfile.write(flac, np.random.default_rng(0).normal(0, 0.1, 160000), 16000)
+    soundfile.write(flac, speech(10), 16000)
     flac.write_bytes(flac.read_bytes()[:-40000])
     nan = np.full(16000, 0.1, np.float32)
     nan[8000] = np.nan
@@ -61,13 +61,14 @@ def test_bad_files_are_reported_and_the_others_transcribed(run, model, wav, tmp_
     status, out, err = run("transcribe", "--model", model, *bad, good)
     assert status == 1
     lines = out.splitlines()  # one a file; the folder is none
-    assert lines[:5] == [""] * 5 and lines[5:] == run("transcribe", "--model", model, good)[1].splitlines() != [""]
+    assert lines[:3] == [""] * 3 and lines[4] == "" and lines[3]  # of the damaged one, what could be read
+    assert lines[5:] == run("transcribe", "--model", model, good)[1].splitlines() != [""]
     for line in (
         "missing.wav: no such file",
         "empty.wav: the file is empty (0 bytes)",
         "text.wav: not recognised as audio",
         "folder: a folder without audio files",
-        "cut.flac: damaged or truncated",
+        "cut.flac: warning: damaged or truncated; could not be read past",
         "nan.wav: the sample at 0.500 s is nan, not a number",
     ):
         assert line in err
@@ -85,6 +86,18 @@ def test_nothing_gives_an_empty_line_and_a_warning(run, model, tmp_path, n, warn
     soundfile.write(tmp_path / "zero.wav", np.zeros(n), 16000)
     status, out, err = run("transcribe", "--model", model, tmp_path / "zero.wav")
     assert (status, out) == (0, "\n") and f"zero.wav: warning: {warning}" in err
+
+
+def test_stdin_and_channels(run, model, wav, tmp_path, monkeypatch):
+    stereo = np.stack([np.append(speech(2), np.zeros(48000)), np.append(np.zeros(48000), speech(2, seed=1))], axis=1)
+    soundfile.write(tmp_path / "two.flac", stereo, 16000)
+    with open(tmp_path / "two.flac", "rb") as file:
+        monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": file}))
+        status, out, _ = run("transcribe", "--model", model, "-", "--channels", "split")
+    assert status == 0
+    assert out == run("transcribe", "--model", model, tmp_path / "two.flac", "--channels", "split")[1]
+    left, right = out.splitlines()
+    assert left.startswith("0: ") and right.startswith("1: ") and len(left) > 5 < len(right)
 
 
 def test_an_empty_opus_file_gives_an_empty_line_and_a_warning(run, model, tmp_path):
@@ -133,6 +146,8 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
         (("transcribe",), "Missing argument"),
         (("transcribe", "a.wav", "--format", "pdf"), "format must be one of txt, json, srt"),
         (("transcribe", "a.wav", "--bogus"), "No such option: --bogus"),
+        (("transcribe", "a.wav", "--channels", "left"), "'left' is not one of mix, split"),
+        (("transcribe", "a.wav", "--live"), "takes - or nothing, --format txt or json, and no --out"),
         (("transcribe", "a.wav", "--beam", "0"), "Invalid value for '--beam'"),
         (("nonsense",), "No such command"),
         (("corpus", "prepare", "nothing", "--out", "x"), "'nothing' is not one of toy"),

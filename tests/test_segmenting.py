@@ -1,95 +1,116 @@
 import numpy as np
 import pytest
 
-from asr.transcription.segmenting import Piece, cut_at_pauses
-from tests.sounds import noise, silence
+from asr.audio.voice_activity import load_voice_activity
+from asr.errors import ConfigError
+from asr.transcription.segmenting import SegmentConfig, SpeechCutter, cut_speech
+from tests.sounds import noise, silence, sine, speech
 
 
-def speech_with_pauses(*lengths: float) -> np.ndarray:
-    """Noise of these seconds, each followed by half a second of silence."""
-    return np.concatenate([part for i, s in enumerate(lengths) for part in (noise(s, seed=i), silence(0.5))])
+@pytest.fixture(scope="module")
+def network():
+    return load_voice_activity()
 
 
-def blocks_of(samples: np.ndarray, n: int) -> list[np.ndarray]:
-    return [samples[i : i + n] for i in range(0, len(samples), n)]
+def pieces_of(network, *parts: np.ndarray, **settings):
+    return list(cut_speech([np.concatenate(parts)], network, SegmentConfig(**settings)))
+
+
+def spans(pieces):
+    return [(round(piece.start, 2), round(piece.end, 2)) for piece in pieces]
 
 
 @pytest.mark.parametrize(
-    "samples",
-    [noise(0.01), noise(14.99), noise(15), noise(15.01), noise(95.3), silence(40), speech_with_pauses(4, 9, 2, 14, 7)],
-    ids=["10 ms", "14.99 s", "15 s", "15.01 s", "95.3 s", "silence", "pauses"],
+    "sound",
+    [silence(60), noise(60), noise(60, level=0.001), sine(60, hz=50), sine(60, hz=1000), silence(0), noise(0.01)],
+    ids=["silence", "loud noise", "faint noise", "hum", "tone", "nothing", "10 ms"],
 )
-def test_pieces_cover_the_recording_without_gap_or_overlap(samples):
-    pieces = list(cut_at_pauses(blocks_of(samples, 160000)))
-    assert np.array_equal(np.concatenate([piece.samples for piece in pieces]), samples)
-    assert [piece.start for piece in pieces] == pytest.approx([0, *(piece.end for piece in pieces[:-1])], abs=1e-9)
-    assert pieces[-1].end == pytest.approx(len(samples) / 16000, abs=1e-9)
-    assert all(len(piece.samples) <= 15 * 16000 for piece in pieces)
-    assert all(len(piece.samples) >= 6 * 16000 for piece in pieces[:-1])
+def test_what_nobody_speaks_in_gives_nothing(network, sound):
+    assert pieces_of(network, sound) == []
 
 
-def test_what_is_short_enough_is_not_cut():
-    assert len(list(cut_at_pauses([noise(15)]))) == 1
-    assert len(list(cut_at_pauses([noise(15), noise(0.001)]))) == 2
-    assert list(cut_at_pauses([])) == []
+def test_speech_is_found_with_some_of_what_surrounds_it(network):
+    pieces = pieces_of(
+        network, noise(4, level=0.002), speech(3), noise(5, level=0.002), speech(2, seed=1), silence(0.1)
+    )
+    assert len(pieces) == 2
+    assert (pieces[0].start, pieces[0].end) == pytest.approx((3.5, 7.6), abs=0.25)
+    assert (pieces[1].start, pieces[1].end) == pytest.approx((11.5, 14.1), abs=0.25)
 
 
-def test_cuts_fall_into_pauses():
-    """Pauses are at 8-8.5, 12.5-13, 22-22.5, 30.5-31 and 42-42.5 s; 7 s before the last is the end of the recording."""
-    pieces = list(cut_at_pauses([speech_with_pauses(8, 4, 9, 8, 11, 7)]))
-    cuts = [piece.start for piece in pieces[1:]]
-    assert len(cuts) == 4
-    for cut, (start, end) in zip(cuts, [(12.5, 13), (22, 22.5), (30.5, 31), (42, 42.5)], strict=True):
-        assert start < cut < end
+def test_pieces_are_the_samples_of_their_times(network):
+    samples = np.concatenate([silence(1), speech(20), silence(0.7), speech(5, seed=2)])
+    for piece in cut_speech([samples], network):
+        assert np.array_equal(piece.samples, samples[piece.first : piece.first + len(piece.samples)])
 
 
-def test_of_equally_quiet_pauses_the_last_is_taken():
-    samples = np.ones(16 * 16000, np.float32)
-    for second in (7, 11):
-        samples[second * 16000 : second * 16000 + 1600] = 0
-    first, second = cut_at_pauses([samples])
-    assert first.end == second.start == 11.05
+def test_long_speech_is_cut_and_nothing_of_it_lost(network):
+    pieces = pieces_of(network, silence(1), speech(60), longest=10.0, shortest=4.0)
+    assert all(a.end == b.start for a, b in zip(pieces, pieces[1:], strict=False))
+    assert pieces[0].start < 1 and pieces[-1].end == 61
+    assert all(4 <= piece.end - piece.start <= 11 for piece in pieces[:-1])
 
 
-def test_a_pause_in_the_first_seconds_is_left_alone():
-    samples = noise(16)
-    samples[3 * 16000 : 4 * 16000] = 0  # quietest, but a piece of 3 s would be too short to decode well
-    first, _ = cut_at_pauses([samples])
-    assert first.end >= 6
+def test_cuts_fall_into_the_longest_pause(network):
+    """8 s of speech, a pause of 0.4 s, which does not end a piece, 3 s of speech, 0.2 s of pause, and more speech."""
+    parts = speech(8), silence(0.4), speech(3, seed=1), silence(0.2), speech(6, seed=2)
+    first, *_ = pieces_of(network, *parts, longest=12.0, shortest=5.0, pause=1.0)
+    assert 8 < first.end < 8.4
 
 
-@pytest.mark.parametrize("n", [997, 16000, 240000, 240001, 10**9])
-def test_the_blocks_of_the_stream_do_not_matter(n):
-    samples = speech_with_pauses(5, 9, 3, 3, 12, 20, 1)
-    expected = list(cut_at_pauses(blocks_of(samples, 4000)))
-    pieces = list(cut_at_pauses(blocks_of(samples, n)))
-    assert [piece.start for piece in pieces] == [piece.start for piece in expected]
-    assert all(np.array_equal(a.samples, b.samples) for a, b in zip(pieces, expected, strict=True))
+def test_a_pause_ends_a_piece(network):
+    parts = speech(2), silence(0.8), speech(2, seed=1)
+    assert len(pieces_of(network, *parts, pause=0.5)) == 2
+    assert len(pieces_of(network, *parts, pause=1.2)) == 1
 
 
-def test_pieces_come_while_the_stream_goes_on():
+@pytest.mark.parametrize("n", [997, 16000, 240001])
+def test_the_blocks_of_the_stream_do_not_matter(network, n):
+    samples = np.concatenate([silence(1), speech(15), silence(1), speech(8, seed=1), silence(2)])
+    whole = pieces_of(network, samples)
+    pieces = list(cut_speech([samples[i : i + n] for i in range(0, len(samples), n)], network))
+    assert spans(pieces) == spans(whole) and len(pieces) >= 3
+    assert all(np.array_equal(a.samples, b.samples) for a, b in zip(pieces, whole, strict=True))
+
+
+def test_pieces_come_while_the_stream_goes_on(network):
     read = 0
 
     def stream():
         nonlocal read
         while True:
             read += 1
-            yield noise(1)
+            yield speech(1, seed=read % 5)
 
-    next(cut_at_pauses(stream()))
-    assert read == 16
+    next(cut_speech(stream(), network))
+    assert read < 25
+
+
+def test_only_the_open_piece_is_held(network):
+    cutter = SpeechCutter(network)
+    for second in range(60):
+        list(cutter.add(silence(1)))
+        assert len(cutter.held) < 10 * 16000, second
+    for second in range(60):
+        list(cutter.add(speech(1, seed=second % 3)))
+        assert len(cutter.held) < 25 * 16000, second
+
+
+def test_a_threshold_of_zero_takes_everything_for_speech(network):
+    pieces = pieces_of(network, noise(30), speech=0.0, silence=0.0)
+    assert pieces[0].start == 0 and pieces[-1].end == 30
+    assert all(a.end == b.start for a, b in zip(pieces, pieces[1:], strict=False))
 
 
 @pytest.mark.parametrize(
-    ("samples", "silent"),
+    ("settings", "message"),
     [
-        (np.zeros(0), True),
-        (np.zeros(16000), True),
-        (np.full(16000, -9e-5), True),
-        (np.full(16000, -2e-4), False),
-        (np.eye(1, 16000, 8000)[0] * 0.01, False),
+        ({"longest": 5.0, "shortest": 6.0}, "shortest 6 s must be between 0 and longest 5 s"),
+        ({"speech": 1.5}, "must be 0 <= silence 0.35 <= speech 1.5 < 1"),
+        ({"speech": 0.2}, "must be 0 <= silence 0.35 <= speech 0.2 < 1"),
+        ({"padding": 0.7}, "padding 0.7 s cannot be longer than pause 0.6 s"),
     ],
-    ids=["nothing", "zeros", "below -80 dBFS", "above -80 dBFS", "one click"],
 )
-def test_silence_is_what_never_rises_above_80_dbfs(samples, silent):
-    assert Piece(0.0, samples.astype(np.float32)).silent is silent
+def test_settings_that_cannot_be(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        SegmentConfig(**settings)

@@ -1,27 +1,115 @@
-"""Any recording as blocks of 16 kHz mono float32: soundfile where it can, PyAV for every other container.
+"""Any recording as blocks of 16 kHz float32: libsndfile where it can, FFmpeg's libraries for every other container.
 
 A recording is a stream: nothing here holds more than one block, however long the file is.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
+from asr.audio.soundfiles import SoundFile, UnknownFormat
 from asr.errors import AudioError
 
 SAMPLE_RATE = 16000
 BLOCK_SECONDS = 10.0
 MOST_CHANNELS = 64
 """An array with more columns was given as (channels, samples)."""
-UNKNOWN_FRAMES = 2**62
-"""libsndfile gives the largest integer for a length that the header leaves open."""
+MISSING = 0.25
+"""Seconds by which a recording may be shorter than its header says without a word."""
 AUDIO_SUFFIXES = frozenset(
-    ".wav .flac .mp3 .ogg .opus .oga .m4a .aac .wma .amr .mp4 .mkv .webm .mov .aif .aiff .au .caf .w64".split()
+    ".wav .flac .mp3 .ogg .opus .oga .m4a .aac .wma .amr .3gp .mp4 .mkv .webm .mov .aif .aiff .au .caf .w64".split()
 )
+MIX = -1
+"""In place of a channel: the average of all."""
+
+
+class Recording:
+    """A file that is being read. Raises AudioError for one that is missing, empty, or not audio."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        _check_file(self.path)
+        try:
+            self.file = SoundFile(self.path)
+            self.problems: list[str] = []
+        except UnknownFormat:
+            from asr.audio.containers import ContainerFile  # a tenth of a second that the formats above need not pay
+
+            self.file = ContainerFile(self.path)
+            self.problems = self.file.problems
+        self.rate: int = self.file.rate
+        """Samples per second in the file."""
+        self.channels: int = self.file.channels
+        """How many there are."""
+        self.seconds: float | None = self.file.seconds
+        """Length by the header, where it says one."""
+        self.damage: AudioError | None = None
+        """Why reading ended early, where it did."""
+
+    def blocks(
+        self, start: float = 0.0, duration: float | None = None, channel: int | None = MIX
+    ) -> Iterator[np.ndarray]:
+        """The recording, or `duration` seconds of it from `start`: arrays (S, C) in [-1, 1] at 16 kHz.
+
+        C is 1 for a channel, counted from 0, or for MIX, and all channels for None. Can be called once. A file that is
+        damaged is read as far as it goes: then `damage` is set, or `problems` say what is missing. Raises AudioError for
+        samples that are not numbers.
+        """
+        if channel is not None and channel >= self.channels:
+            self.file.close()
+            raise AudioError(
+                f"{self.path}: has {self.channels} channels, counted from 0; there is no channel {channel}"
+            )
+        # to resample a part as in the whole, the filter must see what surrounds it
+        base, margin = (start, 0.0) if self.rate == SAMPLE_RATE else (max(0.0, int(start) - 1.0), 1.0)
+        length = None if duration is None else start - base + duration + margin
+        raw = (_choose(block, channel) for block in self._until_damage(base, length))
+        resampled = _resampled(_checked(raw, self.path, self.rate, base), self.rate)
+        yield from resampled if base == start and not margin else _cut(resampled, start - base, duration)
+
+    def _until_damage(self, start: float, duration: float | None) -> Iterator[np.ndarray]:
+        n = 0
+        try:
+            for block in self.file.blocks(start, duration, BLOCK_SECONDS):
+                n += len(block)
+                yield block
+        except AudioError as error:
+            self.damage = error
+            for block in self._behind_damage(
+                start + n / self.rate, None if duration is None else duration - n / self.rate
+            ):
+                n += len(block)
+                yield block
+        if duration is not None or self.damage:
+            return
+        read, told = start + n / self.rate, self.seconds
+        if told is not None and told - read > MISSING:
+            self.problems.append(
+                f"ends after {read:.1f} s, but its header says {told:.1f} s: it is cut off or damaged, the rest is missing"
+            )
+        elif self.file.cut_off:
+            self.problems.append(f"is cut off: it ends in the middle of its data after {read:.1f} s")
+
+    def _behind_damage(self, start: float, duration: float | None) -> Iterator[np.ndarray]:
+        """What FFmpeg, which looks for the next whole frame, can read of a file that libsndfile cannot go on with."""
+        if not isinstance(self.file, SoundFile):
+            return
+        from asr.audio.containers import ContainerFile
+
+        n = 0
+        try:
+            other = ContainerFile(self.path)
+            if (other.rate, other.channels) != (self.rate, self.channels):
+                return
+            for block in other.blocks(start, duration, BLOCK_SECONDS):
+                n += len(block)
+                yield block
+        except AudioError:
+            return
+        if n and self.seconds is not None and self.seconds - (start + n / self.rate) <= MISSING:
+            self.damage = AudioError(f"{self.path}: damaged at {start:.1f} s; something may be missing there")
 
 
 def read_blocks(
@@ -32,16 +120,11 @@ def read_blocks(
     One channel, counted from 0, or the average of all. Raises AudioError for a file that is missing, empty, not audio,
     damaged, or that holds samples which are not numbers.
     """
-    path = Path(path)
-    _check_file(path)
-    file = _open_with_soundfile(path)
-    if file is None:
-        yield from _cut(_read_with_av(path, channel), start, duration)
-        return
-    with file:
-        rate = file.samplerate
-        blocks = _soundfile_blocks(file, path, start, duration, channel)
-        yield from _resampled(_checked(blocks, path, rate, start), rate)
+    recording = Recording(path)
+    for block in recording.blocks(start, duration, MIX if channel is None else channel):
+        yield block[:, 0]
+    if recording.damage:
+        raise recording.damage
 
 
 def read_samples(
@@ -54,19 +137,18 @@ def read_samples(
 
 def audio_duration(path: str | Path) -> float:
     """Seconds of audio in a file, from its header where the header says it."""
-    path = Path(path)
-    _check_file(path)
-    file = _open_with_soundfile(path)
-    if file is None:
-        return sum(len(block) for block in read_blocks(path)) / SAMPLE_RATE
-    with file:
-        return file.frames / file.samplerate
+    recording = Recording(path)
+    recording.file.close()
+    if isinstance(recording.file, SoundFile):
+        return recording.seconds
+    return sum(len(block) for block in read_blocks(path)) / SAMPLE_RATE
 
 
-def resample(samples: np.ndarray, rate: int) -> np.ndarray:
-    """An array (S,) or (S, channels) at any rate as 16 kHz mono; signed whole numbers are scaled to [-1, 1].
+def resample(samples: np.ndarray, rate: int, channel: int | None = MIX) -> np.ndarray:
+    """An array (S,) or (S, channels) at any rate as (S, C) at 16 kHz; signed whole numbers are scaled to [-1, 1].
 
-    Raises AudioError for anything else: samples that are not numbers, other shapes, unsigned numbers, no rate.
+    C is 1 for a channel or for MIX, and all channels for None. Raises AudioError for anything else: samples that are not
+    numbers, other shapes, unsigned numbers, no rate.
     """
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS):
         raise AudioError(f"array: must be (samples,) or (samples, channels), is {samples.shape}")
@@ -75,11 +157,12 @@ def resample(samples: np.ndarray, rate: int) -> np.ndarray:
     if not rate > 0:
         raise AudioError(f"array: the sample rate must be above 0, is {rate}")
     scale = -1.0 / np.iinfo(samples.dtype).min if np.issubdtype(samples.dtype, np.signedinteger) else 1.0
-    mono = _mono(samples.astype(np.float32) * np.float32(scale), None, "array")
-    if not np.isfinite(mono).all():
+    columns = samples[:, None] if samples.ndim == 1 else samples
+    chosen = _choose(columns.astype(np.float32) * np.float32(scale), channel)
+    if not np.isfinite(chosen).all():
         raise AudioError("array: holds samples that are not numbers")
-    blocks = list(_resampled([mono.clip(-1, 1)], rate))
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    blocks = list(_resampled([chosen.clip(-1, 1)], rate))
+    return np.concatenate(blocks) if blocks else np.zeros((0, chosen.shape[1]), np.float32)
 
 
 def _check_file(path: Path) -> None:
@@ -95,110 +178,39 @@ def _check_file(path: Path) -> None:
         raise AudioError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-def _open_with_soundfile(path: Path) -> soundfile.SoundFile | None:
-    """The open file, or None where FFmpeg must try: not soundfile's format, or a FLAC stream that does not say its length."""
-    try:
-        file = soundfile.SoundFile(os.fsencode(path))  # bytes: a name need not be UTF-8
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: a suffix like .raw, which soundfile cannot guess
-        return None
-    if file.frames < UNKNOWN_FRAMES:
-        return file
-    file.close()
-    return None
-
-
-def _mono(block: np.ndarray, channel: int | None, name: Path | str) -> np.ndarray:
-    """One channel, or the average, of (S, channels); (S,) as it is."""
-    if block.ndim == 1:
+def _choose(block: np.ndarray, channel: int | None) -> np.ndarray:
+    """(S, channels) → (S, 1) for a channel or MIX, and all of them for None."""
+    if channel is None or block.shape[1] == 1:
         return block
-    if channel is None:
-        return block.mean(axis=1)
-    if channel >= block.shape[1]:
-        raise AudioError(f"{name}: has {block.shape[1]} channels, counted from 0; there is no channel {channel}")
-    return block[:, channel]
-
-
-def _soundfile_blocks(
-    file: soundfile.SoundFile, path: Path, start: float, duration: float | None, channel: int | None
-) -> Iterator[np.ndarray]:
-    rate = file.samplerate
-    left = file.frames if duration is None else round(duration * rate)
-    position = round(start * rate)
-    try:
-        if position:
-            file.seek(min(position, file.frames))
-        while left > 0:
-            block = file.read(min(left, int(BLOCK_SECONDS * rate)), dtype="float32", always_2d=True)
-            if not len(block):
-                return
-            left -= len(block)
-            position += len(block)
-            yield _mono(block, channel, path)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"{path}: damaged or truncated; could not be read past {position / rate:.1f} s ({error})"
-        ) from error
+    return block.mean(axis=1, keepdims=True) if channel == MIX else block[:, channel : channel + 1]
 
 
 def _resampled(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
+    """(S, C) at a rate → (S, C) at 16 kHz."""
     if rate == SAMPLE_RATE:
         yield from blocks
         return
-    stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    stream, channels = None, 1
     for block in blocks:
-        resampled = stream.resample_chunk(block)
+        if stream is None:
+            channels = block.shape[1]
+            stream = soxr.ResampleStream(rate, SAMPLE_RATE, channels, dtype="float32", quality="HQ")
+        resampled = stream.resample_chunk(np.ascontiguousarray(block)).reshape(-1, channels)
         if len(resampled):
             yield resampled
-    tail = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-    if len(tail):
-        yield tail
-
-
-def _read_with_av(path: Path, channel: int | None) -> Iterator[np.ndarray]:
-    import av  # half a tenth of a second that wav, flac, mp3, ogg and opus need not pay
-
-    try:
-        # an open file, not a name: FFmpeg takes names like concat:x or http:x for something else
-        with open(path, "rb") as file, av.open(file, metadata_errors="ignore") as container:
-            if not container.streams.audio:
-                raise AudioError(f"{path}: holds no audio")
-            stream = container.streams.audio[0]
-            if not stream.rate:
-                raise AudioError(f"{path}: not recognised as audio")
-            rate = stream.rate
-            yield from _resampled(_checked(_av_blocks(container, stream, path, channel), path, rate), rate)
-    except av.error.EOFError:
-        return  # a header and nothing behind it: 0 seconds
-    except av.error.FFmpegError as error:
-        raise AudioError(f"{path}: not recognised as audio, or damaged ({error.strerror})") from error
-    except ValueError as error:
-        raise AudioError(f"{path}: not recognised as audio ({error})") from error
-
-
-def _av_blocks(container, stream, path: Path, channel: int | None) -> Iterator[np.ndarray]:
-    """Decoded frames gathered into blocks: a frame is some 20 ms, too little to hand around singly."""
-    import av
-
-    to_float = av.AudioResampler(format="fltp", rate=stream.rate)
-    gathered: list[np.ndarray] = []
-    wanted = int(BLOCK_SECONDS * stream.rate)
-    for frame in container.decode(stream):
-        gathered += [_mono(f.to_ndarray().T, channel, path) for f in to_float.resample(frame)]
-        if sum(map(len, gathered)) >= wanted:
-            yield np.concatenate(gathered)
-            gathered = []
-    gathered += [_mono(f.to_ndarray().T, channel, path) for f in to_float.resample(None)]
-    if gathered:
-        yield np.concatenate(gathered)
+    if stream is not None:
+        tail = stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).reshape(-1, channels)
+        if len(tail):
+            yield tail
 
 
 def _checked(blocks: Iterable[np.ndarray], path: Path, rate: int, start: float = 0.0) -> Iterator[np.ndarray]:
     position = 0
     for block in blocks:
         if not np.isfinite(block).all():
-            bad = int(np.argmin(np.isfinite(block)))
+            bad, channel = np.argwhere(~np.isfinite(block))[0]
             raise AudioError(
-                f"{path}: the sample at {start + (position + bad) / rate:.3f} s is {block[bad]}, not a number;"
+                f"{path}: the sample at {start + (position + bad) / rate:.3f} s is {block[bad, channel]}, not a number;"
                 " write the file again from its source"
             )
         position += len(block)
@@ -214,5 +226,3 @@ def _cut(blocks: Iterable[np.ndarray], start: float, duration: float | None) -> 
         position += len(block)
         if len(part):
             yield part
-        if end is not None and position >= end:
-            return

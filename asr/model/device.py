@@ -1,14 +1,17 @@
 """Where a model computes."""
 
+import os
+
 import torch
 
 from asr.errors import ConfigError
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one; otherwise what PyTorch calls the device: cpu, cuda, cuda:1."""
+    """`auto` is a GPU where there is one, for each process of torchrun its own; else what PyTorch calls it: cpu, cuda:1."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        local = int(os.environ.get("LOCAL_RANK", 0))
+        return torch.device(f"cuda:{local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:

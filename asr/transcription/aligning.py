@@ -22,8 +22,8 @@ from asr.text.tokenizer import Tokenizer
 from asr.text.units import Unit, units
 from asr.transcript import Segment, Transcript, TranscriptToken
 from asr.transcription.models import open_model
-from asr.transcription.segmenting import Piece, cut_at_pauses
-from asr.transcription.transcriber import Audio, blocks_of
+from asr.transcription.pieces import Piece, cut_at_pauses
+from asr.transcription.recordings import Audio, blocks_of
 
 LONGEST_ATTENTION = 30.0
 """Seconds that can be aligned by attention: nobody trains it on longer audio."""

@@ -3,111 +3,167 @@
 import json
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from asr.audio.reading import AUDIO_SUFFIXES
-from asr.errors import AsrError, AudioError
-from asr.files import atomic_write
+from asr.errors import AudioError, ConfigError
+from asr.files import atomic_write, remove_leftovers
+from asr.transcription.display import Progress
+from asr.transcription.inputs import Input, find_inputs, find_targets
 from asr.transcription.output import Output
+from asr.transcription.recordings import RecordingInProgress
+from asr.transcription.sharing import Shares, processes
 from asr.transcription.transcriber import Transcriber
 
 
 def transcribe_files(
-    inputs: Sequence[str],
+    names: Sequence[str],
     transcriber: Callable[[], Transcriber],
     output: Output,
     out: Path | None,
     force: bool,
     say: Callable[[str], None],
+    split: bool = False,
 ) -> int:
-    """Transcribes files and folders in the order given; returns how many inputs failed. The model is loaded only for some.
+    """Transcribes files, folders and stdin (`-`); returns how many inputs failed. The model is loaded only for some.
 
-    Texts go to stdout, or to one file per recording under `out`; what is there already is left alone without `force`.
+    Texts go to stdout in the order given, or to one file per recording under `out`; what is there already is left alone
+    without `force`. Several processes started by torchrun share the list; each returns the failures of all.
     """
-    files, failed = _expand(inputs, say)
-    if not files:
-        return failed
-    targets = _targets(files, out, output.suffix)
-    output.check()
-    loaded = transcriber()
-    hot = loaded.recognizer.hotwords
-    if hot and hot.ignored:
-        say(f"asr: hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}")
-    for number, (path, _) in enumerate(files, 1):
-        target = targets.get(path)
-        if target and target.exists() and not force:
-            say(f"asr: {target}: is there already and stays as it is; --force overwrites it")
-            continue
-        if len(files) > 1 and sys.stderr.isatty():
-            say(f"[{number}/{len(files)}] {path}")
-        try:
-            transcript = loaded.transcribe(path)
-        except AudioError as error:
-            say(f"asr: {error}")
-            failed += 1
-            if not target:
-                _print_failure(path, error, output.format)
-            continue
-        for warning in [*transcript.warnings, *(w for segment in transcript.segments for w in segment.warnings)]:
-            say(f"asr: {path}: warning: {warning}")
+    if processes() > 1 and out is None:
+        raise ConfigError("several processes cannot print to one stdout in order; give them a folder with --out")
+    inputs, failed = find_inputs(names, say)
+    shares = Shares(len(inputs))
+    failed = failed if shares.rank == 0 else 0
+    if inputs:
+        output.check()
+        job = _Job(inputs, find_targets(inputs, out, output.suffix), output, force, say, shares)
+        if job.todo:
+            failed += job.run(transcriber(), split)
+    shares.add("failed", failed)
+    shares.wait()
+    return shares.add("failed", 0)
+
+
+class _Job:
+    def __init__(
+        self,
+        inputs: list[Input],
+        targets: dict[Input, Path],
+        output: Output,
+        force: bool,
+        say: Callable[[str], None],
+        shares: Shares,
+    ):
+        self.inputs, self.targets, self.output, self.shares, self.force = inputs, targets, output, shares, force
+        self.sizes = {one: _size(one.path) for one in inputs}
+        if shares.processes > 1:  # the longest first, so that all end at about the same time
+            self.inputs = sorted(inputs, key=lambda one: -self.sizes[one])
+        for folder in {target.parent for target in targets.values()}:
+            remove_leftovers(folder, older_than=3600)
+        self.todo = [one for one in inputs if not self._is_done(one)]
+        self.progress = Progress(sum(self.sizes[one] for one in self.todo), len(self.todo), say)
+        self.say = self._above(say)
+        self.failed = 0
+        there = len(inputs) - len(self.todo)
+        if there and shares.rank == 0:
+            first = next(targets[one] for one in inputs if self._is_done(one))
+            self.say(
+                f"asr: {first}: is there already and stays as it is; --force overwrites it"
+                if there == 1
+                else f"asr: {there} of {len(inputs)} transcripts are there already and stay as they are; --force overwrites them"
+            )
+
+    def run(self, transcriber: Transcriber, split: bool) -> int:
+        """The number of recordings that failed."""
+        hot = transcriber.recognizer.hotwords
+        if hot and hot.ignored:
+            self.say(
+                f"asr: hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}"
+            )
+        taken: dict[RecordingInProgress, Input] = {}
+        seconds = 0.0
+
+        def recordings() -> Iterator[RecordingInProgress]:
+            for one in self._take():
+                recording = transcriber.open(one.path, split, one.shown)
+                taken[recording] = one
+                yield recording
+
+        for recording, segment in transcriber.stream(recordings()):
+            one = taken[recording]
+            if segment is None:
+                self._finish(one, recording, transcriber)
+                del taken[recording]
+                seconds += recording.duration
+                self.shares.add("bytes", self.sizes[one])
+                self.shares.add("files", 1)
+            self._show(one, recording, seconds, segment is None)
+        self.progress.clear()
+        return self.failed
+
+    def _take(self) -> Iterator[Input]:
+        for number in self.shares.items():
+            if not self._is_done(self.inputs[number]):
+                yield self.inputs[number]
+
+    def _is_done(self, one: Input) -> bool:
+        target = self.targets.get(one)
+        return target is not None and target.exists() and not self.force
+
+    def _finish(self, one: Input, recording: RecordingInProgress, transcriber: Transcriber) -> None:
+        if recording.error:
+            self.say(f"asr: {recording.error}")
+            self.failed += 1
+            if one not in self.targets:
+                self.progress.clear()
+                _print_failure(one, recording.error, self.output.format)
+            return
+        transcript = transcriber.transcript(recording)
+        for warning in dict.fromkeys(
+            [*transcript.warnings, *(w for segment in transcript.segments for w in segment.warnings)]
+        ):
+            self.say(f"asr: {one.shown}: warning: {warning}")
         for segment in transcript.segments:
             if segment.hotwords:
-                say(f"{path}: {segment.start:.1f}–{segment.end:.1f} s: hot words {', '.join(segment.hotwords)}")
-        if target:
-            with atomic_write(target) as file:
-                output.write(transcript, file)
+                self.say(
+                    f"{one.shown}: {segment.start:.1f}–{segment.end:.1f} s: hot words {', '.join(segment.hotwords)}"
+                )
+        if one in self.targets:
+            with atomic_write(self.targets[one]) as file:
+                self.output.write(transcript, file)
         else:
-            output.write(transcript, sys.stdout)
+            self.progress.clear()
+            self.output.write(transcript, sys.stdout)
             sys.stdout.flush()
-    return failed
+
+    def _show(self, one: Input, recording: RecordingInProgress, seconds: float, finished: bool) -> None:
+        if self.shares.rank:
+            return
+        done, files = self.shares.add("bytes", 0), self.shares.add("files", 0)
+        if not finished:
+            seconds += recording.duration
+            done += self.sizes[one] * min(1.0, recording.duration / recording.told) if recording.told else 0
+        self.progress.show(done, files, seconds)
+
+    def _above(self, say: Callable[[str], None]) -> Callable[[str], None]:
+        """`say` that does not write into the line of progress."""
+
+        def clean(line: str) -> None:
+            self.progress.clear()
+            say(line)
+
+        return clean
 
 
-def _print_failure(path: Path, error: AudioError, format: str) -> None:
+def _size(path: Path) -> int:
+    try:
+        return os.path.getsize(path)
+    except (OSError, ValueError):
+        return 0  # reading it will say why
+
+
+def _print_failure(one: Input, error: AudioError, format: str) -> None:
     """A line in place of the transcript, so that the lines still belong to the files in their order."""
-    data = {"audio": str(path), "error": str(error)}
+    data = {"audio": one.shown, "error": str(error)}
     print(json.dumps(data, ensure_ascii=False) if format == "json" else "", flush=True)
-
-
-def _expand(inputs: Sequence[str], say: Callable[[str], None]) -> tuple[list[tuple[Path, Path]], int]:
-    """(file, name below the output folder) of every recording, folders searched to their depths; and the inputs that failed."""
-    files: list[tuple[Path, Path]] = []
-    failed = 0
-    for path in map(Path, inputs):
-        if not os.path.isdir(path):  # unlike Path.is_dir, False for a name that is too long
-            files.append((path, Path(path.name)))
-            continue
-        unreadable: list[OSError] = []
-        inside = sorted(
-            Path(folder) / name
-            for folder, _, names in os.walk(path, onerror=unreadable.append)
-            for name in names
-            if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
-        )
-        for error in unreadable:
-            say(f"asr: {error.filename}: cannot be searched ({error.strerror})")
-            failed += 1
-        if not inside:
-            say(f"asr: {path}: a folder without audio files ({', '.join(sorted(AUDIO_SUFFIXES))})")
-            failed += 1
-        files += [(file, file.relative_to(path)) for file in inside]
-    return files, failed
-
-
-def _targets(files: Sequence[tuple[Path, Path]], out: Path | None, suffix: str) -> dict[Path, Path]:
-    """The file each recording's transcript goes to; refuses two recordings that would get the same."""
-    if out is None:
-        return {}
-    targets: dict[Path, Path] = {}
-    owners: dict[Path, Path] = {}
-    stems = Counter(name.with_suffix("") for _, name in files)
-    for path, name in files:
-        alone = stems[name.with_suffix("")] == 1  # a.wav and a.mp3 become a.wav.txt and a.mp3.txt
-        target = out / (name.with_suffix(suffix) if alone else f"{name}{suffix}")
-        if owners.setdefault(target, path) != path:
-            raise AsrError(
-                f"{owners[target]} and {path} would both be written to {target}; transcribe them into two folders"
-            )
-        targets[path] = target
-    return targets

@@ -1,4 +1,4 @@
-"""A stream of audio to pieces short enough to decode, cut where it is quietest."""
+"""A stream of audio to pieces of speech, short enough to decode and cut at pauses; what nobody speaks in is left out."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,58 +6,185 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
+from asr.audio.voice_activity import WINDOW, SpeechProbabilities, VoiceActivity
+from asr.errors import ConfigError
+from asr.transcription.pieces import Piece
 
-MAX_SECONDS = 15.0
-MIN_SECONDS = 6.0
-"""No piece but the last is shorter."""
-WINDOW = SAMPLE_RATE // 10
-"""Samples over which quietness is measured."""
-SILENCE_PEAK = 1e-4
-"""A piece that never rises above -80 dBFS holds nothing to recognise."""
+BLOCK = 256 * WINDOW
+"""Samples that are looked at together, 8.2 s: what comes out does not depend on how the audio comes in."""
+SHORT_PAUSE = 0.096
+"""Seconds; a cut within speech is made in a pause of at least this length, if there is one."""
 
 
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """A stretch of a recording."""
+@dataclass(frozen=True)
+class SegmentConfig:
+    """Where a recording is cut."""
 
-    first: int
-    """Its first sample's place in the recording."""
-    samples: np.ndarray
-    """(S,) at 16 kHz."""
+    longest: float = 12.0
+    """Seconds of the longest piece, without padding."""
+    shortest: float = 5.0
+    """Speech that must be cut before its next pause is not cut in its first so many seconds."""
+    pause: float = 0.6
+    """Seconds without speech that end a piece."""
+    padding: float = 0.5
+    """Seconds kept before and behind speech, where no other speech is."""
+    least_speech: float = 0.06
+    """Seconds of speech in all without which a piece is dropped: a click is no word."""
+    speech: float = 0.5
+    """Probability from which on a window is speech."""
+    silence: float = 0.35
+    """Speech goes on until the probability is below this."""
+
+    def __post_init__(self):
+        if not 0 < self.shortest < self.longest:
+            raise ConfigError(
+                f"segments: shortest {self.shortest:g} s must be between 0 and longest {self.longest:g} s"
+            )
+        if self.padding > self.pause:
+            raise ConfigError(f"segments: padding {self.padding:g} s cannot be longer than pause {self.pause:g} s")
+        if not 0 <= self.silence <= self.speech < 1:
+            raise ConfigError(
+                f"segments: must be 0 <= silence {self.silence:g} <= speech {self.speech:g} < 1, they are probabilities"
+            )
+
+
+class SpeechCutter:
+    """Finds the pieces of one stream. It holds no more audio than the piece that is being spoken, and a block."""
+
+    def __init__(self, network: VoiceActivity, config: SegmentConfig | None = None, block: int = BLOCK):
+        self.config = config or SegmentConfig()
+        self.probabilities = SpeechProbabilities(network)
+        self.block = block
+        self.waiting = np.zeros(0, np.float32)
+        """Samples that do not make a block yet."""
+        self.held = np.zeros(0, np.float32)
+        self.position = 0
+        """Place of the first held sample in the stream."""
+        self.window = 0
+        """Windows seen so far."""
+        self.n_speech = 0
+        """How many of them were speech."""
+        self.speech: list[bool] = []
+        """For every window since the piece began, whether it is speech; empty between pieces."""
+        self.free = 0
+        """Window up to which the audio belongs to earlier pieces."""
+        self.longest = _windows(self.config.longest)
+        self.shortest = _windows(self.config.shortest)
+        self.pause = _windows(self.config.pause)
+        self.padding = _windows(self.config.padding)
+        self.least_speech = _windows(self.config.least_speech)
 
     @property
-    def start(self) -> float:
-        """Seconds from the start of the recording."""
-        return self.first / SAMPLE_RATE
+    def speaking(self) -> bool:
+        """Whether a piece is open: there was speech, and no pause since that ends it."""
+        return bool(self.speech)
 
-    @property
-    def end(self) -> float:
-        """Where it ends, in seconds."""
-        return (self.first + len(self.samples)) / SAMPLE_RATE
+    def open_piece(self) -> Piece:
+        """The piece that is being spoken, as far as it goes. Only while `speaking`."""
+        start = max(self.free, self.window - len(self.speech) - self.padding, 0)
+        return Piece(start * WINDOW, self._samples(start, self.window))
 
-    @property
-    def silent(self) -> bool:
-        return not len(self.samples) or float(np.abs(self.samples).max()) < SILENCE_PEAK
+    def add(self, samples: np.ndarray) -> Iterator[Piece]:
+        """The next samples (S,) of the stream → the pieces that are now complete."""
+        self.waiting = np.concatenate([self.waiting, samples])
+        while len(self.waiting) >= self.block:
+            block, self.waiting = self.waiting[: self.block], self.waiting[self.block :]
+            yield from self._add(block)
+
+    def finish(self) -> Iterator[Piece]:
+        """The last pieces, at the end of the stream."""
+        n = len(self.waiting)
+        yield from self._add(np.concatenate([self.waiting, np.zeros(-n % WINDOW, np.float32)]))
+        self.held = self.held[: len(self.held) - -n % WINDOW]
+        if self.speech:
+            yield from self._close()
+
+    def _add(self, samples: np.ndarray) -> Iterator[Piece]:
+        self.held = np.concatenate([self.held, samples])
+        for probability in self.probabilities.add(samples):
+            self.window += 1
+            if self.speech:
+                talks = probability >= (self.config.silence if self.speech[-1] else self.config.speech)
+                self.speech.append(bool(talks))
+                if not any(self.speech[-self.pause :]):
+                    yield from self._close()
+                elif len(self.speech) == self.longest:
+                    yield from self._cut()
+            elif probability >= self.config.speech:
+                self.speech = [True]
+            self.n_speech += bool(self.speech) and self.speech[-1]
+        self._forget()
+
+    def _close(self) -> Iterator[Piece]:
+        """The open piece without the pause at its end."""
+        first = self.window - len(self.speech)
+        end = first + _last(self.speech) + 1
+        if sum(self.speech) >= self.least_speech:
+            yield self._piece(first, end, end + self.padding)
+        self.speech = []
+
+    def _cut(self) -> Iterator[Piece]:
+        """The part of the open piece before its best pause; what follows stays open."""
+        first = self.window - len(self.speech)
+        end, start = _longest_pause(self.speech, self.shortest) or (self._quietest(first),) * 2
+        if not any(self.speech[start:]):
+            yield from self._close()
+            return
+        yield self._piece(first, first + end, first + (end + start) // 2)
+        self.speech = self.speech[start + self.speech[start:].index(True) :]
+
+    def _piece(self, first: int, end: int, limit: int) -> Piece:
+        """Windows [first, end) with padding, which reaches neither into the piece before nor beyond `limit`."""
+        start = max(self.free, first - self.padding, 0)
+        end = min(end + self.padding, limit)
+        self.free = end
+        return Piece(start * WINDOW, self._samples(start, end))
+
+    def _samples(self, first: int, end: int) -> np.ndarray:
+        return self.held[first * WINDOW - self.position : end * WINDOW - self.position]
+
+    def _quietest(self, first: int) -> int:
+        """The quietest window of the open piece from `shortest` on, counted from `first`; of equal ones the last."""
+        samples = self._samples(first + self.shortest, first + len(self.speech))
+        power = np.square(samples.reshape(-1, WINDOW)).mean(1)
+        smooth = np.convolve(power, np.ones(3) / 3, "valid")
+        return self.shortest + len(smooth) - int(smooth[::-1].argmin())
+
+    def _forget(self) -> None:
+        """Drops the audio that no piece will need."""
+        needed = max(0, self.window - len(self.speech) - self.padding) * WINDOW
+        if needed > self.position:
+            self.held, self.position = self.held[needed - self.position :].copy(), needed
 
 
-def cut_at_pauses(blocks: Iterable[np.ndarray]) -> Iterator[Piece]:
-    """Pieces of at most MAX_SECONDS that follow each other without gap, from blocks of any length."""
-    held = np.zeros(0, np.float32)
-    position = 0
-    longest = int(MAX_SECONDS * SAMPLE_RATE)
+def cut_speech(
+    blocks: Iterable[np.ndarray], network: VoiceActivity, config: SegmentConfig | None = None
+) -> Iterator[Piece]:
+    """Pieces of speech in order, from blocks (S,) of any length; they do not overlap."""
+    cutter = SpeechCutter(network, config)
     for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) > longest:
-            cut = _quietest(held[: longest - SAMPLE_RATE])  # a second before the end, so that no scrap is left
-            yield Piece(position, held[:cut])
-            held, position = held[cut:], position + cut
-    if len(held):
-        yield Piece(position, held)
+        yield from cutter.add(block)
+    yield from cutter.finish()
 
 
-def _quietest(samples: np.ndarray) -> int:
-    """The middle of the quietest window beyond MIN_SECONDS; of equally quiet ones the last."""
-    first = int(MIN_SECONDS * SAMPLE_RATE) // WINDOW
-    n = len(samples) // WINDOW
-    power = np.square(samples[first * WINDOW : n * WINDOW].reshape(-1, WINDOW)).mean(1)
-    return (n - 1 - int(np.argmin(power[::-1]))) * WINDOW + WINDOW // 2
+def _windows(seconds: float) -> int:
+    return max(1, round(seconds * SAMPLE_RATE / WINDOW))
+
+
+def _last(speech: list[bool]) -> int:
+    """Place of the last speech."""
+    return len(speech) - 1 - speech[::-1].index(True)
+
+
+def _longest_pause(speech: list[bool], first: int) -> tuple[int, int] | None:
+    """(start, end) of the longest pause from window `first` on; of equal ones the last. None if all are short."""
+    best, start = None, None
+    least = _windows(SHORT_PAUSE)
+    for place, talks in enumerate([*speech[first:], True], first):
+        if not talks:
+            start = place if start is None else start
+        elif start is not None:
+            if place - start >= (best[1] - best[0] if best else least):
+                best = start, place
+            start = None
+    return best

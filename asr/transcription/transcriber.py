@@ -1,34 +1,28 @@
 """Recordings of any length to transcripts."""
 
-import os
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
-from asr.audio.reading import read_blocks, resample
+from asr.audio.voice_activity import load_voice_activity
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords, read_hotwords
+from asr.errors import AudioError
 from asr.model.folder import LoadedModel
 from asr.transcript import Segment, Transcript
 from asr.transcription.models import find_model, language_model, open_model
-from asr.transcription.segmenting import Piece, cut_at_pauses
+from asr.transcription.pieces import Piece
+from asr.transcription.recordings import SHORTEST, Audio, RecordingInProgress
+from asr.transcription.segmenting import SegmentConfig
 from asr.transcription.settings import decode_settings
 from asr.transcription.tokens import transcript_tokens
 
-PIECES_AT_ONCE = 8
-"""Pieces decoded together: memory is bounded by this, not by the recording."""
-SHORTEST = 0.2
-"""Seconds; nothing that can be recognised is said in less."""
-NO_AUDIO = "holds no audio: 0 seconds"
-TOO_SHORT = f"is too short to recognise: less than {SHORTEST:g} s"
-SILENCE = "is silent: no sample, channels averaged, is above -80 dBFS"
-
-Audio = str | os.PathLike | tuple[np.ndarray, int]
-"""A path, or an array (S,) or (S, channels) with its sample rate."""
+DECODED_TOGETHER = 120.0
+"""Seconds of speech, of one recording or of several: memory is bounded by this, not by what is transcribed."""
+OPEN_RECORDINGS = 8
+"""At most so many recordings wait for their last pieces to be decoded."""
 
 
 class Transcriber:
@@ -40,53 +34,91 @@ class Transcriber:
         decode: DecodeConfig | None = None,
         lm: CandidateScorer | None = None,
         hotwords: Hotwords | None = None,
+        segments: SegmentConfig | None = None,
     ):
         self.loaded = loaded
         self.recognizer = Recognizer(loaded.model, loaded.tokenizer, decode, lm, hotwords)
+        self.segments = segments or SegmentConfig()
+        self.voice_activity = load_voice_activity()
 
-    def transcribe(self, audio: Audio) -> Transcript:
-        """The transcript of a recording. Raises AudioError where it cannot be read."""
-        segments, warnings, duration, heard = [], [], 0.0, False
-        for segment in self.iter_segments(audio):
-            duration = segment.end
-            heard = heard or segment.score is not None
-            segments.append(segment)
-        if not duration:
-            warnings.append(NO_AUDIO)
-        elif duration < SHORTEST:
-            warnings.append(TOO_SHORT)
-        elif not heard:
-            warnings.append(SILENCE)
-        name = str(audio) if not isinstance(audio, tuple) else "array"
-        settings = asdict(self.recognizer.config)
-        return Transcript(name, duration, tuple(segments), self.loaded.name, tuple(warnings), settings)
+    def transcribe(self, audio: Audio, split: bool = False) -> Transcript:
+        """The transcript of a recording, `split`: of each of its channels. Raises AudioError where it cannot be read."""
+        (_, transcript), *_ = self.transcribe_all([audio], split)
+        if isinstance(transcript, AudioError):
+            raise transcript
+        return transcript
 
-    def iter_segments(self, audio: Audio) -> Iterator[Segment]:
-        """Segments in order of time, as they are decoded; only a few pieces of the recording are in memory."""
-        waiting: list[Piece] = []
-        for piece in cut_at_pauses(blocks_of(audio)):
-            waiting.append(piece)
-            if len(waiting) == PIECES_AT_ONCE:
+    def transcribe_all(
+        self, audios: Iterable[Audio], split: bool = False
+    ) -> Iterator[tuple[Audio, Transcript | AudioError]]:
+        """Transcripts of many recordings, decoded together and given in order; an error in place of what cannot be read."""
+        for recording, segment in self.stream(self.open(audio, split) for audio in audios):
+            if segment is None:
+                yield recording.audio, recording.error or self.transcript(recording)
+
+    def iter_segments(self, audio: Audio, split: bool = False) -> Iterator[Segment]:
+        """Segments with speech in order of time (within each channel), as they are decoded; memory does not grow.
+
+        Raises AudioError where the recording cannot be read.
+        """
+        for recording, segment in self.stream([self.open(audio, split)]):
+            if segment:
+                recording.segments.clear()
+                yield segment
+            elif recording.error:
+                raise recording.error
+
+    def open(self, audio: Audio, split: bool = False, name: str | None = None) -> RecordingInProgress:
+        """A recording for `stream`; `name` is what its transcript calls it, by default its path."""
+        return RecordingInProgress(audio, self.voice_activity, self.segments, split, name)
+
+    def transcript(self, recording: RecordingInProgress) -> Transcript:
+        """What `stream` has found in a recording that it is done with."""
+        segments = tuple(sorted(recording.segments, key=lambda segment: (segment.start, segment.channel or 0)))
+        settings = asdict(self.recognizer.config) | {"segments": asdict(self.segments)}
+        warnings = recording.warnings()
+        return Transcript(recording.name, recording.duration, segments, self.loaded.name, warnings, settings)
+
+    def stream(self, recordings: Iterable[RecordingInProgress]) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
+        """(recording, segment) in order, and (recording, None) behind the last segment of each. They are decoded together."""
+        waiting: list[tuple[RecordingInProgress, int | None, Piece | None]] = []
+        seconds, n_open = 0.0, 0
+        for recording in recordings:
+            for channel, piece in recording.pieces():
+                waiting.append((recording, channel, piece))
+                seconds += piece.end - piece.start
+                if seconds >= DECODED_TOGETHER:
+                    yield from self._decode(waiting)
+                    waiting, seconds, n_open = [], 0.0, 0
+            waiting.append((recording, None, None))
+            n_open += 1
+            if n_open == OPEN_RECORDINGS:
                 yield from self._decode(waiting)
-                waiting = []
+                waiting, seconds, n_open = [], 0.0, 0
         yield from self._decode(waiting)
 
-    def _decode(self, pieces: list[Piece]) -> Iterator[Segment]:
-        loud = [piece for piece in pieces if not piece.silent and piece.end - piece.start >= SHORTEST]
-        results = iter(self.recognizer.recognize([piece.samples for piece in loud], timed=True))
-        for piece in pieces:
-            segment = Segment(piece.start, piece.end)
-            if piece in loud:
+    def _decode(
+        self, waiting: Sequence[tuple[RecordingInProgress, int | None, Piece | None]]
+    ) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
+        pieces = [piece.samples for _, _, piece in waiting if piece and piece.end - piece.start >= SHORTEST]
+        results = iter(self.recognizer.recognize(pieces, timed=True))
+        for recording, channel, piece in waiting:
+            if piece is None:
+                yield recording, None
+            elif piece.end - piece.start >= SHORTEST:
                 best = next(results)[0]
-                segment = replace(
-                    segment,
+                segment = Segment(
+                    piece.start,
+                    piece.end,
                     tokens=transcript_tokens(best, self.loaded.tokenizer, piece.start, piece.end),
                     raw=best.text,
                     score=best.hypothesis.score,
                     warnings=best.hypothesis.warnings,
                     hotwords=tuple(word for _, word in best.hotwords),
+                    channel=channel,
                 )
-            yield segment
+                recording.segments.append(segment)
+                yield recording, segment
 
 
 def load(
@@ -115,11 +147,3 @@ def load(
 def transcribe(audio: Audio, model: str | Path = "", device: str = "auto") -> Transcript:
     """Loads a model and transcribes one recording; to transcribe several, keep what `load` returns."""
     return load(model, device).transcribe(audio)
-
-
-def blocks_of(audio: Audio) -> Iterator[np.ndarray]:
-    """The recording as blocks (S,) at 16 kHz."""
-    if not isinstance(audio, tuple):
-        return read_blocks(audio)
-    samples, rate = audio
-    return iter([resample(np.asarray(samples), rate)])

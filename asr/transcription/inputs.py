@@ -1,0 +1,90 @@
+"""What `asr transcribe` is given, and where each transcript goes."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.audio.reading import AUDIO_SUFFIXES
+from asr.errors import AsrError
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Input:
+    """One recording."""
+
+    path: Path
+    """The file to read."""
+    name: Path
+    """Its path below the output folder, but for the suffix."""
+    shown: str
+    """What messages and the transcript call it."""
+
+
+def find_inputs(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[Input], int]:
+    """Every recording, folders searched to their depths, `-` for stdin; and how many names failed."""
+    inputs: list[Input] = []
+    failed = 0
+    for name in names:
+        path = Path(name)
+        if name == STDIN:
+            inputs.append(Input(_spooled_stdin(), Path("stdin"), "stdin"))
+        elif not os.path.isdir(path):  # unlike Path.is_dir, False for a name that is too long
+            inputs.append(Input(path, Path(path.name), str(path)))
+        else:
+            unreadable: list[OSError] = []
+            inside = _recordings_in(path, unreadable)
+            for error in unreadable:
+                say(f"asr: {error.filename}: cannot be searched ({error.strerror})")
+                failed += 1
+            if not inside:
+                say(f"asr: {path}: a folder without audio files ({', '.join(sorted(AUDIO_SUFFIXES))})")
+                failed += 1
+            inputs += [Input(file, file.relative_to(path), str(file)) for file in inside]
+    return inputs, failed
+
+
+def _recordings_in(folder: Path, unreadable: list[OSError]) -> list[Path]:
+    return sorted(
+        Path(inside) / name
+        for inside, _, names in os.walk(folder, onerror=unreadable.append)
+        for name in names
+        if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
+    )
+
+
+def _spooled_stdin() -> Path:
+    """All of stdin in a file that vanishes with this process: most containers cannot be read from a pipe."""
+    file = tempfile.NamedTemporaryFile(prefix="asr-stdin-")  # noqa: SIM115
+    shutil.copyfileobj(sys.stdin.buffer, file, 2**20)
+    file.flush()
+    _SPOOLED.append(file)
+    return Path(file.name)
+
+
+_SPOOLED: list = []
+"""Keeps the file until the process ends."""
+
+
+def find_targets(inputs: Sequence[Input], out: Path | None, suffix: str) -> dict[Input, Path]:
+    """The file each transcript goes to; nothing without `out`. Raises AsrError where two recordings would get the same."""
+    if out is None:
+        return {}
+    targets: dict[Input, Path] = {}
+    owners: dict[Path, Input] = {}
+    stems = Counter(one.name.with_suffix("") for one in inputs)
+    for one in inputs:
+        alone = stems[one.name.with_suffix("")] == 1  # a.wav and a.mp3 become a.wav.txt and a.mp3.txt
+        target = out / (one.name.with_suffix(suffix) if alone else f"{one.name}{suffix}")
+        if owners.setdefault(target, one).path != one.path:
+            raise AsrError(
+                f"{owners[target].path} and {one.path} would both be written to {target}; transcribe them into two folders"
+            )
+        targets[one] = target
+    return targets

@@ -1,0 +1,125 @@
+"""One recording on its way from a file to a transcript."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio.diagnostics import InputCheck
+from asr.audio.reading import MIX, SAMPLE_RATE, Recording, read_blocks, resample
+from asr.audio.voice_activity import VoiceActivity
+from asr.errors import AudioError
+from asr.transcript import Segment
+from asr.transcription.pieces import SILENCE_PEAK, Piece
+from asr.transcription.segmenting import SegmentConfig, SpeechCutter
+
+SHORTEST = 0.2
+"""Seconds; nothing that can be recognised is said in less."""
+NO_AUDIO = "holds no audio: 0 seconds"
+TOO_SHORT = f"is too short to recognise: less than {SHORTEST:g} s"
+SILENCE = "is silent: no sample, channels averaged, is above -80 dBFS"
+NO_SPEECH = "no speech was found in it"
+
+Audio = str | os.PathLike | tuple[np.ndarray, int]
+"""A path, or an array (S,) or (S, channels) with its sample rate."""
+
+
+class RecordingInProgress:
+    """Its pieces as they are read, and what has been found out so far."""
+
+    def __init__(
+        self,
+        audio: Audio,
+        network: VoiceActivity,
+        config: SegmentConfig,
+        split: bool = False,
+        name: str | None = None,
+    ):
+        self.audio, self.network, self.config, self.split = audio, network, config, split
+        self.name = name or ("array" if isinstance(audio, tuple) else str(audio))
+        self.n_samples = 0
+        """Samples read, at 16 kHz."""
+        self.rate = SAMPLE_RATE
+        """Samples per second in the file."""
+        self.checks: list[InputCheck] = []
+        """What each channel sounds like."""
+        self.told: float | None = None
+        """Seconds that the header says there are."""
+        self.peak = 0.0
+        self.heard = False
+        """Whether any piece was found."""
+        self.problems: list[str] = []
+        """What is wrong with the file."""
+        self.error: AudioError | None = None
+        """Why there will be no transcript."""
+        self.segments: list[Segment] = []
+
+    @property
+    def duration(self) -> float:
+        """Seconds read."""
+        return self.n_samples / SAMPLE_RATE
+
+    def pieces(self) -> Iterator[tuple[int | None, Piece]]:
+        """(channel, piece) of speech; the channel is None where they are averaged. Where nothing can be read, `error` is set."""
+        cutters: list[SpeechCutter] = []
+        try:
+            for block in self._blocks():
+                self.n_samples += len(block)
+                self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
+                if not cutters:
+                    cutters = [SpeechCutter(self.network, self.config) for _ in range(block.shape[1])]
+                    self.checks = [InputCheck() for _ in cutters]
+                for channel, cutter in enumerate(cutters):
+                    self.checks[channel].add(block[:, channel])
+                    yield from self._found(channel, cutter.add(block[:, channel]))
+        except AudioError as error:
+            self.error = error
+            return
+        for channel, cutter in enumerate(cutters):
+            yield from self._found(channel, cutter.finish())
+
+    def _found(self, channel: int, pieces: Iterator[Piece]) -> Iterator[tuple[int | None, Piece]]:
+        for piece in pieces:
+            self.heard = True
+            self.checks[channel].add_speech(piece.samples)
+            yield channel if self.split else None, piece
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """Arrays (S, C). A damaged file is read as far as it goes; where that is nowhere, AudioError is raised."""
+        channel = None if self.split else MIX
+        if isinstance(self.audio, tuple):
+            samples, self.rate = self.audio
+            yield resample(np.asarray(samples), self.rate, channel)
+            return
+        recording = Recording(self.audio)
+        self.told, self.rate = recording.seconds, recording.rate
+        yield from recording.blocks(channel=channel)
+        self.problems += recording.problems
+        if recording.damage:
+            if not self.n_samples:
+                raise recording.damage
+            self.problems.append(str(recording.damage).removeprefix(f"{Path(self.audio)}: "))
+
+    def warnings(self) -> tuple[str, ...]:
+        """What concerns the recording as a whole, once it has been read."""
+        if not self.n_samples:
+            nothing = NO_AUDIO
+        elif self.duration < SHORTEST:
+            nothing = TOO_SHORT
+        elif self.peak < SILENCE_PEAK:
+            nothing = SILENCE
+        else:
+            nothing = "" if self.heard else NO_SPEECH
+        remarks = []
+        for channel, check in enumerate(self.checks):
+            remarks += [f"channel {channel} {r}" if self.split else r for r in check.remarks(self.rate)]
+        return (*self.problems, *([nothing] if nothing else []), *remarks)
+
+
+def blocks_of(audio: Audio) -> Iterator[np.ndarray]:
+    """The recording as blocks (S,) at 16 kHz, channels averaged. Raises AudioError where it is damaged."""
+    if not isinstance(audio, tuple):
+        return read_blocks(audio)
+    samples, rate = audio
+    return iter([resample(np.asarray(samples), rate)[:, 0]])

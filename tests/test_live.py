@@ -1,0 +1,126 @@
+"""Text while somebody speaks: a recording is piped in at the speed at which it plays."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from asr.corpus.toy import CHARACTERS
+from asr.errors import AsrError
+from asr.model.folder import save_model
+from asr.text.tokenizer import TokenTable
+from asr.transcription.live import LiveTranscriber, microphone_chunks, pcm_chunks
+from asr.transcription.transcriber import load
+from tests.conftest import ROOT, random_model
+from tests.sounds import noise, silence, speech
+
+TALK = np.concatenate([silence(1), speech(4), silence(2), speech(2.5, seed=1), silence(2)])
+"""Speech from 1 to 5 s and from 7 to 9.5 s."""
+
+
+@pytest.fixture(scope="module")
+def transcriber(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
+    return load(folder, "cpu")
+
+
+def heard(transcriber, samples: np.ndarray, chunk: int = 800):
+    live = LiveTranscriber(transcriber)
+    events = [event for i in range(0, len(samples), chunk) for event in live.hear(samples[i : i + chunk])]
+    return events + list(live.finish())
+
+
+def test_utterances_are_finished_at_pauses(transcriber):
+    finals = [event for event in heard(transcriber, TALK) if event.final]
+    assert [event.start for event in finals] == pytest.approx([0.5, 6.5], abs=0.3)
+    assert [event.end for event in finals] == pytest.approx([5.5, 10], abs=0.5)
+    for event in finals:
+        piece = TALK[round(event.start * 16000) : round(event.end * 16000)]
+        assert event.text == transcriber.recognizer.recognize([piece])[0][0].text
+        assert event.settled == len(event.text)
+
+
+def test_what_is_settled_stays_until_the_utterance_ends(transcriber):
+    settled = ""
+    states = heard(transcriber, TALK)
+    assert sum(not event.final for event in states) > 10
+    for event in states:
+        if event.final:
+            settled = ""
+            continue
+        assert event.text.startswith(settled) and event.settled >= len(settled)
+        settled = event.text[: event.settled]
+
+
+def test_nothing_is_heard_in_noise(transcriber):
+    assert heard(transcriber, np.concatenate([silence(3), noise(10)])) == []
+
+
+def test_speech_that_the_stream_ends_in_is_finished(transcriber):
+    assert [event.final for event in heard(transcriber, TALK[: 4 * 16000])][-1]
+
+
+def test_pcm_of_any_rate_and_odd_chunks():
+    class Pipe:
+        def __init__(self, data: bytes):
+            self.data = data
+
+        def read1(self, n: int) -> bytes:
+            part, self.data = self.data[:333], self.data[333:]
+            return part
+
+    samples = (speech(2) * 32767).astype("<i2")
+    same = np.concatenate(list(pcm_chunks(Pipe(samples.tobytes()), 16000)))
+    assert np.array_equal(same, samples.astype(np.float32) / 32768)
+    double = np.concatenate(list(pcm_chunks(Pipe(samples.repeat(2).tobytes()), 32000)))
+    assert len(double) == pytest.approx(32000, abs=2000)
+
+
+def test_a_microphone_needs_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(AsrError, match=r"the microphone needs sounddevice .*: pip install 'mandarin-asr\[live\]'"):
+        next(microphone_chunks())
+
+
+def pipe_in_real_time(samples: np.ndarray) -> list[tuple[float, dict]]:
+    """(seconds since the first sample was sent, state) of what `asr transcribe --live -` prints, with the embedded model."""
+    command = [sys.executable, "-m", "asr", "transcribe", "--live", "-", "--format", "json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert b"listening" in process.stderr.readline()
+        printed: list[tuple[float, dict]] = []
+        started = time.monotonic()
+
+        def read() -> None:
+            for line in process.stdout:
+                printed.append((time.monotonic() - started, json.loads(line)))
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        pcm = (samples * 32767).astype("<i2")
+        for first in range(0, len(pcm), 800):
+            time.sleep(max(0.0, started + (first + 800) / 16000 - time.monotonic()))  # it is sent when it has been said
+            process.stdin.write(pcm[first : first + 800].tobytes())
+            process.stdin.flush()
+        process.stdin.close()
+        reader.join(timeout=30)
+        assert process.wait(timeout=30) == 0
+    return printed
+
+
+@pytest.mark.slow
+def test_text_comes_within_a_second_and_is_final_soon_after_the_endpoint():
+    printed = pipe_in_real_time(TALK)
+    finals = [(at, state) for at, state in printed if state["final"]]
+    assert len(finals) == 2
+    first = min(at for at, state in printed if state["text"])
+    print(f"first text {first - 1:.2f} s after speech begins")
+    assert first - 1 <= 1.0
+    for (at, _), end in zip(finals, (5, 9.5), strict=True):
+        print(f"final text {at - end:.2f} s after speech ends")
+        assert at - end - 0.5 <= 0.8  # the endpoint is half a second without speech

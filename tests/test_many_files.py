@@ -1,0 +1,144 @@
+"""A long list of recordings: interrupted and gone on with, shared by processes, and told about."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from asr.corpus.toy import CHARACTERS
+from asr.decoding.settings import DecodeConfig
+from asr.model.folder import save_model
+from asr.text.tokenizer import TokenTable
+from asr.transcription.display import status
+from asr.transcription.transcriber import OPEN_RECORDINGS, load
+from tests.conftest import ROOT, random_model
+from tests.sounds import speech
+
+N = 50
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory) -> Path:
+    """N recordings of 1 to 4 s, one of which is none."""
+    folder = tmp_path_factory.mktemp("calls")
+    for i in range(N - 1):
+        soundfile.write(folder / f"{i:02d}.wav", speech(4, seed=i % 7)[: 16000 + 900 * i], 16000)
+    (folder / "bad.wav").write_text("这不是录音\n" * 50)
+    return folder
+
+
+def command(model: Path, calls: Path, out: Path, *start: str) -> list[str]:
+    start = start or (sys.executable, "-m", "asr")
+    return [
+        *start,
+        "transcribe",
+        str(calls),
+        "--model",
+        str(model),
+        "--out",
+        str(out),
+        "--format",
+        "json",
+        "--beam",
+        "2",
+    ]
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def results(out: Path) -> dict[str, dict]:
+    return {path.name: json.loads(path.read_text()) for path in sorted(out.glob("*.json"))}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(model, calls, tmp_path_factory) -> dict[str, dict]:
+    out = tmp_path_factory.mktemp("undisturbed")
+    done = run(command(model, calls, out))
+    assert done.returncode == 1 and "bad.wav: not recognised as audio" in done.stderr and done.stdout == ""
+    found = results(out)
+    assert len(found) == N - 1 and all(data["text"] for data in found.values())
+    return found
+
+
+def assert_same(found: dict[str, dict], expected: dict[str, dict]) -> None:
+    """Texts and times to the last bit; scores as near as batches of other recordings leave them."""
+    assert found.keys() == expected.keys()
+    for name, data in expected.items():
+        scores = [segment.pop("score") for segment in found[name]["segments"]]
+        assert scores == pytest.approx([segment["score"] for segment in data["segments"]], abs=0.01)
+        for ours, theirs in zip(found[name]["segments"], data["segments"], strict=True):
+            for key in ("text", "start", "end"):
+                assert ours[key] == theirs[key], name
+        assert found[name]["text"] == data["text"]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_goes_on_where_it_was(model, calls, undisturbed, tmp_path):
+    process = subprocess.Popen(command(model, calls, tmp_path), cwd=ROOT, stderr=subprocess.DEVNULL)
+    while len(results(tmp_path)) < 9:
+        assert process.poll() is None, "the run was over before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    assert 9 <= len(before) < N - 1
+    done = run(command(model, calls, tmp_path))
+    assert done.returncode == 1
+    assert f"{len(before)} of {N} transcripts are there already and stay as they are" in done.stderr
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in before} == before
+    assert_same(results(tmp_path), undisturbed)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_list(model, calls, undisturbed, tmp_path):
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "asr")
+    done = run(command(model, calls, tmp_path, *torchrun))
+    assert done.returncode == 1 and done.stderr.count("bad.wav: not recognised as audio") == 1
+    assert_same(results(tmp_path), undisturbed)
+
+
+def test_at_most_eight_recordings_are_open(model):
+    transcriber = load(model, "cpu", DecodeConfig(beam=1))
+    opened = finished = 0
+
+    def audios():
+        nonlocal opened
+        for i in range(30):
+            opened += 1
+            yield speech(1 + i % 3, seed=i % 4), 16000
+
+    for _ in transcriber.transcribe_all(audios()):
+        finished += 1
+        assert opened - finished < OPEN_RECORDINGS == 8
+    assert opened == finished == 30
+
+
+def test_several_processes_need_a_folder(model, calls, monkeypatch):
+    environment = os.environ | {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    start = [sys.executable, "-m", "asr", "transcribe", str(calls), "--model", str(model)]
+    done = subprocess.run(start, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "asr: several processes cannot print to one stdout in order; give them a folder with --out\n"
+
+
+def test_progress_in_words():
+    assert status(0.25, 3, 12, 3600.0, 90.0) == (
+        "3/12 files, 25 %, 1:00:00 of audio, 40 times as fast as it plays, 0:04:30 left"
+    )
+    assert status(0.0, 0, 12, 0.0, 1.0) == "0/12 files, 0 %, 0:00:00 of audio"
