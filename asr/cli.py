@@ -171,7 +171,7 @@ def transcribe(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as recipes/toy/base.toml.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it goes on.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on.")] = None,
     set: Annotated[
         list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
     ] = [],  # noqa: B006
@@ -182,6 +182,12 @@ def train(
             " characters that it lacks are added."
         ),
     ] = "",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print sizes, memory, time and unknown characters, learn one batch; write nothing."
+        ),
+    ] = False,
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
 ) -> None:
@@ -197,12 +203,66 @@ def train(
         from asr.transcription.models import find_model
 
         config = from_model(config, find_model(init).absolute())
+    if dry_run:
+        from asr.training.dry_run import dry_run as try_out
+
+        for line in try_out(config):
+            print(line, flush=True)
+        return
+    if out is None:
+        raise typer.BadParameter("a run needs a folder", param_hint="--out")
     try:
         with display(config.train.max_steps) as shown:
             run(config, out, force=force, display=shown)
     except KeyboardInterrupt:
         say(f"stopped; the same command goes on from the last checkpoint in {out}")
         raise typer.Exit(130) from None
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run, finished or not.")],
+    out: Annotated[Path | None, typer.Option(help="The page to write; RUN/report.html by default.")] = None,
+) -> None:
+    """Write a page about a training run: curves, attention, worst utterances, time. It needs no other file."""
+    from asr.training.run_report import write_run_report
+
+    say(f"{write_run_report(run, out)}: written")
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    b: Annotated[Path, typer.Argument(help="Another one.")],
+) -> None:
+    """Print what differs between two training runs: settings, data, versions, and their dev curves."""
+    from asr.training.compare import compare as run
+    from asr.training.history import read_history
+
+    for line in run(read_history(a), read_history(b)):
+        print(line)
+
+
+@app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    recipe: Annotated[Path, typer.Argument(help="The folder of its recipe, where reference.json lies.")],
+    write: Annotated[bool, typer.Option("--write", help="Make this run the reference.")] = False,
+) -> None:
+    """Compare a training run with the dev curve that its recipe keeps; the status is 1 where it is worse than that."""
+    from asr.training.compare import verify as compare_with
+    from asr.training.compare import write_reference
+    from asr.training.history import read_history
+
+    history = read_history(run)
+    if write:
+        say(f"{write_reference(history, recipe)}: written")
+        return
+    good, lines = compare_with(history, recipe)
+    for line in lines:
+        print(line)
+    print("as the recipe says" if good else "NOT as the recipe says")
+    raise typer.Exit(0 if good else 1)
 
 
 @app.command()

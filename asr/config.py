@@ -39,10 +39,9 @@ class Config:
     """The search that dev manifests are decoded with in training."""
 
     def __post_init__(self):
-        if self.train.ctc_weight > 0 and not self.model.ctc:
-            raise ConfigError(
-                f"train.ctc_weight {self.train.ctc_weight:g} needs the head it trains: set model.ctc = true"
-            )
+        for name in ("ctc_weight", "ctc_only_steps"):
+            if (value := getattr(self.train, name)) > 0 and not self.model.ctc:
+                raise ConfigError(f"train.{name} {value:g} needs the head it trains: set model.ctc = true")
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=2)

@@ -161,7 +161,7 @@ def test_weights_that_are_not_numbers(copy):
         ("wenet-conformer", "encoder_conf", "num_blocks", 4, "encoder.encoders.3.self_attn.linear_q.weight is missing"),
         ("wenet-conformer", "encoder_conf", "attention_heads", 5, "must be even and a multiple of heads 5"),
         ("wenet-conformer", "encoder_conf", "layer_norm_type", "rms_norm", "'rms_norm' cannot be imported; only 'layer_norm'"),
-        ("wenet-conformer", "encoder_conf", "input_layer", "conv1d2", "'conv1d2' cannot be imported; known are conv2d1"),
+        ("wenet-conformer", "encoder_conf", "input_layer", "conv1d2", "'conv1d2' cannot be imported; known are conv2d"),
         ("wenet-conformer", "encoder_conf", "novelty", 1, "encoder_conf.novelty: this importer does not know the setting"),
         ("wenet-conformer", "encoder_conf", "num_blocks", "3", "encoder_conf.num_blocks: must be int, is '3'"),
         ("wenet-conformer", None, "encoder", "squeezeformer", "encoder: 'squeezeformer' cannot be imported"),

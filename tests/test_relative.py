@@ -49,11 +49,17 @@ def test_the_scores_are_those_of_the_formula(kind):
 def test_the_legacy_shift_is_a_zero_in_front_of_each_row(n, padded):
     """For an n × n matrix: a column of zeros in front, all in one line, cut into rows again, without the first n numbers."""
     scores = torch.randn(1, 2, padded, padded, generator=torch.Generator().manual_seed(3))
-    alone = scores[:, :, :n, padded - n :]  # distances n - 1 … 0 stand at the end of the longer row
+    alone = scores[:, :, :n, :n]  # the table is read from one end, however long the row is
     line = F.pad(alone, (1, 0)).reshape(1, 2, -1)
     expected = line[:, :, n:].view(1, 2, n, n)
     found = SCORES["relative_legacy"](scores, torch.tensor([n]))
     assert torch.equal(found[:, :, :n, :n], expected)
+
+
+def test_the_legacy_sinusoids_are_the_last_of_five_thousand():
+    like = torch.zeros(1)
+    expected = sinusoids_at(torch.tensor([4999, 4998, 4997]), 8)
+    assert torch.equal(places_of("relative_legacy", 3, 8, like), expected)
 
 
 @pytest.mark.parametrize("positions", ["absolute", "relative", "relative_legacy", "unshifted"])

@@ -1,7 +1,7 @@
 """Utterances to training batches of similar length, bounded in seconds of audio."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -51,6 +51,8 @@ class DataConfig:
     """For so many epochs the batches come shortest first."""
     workers: int = 0
     """Processes that read audio ahead; 0 reads in the training process."""
+    max_unreadable: int = 100
+    """Recordings that may turn out to be unreadable: they are left out and listed, and one more stops the run."""
     cache_audio: bool = False
     """Keep decoded audio in memory (2 bytes a sample: 115 MB an hour)."""
 
@@ -58,7 +60,7 @@ class DataConfig:
         for name in ("batch_seconds", "max_utterances", "min_count", "max_seconds"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"data.{name} must be above 0, is {getattr(self, name)}")
-        for name in ("workers", "curriculum_epochs", "min_seconds"):
+        for name in ("workers", "curriculum_epochs", "min_seconds", "max_unreadable"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"data.{name} must not be negative, is {getattr(self, name)}")
         if self.min_seconds >= self.max_seconds:
@@ -83,6 +85,8 @@ class Batch:
     """(B, U) sos and the tokens; eos as padding."""
     targets: Tensor
     """(B, U) the tokens and eos; IGNORED as padding."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """(id, error) of the utterances that should be here too; a batch of nothing else has no ids."""
 
 
 def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[str, int]:
@@ -151,15 +155,20 @@ class BatchReader(Dataset):
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, i: int) -> Batch | AudioError:
-        """The batch, or the error as a value: raised in a worker it would come out as a page of tracebacks."""
-        indices = self.plan[i]
-        try:
-            samples = [self._samples(j) for j in indices]
-        except AudioError as error:
-            return error
-        ids, tokens = [self.utterances[j].id for j in indices], [self.tokens[j] for j in indices]
-        return make_batch(ids, samples, tokens, self.tokenizer)
+    def __getitem__(self, i: int) -> Batch:
+        read: list[tuple[int, np.ndarray]] = []
+        unreadable: list[tuple[str, str]] = []
+        for j in self.plan[i]:
+            try:
+                read.append((j, self._samples(j)))
+            except AudioError as error:
+                unreadable.append((self.utterances[j].id, str(error)))
+        if not read:
+            empty = torch.zeros(0, 0, dtype=torch.long)
+            return Batch((), empty.float(), torch.zeros(0, dtype=torch.long), empty, empty, tuple(unreadable))
+        ids, tokens = [self.utterances[j].id for j, _ in read], [self.tokens[j] for j, _ in read]
+        batch = make_batch(ids, [samples for _, samples in read], tokens, self.tokenizer)
+        return replace(batch, unreadable=tuple(unreadable))
 
     def iterate(self, plan: list[list[int]], first: int = 0, workers: int = 0) -> Iterator[Batch]:
         """The batches of a plan from number `first`. Takes no number from torch's global random generator."""
@@ -172,10 +181,7 @@ class BatchReader(Dataset):
             prefetch_factor=4 if workers else None,
             generator=torch.Generator(),
         )
-        for batch in loader:
-            if isinstance(batch, AudioError):
-                raise batch
-            yield batch
+        yield from loader
 
     def _samples(self, j: int) -> np.ndarray:
         if self._cache is None:

@@ -17,6 +17,9 @@ NOBODY = 3.0
 HEADS = 2
 """Attention heads that are believed."""
 
+SILENT = 10.0
+"""How much less likely (in nats) a token is where attention falls on silence."""
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -50,10 +53,11 @@ def ctc_evidence(log_probs: Tensor, tokens: Sequence[int], blank: int) -> Eviden
     return Evidence(scores[:, 1:], columns, scores[:, 0], repeated)
 
 
-def attention_evidence(heads: np.ndarray) -> Evidence:
+def attention_evidence(heads: np.ndarray, silent: np.ndarray | None = None) -> Evidence:
     """From how much each token listens to each frame in each of several heads (heads, U, L), rows adding up to 1.
 
-    The heads that are believed are those that listen to one place at a time, and to a later one for each token.
+    The heads that are believed are those that listen to one place at a time, and to a later one for each token. silent
+    (L,): frames in which no token can be; a decoder that waits for the next token listens there.
     """
     _, U, L = heads.shape
     listened = heads.argmax(2)
@@ -61,6 +65,8 @@ def attention_evidence(heads: np.ndarray) -> Evidence:
     attention = heads[np.argsort(-sharpness)[:HEADS]].mean(0)
     total = attention.sum(0) + NOBODY / L
     scores = np.log(attention / total + 1e-9).T
+    if silent is not None:
+        scores = scores - SILENT * silent[:, None]
     return Evidence(scores, np.arange(U), np.log(NOBODY / L / total), np.zeros(U, bool))
 
 

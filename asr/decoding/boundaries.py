@@ -53,8 +53,8 @@ def spans(moments: Sequence[float], samples: np.ndarray, rate: int) -> list[Span
         return []
     decibels, voiced = _judged(samples, round(HOP * rate))
     places = np.clip(np.round(np.array(moments) / HOP).astype(int), 0, len(decibels) - 1)
-    loudest, softest = np.quantile(decibels, [0.95, 0.02])
-    pauses = _pauses(decibels < max(loudest - QUIET_DB, min(softest + NOISE_DB, loudest - LEAST_DB)))
+    loudest, softest = _extremes(decibels)
+    pauses = _pauses(decibels)
     sounding = decibels > max(loudest - SOUND_DB, softest + ABOVE_NOISE_DB)
     costs = np.where(sounding, np.where(voiced, VOICED_WEIGHT, -HISS_WEIGHT), 0.0)
     starts = _starts(places, decibels.clip(min=loudest - QUIET_DB), costs, _earliest(places, pauses))
@@ -69,6 +69,14 @@ def spans(moments: Sequence[float], samples: np.ndarray, rate: int) -> list[Span
         ends = np.where(within, np.minimum(ends, first * HOP), ends)
     ends = np.clip(ends, starts + step, nexts)
     return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+def in_pause(moments: np.ndarray, samples: np.ndarray, rate: int) -> np.ndarray:
+    """Whether each moment (n,) in seconds lies in a pause of the audio (S,): nothing is said there."""
+    decibels, _ = _judged(samples, round(HOP * rate))
+    pauses = _pauses(decibels)
+    hops = np.clip(np.round(moments / HOP).astype(int), 0, len(decibels) - 1)
+    return ((hops[:, None] >= pauses[:, 0]) & (hops[:, None] < pauses[:, 1])).any(1)
 
 
 def _judged(samples: np.ndarray, hop: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,8 +110,16 @@ def _starts(places: np.ndarray, decibels: np.ndarray, costs: np.ndarray, earlies
     return np.take_along_axis(edges, (likely >= likely[:, -1:] / 2).argmax(1)[:, None], 1)[:, 0]
 
 
-def _pauses(quiet: np.ndarray) -> np.ndarray:
+def _extremes(decibels: np.ndarray) -> tuple[float, float]:
+    """The loudness of the loudest moments, and of the softest."""
+    loudest, softest = np.quantile(decibels, [0.95, 0.02])
+    return float(loudest), float(softest)
+
+
+def _pauses(decibels: np.ndarray) -> np.ndarray:
     """(n, 2) first hop of each pause and the one behind its last; quiet of any length before and behind all sound is one."""
+    loudest, softest = _extremes(decibels)
+    quiet = decibels < max(loudest - QUIET_DB, min(softest + NOISE_DB, loudest - LEAST_DB))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]])))
     runs = edges.reshape(-1, 2)
     lasting = runs[:, 1] - runs[:, 0] >= SHORTEST_PAUSE

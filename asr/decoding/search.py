@@ -107,6 +107,10 @@ class _Beam:
     """(B, N, U) tokens so far."""
     log_probs: Tensor
     """(B, N, U, P) what each scorer gave them."""
+    kept: Tensor
+    """(B, N) scores of the finished ones that hold a place in the beam; -inf for no more."""
+    best_ended: Tensor
+    """(B, U) scores of the best that ended at each step so far; -inf where none did."""
 
 
 class _Ended(NamedTuple):
@@ -118,6 +122,8 @@ class _Ended(NamedTuple):
     """(m, U)."""
     log_probs: Tensor
     """(m, U, P), with one more for eos where it was reached."""
+    totals: Tensor
+    """(m,) what it had scored in the beam."""
     warning: str = ""
     """Why it ended without eos."""
 
@@ -147,19 +153,26 @@ def beam_search(
         torch.zeros(B, 1, device=device),
         torch.zeros(B, 1, 0, dtype=torch.long, device=device),
         torch.zeros(B, 1, 0, len(weights), device=device),
+        torch.full((B, config.beam), -torch.inf, device=device),
+        torch.zeros(B, 0, device=device),
     )
     state, states = scorer.start(), [other.start(B) for other, _ in others.values()]
     ended: list[_Ended] = []
+    gone: set[tuple[int, float]] = set()
     for step in range(max(max_tokens) + 1):
         scores, state = scorer.score(beam.last, state)
         candidates, parts, states = _judge(scores, beam.last, others, states, config, scorer.eos)
-        beam, chosen, finished = _step(beam, candidates, parts, weights, config, scorer.eos, limits == step)
+        judged = (beam, candidates, parts, weights, config, scorer.eos)
+        if config.rule == "own":
+            beam, chosen, finished = _step(*judged, limits == step)
+        else:
+            beam, chosen, finished = _step_by_rule(*judged, limits <= step + 1, gone)
         ended += finished
         if chosen is None:
             break
         state = scorer.select(state, chosen)
         states = [other.select(s, chosen) for s, (other, _) in zip(states, others.values(), strict=True)]
-    return _nbest(ended, B, [DECODER, *others], weights.tolist(), config)
+    return _nbest(ended, B, [DECODER, *others], weights.tolist(), config, gone)
 
 
 def _judge(
@@ -192,20 +205,14 @@ def _step(
     at_limit: Tensor,
 ) -> tuple[_Beam, Chosen | None, list[_Ended]]:
     """One token more. `at_limit` (B of the input,): utterances that may take none but eos. No Chosen: all are done."""
-    N, C = config.beam, parts.shape[2]
-    weighted = parts[..., 0] if len(weights) == 1 else (parts * weights).sum(-1)
-    sums = (beam.total[:, :, None] + weighted).flatten(1)  # (B, N * C)
-    top, flat = sums.topk(min(2 * N, sums.shape[1]), dim=1)
-    origin, place = flat // C, flat % C
-    token = candidates.flatten(1).gather(1, flat)
-    log_probs = torch.cat([_take(beam.log_probs, origin), _take(parts.flatten(1, 2), flat)[:, :, None]], dim=2)
-
+    N = config.beam
+    top, origin, place, token, log_probs = _continued(beam, candidates, parts, weights, 2 * N)
     is_eos, ended = token == eos, []
     ends = is_eos & (top > -torch.inf)
     ends[:, N:] = False
     if ends.any():
         b, rank = ends.nonzero(as_tuple=True)
-        ended.append(_Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank]))
+        ended.append(_Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank]))
     n_ended = beam.n_ended + ends.sum(1)
 
     total, pick = top.masked_fill(is_eos, -torch.inf).topk(min(N, top.shape[1]), dim=1)
@@ -219,12 +226,98 @@ def _step(
     left = (~done).nonzero()[:, 0]
     if not len(left):
         return beam, None, ended
-    new = _Beam(beam.utterances, n_ended, last, total, tokens, _take(log_probs, pick))
-    chosen = Chosen(left, origin, place)
-    if len(left) < len(done):
-        new = _Beam(*(getattr(new, f.name)[left] for f in fields(_Beam)))
-        chosen = Chosen(left, origin[left], place[left])
-    return new, chosen, ended
+    new = _Beam(beam.utterances, n_ended, last, total, tokens, _take(log_probs, pick), beam.kept, beam.best_ended)
+    return *_left_over(new, Chosen(left, origin, place)), ended
+
+
+def _continued(beam: _Beam, candidates: Tensor, parts: Tensor, weights: Tensor, M: int) -> tuple[Tensor, ...]:
+    """The best M continuations, or all: scores, origins, places among the candidates, tokens, and log-probabilities by scorer."""
+    C = parts.shape[2]
+    weighted = parts[..., 0] if len(weights) == 1 else (parts * weights).sum(-1)
+    sums = (beam.total[:, :, None] + weighted).flatten(1)  # (B, N * C)
+    top, flat = sums.topk(min(M, sums.shape[1]), dim=1)
+    origin, place = flat // C, flat % C
+    token = candidates.flatten(1).gather(1, flat)
+    log_probs = torch.cat([_take(beam.log_probs, origin), _take(parts.flatten(1, 2), flat)[:, :, None]], dim=2)
+    return top, origin, place, token, log_probs
+
+
+def _left_over(beam: _Beam, chosen: Chosen) -> tuple[_Beam, Chosen]:
+    """The beam and what was chosen without the utterances that are done."""
+    left = chosen.utterances
+    if len(left) == len(beam.utterances):
+        return beam, chosen
+    beam = _Beam(*(getattr(beam, f.name)[left] for f in fields(_Beam)))
+    return beam, Chosen(left, chosen.hypotheses[left], chosen.candidates[left])
+
+
+def _step_by_rule(
+    beam: _Beam,
+    candidates: Tensor,
+    parts: Tensor,
+    weights: Tensor,
+    config: DecodeConfig,
+    eos: int,
+    at_limit: Tensor,
+    gone: set[tuple[int, float]],
+) -> tuple[_Beam, Chosen | None, list[_Ended]]:
+    """`_step` as other toolkits do it: only the best `beam` continuations count, those that end among them.
+
+    `at_limit`: utterances that take no token after this one; what has not ended then counts as it is. `gone` is given
+    the utterance and the score of those that had ended and lost their places.
+    """
+    N, rule = config.beam, config.rule
+    top, origin, place, last, log_probs = _continued(beam, candidates, parts, weights, N)
+    kept = beam.kept
+    if rule == "wenet":
+        lowest = torch.cat([kept, top], dim=1).topk(N, dim=1).values[:, -1:]
+        for b, n in ((kept > -torch.inf) & (kept < lowest)).nonzero().tolist():
+            gone.add((int(beam.utterances[b]), float(kept[b, n])))
+        top, kept = top.masked_fill(top < lowest, -torch.inf), kept.masked_fill(kept < lowest, -torch.inf)
+    real = top > -torch.inf
+    ends = (last == eos) & real
+    kept = torch.cat([kept, top.masked_fill(~ends, -torch.inf)], dim=1).topk(N, dim=1).values
+    best_ended = torch.cat([beam.best_ended, top.masked_fill(~ends, -torch.inf).amax(1, keepdim=True)], dim=1)
+    if rule == "speechbrain":
+        ends &= beam.n_ended[:, None] + ends.cumsum(1) <= N
+    n_ended = beam.n_ended + ends.sum(1)
+    b, rank = ends.nonzero(as_tuple=True)
+    ended = [_Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank])]
+
+    tokens = torch.cat([_take(beam.tokens, origin), last[:, :, None]], dim=2)
+    goes_on = real & (last != eos)
+    loops = _loops(tokens) & goes_on if config.stop_loops else torch.zeros_like(goes_on)
+    total = (top + config.length_bonus).masked_fill(~goes_on | loops, -torch.inf)
+    new = _Beam(beam.utterances, n_ended, last, total, tokens, log_probs, kept, best_ended)
+    at_limit = at_limit[beam.utterances]
+    done = at_limit | (total == -torch.inf).all(1)
+    if rule == "speechbrain":
+        done |= n_ended >= N
+    if rule == "espnet":
+        done |= _end_detected(best_ended)
+    unfinished = (done & at_limit)[:, None] & (total > -torch.inf)
+    if rule == "speechbrain":
+        unfinished &= n_ended[:, None] + unfinished.cumsum(1) <= N
+    b, rank = unfinished.nonzero(as_tuple=True)
+    ended.append(_Ended(beam.utterances[b], tokens[b, rank], log_probs[b, rank], total[b, rank], LIMIT_REACHED))
+    ended += _stopped(beam, done & (n_ended == 0) & ~unfinished.any(1), loops)
+    left = (~done).nonzero()[:, 0]
+    if not len(left):
+        return beam, None, ended
+    return *_left_over(new, Chosen(left, origin, place)), ended
+
+
+def _end_detected(best_ended: Tensor) -> Tensor:
+    """(B, U) → (B,): in each of three steps something ended, and nothing near the best (Watanabe et al. 2017, equation 50).
+
+    Of ESPnet's own reckoning: the steps are the third last to the fifth last, and far is 10 nats.
+    """
+    U = best_ended.shape[1]
+    if U < 5:
+        return torch.zeros(len(best_ended), dtype=torch.bool, device=best_ended.device)
+    three = best_ended[:, U - 5 : U - 2]
+    far = three - best_ended.amax(1, keepdim=True) < -10
+    return (far & (three > -torch.inf)).all(1)
 
 
 def _stopped(beam: _Beam, stopped: Tensor, loops: Tensor) -> list[_Ended]:
@@ -234,7 +327,7 @@ def _stopped(beam: _Beam, stopped: Tensor, loops: Tensor) -> list[_Ended]:
         real = beam.total[b] > -torch.inf
         tokens, log_probs = beam.tokens[b, real], beam.log_probs[b, real]
         warning = LOOPING if bool(loops[b].any()) else LIMIT_REACHED
-        ended.append(_Ended(beam.utterances[b].expand(len(tokens)), tokens, log_probs, warning))
+        ended.append(_Ended(beam.utterances[b].expand(len(tokens)), tokens, log_probs, beam.total[b, real], warning))
     return ended
 
 
@@ -264,13 +357,20 @@ def _take(x: Tensor, index: Tensor) -> Tensor:
 
 
 def _nbest(
-    ended: list[_Ended], n_utterances: int, names: list[str], weights: list[float], config: DecodeConfig
+    ended: list[_Ended],
+    n_utterances: int,
+    names: list[str],
+    weights: list[float],
+    config: DecodeConfig,
+    gone: set[tuple[int, float]],
 ) -> list[list[Hypothesis]]:
     found: list[list[Hypothesis]] = [[] for _ in range(n_utterances)]
-    for utterances, tokens, log_probs, warning in ended:
+    for utterances, tokens, log_probs, totals, warning in ended:
         sums = log_probs.double().sum(1).tolist()
-        rows = zip(utterances.tolist(), tokens.tolist(), log_probs[..., 0].tolist(), sums, strict=True)
-        for b, ids, of_decoder, scores in rows:
+        rows = zip(utterances.tolist(), tokens.tolist(), log_probs[..., 0].tolist(), sums, totals.tolist(), strict=True)
+        for b, ids, of_decoder, scores, in_beam in rows:
+            if not warning and (b, in_beam) in gone:
+                continue  # better ones took its place
             total = sum(w * s for w, s in zip(weights, scores, strict=True)) + config.length_bonus * len(ids)
             found[b].append(
                 Hypothesis(

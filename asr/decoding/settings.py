@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from asr.errors import ConfigError
 
+RULES = ("own", "wenet", "espnet", "speechbrain")
+"""How a beam search treats finished hypotheses: ours, and those of the toolkits that a model may come from."""
+
 
 @dataclass(frozen=True)
 class DecodeConfig:
@@ -13,6 +16,10 @@ class DecodeConfig:
     """Hypotheses kept per utterance; 1 is greedy."""
     nbest: int = 1
     """Hypotheses returned per utterance; at most the beam."""
+    rule: str = "own"
+    """own: `beam` unfinished hypotheses always go on, until as many are finished. Of imported models, so that they give what
+    their toolkit gives: wenet (FireRedASR, too): finished ones keep their places in the beam until better ones push them out;
+    espnet, speechbrain: they leave their places empty, until none of the last lengths is likely, or `beam` are finished."""
     length_power: float = 1.0
     """A hypothesis is ranked by its score over (tokens, eos included) ** length_power; 0 is the plain sum."""
     gnmt_length: bool = False
@@ -50,6 +57,8 @@ class DecodeConfig:
         for name in ("beam", "nbest", "candidates"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"decode.{name} must be at least 1, is {getattr(self, name)}")
+        if self.rule not in RULES:
+            raise ConfigError(f"decode.rule must be one of {', '.join(RULES)}, is {self.rule!r}")
         if self.nbest > self.beam:
             raise ConfigError(f"decode.nbest {self.nbest} cannot be more than decode.beam {self.beam}")
         for name in ("max_chars_per_second", "batch_seconds", "temperature"):

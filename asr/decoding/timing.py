@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from asr.decoding.alignment import attention_evidence, best_path, ctc_evidence
-from asr.decoding.boundaries import Span, spans
+from asr.decoding.alignment import Path, attention_evidence, best_path, ctc_evidence
+from asr.decoding.boundaries import Span, in_pause, spans
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
 from asr.text.tokenizer import TokenTable
@@ -36,13 +36,23 @@ def token_spans(
         if log_probs is not None:
             path = best_path(ctc_evidence(log_probs[b, :length], tokens, table.blank))
         else:
-            path = best_path(attention_evidence(heads[b, :, : len(tokens), :length]))
-        frames = (
-            path.peaks if path else np.linspace(0, length - 1, len(tokens))
-        )  # too many of them: one after the other
-        moments = model.first_frame + frames * model.frame_seconds
-        found.append(tuple(spans(moments.tolist(), samples, model.log_mel.config.sample_rate)))
+            path = attended_path(model, heads[b, :, : len(tokens), :length], samples)
+        # too many of them: one after the other
+        frames = path.peaks if path else np.linspace(0, length - 1, len(tokens))
+        found.append(tuple(frame_spans(model, frames, samples)))
     return found
+
+
+def attended_path(model: SpeechModel, heads: np.ndarray, samples: np.ndarray) -> Path | None:
+    """The best path of the tokens of one utterance (S,) through the attention of several heads (heads, U, L)."""
+    moments = model.first_frame + np.arange(heads.shape[2]) * model.frame_seconds
+    return best_path(attention_evidence(heads, in_pause(moments, samples, model.log_mel.config.sample_rate)))
+
+
+def frame_spans(model: SpeechModel, frames: np.ndarray, samples: np.ndarray) -> list[Span]:
+    """Start and end in seconds of tokens that were heard best in these memory frames (U,) of the audio (S,)."""
+    moments = model.first_frame + frames * model.frame_seconds
+    return spans(moments.tolist(), samples, model.log_mel.config.sample_rate)
 
 
 def attention(model: SpeechModel, table: TokenTable, texts: Sequence[Sequence[int]], state: DecoderState) -> np.ndarray:

@@ -39,6 +39,13 @@ def slaney_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, 
     return _triangles(_bins(fft_size, sample_rate), corners) * (2 / (corners[2:] - corners[:-2]))
 
 
+def htk_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, high_hz: float) -> Tensor:
+    """Triangles straight in Hz, of equal area, at even distances on HTK's mel scale: librosa's with `htk`."""
+    corners = torch.linspace(float(mel_scale(low_hz)), float(mel_scale(high_hz)), n_mels + 2, dtype=torch.float64)
+    corners = 700 * torch.expm1(corners / 1127)
+    return _triangles(_bins(fft_size, sample_rate), corners) * (2 / (corners[2:] - corners[:-2]))
+
+
 def speechbrain_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, high_hz: float) -> Tensor:
     """SpeechBrain's triangles of height one: both sides fall over the distance in Hz to the centre below."""
     corners = torch.expm1(torch.linspace(mel_scale(low_hz), mel_scale(high_hz), n_mels + 2, dtype=torch.float64) / 1127)
@@ -47,7 +54,7 @@ def speechbrain_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: fl
     return (1 - (_bins(fft_size, sample_rate)[:, None] - centre).abs() / width).clamp(min=0)
 
 
-FILTERS = {"kaldi": kaldi_filters, "slaney": slaney_filters, "speechbrain": speechbrain_filters}
+FILTERS = {"kaldi": kaldi_filters, "slaney": slaney_filters, "htk": htk_filters, "speechbrain": speechbrain_filters}
 """Name → filters."""
 
 

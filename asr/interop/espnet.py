@@ -23,7 +23,8 @@ from asr.interop.transformer import (
 )
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
-from asr.text.tokenizer import BLANK, SOS_EOS, UNK
+from asr.model.relative import LEGACY_PLACES
+from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK
 
 EPS = 1e-12
 """ESPnet's layer norms in encoder and decoder."""
@@ -51,7 +52,7 @@ def read_espnet(folder: Path) -> Foreign:
     factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", FACTORS)
     map_subsampling(weights, factor)
     map_encoder(weights, encoder, top.get("encoder", "", str) == "conformer", Biases())
-    map_decoder(weights, decoder, "decoder", "decoder", Biases())
+    map_decoder(weights, decoder, "decoder", "decoder", Biases(), Biases())
     ctc = map_ctc(weights)
     features = _features(top)
     _map_cmvn(weights, top, folder, features.n_mels)
@@ -66,7 +67,7 @@ def read_espnet(folder: Path) -> Foreign:
         weights.origins,
         tensors,
         _pieces(folder, top),
-        {"length_power": 0.0, "ctc_weight": 0.43 if ctc else 0.0},
+        {"rule": "espnet", "length_power": 0.0, "ctc_weight": 0.43 if ctc else 0.0},
     )
 
 
@@ -114,7 +115,8 @@ def _encoder(top: Settings) -> EncoderConfig:
     settings.require("positionwise_layer_type", "linear")
     settings.require("concat_after", False)
     settings.require("interctc_use_conditioning", False)
-    settings.require("interctc_layer_idx", [])
+    settings.pass_over("interctc_layer_idx")  # heads on layers in between, of which training alone makes use
+    settings.require("zero_triu", False)
     settings.require("qk_norm", False)
     settings.require("ctc_trim", False)
     settings.choose("input_layer", "conv2d", FACTORS)
@@ -149,12 +151,14 @@ def _positions(settings: Settings) -> str:
     if kind == "abs_pos" and attention == "selfattn":
         return "absolute"
     if (kind, attention) == ("legacy_rel_pos", "legacy_rel_selfattn"):
-        return "relative_legacy"
-    if (kind, attention) == ("rel_pos", "rel_selfattn"):
-        return "relative_legacy" if legacy else "relative"
-    raise CheckpointError(
-        f"{settings.where}: pos_enc_layer_type {kind!r} with selfattention_layer_type {attention!r} cannot be imported"
-    )
+        legacy = True
+    elif (kind, attention) != ("rel_pos", "rel_selfattn"):
+        raise CheckpointError(
+            f"{settings.where}: pos_enc_layer_type {kind!r} with selfattention_layer_type {attention!r} cannot be imported"
+        )
+    if legacy:
+        settings.require("max_pos_emb_len", LEGACY_PLACES)  # its sinusoids are counted from the end of that table
+    return "relative_legacy" if legacy else "relative"
 
 
 def _features(top: Settings) -> FeatureConfig:
@@ -165,12 +169,12 @@ def _features(top: Settings) -> FeatureConfig:
     if str(rate).lower().replace("k", "000") != "16000":
         raise CheckpointError(f"{settings.where}.fs: {rate!r} cannot be imported; only 16000 can")
     fft = settings.get("n_fft", 512, int)
-    settings.require("window", "hann")
+    window = settings.choose("window", "hann", {"hann": "hann", "hamming": "hamming"})
     settings.require("center", True)
     settings.require("normalized", False)
     settings.require("onesided", True)
     settings.require("apply_stft", True)
-    settings.require("htk", False)
+    htk = settings.get("htk", False, bool)
     settings.require("log_base", None)
     settings.pass_over("frontend_conf")  # of a beam former, which one channel does not use
     config = FeatureConfig(
@@ -181,9 +185,9 @@ def _features(top: Settings) -> FeatureConfig:
         low_hz=settings.get("fmin", 0, float),
         high_hz=settings.get("fmax", 8000, float),
         sample_scale=1.0,
-        window="hann",
+        window=window,
         fft_size=fft,
-        filters="slaney",
+        filters="htk" if htk else "slaney",
         floor=1e-10,
     )
     settings.finish()
@@ -209,13 +213,14 @@ def _tokens(top: Settings):
         raise CheckpointError(f"{top.where}: token_list is no list of tokens inside the file")
     model = Settings(top.get("model_conf", {}), f"{top.where}: model_conf")
     tokens = list(tokens)
-    for name, ours in (("sym_blank", BLANK), ("sym_space", "<space>"), ("sym_sos", SOS_EOS), ("sym_eos", SOS_EOS)):
+    for name, ours in (("sym_blank", BLANK), ("sym_space", "<space>")):
         symbol = model.get(name, ours, str)
         tokens = [ours if token == symbol else token for token in tokens]
     if BLANK not in tokens:
         tokens[0] = BLANK
-    if SOS_EOS not in tokens:
-        tokens[-1] = SOS_EOS
+    named = {token: i for i, token in enumerate(tokens)}
+    sos, eos = (named.get(model.get(name, SOS_EOS, str), len(tokens) - 1) for name in ("sym_sos", "sym_eos"))
+    tokens[sos], tokens[eos] = (SOS, EOS) if sos != eos else (SOS_EOS, SOS_EOS)
     if UNK not in tokens:
         raise CheckpointError(f"{top.where}: token_list has no {UNK}")
     return token_table(tokens, Path(top.where))
@@ -225,8 +230,7 @@ def _map_cmvn(weights: Weights, top: Settings, folder: Path, n_mels: int) -> Non
     """Mean and inverse deviation: the buffers of the checkpoint, else the sums of the statistics file, else none."""
     kind = top.choose("normalize", "none", {"global_mvn": "global", "none": "none"})
     settings = Settings(top.get("normalize_conf", {}), f"{top.where}: normalize_conf")
-    settings.require("norm_means", True)
-    settings.require("norm_vars", True)
+    means, variances = settings.get("norm_means", True, bool), settings.get("norm_vars", True, bool)
     if kind == "none":
         weights.put("cmvn.mean", torch.zeros(n_mels), "no CMVN")
         weights.put("cmvn.inverse_std", torch.ones(n_mels), "no CMVN")
@@ -238,6 +242,9 @@ def _map_cmvn(weights: Weights, top: Settings, folder: Path, n_mels: int) -> Non
         mean, deviation = _statistics(path, settings.get("eps", 1e-20, float))
         weights.put("cmvn.mean", mean, str(path))
         weights.put("cmvn.inverse_std", 1 / deviation, str(path))
+    for name, used, neutral in (("mean", means, torch.zeros), ("inverse_std", variances, torch.ones)):
+        if not used:
+            weights.put(f"cmvn.{name}", neutral(n_mels), "normalize_conf has it switched off")
 
 
 def _statistics(path: Path, eps: float) -> tuple[torch.Tensor, torch.Tensor]:

@@ -22,7 +22,7 @@ EXTRA_FRAMES = 6
 NO_MATTER = ("residual_dropout", "dropout_rate")
 VARIANCE_FLOOR = 1e-20
 KALDI_MATRIX = re.compile(rb"\0B(D|F)M \x04(.{4})\x04(.{4})", re.DOTALL)
-DECODE = {"beam": 3, "temperature": 1.25, "gnmt_length": True, "length_power": 0.6}
+DECODE = {"beam": 3, "rule": "wenet", "temperature": 1.25, "gnmt_length": True, "length_power": 0.6}
 """The settings of the toolkit's README."""
 
 

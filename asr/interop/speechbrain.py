@@ -305,6 +305,7 @@ def _decoding(recipe: Recipe, ctc: bool) -> dict[str, Any]:
     beam = recipe.get("test_beam_size", 10)
     weight = share / (1 - share) if ctc and isinstance(share, int | float) and 0 <= share < 1 else 0.0
     return {
+        "rule": "speechbrain",
         "beam": beam if isinstance(beam, int) and beam > 0 else 10,
         "length_power": 1.0,
         "ctc_weight": round(weight, 4),

@@ -13,8 +13,8 @@ FACTORS = {"conv2d1": 1, "conv2d2": 2, "conv2d": 4, "conv2d6": 6, "conv2d8": 8}
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "swish": "swish"}
 NO_MATTER = (
     "dropout_rate positional_dropout_rate attention_dropout_rate self_attention_dropout_rate src_attention_dropout_rate"
-    " gradient_checkpointing use_sdpa padding_idx layer_drop_rate stochastic_depth_rate zero_triu use_flash_attn"
-    " max_pos_emb_len static_chunk_size use_dynamic_chunk use_dynamic_left_chunk selfattention_layer_type"
+    " gradient_checkpointing use_sdpa padding_idx layer_drop_rate stochastic_depth_rate use_flash_attn max_pos_emb_len"
+    " use_dynamic_chunk use_dynamic_left_chunk selfattention_layer_type"
 ).split()
 """Settings of training, or of streaming, which a whole recording does not need."""
 
@@ -27,6 +27,7 @@ class Biases(NamedTuple):
     value: bool = True
     convolution: bool = True
     feed_forward: bool = True
+    out: bool = True
 
 
 ATTENTION = {"query": "linear_q", "key": "linear_k", "value": "linear_v", "out": "linear_out"}
@@ -58,7 +59,8 @@ def map_subsampling(weights: Weights, factor: int) -> None:
     tensors = weights.tensors
     for i in range(len(LAYOUTS[factor])):
         weights.linear(f"subsampling.convolutions.{2 * i}", f"encoder.embed.conv.{2 * i}")
-    out = "encoder.embed.linear" if "encoder.embed.linear.weight" in tensors else "encoder.embed.out.0"
+    out = next((n for n in ("linear", "out") if f"encoder.embed.{n}.weight" in tensors), "out.0")
+    out = f"encoder.embed.{out}"
     weights.linear("subsampling.out", out)
     tensors.ignore(r"encoder\.embed\.(pos_enc|out\.1)\.pe", "a table of sinusoids, computed anew")
 
@@ -89,14 +91,14 @@ def map_encoder(weights: Weights, config: EncoderConfig, conformer: bool, biases
     )
 
 
-def map_decoder(weights: Weights, config: DecoderConfig, ours: str, theirs: str, biases: Biases) -> None:
-    """One decoder, of which a bidirectional model has two."""
+def map_decoder(weights: Weights, config: DecoderConfig, ours: str, theirs: str, biases: Biases, cross: Biases) -> None:
+    """One decoder, the cross-attention of which has biases of its own, of which a bidirectional model has two."""
     tensors = weights.tensors
     weights.move(f"{ours}.embedding.weight", f"{theirs}.embed.0.weight")
     for i in range(config.layers):
         layer, other = f"{ours}.layers.{i}", f"{theirs}.decoders.{i}"
         _map_attention(weights, f"{layer}.self_attention", f"{other}.self_attn", biases)
-        _map_attention(weights, f"{layer}.cross_attention", f"{other}.src_attn", biases)
+        _map_attention(weights, f"{layer}.cross_attention", f"{other}.src_attn", cross)
         _map_feed_forward(weights, f"{layer}.feed_forward", f"{other}.feed_forward", biases)
         for name, number in (("self_norm", 1), ("cross_norm", 2), ("feed_forward_norm", 3)):
             weights.norm(f"{layer}.{name}", f"{other}.norm{number}")
@@ -119,7 +121,7 @@ def map_ctc(weights: Weights) -> bool:
 
 def _map_attention(weights: Weights, ours: str, theirs: str, biases: Biases) -> None:
     for name, other in ATTENTION.items():
-        weights.linear(f"{ours}.{name}", f"{theirs}.{other}", getattr(biases, name, True))
+        weights.linear(f"{ours}.{name}", f"{theirs}.{other}", getattr(biases, name))
 
 
 def _map_feed_forward(weights: Weights, ours: str, theirs: str, biases: Biases) -> None:

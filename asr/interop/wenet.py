@@ -1,12 +1,13 @@
 """WeNet: final.pt, train.yaml, units.txt, global_cmvn (wenet.org.cn; layouts from 2021 to 2025)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
-from asr.interop.checkpoints import existing, find_file, read_json, read_tensors, read_yaml
+from asr.interop.checkpoints import Tensors, existing, find_file, read_json, read_tensors, read_yaml
 from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
 from asr.interop.transformer import (
     ACTIVATIONS,
@@ -30,6 +31,10 @@ POSITIONS = {
 }
 """(pos_enc_layer_type, selfattention_layer_type) → our positions: WeNet's relative attention does not shift."""
 VARIANCE_FLOOR = 1e-20
+DECODER = "bitransformer"
+"""The decoder of a train.yaml that names none."""
+SUBSAMPLING = {name: FACTORS[name] for name in ("conv2d", "conv2d6", "conv2d8")}
+"""Of the same names ESPnet's and WeNet's conv2d2 are different layers."""
 
 
 def read_wenet(folder: Path) -> Foreign:
@@ -39,19 +44,19 @@ def read_wenet(folder: Path) -> Foreign:
     if "encoder_conf" not in values or "input_dim" not in values:
         raise CheckpointError(f"{path}: has no encoder_conf and input_dim; is it from WeNet?")
     top = Settings(values, str(path))
-    top.require("model", "asr_model", "u2++", "ctl_model")
+    top.require("model", "asr_model", "asrmodel", "u2++", "ctl_model")
     encoder, biases = _encoder(top)
-    decoder, reverse_layers = _decoder(top, encoder.norm_eps)
     tensors = read_tensors(find_file(folder, ["final.pt", "avg*.pt", "*.pt"], "weights"))
+    decoder, reverse_layers, decoder_biases = _decoder(top, tensors)
     weights = Weights(tensors)
-    factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", FACTORS)
+    factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", SUBSAMPLING)
     map_subsampling(weights, factor)
-    map_encoder(weights, encoder, top.get("encoder", "transformer", str) == "conformer", biases)
-    two_ways = top.get("decoder", "transformer", str) == "bitransformer"
-    map_decoder(weights, decoder, "decoder", "decoder.left_decoder" if two_ways else "decoder", biases)
+    map_encoder(weights, encoder, encoder.kind == "conformer", biases)
+    two_ways = top.get("decoder", DECODER, str) == "bitransformer"
+    map_decoder(weights, decoder, "decoder", "decoder.left_decoder" if two_ways else "decoder", *decoder_biases)
     if reverse_layers:
         settings = DecoderConfig(**{**decoder.__dict__, "layers": reverse_layers})
-        map_decoder(weights, settings, "reverse_decoder", "decoder.right_decoder", biases)
+        map_decoder(weights, settings, "reverse_decoder", "decoder.right_decoder", *decoder_biases)
     ctc = map_ctc(weights)
     _map_cmvn(weights, folder, top)
     tensors.ignore(r"encoder\.global_cmvn\.(mean|istd)", "read from global_cmvn")
@@ -72,13 +77,13 @@ def read_wenet(folder: Path) -> Foreign:
         weights.origins,
         tensors,
         _pieces(folder, values),
-        {"length_power": 0.0, "ctc_weight": 0.3 if ctc else 0.0},
+        {"rule": "wenet", "length_power": 0.0, "ctc_weight": 0.3 if ctc else 0.0},
         _remarks(values, reverse_layers),
     )
 
 
 def _encoder(top: Settings) -> tuple[EncoderConfig, Biases]:
-    kind = top.choose("encoder", "transformer", {"transformer": "transformer", "conformer": "conformer"})
+    kind = top.choose("encoder", "conformer", {"transformer": "transformer", "conformer": "conformer"})
     settings = Settings(top.get("encoder_conf", {}), f"{top.where}: encoder_conf")
     conformer = kind == "conformer"
     norm_first = settings.get("normalize_before", True, bool)
@@ -86,7 +91,7 @@ def _encoder(top: Settings) -> tuple[EncoderConfig, Biases]:
         settings.get("pos_enc_layer_type", "rel_pos" if conformer else "abs_pos", str),
         settings.get("selfattention_layer_type", "rel_selfattn" if conformer else "selfattn", str),
     )
-    if pair[0] == "abs_pos" and "rel_" in pair[1] and conformer:
+    if pair[0] in ("abs_pos", "no_pos") and "rel_" in pair[1] and conformer:
         pair = (pair[0], "selfattn")  # before 2023-11 the type of positions alone decided
     if pair not in POSITIONS:
         raise CheckpointError(
@@ -102,15 +107,22 @@ def _encoder(top: Settings) -> tuple[EncoderConfig, Biases]:
         positions=POSITIONS[pair],
         activation=settings.choose("activation_type", "swish" if conformer else "relu", ACTIVATIONS),
         norm_first=norm_first,
-        last_norm=norm_first,
+        last_norm=norm_first and settings.get("final_norm", True, bool),
         norm_eps=settings.get("norm_eps", 1e-5, float),
         macaron=settings.get("macaron_style", True, bool),
         convolution=settings.get("use_cnn_module", True, bool),
         conv_norm=settings.choose("cnn_module_norm", "batch_norm", {"batch_norm": "batch", "layer_norm": "layer"}),
         causal=settings.get("causal", False, bool),
+        conv_expansion=_expansion(settings),
     )
-    biases = Biases(*(settings.get(f"{name}_bias", True, bool) for name in ("query", "key", "value", "conv", "mlp")))
-    settings.choose("input_layer", "conv2d", FACTORS)
+    if conformer and config.convolution:  # the norm in the convolution has the eps of the others in our layers
+        settings.require("conv_norm_eps", 1e-5 if config.conv_norm == "batch" else config.norm_eps)
+    settings.pass_over("conv_norm_eps")
+    if not settings.get("use_dynamic_chunk", False, bool):  # then each frame sees its chunk and what is before, always
+        settings.require("static_chunk_size", 0)
+    settings.pass_over("static_chunk_size")
+    biases = _biases(settings, "")
+    settings.choose("input_layer", "conv2d", SUBSAMPLING)
     _require_plain(settings)
     settings.require("positionwise_conv_kernel_size", 1)
     settings.require("concat_after", False)
@@ -119,16 +131,35 @@ def _encoder(top: Settings) -> tuple[EncoderConfig, Biases]:
     return config, biases
 
 
-def _decoder(top: Settings, eps: float) -> tuple[DecoderConfig, int]:
-    kind = top.choose("decoder", "transformer", {"transformer": 1, "bitransformer": 2})
+def _decoder(top: Settings, tensors: Tensors) -> tuple[DecoderConfig, int, tuple[Biases, Biases]]:
+    """The decoder, the layers of the one from right to left, and the biases of both: of all layers, and of cross-attention."""
+    kind = top.choose("decoder", DECODER, {"transformer": 1, "bitransformer": 2})
     settings = Settings(top.get("decoder_conf", {}), f"{top.where}: decoder_conf")
     config = decoder_config(settings, settings.get("norm_eps", 1e-5, float), ACTIVATIONS)
     reverse_layers = settings.get("r_num_blocks", 0, int)
-    for name in ("query", "key", "value", "mlp"):
-        settings.require(f"{name}_bias", True)
+    biases = _biases(settings, "")
+    # without a setting of its own, cross-attention followed the others until 2025, and has all biases since
+    there = [any(n.endswith(f"src_attn.linear_{letter}.bias") for n in tensors.held) for letter in "qkv"]
+    cross = _biases(settings, "src_", there)
     _require_plain(settings)
     settings.finish()
-    return config, reverse_layers if kind == 2 else 0
+    return config, reverse_layers if kind == 2 else 0, (biases, cross)
+
+
+def _biases(settings: Settings, prefix: str, default: Sequence[bool] = (True, True, True)) -> Biases:
+    """Which layers have one; that of the queries speaks for the layer behind attention, too."""
+    names = ("query", "key", "value")
+    query, key, value = (settings.get(f"{prefix}{n}_bias", d, bool) for n, d in zip(names, default, strict=True))
+    convolution, feed_forward = (settings.get(f"{name}_bias", True, bool) for name in ("conv", "mlp"))
+    return Biases(query, key, value, convolution, feed_forward, query)
+
+
+def _expansion(settings: Settings) -> int:
+    """Channels of the depthwise convolution over the width, half of what the gate is given."""
+    factor = settings.get("conv_inner_factor", 2, int)
+    if factor < 2 or factor % 2:
+        raise CheckpointError(f"{settings.where}.conv_inner_factor: {factor} cannot be imported; only even numbers can")
+    return factor // 2
 
 
 def _require_plain(settings: Settings) -> None:
@@ -146,8 +177,15 @@ def _features(top: Settings) -> FeatureConfig:
     data.require("feats_type", "fbank")
     resample = Settings(data.get("resample_conf", {}), f"{data.where}.resample_conf")
     resample.require("resample_rate", 16000)
-    fbank = Settings(data.get("fbank_conf", {}), f"{data.where}.fbank_conf")
-    n_mels = fbank.get("num_mel_bins", 23, int)
+    collate = Settings(top.get("collate_conf", {}), f"{top.where}: collate_conf")
+    if "feature_extraction_conf" in collate.values:  # in files before 2021-06
+        fbank = Settings(collate.get("feature_extraction_conf", {}), f"{collate.where}.feature_extraction_conf")
+        fbank.require("feature_type", "fbank")
+        fbank.require("using_pitch", False)
+        n_mels = fbank.get("mel_bins", 80, int)
+    else:
+        fbank = Settings(data.get("fbank_conf", {}), f"{data.where}.fbank_conf")
+        n_mels = fbank.get("num_mel_bins", 23, int)
     if n_mels != top.get("input_dim", n_mels, int):
         raise CheckpointError(f"{fbank.where}.num_mel_bins: {n_mels} is not input_dim {top.values['input_dim']}")
     fbank.pass_over("dither")  # for training; a transcript should not change from one run to the next

@@ -40,9 +40,18 @@ def places_of(kind: str, length: int, width: int, like: Tensor) -> Tensor:
     return sinusoids_at(positions, width).to(like.dtype)
 
 
+LEGACY_PLACES = 5000
+"""Rows of the table of sinusoids that ESPnet's older attention reads from its end: the first key seen is its last row."""
+
+
+def _from_the_end(length: int) -> tuple[int, int]:
+    first = max(length, LEGACY_PLACES) - 1
+    return first, first - length + 1
+
+
 FIRST_AND_LAST = {
     "relative": lambda length: (length - 1, 1 - length),
-    "relative_legacy": lambda length: (length - 1, 0),
+    "relative_legacy": _from_the_end,
     "unshifted": lambda length: (0, length - 1),
 }
 """Kind → the positions its scores are computed for, in order."""
@@ -66,7 +75,7 @@ def _legacy(scores: Tensor, lengths: Tensor) -> Tensor:
     n = lengths[:, None, None]
     flat = (i + 1) * n + j
     row, column = flat // (n + 1), flat % (n + 1)
-    index = (row * L + L - 1 - n + column).clamp(0, L * L - 1)  # what lies beyond a length is masked
+    index = (row * L + column - 1).clamp(0, L * L - 1)  # what lies beyond a length is masked
     taken = scores.flatten(2).gather(2, index.view(B, 1, L * L).expand(-1, H, -1)).view(B, H, L, L)
     return taken * (column > 0)[:, None]
 

@@ -16,6 +16,10 @@ COST_OF_CUE, COST_OF_FEW, FEW = 1.0, 1.0, 4
 """What a cue costs, and what is added for one of fewer characters than FEW."""
 COST_OF_BREAK, FREE_PAUSE = 2.0, 0.4
 """What a break costs between tokens without a pause; nothing after a pause of FREE_PAUSE seconds, or punctuation."""
+COST_OF_TEARING, TRAILING = 1.0, "的地得了着过们吗呢吧啊%年月日号点分"
+"""What a break costs besides between a number and what is counted, within a number, or before a suffix."""
+COST_OF_FULLNESS = 1.0
+"""What a full cue costs, and a half full one a quarter of: two of one length are better than a long and a short one."""
 COST_OF_PAUSE = 6.0
 """What a second of pause inside of a cue costs."""
 COST_OF_HURRY = 8.0
@@ -72,7 +76,7 @@ def _parts(tokens: Tokens, style: Style) -> list[Tokens]:
     """The cheapest way to part tokens into cues, found from the first token on."""
     n, room = len(tokens), style.lines * style.line_characters
     pauses = [0.0] + [max(0.0, b.start - a.end) for a, b in zip(tokens, tokens[1:], strict=False)] + [ALWAYS]
-    breaks = [0.0] + [_cost_of_break(tokens[i - 1], pauses[i]) for i in range(1, n)] + [0.0]
+    breaks = [0.0] + [_cost_of_break(tokens[i - 1], tokens[i], pauses[i]) for i in range(1, n)] + [0.0]
     narrow = [0, *accumulate(len(t.text + t.mark) > 1 or t.text.isascii() for t in tokens)]
     best, came_from = [0.0] + [float("inf")] * n, [0] * (n + 1)
     for first in range(n):
@@ -88,7 +92,11 @@ def _parts(tokens: Tokens, style: Style) -> list[Tokens]:
             )
             hurry = characters / max(seconds, 0.01) / style.characters_per_second - 1
             cost = best[first] + COST_OF_CUE + breaks[end] + COST_OF_PAUSE * inside
-            cost += COST_OF_FEW * (characters < FEW) + COST_OF_HURRY * max(0.0, hurry)
+            cost += (
+                COST_OF_FULLNESS * (characters / room) ** 2
+                + COST_OF_FEW * (characters < FEW)
+                + COST_OF_HURRY * max(0.0, hurry)
+            )
             if cost < best[end]:
                 best[end], came_from[end] = cost, first
     parts = []
@@ -98,8 +106,14 @@ def _parts(tokens: Tokens, style: Style) -> list[Tokens]:
     return parts[::-1]
 
 
-def _cost_of_break(before: TranscriptToken, pause: float) -> float:
-    return 0.0 if before.mark else COST_OF_BREAK * max(0.0, 1 - pause / FREE_PAUSE)
+def _cost_of_break(before: TranscriptToken, after: TranscriptToken, pause: float) -> float:
+    if before.mark:
+        return 0.0
+    last, first = before.text[-1], after.text[0]
+    torn = (
+        last.isdigit() or (last.isnumeric() and first.isnumeric()) or after.text in TRAILING
+    )  # 五 is numeric, no digit
+    return COST_OF_BREAK * max(0.0, 1 - pause / FREE_PAUSE) + COST_OF_TEARING * torn
 
 
 def _fits(tokens: Tokens, style: Style) -> bool:
@@ -123,7 +137,7 @@ def _lines(tokens: Tokens, style: Style) -> tuple[tuple[TranscriptToken, ...], .
         fits = (len(first) <= style.line_characters or place == 1) and _fits(rest, left)
         uneven = abs(len(first) - len(joined(tokens)) / needed) / style.line_characters
         pause = tokens[place].start - tokens[place - 1].end
-        return not fits, 2 * uneven + _cost_of_break(tokens[place - 1], pause)
+        return not fits, 2 * uneven + _cost_of_break(tokens[place - 1], tokens[place], pause)
 
     place = min(range(1, len(tokens)), key=cost)
     return (tuple(tokens[:place]), *_lines(tokens[place:], left))

@@ -1,9 +1,10 @@
 """What a training run leaves on disk, so that it can be killed at any moment and go on as if it had not been.
 
 state.pt                         everything the next step depends on, replaced as one file
-checkpoints/step-00001000…       weights of the best evaluated steps
+checkpoints/step-00001000…       weights of evaluated steps, for the average
 config.json tokens.txt model.safetensors README.md    the best model so far: the run's folder is a model folder
 settings.json  log.jsonl         the run's settings; a line of numbers every few steps
+quarantine.jsonl                 utterances that were left out, and why
 """
 
 import pickle
@@ -17,6 +18,7 @@ from torch import Tensor
 from asr.errors import CheckpointError
 from asr.files import atomic_write
 from asr.model.folder import read_weights, writing
+from asr.training.settings import TrainConfig
 
 STATE, CHECKPOINTS = "state.pt", "checkpoints"
 
@@ -37,8 +39,16 @@ class Progress:
     """Time the run has taken, interruptions not counted."""
     best: list[tuple[float, int]] = field(default_factory=list)
     """(dev CER, step) of the best evaluated checkpoints, best first."""
+    evaluated: list[int] = field(default_factory=list)
+    """Steps that were evaluated, in order."""
     unusable: int = 0
     """Steps in a row whose gradient was not a number."""
+    quarantine: dict[str, int] = field(default_factory=dict)
+    """Utterances that later epochs leave out, and the epoch in which that was found."""
+    advised: bool = False
+    """Whether what to try where attention does not form has been said."""
+    unreadable: int = 0
+    """How many of them are there because their audio could not be read."""
 
 
 def save_state(
@@ -47,6 +57,7 @@ def save_state(
     progress: Progress,
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
+    moving_average: list[Tensor] = (),
 ) -> None:
     """Replaces the training state as one file; `started_with` is what must be the same for the run to go on.
 
@@ -57,6 +68,7 @@ def save_state(
         "progress": asdict(progress),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "moving_average": list(moving_average),
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -88,9 +100,23 @@ def restore_random(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["random_cuda"])
 
 
-def remove_dropped(folder: Path, progress: Progress) -> None:
-    """Deletes checkpoints that are no longer among the best; only once the state that says so is saved."""
-    kept = {checkpoint_path(folder, step) for _, step in progress.best}
+def averaged_steps(progress: Progress, settings: TrainConfig) -> list[int]:
+    """Steps of the evaluated checkpoints that are kept for the average, none where a moving average takes its place."""
+    if settings.average_of == "last":
+        return progress.evaluated[-settings.average :]
+    return [step for _, step in progress.best[: settings.average]] if settings.average_of == "best" else []
+
+
+def stopped_early(progress: Progress, settings: TrainConfig) -> bool:
+    """True once `patience` evaluations in a row have not been better than the best."""
+    if not settings.patience or not progress.best:
+        return False
+    return sum(step > progress.best[0][1] for step in progress.evaluated) >= settings.patience
+
+
+def remove_dropped(folder: Path, progress: Progress, settings: TrainConfig) -> None:
+    """Deletes checkpoints that are no longer wanted for the average; only once the state that says so is saved."""
+    kept = {checkpoint_path(folder, step) for step in averaged_steps(progress, settings)}
     for path in (folder / CHECKPOINTS).glob("step-*.safetensors"):
         if path not in kept:
             path.unlink()

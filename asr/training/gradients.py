@@ -24,7 +24,19 @@ class StepNumbers:
     seconds: float = 0.0
     """Audio of all batches."""
     ids: list[str] = field(default_factory=list)
-    """Utterances of all batches."""
+    """Utterances of all batches that were used."""
+    not_finite: list[str] = field(default_factory=list)
+    """Utterances of batches whose loss was not a number."""
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    """(id, error) of utterances whose audio could not be read."""
+
+    rate: float = 0.0
+    """Learning rate of the step."""
+    gradient: float = 0.0
+    """Norm of the gradient before it was clipped."""
+
+    def to_log(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in ("loss", "attention", "ctc", "accuracy", "rate", "gradient")}
 
     def __iadd__(self, other: "StepNumbers") -> "StepNumbers":
         for name, value in vars(other).items():
@@ -34,9 +46,12 @@ class StepNumbers:
 
 def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch]:
     """Every batch whose turn is process `rank`'s, from where the run is; keeps count in `progress` as each one is taken."""
-    durations = [u.duration for u in reader.utterances]
     processes = config.train.processes
     while True:
+        durations = [
+            u.duration if progress.quarantine.get(u.id, progress.epoch) >= progress.epoch else -1.0  # no plan takes it
+            for u in reader.utterances
+        ]
         plan = plan_batches(durations, config.data, config.train.seed, progress.epoch)
         if not plan:
             raise ConfigError(
@@ -65,6 +80,9 @@ def add_gradients(
     numbers = StepNumbers()
     for _ in range(settings.accumulate // settings.processes):
         batch = next(batches)
+        numbers.unreadable += batch.unreadable
+        if not batch.ids:
+            continue
         inputs = batch.inputs
         if settings.token_dropout and step >= settings.token_dropout_after:
             inputs = drop_tokens(inputs, settings.token_dropout, table.unk)
@@ -72,11 +90,14 @@ def add_gradients(
             losses = model.losses(
                 *(x.to(device, non_blocking=True) for x in (batch.samples, batch.lengths, inputs, batch.targets)),
                 label_smoothing=settings.label_smoothing,
-                ctc_weight=settings.ctc_weight,
+                ctc_weight=1.0 if step < settings.ctc_only_steps else settings.ctc_weight,
                 blank=table.blank,
                 augmentation=config.augment,
                 guessed_share=settings.token_guesses,
             )
+        if not torch.isfinite(losses.total):
+            numbers.not_finite += batch.ids
+            continue
         (losses.total / settings.accumulate).backward()
         values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
         means = [0.0 if value is None else value.item() / settings.accumulate for value in values]

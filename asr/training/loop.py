@@ -3,36 +3,41 @@
 import json
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from asr.config import Config
-from asr.corpus.batching import Batch, BatchReader, DataConfig, check_empty, check_texts
+from asr.corpus.batching import BatchReader, DataConfig, check_empty, check_texts
 from asr.corpus.manifest import Utterance, read_manifest
-from asr.errors import AsrError, ConfigError
+from asr.errors import ConfigError
 from asr.files import atomic_write
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, fill_weights, open_tokenizer, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
-from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import (
     Progress,
     average_weights,
+    averaged_steps,
     checkpoint_path,
     remove_dropped,
     restore_random,
     save_state,
+    stopped_early,
 )
 from asr.training.display import Display, Lines
 from asr.training.evaluation import DevSet, dev_errors
-from asr.training.gradients import add_gradients, endless_batches
+from asr.training.gradients import endless_batches
+from asr.training.health import Probe, measure
+from asr.training.health_advice import advice
 from asr.training.initial import fill_from
+from asr.training.moving_average import follow, start_following, take_over
+from asr.training.origin import origin
 from asr.training.parallel import Helpers
-from asr.training.settings import learning_rate
 from asr.training.start import (
     LOG,
+    QUARANTINE,
     begin,
     check_audio,
     check_unchanged,
@@ -43,9 +48,7 @@ from asr.training.start import (
     token_table,
 )
 from asr.training.statistics import cmvn_of
-
-MOST_UNUSABLE = 3
-"""Steps in a row without a usable gradient before a run gives up."""
+from asr.training.step import set_aside, take_step
 
 
 def train(
@@ -113,64 +116,43 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
         f"{len(utterances):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters"
     )
 
+    header = origin(config, started_with["data"], started_with["tokens"])
+    moving_average = start_following(model, config.train, state)
     helpers = Helpers(model, config, tokenizer, utterances, progress)
     batches = endless_batches(BatchReader(utterances, tokenizer, config.data.cache_audio), config, progress)
     started = time.monotonic() - progress.wall_seconds
-    _shorten_log(folder / LOG, progress.step)
+    probe = config.train.health_every and Probe.choose(_probed(dev_sets, utterances), tokenizer)
+    for path in (folder / LOG, folder / QUARANTINE):
+        _shorten_log(path, progress.step)
     with open(folder / LOG, "a", encoding="utf-8") as log:
-        while progress.step < config.train.max_steps:
-            numbers = _step(model, optimizer, batches, helpers, config, progress, tokenizer.table, device)
+        while progress.step < config.train.max_steps and not stopped_early(progress, config.train):
+            numbers = take_step(model, optimizer, batches, helpers, config, progress, tokenizer.table, device)
+            follow(moving_average, model, config.train, progress.step)
             progress.wall_seconds = time.monotonic() - started
-            display.step(progress.step, f"loss {numbers['loss']:.3f}")
-            if progress.step % config.train.log_every == 0:
-                _log(log, progress, numbers, display)
+            display.step(progress.step, f"loss {numbers.loss:.3f}")
+            if numbers.not_finite or numbers.unreadable:
+                set_aside(numbers, progress, config, folder / QUARANTINE, display)
+            if numbers.ids and progress.step % config.train.log_every == 0:
+                _log(log, progress, numbers.to_log(), display)
+            if probe and progress.step % config.train.health_every == 0:
+                _look(model, probe, device, config, progress, log, display)
             last = progress.step == config.train.max_steps
             if dev_sets and (last or progress.step % config.train.evaluate_every == 0):
-                _evaluate(model, tokenizer, dev_sets, config, progress, folder, log, display)
+                _evaluate(model, tokenizer, dev_sets, config, progress, folder, log, display, header)
+                last = last or stopped_early(progress, config.train)
             if last or progress.step % config.train.checkpoint_every == 0 or progress.step == stop_after:
-                save_state(folder, started_with, progress, model, optimizer)
-                remove_dropped(folder, progress)
+                save_state(folder, started_with, progress, model, optimizer, moving_average)
+                remove_dropped(folder, progress, config.train)
             if progress.step == stop_after:
                 helpers.close()
                 return folder
     helpers.close()
-    _finish(model, tokenizer, dev_sets, config, progress, folder, display)
+    if progress.step < config.train.max_steps:
+        display.line(
+            f"stopped: {config.train.patience} evaluations in a row were not better than step {progress.best[0][1]}"
+        )
+    _finish(model, tokenizer, dev_sets, config, progress, folder, display, header, moving_average)
     return folder
-
-
-def _step(
-    model: SpeechModel,
-    optimizer: torch.optim.Optimizer,
-    batches: Iterator[Batch],
-    helpers: Helpers,
-    config: Config,
-    progress: Progress,
-    table: TokenTable,
-    device: torch.device,
-) -> dict[str, float]:
-    """One optimizer step on `accumulate` batches; the numbers to log."""
-    helpers.start(progress.step)
-    numbers = add_gradients(model, batches, config, table, progress.step, device)
-    helpers.finish(numbers)
-    progress.audio_seconds += numbers.seconds
-    rate = learning_rate(progress.step, config.train)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip).item()
-    if math.isfinite(norm):
-        optimizer.step()
-        progress.unusable = 0
-    else:
-        progress.unusable += 1
-        if progress.unusable == MOST_UNUSABLE:
-            raise AsrError(
-                f"step {progress.step}: the gradient was not a number {MOST_UNUSABLE} times in a row (utterances"
-                f" {', '.join(numbers.ids[:5])} …); lower train.learning_rate or raise train.warmup_steps, and start again"
-            )
-    optimizer.zero_grad(set_to_none=True)
-    progress.step += 1
-    losses = {name: getattr(numbers, name) for name in ("loss", "attention", "ctc", "accuracy")}
-    return losses | {"rate": rate, "gradient": norm}
 
 
 def _report_lacking(lacking: dict[str, int], display: Display) -> None:
@@ -223,41 +205,78 @@ def _log(log, progress: Progress, numbers: dict[str, float], display: Display) -
     )
 
 
+def _probed(dev_sets: list[DevSet], utterances: list[Utterance]) -> list[Utterance]:
+    """What the health meter looks at: dev utterances, which nothing can know by heart, where there are some."""
+    return [u for dev in dev_sets for u in dev.utterances] or utterances
+
+
+def _look(model, probe: Probe, device, config: Config, progress: Progress, log, display: Display) -> None:
+    """Logs whether the decoder listens, and says so in words where by now it should."""
+    health = measure(model, probe, device)
+    log.write(json.dumps({"step": progress.step, "epoch": progress.epoch, "health": health.to_json()}) + "\n")
+    log.flush()
+    display.line(f"step {progress.step}  {health.line()}")
+    lines = advice(health, progress.step, progress.epoch, config)
+    for line in lines[:1] if progress.advised else lines:
+        display.line(line)
+    progress.advised = bool(lines)
+
+
 def _evaluate(
-    model, tokenizer, dev_sets: list[DevSet], config: Config, progress: Progress, folder: Path, log, display: Display
+    model,
+    tokenizer,
+    dev_sets: list[DevSet],
+    config: Config,
+    progress: Progress,
+    folder: Path,
+    log,
+    display: Display,
+    header: dict[str, str],
 ) -> None:
-    """Decodes the dev manifests, keeps the weights if they are among the best, and the model if it is the best."""
+    """Decodes the dev manifests, keeps the weights if they are to be averaged, and the model if it is the best."""
     overall, by_name = dev_errors(dev_sets, model, tokenizer, config.decode)
     each = "".join(f"  {name} {100 * e.cer:.2f} %" for name, e in by_name.items())
     display.line(f"step {progress.step}  dev {overall}{each}")
     numbers = {"dev_cer": overall.cer} | {f"dev_cer_{name}": e.cer for name, e in by_name.items()}
     log.write(json.dumps({"step": progress.step} | numbers) + "\n")
     log.flush()
-    this = (overall.cer, progress.step)
-    progress.best = sorted([*map(tuple, progress.best), this])[: config.train.average]
-    header = {"step": str(progress.step), "dev_cer": f"{overall.cer:.5f}"}
-    if this in progress.best:
+    progress.best = sorted([*map(tuple, progress.best), (overall.cer, progress.step)])[: config.train.average]
+    progress.evaluated.append(progress.step)
+    header = header | {"step": str(progress.step), "dev_cer": f"{overall.cer:.5f}"}
+    if progress.step in averaged_steps(progress, config.train):
         save_weights(checkpoint_path(folder, progress.step), model, tokenizer.table, header)
     if round(overall.cer, 5) < _stored_cer(folder):
         save_model(folder, model, tokenizer.table, header)
 
 
 def _finish(
-    model, tokenizer, dev_sets: list[DevSet], config: Config, progress: Progress, folder: Path, display: Display
+    model,
+    tokenizer,
+    dev_sets: list[DevSet],
+    config: Config,
+    progress: Progress,
+    folder: Path,
+    display: Display,
+    header: dict[str, str],
+    moving_average: list[Tensor],
 ) -> None:
-    """Averages the best checkpoints, and keeps the average unless the model in the folder is better."""
-    header = {"step": str(progress.step)}
-    if not progress.best:
+    """Averages weights as `average_of` says, and keeps the average unless the model in the folder is better."""
+    header = header | {"step": str(progress.step)}
+    steps = averaged_steps(progress, config.train)
+    if moving_average:
+        what = header["averaged"] = f"every step, {config.train.ema_decay:g} of the past"
+        take_over(model, moving_average)
+    elif steps:
+        what, header["averaged"] = f"{len(steps)} checkpoints", " ".join(map(str, steps))
+        fill_weights(model, average_weights([checkpoint_path(folder, step) for step in steps]), folder)
+    if not dev_sets:
         save_model(folder, model, tokenizer.table, header)
         return
-    steps = [step for _, step in progress.best]
-    fill_weights(model, average_weights([checkpoint_path(folder, step) for step in steps]), folder)
     averaged, _ = dev_errors(dev_sets, model, tokenizer, config.decode)
     stored = _stored_cer(folder)
-    display.line(f"average of {len(steps)} checkpoints: dev {averaged}; the model in {folder}: {100 * stored:.2f} %")
+    display.line(f"average of {what}: dev {averaged}; the model in {folder}: {100 * stored:.2f} %")
     if round(averaged.cer, 5) <= stored:
-        header |= {"averaged": " ".join(map(str, steps)), "dev_cer": f"{averaged.cer:.5f}"}
-        save_model(folder, model, tokenizer.table, header)
+        save_model(folder, model, tokenizer.table, header | {"dev_cer": f"{averaged.cer:.5f}"})
 
 
 def _stored_cer(folder: Path) -> float:

@@ -1,7 +1,8 @@
 """Processes that compute the gradients of further batches on the same weights, for training on a CPU.
 
-The weights lie in shared memory. At each step every helper is sent the step's number, and answers once the gradient of
-its batches lies in shared memory too. A helper ends when the process that started it does, however that ends.
+The weights lie in shared memory. At each step every helper is sent the step's number, and which utterances to leave out,
+and answers once the gradient of its batches lies in shared memory too. A helper ends when the process that started it
+does, however that ends.
 """
 
 from multiprocessing.connection import Connection
@@ -50,10 +51,10 @@ class Helpers:
             self.gradients.append(gradients)
             self.processes.append(process)
 
-    def start(self, step: int) -> None:
+    def start(self, progress: Progress) -> None:
         """Lets every helper begin with its batches of a step."""
         for connection in self.connections:
-            connection.send(step)
+            connection.send((progress.step, progress.quarantine))
 
     def finish(self, numbers: StepNumbers) -> None:
         """Waits for them, and adds their gradients to the parameters' and their numbers to `numbers`."""
@@ -66,9 +67,13 @@ class Helpers:
                 ) from None
             if isinstance(answer, AsrError):
                 raise answer
+            if answer.ids and not numbers.ids:  # this process could use none of its batches
+                for parameter, gradient in zip(self.parameters, gradients, strict=True):
+                    parameter.grad = gradient.clone()
+            elif answer.ids:
+                used = [(p.grad, g) for p, g in zip(self.parameters, gradients, strict=True) if p.grad is not None]
+                torch._foreach_add_([own for own, _ in used], [theirs for _, theirs in used])
             numbers += answer
-            used = [(p.grad, g) for p, g in zip(self.parameters, gradients, strict=True) if p.grad is not None]
-            torch._foreach_add_([own for own, _ in used], [theirs for _, theirs in used])
 
     def close(self) -> None:
         for connection, process in zip(self.connections, self.processes, strict=True):
@@ -93,7 +98,7 @@ def _help(
     parameters = list(model.parameters())
     while True:
         try:
-            step = connection.recv()
+            step, progress.quarantine = connection.recv()
         except (EOFError, ConnectionResetError):
             return
         torch.manual_seed((config.train.seed * 1_000_003 + step) * 1_009 + rank)

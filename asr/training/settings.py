@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from asr.errors import ConfigError
 
+AVERAGES = ("best", "last", "ema")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -41,6 +43,8 @@ class TrainConfig:
     """Probability spread over all tokens in the decoder's target."""
     ctc_weight: float = 0.0
     """Weight of an auxiliary CTC loss on the encoder; 0 trains with cross-entropy alone."""
+    ctc_only_steps: int = 0
+    """Steps at the start that train the encoder with the CTC loss alone; the decoder then finds a memory worth listening to."""
     token_dropout: float = 0.0
     """Share of the decoder's input tokens that are replaced by `<unk>` (word dropout, Bowman et al. 2016): a decoder that knows
     the texts by heart must then listen."""
@@ -61,8 +65,16 @@ class TrainConfig:
     """Steps between two decodings of the dev manifests."""
     checkpoint_every: int = 500
     """Steps between two savings of the training state."""
+    health_every: int = 200
+    """Steps between two looks at whether the decoder listens (asr/training/health.py); 0 never looks."""
     average: int = 5
-    """The best so many evaluated checkpoints are kept, and averaged at the end."""
+    """So many evaluated checkpoints are kept, and averaged at the end."""
+    average_of: str = "best"
+    """best: those with the lowest dev CER; last: the latest; ema: a moving average of every step's weights instead."""
+    ema_decay: float = 0.999
+    """How much of the moving average stays at each step; it reaches back about 1 / (1 - this) steps."""
+    patience: int = 0
+    """Evaluations in a row without a better dev CER after which the run ends; 0 goes on to max_steps."""
 
     def __post_init__(self):
         at_least = {
@@ -74,7 +86,14 @@ class TrainConfig:
             "checkpoint_every": 1,
             "average": 1,
         }
-        for name, low in at_least.items() | {("warmup_steps", 0), ("weight_decay", 0), ("token_dropout_after", 0)}:
+        for name, low in at_least.items() | {
+            ("warmup_steps", 0),
+            ("weight_decay", 0),
+            ("token_dropout_after", 0),
+            ("ctc_only_steps", 0),
+            ("health_every", 0),
+            ("patience", 0),
+        }:
             if getattr(self, name) < low:
                 raise ConfigError(f"train.{name} must be at least {low}, is {getattr(self, name)}")
         if self.accumulate % self.processes:
@@ -90,6 +109,10 @@ class TrainConfig:
         for name in ("decay_share", "final_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"train.{name} must be from 0 to 1, is {getattr(self, name)}")
+        if not 0 < self.ema_decay < 1:
+            raise ConfigError(f"train.ema_decay must be between 0 and 1, is {self.ema_decay}")
+        if self.average_of not in AVERAGES:
+            raise ConfigError(f"train.average_of must be one of {', '.join(AVERAGES)}, is {self.average_of!r}")
         if self.precision not in ("bfloat16", "float32"):
             raise ConfigError(f"train.precision must be bfloat16 or float32, is {self.precision!r}")
 

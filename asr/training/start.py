@@ -28,14 +28,17 @@ from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.initial import grown_table, pieces_of_model
 from asr.training.settings import TrainConfig
 
-SETTINGS, LOG, TOKENS = "settings.json", "log.jsonl", "tokens.txt"
+SETTINGS, LOG, TOKENS, QUARANTINE = "settings.json", "log.jsonl", "tokens.txt", "quarantine.jsonl"
 MAY_CHANGE = {
     "train.max_steps",
     "train.log_every",
     "train.evaluate_every",
     "train.checkpoint_every",
+    "train.health_every",
+    "train.patience",
     "train.device",
     "data.workers",
+    "data.max_unreadable",
 }
 """Settings that may differ when a run goes on."""
 
@@ -101,7 +104,13 @@ def fingerprint(utterances: Sequence[Utterance]) -> str:
 
 def begin(folder: Path, config: Config, table: TokenTable) -> None:
     """Makes the folder that of a new run; what an earlier run left there goes."""
-    for path in (folder / STATE, folder / LOG, folder / WEIGHTS, *folder.glob(f"{CHECKPOINTS}/*.safetensors")):
+    for path in (
+        folder / STATE,
+        folder / LOG,
+        folder / QUARANTINE,
+        folder / WEIGHTS,
+        *folder.glob(f"{CHECKPOINTS}/*.safetensors"),
+    ):
         path.unlink(missing_ok=True)
     with atomic_write(folder / SETTINGS) as file:
         file.write(config.to_json())

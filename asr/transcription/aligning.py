@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.audio.reading import SAMPLE_RATE
-from asr.decoding.alignment import Evidence, attention_evidence, best_path, ctc_evidence
-from asr.decoding.boundaries import Span, spans
+from asr.decoding.alignment import Evidence, best_path, ctc_evidence
+from asr.decoding.boundaries import Span
 from asr.decoding.recognizer import encode
-from asr.decoding.timing import attention, decoder_inputs
+from asr.decoding.timing import attended_path, attention, decoder_inputs, frame_spans
 from asr.errors import AsrError
 from asr.files import read_lines
 from asr.model.folder import LoadedModel
@@ -122,7 +121,7 @@ class Aligner:
         memory = encode(self.model, [whole.samples])
         state = self.model.decoder.start(memory.values, memory.mask)
         table = self.tokenizer.table
-        path = best_path(attention_evidence(attention(self.model, table, [ids], state)[0, :, : len(ids)]))
+        path = attended_path(self.model, attention(self.model, table, [ids], state)[0, :, : len(ids)], whole.samples)
         if path is None:
             return None
         inputs = decoder_inputs(table, [ids]).to(memory.values.device)
@@ -131,8 +130,7 @@ class Aligner:
 
     def _spans(self, frames: np.ndarray, piece: Piece) -> list[Span]:
         """Frames of a piece → spans in the recording."""
-        moments = self.model.first_frame + frames * self.model.frame_seconds
-        found = spans(moments.tolist(), piece.samples, SAMPLE_RATE)
+        found = frame_spans(self.model, frames, piece.samples)
         return [(piece.start + start, piece.start + end) for start, end in found]
 
 

@@ -17,9 +17,8 @@ MODULES = {"silero-vad": "silero_vad"}
 """Packages that are imported by another name than they are installed by."""
 PURPOSES = {
     "text": "readings, scripts (--script), numbers as they are read",
-    "train": "curves and figures of training",
-    "hub": "fetching published models",
     "corpora": "preparing public corpora",
+    "kenlm": "language models in KenLM's binary form",
     "live": "transcribing from a microphone",
     "dev": "running the tests",
 }

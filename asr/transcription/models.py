@@ -113,7 +113,11 @@ def describe(loaded: LoadedModel) -> list[str]:
         f"CTC head    {'yes' if config.ctc else 'no'}",
         f"tokens      {len(loaded.tokenizer.table):,}, fingerprint {loaded.tokenizer.table.fingerprint}",
         f"features    {features.n_mels} log-mel bins, {features.sample_rate} Hz",
-        *(f"{key:11} {value}" for key, value in sorted(loaded.metadata.items()) if key not in ("golden", "tokens")),
+        *(
+            f"{key:11} {value}"
+            for key, value in sorted(loaded.metadata.items())
+            if key not in ("golden", "tokens", "settings")
+        ),
     ]
 
 

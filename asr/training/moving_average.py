@@ -1,0 +1,32 @@
+"""A moving average of a model's weights over the steps of its training (Polyak and Juditsky 1992)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asr.training.settings import TrainConfig
+
+
+def start_following(model: nn.Module, settings: TrainConfig, state: dict[str, Any] | None) -> list[Tensor]:
+    """The average so far, a tensor a parameter: that of a saved state, or the model's own; empty where none is wanted."""
+    if settings.average_of != "ema":
+        return []
+    if state is None:
+        return [p.detach().clone() for p in model.parameters()]
+    return [saved.to(p.device) for saved, p in zip(state["moving_average"], model.parameters(), strict=True)]
+
+
+@torch.no_grad()
+def follow(average: list[Tensor], model: nn.Module, settings: TrainConfig, step: int) -> None:
+    """Moves the average towards the weights after step 1, 2, …; faster in the first steps, which it should forget."""
+    if average:
+        decay = min(settings.ema_decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(average, [p.detach() for p in model.parameters()], 1 - decay)
+
+
+@torch.no_grad()
+def take_over(model: nn.Module, average: list[Tensor]) -> None:
+    """Puts the average in the place of the weights."""
+    for parameter, mean in zip(model.parameters(), average, strict=True):
+        parameter.copy_(mean)

@@ -1,0 +1,145 @@
+"""A run as one HTML page: curves, whether the decoder listens and where, the worst utterances, time and hours."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import torch
+
+from asr.decoding.recognizer import Recognizer
+from asr.decoding.settings import DecodeConfig
+from asr.errors import AsrError
+from asr.files import atomic_write
+from asr.model.folder import LoadedModel, load_model
+from asr.scoring.cer import CharErrors, char_errors
+from asr.training.charts import line_chart, picture
+from asr.training.evaluation import DevSet
+from asr.training.health import Probe, attention_of_the_best_head
+from asr.training.history import History, read_history
+
+PICTURES, WORST = 6, 20
+STYLE = """
+:root { color-scheme: light dark; --ink: light-dark(#1d2127, #e4e7eb); --soft: light-dark(#5f6b7a, #98a2ae);
+  --line: light-dark(#d9dee4, #3a424c); --paper: light-dark(#fff, #14171b); }
+body { font: 15px/1.5 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; color: var(--ink);
+  background: var(--paper); max-width: 72rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+.flow { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; width: 22rem; max-width: 100%; }
+figcaption { font-weight: 600; } figure p, .note { color: var(--soft); margin: 0; font-size: .85rem; }
+figure span { margin-right: .8rem; } figure i { display: inline-block; width: .8em; height: .8em; margin-right: .3em; }
+svg { width: 100%; } svg text { font-size: 11px; fill: var(--soft); } .grid { stroke: var(--line); stroke-width: .6; }
+img { width: 100%; height: 11rem; image-rendering: pixelated; border: 1px solid var(--line); box-sizing: border-box; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+td, th { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: left; overflow-wrap: anywhere; }
+"""
+
+
+def write_run_report(folder: str | Path, out: str | Path | None = None) -> Path:
+    """Writes `report.html` in the run's folder, or `out`; returns its path.
+
+    Attention and the worst utterances need the best model so far and the dev audio; without either the page does without.
+    """
+    history = read_history(folder)
+    path = Path(out) if out else history.folder / "report.html"
+    sections = [_curves(history), _about(history)]
+    try:
+        loaded = load_model(history.folder)
+        dev_sets = [DevSet.read(manifest, loaded.tokenizer) for manifest in history.settings["data.dev"]]
+    except AsrError as error:
+        sections.insert(1, f'<p class="note">No model or no dev audio to look at: {escape(str(error))}</p>')
+    else:
+        if dev_sets:
+            sections[1:1] = [_attention(loaded, dev_sets), _worst(loaded, dev_sets)]
+    title = escape(f"Training run {history.folder.resolve().name}")
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p>{escape(_summary(history))}</p>"
+    )
+    with atomic_write(path) as file:
+        file.write(page + "\n".join(sections) + "\n</html>\n")
+    return path
+
+
+def _summary(history: History) -> str:
+    if not history.losses:
+        return "No step has been logged yet."
+    last, best = history.losses[-1], history.best
+    hours, seconds = last["hours"], max(last["wall"], 1e-9)
+    text = f"Step {last['step']:,} of {history.settings['train.max_steps']:,}, epoch {last['epoch']}; {hours:,.1f} h of audio in"
+    text += f" {seconds / 3600:.2f} h, {3600 * hours / seconds:,.0f} times as fast as it was spoken."
+    if best:
+        text += f" Best dev CER {100 * best['dev_cer']:.2f} % at step {best['step']:,}."
+    if history.quarantined:
+        text += f" {history.quarantined:,} utterances were left out: see quarantine.jsonl."
+    return text
+
+
+def _curves(history: History) -> str:
+    def of(lines: list[dict], name: str, scale: float = 1.0) -> list[tuple[float, float]]:
+        return [(line["step"], scale * line[name]) for line in lines if line.get(name) is not None]
+
+    losses, dev, health = history.losses, history.evaluations, history.health
+    with_ctc = history.settings["train.ctc_weight"] or history.settings["train.ctc_only_steps"]
+    names = sorted({name for line in dev for name in line if name.startswith("dev_cer")})
+    if len(names) == 2:  # the one dev set, and the whole that it is
+        names = names[:1]
+    places = list(health[-1]["by_position"]) if health else []
+    by_place = {f"token {place}": [(h["step"], h["by_position"].get(place, 0.0)) for h in health] for place in places}
+    charts = [
+        line_chart("Loss", {"attention": of(losses, "attention")} | ({"ctc": of(losses, "ctc")} if with_ctc else {})),
+        line_chart("Dev CER in %", {name: of(dev, name, 100.0) for name in names}, low=0.0),
+        line_chart("Accuracy in training", {"next token": of(losses, "accuracy")}, 0.0, 1.0),
+        line_chart("Attention", {name: of(health, name) for name in ("diagonal", "entropy")}, 0.0, 1.0),
+        line_chart("What the wrong recording costs, nats a token", {"gain": of(health, "gain")}, low=0.0),
+        line_chart("Accuracy by place in the text", by_place, 0.0, 1.0),
+        line_chart("Learning rate", {"rate": of(losses, "rate")}, low=0.0),
+        line_chart("Norm of the gradient", {"gradient": of(losses, "gradient")}, low=0.0),
+        line_chart("Hours of audio", {"hours": of(losses, "hours")}, low=0.0),
+    ]
+    return f'<h2>Curves</h2><div class="flow">{"".join(charts)}</div>'
+
+
+def _attention(loaded: LoadedModel, dev_sets: Sequence[DevSet]) -> str:
+    probe = Probe.choose([u for dev in dev_sets for u in dev.utterances], loaded.tokenizer)
+    if probe is None:
+        return ""
+    texts = {u.id: u.text for dev in dev_sets for u in dev.utterances}
+    figures = []
+    for id, weights in list(zip(probe.batch.ids, attention_of_the_best_head(loaded.model, probe), strict=True))[
+        :PICTURES
+    ]:
+        image = picture((weights / weights.amax(1, keepdim=True)).numpy())
+        caption = f"<figcaption>{escape(texts[id])}</figcaption>"
+        figures.append(
+            f'<figure>{caption}<img src="{image}" alt="attention of {escape(id)}"><p>{escape(id)}</p></figure>'
+        )
+    note = (
+        "Tokens from top to bottom, audio from left to right, the head whose attention is most diagonal. A model that"
+    )
+    note += " listens draws a line from the upper left corner to the lower right one."
+    return f'<h2>Attention</h2><p class="note">{note}</p><div class="flow">{"".join(figures)}</div>'
+
+
+def _worst(loaded: LoadedModel, dev_sets: Sequence[DevSet]) -> str:
+    rows: list[tuple[CharErrors, str, str, str]] = []
+    with torch.no_grad():
+        for dev in dev_sets:
+            results = Recognizer(loaded.model, loaded.tokenizer, DecodeConfig(beam=1)).recognize(dev.samples)
+            for u, nbest in zip(dev.utterances, results, strict=True):
+                rows.append((char_errors(u.text, nbest[0].text), u.id, u.text, nbest[0].text))
+    rows = sorted((row for row in rows if row[0].cer), key=lambda row: (-row[0].cer, row[1]))
+    cells = "".join(
+        f"<tr><td>{100 * errors.cer:.0f} %</td><td>{escape(id)}</td><td>{escape(text)}</td><td>{escape(hypothesis)}</td></tr>"
+        for errors, id, text, hypothesis in rows[:WORST]
+    )
+    head = "<tr><th>CER</th><th>utterance</th><th>said</th><th>recognised, beam 1</th></tr>"
+    return f"<h2>Worst dev utterances</h2><table>{head}{cells}</table>"
+
+
+def _about(history: History) -> str:
+    origin = {k: v for k, v in history.origin.items() if k not in ("golden", "tokens", "settings")}
+    rows = [*origin.items(), *((name, str(value)) for name, value in history.settings.items())]
+    cells = "".join(f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>" for name, value in rows)
+    return (
+        f"<h2>Where it comes from</h2><details><summary>{len(rows)} settings</summary><table>{cells}</table></details>"
+    )

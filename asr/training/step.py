@@ -1,0 +1,93 @@
+"""One optimizer step, and what is done with utterances that spoil one."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from asr.config import Config
+from asr.corpus.batching import Batch
+from asr.errors import AsrError, AudioError
+from asr.model.model import SpeechModel
+from asr.text.tokenizer import TokenTable
+from asr.training.checkpoint import Progress
+from asr.training.display import Display
+from asr.training.gradients import StepNumbers, add_gradients
+from asr.training.parallel import Helpers
+from asr.training.settings import learning_rate
+
+MOST_UNUSABLE = 3
+"""Steps in a row without a usable gradient before a run gives up."""
+NAMED = 5
+"""Utterances named on the terminal; quarantine.jsonl names all."""
+
+
+def take_step(
+    model: SpeechModel,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[Batch],
+    helpers: Helpers,
+    config: Config,
+    progress: Progress,
+    table: TokenTable,
+    device: torch.device,
+) -> StepNumbers:
+    """One optimizer step on `accumulate` batches; the numbers to log.
+
+    Batches whose loss is not a number are left out of it; if nothing usable is left, there is no step. Raises AsrError
+    where that happens MOST_UNUSABLE times in a row.
+    """
+    helpers.start(progress)
+    numbers = add_gradients(model, batches, config, table, progress.step, device)
+    helpers.finish(numbers)
+    progress.audio_seconds += numbers.seconds
+    numbers.rate = learning_rate(progress.step, config.train)
+    for group in optimizer.param_groups:
+        group["lr"] = numbers.rate
+    numbers.gradient = torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip).item()
+    if numbers.ids and math.isfinite(numbers.gradient):
+        optimizer.step()
+        progress.unusable = 0
+    elif numbers.ids or numbers.not_finite:
+        numbers.not_finite += numbers.ids  # their losses were numbers, their gradient is none
+        numbers.ids = []
+        progress.unusable += 1
+    optimizer.zero_grad(set_to_none=True)
+    progress.step += 1
+    return numbers
+
+
+def set_aside(numbers: StepNumbers, progress: Progress, config: Config, path: Path, display: Display) -> None:
+    """Lists the utterances that spoiled a step in the file and keeps them out of later epochs.
+
+    Raises AsrError where too many steps in a row were spoiled, AudioError where too many recordings are unreadable.
+    """
+    reasons = [(id, error) for id, error in numbers.unreadable]
+    reasons += [(id, "the loss or the gradient of its batch was not a number") for id in numbers.not_finite]
+    with open(path, "a", encoding="utf-8") as file:
+        for id, reason in reasons:
+            line = {"step": progress.step, "epoch": progress.epoch, "id": id, "reason": reason}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    for id, _ in reasons:
+        progress.quarantine.setdefault(id, progress.epoch)
+    for id, error in numbers.unreadable:
+        display.line(f"left out: {error}" if id in error else f"left out: {id}: {error}")
+    progress.unreadable += len(numbers.unreadable)
+    if progress.unreadable > config.data.max_unreadable:
+        raise AudioError(
+            f"{progress.unreadable} recordings could not be read, which is more than data.max_unreadable"
+            f" {config.data.max_unreadable}; {path} lists them. The last: {numbers.unreadable[-1][1]}"
+        )
+    if not numbers.not_finite:
+        return
+    named = ", ".join(numbers.not_finite[:NAMED]) + (" …" if len(numbers.not_finite) > NAMED else "")
+    if progress.unusable >= MOST_UNUSABLE:
+        raise AsrError(
+            f"step {progress.step - 1}: loss or gradient was not a number {progress.unusable} times in a row (utterances"
+            f" {named}); lower train.learning_rate or raise train.warmup_steps, and start again"
+        )
+    display.line(
+        f"step {progress.step}: not a number; {len(numbers.not_finite)} utterances are left out from now on ({named}): {path}"
+    )

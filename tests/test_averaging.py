@@ -1,0 +1,158 @@
+"""Averages of weights, early stopping, and what a model's header says of its origin."""
+
+import json
+
+import pytest
+import torch
+
+import asr
+from asr.config import load_config
+from asr.corpus.toy import prepare_toy
+from asr.errors import ConfigError
+from asr.model.folder import load_model, read_weights
+from asr.scoring.cer import CharErrors
+from asr.training.checkpoint import Progress, averaged_steps, load_state, stopped_early
+from asr.training.loop import train
+from asr.training.settings import TrainConfig
+from tests.conftest import ROOT
+
+
+class Told:
+    def __init__(self):
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
+
+    def step(self, step, text): ...
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return prepare_toy(tmp_path_factory.mktemp("small"), n_train=20, n_dev=2, n_test=1)
+
+
+@pytest.fixture
+def config(corpus):
+    return lambda *settings: load_config(
+        ROOT / "recipes/toy/base.toml",
+        [
+            f'data.train=["{corpus["train"]}"]',
+            f'data.dev=["{corpus["dev"]}"]',
+            "data.batch_seconds=12",
+            "model.encoder.layers=1",
+            "model.encoder.width=16",
+            "train.max_steps=10",
+            "train.warmup_steps=2",
+            "train.evaluate_every=2",
+            "train.checkpoint_every=5",
+            *settings,
+        ],
+    )
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Evaluations that give these CERs, one after the other, and for ever the last."""
+
+    def script(*cers):
+        left = list(cers)
+
+        def errors(dev_sets, model, tokenizer, decode):
+            cer = left.pop(0) if len(left) > 1 else left[0]
+            return CharErrors(substitutions=round(1000 * cer), reference=1000), {}
+
+        monkeypatch.setattr("asr.training.loop.dev_errors", errors)
+
+    return script
+
+
+def checkpoints(run) -> list[int]:
+    return sorted(int(p.stem.removeprefix("step-")) for p in (run / "checkpoints").glob("*.safetensors"))
+
+
+def test_which_steps_are_averaged():
+    progress = Progress(best=[(0.1, 30), (0.2, 10), (0.3, 50)], evaluated=[10, 20, 30, 40, 50])
+    assert averaged_steps(progress, TrainConfig(average=2)) == [30, 10]
+    assert averaged_steps(progress, TrainConfig(average=2, average_of="last")) == [40, 50]
+    assert averaged_steps(progress, TrainConfig(average=2, average_of="ema")) == []
+    with pytest.raises(ConfigError, match="train.average_of must be one of best, last, ema, is 'all'"):
+        TrainConfig(average_of="all")
+
+
+def test_the_last_checkpoints(config, tmp_path, scripted):
+    scripted(0.1, 0.5, 0.4, 0.6, 0.7, 0.05)
+    run = train(config("train.average=3", "train.average_of=last"), tmp_path / "run", display=Told())
+    assert checkpoints(run) == [6, 8, 10]
+    loaded = load_model(run)
+    assert loaded.metadata["averaged"] == "6 8 10" and loaded.metadata["dev_cer"] == "0.05000"
+    weights = [read_weights(run / f"checkpoints/step-{step:08d}.safetensors")[0] for step in (6, 8, 10)]
+    name = "decoder.embedding.weight"
+    assert torch.allclose(loaded.model.state_dict()[name], sum(w[name] for w in weights) / 3, atol=1e-6)
+
+
+def test_a_moving_average_is_what_it_says(config, tmp_path, monkeypatch):
+    """Computed again, from the weights that each step left."""
+    seen = []
+    import asr.training.loop as loop
+
+    real = loop.follow
+
+    def follow(average, model, settings, step):
+        seen.append(model.decoder.out.weight.detach().clone())
+        real(average, model, settings, step)
+
+    monkeypatch.setattr(loop, "follow", follow)
+    settings = ("train.average_of=ema", "train.ema_decay=0.5", "data.dev=[]", "train.max_steps=6")
+    run = train(config(*settings), tmp_path / "run", display=Told())
+    torch.manual_seed(1)
+    mean = None
+    for step, weights in enumerate(seen, 1):
+        decay = min(0.5, (1 + step) / (10 + step))
+        mean = weights if mean is None else decay * mean + (1 - decay) * weights
+    found = load_model(run).model.decoder.out.weight
+    # the initial weights are all that differs: they have faded to 2/11 · 3/12 · … of the whole
+    assert torch.allclose(found, mean, atol=2e-3) and not torch.equal(found, seen[-1])
+
+
+def test_a_moving_average_resumes_bit_for_bit(config, tmp_path):
+    ema = config("train.average_of=ema")
+    whole = train(ema, tmp_path / "whole", display=Told())
+    train(ema, tmp_path / "parts", display=Told(), stop_after=5)
+    parts = train(ema, tmp_path / "parts", display=Told())
+    a, b = load_state(whole)["moving_average"], load_state(parts)["moving_average"]
+    assert len(a) > 10 and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    assert checkpoints(whole) == []
+
+
+def test_when_a_run_has_had_enough():
+    progress = Progress(best=[(0.1, 30), (0.2, 10)], evaluated=[10, 20, 30, 40, 50])
+    assert [stopped_early(progress, TrainConfig(patience=n)) for n in (0, 1, 2, 3)] == [False, True, True, False]
+    assert not stopped_early(Progress(), TrainConfig(patience=1))
+
+
+def test_a_run_stops_when_it_no_longer_gets_better(config, tmp_path, scripted):
+    scripted(0.5, 0.3, 0.4, 0.35, 0.3)
+    told = Told()
+    run = train(config("train.patience=2", "train.max_steps=100"), tmp_path / "run", display=told)
+    assert load_state(run)["progress"]["step"] == 8  # the evaluations at 6 and 8 were not better than that at 4
+    assert "stopped: 2 evaluations in a row were not better than step 4" in told.lines
+    train(config("train.patience=2", "train.max_steps=100"), run, display=told)
+    assert load_state(run)["progress"]["step"] == 8  # and it stays where it is
+    scripted(0.6)
+    train(config("train.patience=3", "train.max_steps=100"), run, display=told)
+    assert load_state(run)["progress"]["step"] == 10  # more patience goes on
+
+
+def test_a_model_says_where_it_comes_from(config, tmp_path, run):
+    made = train(config("train.accumulate=2", "train.max_steps=2"), tmp_path / "run", display=Told())
+    metadata = load_model(made).metadata
+    assert metadata["batch"] == "24 s of audio a step" and metadata["seed"] == "1"
+    assert metadata["versions"].startswith(f"asr {asr.__version__}, torch {torch.__version__}, Python 3.")
+    assert metadata["data"] == load_state(made)["started_with"]["data"]
+    assert json.loads(metadata["settings"])["train"]["accumulate"] == 2
+    assert len(metadata["commit"].split()[0]) == 12 or not (ROOT / ".git").exists()
+    out = run("model", "info", made)[1]
+    assert "batch       24 s of audio a step" in out and "settings" not in out
+    run("model", "export", made, "--out", tmp_path / "half")
+    assert load_model(tmp_path / "half").metadata["settings"] == metadata["settings"]

@@ -1,0 +1,108 @@
+"""`asr doctor`: what it finds, what it advises, and its status."""
+
+import importlib
+from importlib import metadata
+
+import pytest
+
+from asr.transcription import doctor
+from asr.transcription.doctor import Finding, examine, examine_extra, examine_package, guarded, requirements, within
+
+
+def test_a_machine_that_can_transcribe(run):
+    status, out, err = run("doctor")
+    assert status == 0 and err == "" and "BROKEN" not in out
+    lines = {line.split()[1]: line for line in out.splitlines() if line.startswith(("ok", "missing"))}
+    assert "embedded: " in lines["model"] and lines["model"].endswith(" CTC head, answers as it should")
+    assert "wav" in lines["libsndfile"] and "m4a" in lines["FFmpeg"]
+    assert "CPU threads" in lines["device"] and "torch" in lines and "[text]" in lines
+
+
+def test_what_it_needs_is_what_it_was_installed_with():
+    core, extras = requirements()
+    assert {"torch", "numpy", "soundfile", "av"} <= core.keys() and "<2.15" in core["torch"]
+    assert extras["text"].keys() == {"pypinyin", "opencc", "cn2an"}
+
+
+def test_without_metadata_the_most_important_is_still_looked_at(monkeypatch):
+    def absent(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", absent)
+    core, extras = requirements()
+    assert "torch" in core and extras == {}
+
+
+def test_something_missing_makes_the_status_1(run, monkeypatch):
+    real = metadata.version
+
+    def version(name):
+        if name == "soxr":
+            raise metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    status, out, _ = run("doctor")
+    assert status == 1
+    assert "BROKEN  soxr        is not installed\n" in out
+    assert "\n                    → pip install 'soxr" in out
+
+
+def test_a_package_that_cannot_be_imported(monkeypatch):
+    def broken(name):
+        raise OSError("libfoo.so: cannot open shared object file\nmore")
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    finding = examine_package("soxr", ">=0.5,<2", "do this", needed=True)
+    assert not finding.fine and finding.detail.endswith("cannot be imported: libfoo.so: cannot open shared object file")
+    assert finding.line().endswith("\n                    → do this")
+
+
+def test_a_version_out_of_bounds():
+    finding = examine_package("numpy", ">=99", "pip install 'numpy>=99'", needed=True)
+    assert finding.detail.endswith("is outside of >=99") and finding.line().startswith("BROKEN  numpy")
+
+
+def test_an_extra_that_is_missing_breaks_nothing():
+    finding = examine_extra("text", {"no-such-package": ">=1"})
+    assert finding.line() == (
+        "missing [text]      readings, scripts (--script), numbers as they are read: no-such-package is not installed\n"
+        "                    → pip install 'mandarin-asr[text]'"
+    )
+    assert not finding.needed
+
+
+def test_a_model_that_is_missing(monkeypatch, tmp_path):
+    from asr.transcription import models
+
+    monkeypatch.setattr(models, "PRETRAINED", tmp_path)
+    (finding,) = doctor.examine_models()
+    assert not finding.fine and finding.needed and f"embedded is not in {tmp_path}" in finding.detail
+
+
+def test_what_raises_is_a_finding():
+    def examine_magic():
+        raise RuntimeError("no magic here")
+        yield
+
+    assert list(guarded(examine_magic)) == [Finding("magic", False, "no magic here", "see what is broken above")]
+
+
+@pytest.mark.parametrize(
+    ("version", "bounds", "fits"),
+    [
+        ("2.13.0+cpu", ">=2.11,<2.15", True),
+        ("2.15", ">=2.11,<2.15", False),
+        ("2.15.0.dev1", ">=2.11,<2.15", False),
+        ("2.10.9", ">=2.11,<2.15", False),
+        ("2.11", ">=2.11.0", True),
+        ("1.0rc1", "<2", True),
+        ("3", "", True),
+    ],
+)
+def test_bounds(version, bounds, fits):
+    assert within(version, bounds) is fits
+
+
+def test_every_finding_has_something_to_say():
+    assert all(finding.name and finding.line() for finding in examine())

@@ -1,0 +1,171 @@
+"""Recordings that cannot be read and losses that are no numbers, in the middle of a run."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from asr.config import load_config
+from asr.corpus.manifest import read_manifest, write_manifest
+from asr.corpus.toy import prepare_toy
+from asr.errors import AsrError, AudioError, ConfigError
+from asr.model.model import SpeechModel
+from asr.training.checkpoint import load_state
+from asr.training.loop import train
+from tests.conftest import ROOT
+
+
+class Told:
+    def __init__(self):
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
+
+    def step(self, step, text): ...
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """36 utterances; files 3 and 20 are no audio."""
+    folder = tmp_path_factory.mktemp("spoiled")
+    manifests = prepare_toy(folder, n_train=36, n_dev=4, n_test=1)
+    for i in (3, 20):
+        (folder / f"wav/train/train-{i:04d}.wav").write_bytes(b"RIFF but no audio")
+    return manifests
+
+
+@pytest.fixture
+def config(corpus):
+    return lambda *settings: load_config(
+        ROOT / "recipes/toy/base.toml",
+        [
+            f'data.train=["{corpus["train"]}"]',
+            f'data.dev=["{corpus["dev"]}"]',
+            "data.batch_seconds=8",
+            "train.max_steps=20",
+            "train.warmup_steps=3",
+            "train.log_every=1",
+            "train.evaluate_every=100",
+            "model.encoder.layers=1",
+            "model.encoder.width=32",
+            *settings,
+        ],
+    )
+
+
+def lines_of(path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_unreadable_recordings_are_left_out_listed_and_not_read_again(config, corpus, tmp_path):
+    told = Told()
+    run = train(config(), tmp_path / "run", display=told)
+    listed = lines_of(run / "quarantine.jsonl")
+    assert sorted(line["id"] for line in listed) == ["train-0003", "train-0020"]  # once, not once an epoch
+    assert all("wav/train/train-00" in line["reason"] and line["epoch"] == 0 for line in listed)
+    assert sum(line.startswith("left out: ") and "train-0003.wav" in line for line in told.lines) == 1
+    progress = load_state(run)["progress"]
+    assert progress["epoch"] >= 2 and progress["quarantine"] == {"train-0003": 0, "train-0020": 0}
+    assert (run / "model.safetensors").exists()
+
+
+def test_a_limit_stops_the_run(config, tmp_path):
+    with pytest.raises(AudioError, match=r"1 recordings could not be read, which is more than data.max_unreadable 0"):
+        train(config("data.max_unreadable=0"), tmp_path / "run", display=Told())
+    assert len(lines_of(tmp_path / "run/quarantine.jsonl")) == 1
+
+
+def test_a_batch_of_nothing_but_unreadable_recordings(config, corpus, tmp_path):
+    run = train(config("data.max_utterances=1", "train.max_steps=40"), tmp_path / "run", display=Told())
+    assert sorted(load_state(run)["progress"]["quarantine"]) == ["train-0003", "train-0020"]
+    assert load_state(run)["progress"]["unusable"] == 0
+    assert len([line for line in lines_of(run / "log.jsonl") if "loss" in line]) == 38  # two steps had nothing to learn
+
+
+def test_a_run_with_spoiled_data_resumes_bit_for_bit(config, tmp_path):
+    whole = train(config(), tmp_path / "whole", display=Told())
+    train(config(), tmp_path / "parts", display=Told(), stop_after=7)
+    parts = train(config(), tmp_path / "parts", display=Told())
+    a, b = load_state(whole), load_state(parts)
+    assert all(torch.equal(a["model"][n], b["model"][n]) for n in a["model"])
+    assert a["progress"]["quarantine"] == b["progress"]["quarantine"]
+    assert lines_of(whole / "quarantine.jsonl") == lines_of(parts / "quarantine.jsonl")
+
+
+def test_two_processes_leave_out_the_same(config, tmp_path):
+    settings = ("train.accumulate=2", "train.processes=2", "train.max_steps=10")
+    run = train(config(*settings), tmp_path / "run", display=Told())
+    assert sorted(load_state(run)["progress"]["quarantine"]) == ["train-0003", "train-0020"]
+
+
+def test_nothing_but_unreadable_recordings(config, corpus, tmp_path):
+    shutil.copytree(corpus["train"].parent, tmp_path / "copy")
+    for path in (tmp_path / "copy/wav/train").iterdir():
+        path.write_bytes(b"no audio")
+    with pytest.raises(AudioError, match=r"train-0035.wav"):
+        train(config(f'data.train=["{tmp_path}/copy/train.jsonl"]'), tmp_path / "run", display=Told())
+
+
+@pytest.fixture
+def good(corpus, tmp_path):
+    """The manifest without its two bad files."""
+    path = tmp_path / "good.jsonl"
+    write_manifest(path, [u for u in read_manifest(corpus["train"]) if u.id not in ("train-0003", "train-0020")])
+    return f'data.train=["{path}"]'
+
+
+def spoil(monkeypatch, when):
+    """Makes the loss infinite in the calls that `when` names."""
+    real, calls = SpeechModel.losses, []
+
+    def losses(self, *args, **kwargs):
+        found = real(self, *args, **kwargs)
+        calls.append(1)
+        if when(len(calls)):
+            return type(found)(found.total * float("inf"), *list(vars(found).values())[1:])
+        return found
+
+    monkeypatch.setattr(SpeechModel, "losses", losses)
+
+
+def test_a_loss_that_is_no_number_is_skipped_and_its_batch_set_aside(config, good, tmp_path, monkeypatch):
+    spoil(monkeypatch, lambda call: call == 2)
+    told = Told()
+    run = train(config(good, "data.curriculum_epochs=1"), tmp_path / "run", display=told)
+    listed = lines_of(run / "quarantine.jsonl")
+    assert 1 < len(listed) < 20 and {line["step"] for line in listed} == {2}
+    assert listed[0]["reason"] == "the loss or the gradient of its batch was not a number"
+    assert sum("step 2: not a number" in line and listed[0]["id"] in line for line in told.lines) == 1
+    assert [line["step"] for line in lines_of(run / "log.jsonl") if "loss" in line] == [1, *range(3, 21)]
+    state = load_state(run)
+    assert state["progress"]["unusable"] == 0 and all(torch.isfinite(t).all() for t in state["model"].values())
+
+
+def test_of_several_batches_only_the_bad_one_is_left_out(config, good, tmp_path, monkeypatch):
+    spoil(monkeypatch, lambda call: call == 3)
+    run = train(config(good, "train.accumulate=2", "train.max_steps=6"), tmp_path / "run", display=Told())
+    assert [line["step"] for line in lines_of(run / "log.jsonl") if "loss" in line] == list(range(1, 7))
+    assert {line["step"] for line in lines_of(run / "quarantine.jsonl")} == {2}
+
+
+def test_three_in_a_row_stop_the_run_with_advice(config, good, tmp_path, monkeypatch):
+    spoil(monkeypatch, lambda call: call > 4)
+    with pytest.raises(AsrError, match=r"step 6: .* 3 times in a row .*lower train.learning_rate or raise"):
+        train(config(good), tmp_path / "run", display=Told())
+    assert {line["step"] for line in lines_of(tmp_path / "run/quarantine.jsonl")} == {5, 6, 7}
+
+
+def test_ctc_alone_at_first_leaves_the_decoder_as_it_was(config, good, tmp_path):
+    settings = config(good, "model.ctc=true", "train.ctc_only_steps=4", "train.weight_decay=0", "train.max_steps=8")
+    ctc = train(settings, tmp_path / "ctc", display=Told(), stop_after=4)
+    after = load_state(ctc)["model"]
+    torch.manual_seed(settings.train.seed)
+    before = SpeechModel(settings.features, settings.model, len(after["decoder.embedding.weight"])).state_dict()
+    assert all(torch.equal(before[n], after[n]) for n in after if n.startswith("decoder."))
+    assert not torch.equal(before["ctc.weight"], after["ctc.weight"])
+    lines = [line for line in lines_of(ctc / "log.jsonl") if "loss" in line]
+    assert all(line["loss"] == line["ctc"] for line in lines) and lines[-1]["ctc"] < lines[0]["ctc"]
+    with pytest.raises(ConfigError, match="train.ctc_only_steps 5 needs the head it trains: set model.ctc = true"):
+        config("train.ctc_only_steps=5")
