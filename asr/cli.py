@@ -14,38 +14,20 @@ import typer
 
 from asr.cli_corpus import corpus_app
 from asr.cli_model import model_app
-from asr.cli_options import (
-    Beam,
-    Decode,
-    Device,
-    Force,
-    Format,
-    HotwordFile,
-    LanguageModel,
-    LineCharacters,
-    Lines,
-    MinConfidence,
-    Numbers,
-    Punctuate,
-    Quantize,
-    ReadingSpeed,
-    Script,
-    Threads,
-    Words,
-    refuse_existing,
-    say,
-    set_threads,
-    usage_errors,
-)
-from asr.cli_times import align, doctor
+from asr.cli_options import Beam, Decode, Device, Force, HotwordFile, LanguageModel, Quantize, Threads, say, set_threads
+from asr.cli_training import compare, report, train, train_lm, verify
+from asr.cli_transcribe import align, doctor, transcribe
 from asr.errors import AsrError, ConfigError
 from asr.version import VERSION
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.add_typer(corpus_app, name="corpus")
-app.add_typer(model_app, name="model")
+app.command("transcribe")(transcribe)
 app.command("align")(align)
-app.command("doctor")(doctor)
+app.command("train")(train)
+app.command("report")(report)
+app.command("compare")(compare)
+app.command("verify")(verify)
+app.command("train-lm")(train_lm)
 
 
 def main() -> None:
@@ -85,184 +67,6 @@ def _root(
     ] = False,
 ) -> None:
     """Mandarin speech to text: transcribe recordings, train attention models, score character error rate."""
-
-
-@app.command()
-def transcribe(
-    audio: Annotated[
-        list[str] | None, typer.Argument(help="Audio files, folders of them, or - for stdin.", show_default=False)
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
-    ] = "",
-    beam: Beam = None,
-    format: Format = "txt",
-    out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
-    channels: Annotated[
-        str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
-    ] = "mix",
-    live: Annotated[
-        bool,
-        typer.Option(
-            "--live", help="Print text while it is spoken: to the microphone, or with - as 16-bit PCM on stdin."
-        ),
-    ] = False,
-    rate: Annotated[int, typer.Option(min=1000, help="With --live -: samples per second of the PCM, mono.")] = 16000,
-    script: Script = "",
-    numbers: Numbers = "",
-    punctuate: Punctuate = False,
-    words: Words = False,
-    line_characters: LineCharacters = 16,
-    lines: Lines = 2,
-    reading_speed: ReadingSpeed = 9.0,
-    min_confidence: MinConfidence = None,
-    hotwords: HotwordFile = None,
-    lm: LanguageModel = None,
-    decode: Decode = [],  # noqa: B006
-    device: Device = "auto",
-    quantize: Quantize = "none",
-    threads: Threads = 0,
-    force: Force = False,
-) -> None:
-    """Print the text of each audio file, one line a file, in the order given.
-
-    A file that cannot be read leaves an empty line, a message on stderr, and the status 1. With --out, what was
-    transcribed before is skipped, so the same command goes on after an interruption; processes started by
-    `torchrun --nproc-per-node N -m asr transcribe` share the list.
-    """
-    audio = audio or []
-    if not all(audio):
-        raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
-    if live and (audio not in ([], ["-"]) or format not in ("txt", "json") or out):
-        raise typer.BadParameter("takes - or nothing, --format txt or json, and no --out", param_hint="--live")
-    if not live and not audio:
-        raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
-    if channels not in ("mix", "split"):
-        raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
-    from asr.outputs.style import Style
-    from asr.text.finishing import Finishing
-    from asr.transcription.output import Output
-
-    with usage_errors():
-        style = Style(line_characters, lines, reading_speed, words, min_confidence)
-        output = Output(format, style, Finishing(script, numbers, punctuate))
-    set_threads(threads)
-    from asr.transcription.command import transcribe_files
-    from asr.transcription.models import find_model, hint_at_larger_models
-    from asr.transcription.settings import decode_settings
-    from asr.transcription.transcriber import Transcriber, load
-
-    def transcriber() -> Transcriber:
-        settings = decode_settings(find_model(model), decode, beam=beam)
-        return load(model, device, settings, quantize, hotwords, lm)
-
-    if live:
-        from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
-
-        chunks = pcm_chunks(sys.stdin.buffer, rate) if audio else microphone_chunks()
-        transcribe_live(transcriber(), chunks, format, say)
-        return
-    failed = transcribe_files(audio, transcriber, output, out, force, say, channels == "split")
-    hint_at_larger_models(model, say)
-    raise typer.Exit(1 if failed else 0)
-
-
-@app.command()
-def train(
-    recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as recipes/toy/base.toml.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on.")] = None,
-    set: Annotated[
-        list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
-    ] = [],  # noqa: B006
-    init: Annotated[
-        str,
-        typer.Option(
-            help="A model to go on from, a folder or a name: its network and tokens take the place of the recipe's, and"
-            " characters that it lacks are added."
-        ),
-    ] = "",
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Print sizes, memory, time and unknown characters, learn one batch; write nothing."
-        ),
-    ] = False,
-    threads: Threads = 0,
-    force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
-) -> None:
-    """Train a model by a recipe. Killed or stopped, the same command goes on where it was."""
-    set_threads(threads)
-    from asr.config import load_config
-    from asr.training.display import display
-    from asr.training.loop import train as run
-
-    config = load_config(recipe, set)
-    if init:
-        from asr.training.initial import from_model
-        from asr.transcription.models import find_model
-
-        config = from_model(config, find_model(init).absolute())
-    if dry_run:
-        from asr.training.dry_run import dry_run as try_out
-
-        for line in try_out(config):
-            print(line, flush=True)
-        return
-    if out is None:
-        raise typer.BadParameter("a run needs a folder", param_hint="--out")
-    try:
-        with display(config.train.max_steps) as shown:
-            run(config, out, force=force, display=shown)
-    except KeyboardInterrupt:
-        say(f"stopped; the same command goes on from the last checkpoint in {out}")
-        raise typer.Exit(130) from None
-
-
-@app.command()
-def report(
-    run: Annotated[Path, typer.Argument(help="The folder of a training run, finished or not.")],
-    out: Annotated[Path | None, typer.Option(help="The page to write; RUN/report.html by default.")] = None,
-) -> None:
-    """Write a page about a training run: curves, attention, worst utterances, time. It needs no other file."""
-    from asr.training.run_report import write_run_report
-
-    say(f"{write_run_report(run, out)}: written")
-
-
-@app.command()
-def compare(
-    a: Annotated[Path, typer.Argument(help="The folder of a training run.")],
-    b: Annotated[Path, typer.Argument(help="Another one.")],
-) -> None:
-    """Print what differs between two training runs: settings, data, versions, and their dev curves."""
-    from asr.training.compare import compare as run
-    from asr.training.history import read_history
-
-    for line in run(read_history(a), read_history(b)):
-        print(line)
-
-
-@app.command()
-def verify(
-    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
-    recipe: Annotated[Path, typer.Argument(help="The folder of its recipe, where reference.json lies.")],
-    write: Annotated[bool, typer.Option("--write", help="Make this run the reference.")] = False,
-) -> None:
-    """Compare a training run with the dev curve that its recipe keeps; the status is 1 where it is worse than that."""
-    from asr.training.compare import verify as compare_with
-    from asr.training.compare import write_reference
-    from asr.training.history import read_history
-
-    history = read_history(run)
-    if write:
-        say(f"{write_reference(history, recipe)}: written")
-        return
-    good, lines = compare_with(history, recipe)
-    for line in lines:
-        print(line)
-    print("as the recipe says" if good else "NOT as the recipe says")
-    raise typer.Exit(0 if good else 1)
 
 
 @app.command()
@@ -353,44 +157,6 @@ def benchmark(
         print(line)
 
 
-@app.command("train-lm")
-def train_lm(
-    sources: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, and manifests (.jsonl).")],
-    out: Annotated[Path, typer.Option(help="The ARPA file to write, or the folder of a Transformer.")],
-    kind: Annotated[str, typer.Option(help="ngram, or transformer: better, and slower.")] = "ngram",
-    order: Annotated[int, typer.Option(min=1, max=9, help="Characters in the longest n-gram.")] = 3,
-    prune: Annotated[int, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often.")] = 1,
-    set: Annotated[
-        list[str],
-        typer.Option("--set", metavar="KEY=VALUE", help="Of a Transformer: change a setting; may be repeated."),
-    ] = [],  # noqa: B006
-    threads: Threads = 0,
-    force: Force = False,
-) -> None:
-    """Estimate a character language model from text, for --lm."""
-    from asr.corpus.texts import texts_of
-    from asr.text.tokenizer import symbols
-
-    if kind not in ("ngram", "transformer"):
-        raise typer.BadParameter(f"{kind!r} is not one of ngram, transformer", param_hint="--kind")
-    refuse_existing(out, force)
-    sentences = filter(None, (symbols(text) for path in sources for text in texts_of(path)))
-    if kind == "ngram":
-        from asr.training.ngram import train_ngram
-
-        say(f"{out}: {train_ngram(sentences, out, order, prune):,} n-grams")
-        return
-    set_threads(threads)
-    from asr.config import apply_override
-    from asr.training.language_model import train_language_model, training_settings
-
-    values: dict = {}
-    for text in set:
-        apply_override(values, text, sections_only=False)
-    reached = train_language_model(list(sentences), out, training_settings(values), say)
-    say(f"{out}: perplexity {reached:.2f}")
-
-
 @app.command()
 def score(
     reference: Annotated[Path, typer.Argument(help="What was said.")],
@@ -450,3 +216,8 @@ def score(
     if fail_above is not None and 100 * result.cer > fail_above:
         say(f"{result.rate_name} {100 * result.cer:.2f} % is above {fail_above:g} %")
         raise typer.Exit(1)
+
+
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(model_app, name="model")
+app.command("doctor")(doctor)

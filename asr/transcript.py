@@ -83,10 +83,8 @@ class Transcript:
 
     def by_channel(self) -> dict[int | None, "tuple[Segment, ...]"]:
         """The segments of each channel; of None where channels were averaged, also if there are no segments."""
-        found: dict[int | None, tuple[Segment, ...]] = {}
-        for segment in self.segments:
-            found[segment.channel] = (*found.get(segment.channel, ()), segment)
-        return dict(sorted(found.items(), key=lambda item: item[0] or 0)) or {None: ()}
+        channels = sorted({segment.channel for segment in self.segments}, key=lambda channel: channel or 0) or [None]
+        return {channel: tuple(s for s in self.segments if s.channel == channel) for channel in channels}
 
 
 def joined(tokens: Iterable[TranscriptToken]) -> str:

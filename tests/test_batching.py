@@ -103,6 +103,35 @@ def test_a_batch_holds_the_parts_of_the_files(utterances):
     assert third.targets.tolist() == [[6, 7, 3, -1], [6, 7, 3, -1], [4, 5, 3, -1]]
 
 
+def test_joined_utterances_follow_each_other(utterances):
+    first, second, third = BatchReader(utterances, TOKENIZER, join=1.0, longest=1.0).iterate(PLAN)
+    apart = list(BatchReader(utterances, TOKENIZER).iterate(PLAN))
+    assert first.ids == ("0-1", "1-1") and first.lengths.tolist() == [6400 + 8000]
+    assert torch.equal(first.samples[0, 6400:14400], apart[0].samples[1, :8000])
+    assert first.inputs.tolist() == [[2, 4, 5, 4, 5, 3, 3, 3]] and first.targets[0, :5].tolist() == [4, 5, 4, 5, 3]
+    assert second.lengths.tolist() == [4800]  # nobody is left to join
+    assert third.lengths.tolist() == [9600, 9600]  # two of three
+    longer = BatchReader(utterances, TOKENIZER, join=1.0, longest=0.7).iterate(PLAN)
+    assert [batch.lengths.tolist() for batch in longer] == [[6400, 8000], [4800], [9600, 9600]]
+
+
+def test_a_share_of_the_batches_is_joined_the_same_ones_each_time(utterances):
+    plan = [[i % 6, (i + n) % 6] for n in range(1, 6) for i in range(6)]
+    reader = BatchReader(utterances, TOKENIZER, join=0.5)
+    joined = [len(batch.lengths) == 1 for batch in reader.iterate(plan)]
+    assert 8 < sum(joined) < 22
+    assert joined == [len(batch.lengths) == 1 for batch in reader.iterate(plan, workers=1)]
+    assert joined[7:] == [len(batch.lengths) == 1 for batch in reader.iterate(plan, first=7)]
+
+
+def test_a_space_stands_between_joined_latin_words(tmp_path):
+    path = write_wav(tmp_path / "a.wav", noise(1), subtype="PCM_16")
+    table = TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", "你", "O", "K", "▁"])
+    words = [Utterance(str(i), path, 0.5, text) for i, text in enumerate(("你ok", "OK", "你"))]
+    batches = BatchReader(words, CharacterTokenizer(table), join=1.0).iterate([[0, 1], [1, 2]])
+    assert [batch.targets[0].tolist()[:7] for batch in batches] == [[4, 5, 6, 7, 5, 6, 3], [5, 6, 4, 3]]
+
+
 @pytest.mark.parametrize("first", [0, 1, 2, 3])
 def test_starting_later_gives_the_rest(utterances, first):
     reader = BatchReader(utterances, TOKENIZER)

@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
+from asr.decoding.beam import Chosen
 from asr.decoding.ctc_prefix import CtcPrefixScorer
-from asr.decoding.search import Chosen, beam_search
+from asr.decoding.search import beam_search
 from asr.decoding.settings import DecodeConfig
 from tests.test_search import TableScorer
 

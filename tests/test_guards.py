@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from asr.decoding.beam import LIMIT_REACHED, LOOPING
 from asr.decoding.guards import REPEATS, STANDS_STILL, cut_in_two, has_loop, join, reasons_to_doubt, stands_still
 from asr.decoding.recognizer import Recognizer
-from asr.decoding.search import LIMIT_REACHED, LOOPING, Hypothesis
+from asr.decoding.search import Hypothesis
 from asr.decoding.settings import DecodeConfig
 from asr.features.fbank import pad_samples
 from tests.conftest import random_model

@@ -127,7 +127,7 @@ def test_warns_on_shuffled_transcripts(toy_corpus, tmp_path):
     shuffled = tmp_path / "shuffled.jsonl"
     write_manifest(shuffled, [dataclasses.replace(u, text=t) for u, t in zip(utterances, texts, strict=True)])
     settings = [f'data.train=["{shuffled}"]', f'data.dev=["{toy_corpus["dev"]}"]', "train.evaluate_every=1000"]
-    settings += ["train.max_steps=260", "train.health_every=100"]
+    settings += ["train.max_steps=150", "train.health_every=150"]
     told = Told()
     config = load_config(ROOT / "recipes/toy/base.toml", settings)
     run = train(config, tmp_path / "run", display=told)

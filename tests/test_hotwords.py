@@ -5,8 +5,8 @@ import re
 import pytest
 import torch
 
+from asr.decoding.beam import Chosen
 from asr.decoding.hotwords import HotwordScorer, occurrences
-from asr.decoding.search import Chosen
 from asr.decoding.wordlists import Hotwords, read_hotwords
 from asr.errors import ConfigError
 

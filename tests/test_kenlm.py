@@ -5,9 +5,9 @@ import sys
 import pytest
 import torch
 
+from asr.decoding.beam import Chosen
 from asr.decoding.kenlm_scorer import MAGIC, KenlmScorer, is_kenlm_binary
 from asr.decoding.ngram import NgramScorer
-from asr.decoding.search import Chosen
 from asr.errors import AsrError
 from asr.training.ngram import train_ngram
 

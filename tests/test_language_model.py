@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from asr.decoding.beam import Chosen
 from asr.decoding.network_lm import NetworkLm
-from asr.decoding.search import Chosen
 from asr.errors import CheckpointError, ConfigError, ManifestError
 from asr.model.language_model import LanguageModel, LanguageModelConfig, load_language_model, save_language_model
 from asr.text.tokenizer import TokenTable

@@ -15,7 +15,7 @@ LAYERS = [
     {"asr.interop"},
     {"asr.training", "asr.transcription"},
     {"asr.cli_options"},
-    {"asr.cli_model", "asr.cli_corpus", "asr.cli_times"},
+    {"asr.cli_model", "asr.cli_corpus", "asr.cli_training", "asr.cli_transcribe"},
     {"asr.cli"},
     {"asr", "asr.__main__"},
 ]

@@ -77,15 +77,20 @@ def undisturbed(model, calls, tmp_path_factory) -> dict[str, dict]:
 
 
 def assert_same(found: dict[str, dict], expected: dict[str, dict]) -> None:
-    """Texts and times to the last bit; scores as near as batches of other recordings leave them."""
+    """Texts and times are equal; confidences as near as batches with other recordings leave them."""
     assert found.keys() == expected.keys()
     for name, data in expected.items():
-        scores = [segment.pop("score") for segment in found[name]["segments"]]
-        assert scores == pytest.approx([segment["score"] for segment in data["segments"]], abs=0.01)
-        for ours, theirs in zip(found[name]["segments"], data["segments"], strict=True):
-            for key in ("text", "start", "end"):
-                assert ours[key] == theirs[key], name
-        assert found[name]["text"] == data["text"]
+        assert texts_and_times(found[name]) == texts_and_times(data), name
+        assert confidences(found[name]) == pytest.approx(confidences(data), abs=0.01), name
+
+
+def texts_and_times(data: dict) -> list:
+    tokens = [[(t["text"], t["start"], t["end"]) for t in segment["tokens"]] for segment in data["segments"]]
+    return [data["text"], data["duration"], [(s["text"], s["start"], s["end"]) for s in data["segments"]], tokens]
+
+
+def confidences(data: dict) -> list[float]:
+    return [token["confidence"] for segment in data["segments"] for token in segment["tokens"]]
 
 
 @pytest.mark.slow

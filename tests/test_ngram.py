@@ -8,9 +8,9 @@ import re
 import pytest
 import torch
 
+from asr.decoding.beam import Chosen
 from asr.decoding.ngram import NgramScorer
 from asr.decoding.ngram_file import pack, read_ngrams
-from asr.decoding.search import Chosen
 from asr.errors import AsrError, ConfigError
 from asr.training.ngram import train_ngram
 

@@ -27,6 +27,8 @@ from tests.test_cli import imported_by
 WEIGHTS = np.random.default_rng(0).bytes(2_560_000)  # like weights, they cannot be compressed
 CHECKPOINT = {"exp/final.pt": WEIGHTS, "units.txt": "你 1\n好 2\n".encode()}
 
+SPEECH = ROOT / "data" / "sample" / "weather.flac"
+
 
 def row(name: str = "tiny", files: tuple[PublishedFile, ...] | None = None, **changes) -> PublishedModel:
     files = files or (
@@ -98,8 +100,8 @@ def contents(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) if folder.exists() else []
 
 
-def test_transcribe_fetches_a_model_by_name_at_first_use(run, server, importer, models, wav):
-    status, out, err = run("transcribe", "--model", "tiny", wav)
+def test_transcribe_fetches_a_model_by_name_at_first_use(run, server, importer, models):
+    status, out, err = run("transcribe", "--model", "tiny", SPEECH)
     assert status == 0 and out.strip()
     assert err.splitlines()[:7] == [
         "tiny: a model of two characters",
@@ -122,7 +124,7 @@ def test_transcribe_fetches_a_model_by_name_at_first_use(run, server, importer, 
         "tiny.lock",
     ]
     server.files.clear()  # from now on nothing can be had
-    status, again, err = run("transcribe", "--model", "tiny", wav)
+    status, again, err = run("transcribe", "--model", "tiny", SPEECH)
     assert (status, again) == (0, out) and "fetching" not in err and asr.load("tiny", "cpu").loaded.name == "tiny"
 
 

@@ -20,7 +20,7 @@ from asr.transcription.models import open_model
 from asr.transcription.tokens import transcript_tokens
 from asr.transcription.transcriber import load
 from tests.conftest import ROOT, random_model
-from tests.sounds import noise
+from tests.sounds import noise, speech
 
 CLIPS = {"beijing": "她在北京上大学", "recognition": "语音识别", "weather": "今天天气很好"}
 """Samples of data/sample and what is said in them."""
@@ -56,7 +56,7 @@ def tiny(request, tmp_path_factory):
 def test_every_token_has_its_place(tiny, ctc_weight):
     transcriber = load(tiny, "cpu", DecodeConfig(beam=2, ctc_weight=ctc_weight))
     lengths = (0.3, 1.0, 40.0)
-    found = [check_invariants(transcriber.transcribe((noise(s, seed=i), SAMPLE_RATE))) for i, s in enumerate(lengths)]
+    found = [check_invariants(transcriber.transcribe((speech(s, seed=i), SAMPLE_RATE))) for i, s in enumerate(lengths)]
     assert sum(found) > 20
 
 

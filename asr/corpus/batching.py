@@ -1,5 +1,7 @@
 """Utterances to training batches of similar length, bounded in seconds of audio."""
 
+import math
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -51,6 +53,9 @@ class DataConfig:
     """For so many epochs the batches come shortest first."""
     workers: int = 0
     """Processes that read audio ahead; 0 reads in the training process."""
+    join: float = 0.0
+    """Share of the batches in training whose utterances are joined two by two, so that a decoder also meets long texts; pairs
+    longer than `max_seconds` stay apart."""
     max_unreadable: int = 100
     """Recordings that may turn out to be unreadable: they are left out and listed, and one more stops the run."""
     cache_audio: bool = False
@@ -67,6 +72,8 @@ class DataConfig:
             raise ConfigError(
                 f"data.min_seconds {self.min_seconds:g} must be below data.max_seconds {self.max_seconds:g}"
             )
+        if not 0 <= self.join <= 1:
+            raise ConfigError(f"data.join must be from 0 to 1, is {self.join}")
         if self.cache_audio and self.workers:
             raise ConfigError("data.cache_audio needs data.workers 0: each worker would keep a cache of its own")
 
@@ -76,7 +83,7 @@ class Batch:
     """What one training step sees."""
 
     ids: tuple[str, ...]
-    """Ids of the utterances."""
+    """Ids of the utterances; of joined ones both, so that there may be more than B."""
     samples: Tensor
     """(B, S) in [-1, 1], zero behind each length."""
     lengths: Tensor
@@ -146,8 +153,16 @@ def plan_batches(durations: Sequence[float], config: DataConfig, seed: int, epoc
 class BatchReader(Dataset):
     """Batch number i of a plan, read from the audio files."""
 
-    def __init__(self, utterances: Sequence[Utterance], tokenizer: Tokenizer, cache_audio: bool = False):
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        tokenizer: Tokenizer,
+        cache_audio: bool = False,
+        join: float = 0.0,
+        longest: float = math.inf,
+    ):
         self.utterances, self.tokenizer = utterances, tokenizer
+        self.join, self.longest = join, longest
         self.tokens = [tokenizer.encode(u.text) for u in utterances]
         self.plan: list[list[int]] = []
         self._cache: dict[int, np.ndarray] | None = {} if cache_audio else None
@@ -166,9 +181,24 @@ class BatchReader(Dataset):
         if not read:
             empty = torch.zeros(0, 0, dtype=torch.long)
             return Batch((), empty.float(), torch.zeros(0, dtype=torch.long), empty, empty, tuple(unreadable))
-        ids, tokens = [self.utterances[j].id for j, _ in read], [self.tokens[j] for j, _ in read]
-        batch = make_batch(ids, [samples for _, samples in read], tokens, self.tokenizer)
-        return replace(batch, unreadable=tuple(unreadable))
+        ids, spoken = [self.utterances[j].id for j, _ in read], [(samples, self.tokens[j]) for j, samples in read]
+        if random.Random(f"{self.plan[i]}").random() < self.join:  # the same in every process, and when a run goes on
+            spoken = self._joined(read)
+        samples, tokens = zip(*spoken, strict=True)
+        return replace(make_batch(ids, samples, tokens, self.tokenizer), unreadable=tuple(unreadable))
+
+    def _joined(self, read: list[tuple[int, np.ndarray]]) -> list[tuple[np.ndarray, list[int]]]:
+        """Samples and tokens of each two neighbours as one, where that is not too long."""
+        spoken = []
+        while read:
+            (j, samples), *read = read
+            if read and len(samples) + len(read[0][1]) <= self.longest * SAMPLE_RATE:
+                (k, more), *read = read
+                text = f"{self.utterances[j].text} {self.utterances[k].text}"  # a space, which only Latin words keep
+                spoken.append((np.concatenate([samples, more]), self.tokenizer.encode(text)))
+            else:
+                spoken.append((samples, self.tokens[j]))
+        return spoken
 
     def iterate(self, plan: list[list[int]], first: int = 0, workers: int = 0) -> Iterator[Batch]:
         """The batches of a plan from number `first`. Takes no number from torch's global random generator."""

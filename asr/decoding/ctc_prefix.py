@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from asr.decoding.search import Chosen
+from asr.decoding.beam import Chosen
 
 NEVER = -1e4
 """Log-probability of what cannot be; finite, so that sums over frames stay finite."""

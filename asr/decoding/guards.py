@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from asr.decoding.search import LONGEST_LOOP, Hypothesis
+from asr.decoding.beam import LONGEST_LOOP
+from asr.decoding.search import Hypothesis
 
 REPEATS = "the same piece comes four times over"
 STANDS_STILL = "many characters were read off one place of the audio"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from asr.decoding.search import Chosen
+from asr.decoding.beam import Chosen
 from asr.decoding.tries import Edges
 
 ROOT = 0

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from asr.decoding.search import Chosen
+from asr.decoding.beam import Chosen
 from asr.errors import AsrError
 
 MAGIC = b"mmap lm http://kheafield.com/code"

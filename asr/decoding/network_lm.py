@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from asr.decoding.search import Chosen
+from asr.decoding.beam import Chosen
 from asr.text.tokenizer import TokenTable
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from asr.decoding.beam import Chosen
 from asr.decoding.ngram_file import read_ngrams
-from asr.decoding.search import Chosen
 from asr.decoding.tries import Edges
 
 ROOT = 0

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.decoding.beam import Chosen
 from asr.decoding.boundaries import Span
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.guards import cut_in_two, join, reasons_to_doubt
 from asr.decoding.hotwords import HotwordScorer, occurrences
 from asr.decoding.rescoring import penalise_uncovered, rescore
-from asr.decoding.search import CandidateScorer, Chosen, Hypothesis, beam_search
+from asr.decoding.search import CandidateScorer, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.timing import decoder_inputs, token_spans
 from asr.decoding.wordlists import Hotwords

@@ -8,16 +8,16 @@ Dimensions besides those of the model: C candidates of each hypothesis, P scorer
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from asr.decoding.beam import Beam, Chosen, Ended, continued, find_loops, left_over, stopped_early, take_rows
 from asr.decoding.settings import DecodeConfig
+from asr.decoding.toolkit_rules import step_by_rule
 
-LIMIT_REACHED = "stopped at the length limit: more text than speech of this length can hold"
-LOOPING = "stopped where it repeated itself"
 DECODER = "decoder"
 """Name of the main scorer in Hypothesis.scores."""
 
@@ -38,17 +38,6 @@ class Hypothesis:
     """False where the length limit came before eos."""
     warnings: tuple[str, ...] = ()
     """What a reader should know before trusting it."""
-
-
-class Chosen(NamedTuple):
-    """What goes on after a step: hypothesis n of the b-th utterance left continues what is named here, (B', N') each."""
-
-    utterances: Tensor
-    """(B',) which utterances are left, as indices into those before the step."""
-    hypotheses: Tensor
-    """Which hypothesis before the step is continued."""
-    candidates: Tensor
-    """Which of its candidates was chosen."""
 
 
 class Scorer(Protocol):
@@ -91,43 +80,6 @@ class CandidateScorer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Beam:
-    """The hypotheses that go on, of the utterances that are not done."""
-
-    utterances: Tensor
-    """(B,) in the numbering of the input."""
-    n_ended: Tensor
-    """(B,) hypotheses finished so far."""
-    last: Tensor
-    """(B, N) last tokens."""
-    total: Tensor
-    """(B, N) weighted scores; -inf for places that are not taken."""
-    tokens: Tensor
-    """(B, N, U) tokens so far."""
-    log_probs: Tensor
-    """(B, N, U, P) what each scorer gave them."""
-    kept: Tensor
-    """(B, N) scores of the finished ones that hold a place in the beam; -inf for no more."""
-    best_ended: Tensor
-    """(B, U) scores of the best that ended at each step so far; -inf where none did."""
-
-
-class _Ended(NamedTuple):
-    """m hypotheses that ended at the same step."""
-
-    utterances: Tensor
-    """(m,) in the numbering of the input."""
-    tokens: Tensor
-    """(m, U)."""
-    log_probs: Tensor
-    """(m, U, P), with one more for eos where it was reached."""
-    totals: Tensor
-    """(m,) what it had scored in the beam."""
-    warning: str = ""
-    """Why it ended without eos."""
-
-
 @torch.inference_mode()
 def beam_search(
     scorer: Scorer,
@@ -146,7 +98,7 @@ def beam_search(
     B, device = scorer.n_utterances, scorer.device
     limits = torch.tensor(max_tokens, device=device)
     weights = torch.tensor([1.0, *(weight for _, weight in others.values())], device=device)
-    beam = _Beam(
+    beam = Beam(
         torch.arange(B, device=device),
         torch.zeros(B, dtype=torch.long, device=device),
         torch.full((B, 1), scorer.sos, device=device),
@@ -157,7 +109,7 @@ def beam_search(
         torch.zeros(B, 0, device=device),
     )
     state, states = scorer.start(), [other.start(B) for other, _ in others.values()]
-    ended: list[_Ended] = []
+    ended: list[Ended] = []
     gone: set[tuple[int, float]] = set()
     for step in range(max(max_tokens) + 1):
         scores, state = scorer.score(beam.last, state)
@@ -166,7 +118,7 @@ def beam_search(
         if config.rule == "own":
             beam, chosen, finished = _step(*judged, limits == step)
         else:
-            beam, chosen, finished = _step_by_rule(*judged, limits <= step + 1, gone)
+            beam, chosen, finished = step_by_rule(*judged, limits <= step + 1, gone)
         ended += finished
         if chosen is None:
             break
@@ -196,168 +148,42 @@ def _judge(
 
 
 def _step(
-    beam: _Beam,
+    beam: Beam,
     candidates: Tensor,
     parts: Tensor,
     weights: Tensor,
     config: DecodeConfig,
     eos: int,
     at_limit: Tensor,
-) -> tuple[_Beam, Chosen | None, list[_Ended]]:
+) -> tuple[Beam, Chosen | None, list[Ended]]:
     """One token more. `at_limit` (B of the input,): utterances that may take none but eos. No Chosen: all are done."""
     N = config.beam
-    top, origin, place, token, log_probs = _continued(beam, candidates, parts, weights, 2 * N)
+    top, origin, place, token, log_probs = continued(beam, candidates, parts, weights, 2 * N)
     is_eos, ended = token == eos, []
     ends = is_eos & (top > -torch.inf)
     ends[:, N:] = False
     if ends.any():
         b, rank = ends.nonzero(as_tuple=True)
-        ended.append(_Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank]))
+        ended.append(Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank]))
     n_ended = beam.n_ended + ends.sum(1)
 
     total, pick = top.masked_fill(is_eos, -torch.inf).topk(min(N, top.shape[1]), dim=1)
     last, origin, place = (x.gather(1, pick) for x in (token, origin, place))
-    tokens = torch.cat([_take(beam.tokens, origin), last[:, :, None]], dim=2)
-    loops = _loops(tokens) if config.stop_loops else torch.zeros_like(total, dtype=torch.bool)
+    tokens = torch.cat([take_rows(beam.tokens, origin), last[:, :, None]], dim=2)
+    loops = find_loops(tokens) if config.stop_loops else torch.zeros_like(total, dtype=torch.bool)
     total = (total + config.length_bonus).masked_fill(loops, -torch.inf)
 
     done = (n_ended >= N) | at_limit[beam.utterances] | (total == -torch.inf).all(1)
-    ended += _stopped(beam, done & (n_ended == 0), loops)
+    ended += stopped_early(beam, done & (n_ended == 0), loops)
     left = (~done).nonzero()[:, 0]
     if not len(left):
         return beam, None, ended
-    new = _Beam(beam.utterances, n_ended, last, total, tokens, _take(log_probs, pick), beam.kept, beam.best_ended)
-    return *_left_over(new, Chosen(left, origin, place)), ended
-
-
-def _continued(beam: _Beam, candidates: Tensor, parts: Tensor, weights: Tensor, M: int) -> tuple[Tensor, ...]:
-    """The best M continuations, or all: scores, origins, places among the candidates, tokens, and log-probabilities by scorer."""
-    C = parts.shape[2]
-    weighted = parts[..., 0] if len(weights) == 1 else (parts * weights).sum(-1)
-    sums = (beam.total[:, :, None] + weighted).flatten(1)  # (B, N * C)
-    top, flat = sums.topk(min(M, sums.shape[1]), dim=1)
-    origin, place = flat // C, flat % C
-    token = candidates.flatten(1).gather(1, flat)
-    log_probs = torch.cat([_take(beam.log_probs, origin), _take(parts.flatten(1, 2), flat)[:, :, None]], dim=2)
-    return top, origin, place, token, log_probs
-
-
-def _left_over(beam: _Beam, chosen: Chosen) -> tuple[_Beam, Chosen]:
-    """The beam and what was chosen without the utterances that are done."""
-    left = chosen.utterances
-    if len(left) == len(beam.utterances):
-        return beam, chosen
-    beam = _Beam(*(getattr(beam, f.name)[left] for f in fields(_Beam)))
-    return beam, Chosen(left, chosen.hypotheses[left], chosen.candidates[left])
-
-
-def _step_by_rule(
-    beam: _Beam,
-    candidates: Tensor,
-    parts: Tensor,
-    weights: Tensor,
-    config: DecodeConfig,
-    eos: int,
-    at_limit: Tensor,
-    gone: set[tuple[int, float]],
-) -> tuple[_Beam, Chosen | None, list[_Ended]]:
-    """`_step` as other toolkits do it: only the best `beam` continuations count, those that end among them.
-
-    `at_limit`: utterances that take no token after this one; what has not ended then counts as it is. `gone` is given
-    the utterance and the score of those that had ended and lost their places.
-    """
-    N, rule = config.beam, config.rule
-    top, origin, place, last, log_probs = _continued(beam, candidates, parts, weights, N)
-    kept = beam.kept
-    if rule == "wenet":
-        lowest = torch.cat([kept, top], dim=1).topk(N, dim=1).values[:, -1:]
-        for b, n in ((kept > -torch.inf) & (kept < lowest)).nonzero().tolist():
-            gone.add((int(beam.utterances[b]), float(kept[b, n])))
-        top, kept = top.masked_fill(top < lowest, -torch.inf), kept.masked_fill(kept < lowest, -torch.inf)
-    real = top > -torch.inf
-    ends = (last == eos) & real
-    kept = torch.cat([kept, top.masked_fill(~ends, -torch.inf)], dim=1).topk(N, dim=1).values
-    best_ended = torch.cat([beam.best_ended, top.masked_fill(~ends, -torch.inf).amax(1, keepdim=True)], dim=1)
-    if rule == "speechbrain":
-        ends &= beam.n_ended[:, None] + ends.cumsum(1) <= N
-    n_ended = beam.n_ended + ends.sum(1)
-    b, rank = ends.nonzero(as_tuple=True)
-    ended = [_Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank])]
-
-    tokens = torch.cat([_take(beam.tokens, origin), last[:, :, None]], dim=2)
-    goes_on = real & (last != eos)
-    loops = _loops(tokens) & goes_on if config.stop_loops else torch.zeros_like(goes_on)
-    total = (top + config.length_bonus).masked_fill(~goes_on | loops, -torch.inf)
-    new = _Beam(beam.utterances, n_ended, last, total, tokens, log_probs, kept, best_ended)
-    at_limit = at_limit[beam.utterances]
-    done = at_limit | (total == -torch.inf).all(1)
-    if rule == "speechbrain":
-        done |= n_ended >= N
-    if rule == "espnet":
-        done |= _end_detected(best_ended)
-    unfinished = (done & at_limit)[:, None] & (total > -torch.inf)
-    if rule == "speechbrain":
-        unfinished &= n_ended[:, None] + unfinished.cumsum(1) <= N
-    b, rank = unfinished.nonzero(as_tuple=True)
-    ended.append(_Ended(beam.utterances[b], tokens[b, rank], log_probs[b, rank], total[b, rank], LIMIT_REACHED))
-    ended += _stopped(beam, done & (n_ended == 0) & ~unfinished.any(1), loops)
-    left = (~done).nonzero()[:, 0]
-    if not len(left):
-        return beam, None, ended
-    return *_left_over(new, Chosen(left, origin, place)), ended
-
-
-def _end_detected(best_ended: Tensor) -> Tensor:
-    """(B, U) → (B,): in each of three steps something ended, and nothing near the best (Watanabe et al. 2017, equation 50).
-
-    Of ESPnet's own reckoning: the steps are the third last to the fifth last, and far is 10 nats.
-    """
-    U = best_ended.shape[1]
-    if U < 5:
-        return torch.zeros(len(best_ended), dtype=torch.bool, device=best_ended.device)
-    three = best_ended[:, U - 5 : U - 2]
-    far = three - best_ended.amax(1, keepdim=True) < -10
-    return (far & (three > -torch.inf)).all(1)
-
-
-def _stopped(beam: _Beam, stopped: Tensor, loops: Tensor) -> list[_Ended]:
-    """Hypotheses of utterances that stop before any has ended, as they were before this step."""
-    ended = []
-    for b in stopped.nonzero()[:, 0].tolist():
-        real = beam.total[b] > -torch.inf
-        tokens, log_probs = beam.tokens[b, real], beam.log_probs[b, real]
-        warning = LOOPING if bool(loops[b].any()) else LIMIT_REACHED
-        ended.append(_Ended(beam.utterances[b].expand(len(tokens)), tokens, log_probs, beam.total[b, real], warning))
-    return ended
-
-
-LONGEST_LOOP = 8
-"""Tokens in the longest piece whose repetition is looked for."""
-
-
-def _loops(tokens: Tensor) -> Tensor:
-    """(B, N, U) → (B, N): whether the end is a piece of at most LONGEST_LOOP tokens four times over, and 12 tokens at least."""
-    U = tokens.shape[2]
-    found = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-    if U % 4:
-        return found  # looking at every fourth token is enough to stop it
-    for period in range(1, LONGEST_LOOP + 1):
-        length = max(4 * period, 12)
-        if U >= length:
-            end = tokens[:, :, -length:]
-            found |= (end[..., period:] == end[..., :-period]).all(-1)
-    return found
-
-
-def _take(x: Tensor, index: Tensor) -> Tensor:
-    """x (B, N, …), index (B, M) → (B, M, …): row index[b, m] of x[b]. [[1, 0]] swaps two rows, [[0, 0]] doubles the first."""
-    if x.shape[1] == 1:
-        return x.expand(-1, index.shape[1], *x.shape[2:])
-    return x[torch.arange(len(x), device=x.device)[:, None], index]
+    new = Beam(beam.utterances, n_ended, last, total, tokens, take_rows(log_probs, pick), beam.kept, beam.best_ended)
+    return *left_over(new, Chosen(left, origin, place)), ended
 
 
 def _nbest(
-    ended: list[_Ended],
+    ended: list[Ended],
     n_utterances: int,
     names: list[str],
     weights: list[float],

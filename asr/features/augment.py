@@ -1,5 +1,7 @@
 """Changes to normalised features in training: SpecAugment, and speakers and rooms that nobody recorded. Never used in evaluation.
 
+What must be done to samples stands elsewhere: asr/features/telephone.py.
+
 All random numbers come from torch's global generator, whose state training saves and restores.
 """
 
@@ -52,12 +54,14 @@ class AugmentConfig:
     """Share of the utterances to which steady noise is added, 5 to 35 dB below their loudest frame."""
     reverberation: float = 0.0
     """Share of the utterances that are put into a room with an echo of 0.1 to 0.7 s."""
+    telephone: float = 0.0
+    """Share of the utterances that go through a telephone line: about 300 to 3,400 Hz, eight bits a sample."""
 
     def __post_init__(self):
         for name in ("frequency_warp", "tempo", "time_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"augment.{name} must be from 0 to below 1, is {getattr(self, name)}")
-        for name in ("noise", "reverberation"):
+        for name in ("noise", "reverberation", "telephone"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augment.{name} must be from 0 to 1, is {getattr(self, name)}")
         for name in (

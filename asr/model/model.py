@@ -10,6 +10,7 @@ from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig, augment
 from asr.features.cmvn import Cmvn
 from asr.features.fbank import FeatureConfig, LogMel
+from asr.features.telephone import telephone
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask, sinusoids_at
@@ -189,6 +190,9 @@ class SpeechModel(nn.Module):
         `guessed_share`: how many of the inputs are replaced by the decoder's own guesses.
         """
         with torch.no_grad():
+            if augmentation is not None and augmentation.telephone:
+                with torch.autocast(samples.device.type, enabled=False):
+                    samples = telephone(samples, augmentation.telephone)
             features, lengths = self.features(samples, sample_lengths)
             if augmentation is not None:
                 with torch.autocast(features.device.type, enabled=False):

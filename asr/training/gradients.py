@@ -1,15 +1,16 @@
 """The gradient of one batch, and the batches of a run in order: what one process of a step does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from asr.config import Config
-from asr.corpus.batching import Batch, BatchReader, drop_tokens, plan_batches
+from asr.corpus.batching import Batch, BatchReader, DataConfig, drop_tokens, plan_batches
+from asr.corpus.manifest import Utterance
 from asr.errors import ConfigError
 from asr.model.model import SpeechModel
-from asr.text.tokenizer import TokenTable
+from asr.text.tokenizer import Tokenizer, TokenTable
 from asr.training.checkpoint import Progress
 
 
@@ -42,6 +43,11 @@ class StepNumbers:
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
         return self
+
+
+def training_reader(utterances: Sequence[Utterance], tokenizer: Tokenizer, data: DataConfig) -> BatchReader:
+    """Reads batches as the settings have them."""
+    return BatchReader(utterances, tokenizer, data.cache_audio, data.join, data.max_seconds)
 
 
 def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch]:

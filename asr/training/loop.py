@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from asr.config import Config
-from asr.corpus.batching import BatchReader, DataConfig, check_empty, check_texts
+from asr.corpus.batching import DataConfig, check_empty, check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import ConfigError
 from asr.files import atomic_write
@@ -28,7 +28,7 @@ from asr.training.checkpoint import (
 )
 from asr.training.display import Display, Lines
 from asr.training.evaluation import DevSet, dev_errors
-from asr.training.gradients import endless_batches
+from asr.training.gradients import endless_batches, training_reader
 from asr.training.health import Probe, measure
 from asr.training.health_advice import advice
 from asr.training.initial import fill_from
@@ -119,7 +119,7 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     header = origin(config, started_with["data"], started_with["tokens"])
     moving_average = start_following(model, config.train, state)
     helpers = Helpers(model, config, tokenizer, utterances, progress)
-    batches = endless_batches(BatchReader(utterances, tokenizer, config.data.cache_audio), config, progress)
+    batches = endless_batches(training_reader(utterances, tokenizer, config.data), config, progress)
     started = time.monotonic() - progress.wall_seconds
     probe = config.train.health_every and Probe.choose(_probed(dev_sets, utterances), tokenizer)
     for path in (folder / LOG, folder / QUARANTINE):

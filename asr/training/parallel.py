@@ -12,13 +12,12 @@ import torch.multiprocessing
 from torch import Tensor
 
 from asr.config import Config
-from asr.corpus.batching import BatchReader
 from asr.corpus.manifest import Utterance
 from asr.errors import AsrError
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import Tokenizer
 from asr.training.checkpoint import Progress
-from asr.training.gradients import StepNumbers, add_gradients, endless_batches
+from asr.training.gradients import StepNumbers, add_gradients, endless_batches, training_reader
 
 
 class Helpers:
@@ -94,7 +93,7 @@ def _help(
 ) -> None:
     """The life of a helper. Its random numbers depend on the step alone, so that a run can be resumed anywhere."""
     torch.set_num_threads(threads)
-    batches = endless_batches(BatchReader(utterances, tokenizer, config.data.cache_audio), config, progress, rank)
+    batches = endless_batches(training_reader(utterances, tokenizer, config.data), config, progress, rank)
     parameters = list(model.parameters())
     while True:
         try:

@@ -1,0 +1,138 @@
+"""`asr train` and what looks at its runs; `asr train-lm`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.cli_options import Force, Threads, refuse_existing, say, set_threads
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as recipes/toy/base.toml.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on.")] = None,
+    set: Annotated[
+        list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
+    ] = [],  # noqa: B006
+    init: Annotated[
+        str,
+        typer.Option(
+            help="A model to go on from, a folder or a name: its network and tokens take the place of the recipe's, and"
+            " characters that it lacks are added."
+        ),
+    ] = "",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print sizes, memory, time and unknown characters, learn one batch; write nothing."
+        ),
+    ] = False,
+    threads: Threads = 0,
+    force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
+) -> None:
+    """Train a model by a recipe. Killed or stopped, the same command goes on where it was."""
+    set_threads(threads)
+    from asr.config import load_config
+    from asr.training.display import display
+    from asr.training.loop import train as run
+
+    config = load_config(recipe, set)
+    if init:
+        from asr.training.initial import from_model
+        from asr.transcription.models import find_model
+
+        config = from_model(config, find_model(init).absolute())
+    if dry_run:
+        from asr.training.dry_run import dry_run as try_out
+
+        for line in try_out(config):
+            print(line, flush=True)
+        return
+    if out is None:
+        raise typer.BadParameter("a run needs a folder", param_hint="--out")
+    try:
+        with display(config.train.max_steps) as shown:
+            run(config, out, force=force, display=shown)
+    except KeyboardInterrupt:
+        say(f"stopped; the same command goes on from the last checkpoint in {out}")
+        raise typer.Exit(130) from None
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run, finished or not.")],
+    out: Annotated[Path | None, typer.Option(help="The page to write; RUN/report.html by default.")] = None,
+) -> None:
+    """Write a page about a training run: curves, attention, worst utterances, time. It needs no other file."""
+    from asr.training.run_report import write_run_report
+
+    say(f"{write_run_report(run, out)}: written")
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    b: Annotated[Path, typer.Argument(help="Another one.")],
+) -> None:
+    """Print what differs between two training runs: settings, data, versions, and their dev curves."""
+    from asr.training.compare import compare as run
+    from asr.training.history import read_history
+
+    for line in run(read_history(a), read_history(b)):
+        print(line)
+
+
+def verify(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    recipe: Annotated[Path, typer.Argument(help="The folder of its recipe, where reference.json lies.")],
+    write: Annotated[bool, typer.Option("--write", help="Make this run the reference.")] = False,
+) -> None:
+    """Compare a training run with the dev curve that its recipe keeps; the status is 1 where it is worse than that."""
+    from asr.training.compare import verify as compare_with
+    from asr.training.compare import write_reference
+    from asr.training.history import read_history
+
+    history = read_history(run)
+    if write:
+        say(f"{write_reference(history, recipe)}: written")
+        return
+    good, lines = compare_with(history, recipe)
+    for line in lines:
+        print(line)
+    print("as the recipe says" if good else "NOT as the recipe says")
+    raise typer.Exit(0 if good else 1)
+
+
+def train_lm(
+    sources: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, and manifests (.jsonl).")],
+    out: Annotated[Path, typer.Option(help="The ARPA file to write, or the folder of a Transformer.")],
+    kind: Annotated[str, typer.Option(help="ngram, or transformer: better, and slower.")] = "ngram",
+    order: Annotated[int, typer.Option(min=1, max=9, help="Characters in the longest n-gram.")] = 3,
+    prune: Annotated[int, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often.")] = 1,
+    set: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=VALUE", help="Of a Transformer: change a setting; may be repeated."),
+    ] = [],  # noqa: B006
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Estimate a character language model from text, for --lm."""
+    from asr.corpus.texts import texts_of
+    from asr.text.tokenizer import symbols
+
+    if kind not in ("ngram", "transformer"):
+        raise typer.BadParameter(f"{kind!r} is not one of ngram, transformer", param_hint="--kind")
+    refuse_existing(out, force)
+    sentences = filter(None, (symbols(text) for path in sources for text in texts_of(path)))
+    if kind == "ngram":
+        from asr.training.ngram import train_ngram
+
+        say(f"{out}: {train_ngram(sentences, out, order, prune):,} n-grams")
+        return
+    set_threads(threads)
+    from asr.config import apply_override
+    from asr.training.language_model import train_language_model, training_settings
+
+    values: dict = {}
+    for text in set:
+        apply_override(values, text, sections_only=False)
+    reached = train_language_model(list(sentences), out, training_settings(values), say)
+    say(f"{out}: perplexity {reached:.2f}")

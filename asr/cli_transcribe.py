@@ -1,0 +1,169 @@
+"""`asr transcribe`, `asr align` and `asr doctor`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.cli_options import (
+    Beam,
+    Decode,
+    Device,
+    Force,
+    Format,
+    HotwordFile,
+    LanguageModel,
+    LineCharacters,
+    Lines,
+    MinConfidence,
+    Numbers,
+    Punctuate,
+    Quantize,
+    ReadingSpeed,
+    Script,
+    Threads,
+    Words,
+    refuse_existing,
+    say,
+    set_threads,
+    usage_errors,
+)
+
+
+def transcribe(
+    audio: Annotated[
+        list[str] | None, typer.Argument(help="Audio files, folders of them, or - for stdin.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
+    ] = "",
+    beam: Beam = None,
+    format: Format = "txt",
+    out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
+    channels: Annotated[
+        str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
+    ] = "mix",
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Print text while it is spoken: to the microphone, or with - as 16-bit PCM on stdin."
+        ),
+    ] = False,
+    rate: Annotated[int, typer.Option(min=1000, help="With --live -: samples per second of the PCM, mono.")] = 16000,
+    script: Script = "",
+    numbers: Numbers = "",
+    punctuate: Punctuate = False,
+    words: Words = False,
+    line_characters: LineCharacters = 16,
+    lines: Lines = 2,
+    reading_speed: ReadingSpeed = 9.0,
+    min_confidence: MinConfidence = None,
+    hotwords: HotwordFile = None,
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
+    device: Device = "auto",
+    quantize: Quantize = "none",
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Print the text of each audio file, one line a file, in the order given.
+
+    A file that cannot be read leaves an empty line, a message on stderr, and the status 1. With --out, what was
+    transcribed before is skipped, so the same command goes on after an interruption; processes started by
+    `torchrun --nproc-per-node N -m asr transcribe` share the list.
+    """
+    audio = audio or []
+    if not all(audio):
+        raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
+    if live and (audio not in ([], ["-"]) or format not in ("txt", "json") or out):
+        raise typer.BadParameter("takes - or nothing, --format txt or json, and no --out", param_hint="--live")
+    if not live and not audio:
+        raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
+    if channels not in ("mix", "split"):
+        raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
+    from asr.outputs.style import Style
+    from asr.text.finishing import Finishing
+    from asr.transcription.output import Output
+
+    with usage_errors():
+        style = Style(line_characters, lines, reading_speed, words, min_confidence)
+        output = Output(format, style, Finishing(script, numbers, punctuate))
+    set_threads(threads)
+    from asr.transcription.command import transcribe_files
+    from asr.transcription.models import find_model, hint_at_larger_models
+    from asr.transcription.settings import decode_settings
+    from asr.transcription.transcriber import Transcriber, load
+
+    def transcriber() -> Transcriber:
+        settings = decode_settings(find_model(model), decode, beam=beam)
+        return load(model, device, settings, quantize, hotwords, lm)
+
+    if live:
+        from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
+
+        chunks = pcm_chunks(sys.stdin.buffer, rate) if audio else microphone_chunks()
+        transcribe_live(transcriber(), chunks, format, say)
+        return
+    failed = transcribe_files(audio, transcriber, output, out, force, say, channels == "split")
+    hint_at_larger_models(model, say)
+    raise typer.Exit(1 if failed else 0)
+
+
+def align(
+    audio: Annotated[str, typer.Argument(help="An audio file of any length.")],
+    text: Annotated[str, typer.Argument(help="A text file of what is said in it, or the Chinese text itself.")],
+    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    by: Annotated[str, typer.Option(help="auto, ctc (the CTC head) or attention (of the decoder).")] = "auto",
+    format: Format = "tsv",
+    out: Annotated[Path | None, typer.Option(help="The file to write; stdout by default.")] = None,
+    words: Words = False,
+    line_characters: LineCharacters = 16,
+    lines: Lines = 2,
+    reading_speed: ReadingSpeed = 9.0,
+    device: Device = "auto",
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Find out when each character of a known text is said. By default a table: start, end, confidence, text.
+
+    Each line of the text becomes a segment; punctuation stays where it is.
+    """
+    from asr.outputs.style import Style
+    from asr.transcription.output import Output
+
+    with usage_errors():
+        if by not in ("auto", "ctc", "attention"):
+            raise typer.BadParameter(f"{by!r} is not one of auto, ctc, attention", param_hint="--by")
+        output = Output(format, Style(line_characters, lines, reading_speed, words or format == "tsv"))
+    if out:
+        refuse_existing(out, force)
+    set_threads(threads)
+    from asr.files import atomic_write
+    from asr.transcription.aligning import Aligner, text_of
+    from asr.transcription.models import open_model
+
+    wanted = text_of(text)
+    transcript = Aligner(open_model(model, device), by).align(audio, wanted)
+    for segment in transcript.segments:
+        for warning in segment.warnings:
+            say(f"asr: {audio}: {segment.start:.1f}–{segment.end:.1f} s: warning: {warning}")
+    if out is None:
+        output.write(transcript, sys.stdout)
+        return
+    with atomic_write(out) as file:
+        output.write(transcript, file)
+
+
+def doctor() -> None:
+    """Say what is installed, what works, and what to do about what does not.
+
+    The status is 1 if recordings cannot be transcribed.
+    """
+    from asr.transcription.doctor import examine
+
+    findings = list(examine())
+    for finding in findings:
+        print(finding.line())
+    raise typer.Exit(0 if all(finding.fine for finding in findings if finding.needed) else 1)
