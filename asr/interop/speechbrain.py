@@ -16,7 +16,7 @@ from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 from asr.text.pieces import pieces_of
-from asr.text.tokenizer import BLANK, BLANK_UNK, EOS, SOS, UNK
+from asr.text.tokenizer import BLANK, BLANK_UNK, EOS, SOS, SOS_EOS, UNK
 
 EPS = 1e-6
 """SpeechBrain's layer norms in encoder and decoder."""
@@ -179,6 +179,8 @@ def _sizes(settings: Settings) -> tuple[EncoderConfig, DecoderConfig]:
     encoder = EncoderConfig(layers=settings.get("num_encoder_layers", 6, int), width=width, **common)
     decoder = DecoderConfig(layers=settings.get("num_decoder_layers", 6, int), **common)
     settings.pass_over("input_size", "tgt_vocab", "dropout", "max_length", *CONFORMER_ONLY, "use_linear_after_conv")
+    settings.require("output_hidden_states", False)
+    settings.pass_over("layerdrop_prob")
     settings.finish()
     return encoder, decoder
 
@@ -269,7 +271,7 @@ def _map_cmvn(weights: Weights, path: Path, recipe: Recipe) -> None:
     settings = recipe.section("InputNormalization")
     settings.require("norm_type", "global")
     settings.require("mean_norm", True)
-    settings.require("std_norm", True)
+    divided = settings.get("std_norm", True, bool)
     data = read_pickle(path)
     if not isinstance(data, dict) or not all(isinstance(data.get(n), Tensor) for n in ("glob_mean", "glob_std")):
         raise CheckpointError(f"{path}: holds no glob_mean and glob_std")
@@ -277,7 +279,8 @@ def _map_cmvn(weights: Weights, path: Path, recipe: Recipe) -> None:
     if not bool(mean.isfinite().all()) or not bool((deviation > 0).all()):
         raise CheckpointError(f"{path}: glob_std must be above 0 in each of its {len(deviation)} bins")
     weights.put("cmvn.mean", mean, f"{path}: glob_mean")
-    weights.put("cmvn.inverse_std", 1 / torch.clamp(deviation, min=1e-10), f"{path}: glob_std")
+    scale = 1 / torch.clamp(deviation, min=1e-10) if divided else torch.ones_like(deviation)
+    weights.put("cmvn.inverse_std", scale, f"{path}: glob_std")
 
 
 def _tokens(path: Path, recipe: Recipe, transformer: Settings):
@@ -293,7 +296,12 @@ def _tokens(path: Path, recipe: Recipe, transformer: Settings):
         if not isinstance(number, int) or not 0 <= number < vocabulary:
             raise CheckpointError(f"{recipe.path}: {name}_index {number!r} is no id of {vocabulary} pieces")
     unk = tokens.index("<unk>") if "<unk>" in tokens else ids["blank"]
-    tokens[ids["bos"]], tokens[ids["eos"]] = SOS, EOS
+    if unk in (ids["bos"], ids["eos"]):
+        unk = ids["blank"]
+    if ids["bos"] == ids["eos"]:
+        tokens[ids["bos"]] = SOS_EOS
+    else:
+        tokens[ids["bos"]], tokens[ids["eos"]] = SOS, EOS
     tokens[unk] = UNK
     tokens[ids["blank"]] = BLANK_UNK if unk == ids["blank"] else BLANK
     return token_table(tokens, path)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from asr.interop.foreign import Settings, Weights
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
+from asr.model.relative import SCORES
 from asr.model.subsampling import LAYOUTS
 
 FACTORS = {"conv2d1": 1, "conv2d2": 2, "conv2d": 4, "conv2d6": 6, "conv2d8": 8}
@@ -70,7 +71,7 @@ def map_encoder(weights: Weights, config: EncoderConfig, conformer: bool, biases
     for i in range(config.layers):
         ours, theirs = f"encoder.blocks.{i}", f"encoder.encoders.{i}"
         _map_attention(weights, f"{ours}.attention", f"{theirs}.self_attn", biases)
-        if config.positions != "absolute":
+        if config.positions in SCORES:
             weights.move(f"{ours}.attention.place.weight", f"{theirs}.self_attn.linear_pos.weight")
             weights.move(f"{ours}.attention.content_bias", f"{theirs}.self_attn.pos_bias_u")
             weights.move(f"{ours}.attention.place_bias", f"{theirs}.self_attn.pos_bias_v")

@@ -28,6 +28,7 @@ from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK
 POSITIONS = {
     ("abs_pos", "selfattn"): "absolute",
     ("rel_pos", "rel_selfattn"): "unshifted",
+    ("no_pos", "selfattn"): "none",
 }
 """(pos_enc_layer_type, selfattention_layer_type) → our positions: WeNet's relative attention does not shift."""
 VARIANCE_FLOOR = 1e-20
@@ -51,6 +52,9 @@ def read_wenet(folder: Path) -> Foreign:
     weights = Weights(tensors)
     factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", SUBSAMPLING)
     map_subsampling(weights, factor)
+    if encoder.positions == "none":  # ours multiplies by sqrt(D) whatever the positions, theirs then does not
+        for name in ("subsampling.out.weight", "subsampling.out.bias"):
+            weights.named[name] = weights.named[name] * encoder.width**-0.5
     map_encoder(weights, encoder, encoder.kind == "conformer", biases)
     two_ways = top.get("decoder", DECODER, str) == "bitransformer"
     map_decoder(weights, decoder, "decoder", "decoder.left_decoder" if two_ways else "decoder", *decoder_biases)

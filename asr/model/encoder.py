@@ -10,7 +10,7 @@ from asr.model.convolution import NORMS, ConvolutionModule
 from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, length_mask, sinusoids
 from asr.model.relative import SCORES, RelativeAttention, places_of
 
-POSITIONS = ("absolute", *SCORES)
+POSITIONS = ("absolute", "none", *SCORES)
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class EncoderConfig:
     dropout: float = 0.1
     """Share of channels dropped in training."""
     positions: str = "absolute"
-    """absolute: sinusoids are added to the input. relative: attention by distance. relative_legacy, unshifted: what ESPnet
-    before 2021 and WeNet compute in its place; for their models."""
+    """absolute: sinusoids are added to the input. none: nothing is. relative: attention by distance.
+    relative_legacy, unshifted: what ESPnet before 2021 and WeNet compute in its place; for their models."""
     activation: str = ""
     """relu, gelu or swish; empty: relu in a Transformer, swish in a Conformer."""
     norm_first: bool = True
@@ -108,10 +108,10 @@ class Block(nn.Module):
         self.norm_first = config.norm_first
         self.activation = config.activation or activation
         self.attention_norm = self._norm(config)
-        if config.positions == "absolute":
-            self.attention = Attention(config.width, config.heads)
-        else:
+        if config.positions in SCORES:
             self.attention = RelativeAttention(config.width, config.heads, config.positions)
+        else:
+            self.attention = Attention(config.width, config.heads)
         self.dropout = Dropout(config.dropout)
 
     @staticmethod
@@ -200,7 +200,7 @@ class Encoder(nn.Module):
         places, x = None, x * D**0.5
         if self.positions == "absolute":
             x = x + sinusoids(0, L, D, x)
-        else:
+        elif self.positions in SCORES:
             places = places_of(self.positions, L, D, x)
         x = self.dropout(x)
         view = View(length_mask(lengths, L), lengths, places)
