@@ -79,6 +79,9 @@ def transcribe(
         raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
     if live and (audio not in ([], ["-"]) or format not in ("txt", "json") or out):
         raise typer.BadParameter("takes - or nothing, --format txt or json, and no --out", param_hint="--live")
+    if live and (script or numbers or punctuate or channels != "mix"):
+        why = "writes what is heard as it is: no --script, --numbers, --punctuate or --channels"
+        raise typer.BadParameter(why, param_hint="--live")
     if not live and not audio:
         raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
     if channels not in ("mix", "split"):

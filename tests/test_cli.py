@@ -148,6 +148,7 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
         (("transcribe", "a.wav", "--bogus"), "No such option: --bogus"),
         (("transcribe", "a.wav", "--channels", "left"), "'left' is not one of mix, split"),
         (("transcribe", "a.wav", "--live"), "takes - or nothing, --format txt or json, and no --out"),
+        (("transcribe", "-", "--live", "--numbers", "digits"), "writes what is heard as it is"),
         (("transcribe", "a.wav", "--beam", "0"), "Invalid value for '--beam'"),
         (("nonsense",), "No such command"),
         (("corpus", "prepare", "nothing", "--out", "x"), "'nothing' is not one of toy"),
@@ -157,6 +158,22 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
 def test_wrong_usage_is_status_2(run, arguments, message):
     status, out, err = run(*arguments)
     assert status == 2 and message in " ".join(err.split()) and out == ""
+
+
+@pytest.mark.parametrize(("format", "lines"), [("txt", 2), ("json", 2), ("manifest", 0), ("tsv", 1), ("vtt", 1)])
+def test_only_where_a_line_belongs_to_a_file_a_failure_has_one(run, model, wav, tmp_path, format, lines):
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, np.zeros(16000), 16000)
+    status, out, _ = run("transcribe", "--model", model, tmp_path / "none.wav", silent, "--format", format)
+    assert status == 1 and len([line for line in out.splitlines() if line or format == "txt"]) == lines
+    assert out.startswith("\n") == (format == "txt")
+
+
+def test_an_error_on_stdin_is_not_that_of_a_file(model):
+    command = [sys.executable, "-m", "asr", "transcribe", "--model", str(model), "-", "--format", "json"]
+    done = subprocess.run(command, cwd=ROOT, input=b"", capture_output=True)
+    assert done.returncode == 1 and "asr: stdin: the file is empty" in done.stderr.decode()
+    assert json.loads(done.stdout) == {"audio": "stdin", "error": "stdin: the file is empty (0 bytes)"}
 
 
 def test_from_a_table_to_a_score(run, model, tmp_path):

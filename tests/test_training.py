@@ -406,3 +406,13 @@ def test_another_shape_than_the_initial_models_is_refused(config, tmp_path):
     other = dataclasses.replace(changed(config, initial_model=str(first)), model=wider)
     with pytest.raises(CheckpointError, match="model.safetensors: .* should have the shape"):
         train(other, tmp_path / "second", display=QUIET)
+
+
+def test_a_state_whose_parameters_stood_in_another_order_is_refused(config, tmp_path):
+    """The optimizer knows them by their places: it would give each the memory of another."""
+    run = train(config, tmp_path / "r", display=QUIET, stop_after=2)
+    state = load_state(run)
+    state["parameters"] = state["parameters"][::-1]
+    torch.save(state, run / "state.pt")
+    with pytest.raises(CheckpointError, match="has its parameters in another order"):
+        train(config, tmp_path / "r", display=QUIET)

@@ -68,6 +68,7 @@ def save_state(
         "progress": asdict(progress),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "parameters": _names(model, optimizer),
         "moving_average": list(moving_average),
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -91,6 +92,22 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); start the run again with --force") from error
+
+
+def restore_optimizer(state: dict[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """The optimizer as it was. It knows parameters by their places: CheckpointError where these have moved since."""
+    if state.get("parameters") != _names(model, optimizer):
+        raise CheckpointError(
+            f"{STATE}: was saved by a version of this program whose network has its parameters in another order;"
+            " go on with that version, or start the run again with --force"
+        )
+    optimizer.load_state_dict(state["optimizer"])
+
+
+def _names(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
+    """Names of the parameters in the optimizer's order."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def restore_random(state: dict[str, Any]) -> None:

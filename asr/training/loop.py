@@ -22,6 +22,7 @@ from asr.training.checkpoint import (
     averaged_steps,
     checkpoint_path,
     remove_dropped,
+    restore_optimizer,
     restore_random,
     save_state,
     stopped_early,
@@ -108,7 +109,7 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     else:
         progress = Progress(**state["progress"])
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(state, model, optimizer)
         restore_random(state)
         display.line(f"going on from step {progress.step}")
     hours, size = sum(u.duration for u in utterances) / 3600, sum(p.numel() for p in model.parameters()) / 1e6

@@ -13,7 +13,7 @@ from asr.decoding.alignment import Evidence, best_path, ctc_evidence
 from asr.decoding.boundaries import Span
 from asr.decoding.recognizer import encode
 from asr.decoding.timing import attended_path, attention, decoder_inputs, frame_spans
-from asr.errors import AsrError
+from asr.errors import AsrError, AudioError
 from asr.files import read_lines
 from asr.model.folder import LoadedModel
 from asr.text.normalize import holds_han
@@ -68,6 +68,8 @@ class Aligner:
         ids = [token for line in lines for word in line.ids for token in word]
         pieces = list(cut_at_pauses(blocks_of(audio)))
         duration = pieces[-1].end if pieces else 0.0
+        if all(piece.silent for piece in pieces):
+            raise AudioError(f"{name}: is silent: there is nothing to align the text with")
         found = self._by_ctc(pieces, ids) if self.by == "ctc" else self._by_attention(pieces, ids)
         if found is None:
             raise AsrError(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from asr.errors import AudioError, ConfigError
+from asr.errors import ConfigError
 from asr.files import atomic_write, remove_leftovers
 from asr.transcription.display import Progress
 from asr.transcription.inputs import Input, find_inputs, find_targets
@@ -113,11 +113,12 @@ class _Job:
 
     def _finish(self, one: Input, recording: RecordingInProgress, transcriber: Transcriber) -> None:
         if recording.error:
-            self.say(f"asr: {recording.error}")
+            error = str(recording.error).replace(str(one.path), one.shown)  # stdin was copied to a file
+            self.say(f"asr: {error}")
             self.failed += 1
             if one not in self.targets:
                 self.progress.clear()
-                _print_failure(one, recording.error, self.output.format)
+                _print_failure(one, error, self.output.format)
             return
         transcript = transcriber.transcript(recording)
         for warning in dict.fromkeys(
@@ -163,7 +164,9 @@ def _size(path: Path) -> int:
         return 0  # reading it will say why
 
 
-def _print_failure(one: Input, error: AudioError, format: str) -> None:
-    """A line in place of the transcript, so that the lines still belong to the files in their order."""
-    data = {"audio": one.shown, "error": str(error)}
-    print(json.dumps(data, ensure_ascii=False) if format == "json" else "", flush=True)
+def _print_failure(one: Input, error: str, format: str) -> None:
+    """A line in place of the transcript, where a line belongs to each file."""
+    if format == "txt":
+        print(flush=True)
+    elif format == "json":
+        print(json.dumps({"audio": one.shown, "error": error}, ensure_ascii=False), flush=True)
