@@ -96,7 +96,7 @@ def examine_package(name: str, bounds: str, advice: str, needed: bool) -> Findin
     except metadata.PackageNotFoundError:
         return Finding(name, False, "is not installed", advice, needed)
     try:
-        if name != "torchaudio":  # its native library does not load beside every PyTorch, and is not used
+        if name not in ("torchaudio", "silero-vad"):  # the first one's native library does not load beside every PyTorch
             importlib.import_module(MODULES.get(name, name))
     except Exception as error:  # whatever a broken installation raises
         return Finding(name, False, f"{version} cannot be imported: {_first_line(error)}", advice, needed)
