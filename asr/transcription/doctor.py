@@ -13,7 +13,7 @@ from pathlib import Path
 from asr.version import VERSION
 
 DISTRIBUTION = "mandarin-asr"
-MODULES = {"silero-vad": "silero_vad"}
+MODULES = {"pyyaml": "yaml", "silero-vad": "silero_vad"}
 """Packages that are imported by another name than they are installed by."""
 PURPOSES = {
     "text": "readings, scripts (--script), numbers as they are read",
@@ -96,7 +96,10 @@ def examine_package(name: str, bounds: str, advice: str, needed: bool) -> Findin
     except metadata.PackageNotFoundError:
         return Finding(name, False, "is not installed", advice, needed)
     try:
-        if name not in ("torchaudio", "silero-vad"):  # the first one's native library does not load beside every PyTorch
+        if name not in (
+            "torchaudio",
+            "silero-vad",
+        ):  # the first one's native library does not load beside every PyTorch
             importlib.import_module(MODULES.get(name, name))
     except Exception as error:  # whatever a broken installation raises
         return Finding(name, False, f"{version} cannot be imported: {_first_line(error)}", advice, needed)
