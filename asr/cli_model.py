@@ -72,9 +72,10 @@ def model_info(
         if not cached(name):
             return
         print()
-    from asr.transcription.models import describe, open_model
+    from asr.model.folder import load_model
+    from asr.transcription.models import describe, find_model
 
-    for line in describe(open_model(name)):
+    for line in describe(load_model(find_model(name))):
         print(line)
 
 

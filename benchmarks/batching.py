@@ -20,7 +20,7 @@ from asr.decoding.settings import DecodeConfig  # noqa: E402
 from asr.features.fbank import FeatureConfig  # noqa: E402
 from asr.model.decoder import DecoderConfig  # noqa: E402
 from asr.model.encoder import EncoderConfig  # noqa: E402
-from asr.model.inference import compile_steps, lay_out_for_steps  # noqa: E402
+from asr.model.inference import ready_to_decode  # noqa: E402
 from asr.model.model import ModelConfig, SpeechModel  # noqa: E402
 from asr.text.tokenizer import TokenTable  # noqa: E402
 
@@ -35,8 +35,7 @@ def build() -> tuple[SpeechModel, TokenTable]:
     table = TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *(chr(0x4E00 + n) for n in range(4228))])
     with torch.no_grad():
         model.decoder.out.bias[table.eos] = -1e4
-    lay_out_for_steps(model)
-    compile_steps(model)
+    ready_to_decode(model)
     return model, table
 
 

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
 from asr.model.folder import load_model, save_model
-from asr.model.inference import PRECISIONS, compile_steps, lay_out_for_steps, quantize
+from asr.model.inference import PRECISIONS, PackedLinear, compile_steps, pack, quantize, ready_to_decode
 from tests.conftest import random_model
 from tests.test_model import sounds
 
@@ -22,16 +23,44 @@ def log_probs(model) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", ["transformer", "conformer"])
-def test_the_layout_changes_no_number(kind):
+def test_packing_changes_no_number(kind):
     model = random_model(kind)
-    before, weights = log_probs(model), {name: p.clone() for name, p in model.state_dict().items()}
-    lay_out_for_steps(model)
-    assert model.decoder.layers[0].feed_forward[0].weight.stride() == (1, 32)
-    assert all(torch.equal(p, weights[name]) for name, p in model.state_dict().items())
+    before = log_probs(model)
+    pack(model)
+    assert isinstance(model.decoder.out, PackedLinear)
+    assert not [name for name, part in model.named_modules() if isinstance(part, nn.Linear)]
     assert torch.allclose(log_probs(model), before, atol=1e-5)
 
 
-def test_a_model_that_was_laid_out_is_saved_as_it_was(tmp_path, tokenizer):
+@pytest.mark.parametrize("rows", [(1,), (2, 1), (10,), (3, 7), (64,), (1, 160)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_packed_layer_takes_any_number_of_rows(rows, bias):
+    layer = nn.Linear(48, 37, bias=bias)
+    x = torch.randn(*rows, 48)
+    with torch.inference_mode():
+        assert torch.allclose(PackedLinear(layer)(x), layer(x), atol=1e-5)
+
+
+def test_only_float32_on_a_cpu_is_packed(monkeypatch):
+    model = random_model().to(torch.bfloat16)
+    pack(model)
+    assert isinstance(model.decoder.out, nn.Linear)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    model = random_model()
+    pack(model)
+    assert isinstance(model.decoder.out, nn.Linear)
+
+
+def test_a_tied_output_stays_what_the_embedding_is():
+    model = random_model()
+    model.decoder.out.weight = model.decoder.embedding.weight
+    before, embedding = log_probs(model), model.decoder.embedding.weight.clone()
+    pack(model)
+    assert torch.allclose(log_probs(model), before, atol=1e-5)
+    assert torch.equal(model.decoder.embedding.weight, embedding)
+
+
+def test_a_model_that_was_loaded_is_saved_as_it_was(tmp_path, tokenizer):
     model = random_model()
     save_model(tmp_path / "a", model, tokenizer.table)
     save_model(tmp_path / "b", load_model(tmp_path / "a").model, tokenizer.table)
@@ -48,12 +77,14 @@ def test_int8_is_close_and_leaves_the_model_alone():
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_compiled_layers_compute_the_same(precision, tokenizer):
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_model_made_ready_finds_the_same(precision, beam, tokenizer):
     model = quantize(random_model(), precision)
     utterances = sounds(1.0, 0.5)
-    before = Recognizer(model, tokenizer, DecodeConfig(beam=3, nbest=3)).recognize(utterances)
+    before = Recognizer(model, tokenizer, DecodeConfig(beam=beam, nbest=beam)).recognize(utterances)
+    pack(model)
     compile_steps(model)
-    after = Recognizer(model, tokenizer, DecodeConfig(beam=3, nbest=3)).recognize(utterances)
+    after = Recognizer(model, tokenizer, DecodeConfig(beam=beam, nbest=beam)).recognize(utterances)
     for a, b in zip(before, after, strict=True):
         assert [r.text for r in a] == [r.text for r in b]
         assert [r.hypothesis.score for r in a] == pytest.approx([r.hypothesis.score for r in b], abs=1e-4)
@@ -61,6 +92,6 @@ def test_compiled_layers_compute_the_same(precision, tokenizer):
 
 def test_what_cannot_be_quantized():
     with pytest.raises(ConfigError, match="quantize must be one of none, int8, is 'int4'"):
-        quantize(random_model(), "int4")
+        ready_to_decode(random_model(), "int4")
     with pytest.raises(ConfigError, match="quantize int8 works on a CPU only, the model is on meta"):
-        quantize(random_model().to("meta"), "int8")
+        ready_to_decode(random_model().to("meta"), "int8")

@@ -30,7 +30,6 @@ from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
 from asr.files import atomic_write
-from asr.model.inference import lay_out_for_steps
 from asr.model.model import ModelConfig, SpeechModel
 from asr.text.normalize import NORMALIZER
 from asr.text.pieces import PieceTokenizer
@@ -156,7 +155,6 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
     fill_weights(model, tensors, folder / WEIGHTS)
     model.eval()
     _check_golden(model, header, folder)
-    lay_out_for_steps(model)
     return LoadedModel(folder.resolve().name, model.to(device), open_tokenizer(folder, table), header)
 
 

@@ -1,30 +1,55 @@
-"""Making a trained model fast to decode with; the numbers it computes stay the same, or nearly so for int8."""
+"""Making a trained model fast to decode with; the numbers it computes stay the same but for rounding, or nearly so for int8."""
 
 import warnings
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from asr.errors import ConfigError
 from asr.model.model import SpeechModel
 
 PRECISIONS = ("none", "int8")
 """What `--quantize` takes."""
+PACKED_FOR = 10
+"""Rows that oneDNN is told of when it chooses a layout: the one it then takes is good for any number, that for 1 is not."""
 
 
-def lay_out_for_steps(model: nn.Module) -> None:
-    """Stores the weights of linear layers column by column, in place.
+def ready_to_decode(model: SpeechModel, precision: str = "none") -> SpeechModel:
+    """The model made fast, in place but for "int8"; it can then be neither trained nor saved. `precision`: one of PRECISIONS."""
+    model = quantize(model, precision)
+    pack(model)
+    compile_steps(model)
+    return model
 
-    A step of the search multiplies a few rows with every weight of the decoder; a CPU does that nearly twice as fast when
-    the inputs of a layer, not its outputs, are what lies apart in memory. Shapes and values stay as they are.
+
+class PackedLinear(nn.Module):
+    """A linear layer in float32 on a CPU, whose weights lie in the blocks that oneDNN multiplies.
+
+    A step of the search multiplies a few rows with every weight of the decoder. PyTorch's own product takes nearly twice as
+    long for ten rows: it turns the weights around in every call, or lets them lie as the product does not want them.
     """
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear):
-            layer.weight.data = layer.weight.data.t().contiguous().t()
+
+    def __init__(self, layer: nn.Linear):
+        super().__init__()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach().contiguous(), PACKED_FOR)
+        self.bias = None if layer.bias is None else layer.bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+
+
+def pack(model: nn.Module) -> None:
+    """Packs the linear layers that are in float32 on a CPU, in place, where this PyTorch can."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.Linear) and layer.weight.is_cpu and layer.weight.dtype == torch.float32:
+                setattr(parent, name, PackedLinear(layer))
 
 
 def compile_steps(model: SpeechModel) -> None:
-    """Compiles the decoder's layers with TorchScript, in place. For decoding only: they can then be neither saved nor quantised.
+    """Compiles the decoder's layers with TorchScript, in place.
 
     A step is hundreds of small calls, and Python's part of them takes as long as the arithmetic: the weights that stream
     by push the interpreter out of the caches.

@@ -15,7 +15,7 @@ from asr.errors import CheckpointError
 from asr.interop.published import PUBLISHED
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
-from asr.model.inference import compile_steps, quantize
+from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
@@ -68,11 +68,9 @@ def results_folder(model: Path) -> Path:
 
 
 def open_model(name: str | Path = "", device: str = "auto", precision: str = "none") -> LoadedModel:
-    """Loads a model by path or name onto a device; `precision` "int8" for int8 weights on a CPU."""
+    """Loads a model by path or name onto a device, to decode with; `precision` "int8" for int8 weights on a CPU."""
     loaded = load_model(find_model(name), pick_device("cpu" if precision != "none" and device == "auto" else device))
-    model = quantize(loaded.model, precision)
-    compile_steps(model)
-    return replace(loaded, model=model)
+    return replace(loaded, model=ready_to_decode(loaded.model, precision))
 
 
 def language_model(

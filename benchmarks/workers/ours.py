@@ -14,7 +14,7 @@ from asr.decoding.settings import DecodeConfig  # noqa: E402
 from asr.features.fbank import FeatureConfig  # noqa: E402
 from asr.model.decoder import DecoderConfig  # noqa: E402
 from asr.model.encoder import EncoderConfig  # noqa: E402
-from asr.model.inference import compile_steps, lay_out_for_steps, quantize  # noqa: E402
+from asr.model.inference import ready_to_decode  # noqa: E402
 from asr.model.model import Memory, ModelConfig, SpeechModel  # noqa: E402
 from asr.text.tokenizer import TokenTable  # noqa: E402
 
@@ -26,9 +26,7 @@ model = SpeechModel(FeatureConfig(), ModelConfig(encoder=encoder, decoder=decode
 table = TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *(chr(0x4E00 + n) for n in range(VOCABULARY - 4))])
 with torch.no_grad():
     model.decoder.out.bias[table.eos] = -1e4  # never ends: exactly STEPS steps
-lay_out_for_steps(model)
-model = quantize(model, sys.argv[2] if len(sys.argv) > 2 else "none")
-compile_steps(model)
+model = ready_to_decode(model, sys.argv[2] if len(sys.argv) > 2 else "none")
 frames = torch.randn(1, FRAMES, WIDTH)
 memory = Memory(frames, torch.tensor([FRAMES]), frames)
 config = DecodeConfig(beam=int(sys.argv[1]), stop_loops=False)
