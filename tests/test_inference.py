@@ -8,6 +8,7 @@ from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
+from asr.model import inference
 from asr.model.folder import load_model, save_model
 from asr.model.inference import PRECISIONS, PackedLinear, compile_steps, pack, quantize, ready_to_decode
 from tests.conftest import random_model
@@ -22,13 +23,28 @@ def log_probs(model) -> torch.Tensor:
         return model.decode_teacher_forced(model.encode(samples, lengths), TOKENS).log_softmax(-1)
 
 
+@pytest.fixture
+def all_packed(monkeypatch):
+    """Small layers, which are all that these models have, are packed too."""
+    monkeypatch.setattr(inference, "LARGEST_PLAIN", 0)
+
+
 @pytest.mark.parametrize("kind", ["transformer", "conformer"])
-def test_packing_changes_no_number(kind):
+def test_packing_changes_no_number(kind, all_packed):
     model = random_model(kind)
     before = log_probs(model)
     pack(model)
     assert isinstance(model.decoder.out, PackedLinear)
     assert not [name for name, part in model.named_modules() if isinstance(part, nn.Linear)]
+    assert torch.allclose(log_probs(model), before, atol=1e-5)
+
+
+def test_small_layers_are_laid_out_by_columns():
+    model = random_model()
+    before, weights = log_probs(model), {name: p.clone() for name, p in model.state_dict().items()}
+    pack(model)
+    assert model.decoder.layers[0].feed_forward[0].weight.stride() == (1, 32)
+    assert all(torch.equal(p, weights[name]) for name, p in model.state_dict().items())
     assert torch.allclose(log_probs(model), before, atol=1e-5)
 
 
@@ -41,7 +57,7 @@ def test_a_packed_layer_takes_any_number_of_rows(rows, bias):
         assert torch.allclose(PackedLinear(layer)(x), layer(x), atol=1e-5)
 
 
-def test_only_float32_on_a_cpu_is_packed(monkeypatch):
+def test_only_float32_on_a_cpu_is_packed(monkeypatch, all_packed):
     model = random_model().to(torch.bfloat16)
     pack(model)
     assert isinstance(model.decoder.out, nn.Linear)
@@ -51,7 +67,7 @@ def test_only_float32_on_a_cpu_is_packed(monkeypatch):
     assert isinstance(model.decoder.out, nn.Linear)
 
 
-def test_a_tied_output_stays_what_the_embedding_is():
+def test_a_tied_output_stays_what_the_embedding_is(all_packed):
     model = random_model()
     model.decoder.out.weight = model.decoder.embedding.weight
     before, embedding = log_probs(model), model.decoder.embedding.weight.clone()
@@ -78,7 +94,7 @@ def test_int8_is_close_and_leaves_the_model_alone():
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("beam", [1, 3])
-def test_a_model_made_ready_finds_the_same(precision, beam, tokenizer):
+def test_a_model_made_ready_finds_the_same(precision, beam, tokenizer, all_packed):
     model = quantize(random_model(), precision)
     utterances = sounds(1.0, 0.5)
     before = Recognizer(model, tokenizer, DecodeConfig(beam=beam, nbest=beam)).recognize(utterances)

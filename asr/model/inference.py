@@ -12,6 +12,8 @@ PRECISIONS = ("none", "int8")
 """What `--quantize` takes."""
 PACKED_FOR = 10
 """Rows that oneDNN is told of when it chooses a layout: the one it then takes is good for any number, that for 1 is not."""
+LARGEST_PLAIN = 1 << 16
+"""Weights of a layer up to which PyTorch's own product is as fast: oneDNN takes 10 microseconds to get ready."""
 
 
 def ready_to_decode(model: SpeechModel, precision: str = "none") -> SpeechModel:
@@ -39,13 +41,16 @@ class PackedLinear(nn.Module):
 
 
 def pack(model: nn.Module) -> None:
-    """Packs the linear layers that are in float32 on a CPU, in place, where this PyTorch can."""
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        return
+    """Lays out the weights of linear layers for a few rows, in place: those that are in float32 on a CPU."""
+    packs = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     for parent in list(model.modules()):
         for name, layer in parent.named_children():
-            if isinstance(layer, nn.Linear) and layer.weight.is_cpu and layer.weight.dtype == torch.float32:
+            if not isinstance(layer, nn.Linear) or not layer.weight.is_cpu or layer.weight.dtype != torch.float32:
+                continue
+            if packs and layer.weight.numel() > LARGEST_PLAIN:
                 setattr(parent, name, PackedLinear(layer))
+            else:  # column by column: inputs, not outputs, lie apart
+                layer.weight = nn.Parameter(layer.weight.detach().t().contiguous().t(), requires_grad=False)
 
 
 def compile_steps(model: SpeechModel) -> None:
