@@ -52,6 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("speech", type=Path)
     parser.add_argument("out", type=Path, metavar="PREPARED", help="the folder that prepare.py wrote")
     parser.add_argument("--model", type=Path, required=True, help="a model folder with a CTC head")
+    parser.add_argument("--kinds", nargs="+", choices=list(NUMBERS), default=list(NUMBERS), metavar="KIND")
     parser.add_argument("--share", type=float, default=1.0, help="make this share of the sentences")
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2)
@@ -65,16 +66,17 @@ def main(arguments: list[str] | None = None) -> None:
         "formant": material.formant,
     }
     with ProcessPoolExecutor(options.processes) as pool:
-        for kind, number in NUMBERS.items():
+        for kind in options.kinds:
             manifest, folder = options.out / f"{kind}.jsonl", options.out / kind
             if manifest.exists():
                 continue
+            number = round(NUMBERS[kind] * options.share)
             folder.mkdir(exist_ok=True)
             tasks = [
                 Task(
                     text, pieces, folder / f"{kind}-{i:05d}.wav", options.seed * 1_000_003 + i, kind, kind == "spliced"
                 )
-                for i, (text, pieces) in enumerate(islice(makers[kind](), round(number * options.share)))
+                for i, (text, pieces) in enumerate(islice(makers[kind](), number))
             ]
             made = list(pool.map(say if kind == "formant" else make, tasks, chunksize=64))
             write_manifest(manifest, made)
