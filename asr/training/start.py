@@ -27,6 +27,7 @@ from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.initial import grown_table, pieces_of_model
 from asr.training.settings import TrainConfig
+from asr.training.tensorboard import event_files
 
 SETTINGS, LOG, TOKENS, QUARANTINE = "settings.json", "log.jsonl", "tokens.txt", "quarantine.jsonl"
 MAY_CHANGE = {
@@ -110,6 +111,7 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
         folder / QUARANTINE,
         folder / WEIGHTS,
         *folder.glob(f"{CHECKPOINTS}/*.safetensors"),
+        *event_files(folder),
     ):
         path.unlink(missing_ok=True)
     with atomic_write(folder / SETTINGS) as file:
