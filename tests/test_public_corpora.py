@@ -131,6 +131,17 @@ def test_a_wrong_folder_is_told_what_it_should_hold(run, tmp_path):
     assert status == 2 and "where does aishell lie?" in err
 
 
+@pytest.mark.parametrize("name", CORPORA)
+def test_every_corpus_says_what_its_folder_should_hold(name, run, tmp_path):
+    """Another corpus lies there."""
+    MINIATURES["thchs30" if name != "thchs30" else "stcmds"](tmp_path / "corpus")
+    status, _, err = run("corpus", "prepare", name, "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    expected = ", ".join(CORPORA[name].expects)
+    assert status == 1 and not (tmp_path / "data").exists()
+    assert f"is not {CORPORA[name].title} as it is published; there should be {expected} in it, and there is no " in err
+    assert err.strip().endswith("Are all its archives unpacked?")
+
+
 def test_a_recording_that_is_no_audio_is_named(run, tmp_path):
     aishell(tmp_path / "corpus")
     bad = next((tmp_path / "corpus/data_aishell/wav/test").rglob("*.wav"))

@@ -89,6 +89,7 @@ def _train(
         "settings": config.to_json(),
         "tokens": tokenizer.table.fingerprint,
         "data": fingerprint(utterances),
+        "dev": fingerprint(u for path in config.data.dev for u in read_manifest(path)),
     }
     if state is not None:
         check_unchanged(state, started_with, folder)
@@ -97,6 +98,7 @@ def _train(
     check_empty(silent)
     _report_left_out(utterances, config.data, display)
     dev_sets = [DevSet.read(path, tokenizer) for path in config.data.dev]
+    reader = training_reader(utterances, tokenizer, config)
 
     torch.manual_seed(config.train.seed)
     model = SpeechModel(config.features, config.model, len(tokenizer.table))
@@ -125,7 +127,7 @@ def _train(
     header = origin(config, started_with["data"], started_with["tokens"])
     moving_average = start_following(model, config.train, state)
     helpers = Helpers(model, config, tokenizer, utterances, progress)
-    batches = endless_batches(training_reader(utterances, tokenizer, config.data), config, progress)
+    batches = endless_batches(reader, config, progress)
     started = time.monotonic() - progress.wall_seconds
     probe = config.train.health_every and Probe.choose(_probed(dev_sets, utterances), tokenizer)
     with RunLog(folder, progress.step, tensorboard) as log:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -77,14 +77,16 @@ def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:
 
 
 def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> None:
-    """Refuses to go on with another token table or other utterances than the run was started with."""
+    """Refuses to go on with another token table or other utterances, to train on or to choose by, than before."""
     before = state["started_with"]
     if before["tokens"] != started_with["tokens"]:
         raise CheckpointError(f"{folder / TOKENS}: is not the table the run was started with; put it back")
-    if before["data"] != started_with["data"]:
-        raise CheckpointError(
-            f"{folder}: the training manifests have changed since the run was started; --force starts over"
-        )
+    for name, what in (("data", "training"), ("dev", "dev")):
+        if before.get(name, started_with[name]) != started_with[name]:
+            raise CheckpointError(
+                f"{folder}: the {what} manifests have changed since the run was started; put them back to go on, or use"
+                " --force to start over"
+            )
 
 
 def check_audio(utterances: Sequence[Utterance]) -> None:
@@ -95,8 +97,8 @@ def check_audio(utterances: Sequence[Utterance]) -> None:
             raise AudioError(f"{u.where}: {u.audio}: no such file ({u.id}); correct the manifest or put the audio back")
 
 
-def fingerprint(utterances: Sequence[Utterance]) -> str:
-    """A hash of what is trained on: ids, lengths and texts, in order."""
+def fingerprint(utterances: Iterable[Utterance]) -> str:
+    """A hash of utterances: ids, lengths and texts, in order."""
     digest = hashlib.sha256()
     for u in utterances:
         digest.update(f"{u.id}\t{u.start}\t{u.duration}\t{u.text}\n".encode())
