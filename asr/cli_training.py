@@ -27,6 +27,12 @@ def train(
             "--dry-run", help="Print sizes, memory, time and unknown characters, learn one batch; write nothing."
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard", help="Draw loss, CER, learning rate and health in OUT/tensorboard (extra train)."
+        ),
+    ] = False,
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
 ) -> None:
@@ -52,7 +58,7 @@ def train(
         raise typer.BadParameter("a run needs a folder", param_hint="--out")
     try:
         with display(config.train.max_steps) as shown:
-            run(config, out, force=force, display=shown)
+            run(config, out, force=force, display=shown, tensorboard=tensorboard)
     except KeyboardInterrupt:
         say(f"stopped; the same command goes on from the last checkpoint in {out}")
         raise typer.Exit(130) from None

@@ -18,6 +18,7 @@ from asr.features.augment import (
     smooth_curves,
     warp_frequency,
 )
+from asr.features.fbank import FeatureConfig, LogMel
 
 
 def ramp(B: int, T: int, F: int) -> torch.Tensor:
@@ -133,6 +134,43 @@ def test_an_echo_dies_away_and_never_comes_before_the_sound():
     power = torch.exp(wet * STD)
     ratio = 10 * torch.log10(power[:, 11:].sum(1) / power[:, 10]).mean(1)
     assert -16 < ratio.min() and ratio.max() < 4
+
+
+def log_mel(samples: torch.Tensor) -> torch.Tensor:
+    """Samples (B, S) → features (B, T, F) in units of STD."""
+    return LogMel(FeatureConfig()).eval()(samples, torch.full((len(samples),), samples.shape[1]))[0] / STD
+
+
+def test_volume_is_what_a_gain_on_the_samples_is():
+    """A gain of 6.02 dB adds the same to every bin; `volume` adds such an offset, another to each utterance."""
+    loud = 0.2 * torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
+    difference = log_mel(loud) - log_mel(loud / 2)
+    assert torch.allclose(difference, torch.tensor(6.0206 * DECIBEL), atol=1e-3)
+    torch.manual_seed(0)
+    features = torch.randn(2000, 7, 5)
+    only = AugmentConfig(frequency_masks=0, time_masks=0, volume=0.3)
+    offsets = augment(features, torch.full((2000,), 7), only)[0] - features
+    assert (offsets - offsets[:, :1, :1]).abs().max() < 1e-5
+    assert offsets[:, 0, 0].std() == pytest.approx(0.3, abs=0.02) and offsets.mean().abs() < 0.02
+
+
+def test_an_echo_falls_as_fast_as_that_of_a_room():
+    """A burst of noise heard in a simulated room, by convolution with noise that falls by 60 dB in 0.4 s, and by the features."""
+    generator = torch.Generator().manual_seed(0)
+    burst = torch.zeros(1, 16000)
+    burst[0, 4000:5600] = 0.3 * torch.randn(1600, generator=generator)
+    t = torch.arange(8000) / 16000
+    room = torch.randn(8000, generator=generator) * 10 ** (-3 * t / 0.4)
+    room[0] = room.norm()  # as much power in the sound itself as in its echo
+    n = 2**15
+    heard = torch.fft.irfft(torch.fft.rfft(burst, n=n) * torch.fft.rfft(room, n=n), n=n)[:, :16000]
+    after = slice(38, 58)  # from 0.38 s on, 30 ms after the burst
+    slope = log_mel(heard)[0, after].mean(1).diff().mean() / DECIBEL
+    assert slope == pytest.approx(-1.5, abs=0.15)  # decibels a frame
+    torch.manual_seed(0)
+    dry = log_mel(burst).expand(200, -1, -1)
+    slopes = reverberate(dry, 1.0)[:, after].mean(2).diff(dim=1)[:, :10].mean(1) / DECIBEL
+    assert slopes.min() == pytest.approx(-6, abs=1) and slopes.max() == pytest.approx(-60 / 70, abs=0.15)
 
 
 def test_new_settings_out_of_range_are_refused():

@@ -31,6 +31,12 @@ def test_every_recipe_loads(recipe):
     assert load_config(recipe).data.train
 
 
+def test_the_two_cold_recipes_differ_in_the_ctc_loss_alone():
+    ce, joint = (load_config(ROOT / f"recipes/cold/{name}.toml") for name in ("ce", "joint"))
+    assert (ce.model.ctc, ce.train.ctc_weight, joint.model.ctc, joint.train.ctc_weight) == (False, 0.0, True, 0.3)
+    assert load_config(ROOT / "recipes/cold/ce.toml", ["model.ctc=true", "train.ctc_weight=0.3"]) == joint
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

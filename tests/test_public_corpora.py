@@ -1,6 +1,7 @@
 """Each public corpus is read from a miniature in its published layout."""
 
 import hashlib
+import shlex
 import sys
 import tarfile
 import threading
@@ -10,7 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from asr.cli_corpus import NAMES
-from asr.corpus.manifest import read_manifest
+from asr.config import load_config
+from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.corpus.public import CORPORA, find_root
 from asr.errors import ManifestError
 from tests.conftest import ROOT
@@ -66,6 +68,60 @@ def test_every_corpus_has_a_miniature_a_recipe_a_row_and_its_name_in_the_help():
         assert (ROOT / "recipes" / folder / "base.toml").is_file(), name
         assert f"| {name} |" in rows and corpus.page in rows, name
         assert all(md5 in rows for md5 in corpus.md5.values()), name
+
+
+RECIPES = sorted({"commonvoice" if name.startswith("commonvoice") else name for name in CORPORA} | {"multi_zh"})
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_states_target_and_budget_and_claims_no_result(name):
+    config = load_config(ROOT / "recipes" / name / "base.toml")
+    readme = (ROOT / "recipes" / name / "README.md").read_text(encoding="utf-8")
+    seconds = config.data.batch_seconds * config.train.accumulate
+    hours = config.train.max_steps * seconds / 3600
+    budget = (
+        f"Budget: {config.train.max_steps:,} steps of {seconds:g} s of audio on one GPU, {hours:,.0f} h of audio in all"
+    )
+    assert budget in " ".join(readme.split())
+    head, rows = readme.partition("| test set | target: CER | ours, full corp")[1:]
+    rows = [line for line in rows.splitlines()[2:] if line.startswith("|")]
+    assert head and rows and all(row.endswith("| not yet measured |") for row in rows)
+
+
+def test_every_row_of_the_data_page_has_every_column():
+    page = (ROOT / "data/README.md").read_text(encoding="utf-8")
+    table = page[page.index("| name | corpus |") :].split("\n\n")[0].splitlines()
+    assert [cell.strip() for cell in table[0].split("|")[1:-1]] == [
+        "name",
+        "corpus",
+        "licence",
+        "hours",
+        "speakers",
+        "MD5 of the archive",
+    ]
+    rows = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:-1]] for row in table[2:]}
+    assert rows.keys() == CORPORA.keys()
+    for name, (source, licence, hours, *_rest) in rows.items():
+        assert CORPORA[name].page in source and licence and hours and len(_rest) == 2, name
+
+
+def test_the_mixture_of_the_multi_zh_recipe(run, tmp_path, monkeypatch):
+    """Its first command, as it stands there: what a test or dev set says is not in it."""
+    readme = (ROOT / "recipes/multi_zh/README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    command = next(line for line in readme.splitlines() if line.startswith("asr corpus mix"))
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(command)[1:]
+    sources = [word for word in words[2:] if word.endswith(".jsonl")][:-1]
+    for number, path in enumerate(sources):
+        own = Utterance(f"u{number}", tmp_path / "wav" / f"{number}.wav", 1.0, f"第{number}句")
+        shared = Utterance(f"s{number}", tmp_path / "wav" / f"s{number}.wav", 1.0, "都有")
+        held_out = words[words.index(path) - 1] == "--exclude" and path != sources[-1]
+        write_manifest(path, [own] if held_out else [own, shared])
+    status, _, err = run(*words)
+    assert status == 0, err
+    trained = [path for path in sources if words[words.index(path) - 1] != "--exclude"]
+    mixed = read_manifest("data/multi_zh/train.jsonl")
+    assert len(trained) == 7 and sorted(u.text for u in mixed) == sorted(f"第{sources.index(p)}句" for p in trained)
 
 
 @pytest.mark.parametrize("name", MINIATURES)
@@ -129,6 +185,17 @@ def test_a_wrong_folder_is_told_what_it_should_hold(run, tmp_path):
     assert status == 1 and "none: no such folder" in err
     status, _, err = run("corpus", "prepare", "aishell", "--out", tmp_path / "data")
     assert status == 2 and "where does aishell lie?" in err
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_every_corpus_says_what_its_folder_should_hold(name, run, tmp_path):
+    """Another corpus lies there."""
+    MINIATURES["thchs30" if name != "thchs30" else "stcmds"](tmp_path / "corpus")
+    status, _, err = run("corpus", "prepare", name, "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    expected = ", ".join(CORPORA[name].expects)
+    assert status == 1 and not (tmp_path / "data").exists()
+    assert f"is not {CORPORA[name].title} as it is published; there should be {expected} in it, and there is no " in err
+    assert err.strip().endswith("Are all its archives unpacked?")
 
 
 def test_a_recording_that_is_no_audio_is_named(run, tmp_path):

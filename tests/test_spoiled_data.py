@@ -1,7 +1,9 @@
-"""Recordings that cannot be read and losses that are no numbers, in the middle of a run."""
+"""Data that is not as it should be, in the middle of a run: recordings that cannot be read, losses that are no numbers,
+manifests that change, transcripts with characters that are not Han or hardly ever come."""
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,9 +11,10 @@ import torch
 from asr.config import load_config
 from asr.corpus.manifest import read_manifest, write_manifest
 from asr.corpus.toy import prepare_toy
-from asr.errors import AsrError, AudioError, ConfigError
+from asr.errors import AsrError, AudioError, CheckpointError, ConfigError
 from asr.model.model import SpeechModel
 from asr.training.checkpoint import load_state
+from asr.training.dry_run import dry_run
 from asr.training.loop import train
 from tests.conftest import ROOT
 
@@ -114,6 +117,66 @@ def good(corpus, tmp_path):
     path = tmp_path / "good.jsonl"
     write_manifest(path, [u for u in read_manifest(corpus["train"]) if u.id not in ("train-0003", "train-0020")])
     return f'data.train=["{path}"]'
+
+
+@pytest.mark.parametrize("which", ["training", "dev"])
+def test_a_manifest_edited_during_the_run_does_not_change_it_and_it_does_not_go_on_with_another(
+    config, good, corpus, tmp_path, which
+):
+    whole = train(config(good), tmp_path / "whole", display=Told())
+    edited = tmp_path / ("good.jsonl" if which == "training" else "dev.jsonl")
+    if which == "dev":
+        write_manifest(edited, read_manifest(corpus["dev"]))
+    settings = config(good, "train.evaluate_every=10", *([f'data.dev=["{edited}"]'] if which == "dev" else []))
+    original = edited.read_text(encoding="utf-8")
+
+    class Edits(Told):
+        def step(self, step, text):
+            if step == 5:
+                first, *others = original.splitlines(keepends=True)
+                edited.write_text("".join([json.dumps(json.loads(first) | {"text": "阿阿"}) + "\n", *others[1:]]))
+
+    run = train(settings, tmp_path / "run", display=Edits(), stop_after=10)
+    with pytest.raises(
+        CheckpointError,
+        match=f"run: the {which} manifests have changed since the run was started; put them back to go on, or use"
+        " --force to start over",
+    ):
+        train(settings, run, display=Told())
+    edited.write_text(original, encoding="utf-8")
+    train(settings, run, display=Told())
+    a, b = load_state(whole)["model"], load_state(run)["model"]
+    assert all(torch.equal(a[n], b[n]) for n in a)
+
+
+ODD = ["OK阿衣", "2024年2月", "𠮷衣", "阿衣，乌！", "Wi-Fi阿", "龘乌"]
+
+
+def test_transcripts_with_latin_digits_and_rare_characters(run, corpus, tmp_path):
+    """Letters and digits are characters like others; those that are too rare for the table are named, and become <unk>."""
+    odd = corpus["train"].parent / "odd.jsonl"
+    utterances = [u for u in read_manifest(corpus["train"]) if u.id not in ("train-0003", "train-0020")]
+    texts = ODD + [u.text for u in utterances[len(ODD) :]]
+    write_manifest(odd, [replace(u, text=text) for u, text in zip(utterances, texts, strict=True)])
+    settings = [f'data.train=["{odd}"]', f'data.dev=["{corpus["dev"]}"]', "data.batch_seconds=8", "data.min_count=2"]
+    settings += ["train.max_steps=2", "model.encoder.layers=1", "model.encoder.width=32", "train.log_every=1"]
+    arguments = [f"--set={s}" for s in settings]
+    said = dry_run(load_config(ROOT / "recipes/toy/base.toml", settings))
+    next(said)
+    assert next(said) == "tokens: 25; 11 characters are unknown, 11 different ones: O K 0 4 年 月 𠮷 W F 龘 西"
+    status, _, err = run("train", ROOT / "recipes/toy/base.toml", "--out", tmp_path / "run", *arguments)
+    assert status == 0
+    assert "11 characters are not in the token table and become <unk>: O K 0 4 年 月 𠮷 W F 龘 西\n" in err
+    table = (tmp_path / "run/tokens.txt").read_text(encoding="utf-8").split()
+    assert {"I", "2"} <= set(table) and not {"龘", "𠮷"} & set(table)
+    assert all(json.loads(line)["loss"] < 100 for line in open(tmp_path / "run/log.jsonl") if "loss" in line)
+    utterances[0] = replace(utterances[0], text="龘")
+    write_manifest(odd, utterances)
+    status, _, err = run("train", ROOT / "recipes/toy/base.toml", "--out", tmp_path / "other", *arguments)
+    assert status == 1 and (
+        "odd.jsonl:1: text must hold a character of the token table, is '龘' (train-0000); correct the line or drop it, or"
+        " build the table from these texts too (data.min_count 1)" in err
+    )
 
 
 def spoil(monkeypatch, when):

@@ -46,6 +46,7 @@ def config(corpus) -> Config:
             "train.evaluate_every=4",
             "train.checkpoint_every=5",
             "augment.tempo=0.1",
+            "augment.speeds=[0.9, 1.0, 1.1]",
             "augment.frequency_warp=0.1",
             "features.dither=1.0",
             "model.encoder.layers=1",

@@ -14,6 +14,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
 from asr.errors import AudioError, ConfigError, ManifestError
 from asr.features.fbank import pad_samples
+from asr.features.waveforms import Waveforms
 from asr.text.tokenizer import IGNORED, Tokenizer
 
 LENGTH_JITTER = 0.1
@@ -105,7 +106,7 @@ def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[s
         if all(i == unk for i in ids):
             raise ManifestError(
                 f"{utterance.where}: text must hold a character of the token table, is {utterance.text!r}"
-                f" ({utterance.id}); correct the line or build the table from these texts too"
+                f" ({utterance.id}); correct the line or drop it, or build the table from these texts too (data.min_count 1)"
             )
         if unk in ids:
             for character in tokenizer.unknown(utterance.text):
@@ -160,11 +161,13 @@ class BatchReader(Dataset):
         cache_audio: bool = False,
         join: float = 0.0,
         longest: float = math.inf,
+        waveforms: Waveforms | None = None,
     ):
         self.utterances, self.tokenizer = utterances, tokenizer
-        self.join, self.longest = join, longest
+        self.join, self.longest, self.waveforms = join, longest, waveforms
         self.tokens = [tokenizer.encode(u.text) for u in utterances]
         self.plan: list[list[int]] = []
+        self.seed = ""
         self._cache: dict[int, np.ndarray] | None = {} if cache_audio else None
 
     def __len__(self) -> int:
@@ -182,8 +185,11 @@ class BatchReader(Dataset):
             empty = torch.zeros(0, 0, dtype=torch.long)
             return Batch((), empty.float(), torch.zeros(0, dtype=torch.long), empty, empty, tuple(unreadable))
         ids, spoken = [self.utterances[j].id for j, _ in read], [(samples, self.tokens[j]) for j, samples in read]
-        if random.Random(f"{self.plan[i]}").random() < self.join:  # the same in every process, and when a run goes on
+        chance = random.Random(f"{self.seed} {self.plan[i]}")  # the same in every process, and when a run goes on
+        if chance.random() < self.join:
             spoken = self._joined(read)
+        if self.waveforms:
+            spoken = [(self.waveforms(samples, chance), tokens) for samples, tokens in spoken]
         samples, tokens = zip(*spoken, strict=True)
         return replace(make_batch(ids, samples, tokens, self.tokenizer), unreadable=tuple(unreadable))
 
@@ -200,9 +206,12 @@ class BatchReader(Dataset):
                 spoken.append((samples, self.tokens[j]))
         return spoken
 
-    def iterate(self, plan: list[list[int]], first: int = 0, workers: int = 0) -> Iterator[Batch]:
-        """The batches of a plan from number `first`. Takes no number from torch's global random generator."""
-        self.plan = plan
+    def iterate(self, plan: list[list[int]], first: int = 0, workers: int = 0, seed: str = "") -> Iterator[Batch]:
+        """The batches of a plan from number `first`. Takes no number from torch's global random generator.
+
+        `seed`: what is left to chance depends on it and on the members of the batch, and on nothing else.
+        """
+        self.plan, self.seed = plan, seed
         loader = DataLoader(
             self,
             batch_size=None,

@@ -1,6 +1,6 @@
 """Changes to normalised features in training: SpecAugment, and speakers and rooms that nobody recorded. Never used in evaluation.
 
-What must be done to samples stands elsewhere: asr/features/telephone.py.
+What must be done to samples stands elsewhere: asr/features/telephone.py and asr/features/waveforms.py.
 
 All random numbers come from torch's global generator, whose state training saves and restores.
 """
@@ -25,10 +25,13 @@ TILT_COSINES = 4
 ECHO_FRAMES = 40
 """Frames after which an echo is no longer computed."""
 
+NOISE_DECIBELS = (5.0, 35.0)
+"""How far below the loudest frame of an utterance noise is, at least and at most."""
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How strongly features are changed in training. Masks: SpecAugment (Park et al. 2019, arXiv:1904.08779)."""
+    """How strongly recordings and features are changed in training. Masks: SpecAugment (Park et al. 2019, arXiv:1904.08779)."""
 
     frequency_masks: int = 2
     """Bands of mel bins set to the mean, per utterance."""
@@ -40,6 +43,9 @@ class AugmentConfig:
     """Longest such stretch, in frames."""
     time_share: float = 0.15
     """No stretch is longer than this share of the utterance, so that short words survive."""
+    speeds: tuple[float, ...] = ()
+    """Each utterance is played at one of these speeds, such as [0.9, 1.0, 1.1] (Ko et al. 2015): pitch, formants and tempo change
+    together. Batches may grow longer by as much."""
     frequency_warp: float = 0.0
     """Largest relative stretch of the mel axis: 0.1 makes vocal tracts up to 10 % longer or shorter (Jaitly and Hinton 2013)."""
     tempo: float = 0.0
@@ -51,13 +57,21 @@ class AugmentConfig:
     equalizer: float = 0.0
     """Standard deviation of a smooth curve over the mel axis, one for each utterance, in the units of `volume`."""
     noise: float = 0.0
-    """Share of the utterances to which steady noise is added, 5 to 35 dB below their loudest frame."""
+    """Share of the utterances to which noise is added, 5 to 35 dB below their loudest frame; steady noise of a random colour,
+    unless there is a `noise_folder`."""
+    noise_folder: str = ""
+    """A folder with recordings of noise, in it or further down, pieces of which are that noise."""
     reverberation: float = 0.0
     """Share of the utterances that are put into a room with an echo of 0.1 to 0.7 s."""
     telephone: float = 0.0
     """Share of the utterances that go through a telephone line: about 300 to 3,400 Hz, eight bits a sample."""
 
     def __post_init__(self):
+        for speed in self.speeds:
+            if not 0.5 <= speed <= 2:
+                raise ConfigError(f"augment.speeds must be from 0.5 to 2, is {speed}")
+        if self.noise_folder and not self.noise:
+            raise ConfigError("augment.noise_folder needs a share of the utterances: set augment.noise")
         for name in ("frequency_warp", "tempo", "time_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"augment.{name} must be from 0 to below 1, is {getattr(self, name)}")
@@ -89,7 +103,7 @@ def augment(features: Tensor, lengths: Tensor, config: AugmentConfig) -> tuple[T
         features = reverberate(features, config.reverberation)
     if config.equalizer:
         features = features + config.equalizer * smooth_curves(features)
-    if config.noise:
+    if config.noise and not config.noise_folder:
         features = add_noise(features, lengths, config.noise)
     if config.volume:
         features = features + config.volume * torch.randn(len(features), 1, 1, device=features.device)
@@ -139,7 +153,8 @@ def add_noise(features: Tensor, lengths: Tensor, share: float) -> Tensor:
     B, T, _ = features.shape
     real = torch.arange(T, device=features.device) < lengths[:, None]
     loudest = features.mean(2).masked_fill(~real, -math.inf).amax(1)[:, None, None]
-    decibels = 5 + 30 * torch.rand(B, 1, 1).to(features)
+    low, high = NOISE_DECIBELS
+    decibels = low + (high - low) * torch.rand(B, 1, 1).to(features)
     noise = loudest - decibels * DECIBEL + 0.4 * smooth_curves(features)
     noise = noise + 3 * DECIBEL * torch.randn(features.shape).to(features)  # power in a mel bin is never quite steady
     louder = torch.logaddexp(features * STD, noise * STD) / STD

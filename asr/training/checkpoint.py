@@ -5,6 +5,7 @@ checkpoints/step-00001000…       weights of evaluated steps, for the average
 config.json tokens.txt model.safetensors README.md    the best model so far: the run's folder is a model folder
 settings.json  log.jsonl         the run's settings; a line of numbers every few steps
 quarantine.jsonl                 utterances that were left out, and why
+tensorboard/                     the curves of log.jsonl, where they were asked for
 """
 
 import pickle

@@ -18,7 +18,7 @@ from asr.model.device import pick_device
 from asr.model.folder import open_tokenizer
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
-from asr.training.gradients import add_gradients
+from asr.training.gradients import add_gradients, training_reader
 from asr.training.initial import fill_from
 from asr.training.start import check_audio, make_optimizer, token_table
 from asr.training.statistics import cmvn_of
@@ -55,7 +55,7 @@ def dry_run(config: Config) -> Iterator[str]:
     else:
         model.cmvn.set(cmvn_of(utterances[:: -(-len(utterances) // CMVN_SAMPLE)], model.log_mel, config.data))
     model.to(device).train()
-    reader = BatchReader(utterances, tokenizer)
+    reader = training_reader(utterances, tokenizer, config)
     plan = plan_batches([u.duration for u in utterances], config.data, config.train.seed, config.data.curriculum_epochs)
     if not plan:
         raise ConfigError("no utterance is between data.min_seconds and data.max_seconds long")
@@ -63,9 +63,9 @@ def dry_run(config: Config) -> Iterator[str]:
     yield from _shapes(model, next(reader.iterate([largest])), device)
     yield from _costs(config, model, reader, [largest, *plan[: TIMED - 1]], len(plan), device)
     small = sorted((i for batch in plan for i in batch), key=lambda i: utterances[i].duration)
-    middle = len(small) // 2
+    middle, plain = len(small) // 2, BatchReader(utterances, tokenizer)
     yield from _overfit(
-        config, model, next(reader.iterate([small[middle : middle + OVERFITTED]])), tokenizer.table, device
+        config, model, next(plain.iterate([small[middle : middle + OVERFITTED]])), tokenizer.table, device
     )
 
 

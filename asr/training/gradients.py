@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import torch
 
 from asr.config import Config
-from asr.corpus.batching import Batch, BatchReader, DataConfig, drop_tokens, plan_batches
+from asr.corpus.batching import Batch, BatchReader, drop_tokens, plan_batches
 from asr.corpus.manifest import Utterance
 from asr.errors import ConfigError
+from asr.features.waveforms import Waveforms
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import Tokenizer, TokenTable
 from asr.training.checkpoint import Progress
@@ -45,9 +46,11 @@ class StepNumbers:
         return self
 
 
-def training_reader(utterances: Sequence[Utterance], tokenizer: Tokenizer, data: DataConfig) -> BatchReader:
-    """Reads batches as the settings have them."""
-    return BatchReader(utterances, tokenizer, data.cache_audio, data.join, data.max_seconds)
+def training_reader(utterances: Sequence[Utterance], tokenizer: Tokenizer, config: Config) -> BatchReader:
+    """Reads batches as the settings have them, recordings changed for training."""
+    data = config.data
+    waveforms = Waveforms(config.augment)
+    return BatchReader(utterances, tokenizer, data.cache_audio, data.join, data.max_seconds, waveforms)
 
 
 def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch]:
@@ -67,7 +70,8 @@ def endless_batches(reader: BatchReader, config: Config, progress: Progress, ran
         if len(plan) < processes:
             raise ConfigError(f"train.processes must be at most {len(plan)}, the batches of an epoch, is {processes}")
         shared = plan[: len(plan) // processes * processes]
-        for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers):
+        seed = f"{config.train.seed} {progress.epoch}"
+        for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers, seed):
             progress.batch += 1
             yield batch
         progress.epoch, progress.batch = progress.epoch + 1, 0

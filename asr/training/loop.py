@@ -1,6 +1,5 @@
 """Training, read from top to bottom. A function, so that a test can call it."""
 
-import json
 import math
 import time
 from pathlib import Path
@@ -12,7 +11,6 @@ from asr.config import Config
 from asr.corpus.batching import DataConfig, check_empty, check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import ConfigError
-from asr.files import atomic_write
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, fill_weights, open_tokenizer, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
@@ -36,8 +34,8 @@ from asr.training.initial import fill_from
 from asr.training.moving_average import follow, start_following, take_over
 from asr.training.origin import origin
 from asr.training.parallel import Helpers
+from asr.training.run_log import RunLog
 from asr.training.start import (
-    LOG,
     QUARANTINE,
     begin,
     check_audio,
@@ -50,6 +48,7 @@ from asr.training.start import (
 )
 from asr.training.statistics import cmvn_of
 from asr.training.step import set_aside, take_step
+from asr.training.tensorboard import writer_class
 
 
 def train(
@@ -58,16 +57,22 @@ def train(
     force: bool = False,
     stop_after: int | None = None,
     display: Display | None = None,
+    tensorboard: bool = False,
 ) -> Path:
     """Trains a model in a folder, or goes on with a run that was interrupted there; returns the folder, a model folder.
 
     `force` drops a run that is there. `stop_after`: stop at this step as if killed just after saving; for tests.
+    `tensorboard`: draw the curves of log.jsonl for TensorBoard too.
     """
+    if tensorboard:
+        writer_class()  # raises now what would stop the run later
     with locked(Path(folder)):
-        return _train(config, Path(folder), force, stop_after, display or Lines())
+        return _train(config, Path(folder), force, stop_after, display or Lines(), tensorboard)
 
 
-def _train(config: Config, folder: Path, force: bool, stop_after: int | None, display: Display) -> Path:
+def _train(
+    config: Config, folder: Path, force: bool, stop_after: int | None, display: Display, tensorboard: bool
+) -> Path:
     if not config.data.train:
         raise ConfigError("data.train lists no manifest")
     device = pick_device(config.train.device)
@@ -84,6 +89,7 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
         "settings": config.to_json(),
         "tokens": tokenizer.table.fingerprint,
         "data": fingerprint(utterances),
+        "dev": fingerprint(u for path in config.data.dev for u in read_manifest(path)),
     }
     if state is not None:
         check_unchanged(state, started_with, folder)
@@ -92,6 +98,7 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     check_empty(silent)
     _report_left_out(utterances, config.data, display)
     dev_sets = [DevSet.read(path, tokenizer) for path in config.data.dev]
+    reader = training_reader(utterances, tokenizer, config)
 
     torch.manual_seed(config.train.seed)
     model = SpeechModel(config.features, config.model, len(tokenizer.table))
@@ -120,12 +127,10 @@ def _train(config: Config, folder: Path, force: bool, stop_after: int | None, di
     header = origin(config, started_with["data"], started_with["tokens"])
     moving_average = start_following(model, config.train, state)
     helpers = Helpers(model, config, tokenizer, utterances, progress)
-    batches = endless_batches(training_reader(utterances, tokenizer, config.data), config, progress)
+    batches = endless_batches(reader, config, progress)
     started = time.monotonic() - progress.wall_seconds
     probe = config.train.health_every and Probe.choose(_probed(dev_sets, utterances), tokenizer)
-    for path in (folder / LOG, folder / QUARANTINE):
-        _shorten_log(path, progress.step)
-    with open(folder / LOG, "a", encoding="utf-8") as log:
+    with RunLog(folder, progress.step, tensorboard) as log:
         while progress.step < config.train.max_steps and not stopped_early(progress, config.train):
             numbers = take_step(model, optimizer, batches, helpers, config, progress, tokenizer.table, device)
             follow(moving_average, model, config.train, progress.step)
@@ -171,24 +176,7 @@ def _report_left_out(utterances: list[Utterance], data: DataConfig, display: Dis
         )
 
 
-def _shorten_log(path: Path, step: int) -> None:
-    """Drops lines of steps that will be done again, after a kill between two checkpoints."""
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if _step_of(line) <= step]
-        if len(kept) < len(lines):
-            with atomic_write(path) as file:
-                file.writelines(line + "\n" for line in kept)
-
-
-def _step_of(line: str) -> float:
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):  # a line that a kill cut short
-        return math.inf
-
-
-def _log(log, progress: Progress, numbers: dict[str, float], display: Display) -> None:
+def _log(log: RunLog, progress: Progress, numbers: dict[str, float], display: Display) -> None:
     values = {name: float(f"{value:.5g}") for name, value in numbers.items()}
     hours = round(progress.audio_seconds / 3600, 3)
     line = {
@@ -198,8 +186,7 @@ def _log(log, progress: Progress, numbers: dict[str, float], display: Display) -
         "hours": hours,
         "wall": round(progress.wall_seconds, 1),
     }
-    log.write(json.dumps(line) + "\n")
-    log.flush()
+    log.write(line)
     display.line(
         f"step {progress.step}  epoch {progress.epoch}  loss {values['loss']:.3f}  accuracy {values['accuracy']:.3f}"
         f"  {hours:.1f} h of audio in {progress.wall_seconds / 60:.1f} min"
@@ -211,11 +198,10 @@ def _probed(dev_sets: list[DevSet], utterances: list[Utterance]) -> list[Utteran
     return [u for dev in dev_sets for u in dev.utterances] or utterances
 
 
-def _look(model, probe: Probe, device, config: Config, progress: Progress, log, display: Display) -> None:
+def _look(model, probe: Probe, device, config: Config, progress: Progress, log: RunLog, display: Display) -> None:
     """Logs whether the decoder listens, and says so in words where by now it should."""
     health = measure(model, probe, device)
-    log.write(json.dumps({"step": progress.step, "epoch": progress.epoch, "health": health.to_json()}) + "\n")
-    log.flush()
+    log.write({"step": progress.step, "epoch": progress.epoch, "health": health.to_json()})
     display.line(f"step {progress.step}  {health.line()}")
     lines = advice(health, progress.step, progress.epoch, config)
     for line in lines[:1] if progress.advised else lines:
@@ -230,7 +216,7 @@ def _evaluate(
     config: Config,
     progress: Progress,
     folder: Path,
-    log,
+    log: RunLog,
     display: Display,
     header: dict[str, str],
 ) -> None:
@@ -239,8 +225,7 @@ def _evaluate(
     each = "".join(f"  {name} {100 * e.cer:.2f} %" for name, e in by_name.items())
     display.line(f"step {progress.step}  dev {overall}{each}")
     numbers = {"dev_cer": overall.cer} | {f"dev_cer_{name}": e.cer for name, e in by_name.items()}
-    log.write(json.dumps({"step": progress.step} | numbers) + "\n")
-    log.flush()
+    log.write({"step": progress.step} | numbers)
     progress.best = sorted([*map(tuple, progress.best), (overall.cer, progress.step)])[: config.train.average]
     progress.evaluated.append(progress.step)
     header = header | {"step": str(progress.step), "dev_cer": f"{overall.cer:.5f}"}

@@ -93,7 +93,7 @@ def _help(
 ) -> None:
     """The life of a helper. Its random numbers depend on the step alone, so that a run can be resumed anywhere."""
     torch.set_num_threads(threads)
-    batches = endless_batches(training_reader(utterances, tokenizer, config.data), config, progress, rank)
+    batches = endless_batches(training_reader(utterances, tokenizer, config), config, progress, rank)
     parameters = list(model.parameters())
     while True:
         try:

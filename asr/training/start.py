@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +27,7 @@ from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.initial import grown_table, pieces_of_model
 from asr.training.settings import TrainConfig
+from asr.training.tensorboard import event_files
 
 SETTINGS, LOG, TOKENS, QUARANTINE = "settings.json", "log.jsonl", "tokens.txt", "quarantine.jsonl"
 MAY_CHANGE = {
@@ -76,14 +77,16 @@ def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:
 
 
 def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> None:
-    """Refuses to go on with another token table or other utterances than the run was started with."""
+    """Refuses to go on with another token table or other utterances, to train on or to choose by, than before."""
     before = state["started_with"]
     if before["tokens"] != started_with["tokens"]:
         raise CheckpointError(f"{folder / TOKENS}: is not the table the run was started with; put it back")
-    if before["data"] != started_with["data"]:
-        raise CheckpointError(
-            f"{folder}: the training manifests have changed since the run was started; --force starts over"
-        )
+    for name, what in (("data", "training"), ("dev", "dev")):
+        if before.get(name, started_with[name]) != started_with[name]:
+            raise CheckpointError(
+                f"{folder}: the {what} manifests have changed since the run was started; put them back to go on, or use"
+                " --force to start over"
+            )
 
 
 def check_audio(utterances: Sequence[Utterance]) -> None:
@@ -94,8 +97,8 @@ def check_audio(utterances: Sequence[Utterance]) -> None:
             raise AudioError(f"{u.where}: {u.audio}: no such file ({u.id}); correct the manifest or put the audio back")
 
 
-def fingerprint(utterances: Sequence[Utterance]) -> str:
-    """A hash of what is trained on: ids, lengths and texts, in order."""
+def fingerprint(utterances: Iterable[Utterance]) -> str:
+    """A hash of utterances: ids, lengths and texts, in order."""
     digest = hashlib.sha256()
     for u in utterances:
         digest.update(f"{u.id}\t{u.start}\t{u.duration}\t{u.text}\n".encode())
@@ -110,6 +113,7 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
         folder / QUARANTINE,
         folder / WEIGHTS,
         *folder.glob(f"{CHECKPOINTS}/*.safetensors"),
+        *event_files(folder),
     ):
         path.unlink(missing_ok=True)
     with atomic_write(folder / SETTINGS) as file:

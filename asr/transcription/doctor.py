@@ -18,6 +18,7 @@ MODULES = {"pyyaml": "yaml", "silero-vad": "silero_vad"}
 PURPOSES = {
     "text": "readings, scripts (--script), numbers as they are read",
     "corpora": "preparing public corpora",
+    "train": "curves of training runs in TensorBoard",
     "kenlm": "language models in KenLM's binary form",
     "live": "transcribing from a microphone",
     "dev": "running the tests",

@@ -1,0 +1,59 @@
+"""The lines of numbers that a run writes down of itself: log.jsonl, and TensorBoard where it is asked for."""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from asr.files import atomic_write
+from asr.training.start import LOG, QUARANTINE
+from asr.training.tensorboard import Curves
+
+
+class RunLog:
+    """log.jsonl of a run that has come to a step, open for more lines. To be closed, or used with `with`."""
+
+    def __init__(self, folder: Path, step: int, tensorboard: bool = False):
+        for name in (LOG, QUARANTINE):
+            _shorten(folder / name, step)
+        self.file = open(folder / LOG, "a", encoding="utf-8")
+        self.curves = Curves(folder, _lines(folder / LOG)) if tensorboard else None
+
+    def write(self, line: dict) -> None:
+        """A line, which holds `step`; on disk when this returns."""
+        self.file.write(json.dumps(line) + "\n")
+        self.file.flush()
+        if self.curves:
+            self.curves.add(line)
+
+    def close(self) -> None:
+        self.file.close()
+        if self.curves:
+            self.curves.close()
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def _lines(path: Path) -> Iterable[dict]:
+    return map(json.loads, path.read_text(encoding="utf-8").splitlines())
+
+
+def _shorten(path: Path, step: int) -> None:
+    """Drops lines of steps that will be done again, after a kill between two checkpoints."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if _step_of(line) <= step]
+        if len(kept) < len(lines):
+            with atomic_write(path) as file:
+                file.writelines(line + "\n" for line in kept)
+
+
+def _step_of(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):  # a line that a kill cut short
+        return math.inf
