@@ -16,7 +16,12 @@ Beam = Annotated[
     int | None, typer.Option(min=1, help="Hypotheses kept in the search, 1 is greedy; the model's own, or 4.")
 ]
 Decode = Annotated[
-    list[str], typer.Option("--decode", metavar="KEY=VALUE", help="Change a decoding setting; may be repeated.")
+    list[str],
+    typer.Option(
+        "--decode",
+        metavar="KEY=VALUE",
+        help="Change a decoding setting (ctc_weight=0.3, length_bonus=1, …); may be repeated.",
+    ),
 ]
 HotwordFile = Annotated[
     Path | None, typer.Option("--hotwords", help="Words that are likely to come, a line each: `word` or `word weight`.")
@@ -30,7 +35,9 @@ LanguageModel = Annotated[
     ),
 ]
 Quantize = Annotated[str, typer.Option(help="none, or int8: weights of 8 bits, faster on a CPU.")]
-Format = Annotated[str, typer.Option(help="txt, json, srt, vtt, tsv, textgrid (Praat) or manifest (to train on).")]
+Format = Annotated[
+    str, typer.Option(help="txt, json (all there is), srt, vtt, tsv, textgrid (Praat) or manifest (to train on).")
+]
 Words = Annotated[
     bool, typer.Option("--words", help="vtt with the time of each character (karaoke), tsv with a line for each.")
 ]
@@ -45,7 +52,7 @@ Punctuate = Annotated[bool, typer.Option("--punctuate", help="Commas and full st
 LineCharacters = Annotated[int, typer.Option(min=1, help="srt, vtt: characters of a line at most.")]
 Lines = Annotated[int, typer.Option(min=1, help="srt, vtt: lines of a subtitle at most.")]
 ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt: characters a second that can be read.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
 
 
 def say(line: str) -> None:

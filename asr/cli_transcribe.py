@@ -29,6 +29,7 @@ from asr.cli_options import (
     set_threads,
     usage_errors,
 )
+from asr.errors import AudioError
 
 
 def transcribe(
@@ -115,7 +116,7 @@ def transcribe(
 
 
 def align(
-    audio: Annotated[str, typer.Argument(help="An audio file of any length.")],
+    audio: Annotated[str, typer.Argument(help="An audio file of any length, or - for stdin.")],
     text: Annotated[str, typer.Argument(help="A text file of what is said in it, or the Chinese text itself.")],
     model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
     by: Annotated[str, typer.Option(help="auto, ctc (the CTC head) or attention (of the decoder).")] = "auto",
@@ -145,13 +146,20 @@ def align(
     set_threads(threads)
     from asr.files import atomic_write
     from asr.transcription.aligning import Aligner, text_of
+    from asr.transcription.inputs import STDIN, spooled_stdin
     from asr.transcription.models import open_model
 
     wanted = text_of(text)
-    transcript = Aligner(open_model(model, device), by).align(audio, wanted)
-    for segment in transcript.segments:
+    path, name = (spooled_stdin(), "stdin") if audio == STDIN else (audio, audio)
+    try:
+        transcript = Aligner(open_model(model, device), by).align(path, wanted, name)
+    except AudioError as error:
+        raise AudioError(str(error).replace(str(path), name)) from error
+    for warning in transcript.warnings:
+        say(f"asr: {name}: warning: {warning}")
+    for segment in transcript.segments if not transcript.warnings else ():
         for warning in segment.warnings:
-            say(f"asr: {audio}: {segment.start:.1f}–{segment.end:.1f} s: warning: {warning}")
+            say(f"asr: {name}: {segment.start:.1f}–{segment.end:.1f} s: warning: {warning}")
     if out is None:
         output.write(transcript, sys.stdout)
         return
@@ -169,4 +177,6 @@ def doctor() -> None:
     findings = list(examine())
     for finding in findings:
         print(finding.line())
-    raise typer.Exit(0 if all(finding.fine for finding in findings if finding.needed) else 1)
+    works = all(finding.fine for finding in findings if finding.needed)
+    print("Recordings can be transcribed." if works else "Recordings cannot be transcribed: mend what is BROKEN.")
+    raise typer.Exit(0 if works else 1)

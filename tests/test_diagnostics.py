@@ -50,10 +50,17 @@ def test_a_faint_recording(network):
     assert remark.startswith("is very faint: speech is at -") and "record closer or louder" in remark
 
 
+def test_speech_too_faint_to_be_noticed(network):
+    (remark,) = said(network, (talk() * np.float32(3e-4 / np.abs(talk()).max())))
+    assert remark == (
+        "no speech was found in it; its loudest sample is at -70 dB of full scale, if somebody speaks record louder"
+    )
+
+
 def test_little_speech(network):
     sound = np.concatenate([silence(60), talk(), noise(30, level=0.001)])
     (remark,) = said(network, sound)
-    assert remark.startswith("is mostly silence, noise or music: speech is in 7.")
+    assert remark.startswith("is mostly silence, noise or music: speech is in 6.9 % of it")
 
 
 @pytest.mark.parametrize("speed", [0.5, 2.8])

@@ -12,6 +12,7 @@ from asr.transcription.doctor import Finding, examine, examine_extra, examine_pa
 def test_a_machine_that_can_transcribe(run):
     status, out, err = run("doctor")
     assert status == 0 and err == "" and "BROKEN" not in out
+    assert out.endswith("\nRecordings can be transcribed.\n")
     lines = {line.split()[1]: line for line in out.splitlines() if line.startswith(("ok", "missing"))}
     assert "embedded: " in lines["model"] and lines["model"].endswith(" CTC head, answers as it should")
     assert "wav" in lines["libsndfile"] and "m4a" in lines["FFmpeg"]
@@ -43,9 +44,9 @@ def test_something_missing_makes_the_status_1(run, monkeypatch):
 
     monkeypatch.setattr(metadata, "version", version)
     status, out, _ = run("doctor")
-    assert status == 1
-    assert "BROKEN  soxr        is not installed\n" in out
-    assert "\n                    → pip install 'soxr" in out
+    assert status == 1 and out.endswith("\nRecordings cannot be transcribed: mend what is BROKEN.\n")
+    assert "BROKEN  soxr          is not installed\n" in out
+    assert "\n                      → pip install 'soxr" in out
 
 
 def test_a_package_that_cannot_be_imported(monkeypatch):
@@ -55,7 +56,7 @@ def test_a_package_that_cannot_be_imported(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", broken)
     finding = examine_package("soxr", ">=0.5,<2", "do this", needed=True)
     assert not finding.fine and finding.detail.endswith("cannot be imported: libfoo.so: cannot open shared object file")
-    assert finding.line().endswith("\n                    → do this")
+    assert finding.line().endswith("\n                      → do this")
 
 
 def test_a_version_out_of_bounds():
@@ -66,8 +67,8 @@ def test_a_version_out_of_bounds():
 def test_an_extra_that_is_missing_breaks_nothing():
     finding = examine_extra("text", {"no-such-package": ">=1"})
     assert finding.line() == (
-        "missing [text]      readings, scripts (--script), numbers as they are read: no-such-package is not installed\n"
-        "                    → pip install 'mandarin-asr[text]'"
+        "missing [text]        readings, scripts (--script), numbers as they are read: no-such-package is not installed\n"
+        "                      → pip install 'mandarin-asr[text]'"
     )
     assert not finding.needed
 

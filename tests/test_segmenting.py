@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from asr.audio.voice_activity import load_voice_activity
+from asr.audio.voice_activity import WINDOW, load_voice_activity
 from asr.errors import ConfigError
 from asr.transcription.segmenting import SegmentConfig, SpeechCutter, cut_speech
 from tests.sounds import noise, silence, sine, speech
@@ -38,6 +38,16 @@ def test_speech_is_found_with_some_of_what_surrounds_it(network):
     assert (pieces[1].start, pieces[1].end) == pytest.approx((11.5, 14.1), abs=0.25)
 
 
+def test_no_piece_begins_or_ends_in_digital_silence(network):
+    """A recording that is muted between words: next to noise the models that hear it take the edge for a sound."""
+    noisy = speech(3) + noise(3, level=0.01)
+    (piece,) = pieces_of(network, silence(2), noisy, silence(2))
+    assert (piece.start, piece.end) == pytest.approx((2, 5), abs=WINDOW / 16000)
+    faint = noise(0.2, level=0.001)
+    (piece,) = pieces_of(network, silence(2), faint, noisy, faint, silence(2))
+    assert (piece.start, piece.end) == pytest.approx((2, 5.4), abs=WINDOW / 16000)
+
+
 def test_pieces_are_the_samples_of_their_times(network):
     samples = np.concatenate([silence(1), speech(20), silence(0.7), speech(5, seed=2)])
     for piece in cut_speech([samples], network):
@@ -53,7 +63,8 @@ def test_long_speech_is_cut_and_nothing_of_it_lost(network):
 
 def test_cuts_fall_into_the_longest_pause(network):
     """8 s of speech, a pause of 0.4 s, which does not end a piece, 3 s of speech, 0.2 s of pause, and more speech."""
-    parts = speech(8), silence(0.4), speech(3, seed=1), silence(0.2), speech(6, seed=2)
+    faint = noise(0.4, level=0.001)
+    parts = speech(8), faint, speech(3, seed=1), faint[:3200], speech(6, seed=2)
     first, *_ = pieces_of(network, *parts, longest=12.0, shortest=5.0, pause=1.0)
     assert 8 < first.end < 8.4
 

@@ -1,6 +1,10 @@
 """Times and confidences of transcripts, and known text aligned with recordings."""
 
+import io
+import json
 import math
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -207,6 +211,26 @@ def test_unknown_characters_are_told(embedded):
     assert segment.warnings == ("not known to the model, times are guesses: 龘",) and len(segment.tokens) == 5
 
 
+@pytest.mark.parametrize("by", ["ctc", "attention"])
+def test_a_text_that_is_not_said_is_told(embedded, by):
+    right, wrong = "今天天气很好", "她在北京上学"
+    samples, aligner = read_samples(ROOT / "data/sample/weather.flac"), Aligner(embedded, by)
+    assert aligner.align((samples, SAMPLE_RATE), right).warnings == ()
+    (warning,) = aligner.align((samples, SAMPLE_RATE), wrong).warnings
+    assert re.fullmatch(
+        r"the model hears hardly anything of the text \(mean confidence 0\.000\d\d\): is it the right one\?"
+        " The times are worth nothing if it is not",
+        warning,
+    )
+    *_, line = aligner.align((np.concatenate([samples, samples]), SAMPLE_RATE), f"{right}\n{wrong}").segments
+    assert line.warnings == ("the model hears hardly anything of this line there: is it said at all?",)
+
+
+def test_more_text_than_anybody_says_is_told(embedded):
+    first, *_ = Aligner(embedded).align(ROOT / "data/sample/recognition.flac", "语音识别" * 5).warnings
+    assert first == "20 characters in 1.9 s of sound are more than anybody says: is the text the right one?"
+
+
 def test_text_that_cannot_be_there(embedded):
     aligner, path = Aligner(embedded), ROOT / "data/sample/recognition.flac"
     with pytest.raises(
@@ -246,6 +270,21 @@ def test_the_command(run, tmp_path):
     assert status == 1 and "is there already" in err
 
 
+def test_the_command_reads_stdin(run, monkeypatch):
+    clip = ROOT / "data/sample/weather.flac"
+    expected = run("align", clip, "今天天气很好")
+    for data in (clip.read_bytes(), b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        found = run("align", "-", "今天天气很好")
+        assert found == (expected if data else (1, "", "asr: stdin: the file is empty (0 bytes)\n"))
+
+
+def test_the_command_warns_of_another_text(run):
+    status, out, err = run("align", ROOT / "data/sample/weather.flac", "她在北京上学")
+    assert status == 0 and len(out.splitlines()) == 7
+    assert "weather.flac: warning: the model hears hardly anything of the text" in err and err.count("warning") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -273,5 +312,13 @@ def test_transcribe_in_every_format(run, tmp_path):
         assert status == 0 and (tmp_path / f"weather.{end}").stat().st_size > 50, err
     assert "今天天气很好。" in (tmp_path / "weather.srt").read_text(encoding="utf-8")
     assert '今天天气很好"' in (tmp_path / "weather.jsonl").read_text(encoding="utf-8")  # raw: without punctuation
+    for format in ("srt", "vtt", "tsv", "textgrid"):
+        assert run("transcribe", clip, ROOT / "data/sample/beijing.flac", "--format", format) == (
+            1,
+            "",
+            f"asr: 2 recordings cannot be printed as one {format} document; give them a folder with --out\n",
+        )
+    status, out, _ = run("transcribe", clip, clip, "--format", "json")
+    assert status == 0 and [json.loads(line)["text"] for line in out.splitlines()] == 2 * ["今天天气很好"]
     status, out, _ = run("transcribe", clip, "--format", "vtt", "--words", "--script", "traditional")
     assert status == 0 and ">氣<" in out

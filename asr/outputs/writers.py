@@ -87,6 +87,8 @@ WRITERS: dict[str, Callable[[Transcript, TextIO, Style], None]] = {
     "manifest": write_manifest,
 }
 """Format → writer."""
+ONE_EACH = frozenset(("srt", "vtt", "tsv", "textgrid"))
+"""Formats that are documents of one recording: two cannot follow each other, as lines of the others can."""
 SUFFIXES = {name: f".{name}" for name in WRITERS} | {"textgrid": ".TextGrid", "manifest": ".jsonl"}
 """Format → how names of its files end."""
 

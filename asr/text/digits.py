@@ -20,6 +20,7 @@ _VALUE = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"〇"
 _UNIT = {"十": 10, "百": 100, "千": 1000}
 _D = "零〇一二三四五六七八九幺"
 """Digits that are read one by one."""
+_ONE_TO_NINE = "一二三四五六七八九"
 _N = "零〇一二三四五六七八九十百千万亿两"
 """What cardinal numbers are made of."""
 _LONG_UNITS = (
@@ -254,6 +255,8 @@ def _before_letter(match: Match) -> Written:
 _LEFT = f"(?<![{_N}幺点第之])"
 _ALONE = f"(?![{_N}幺])"
 _NO = f"(?<![{_N}幺])"
+_END = r"\W|$|[的了呀啊吧吗呢]"
+"""Where a price ends: at punctuation, which finishing turns into a line break, at the end, and before a particle."""
 _FIXED_PATTERN = re.compile(
     f"双十[一二]|(?:正月|腊月|冬月|农历|阴历|大年)[{_N}]+|{_NO}(?:{_FIXED})(?:{_ALONE}|(?<![{_N}]))"
 )
@@ -289,6 +292,8 @@ _RULES: list[tuple[re.Pattern, Callable[[Match], Written]]] = [
             rf"{_LEFT}(?P<hour>[{_N}]+)(?=点(?:钟(?![声爱情意])|半(?![点途天夜路年个场道月斤])|整(?![理个体天齐洁])|[一三]刻))",
             _time,
         ),
+        # 下午两点到四点
+        (rf"(?:{_BEFORE_TIME})的?(?P<hour>[{_N}]+)点半?[到至](?P<until>[{_N}]+)(?=点(?![{_N}多滴]))", _time),
         (rf"(?:{_BEFORE_TIME})的?(?P<hour>(?!一点)[{_N}]+)(?=点(?![{_N}多滴]))", _time),
         # 三点五公里, 三点一四, 零点五
         (rf"{_LEFT}(?P<number>[{_N}]+点[{_D}]+)(?={_DECIMAL_UNITS})", _all_numbers),
@@ -296,6 +301,13 @@ _RULES: list[tuple[re.Pattern, Callable[[Match], Written]]] = [
             rf"{_LEFT}(?P<number>[{_N}]{{2,}}点[{_D}]+|零点[{_D}]+|[{_N}]点[{_D}]{{2,}}|[{_N}]点零){_ALONE}(?!{_NO_DECIMAL})",
             _all_numbers,
         ),
+        # 二十块五毛六, 三百九十九块九; not 二十块三斤
+        (
+            rf"{_NO}(?P<yuan>[{_N}]{{2,}})块(?P<mao>[{_ONE_TO_NINE}])[毛角]"
+            rf"(?:(?P<fen>[{_ONE_TO_NINE}](?=分|{_END})|[二三四五六七八九](?!{_COUNTED}|[{_N}])))?",
+            _all_numbers,
+        ),
+        (rf"{_NO}(?P<yuan>[{_N}]{{2,}})块(?P<mao>[{_ONE_TO_NINE}])(?={_END})", _all_numbers),
         # 三比二, 零下五度, 五公斤
         (rf"(?<![{_N}点])(?P<left>[{_N}]+)比(?P<right>[{_N}]+){_ALONE}", _all_numbers),
         (rf"零下(?P<number>[{_N}]+(?:点[{_D}]+)?)(?=度|摄氏度)", _all_numbers),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from asr.errors import ConfigError
 from asr.files import atomic_write, remove_leftovers
+from asr.outputs.writers import ONE_EACH
 from asr.transcription.display import Progress
 from asr.transcription.inputs import Input, find_inputs, find_targets
 from asr.transcription.output import Output
@@ -33,6 +34,10 @@ def transcribe_files(
     if processes() > 1 and out is None:
         raise ConfigError("several processes cannot print to one stdout in order; give them a folder with --out")
     inputs, failed = find_inputs(names, say)
+    if len(inputs) > 1 and out is None and output.format in ONE_EACH:
+        raise ConfigError(
+            f"{len(inputs)} recordings cannot be printed as one {output.format} document; give them a folder with --out"
+        )
     shares = Shares(len(inputs))
     failed = failed if shares.rank == 0 else 0
     if inputs:

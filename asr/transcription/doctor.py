@@ -31,9 +31,9 @@ DECODERS = {
     "vorbis": "ogg",
     "mp3float": "mp3 in video",
     "amrnb": "amr",
-    "libopencore_amrnb": "amr from telephones, with pauses",
+    "libopencore_amrnb": "amr with pauses",
     "flac": "flac",
-    "ac3": "mkv, DVD",
+    "ac3": "ac3 (DVD)",
 }
 """FFmpeg's decoder → what it reads."""
 
@@ -56,7 +56,7 @@ class Finding:
     def line(self) -> str:
         """ok or what is wrong, the name, the detail; what to do on a line below."""
         state = "ok" if self.fine else "BROKEN" if self.needed else "missing"
-        return f"{state:8}{self.name:12}{self.detail}" + (f"\n{'':20}→ {self.advice}" if self.advice else "")
+        return f"{state:8}{self.name:14}{self.detail}" + (f"\n{'':22}→ {self.advice}" if self.advice else "")
 
 
 def examine() -> Iterator[Finding]:

@@ -34,7 +34,7 @@ def find_inputs(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[
     for name in names:
         path = Path(name)
         if name == STDIN:
-            inputs.append(Input(_spooled_stdin(), Path("stdin"), "stdin"))
+            inputs.append(Input(spooled_stdin(), Path("stdin"), "stdin"))
         elif not os.path.isdir(path):  # unlike Path.is_dir, False for a name that is too long
             inputs.append(Input(path, Path(path.name), str(path)))
         else:
@@ -59,7 +59,7 @@ def _recordings_in(folder: Path, unreadable: list[OSError]) -> list[Path]:
     )
 
 
-def _spooled_stdin() -> Path:
+def spooled_stdin() -> Path:
     """All of stdin in a file that vanishes with this process: most containers cannot be read from a pipe."""
     file = tempfile.NamedTemporaryFile(prefix="asr-stdin-")  # noqa: SIM115
     shutil.copyfileobj(sys.stdin.buffer, file, 2**20)

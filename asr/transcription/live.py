@@ -31,6 +31,8 @@ EVERY = 0.3
 BUSY = 0.5
 """At most this share of the time goes into decodings that will be replaced."""
 CHUNK_SECONDS = 0.05
+DEAF = 5.0
+"""Seconds after which a microphone that gives no samples, not even of silence, is given up."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def pcm_chunks(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:
 
 
 def microphone_chunks() -> Iterator[np.ndarray]:
-    """What the default microphone hears, as chunks (S,) at 16 kHz, without end."""
+    """What the default microphone hears, as chunks (S,) at 16 kHz, without end. Raises AsrError at once if there is none."""
     try:
         import sounddevice
     except (ImportError, OSError) as error:  # OSError: PortAudio is missing
@@ -199,8 +201,19 @@ def microphone_chunks() -> Iterator[np.ndarray]:
             dtype="float32",
             callback=lambda data, *_: heard.put(data[:, 0].copy()),
         )
+        stream.start()
     except sounddevice.PortAudioError as error:
-        raise AsrError(f"no microphone can be opened: {error}") from error
-    with stream:
+        raise AsrError(
+            f"no microphone can be opened ({error}): `python -m sounddevice` lists what there is; 16-bit PCM of another"
+            " program can be piped into `asr transcribe --live -`"
+        ) from error
+    return _heard(stream, heard)
+
+
+def _heard(stream, heard: queue.Queue[np.ndarray]) -> Iterator[np.ndarray]:
+    with stream:  # closes it in the end
         while True:
-            yield heard.get()
+            try:
+                yield heard.get(timeout=DEAF)
+            except queue.Empty:
+                raise AsrError(f"the microphone has given nothing for {DEAF:g} s: is it still connected?") from None

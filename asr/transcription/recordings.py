@@ -20,6 +20,8 @@ NO_AUDIO = "holds no audio: 0 seconds"
 TOO_SHORT = f"is too short to recognise: less than {SHORTEST:g} s"
 SILENCE = "is silent: no sample, channels averaged, is above -80 dBFS"
 NO_SPEECH = "no speech was found in it"
+FAINT_PEAK = 0.03
+"""Speech never stays below it, unless it is recorded so faintly that it may not be noticed."""
 
 Audio = str | os.PathLike | tuple[np.ndarray, int]
 """A path, or an array (S,) or (S, channels) with its sample rate."""
@@ -111,6 +113,9 @@ class RecordingInProgress:
             nothing = SILENCE
         else:
             nothing = "" if self.heard else NO_SPEECH
+            if nothing and self.peak < FAINT_PEAK:
+                level = 20 * np.log10(self.peak)
+                nothing += f"; its loudest sample is at {level:.0f} dB of full scale, if somebody speaks record louder"
         remarks = []
         for channel, check in enumerate(self.checks):
             remarks += [f"channel {channel} {r}" if self.split else r for r in check.remarks(self.rate)]

@@ -8,7 +8,7 @@ import numpy as np
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW, SpeechProbabilities, VoiceActivity
 from asr.errors import ConfigError
-from asr.transcription.pieces import Piece
+from asr.transcription.pieces import SILENCE_PEAK, Piece
 
 BLOCK = 256 * WINDOW
 """Samples that are looked at together, 8.2 s: what comes out does not depend on how the audio comes in."""
@@ -27,7 +27,7 @@ class SegmentConfig:
     pause: float = 0.6
     """Seconds without speech that end a piece."""
     padding: float = 0.5
-    """Seconds kept before and behind speech, where no other speech is."""
+    """Seconds kept before and behind speech, where no other speech is; none of them begins or ends in digital silence."""
     least_speech: float = 0.06
     """Seconds of speech in all without which a piece is dropped: a click is no word."""
     speech: float = 0.5
@@ -81,7 +81,7 @@ class SpeechCutter:
 
     def open_piece(self) -> Piece:
         """The piece that is being spoken, as far as it goes. Only while `speaking`."""
-        start = max(self.free, self.window - len(self.speech) - self.padding, 0)
+        start = self._start(self.window - len(self.speech))
         return Piece(start * WINDOW, self._samples(start, self.window))
 
     def add(self, samples: np.ndarray) -> Iterator[Piece]:
@@ -135,10 +135,22 @@ class SpeechCutter:
 
     def _piece(self, first: int, end: int, limit: int) -> Piece:
         """Windows [first, end) with padding, which reaches neither into the piece before nor beyond `limit`."""
+        start, stop = self._start(first), min(end + self.padding, limit)
+        while stop > end and self._empty(stop - 1):
+            stop -= 1
+        self.free = stop
+        return Piece(start * WINDOW, self._samples(start, stop))
+
+    def _start(self, first: int) -> int:
+        """Where a piece begins whose speech begins at window `first`."""
         start = max(self.free, first - self.padding, 0)
-        end = min(end + self.padding, limit)
-        self.free = end
-        return Piece(start * WINDOW, self._samples(start, end))
+        while start < first and self._empty(start):
+            start += 1
+        return start
+
+    def _empty(self, window: int) -> bool:
+        """Whether a window holds nothing, not even the noise of a room: a model hears a sound where that begins or ends."""
+        return float(np.abs(self._samples(window, window + 1)).max(initial=0)) < SILENCE_PEAK
 
     def _samples(self, first: int, end: int) -> np.ndarray:
         return self.held[first * WINDOW - self.position : end * WINDOW - self.position]
