@@ -362,6 +362,7 @@ def test_by_any_rule_a_batch_gives_what_each_utterance_gives_alone(rule):
 
 def test_length_limit_follows_the_audio():
     assert [DecodeConfig().max_tokens(seconds) for seconds in (0.0, 0.55, 3.0)] == [2, 7, 32]
+    assert DecodeConfig(rule="speechbrain").max_tokens(3.0) == 33
 
 
 def test_impossible_settings_are_refused():

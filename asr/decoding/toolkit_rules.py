@@ -34,7 +34,8 @@ def step_by_rule(
 
     SpeechBrain's beam search takes the last token of what has not ended for eos: it is not written, though its score
     counts, and of the beam's best only those fill up the places left, to which those that ended just now belong once more.
-    Such a hypothesis says that it was stopped, so that the recognizer decodes its audio again in pieces.
+    No user loses it: DecodeConfig.max_tokens gives this rule one token more, and a hypothesis that was stopped says so, for
+    which the recognizer decodes its audio again in pieces, or warns where that is too short.
     """
     N, rule = config.beam, config.rule
     top, origin, place, last, log_probs = continued(beam, candidates, parts, weights, N)
