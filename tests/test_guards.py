@@ -100,6 +100,15 @@ def test_what_loops_is_decoded_again_in_pieces_and_marked(tokenizer):
     assert left.hypothesis.warnings[0] == LOOPING and not any("pieces" in w for w in left.hypothesis.warnings)
 
 
+def test_what_speechbrains_search_leaves_out_at_the_limit_is_lost_to_nobody(tokenizer):
+    """Its last token is not written: the text is as long as the limit all the same, warned of, or decoded again in pieces."""
+    config = DecodeConfig(beam=2, rule="speechbrain", ctc_weight=0.0, stop_loops=False)
+    [[short]] = Recognizer(looping_model(), tokenizer, config).recognize(sounds(1.0))
+    assert short.hypothesis.tokens == (7,) * 12 and short.hypothesis.warnings[:2] == (LIMIT_REACHED, REPEATS)
+    [[long]] = Recognizer(looping_model(), tokenizer, config).recognize(sounds(3.0))
+    assert f"decoded again in pieces: {LIMIT_REACHED}" in long.hypothesis.warnings
+
+
 def test_what_is_fine_is_left_alone(tokenizer):
     """A batch in which only one utterance loops."""
     model, utterances = random_model(), sounds(0.5, 1.0)

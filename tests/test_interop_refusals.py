@@ -188,8 +188,43 @@ def test_settings_that_cannot_be_computed_are_named(name, section, key, value, m
     [
         ("causal: False", "causal: True", "Transformer.causal: True cannot be imported; only False can"),
         ("nhead: !ref <nhead>", "nhead: !ref <no_such>", "!ref <no_such> refers to nothing"),
-        ("d_ffn: !ref <d_ffn>", "d_ffn: !ref <d_ffn> * 2", "is a computation; write its result in its place"),
-        ("residuals: (False, False)", "residuals: (True, False)", "2 blocks of channels .* cannot be imported"),
+        ("d_ffn: !ref <d_ffn>", "d_ffn: !ref <d_ffn> ** 2", "cannot be computed; write its result in its place"),
+        ("d_ffn: !ref <d_ffn>", "d_ffn: !ref <d_ffn> * 2", r"ffn.0.weight is \(64, 32\), not \(128, 32\)"),
+        ("d_ffn: 64", "d_ffn: !ref <d_ffn>", "'!ref <d_ffn>' refers to itself"),
+        ("n_mels: 80", "n_mels: 99999999999999999999", "no network can be built of its settings"),
+        ("d_ffn: 64", "d_ffn: 99999999999999", "no network can be built of its settings"),
+        ("n_fft: !ref <n_fft>", "win_length: .inf", "win_length: must be a finite number, is inf"),
+        ("strides: (2, 2)", "strides: (2, two)", "'\\(2, two\\)' is no list of numbers"),
+        ("strides: (2, 2)", "strides: ((2, 1), 2)", "cannot be imported; only one int a block can"),
+        ("strides: (2, 2)", "strides: (2,)", r"strides: \(2,\) is no list of 2 values"),
+        ("strides: (2, 2)", "strides: (2, 1)", r"custom_src_module.layers.0.w.weight is \(32, 320\), not \(32, 640\)"),
+        ("strides: (2, 2)", "dilations: (1, 2)", r"dilations: \(1, 2\) cannot be imported; only 1 can"),
+        (
+            "residuals: (False, False)",
+            "residuals: (True, False)",
+            "0.convblock_0.reduce_conv.conv.conv.weight is missing",
+        ),
+        (
+            "residuals: (False, False)",
+            "residuals: (False, False)\n    padding: causal",
+            "padding: 'causal' cannot be imported",
+        ),
+        (
+            "residuals: (False, False)",
+            "residuals: (False, False)\n    norm: !name:torch.nn.BatchNorm2d",
+            "BatchNorm2d' cannot",
+        ),
+        (
+            "causal: False",
+            "causal: False\n    encoder_module: branchformer",
+            "encoder_module: 'branchformer' cannot be imported",
+        ),
+        ("causal: False", "causal: False\n    attention_type: RoPEMHA", "attention_type: 'RoPEMHA' cannot be imported"),
+        (
+            "causal: False",
+            "causal: False\n    positional_encoding: null",
+            "positional_encoding: must be 'fixed_abs_sine'",
+        ),
         ("norm_type: global", "norm_type: sentence", "norm_type: 'sentence' cannot be imported; only 'global' can"),
         ("vocab: !ref <output_neurons>", "vocab: 70", "holds 68 pieces, the model 70"),
     ],
@@ -206,7 +241,7 @@ def test_fireredasrs_statistics_and_tokens(copy):
     folder = copy("fireredasr-aed")
     statistics, tokens = (folder / "cmvn.ark").read_bytes(), (folder / "dict.txt").read_text()
     for damaged, message in (
-        (b"", "is no binary Kaldi matrix of 2 rows and 81 columns"),
+        (b"", "is no Kaldi matrix of 2 rows and 81 columns"),
         (statistics[:300], "is cut off after 300 bytes"),
         (statistics[:15] + bytes(2 * 81 * 8), "holds no statistics, but a count of 0 frames"),
     ):

@@ -9,7 +9,7 @@ from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.layers import Dropout, length_mask, sinusoids, sinusoids_at
 from asr.model.model import Memory, ModelConfig, SpeechModel
-from asr.model.subsampling import LAYOUTS, Subsampling, SubsamplingConfig
+from asr.model.subsampling import LAYOUTS, ConvolutionBlock, Subsampling, SubsamplingConfig
 from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
 
@@ -35,6 +35,46 @@ def test_length_formula_equals_the_convolutions(factor):
 def test_length_formula_by_hand():
     assert [SubsamplingConfig(factor, 2).length(100) for factor in (4, 6, 8)] == [24, 15, 11]
     assert [SubsamplingConfig(factor, 2).shortest_input for factor in (4, 6, 8)] == [7, 11, 15]
+
+
+BLOCKS = (ConvolutionBlock(3, 5, 2, 2, True), ConvolutionBlock(4, 3, 1), ConvolutionBlock(2, 1, 2, shortcut=True))
+
+
+@torch.inference_mode()
+def test_convolutions_one_by_one():
+    """Two of width 5, one of width 3, one of width 1; edges are reflected, so that only the strides shorten: 23 → 12 → 6."""
+    config = SubsamplingConfig(4, 64, reflect=True, norm=True, given=BLOCKS)
+    assert (
+        [c for c, _, _ in config.convolutions] == [3, 3, 4, 2] and config.length(23) == 6 and config.first_centre == 0
+    )
+    torch.manual_seed(1)
+    subsampling = Subsampling(config, 16, 8).eval()
+    x = torch.randn(2, 23, 16)
+    together, lengths = subsampling(x, torch.tensor([23, 17]))
+    alone, _ = subsampling(x[1:, :17], torch.tensor([17]))
+    assert lengths.tolist() == [6, 5] and torch.allclose(together[1, :5], alone[0], atol=1e-6)
+    shortcut = subsampling.shortcuts[0]
+    with_it = subsampling(x, torch.tensor([23, 17]))[0]
+    torch.nn.init.zeros_(shortcut.norm.weight)
+    torch.nn.init.zeros_(shortcut.norm.bias)
+    assert not torch.allclose(subsampling(x, torch.tensor([23, 17]))[0], with_it)
+
+
+def test_impossible_convolutions_are_refused():
+    with pytest.raises(ConfigError, match="model.subsampling 6 must be the product of the blocks' strides, 4"):
+        ModelConfig(subsampling=6, blocks=BLOCKS, subsampling_reflect=True, subsampling_norm=True)
+    with pytest.raises(
+        ConfigError, match="a shortcut needs a norm, and reflected edges where kernels are wider than 1"
+    ):
+        ModelConfig(blocks=BLOCKS, subsampling_norm=True)
+    with pytest.raises(ConfigError, match="model.blocks: kernel must be at least 1, is 0"):
+        ConvolutionBlock(3, 0)
+    with pytest.raises(
+        ConfigError, match="model.subsampling_activation must be one of relu, leaky_relu, gelu, swish, is 'elu'"
+    ):
+        ModelConfig(subsampling_activation="elu")
+    with pytest.raises(ConfigError, match="model.subsampling 8 leaves nothing of 2 mel bins"):
+        Subsampling(SubsamplingConfig(8, 4, reflect=True), 2, 8)
 
 
 def test_masks_and_positions_by_hand():

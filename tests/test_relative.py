@@ -21,13 +21,13 @@ def attention(kind: str) -> RelativeAttention:
 
 
 def position(kind: str, i: int, j: int) -> int:
-    return i - j if kind == "relative" else j
+    return {"relative": i - j, "mirrored": abs(i - j), "unshifted": j}[kind]
 
 
-@pytest.mark.parametrize("kind", ["relative", "unshifted"])
+@pytest.mark.parametrize("kind", ["relative", "mirrored", "unshifted"])
 @torch.inference_mode()
 def test_the_scores_are_those_of_the_formula(kind):
-    """(q_i + u) · k_j + (q_i + v) · p(i - j), over the root of the head's width; p(j) where nothing is shifted."""
+    """(q_i + u) · k_j + (q_i + v) · p(i - j), over the root of the head's width; p(|i - j|) mirrored, p(j) unshifted."""
     L, attend = 5, attention(kind)
     x = torch.randn(1, L, 8, generator=torch.Generator().manual_seed(2))
     keys, values = attend.keys_values(x)

@@ -2,10 +2,12 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from asr.decoding.beam import LIMIT_REACHED
 from asr.decoding.search import Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError
@@ -317,12 +319,35 @@ class Counting(Written):
         return super().score(tokens, state)
 
 
-@pytest.mark.parametrize("rule", ["wenet", "espnet", "speechbrain"])
+@pytest.mark.parametrize("rule", ["wenet", "espnet"])
 def test_at_the_limit_the_unfinished_count_as_they_are(rule):
     rows = {(2,) * n: {2: 1.0} for n in range(9)}
     config = DecodeConfig(beam=2, length_power=0.0, rule=rule, stop_loops=False)
     best = beam_search(Written(rows), config, [3])[0][0]
     assert best.tokens == (2, 2, 2) and not best.complete and best.warnings
+
+
+def test_at_the_limit_speechbrain_takes_the_last_token_for_the_end():
+    """It is not written, but its log-probability and its place in the length count.
+
+    A beam of 1 writes all, as the greedy search of that toolkit does.
+    """
+    rows = {(2,) * n: {2: 0.5, 3: 0.2} for n in range(9)}
+    config = DecodeConfig(beam=2, rule="speechbrain", stop_loops=False)
+    best = beam_search(Written(rows), config, [3])[0][0]
+    assert best.tokens == (2, 2) and best.warnings == (LIMIT_REACHED,) and not best.complete
+    assert best.score == pytest.approx(math.log(0.5)) and len(best.token_log_probs) == 3
+    greedy = beam_search(Written(rows), replace(config, beam=1), [3])[0][0]
+    assert greedy.tokens == (2, 2, 2) and greedy.warnings == (LIMIT_REACHED,)
+
+
+def test_at_the_limit_what_speechbrain_ended_last_takes_a_second_place():
+    """Of the three of step 2 the first ends, takes a second place besides its own, and leaves one for the two others."""
+    rows = {(): {2: 0.85, 3: 0.1, 4: 0.05}, (2,): {EOS: 0.5, 4: 0.3, 3: 0.2}}
+    config = DecodeConfig(beam=3, nbest=3, length_power=0.0, rule="speechbrain")
+    nbest = beam_search(Written(rows), config, [2])[0]
+    assert [(h.tokens, h.complete) for h in nbest] == [((2,), True), ((2,), False)]
+    assert nbest[1].score == pytest.approx(math.log(0.85 * 0.3))
 
 
 @pytest.mark.parametrize("rule", ["wenet", "espnet", "speechbrain"])
@@ -337,6 +362,7 @@ def test_by_any_rule_a_batch_gives_what_each_utterance_gives_alone(rule):
 
 def test_length_limit_follows_the_audio():
     assert [DecodeConfig().max_tokens(seconds) for seconds in (0.0, 0.55, 3.0)] == [2, 7, 32]
+    assert DecodeConfig(rule="speechbrain").max_tokens(3.0) == 33
 
 
 def test_impossible_settings_are_refused():

@@ -71,8 +71,8 @@ class DecodeConfig:
                 raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")
 
     def max_tokens(self, seconds: float) -> int:
-        """The longest hypothesis for so much audio, eos not counted."""
-        return int(seconds * self.max_chars_per_second) + 2
+        """The longest hypothesis for so much audio, eos not counted; one more where the last is not written (toolkit_rules)."""
+        return int(seconds * self.max_chars_per_second) + (3 if self.rule == "speechbrain" else 2)
 
     def rank(self, total: float, n_tokens: int) -> float:
         """What a hypothesis is ranked by, from its summed score; n_tokens includes eos."""

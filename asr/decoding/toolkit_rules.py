@@ -31,6 +31,11 @@ def step_by_rule(
 
     `at_limit`: utterances that take no token after this one; what has not ended then counts as it is. `gone` is given
     the utterance and the score of those that had ended and lost their places.
+
+    SpeechBrain's beam search takes the last token of what has not ended for eos: it is not written, though its score
+    counts, and of the beam's best only those fill up the places left, to which those that ended just now belong once more.
+    No user loses it: DecodeConfig.max_tokens gives this rule one token more, and a hypothesis that was stopped says so, for
+    which the recognizer decodes its audio again in pieces, or warns where that is too short.
     """
     N, rule = config.beam, config.rule
     top, origin, place, last, log_probs = continued(beam, candidates, parts, weights, N)
@@ -62,10 +67,12 @@ def step_by_rule(
     if rule == "espnet":
         done |= _end_detected(best_ended)
     unfinished = (done & at_limit)[:, None] & (total > -torch.inf)
-    if rule == "speechbrain":
-        unfinished &= n_ended[:, None] + unfinished.cumsum(1) <= N
+    written = tokens
+    if rule == "speechbrain" and N > 1:
+        unfinished &= n_ended[:, None] + torch.arange(1, top.shape[1] + 1, device=top.device) <= N
+        written = tokens[:, :, :-1]
     b, rank = unfinished.nonzero(as_tuple=True)
-    ended.append(Ended(beam.utterances[b], tokens[b, rank], log_probs[b, rank], total[b, rank], LIMIT_REACHED))
+    ended.append(Ended(beam.utterances[b], written[b, rank], log_probs[b, rank], total[b, rank], LIMIT_REACHED))
     ended += stopped_early(beam, done & (n_ended == 0) & ~unfinished.any(1), loops)
     left = (~done).nonzero()[:, 0]
     if not len(left):

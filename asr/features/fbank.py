@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr.audio.reading import SAMPLE_RATE
@@ -87,6 +88,8 @@ class FeatureConfig:
             raise ConfigError(
                 f"features: frames of {self.frame_ms:g} ms every {self.shift_ms:g} ms are shorter than a sample"
             )
+        if self.kind == "stft" and self.n_fft % 2:
+            raise ConfigError(f"features.fft_size must be even for centred frames, is {self.n_fft}")
         if self.n_fft < self.frame_length:
             raise ConfigError(
                 f"features.fft_size {self.fft_size} is shorter than a frame of {self.frame_length} samples"
@@ -123,7 +126,7 @@ class LogMel(nn.Module):
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config
-        self.register_buffer("window", WINDOWS[config.window](config.frame_length), persistent=False)
+        self.register_buffer("window", _window(config), persistent=False)
         self.register_buffer("mel", mel_matrix(config), persistent=False)
 
     def n_frames(self, n_samples: Tensor) -> Tensor:
@@ -164,21 +167,27 @@ def _kaldi_frames(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> Te
     return frames - config.preemphasis * before
 
 
-def _centred_frames(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> Tensor:
-    """(B, S) → (B, T, frame): frames around multiples of the shift; each utterance has edges of its own, however it is padded.
+def _window(config: FeatureConfig) -> Tensor:
+    """What frames are multiplied by: Kaldi's in front of the transform's zeros, a centred one in the middle of them.
 
-    A window shorter than the transform lies in its middle, so that the transform sees half a window on each side of its centre
-    whatever its size; where in the transform the frame stands changes the phase only, which the power does not have.
+    Only the phase depends on where it stands, and how the transform rounds.
     """
-    half = config.n_fft // 2
-    before = half - (config.n_fft - config.frame_length) // 2  # of the frame's samples, those ahead of its centre
-    last = samples.shape[1] // config.frame_shift * config.frame_shift
-    place = torch.arange(-before, last + config.frame_length - before, device=samples.device)
+    window = WINDOWS[config.window](config.frame_length)
+    if config.kind == "kaldi":
+        return window
+    before = (config.n_fft - config.frame_length) // 2
+    return F.pad(window, (before, config.n_fft - config.frame_length - before))
+
+
+def _centred_frames(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> Tensor:
+    """(B, S) → (B, T, fft): frames around multiples of the shift; each utterance has edges of its own, however it is padded."""
+    before, last = config.n_fft // 2, samples.shape[1] // config.frame_shift * config.frame_shift
+    place = torch.arange(-before, last + config.n_fft - before, device=samples.device)
     if config.edges == "zero":
         inside = (place >= 0) & (place < lengths[:, None])
         place = place.clamp(0, samples.shape[1] - 1).expand(len(samples), -1)
-        return (samples.gather(1, place) * inside).unfold(1, config.frame_length, config.frame_shift)
-    return samples.gather(1, reflected(place, lengths)).unfold(1, config.frame_length, config.frame_shift)
+        return (samples.gather(1, place) * inside).unfold(1, config.n_fft, config.frame_shift)
+    return samples.gather(1, reflected(place, lengths)).unfold(1, config.n_fft, config.frame_shift)
 
 
 def reflected(places: Tensor, lengths: Tensor) -> Tensor:

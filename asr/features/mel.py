@@ -47,11 +47,16 @@ def htk_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, hig
 
 
 def speechbrain_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, high_hz: float) -> Tensor:
-    """SpeechBrain's triangles of height one: both sides fall over the distance in Hz to the centre below."""
-    corners = torch.expm1(torch.linspace(mel_scale(low_hz), mel_scale(high_hz), n_mels + 2, dtype=torch.float64) / 1127)
-    corners = 700 * corners
+    """SpeechBrain's triangles of height one: both sides fall over the distance in Hz to the centre below.
+
+    In float32 and by the formulas of that toolkit: a corner that is off by a thousandth of a Hz weighs in a narrow filter
+    where a bin lies near its foot, and decibels magnify it.
+    """
+    low, high = (2595 * math.log10(1 + hz / 700) for hz in (low_hz, high_hz))
+    corners = 700 * (10 ** (torch.linspace(low, high, n_mels + 2) / 2595) - 1)
     centre, width = corners[1:-1], corners[1:-1] - corners[:-2]
-    return (1 - (_bins(fft_size, sample_rate)[:, None] - centre).abs() / width).clamp(min=0)
+    slope = (torch.linspace(0, sample_rate // 2, fft_size // 2 + 1)[:, None] - centre) / width
+    return torch.minimum(1 + slope, 1 - slope).clamp(min=0)
 
 
 FILTERS = {"kaldi": kaldi_filters, "slaney": slaney_filters, "htk": htk_filters, "speechbrain": speechbrain_filters}

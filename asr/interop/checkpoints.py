@@ -73,7 +73,7 @@ TAG = "!"
 def read_json(path: Path) -> Any:
     try:
         return json.loads(existing(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not JSON ({error})") from error
 
 

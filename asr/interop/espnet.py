@@ -44,8 +44,7 @@ def read_espnet(folder: Path) -> Foreign:
     decoder_settings = Settings(top.get("decoder_conf", {}), f"{path}: decoder_conf")
     top.require("decoder", "transformer")
     decoder = decoder_config(decoder_settings, EPS, {"relu": "relu"})
-    for name in ("qk_norm", "use_flash_attn", "gradient_checkpoint_layers"):
-        decoder_settings.pass_over(name)
+    decoder_settings.require("qk_norm", False)
     decoder_settings.finish()
     tensors = read_tensors(checkpoint)
     weights = Weights(tensors)

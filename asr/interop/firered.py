@@ -1,17 +1,15 @@
 """FireRedASR-AED and FireRedASR2-AED: model.pth.tar, cmvn.ark, dict.txt, train_bpe1000.model (FireRedTeam, Apache-2.0)."""
 
-import re
-import struct
 from argparse import Namespace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
 from asr.interop.checkpoints import Tensors, existing, find_file, read_pickle
 from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
+from asr.interop.statistics import kaldi_matrix, put_cmvn
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
@@ -19,9 +17,6 @@ from asr.text.tokenizer import BLANK, EOS, PAD, SOS, UNK
 
 EXTRA_FRAMES = 6
 """Frames of zeros that the encoder adds behind an utterance: the context of its convolutions."""
-NO_MATTER = ("residual_dropout", "dropout_rate")
-VARIANCE_FLOOR = 1e-20
-KALDI_MATRIX = re.compile(rb"\0B(D|F)M \x04(.{4})\x04(.{4})", re.DOTALL)
 DECODE = {"beam": 3, "rule": "wenet", "temperature": 1.25, "gnmt_length": True, "length_power": 0.6}
 """The settings of the toolkit's README."""
 
@@ -33,6 +28,8 @@ def read_firered(folder: Path) -> Foreign:
     if not isinstance(data, dict) or not {"args", "model_state_dict"} <= data.keys():
         raise CheckpointError(f"{path}: holds no args and model_state_dict; is it from FireRedASR?")
     args = data["args"]
+    # The toolkit builds its network from these few alone, whatever else of a training run stands beside them; the widths
+    # of feed-forward layers are read from the tensors, and sinusoids have no end.
     args = Settings(vars(args) if isinstance(args, Namespace) else args, f"{path}: args")
     tensors = Tensors.of(data["model_state_dict"], path)
     weights = Weights(tensors)
@@ -63,10 +60,10 @@ def read_firered(folder: Path) -> Foreign:
     ctc = "ctc.ctc_lo.weight" in tensors
     if ctc:
         weights.linear("ctc", "ctc.ctc_lo")
-    _map_cmvn(weights, existing(folder / "cmvn.ark"), n_mels)
-    args.pass_over("d_inner", "pe_maxlen", *NO_MATTER)  # the widths are read from the tensors, sinusoids have no end
+    path = existing(folder / "cmvn.ark")
+    sums, squares = kaldi_matrix(path, n_mels)
+    put_cmvn(weights, sums[:-1], squares[:-1], sums[-1], path)
     table = _tokens(folder, args)
-    args.finish()
     pieces = find_file(folder, ["train_bpe1000.model", "*.model"], "SentencePiece model")
     config = ModelConfig(
         subsampling=4,
@@ -145,27 +142,6 @@ def _map_decoder(weights: Weights, config: DecoderConfig) -> None:
             raise CheckpointError(
                 f"{tensors.path}: decoder.tgt_word_prj.weight is not the embedding, to which it should be tied"
             )
-
-
-def _map_cmvn(weights: Weights, path: Path, n_mels: int) -> None:
-    """Sums, squares and the count of frames: a Kaldi matrix of two rows, the count behind the sums."""
-    data = path.read_bytes()
-    header = KALDI_MATRIX.search(data[:256])
-    rows, columns = (struct.unpack("<i", header[i])[0] for i in (2, 3)) if header else (0, 0)
-    if (rows, columns) != (2, n_mels + 1):
-        raise CheckpointError(f"{path}: is no binary Kaldi matrix of 2 rows and {n_mels + 1} columns")
-    kind = "<f8" if header[1] == b"D" else "<f4"
-    body = data[header.end() : header.end() + rows * columns * int(kind[2])]
-    if len(body) < rows * columns * int(kind[2]):
-        raise CheckpointError(f"{path}: is cut off after {len(data)} bytes; copy the file again")
-    stats = np.frombuffer(body, kind).astype(np.float64).reshape(rows, columns)
-    count = stats[0, -1]
-    if not np.isfinite(stats).all() or count < 1:
-        raise CheckpointError(f"{path}: holds no statistics, but a count of {count:g} frames")
-    mean = stats[0, :-1] / count
-    variance = np.maximum(stats[1, :-1] / count - mean**2, VARIANCE_FLOOR)
-    weights.put("cmvn.mean", torch.from_numpy(mean).float(), str(path))
-    weights.put("cmvn.inverse_std", torch.from_numpy(1 / np.sqrt(variance)).float(), str(path))
 
 
 def _tokens(folder: Path, args: Settings):

@@ -1,5 +1,6 @@
 """What an importer gives back, and how it reads foreign settings: each known one is used or checked, an unknown one refused."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -108,6 +109,8 @@ class Settings:
             or not isinstance(value, (int, float) if kind is float else kind)
         ):
             raise CheckpointError(f"{self.where}.{name}: must be {kind.__name__}, is {value!r}")
+        if kind is float and not math.isfinite(value):
+            raise CheckpointError(f"{self.where}.{name}: must be a finite number, is {value!r}")
         return value
 
     def choose(self, name: str, default: Any, known: dict) -> Any:

@@ -90,7 +90,11 @@ def import_model(
 
 def build(foreign: Foreign) -> SpeechModel:
     """The network with the foreign weights, in evaluation mode. Raises CheckpointError with names and shapes that do not fit."""
-    model = empty_model(foreign.features, foreign.config, len(foreign.table))
+    try:
+        model = empty_model(foreign.features, foreign.config, len(foreign.table))
+    except (RuntimeError, MemoryError, OverflowError, ValueError, TypeError) as error:  # of numbers beyond all measure
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{foreign.tensors.path}: no network can be built of its settings ({reason})") from error
     _check_shapes(model, foreign)
     fill_weights(model, foreign.weights, foreign.tensors.path)
     return model.eval()

@@ -15,7 +15,7 @@ ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "swish": "swish"}
 NO_MATTER = (
     "dropout_rate positional_dropout_rate attention_dropout_rate self_attention_dropout_rate src_attention_dropout_rate"
     " gradient_checkpointing use_sdpa padding_idx layer_drop_rate stochastic_depth_rate use_flash_attn max_pos_emb_len"
-    " use_dynamic_chunk use_dynamic_left_chunk selfattention_layer_type"
+    " use_dynamic_chunk use_dynamic_left_chunk selfattention_layer_type gradient_checkpoint_layers"
 ).split()
 """Settings of training, or of streaming, which a whole recording does not need."""
 

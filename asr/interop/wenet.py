@@ -1,14 +1,17 @@
 """WeNet: final.pt, train.yaml, units.txt, global_cmvn (wenet.org.cn; layouts from 2021 to 2025)."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
-from asr.interop.checkpoints import Tensors, existing, find_file, read_json, read_tensors, read_yaml
+from asr.interop.checkpoints import Tensors, find_file, read_json, read_tensors, read_yaml
 from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
+from asr.interop.statistics import kaldi_matrix, put_cmvn
 from asr.interop.transformer import (
     ACTIVATIONS,
     FACTORS,
@@ -25,15 +28,19 @@ from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK
 
+KINDS = {"transformer": "transformer", "conformer": "conformer"}
+KINDS |= {f"dual_{name}": kind for name, kind in KINDS.items()}
+"""encoder → ours; those called dual are trained with chunks and without, and hear whole recordings like the others."""
 POSITIONS = {
     ("abs_pos", "selfattn"): "absolute",
     ("rel_pos", "rel_selfattn"): "unshifted",
     ("no_pos", "selfattn"): "none",
 }
 """(pos_enc_layer_type, selfattention_layer_type) → our positions: WeNet's relative attention does not shift."""
-VARIANCE_FLOOR = 1e-20
 DECODER = "bitransformer"
 """The decoder of a train.yaml that names none."""
+WITH_PITCH = (43, 83)
+"""Kaldi's features of 40 or 80 mel bins with three of pitch."""
 SUBSAMPLING = {name: FACTORS[name] for name in ("conv2d", "conv2d6", "conv2d8")}
 """Of the same names ESPnet's and WeNet's conv2d2 are different layers."""
 
@@ -45,17 +52,17 @@ def read_wenet(folder: Path) -> Foreign:
     if "encoder_conf" not in values or "input_dim" not in values:
         raise CheckpointError(f"{path}: has no encoder_conf and input_dim; is it from WeNet?")
     top = Settings(values, str(path))
-    top.require("model", "asr_model", "asrmodel", "u2++", "ctl_model")
+    top.require("model", "asr_model", "asrmodel", "u2++", "ctl_model", "k2_model")
+    Settings(top.get("model_conf", {}), f"{path}: model_conf").require("apply_non_blank_embedding", False)
     encoder, biases = _encoder(top)
     tensors = read_tensors(find_file(folder, ["final.pt", "avg*.pt", "*.pt"], "weights"))
     decoder, reverse_layers, decoder_biases = _decoder(top, tensors)
     weights = Weights(tensors)
     factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", SUBSAMPLING)
     map_subsampling(weights, factor)
-    if encoder.positions == "none":  # ours multiplies by sqrt(D) whatever the positions, theirs then does not
-        for name in ("subsampling.out.weight", "subsampling.out.bias"):
-            weights.named[name] = weights.named[name] * encoder.width**-0.5
     map_encoder(weights, encoder, encoder.kind == "conformer", biases)
+    if encoder.positions == "none":
+        _without_positions(weights, encoder)
     two_ways = top.get("decoder", DECODER, str) == "bitransformer"
     map_decoder(weights, decoder, "decoder", "decoder.left_decoder" if two_ways else "decoder", *decoder_biases)
     if reverse_layers:
@@ -87,7 +94,7 @@ def read_wenet(folder: Path) -> Foreign:
 
 
 def _encoder(top: Settings) -> tuple[EncoderConfig, Biases]:
-    kind = top.choose("encoder", "conformer", {"transformer": "transformer", "conformer": "conformer"})
+    kind = top.choose("encoder", "conformer", KINDS)
     settings = Settings(top.get("encoder_conf", {}), f"{top.where}: encoder_conf")
     conformer = kind == "conformer"
     norm_first = settings.get("normalize_before", True, bool)
@@ -133,6 +140,27 @@ def _encoder(top: Settings) -> tuple[EncoderConfig, Biases]:
     settings.pass_over(*NO_MATTER)
     settings.finish()
     return config, biases
+
+
+def _without_positions(weights: Weights, encoder: EncoderConfig) -> None:
+    """Ours multiplies the input by sqrt(D) whatever the positions, theirs then does not.
+
+    Since 2023-11 attention may be the relative one all the same: its positions are zero, its bias of the content is left.
+    """
+    for name in ("subsampling.out.weight", "subsampling.out.bias"):
+        weights.named[name] = weights.named[name] * encoder.width**-0.5
+    for i in range(encoder.layers):
+        theirs, bias = f"encoder.encoders.{i}.self_attn", f"encoder.blocks.{i}.attention.query.bias"
+        if f"{theirs}.pos_bias_u" in weights.tensors:
+            content = weights.tensors.take(f"{theirs}.pos_bias_u").flatten()
+            if content.shape != weights.named[bias].shape:
+                raise CheckpointError(
+                    f"{weights.tensors.path}: {theirs}.pos_bias_u has not the {encoder.width} numbers of the width"
+                )
+            weights.put(bias, weights.named[bias] + content, f"{theirs}.linear_q.bias and pos_bias_u")
+            weights.tensors.ignore(
+                re.escape(theirs) + r"\.(linear_pos\.weight|pos_bias_v)", "of positions, which are zero"
+            )
 
 
 def _decoder(top: Settings, tensors: Tensors) -> tuple[DecoderConfig, int, tuple[Biases, Biases]]:
@@ -182,14 +210,18 @@ def _features(top: Settings) -> FeatureConfig:
     resample = Settings(data.get("resample_conf", {}), f"{data.where}.resample_conf")
     resample.require("resample_rate", 16000)
     collate = Settings(top.get("collate_conf", {}), f"{top.where}: collate_conf")
+    input_dim = top.get("input_dim", 80, int)
     if "feature_extraction_conf" in collate.values:  # in files before 2021-06
         fbank = Settings(collate.get("feature_extraction_conf", {}), f"{collate.where}.feature_extraction_conf")
         fbank.require("feature_type", "fbank")
         fbank.require("using_pitch", False)
-        n_mels = fbank.get("mel_bins", 80, int)
-    else:
+        n_mels = fbank.get("mel_bins", input_dim, int)
+    else:  # in the oldest Kaldi had made the features, of which its file names nothing but the width
         fbank = Settings(data.get("fbank_conf", {}), f"{data.where}.fbank_conf")
-        n_mels = fbank.get("num_mel_bins", 23, int)
+        n_mels = fbank.get("num_mel_bins", input_dim, int)
+        if not fbank.values and n_mels in WITH_PITCH:
+            raise CheckpointError(f"{top.where}.input_dim: {n_mels} are mel bins and pitch, which cannot be imported")
+    fbank.require("window_type", "povey")
     if n_mels != top.get("input_dim", n_mels, int):
         raise CheckpointError(f"{fbank.where}.num_mel_bins: {n_mels} is not input_dim {top.values['input_dim']}")
     fbank.pass_over("dither")  # for training; a transcript should not change from one run to the next
@@ -230,21 +262,24 @@ def _map_cmvn(weights: Weights, folder: Path, top: Settings) -> None:
         weights.move("cmvn.mean", "encoder.global_cmvn.mean")
         weights.move("cmvn.inverse_std", "encoder.global_cmvn.istd")
         return
+    n_mels = top.get("input_dim", 80, int)
+    conf = Settings(top.get("cmvn_conf", top.values), f"{top.where}: cmvn_conf")  # before 2023-12 there is no section
     if not (top.get("cmvn_file", None) or top.get("cmvn", None)):
-        n_mels = top.get("input_dim", 80, int)
         weights.put("cmvn.mean", torch.zeros(n_mels), "no CMVN")
         weights.put("cmvn.inverse_std", torch.ones(n_mels), "no CMVN")
         return
-    path = existing(folder / "global_cmvn")
+    name = Path(str(conf.get("cmvn_file", "global_cmvn", str)).replace("\\", "/")).name
+    path = find_file(folder, ["global_cmvn", *([name] if name else [])], "statistics of the features")
+    if not path.read_bytes().lstrip().startswith(b"{"):
+        sums, squares = kaldi_matrix(path, n_mels)
+        put_cmvn(weights, sums[:-1], squares[:-1], sums[-1], path)
+        return
     stats = read_json(path)
     try:
-        count = stats["frame_num"]
-        mean = torch.tensor(stats["mean_stat"], dtype=torch.float64) / count
-        variance = torch.tensor(stats["var_stat"], dtype=torch.float64) / count - mean.square()
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: holds no mean_stat, var_stat and frame_num of one size ({error!r})") from error
-    weights.put("cmvn.mean", mean.float(), str(path))
-    weights.put("cmvn.inverse_std", variance.clamp(min=VARIANCE_FLOOR).rsqrt().float(), str(path))
+        sums, squares = (np.array(stats[name], np.float64) for name in ("mean_stat", "var_stat"))
+        put_cmvn(weights, sums, squares, float(stats["frame_num"]), path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: holds no numbers as mean_stat, var_stat and frame_num ({error!r})") from error
 
 
 def _pieces(folder: Path, values: dict) -> bytes | None:

@@ -32,8 +32,8 @@ class EncoderConfig:
     dropout: float = 0.1
     """Share of channels dropped in training."""
     positions: str = "absolute"
-    """absolute: sinusoids are added to the input. none: nothing is. relative: attention by distance.
-    relative_legacy, unshifted: what ESPnet before 2021 and WeNet compute in its place; for their models."""
+    """absolute: sinusoids are added to the input. none: nothing is. relative: attention by distance. relative_legacy,
+    unshifted, mirrored: what ESPnet before 2021, WeNet and SpeechBrain compute in its place; for their models."""
     activation: str = ""
     """relu, gelu or swish; empty: relu in a Transformer, swish in a Conformer."""
     norm_first: bool = True
@@ -42,6 +42,8 @@ class EncoderConfig:
     """Added to the variance in layer norms."""
     last_norm: bool = True
     """Whether there is a layer norm after the last block."""
+    last_norm_eps: float = 0.0
+    """Added to the variance in that one; 0: norm_eps."""
     macaron: bool = True
     """Whether a Conformer's block begins with half a feed-forward part, so that the other is a half, too."""
     convolution: bool = True
@@ -58,6 +60,8 @@ class EncoderConfig:
         check_sizes("encoder", self)
         if self.kernel < 1 or (self.kernel % 2 == 0 and not self.causal):
             raise ConfigError(f"encoder.kernel must be odd, is {self.kernel}")
+        if self.last_norm_eps < 0:
+            raise ConfigError(f"encoder.last_norm_eps must be 0 or more, is {self.last_norm_eps:g}")
         if self.conv_expansion < 1:
             raise ConfigError(f"encoder.conv_expansion must be at least 1, is {self.conv_expansion}")
 
@@ -192,7 +196,8 @@ class Encoder(nn.Module):
         self.positions = config.positions
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(ENCODERS[config.kind](config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width, eps=config.norm_eps) if config.last_norm else nn.Identity()
+        eps = config.last_norm_eps or config.norm_eps
+        self.norm = nn.LayerNorm(config.width, eps=eps) if config.last_norm else nn.Identity()
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x (B, L, D), lengths (B,) → memory (B, L, D); what lies beyond a length is meaningless."""

@@ -14,7 +14,7 @@ from asr.features.telephone import telephone
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask, sinusoids_at
-from asr.model.subsampling import Subsampling, SubsamplingConfig
+from asr.model.subsampling import ConvolutionBlock, Subsampling, SubsamplingConfig
 from asr.text.tokenizer import IGNORED
 
 FRAME_STEP = 48
@@ -26,7 +26,7 @@ class ModelConfig:
     """The network, except for its vocabulary, which the token table gives."""
 
     subsampling: int = 4
-    """Frames per memory frame: 1, 2, 4, 6 or 8."""
+    """Frames per memory frame: 1, 2, 4, 6 or 8, or what `blocks` make of them."""
     channels: int = 64
     """Channels of the subsampling convolutions."""
     ctc: bool = False
@@ -44,6 +44,10 @@ class ModelConfig:
     """Whether the convolutions see reflected frames and bins beyond the edges."""
     subsampling_norm: bool = False
     """Whether a layer norm over channels and bins follows each convolution, and LeakyReLU takes the place of ReLU."""
+    subsampling_activation: str = ""
+    """relu, leaky_relu, gelu or swish behind each convolution; empty: as the norm has it."""
+    blocks: tuple[ConvolutionBlock, ...] = ()
+    """The subsampling convolutions one by one, in place of the usual ones and of `channels`, for models that have others."""
     extra_frames: int = 0
     """Frames of zeros added behind each utterance, so that its last frames make memory frames, too."""
     reverse_layers: int = 0
@@ -66,7 +70,9 @@ class ModelConfig:
             self.last_channels,
             self.subsampling_reflect,
             self.subsampling_norm,
+            self.subsampling_activation,
             self.extra_frames,
+            self.blocks,
         )
 
 

@@ -1,7 +1,8 @@
 """Self-attention by relative position (Dai et al. 2019, arXiv:1901.02860), in the variants of published models.
 
 The score of query i and key j is (q + u) · k + (q + v) · p: u and v are learnt, p is a projected sinusoid. The variants
-differ in whose: that of the distance i - j, or, where an implementation came out otherwise, that of something else.
+differ in whose: that of the distance i - j, or, where an implementation came out otherwise, that of something else, such as
+the distance without its sign (mirrored).
 """
 
 import torch
@@ -37,6 +38,8 @@ def places_of(kind: str, length: int, width: int, like: Tensor) -> Tensor:
     first, last = FIRST_AND_LAST[kind](length)
     step = 1 if last >= first else -1
     positions = torch.arange(first, last + step, step, device=like.device)
+    if kind == "mirrored":
+        positions = positions.abs()
     return sinusoids_at(positions, width).to(like.dtype)
 
 
@@ -51,6 +54,7 @@ def _from_the_end(length: int) -> tuple[int, int]:
 
 FIRST_AND_LAST = {
     "relative": lambda length: (length - 1, 1 - length),
+    "mirrored": lambda length: (length - 1, 1 - length),
     "relative_legacy": _from_the_end,
     "unshifted": lambda length: (0, length - 1),
 }
@@ -85,5 +89,5 @@ def _as_they_are(scores: Tensor, lengths: Tensor) -> Tensor:
     return scores
 
 
-SCORES = {"relative": _shifted, "relative_legacy": _legacy, "unshifted": _as_they_are}
+SCORES = {"relative": _shifted, "mirrored": _shifted, "relative_legacy": _legacy, "unshifted": _as_they_are}
 """Kind → scores by position to scores by key."""

@@ -4,7 +4,9 @@ Convolutions are not padded, so a memory frame depends on real frames only, howe
 trained with reflected edges, each utterance is reflected at its own end.
 """
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,12 +26,51 @@ LAYOUTS = {
 """Factor → (kernel, stride) of each convolution, the same in time and frequency."""
 
 
+ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "swish": nn.SiLU}
+"""Name → activation behind a convolution."""
+
+
+class Convolution(NamedTuple):
+    """One convolution, the same in time and frequency."""
+
+    channels: int
+    kernel: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class ConvolutionBlock:
+    """Convolutions of one kind, one behind the other."""
+
+    channels: int
+    """Channels of each."""
+    kernel: int = 3
+    """Frames and bins that each sees."""
+    stride: int = 1
+    """Step of the last of them; the others have 1."""
+    layers: int = 1
+    """How many there are."""
+    shortcut: bool = False
+    """Whether the block's input, through a convolution of width one and a norm, is added to its output."""
+
+    def __post_init__(self):
+        for name in ("channels", "kernel", "stride", "layers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.blocks: {name} must be at least 1, is {getattr(self, name)}")
+
+    @property
+    def convolutions(self) -> list[Convolution]:
+        """Each of them."""
+        plain = [Convolution(self.channels, self.kernel, 1)] * (self.layers - 1)
+        return [*plain, Convolution(self.channels, self.kernel, self.stride)]
+
+
 @dataclass(frozen=True)
 class SubsamplingConfig:
     """The convolutions, as ModelConfig names them."""
 
     factor: int
-    """A key of LAYOUTS."""
+    """Frames per memory frame: a key of LAYOUTS, or the product of the blocks' strides."""
     channels: int
     """Channels of the convolutions."""
     last_channels: int = 0
@@ -37,17 +78,44 @@ class SubsamplingConfig:
     reflect: bool = False
     """Whether half a kernel of reflected frames and bins is added at each edge."""
     norm: bool = False
-    """Whether a layer norm over channels and bins follows each convolution, and LeakyReLU takes the place of ReLU."""
+    """Whether a layer norm over channels and bins follows each convolution."""
+    activation: str = ""
+    """A name in ACTIVATIONS; empty: relu without norm, leaky_relu with it."""
     extra_frames: int = 0
     """Frames of zeros added behind each utterance."""
+    given: tuple[ConvolutionBlock, ...] = ()
+    """What takes the place of LAYOUTS and channels."""
 
     def __post_init__(self):
-        if self.factor not in LAYOUTS:
+        if not self.given and self.factor not in LAYOUTS:
             raise ConfigError(f"model.subsampling must be one of {', '.join(map(str, LAYOUTS))}, is {self.factor}")
+        if (product := math.prod(block.stride for block in self.given)) != self.factor and self.given:
+            raise ConfigError(f"model.subsampling {self.factor} must be the product of the blocks' strides, {product}")
+        if any(b.shortcut and (not self.norm or b.kernel > 1 and not self.reflect) for b in self.given):
+            raise ConfigError(
+                "model.blocks: a shortcut needs a norm, and reflected edges where kernels are wider than 1"
+            )
         if self.channels < 1 or self.last_channels < 0:
             raise ConfigError(f"model.channels must be at least 1, is {min(self.channels, self.last_channels)}")
         if self.extra_frames < 0:
             raise ConfigError(f"model.extra_frames must be 0 or more, is {self.extra_frames}")
+        if self.activation and self.activation not in ACTIVATIONS:
+            names = ", ".join(ACTIVATIONS)
+            raise ConfigError(f"model.subsampling_activation must be one of {names}, is {self.activation!r}")
+
+    @property
+    def blocks(self) -> list[ConvolutionBlock]:
+        """The convolutions, block by block."""
+        if self.given:
+            return list(self.given)
+        layout = LAYOUTS[self.factor]
+        channels = [self.channels] * (len(layout) - 1) + [self.last_channels or self.channels]
+        return [ConvolutionBlock(c, kernel, stride) for c, (kernel, stride) in zip(channels, layout, strict=True)]
+
+    @property
+    def convolutions(self) -> list[Convolution]:
+        """All convolutions, one behind the other."""
+        return [convolution for block in self.blocks for convolution in block.convolutions]
 
     def edge(self, kernel: int) -> int:
         """Reflected frames on each side."""
@@ -58,31 +126,30 @@ class SubsamplingConfig:
 
         Examples: factor 4: 7 → 1, 100 → 24. Factor 6: 11 → 1, 100 → 15. Factor 8: 15 → 1, 100 → 11.
         """
-        return self._halved(frames + self.extra_frames)
-
-    def bins(self, n_mels: int) -> int:
-        """What is left of the mel bins."""
-        return self._halved(n_mels)
-
-    def _halved(self, length):
-        for kernel, stride in LAYOUTS[self.factor]:
-            length = (length + 2 * self.edge(kernel) - kernel) // stride + 1
-            length = length.clamp(min=0) if isinstance(length, Tensor) else max(length, 0)
+        length = frames + self.extra_frames
+        for convolution in self.convolutions:
+            length = self.after(length, convolution)
         return length
+
+    def after(self, length, convolution: Convolution):
+        """Frames or bins behind one convolution."""
+        _, kernel, stride = convolution
+        length = (length + 2 * self.edge(kernel) - kernel) // stride + 1
+        return length.clamp(min=0) if isinstance(length, Tensor) else max(length, 0)
 
     @property
     def shortest_input(self) -> int:
         """Frames that give exactly one memory frame: 7, 11 and 15 for the factors 4, 6 and 8."""
         length = 1
-        for kernel, stride in reversed(LAYOUTS[self.factor]):
-            length = (length - 1) * stride + kernel - 2 * self.edge(kernel)
+        for _, kernel, stride in reversed(self.convolutions):
+            length = max(1, (length - 1) * stride + kernel - 2 * self.edge(kernel))
         return max(1, length - self.extra_frames)
 
     @property
     def first_centre(self) -> float:
         """The place, in frames from the first, around which the first memory frame sees: 3 for the factor 4."""
         centre, step = 0.0, 1
-        for kernel, stride in LAYOUTS[self.factor]:
+        for _, kernel, stride in self.convolutions:
             centre, step = centre + ((kernel - 1) / 2 - self.edge(kernel)) * step, step * stride
         return centre
 
@@ -94,18 +161,24 @@ class Subsampling(nn.Module):
         super().__init__()
         self.config = config
         bins, channels = n_mels, 1
+        activation = config.activation or ("leaky_relu" if config.norm else "relu")
         layers: list[nn.Module] = []
         norms: list[nn.Module] = []
-        for i, (kernel, stride) in enumerate(LAYOUTS[config.factor]):
-            last = i == len(LAYOUTS[config.factor]) - 1
-            wanted = config.last_channels if last and config.last_channels else config.channels
-            layers += [nn.Conv2d(channels, wanted, kernel, stride), nn.LeakyReLU() if config.norm else nn.ReLU()]
-            bins, channels = (bins + 2 * config.edge(kernel) - kernel) // stride + 1, wanted
-            if bins < 1:
-                raise ConfigError(f"model.subsampling {config.factor} leaves nothing of {n_mels} mel bins")
-            norms.append(nn.LayerNorm((channels, bins)) if config.norm else nn.Identity())
+        shortcuts: list[nn.Module] = []
+        for block in config.blocks:
+            outer = channels
+            for convolution in block.convolutions:
+                if bins <= config.edge(convolution.kernel):
+                    raise ConfigError(f"model.subsampling {config.factor} leaves nothing of {n_mels} mel bins")
+                layers += [nn.Conv2d(channels, *convolution), ACTIVATIONS[activation]()]
+                bins, channels = config.after(bins, convolution), convolution.channels
+                if bins < 1:
+                    raise ConfigError(f"model.subsampling {config.factor} leaves nothing of {n_mels} mel bins")
+                norms.append(nn.LayerNorm((channels, bins)) if config.norm else nn.Identity())
+            shortcuts.append(_Shortcut(outer, channels, block.stride, bins) if block.shortcut else nn.Identity())
         self.convolutions = nn.Sequential(*layers)
         self.norms = nn.ModuleList(norms)
+        self.shortcuts = nn.ModuleList(shortcuts)
         self.out = nn.Linear(channels * bins, width)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,13 +191,17 @@ class Subsampling(nn.Module):
         missing = config.shortest_input + config.extra_frames - features.shape[1]
         if missing > 0:
             features = F.pad(features, (0, 0, 0, missing))
-        x = features.unsqueeze(1)  # (B, C, T, F)
-        for (kernel, stride), i in zip(LAYOUTS[config.factor], range(0, len(self.convolutions), 2), strict=True):
-            x, lengths = self._with_edges(x, lengths, config.edge(kernel))
-            x, lengths = self.convolutions[i](x), (lengths - kernel) // stride + 1
-            if config.norm:
-                x = self.norms[i // 2](x.transpose(1, 2)).transpose(1, 2)
-            x = self.convolutions[i + 1](x)
+        x, i = features.unsqueeze(1), 0  # (B, C, T, F)
+        for block, shortcut in zip(config.blocks, self.shortcuts, strict=True):
+            before = x
+            for _, kernel, stride in block.convolutions:
+                x, lengths = self._with_edges(x, lengths, config.edge(kernel))
+                x, lengths = self.convolutions[2 * i](x), (lengths - kernel) // stride + 1
+                if config.norm:
+                    x = _over_channels_and_bins(self.norms[i], x)
+                x, i = self.convolutions[2 * i + 1](x), i + 1
+            if block.shortcut:
+                x = x + shortcut(before)
         return self.out(x.transpose(1, 2).flatten(2)), memory_lengths
 
     @staticmethod
@@ -135,3 +212,21 @@ class Subsampling(nn.Module):
         places = torch.arange(-edge, x.shape[2] + edge, device=x.device)
         rows = reflected(places, lengths)[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3])
         return F.pad(x.gather(2, rows), (edge, edge, 0, 0), mode="reflect"), lengths + 2 * edge
+
+
+class _Shortcut(nn.Module):
+    """A block's input brought to the shape of its output."""
+
+    def __init__(self, channels: int, wanted: int, stride: int, bins: int):
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, wanted, 1, stride)
+        self.norm = nn.LayerNorm((wanted, bins))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, T, F) → (B, C', T', F')."""
+        return _over_channels_and_bins(self.norm, self.convolution(x))
+
+
+def _over_channels_and_bins(norm: nn.Module, x: Tensor) -> Tensor:
+    """x (B, C, T, F), each frame normalised."""
+    return norm(x.transpose(1, 2)).transpose(1, 2)
