@@ -153,14 +153,15 @@ def corpus_info(
 @corpus_app.command("check")
 def corpus_check(
     manifests: Annotated[
-        list[Path], typer.Argument(help="Manifests, that of training first: later ones are compared with it.")
+        list[Path], typer.Argument(help="Manifests, those of training first: later ones are compared with them.")
     ],
+    training: Annotated[int, typer.Option(min=1, help="So many of them, from the first, are trained on.")] = 1,
     decode: Annotated[
         bool, typer.Option("--decode", help="Read every sample, not only headers: finds damage and silence.")
     ] = False,
     tokens: Annotated[
         Path | None,
-        typer.Option(help="Characters are unknown that this token table lacks, not those the first manifest lacks."),
+        typer.Option(help="Characters are unknown that this token table lacks, not those the training manifests lack."),
     ] = None,
     details: Annotated[Path | None, typer.Option(help="Write a TSV with a line for each utterance found.")] = None,
     force: Force = False,
@@ -179,18 +180,18 @@ def corpus_check(
     if details:
         refuse_existing(details, force)
     all_utterances = [read_manifest(path) for path in manifests]
-    train = all_utterances[0]
+    train = [u for utterances in all_utterances[:training] for u in utterances]
     known = set(TokenTable.load(tokens).tokens) if tokens else {c for u in train for c in characters(u.text)}
     findings = []
-    for path, utterances in zip(manifests, all_utterances, strict=True):
-        found = check_manifest(utterances, decode)
-        if utterances is not train:
+    for i, (path, utterances) in enumerate(zip(manifests, all_utterances, strict=True)):
+        found, trained_on = check_manifest(utterances, decode), i < training
+        if not trained_on:
             found += check_overlap(train, utterances)
         seconds = sum(u.duration for u in utterances)
         print(f"{path}: {len(utterances):,} utterances, {seconds / 3600:.2f} h" + ("" if found else "; nothing wrong"))
         for finding in found:
             print(f"  {finding.line()}")
-        if tokens or utterances is not train:
+        if tokens or not trained_on:
             print(f"  {unknown_characters(utterances, known).line()}")
         findings += found
     if details:

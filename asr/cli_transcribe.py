@@ -145,7 +145,7 @@ def align(
         refuse_existing(out, force)
     set_threads(threads)
     from asr.files import atomic_write
-    from asr.transcription.aligning import Aligner, text_of
+    from asr.transcription.aligning import LINE_UNHEARD, Aligner, text_of
     from asr.transcription.inputs import STDIN, spooled_stdin
     from asr.transcription.models import open_model
 
@@ -157,9 +157,10 @@ def align(
         raise AudioError(str(error).replace(str(path), name)) from error
     for warning in transcript.warnings:
         say(f"asr: {name}: warning: {warning}")
-    for segment in transcript.segments if not transcript.warnings else ():
+    for segment in transcript.segments:
         for warning in segment.warnings:
-            say(f"asr: {name}: {segment.start:.1f}–{segment.end:.1f} s: warning: {warning}")
+            if warning != LINE_UNHEARD or not transcript.warnings:  # said of the whole text already
+                say(f"asr: {name}: {segment.start:.1f}–{segment.end:.1f} s: warning: {warning}")
     if out is None:
         output.write(transcript, sys.stdout)
         return

@@ -5,8 +5,8 @@
 
 Every row is a run of recipes/toy/base.toml from random weights with one augmentation and no other: few sentences, few steps, one
 seed (two more of "none" show what chance alone does). The dev sentences choose nothing: the last weights are decoded,
-greedily. They are changed on their samples by other means than those of training. Rows that are finished are kept in
-OUT/results.json, and a run that was interrupted goes on.
+greedily. They are changed on their samples: by other means than those of training, but for `speeds` and `noise_folder`, where
+factors and seeds differ. Rows that are finished are kept in OUT/results.json, and a run that was interrupted goes on.
 """
 
 import argparse
@@ -143,15 +143,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dev", type=int, default=200, help="sentences to decode, an even number")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
+    if options.dev % 2:
+        parser.error(f"--dev must be even: two recordings are joined to one; is {options.dev}")
     torch.set_num_threads(options.threads)
     size = {name: getattr(options, name) for name in ("steps", "train", "dev")}
     results = read_results(options.out / "results.json", size)
+    write_results(options.out / "results.json", size, results)  # what is made from here on is of this size
     prepare(options.out, options.train, options.dev)
     for row in options.only or ROWS:
         if row not in results:
             results[row] = measure(row, options.out, options.steps)
-            with atomic_write(options.out / "results.json") as file:
-                json.dump({"size": size, "cer": results}, file, indent=1)
+            write_results(options.out / "results.json", size, results)
     for line in table(results):
         print(line)
 
@@ -164,6 +166,12 @@ def read_results(path: Path, size: dict[str, int]) -> dict[str, dict[str, float]
     if found["size"] != size:
         raise AsrError(f"{path}: was measured with {found['size']}, not {size}; choose another --out")
     return found["cer"]
+
+
+def write_results(path: Path, size: dict[str, int], results: dict[str, dict[str, float]]) -> None:
+    """Keeps what read_results reads."""
+    with atomic_write(path) as file:
+        json.dump({"size": size, "cer": results}, file, indent=1)
 
 
 def prepare(out: Path, n_train: int, n_dev: int) -> None:
@@ -180,10 +188,10 @@ def prepare(out: Path, n_train: int, n_dev: int) -> None:
 
 def measure(row: str, out: Path, steps: int) -> dict[str, float]:
     """Trains a row and decodes every column: its CER."""
-    settings = [f'data.train=["{out}/toy/train.jsonl"]', f'data.dev=["{out}/toy/dev.jsonl"]']
+    settings = [f"data.{name}={json.dumps([str(out / f'toy/{name}.jsonl')])}" for name in ("train", "dev")]
     settings += ["augment.frequency_masks=0", f"train.max_steps={steps}", f"train.evaluate_every={steps}"]
     settings += ["train.average=1", "train.average_of=last", "train.checkpoint_every=100", "train.health_every=0"]
-    settings += [setting.format(noises=out / "noises") for setting in ROWS[row]]
+    settings += [setting.replace("{noises}", str(out / "noises")) for setting in ROWS[row]]
     run = train(load_config(ROOT / "recipes/toy/base.toml", settings), out / row.replace(", ", "-").replace(" ", "-"))
     loaded = load_model(run)
     recognizer = Recognizer(loaded.model, loaded.tokenizer, DecodeConfig(beam=1))

@@ -102,6 +102,17 @@ def test_what_train_and_test_share(run, folder):
     assert "2 of 10 characters are unknown (20.00 %), in 2 utterances: 后×1 昨×1" in out
 
 
+def test_later_manifests_are_compared_with_all_that_are_trained_on(run, folder):
+    one = manifest(folder, "one", ("a", "good.wav", "今天"))
+    two = manifest(folder, "two", ("b", "other.wav", "昨天"))
+    test = manifest(folder, "test", ("x", "other.wav", "昨天"))
+    assert run("corpus", "check", one, two, test)[0] == 0
+    status, out, _ = run("corpus", "check", "--training", 2, one, two, test)
+    assert status == 1
+    assert f"ERROR: 1 that are the same piece of audio: {test}:1 (x) and {two}:1 (b)" in out
+    assert "every character is known" in out and "unknown (" not in out
+
+
 def test_speakers_of_two_corpora_are_not_the_same_for_having_one_name(run, folder):
     train = manifest(folder, "train", ("a", "good.wav", "今天", {"source": "one"}))
     test = manifest(folder, "test", ("b", "other.wav", "明天天", {"source": "two"}))

@@ -179,7 +179,7 @@ def test_a_recording_of_several_pieces(embedded):
     transcript = Aligner(embedded).align((samples, SAMPLE_RATE), "\n".join(lines))
     check_invariants(transcript)
     inside = [
-        start - 0.3 <= segment.start and segment.end <= end + 0.3
+        start - 0.35 <= segment.start and segment.end <= end + 0.35
         for segment, (start, end) in zip(transcript.segments, bounds, strict=True)
     ]
     assert all(inside)

@@ -193,7 +193,8 @@ def _time(match: Match) -> Written:
     written = {n: _minutes(match[n]) if n != "hour" else _number(match[n]) for n in match.groupdict() if match[n]}
     if None in written.values():
         return {}
-    fits = int(written.get("hour") or 99) <= 24 and int(written.get("minute") or 0) < 60
+    fits = int(written.get("hour") or 99) <= 24 and int(written.get("until") or 0) <= 24
+    fits = fits and int(written.get("minute") or 0) < 60
     return written if fits else {}
 
 

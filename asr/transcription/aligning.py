@@ -32,6 +32,7 @@ PIECES_AT_ONCE = 8
 UNHEARD = -7.0
 """Mean log-probability of tokens below which they are hardly what is said: with the embedded model the right texts of 88
 sentences by strangers have -6.5 to -0.5, wrong texts -14 to -6 (by attention -10 to -6.5)."""
+LINE_UNHEARD = "the model hears hardly anything of this line there: is it said at all?"
 LEAST_TOKENS = 4
 """A shorter line may be misheard; nothing is said of it."""
 FASTEST = 10.0
@@ -180,7 +181,7 @@ def _segments(lines: Sequence[Line], times: Sequence[Span], log_probs: Sequence[
         warnings = (f"not known to the model, times are guesses: {' '.join(line.unknown)}",) if line.unknown else ()
         score = sum(log_probs[begun:first]) / (first - begun)
         if score < UNHEARD and first - begun >= LEAST_TOKENS:
-            warnings += ("the model hears hardly anything of this line there: is it said at all?",)
+            warnings += (LINE_UNHEARD,)
         yield Segment(tokens[0].start, tokens[-1].end, tuple(tokens), line.text, score, warnings)
 
 
@@ -200,7 +201,9 @@ def _misfits(pieces: Sequence[Piece], segments: Sequence[Segment], log_probs: Se
 
 def text_of(given: str) -> str:
     """The contents of a text file, or the text itself if it is Chinese and no file is called so."""
-    if os.path.isfile(given):
+    if os.path.isdir(given):
+        raise AsrError(f"{given}: is a folder, not a text file")
+    if os.path.exists(given):  # a pipe, too
         return "\n".join(read_lines(given))
     if holds_han(given):
         return given

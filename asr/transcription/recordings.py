@@ -113,7 +113,7 @@ class RecordingInProgress:
             nothing = SILENCE
         else:
             nothing = "" if self.heard else NO_SPEECH
-            if nothing and self.peak < FAINT_PEAK:
+            if nothing and self.peak < FAINT_PEAK and not self.problems:
                 level = 20 * np.log10(self.peak)
                 nothing += f"; its loudest sample is at {level:.0f} dB of full scale, if somebody speaks record louder"
         remarks = []

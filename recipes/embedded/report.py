@@ -1,6 +1,6 @@
 """The table of the model card: CER per dev source, sentences and words apart, with the audio as it is and swapped.
 
-    python recipes/embedded/report.py MODEL data/embedded [--beam 4]
+    python recipes/embedded/report.py MODEL data/embedded [--beam N]
 
 Half of the dev sentences are one speaker, S0913: she stands apart, and the others are also given as a mean over speakers.
 """
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("data", type=Path, help="the folder that prepare.py wrote")
-    parser.add_argument("--beam", type=int, default=4)
+    parser.add_argument("--beam", type=int, help="the model's own by default")
     options = parser.parse_args(arguments)
     print("| dev set | characters | CER | S, D, I | CER with the audio swapped |\n|---|---|---|---|---|")
     for manifest in ("dev_sentences", "dev_words"):
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(mean_row(manifest, as_it_is["by"]["speaker"], swapped["by"]["speaker"]))
 
 
-def evaluated(model: str, manifest: Path, beam: int, swap_audio: bool) -> dict:
+def evaluated(model: str, manifest: Path, beam: int | None, swap_audio: bool) -> dict:
     """What `asr evaluate` writes to result.json."""
     with tempfile.TemporaryDirectory() as folder:
         by = ("licence", "speaker")
