@@ -85,6 +85,8 @@ def transcribe(
         raise typer.BadParameter(why, param_hint="--live")
     if not live and not audio:
         raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
+    if out and out.exists() and not out.is_dir():
+        raise typer.BadParameter(f"{out} is a file, not a folder", param_hint="--out")
     if channels not in ("mix", "split"):
         raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
     from asr.outputs.style import Style
@@ -130,7 +132,7 @@ def align(
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
-    """Find out when each character of a known text is said. By default a table: start, end, confidence, text.
+    """Find out when each character of a known text is said. By default a table: start, end, channel, confidence, text.
 
     Each line of the text becomes a segment; punctuation stays where it is.
     """

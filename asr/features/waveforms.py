@@ -48,7 +48,8 @@ def recordings(folder: Path) -> dict[Path, float]:
     """The recordings in a folder and those within it, with their lengths in seconds."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     if not found:
-        what = "holds no recording" if folder.is_dir() else "no such folder"
+        what = "is a file, not a folder" if folder.is_file() else "no such folder"
+        what = "holds no recording" if folder.is_dir() else what
         raise ConfigError(f"augment.noise_folder {folder}: {what}")
     try:
         return {path: audio_duration(path) for path in found}
