@@ -23,7 +23,7 @@ class Waveforms:
 
     def __init__(self, config: AugmentConfig):
         self.speeds, self.share = config.speeds, config.noise
-        self.noises = recordings(Path(config.noise_folder)) if config.noise_folder else {}
+        self.noises = list(recordings(Path(config.noise_folder)).items()) if config.noise_folder else []
 
     def __call__(self, samples: np.ndarray, random: Random) -> np.ndarray:
         """Samples (S,) → changed samples (S',)."""
@@ -35,7 +35,7 @@ class Waveforms:
 
     def _piece(self, n: int, random: Random) -> np.ndarray:
         """So many samples from anywhere in any of the recordings; of one that is shorter all, again and again."""
-        path, seconds = random.choice(list(self.noises.items()))
+        path, seconds = random.choice(self.noises)
         start = random.uniform(0, max(0.0, seconds - n / SAMPLE_RATE))
         try:
             piece = read_samples(path, start, n / SAMPLE_RATE)

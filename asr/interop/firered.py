@@ -9,7 +9,7 @@ from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
 from asr.interop.checkpoints import Tensors, existing, find_file, read_pickle
 from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
-from asr.interop.statistics import kaldi_matrix, put_cmvn
+from asr.interop.statistics import put_kaldi_cmvn
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
@@ -60,9 +60,7 @@ def read_firered(folder: Path) -> Foreign:
     ctc = "ctc.ctc_lo.weight" in tensors
     if ctc:
         weights.linear("ctc", "ctc.ctc_lo")
-    path = existing(folder / "cmvn.ark")
-    sums, squares = kaldi_matrix(path, n_mels)
-    put_cmvn(weights, sums[:-1], squares[:-1], sums[-1], path)
+    put_kaldi_cmvn(weights, existing(folder / "cmvn.ark"), n_mels)
     table = _tokens(folder, args)
     pieces = find_file(folder, ["train_bpe1000.model", "*.model"], "SentencePiece model")
     config = ModelConfig(

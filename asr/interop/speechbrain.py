@@ -131,11 +131,8 @@ def _sizes(settings: Settings) -> tuple[EncoderConfig, DecoderConfig, bool]:
     """Encoder, decoder, and whether the convolutions of a Conformer have biases."""
     kind = settings.choose("encoder_module", "transformer", {"transformer": "transformer", "conformer": "conformer"})
     positions = settings.choose("attention_type", "regularMHA", POSITIONS)
-    if positions == "absolute":
-        given = "positional_encoding" in settings.values
-        settings.require("positional_encoding", settings.values["positional_encoding"] if given else "fixed_abs_sine")
-        if given and settings.values["positional_encoding"] != "fixed_abs_sine":
-            raise CheckpointError(f"{settings.where}.positional_encoding: must be 'fixed_abs_sine' with regularMHA")
+    if positions == "absolute" and settings.values.get("positional_encoding", "fixed_abs_sine") != "fixed_abs_sine":
+        raise CheckpointError(f"{settings.where}.positional_encoding: must be 'fixed_abs_sine' with regularMHA")
     settings.require("causal", False)
     settings.require("output_hidden_states", False)
     conformer = kind == "conformer"

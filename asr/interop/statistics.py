@@ -17,6 +17,12 @@ TEXT = re.compile(r"[^\[\]]*\[([^\[\]]*)\]\s*")
 """A Kaldi matrix as text, after a key or without one."""
 
 
+def put_kaldi_cmvn(weights: Weights, path: Path, n_mels: int) -> None:
+    """Mean and inverse deviation from a Kaldi file."""
+    sums, squares = kaldi_matrix(path, n_mels)
+    put_cmvn(weights, sums[:-1], squares[:-1], sums[-1], path)
+
+
 def kaldi_matrix(path: Path, n_mels: int) -> np.ndarray:
     """The two rows of a Kaldi file, binary or text: sums and, behind them, the count; squares and a number of no meaning."""
     data = path.read_bytes()

@@ -11,7 +11,7 @@ from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
 from asr.interop.checkpoints import Tensors, find_file, read_json, read_tensors, read_yaml
 from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
-from asr.interop.statistics import kaldi_matrix, put_cmvn
+from asr.interop.statistics import put_cmvn, put_kaldi_cmvn
 from asr.interop.transformer import (
     ACTIVATIONS,
     FACTORS,
@@ -271,8 +271,7 @@ def _map_cmvn(weights: Weights, folder: Path, top: Settings) -> None:
     name = Path(str(conf.get("cmvn_file", "global_cmvn", str)).replace("\\", "/")).name
     path = find_file(folder, ["global_cmvn", *([name] if name else [])], "statistics of the features")
     if not path.read_bytes().lstrip().startswith(b"{"):
-        sums, squares = kaldi_matrix(path, n_mels)
-        put_cmvn(weights, sums[:-1], squares[:-1], sums[-1], path)
+        put_kaldi_cmvn(weights, path, n_mels)
         return
     stats = read_json(path)
     try:

@@ -12,6 +12,7 @@ import torch
 from asr.decoding.alignment import Evidence, best_path, ctc_evidence
 from asr.decoding.boundaries import Span
 from asr.decoding.recognizer import encode
+from asr.decoding.settings import DecodeConfig
 from asr.decoding.timing import attended_path, attention, decoder_inputs, frame_spans
 from asr.errors import AsrError, AudioError
 from asr.files import read_lines
@@ -35,7 +36,7 @@ sentences by strangers have -6.5 to -0.5, wrong texts -14 to -6 (by attention -1
 LINE_UNHEARD = "the model hears hardly anything of this line there: is it said at all?"
 LEAST_TOKENS = 4
 """A shorter line may be misheard; nothing is said of it."""
-FASTEST = 10.0
+FASTEST = DecodeConfig.max_chars_per_second
 """Characters that anybody says in a second."""
 
 
