@@ -52,7 +52,9 @@ def transcribe(
             "--live", help="Print text while it is spoken: to the microphone, or with - as 16-bit PCM on stdin."
         ),
     ] = False,
-    rate: Annotated[int, typer.Option(min=1000, help="With --live -: samples per second of the PCM, mono.")] = 16000,
+    rate: Annotated[
+        int | None, typer.Option(min=1000, help="With --live -: samples per second of the PCM, mono; 16000 by default.")
+    ] = None,
     script: Script = "",
     numbers: Numbers = "",
     punctuate: Punctuate = False,
@@ -83,6 +85,8 @@ def transcribe(
     if live and (script or numbers or punctuate or channels != "mix"):
         why = "writes what is heard as it is: no --script, --numbers, --punctuate or --channels"
         raise typer.BadParameter(why, param_hint="--live")
+    if rate is not None and not (live and audio):
+        raise typer.BadParameter("goes with --live - only: other audio says its rate itself", param_hint="--rate")
     if not live and not audio:
         raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
     if out and out.exists() and not out.is_dir():
@@ -107,9 +111,10 @@ def transcribe(
         return load(model, device, settings, quantize, hotwords, lm)
 
     if live:
+        from asr.audio.reading import SAMPLE_RATE
         from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
 
-        chunks = pcm_chunks(sys.stdin.buffer, rate) if audio else microphone_chunks()
+        chunks = pcm_chunks(sys.stdin.buffer, rate or SAMPLE_RATE) if audio else microphone_chunks()
         transcribe_live(transcriber(), chunks, format, say)
         return
     failed = transcribe_files(audio, transcriber, output, out, force, say, channels == "split")

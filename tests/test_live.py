@@ -1,5 +1,6 @@
 """Text while somebody speaks: a recording is piped in at the speed at which it plays."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from asr.corpus.toy import CHARACTERS
-from asr.errors import AsrError
+from asr.errors import AsrError, AudioError
 from asr.model.folder import save_model
 from asr.text.tokenizer import TokenTable
 from asr.transcription.live import LiveTranscriber, microphone_chunks, pcm_chunks
@@ -65,20 +66,32 @@ def test_speech_that_the_stream_ends_in_is_finished(transcriber):
     assert [event.final for event in heard(transcriber, TALK[: 4 * 16000])][-1]
 
 
+class Pipe(io.BytesIO):
+    """Gives odd chunks."""
+
+    def read1(self, n: int = -1) -> bytes:
+        return super().read1(333)
+
+
 def test_pcm_of_any_rate_and_odd_chunks():
-    class Pipe:
-        def __init__(self, data: bytes):
-            self.data = data
-
-        def read1(self, n: int) -> bytes:
-            part, self.data = self.data[:333], self.data[333:]
-            return part
-
     samples = (speech(2) * 32767).astype("<i2")
     same = np.concatenate(list(pcm_chunks(Pipe(samples.tobytes()), 16000)))
     assert np.array_equal(same, samples.astype(np.float32) / 32768)
     double = np.concatenate(list(pcm_chunks(Pipe(samples.repeat(2).tobytes()), 32000)))
     assert len(double) == pytest.approx(32000, abs=2000)
+
+
+@pytest.mark.parametrize(
+    ("first", "name"), [(b"RIFF", "WAV"), (b"fLaC", "FLAC"), (b"\0\0\0\x20ftypM4A ", "MP4"), (b"ID3\4", "MP3")]
+)
+def test_a_file_in_the_pipe_is_refused(first, name):
+    with pytest.raises(AudioError, match=f"stdin: is {name}, and --live takes bare samples: `arecord -t raw …`"):
+        list(pcm_chunks(Pipe(first + b"\0" * 100), 16000))
+
+
+def test_a_rate_goes_with_a_pipe_only(run):
+    status, _, told = run("transcribe", "--live", "--rate", "8000")
+    assert status == 2 and "goes with --live - only: other audio says its rate itself" in " ".join(told.split())
 
 
 def test_a_microphone_needs_its_extra(monkeypatch):

@@ -13,10 +13,11 @@ from asr.config import load_config
 from asr.corpus.batching import BatchReader
 from asr.corpus.manifest import Utterance
 from asr.corpus.toy import prepare_toy
-from asr.errors import ConfigError
+from asr.errors import CheckpointError, ConfigError
 from asr.features.augment import AugmentConfig
-from asr.features.waveforms import Waveforms, add_recording, change_speed, recordings
+from asr.features.waveforms import Waveforms, add_recording, change_speed, noises_fingerprint, recordings
 from asr.training.loop import train
+from asr.training.start import check_unchanged
 from tests.conftest import ROOT
 from tests.sounds import frequency, noise, peak_level, silence, sine, write_wav
 
@@ -104,6 +105,18 @@ def test_a_folder_that_cannot_be_used_is_refused(folder, tmp_path):
         AugmentConfig(noise_folder="x")
     with pytest.raises(ConfigError, match="augment.speeds must be from 0.5 to 2, is 0.1"):
         AugmentConfig(speeds=(1.0, 0.1))
+
+
+def test_a_run_does_not_go_on_with_other_noises(folder, tmp_path):
+    before = {"tokens": "", "data": "", "dev": "", "noise": noises_fingerprint(str(folder))}
+    state = {"started_with": before}
+    check_unchanged(state, before, tmp_path)
+    write_wav(folder / "new.wav", sine(1))
+    now = before | {"noise": noises_fingerprint(str(folder))}
+    with pytest.raises(CheckpointError, match=r"the recordings in augment.noise_folder have changed since the run"):
+        check_unchanged(state, now, tmp_path)
+    (folder / "new.wav").unlink()
+    assert noises_fingerprint(str(folder)) == before["noise"] != noises_fingerprint("")
 
 
 def test_what_happens_to_a_batch_depends_on_seed_and_members_alone(folder, tmp_path, tokenizer):

@@ -4,6 +4,7 @@ Never used in evaluation. Random numbers come from the generator that is passed:
 a run goes on.
 """
 
+import hashlib
 from pathlib import Path
 from random import Random
 
@@ -55,6 +56,14 @@ def recordings(folder: Path) -> dict[Path, float]:
         return {path: audio_duration(path) for path in found}
     except AudioError as error:
         raise _unusable(error) from error
+
+
+def noises_fingerprint(folder: str) -> str:
+    """A hash of the recordings in a folder: names and lengths; of none where there is no folder."""
+    digest = hashlib.sha256()
+    for path, seconds in recordings(Path(folder)).items() if folder else ():
+        digest.update(f"{path.relative_to(folder).as_posix()}\t{seconds}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _unusable(error: AudioError) -> ConfigError:

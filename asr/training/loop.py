@@ -11,6 +11,7 @@ from asr.config import Config
 from asr.corpus.batching import DataConfig, check_empty, check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import ConfigError
+from asr.features.waveforms import noises_fingerprint
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, fill_weights, open_tokenizer, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
@@ -90,6 +91,7 @@ def _train(
         "tokens": tokenizer.table.fingerprint,
         "data": fingerprint(utterances),
         "dev": fingerprint(u for path in config.data.dev for u in read_manifest(path)),
+        "noise": noises_fingerprint(config.augment.noise_folder),
     }
     if state is not None:
         check_unchanged(state, started_with, folder)
@@ -253,7 +255,8 @@ def _finish(
         what = header["averaged"] = f"every step, {config.train.ema_decay:g} of the past"
         take_over(model, moving_average)
     elif steps:
-        what, header["averaged"] = f"{len(steps)} checkpoints", " ".join(map(str, steps))
+        what = "1 checkpoint" if len(steps) == 1 else f"{len(steps)} checkpoints"
+        header["averaged"] = " ".join(map(str, steps))
         fill_weights(model, average_weights([checkpoint_path(folder, step) for step in steps]), folder)
     if not dev_sets:
         save_model(folder, model, tokenizer.table, header)

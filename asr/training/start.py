@@ -77,15 +77,19 @@ def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:
 
 
 def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> None:
-    """Refuses to go on with another token table or other utterances, to train on or to choose by, than before."""
+    """Refuses to go on with another token table, other noises or other utterances, to train on or to choose by, than before."""
     before = state["started_with"]
     if before["tokens"] != started_with["tokens"]:
         raise CheckpointError(f"{folder / TOKENS}: is not the table the run was started with; put it back")
-    for name, what in (("data", "training"), ("dev", "dev")):
+    for name, what in (
+        ("data", "training manifests"),
+        ("dev", "dev manifests"),
+        ("noise", "recordings in augment.noise_folder"),
+    ):
         if before.get(name, started_with[name]) != started_with[name]:
             raise CheckpointError(
-                f"{folder}: the {what} manifests have changed since the run was started; put them back to go on, or use"
-                " --force to start over"
+                f"{folder}: the {what} have changed since the run was started; put them back to go on, or use --force to"
+                " start over"
             )
 
 

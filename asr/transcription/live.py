@@ -19,7 +19,7 @@ import soxr
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW
 from asr.decoding.recognizer import Recognizer
-from asr.errors import AsrError
+from asr.errors import AsrError, AudioError
 from asr.transcription.pieces import Piece
 from asr.transcription.segmenting import SpeechCutter
 from asr.transcription.transcriber import Transcriber
@@ -31,6 +31,16 @@ EVERY = 0.3
 BUSY = 0.5
 """At most this share of the time goes into decodings that will be replaced."""
 CHUNK_SECONDS = 0.05
+CONTAINERS = {
+    b"RIFF": "WAV",
+    b"fLaC": "FLAC",
+    b"OggS": "Ogg",
+    b"ID3": "MP3",
+    b"FORM": "AIFF",
+    b"caff": "CAF",
+    b"\x1aE\xdf\xa3": "Matroska",
+}
+"""First bytes → the format of a file."""
 DEAF = 5.0
 """Seconds after which a microphone that gives no samples, not even of silence, is given up."""
 
@@ -172,15 +182,27 @@ def _prefetched(chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def pcm_chunks(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:
-    """Signed 16-bit little-endian mono samples from a pipe → chunks (S,) at 16 kHz."""
+    """Signed 16-bit little-endian mono samples from a pipe → chunks (S,) at 16 kHz. Raises AudioError for a file's bytes."""
     resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32") if rate != SAMPLE_RATE else None
-    left = b""
+    left = stream.read(8)  # all there is to read before the end, where there is less
+    _refuse_container(left)
     while data := stream.read1(2 * int(CHUNK_SECONDS * rate)):
         data = left + data
         whole = len(data) // 2 * 2
         left = data[whole:]
         samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) / 32768
         yield resampler.resample_chunk(samples) if resampler else samples
+
+
+def _refuse_container(first: bytes) -> None:
+    found = [name for start, name in CONTAINERS.items() if first.startswith(start)]
+    if first[4:] == b"ftyp":
+        found = ["MP4"]
+    if found:
+        raise AudioError(
+            f"stdin: is {found[0]}, and --live takes bare samples: `arecord -t raw …`, or `ffmpeg -i FILE -f s16le -ac 1"
+            " -ar 16000 -`; without --live, - takes files of any format"
+        )
 
 
 def microphone_chunks() -> Iterator[np.ndarray]:
