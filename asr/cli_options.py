@@ -34,7 +34,13 @@ LanguageModel = Annotated[
         " model's own, if it has one.",
     ),
 ]
-Quantize = Annotated[str, typer.Option(help="none, or int8: weights of 8 bits, faster on a CPU.")]
+Quantize = Annotated[
+    str,
+    typer.Option(
+        help="none; int8: weights of 8 bits, faster on a CPU; bfloat16: 16 bits, on a GPU or a CPU that computes with them;"
+        " float16, on a GPU."
+    ),
+]
 Format = Annotated[
     str, typer.Option(help="txt, json (all there is), srt, vtt, tsv, textgrid (Praat) or manifest (to train on).")
 ]

@@ -21,11 +21,11 @@ ROOT = Path(__file__).parent.parent
 
 
 def random_model(
-    kind: str = "transformer", subsampling: int = 4, vocabulary: int = 24, ctc: bool = True, seed: int = 0
+    kind: str = "transformer", subsampling: int = 4, vocabulary: int = 24, ctc: bool = True, seed: int = 0, **of_encoder
 ):
     """An untrained model of a few thousand parameters, in evaluation mode."""
     torch.manual_seed(seed)
-    encoder = EncoderConfig(kind=kind, layers=2, width=16, heads=2, feed_forward=32, kernel=5)
+    encoder = EncoderConfig(kind=kind, layers=2, width=16, heads=2, feed_forward=32, kernel=5, **of_encoder)
     decoder = DecoderConfig(layers=2, heads=2, feed_forward=32)
     model = SpeechModel(FeatureConfig(), ModelConfig(subsampling, 4, ctc, encoder, decoder), vocabulary)
     torch.nn.init.normal_(model.decoder.out.bias, std=0.5)

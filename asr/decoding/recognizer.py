@@ -224,7 +224,7 @@ class Recognizer:
 
     def ctc_log_probs(self, memory: Memory) -> Tensor | None:
         """(B, L, V) of the CTC head; None where the model has none."""
-        return None if self.model.ctc is None else self.model.ctc(memory.encoded).float().log_softmax(-1)
+        return None if self.model.ctc is None else self.model.ctc_log_probs(memory)
 
     def others(self, memory: Memory, log_probs: Tensor | None) -> dict[str, tuple[CandidateScorer, float]]:
         """Scorers besides the decoder, with their weights. log_probs: of the CTC head, if it is to be one of them."""

@@ -132,6 +132,11 @@ class SpeechModel(nn.Module):
                 decoder.out.weight = decoder.embedding.weight
 
     @property
+    def dtype(self) -> torch.dtype:
+        """In what the network computes behind the features; the CTC head in float32."""
+        return self.decoder.embedding.weight.dtype
+
+    @property
     def shortest_samples(self) -> int:
         """Samples that give one memory frame; shorter audio cannot be encoded."""
         return self.log_mel.config.samples_of(self.config.convolutions.shortest_input)
@@ -154,7 +159,7 @@ class SpeechModel(nn.Module):
 
     def encode_features(self, features: Tensor, lengths: Tensor) -> Memory:
         """Normalised features (B, T, F) → memory."""
-        x, lengths = self.subsampling(features, lengths)
+        x, lengths = self.subsampling(features.to(self.dtype), lengths)
         lengths = lengths.clamp(min=1)
         encoded = self.encoder(x, lengths)
         return Memory(self._with_counts(encoded) if self.config.count_tokens else encoded, lengths, encoded)
@@ -173,6 +178,10 @@ class SpeechModel(nn.Module):
     def encode(self, samples: Tensor, lengths: Tensor) -> Memory:
         """Samples (B, S), lengths (B,) → memory."""
         return self.encode_features(*self.features(samples, lengths))
+
+    def ctc_log_probs(self, memory: Memory) -> Tensor:
+        """(B, L, V) of the CTC head, which the model must have."""
+        return self.ctc(memory.encoded.float()).float().log_softmax(-1)
 
     def decode_teacher_forced(self, memory: Memory, tokens: Tensor) -> Tensor:
         """Logits (B, U, V) after each of the tokens (B, U), the first of which is `<sos>`."""
@@ -231,7 +240,7 @@ class SpeechModel(nn.Module):
         return torch.where(replaced.to(inputs.device), drawn.roll(1, dims=1), inputs)
 
     def _ctc_loss(self, memory: Memory, targets: Tensor, real: Tensor, blank: int) -> Tensor:
-        log_probs = self.ctc(memory.encoded).float().log_softmax(-1).transpose(0, 1)  # (L, B, V)
+        log_probs = self.ctc_log_probs(memory).transpose(0, 1)  # (L, B, V)
         lengths = real.sum(1) - 1  # all but eos
         loss = F.ctc_loss(
             log_probs, targets.clamp(min=0), memory.lengths, lengths, blank, reduction="sum", zero_infinity=True

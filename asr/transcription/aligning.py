@@ -117,7 +117,7 @@ class Aligner:
         for first in range(0, len(loud), PIECES_AT_ONCE):
             group = loud[first : first + PIECES_AT_ONCE]
             memory = encode(self.model, [piece.samples for piece in group])
-            log_probs = self.model.ctc(memory.encoded).float().log_softmax(-1)
+            log_probs = self.model.ctc_log_probs(memory)
             for piece, length, row in zip(group, memory.lengths.tolist(), log_probs, strict=True):
                 yield piece, ctc_evidence(row[:length], ids, self.tokenizer.table.blank)
 

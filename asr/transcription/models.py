@@ -68,8 +68,8 @@ def results_folder(model: Path) -> Path:
 
 
 def open_model(name: str | Path = "", device: str = "auto", precision: str = "none") -> LoadedModel:
-    """Loads a model by path or name onto a device, to decode with; `precision` "int8" for int8 weights on a CPU."""
-    loaded = load_model(find_model(name), pick_device("cpu" if precision != "none" and device == "auto" else device))
+    """Loads a model by path or name onto a device, to decode with; `precision`: one of asr.model.inference.PRECISIONS."""
+    loaded = load_model(find_model(name), pick_device("cpu" if precision == "int8" and device == "auto" else device))
     return replace(loaded, model=ready_to_decode(loaded.model, precision))
 
 

@@ -131,7 +131,8 @@ def load(
 ) -> Transcriber:
     """A model by path or name, ready to transcribe; without a name, the one that came with the program.
 
-    `decode`: the settings saved with the model by default. `precision` "int8": weights of 8 bits, faster on a CPU.
+    `decode`: the settings saved with the model by default. `precision`: "int8", "bfloat16" or "float16" for weights of fewer
+    bits, as with --quantize.
     `hotwords`: a file with a word a line. `lm`: an n-gram model, an ARPA file, in place of the one that the model may come
     with; "none" for none.
     Example: `asr.load().transcribe("talk.wav").text`
