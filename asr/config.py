@@ -43,6 +43,11 @@ class Config:
             if (value := getattr(self.train, name)) > 0 and not self.model.ctc:
                 raise ConfigError(f"train.{name} {value:g} needs the head it trains: set model.ctc = true")
 
+        if self.train.processes > 1 and self.data.workers:
+            raise ConfigError(
+                "train.processes above 1 needs data.workers 0: its processes read their own audio, and cannot have workers"
+            )
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=2)
 
@@ -50,7 +55,7 @@ class Config:
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The settings of a TOML file, with `section.key=value` overrides. Raises ConfigError that names the setting."""
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -23,7 +23,8 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """
     path = Path(path)
     encoding = None if "b" in mode else "utf-8"
-    if path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)) or (path.exists() and not path.is_file()):
+    special = path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)) and path.parts[:3] != ("/", "dev", "shm")
+    if special or (path.exists() and not path.is_file()):
         with open(path, mode, encoding=encoding) as file:
             yield file
         return
@@ -46,13 +47,9 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """The lines of a UTF-8 text file, with or without BOM. Raises ManifestError where it cannot be read.
-
-    Lines end with LF, CRLF or CR: str.splitlines would also cut at U+2028 and other characters a text may hold.
-    """
+    """The lines of a UTF-8 text file, with or without BOM. Raises ManifestError where it cannot be read."""
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-        return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+        return split_lines(Path(path).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
@@ -65,12 +62,22 @@ def read_lines(path: str | Path) -> list[str]:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def split_lines(text: str) -> list[str]:
+    """Lines end with LF, CRLF or CR: str.splitlines would also cut at U+2028 and other characters a text may hold."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a name is one of our temporary files'."""
+    return path.name.startswith(PREFIX) and path.name.endswith(".tmp")
+
+
 def remove_leftovers(folder: str | Path, older_than: float = 0.0) -> None:
     """Deletes what a process that was killed while writing left in a folder; where others may be writing, only old files.
 
     `older_than`: seconds since the file was last written.
     """
-    for path in Path(folder).glob(f"{PREFIX}*.tmp"):
+    for path in filter(is_leftover, Path(folder).glob("*")):
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime >= older_than:
                 path.unlink()

@@ -8,7 +8,7 @@ import pytest
 from asr.corpus.checking import spoken_length, unknown_characters
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.corpus.selecting import mix, split
-from asr.errors import ManifestError
+from asr.errors import AudioError, ManifestError
 from tests.sounds import silence, sine, write_wav
 
 
@@ -74,6 +74,14 @@ def test_broken_audio_and_texts(run, folder):
         ("warning", "f"),
         ("warning", "h"),
     ]
+
+
+def test_a_short_utterance_behind_the_end_of_its_file(run, folder):
+    path = manifest(folder, "train", ("a", "good.wav", "今", {"start": 2.0, "duration": 0.45}))
+    status, out, _ = run("corpus", "check", path)
+    assert status == 1 and "(a): ends at 2.45 s of 2.00 s" in out
+    with pytest.raises(AudioError, match="duration must be at most what .* holds"):
+        read_manifest(path)[0].read()
 
 
 def test_decoding_finds_silence_and_a_damaged_end(run, folder):

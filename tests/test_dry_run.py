@@ -57,6 +57,15 @@ def test_audio_that_is_not_there_stops_a_dry_run_too(corpus, tmp_path):
         list(dry_run(load_config(ROOT / "recipes/toy/base.toml", settings(corpus, f'data.train=["{lost}"]'))))
 
 
+def test_audio_that_cannot_be_read_stops_it_by_name(tmp_path):
+    (tmp_path / "a.wav").write_text("no audio")
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"id": "a", "audio": "a.wav", "duration": 1.0, "text": "阿"}\n', encoding="utf-8")
+    config = load_config(ROOT / "recipes/toy/base.toml", [f'data.train=["{bad}"]', f'data.dev=["{bad}"]'])
+    with pytest.raises(AudioError, match="a.wav"):
+        list(dry_run(config))
+
+
 def test_a_run_needs_a_folder(run):
     status, _, err = run("train", ROOT / "recipes/toy/base.toml")
     assert status == 2 and "a run needs a folder" in err

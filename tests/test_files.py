@@ -1,4 +1,5 @@
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,16 @@ def test_a_device_is_written_to_and_not_replaced():
     with atomic_write("/dev/null") as file:
         file.write("gone")
     assert not Path("/dev/null").is_file() and not Path("/dev/null").is_symlink()
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no /dev/shm here")
+def test_files_in_shared_memory_are_files():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "new/a.txt"
+        with atomic_write(path) as file:
+            file.write("a")
+            assert not path.exists()
+        assert path.read_text() == "a"
 
 
 def test_an_output_that_cannot_be_written_is_named():

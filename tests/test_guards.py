@@ -61,6 +61,15 @@ def test_audio_is_cut_at_its_quietest_place():
     assert cut_in_two(samples[:31000], 16000) is None
 
 
+@pytest.mark.parametrize("n", [32000, 33000, 40000])
+@pytest.mark.parametrize("quiet", [0.2, 0.5, 0.8])
+def test_no_piece_is_shorter_than_a_second(n, quiet):
+    samples = np.ones(n, np.float32)
+    samples[int(quiet * n) : int(quiet * n) + 1600] = 0
+    first, second = cut_in_two(samples, 16000)
+    assert min(len(first), len(second)) >= 16000 and len(first) + len(second) == n
+
+
 def test_joined_hypotheses_say_why():
     a = Hypothesis((4, 5), -0.5, (-0.1, -0.2, -0.3), {"decoder": -0.6})
     b = Hypothesis((6,), -1.0, (-0.4, -0.6), {"decoder": -1.0, "ctc": -2.0}, False, (LOOPING,))

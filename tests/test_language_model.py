@@ -1,14 +1,18 @@
 """The Transformer language model: trained on text, kept in a folder, a scorer in the search."""
 
+import json
+
 import pytest
 import torch
 
+from asr.corpus.manifest import Utterance, write_manifest
 from asr.decoding.beam import Chosen
 from asr.decoding.network_lm import NetworkLm
 from asr.errors import CheckpointError, ConfigError, ManifestError
 from asr.model.language_model import LanguageModel, LanguageModelConfig, load_language_model, save_language_model
 from asr.text.tokenizer import TokenTable
 from asr.training.language_model import train_language_model, training_settings
+from tests.conftest import ROOT
 
 TABLE = TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *"甲乙丙丁"])
 SMALL = {"model": {"width": 16, "decoder": {"layers": 2, "heads": 2, "feed_forward": 32, "dropout": 0.0}}}
@@ -21,7 +25,7 @@ def model() -> LanguageModel:
 
 
 def scorer(model: LanguageModel, symbols: list[str], sos: int, eos: int) -> NetworkLm:
-    return NetworkLm(model, TABLE, symbols, sos, eos, "cpu")
+    return NetworkLm(model, TABLE, symbols, sos, eos, "cpu", "lm")
 
 
 @torch.inference_mode()
@@ -118,6 +122,13 @@ def test_on_the_command_line(run, tmp_path):
     sample = "data/sample/weather.flac"
     status, out, _ = run("transcribe", sample, "--lm", tmp_path / "lm", "--decode", "lm_weight=0.1")
     assert status == 0 and out.strip()
+    u = Utterance("a", ROOT / sample, 2.0, "今天天气很好")
+    write_manifest(tmp_path / "one.jsonl", [u])
+    status, out, err = run(
+        "evaluate", "embedded", tmp_path / "one.jsonl", "--lm", tmp_path / "lm", "--out", tmp_path / "e"
+    )
+    assert status == 0 and "CER" in out, err
+    assert json.loads((tmp_path / "e/result.json").read_text())["settings"]["lm"] == str(tmp_path / "lm")
     status, _, err = run("train-lm", texts, "--kind", "neural", "--out", tmp_path / "other")
     assert status == 2 and "is not one of ngram, transformer" in err
     assert LanguageModelConfig().decoder.tied

@@ -14,7 +14,7 @@ from asr.corpus.toy import CHARACTERS
 from asr.errors import AsrError, AudioError
 from asr.model.folder import save_model
 from asr.text.tokenizer import TokenTable
-from asr.transcription.live import LiveTranscriber, microphone_chunks, pcm_chunks
+from asr.transcription.live import LiveTranscriber, microphone_chunks, pcm_chunks, transcribe_live
 from asr.transcription.transcriber import load
 from tests.conftest import ROOT, random_model
 from tests.sounds import noise, silence, speech
@@ -87,6 +87,21 @@ def test_pcm_of_any_rate_and_odd_chunks():
 def test_a_file_in_the_pipe_is_refused(first, name):
     with pytest.raises(AudioError, match=f"stdin: is {name}, and --live takes bare samples: `arecord -t raw …`"):
         list(pcm_chunks(Pipe(first + b"\0" * 100), 16000))
+
+
+def test_nothing_is_lost_at_the_end_of_a_pipe_of_another_rate():
+    samples = (speech(2) * 32767).astype("<i2").repeat(3)
+    assert len(np.concatenate(list(pcm_chunks(io.BytesIO(samples.tobytes()), 48000)))) == len(samples) // 3
+
+
+def test_what_was_said_before_the_microphone_failed_is_printed(transcriber, capsys):
+    def microphone():
+        yield TALK[: 4 * 16000]
+        raise AsrError("gone")
+
+    with pytest.raises(AsrError, match="gone"):
+        transcribe_live(transcriber, microphone(), "json", lambda line: None)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["final"]
 
 
 def test_a_rate_goes_with_a_pipe_only(run):

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -148,6 +149,7 @@ def test_it_prefers_what_it_has_read(tmp_path):
             "\\1-grams:\n-1.0\t你 好\t-0.1\tx\n",
             "lm.arpa:2: a 1-gram must be a number, 1 words and perhaps a number, is",
         ),
+        ("今天天气很好\n", "lm.arpa: not an ARPA language model (no line such as \\1-grams: is in it)"),
         ("\\1-grams:\nabc\t你\n", "lm.arpa: not an ARPA language model"),
         ("\\1-grams:\n-1\t你\n\\2-grams:\n-1\t好 你\n", "lm.arpa:4: its context is no n-gram of the model"),
     ],
@@ -156,6 +158,13 @@ def test_what_is_no_arpa_file(tmp_path, content, message):
     (tmp_path / "lm.arpa").write_text(content, encoding="utf-8")
     with pytest.raises(AsrError, match=re.escape(message)):
         NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS)
+
+
+def test_a_compressed_file_that_is_cut_short(arpa, tmp_path):
+    whole = gzip.compress(Path(arpa).read_bytes())
+    (tmp_path / "cut.arpa.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AsrError, match="cut.arpa.gz: not an ARPA language model"):
+        NgramScorer(tmp_path / "cut.arpa.gz", SYMBOLS, EOS)
 
 
 def test_nothing_to_learn_from(tmp_path):

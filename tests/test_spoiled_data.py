@@ -8,15 +8,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from asr.config import load_config
+from asr.config import Config, load_config
+from asr.corpus.batching import make_batch
 from asr.corpus.manifest import read_manifest, write_manifest
 from asr.corpus.toy import prepare_toy
 from asr.errors import AsrError, AudioError, CheckpointError, ConfigError
+from asr.features.augment import AugmentConfig
 from asr.model.model import SpeechModel
-from asr.training.checkpoint import load_state
+from asr.training.checkpoint import Progress, load_state
 from asr.training.dry_run import dry_run
+from asr.training.history import read_history
 from asr.training.loop import train
-from tests.conftest import ROOT
+from asr.training.parallel import Helpers
+from asr.training.step import take_step
+from tests.conftest import ROOT, random_model
+from tests.sounds import sine
 
 
 class Told:
@@ -95,6 +101,31 @@ def test_a_run_with_spoiled_data_resumes_bit_for_bit(config, tmp_path):
     assert all(torch.equal(a["model"][n], b["model"][n]) for n in a["model"])
     assert a["progress"]["quarantine"] == b["progress"]["quarantine"]
     assert lines_of(whole / "quarantine.jsonl") == lines_of(parts / "quarantine.jsonl")
+
+
+def test_a_step_that_lacks_a_batch_is_the_mean_of_the_others(tokenizer):
+    model, config = random_model(), Config()
+    config = replace(config, train=replace(config.train, accumulate=2, precision="float32"))
+    config = replace(config, augment=AugmentConfig(frequency_masks=0, time_masks=0))
+    batch = make_batch(["a"], [sine(1.0)], [[4, 5]], tokenizer)
+    nothing = replace(batch, ids=(), unreadable=(("b", "gone"),))
+    norms, losses = [], []
+    for batches in ([batch, batch], [batch, nothing]):
+        optimizer = torch.optim.SGD(model.parameters(), 0.0)
+        with Helpers(model, config, tokenizer, [], Progress()) as helpers:
+            numbers = take_step(
+                model, optimizer, iter(batches), helpers, config, Progress(), tokenizer.table, torch.device("cpu")
+            )
+        norms.append(numbers.gradient)
+        losses.append(numbers.loss)
+    assert norms[1] == pytest.approx(norms[0], rel=1e-4) and losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_a_log_whose_last_line_is_torn_can_be_read(config, tmp_path):
+    run = train(config("train.max_steps=2"), tmp_path / "run", display=Told())
+    with open(run / "log.jsonl", "a") as file:
+        file.write('{"step": 3, "lo')
+    assert [line["step"] for line in read_history(run).losses] == [1, 2]
 
 
 def test_two_processes_leave_out_the_same(config, tmp_path):

@@ -206,6 +206,11 @@ def test_what_the_model_cannot_write():
     assert line.unknown == ("龘",) and line.units[3].text == "2024"
 
 
+def test_what_is_counted_is_not_taken_for_a_part_of_the_number():
+    tokenizer = CharacterTokenizer(TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *"买三二两肉"]))
+    assert [tokenizer.decode(word) for word in read_line("买3两肉", tokenizer).ids] == ["买", "三", "两", "肉"]
+
+
 def test_unknown_characters_are_told(embedded):
     (segment,) = Aligner(embedded).align(ROOT / "data/sample/recognition.flac", "语音识别龘").segments
     assert segment.warnings == ("not known to the model, times are guesses: 龘",) and len(segment.tokens) == 5

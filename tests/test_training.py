@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import multiprocessing
 import resource
 import signal
 import subprocess
@@ -385,6 +386,62 @@ def test_a_helper_says_what_is_wrong_with_the_audio(config, corpus, tmp_path):
 def test_batches_must_be_shared_out_evenly(config):
     with pytest.raises(ConfigError, match="train.accumulate must be a multiple of train.processes 2, is 3"):
         changed(config, accumulate=3, processes=2)
+
+
+def test_a_helper_that_is_killed_stops_the_run_with_a_word(config, tmp_path):
+    class Kills(Quiet):
+        def step(self, step, text):
+            if step == 3:
+                for child in multiprocessing.active_children():
+                    child.kill()
+                    child.join()
+
+    with pytest.raises(AsrError, match="a training process died; start the command again, it goes on"):
+        train(changed(config, accumulate=2, processes=2), tmp_path / "run", display=Kills())
+    assert not multiprocessing.active_children()
+
+
+def test_statistics_of_batch_norm_are_those_of_the_first_process(config, tmp_path, one_thread):
+    encoder = dataclasses.replace(config.model.encoder, kind="conformer", conv_norm="batch", kernel=5)
+    normed = dataclasses.replace(config, model=dataclasses.replace(config.model, encoder=encoder))
+    normed = changed(normed, accumulate=2, processes=2, max_steps=4)
+    a, b = (load_state(train(normed, tmp_path / name, display=QUIET))["model"] for name in "ab")
+    assert [n for n in a if "running_mean" in n] and all(torch.equal(a[n], b[n]) for n in a)
+
+
+def test_processes_read_their_own_audio(config):
+    with pytest.raises(ConfigError, match="train.processes above 1 needs data.workers 0"):
+        with_data(changed(config, accumulate=2, processes=2), workers=1, cache_audio=False)
+
+
+def test_starting_over_drops_what_was_chosen_for_the_model_before(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=1)
+    for name in ("decode.json", "lm.safetensors", "pieces.model"):
+        (run / name).write_text("{}")
+    train(config, run, force=True, display=QUIET, stop_after=1)
+    assert not [name for name in ("decode.json", "lm.safetensors", "pieces.model") if (run / name).exists()]
+
+
+def test_a_run_that_was_killed_before_it_began_is_no_other_run(config, tmp_path):
+    (tmp_path / ".asr-x.tmp").write_text("{")
+    train(config, tmp_path, display=QUIET, stop_after=1)
+    assert not (tmp_path / ".asr-x.tmp").exists()
+
+
+def test_a_run_shortened_to_where_it_stands_ends_well(config, tmp_path):
+    late = changed(config, evaluate_every=10)
+    run = train(late, tmp_path / "run", display=QUIET, stop_after=5)
+    train(changed(late, max_steps=5), run, display=QUIET)
+    assert load_model(run).model
+
+
+def test_dev_manifests_of_one_name_are_told_apart(config, corpus, tmp_path):
+    for name in ("one", "two"):
+        write_manifest(tmp_path / name / "dev.jsonl", read_manifest(corpus["dev"]))
+    dev = tuple(str(tmp_path / name / "dev.jsonl") for name in ("one", "two"))
+    run = train(with_data(changed(config, max_steps=1), dev=dev), tmp_path / "run", display=QUIET)
+    [line] = [line for line in lines_of(run) if "dev_cer" in line]
+    assert {"dev_cer_one-dev", "dev_cer_two-dev"} <= line.keys()
 
 
 def test_training_starts_from_a_model(config, tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -98,20 +99,23 @@ class Batch:
 
 
 def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[str, int]:
-    """Characters the table lacks, with counts. Raises ManifestError for a text of which it knows no character at all."""
-    lacking: dict[str, int] = {}
-    unk = tokenizer.table.unk
+    """Like `lacking_characters`. Raises ManifestError for a text of which the table knows no character at all."""
     for utterance in utterances:
-        ids = tokenizer.encode(utterance.text)
-        if all(i == unk for i in ids):
+        if all(i == tokenizer.table.unk for i in tokenizer.encode(utterance.text)):
             raise ManifestError(
                 f"{utterance.where}: text must hold a character of the token table, is {utterance.text!r}"
                 f" ({utterance.id}); correct the line or drop it, or build the table from these texts too (data.min_count 1)"
             )
-        if unk in ids:
-            for character in tokenizer.unknown(utterance.text):
-                lacking[character] = lacking.get(character, 0) + 1
-    return lacking
+    return lacking_characters(utterances, tokenizer)
+
+
+def lacking_characters(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[str, int]:
+    """Characters the table lacks, with counts."""
+    lacking: Counter[str] = Counter()
+    for utterance in utterances:
+        if tokenizer.table.unk in tokenizer.encode(utterance.text):
+            lacking.update(tokenizer.unknown(utterance.text))
+    return dict(lacking)
 
 
 def check_empty(utterances: Iterable[Utterance]) -> None:

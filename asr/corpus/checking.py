@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.reading import audio_duration
-from asr.corpus.manifest import TOLERANCE, Utterance
+from asr.corpus.manifest import Utterance
 from asr.errors import AudioError
 from asr.text.normalize import characters, is_han, normalize
 
@@ -65,7 +65,7 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
         except AudioError as error:
             audio.items.append((u, f"({u.id}): {error}"))
             continue
-        if length < u.start + u.duration - TOLERANCE:
+        if length < u.start + u.shortest:
             short.items.append((u, f"({u.id}): ends at {u.start + u.duration:.2f} s of {length:.2f} s"))
     return [finding for finding in (audio, short, empty, silent, fast, slow) if finding.items]
 

@@ -13,8 +13,6 @@ from typing import Any
 from asr.corpus.manifest import Utterance
 from asr.errors import AsrError, ManifestError
 
-OPENSLR = "http://www.openslr.org/resources"
-"""Where lhotse's recipes download from, unless a mirror is named."""
 MANDARIN = ("Chinese", "", None)
 """What lhotse calls the language; anything else is a dialect, and is kept."""
 

@@ -52,12 +52,17 @@ class Utterance:
         except AudioError as error:
             raise AudioError(f"{self.where}: {error} ({self.id})") from error
         seconds = len(samples) / SAMPLE_RATE
-        if seconds < self.duration - TOLERANCE:
+        if seconds < self.shortest:
             raise AudioError(
                 f"{self.where}: duration must be at most what {self.audio} holds, is {self.duration:g} s from"
                 f" {self.start:g} s on; there are {seconds:.2f} s ({self.id})"
             )
         return samples
+
+    @property
+    def shortest(self) -> float:
+        """Seconds that its audio must have at least: not quite its duration, but never nothing."""
+        return self.duration - min(TOLERANCE, self.duration / 2)
 
     def value(self, name: str) -> str:
         """A field or extra field by name, as text: what `--by NAME` groups on."""

@@ -57,9 +57,10 @@ def cut_in_two(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray] 
     if len(samples) < 2 * SHORTEST * rate:
         return None
     frame = rate // 10
-    first, last = len(samples) // 4 // frame, 3 * len(samples) // 4 // frame
+    shortest = max(len(samples) // 4, int(SHORTEST * rate))
+    first, last = shortest // frame, max(shortest // frame + 1, (len(samples) - shortest) // frame)
     power = np.square(samples[first * frame : last * frame].reshape(-1, frame)).mean(1)
-    place = (first + int(power.argmin())) * frame + frame // 2
+    place = min((first + int(power.argmin())) * frame + frame // 2, len(samples) - shortest)
     return samples[:place], samples[place:]
 
 

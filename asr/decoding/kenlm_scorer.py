@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from asr.decoding.beam import Chosen
+from asr.decoding.ngram_file import LN10
 from asr.errors import AsrError
 
 MAGIC = b"mmap lm http://kheafield.com/code"
 """How a binary file of KenLM begins."""
-LN10 = 2.302585092994046
 
 
 def is_kenlm_binary(path: Path) -> bool:
@@ -50,7 +50,7 @@ class KenlmScorer:
             self.model = kenlm.Model(str(path))
         except (OSError, RuntimeError) as error:
             raise AsrError(f"{path}: cannot be read by KenLM ({' '.join(str(error).split())})") from error
-        self.new_state = kenlm.State
+        self.new_state, self.path = kenlm.State, Path(path)
         self.words = list(symbols)
         self.words[eos] = "</s>"
 

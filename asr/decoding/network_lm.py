@@ -1,6 +1,7 @@
 """A neural language model as a scorer of the search."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -21,9 +22,11 @@ class Network(Protocol):
 class NetworkLm:
     """Log-probabilities of candidates after all that was written so far. A CandidateScorer."""
 
-    def __init__(self, network: Network, table: TokenTable, symbols: Sequence[str], sos: int, eos: int, device):
-        """table: the language model's tokens. symbols: those of the model it helps; what it does not have is its <unk>."""
-        self.network = network
+    def __init__(
+        self, network: Network, table: TokenTable, symbols: Sequence[str], sos: int, eos: int, device, path: str | Path
+    ):
+        """path: where it is from. table: its tokens. symbols: those of the model it helps; what it does not have is its <unk>."""
+        self.network, self.path = network, Path(path)
         heard = [table.ids.get(symbol, table.unk) for symbol in symbols]
         self.said = torch.tensor(heard, device=device)
         self.said[eos] = table.eos

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,7 @@ def fingerprint(symbols: Sequence[str]) -> str:
 
 def _read_arpa(path: str | Path, words: dict[str, int]) -> Iterator[tuple[tuple[int, ...], str, float, float]]:
     """(tokens, file:line, log10 probability, log10 back-off weight) of n-grams whose words all have a token."""
-    order = 0
+    order, sections = 0, 0
     try:
         opened = gzip.open if str(path).endswith(".gz") else open
         with opened(path, "rt", encoding="utf-8") as file:
@@ -120,14 +121,17 @@ def _read_arpa(path: str | Path, words: dict[str, int]) -> Iterator[tuple[tuple[
                 line = line.strip()
                 if line.startswith("\\"):
                     order = int(line[1 : line.index("-grams:")]) if line.endswith("-grams:") else 0
+                    sections += order > 0
                 elif line and order:
                     yield from _entry(line, order, f"{path}:{number}", words)
     except FileNotFoundError:
         raise AsrError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         raise AsrError(f"{path}: not an ARPA language model ({error})") from error
-    if not order and not Path(path).stat().st_size:
-        raise AsrError(f"{path}: is empty")
+    if not sections:
+        if not Path(path).stat().st_size:
+            raise AsrError(f"{path}: is empty")
+        raise AsrError(f"{path}: not an ARPA language model (no line such as \\1-grams: is in it)")
 
 
 def _entry(line: str, order: int, where: str, words: dict[str, int]) -> Iterator:

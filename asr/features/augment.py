@@ -93,6 +93,8 @@ class AugmentConfig:
 
 def augment(features: Tensor, lengths: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
     """Normalised features (B, T, F) with lengths (B,) → changed features (B, T', F) and their lengths."""
+    if not features.shape[1]:
+        return features, lengths
     if config.tempo:
         features, lengths = change_tempo(features, lengths, _uniform(features, config.tempo))
     if config.pitch:

@@ -1,6 +1,8 @@
 """Where a model computes."""
 
+import math
 import os
+import sys
 
 import torch
 
@@ -21,3 +23,15 @@ def pick_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {name!r}, but PyTorch finds no GPU here; use cpu or auto")
     return device
+
+
+def peak_memory(device: torch.device) -> float:
+    """Most bytes that this process has taken so far, or has taken of the GPU."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else 1024 * peak)  # macOS counts bytes, Linux KiB

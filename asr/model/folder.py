@@ -40,7 +40,7 @@ FORMAT_VERSION = 1
 HEADER = "asr"
 """The key of the weights' header under which ours stands."""
 CONFIG, TOKENS, WEIGHTS, CARD = "config.json", "tokens.txt", "model.safetensors", "README.md"
-PIECES, DECODE = "pieces.model", "decode.json"
+PIECES, DECODE, LM = "pieces.model", "decode.json", "lm.safetensors"
 GOLDEN_ANSWERS = 16
 GOLDEN_TOLERANCE = 0.02
 

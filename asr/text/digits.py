@@ -289,10 +289,7 @@ _RULES: list[tuple[re.Pattern, Callable[[Match], Written]]] = [
         # 三点二十分, 三点二十, 八点半, 早上八点
         (rf"{_LEFT}(?P<hour>[{_N}]+)点(?P<minute>[{_N}]+)分(?!之)(?:(?P<second>[{_N}]+)秒)?", _time),
         (rf"{_LEFT}(?P<hour>[{_N}]+)点(?P<minute>[二三四五]?十[一二三四五六七八九]?){_ALONE}", _time),
-        (
-            rf"{_LEFT}(?P<hour>[{_N}]+)(?=点(?:钟(?![声爱情意])|半(?![点途天夜路年个场道月斤])|整(?![理个体天齐洁])|[一三]刻))",
-            _time,
-        ),
+        (rf"{_LEFT}(?P<hour>[{_N}]+)(?=点(?:{_TIME_ENDS}))", _time),
         # 下午两点到四点
         (rf"(?:{_BEFORE_TIME})的?(?P<hour>[{_N}]+)点半?[到至](?P<until>[{_N}]+)(?=点(?![{_N}多滴]))", _time),
         (rf"(?:{_BEFORE_TIME})的?(?P<hour>(?!一点)[{_N}]+)(?=点(?![{_N}多滴]))", _time),

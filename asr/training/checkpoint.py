@@ -64,6 +64,7 @@ def save_state(
 
     On a full disk the state before stays, and CheckpointError says so.
     """
+    device = next(model.parameters()).device
     state = {
         "started_with": started_with,
         "progress": asdict(progress),
@@ -72,7 +73,7 @@ def save_state(
         "parameters": _names(model, optimizer),
         "moving_average": list(moving_average),
         "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
     path = folder / STATE
     with writing(path), atomic_write(path, "wb") as file:
@@ -111,11 +112,11 @@ def _names(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[str
     return [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def restore_random(state: dict[str, Any]) -> None:
-    """Puts the random generators where they were when the state was saved."""
+def restore_random(state: dict[str, Any], device: torch.device) -> None:
+    """Puts the random generators where they were when the state was saved, that of the device if it was on one like it."""
     torch.set_rng_state(state["random"])
-    if torch.cuda.is_available() and state["random_cuda"]:
-        torch.cuda.set_rng_state_all(state["random_cuda"])
+    if device.type == "cuda" and isinstance(state["random_cuda"], Tensor):
+        torch.cuda.set_rng_state(state["random_cuda"], device)
 
 
 def averaged_steps(progress: Progress, settings: TrainConfig) -> list[int]:

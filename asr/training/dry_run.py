@@ -1,7 +1,6 @@
 """What a training run would be, before it costs anything: data, shapes, memory, time, and whether one batch can be learned."""
 
 import dataclasses
-import resource
 import time
 from collections.abc import Iterator
 from itertools import cycle
@@ -10,11 +9,11 @@ from pathlib import Path
 import torch
 
 from asr.config import Config
-from asr.corpus.batching import Batch, BatchReader, check_empty, check_texts, plan_batches
+from asr.corpus.batching import Batch, BatchReader, check_empty, check_texts, lacking_characters, plan_batches
 from asr.corpus.manifest import Utterance, read_manifest
-from asr.errors import ConfigError
+from asr.errors import AudioError, ConfigError
 from asr.features.augment import AugmentConfig
-from asr.model.device import pick_device
+from asr.model.device import peak_memory, pick_device
 from asr.model.folder import open_tokenizer
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
@@ -46,6 +45,7 @@ def dry_run(config: Config) -> Iterator[str]:
     table = token_table(config, utterances, Path(), resumed=False)
     initial = config.train.initial_model
     tokenizer = open_tokenizer(Path(initial), table) if initial else CharacterTokenizer(table)
+    check_texts(speech, tokenizer)
     yield from _data(config, speech, tokenizer)
 
     torch.manual_seed(config.train.seed)
@@ -60,13 +60,19 @@ def dry_run(config: Config) -> Iterator[str]:
     if not plan:
         raise ConfigError("no utterance is between data.min_seconds and data.max_seconds long")
     largest = max(plan, key=lambda batch: len(batch) * max(utterances[i].duration for i in batch))
-    yield from _shapes(model, next(reader.iterate([largest])), device)
+    yield from _shapes(model, _read(reader, largest), device)
     yield from _costs(config, model, reader, [largest, *plan[: TIMED - 1]], len(plan), device)
     small = sorted((i for batch in plan for i in batch), key=lambda i: utterances[i].duration)
     middle, plain = len(small) // 2, BatchReader(utterances, tokenizer)
-    yield from _overfit(
-        config, model, next(plain.iterate([small[middle : middle + OVERFITTED]])), tokenizer.table, device
-    )
+    yield from _overfit(config, model, _read(plain, small[middle : middle + OVERFITTED]), tokenizer.table, device)
+
+
+def _read(reader: BatchReader, indices: list[int]) -> Batch:
+    """Raises AudioError where nothing of the batch can be read."""
+    batch = next(reader.iterate([indices]))
+    if not batch.ids:
+        raise AudioError(batch.unreadable[0][1])
+    return batch
 
 
 def _data(config: Config, utterances: list[Utterance], tokenizer: Tokenizer) -> Iterator[str]:
@@ -83,7 +89,7 @@ def _data(config: Config, utterances: list[Utterance], tokenizer: Tokenizer) -> 
 
 
 def _unknown(utterances: list[Utterance], tokenizer: Tokenizer) -> str:
-    lacking = check_texts(utterances, tokenizer)
+    lacking = lacking_characters(utterances, tokenizer)
     if not lacking:
         return "; no unknown character"
     most = sorted(lacking, key=lambda c: -lacking[c])[:20]
@@ -117,11 +123,7 @@ def _costs(
             if n or again:
                 seconds.append(time.perf_counter() - start)
     train = config.train
-    gigabytes = (
-        torch.cuda.max_memory_allocated(device) / 1e9
-        if device.type == "cuda"
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    )
+    gigabytes = peak_memory(device) / 1e9
     yield f"memory: {gigabytes:.1f} GB at its highest, on the largest batch, without the optimizer's two numbers a parameter"
     typical = sum(seconds[1:]) / len(seconds[1:]) if len(seconds) > 1 else seconds[0]
     hours = typical * train.accumulate / train.processes * train.max_steps / 3600

@@ -1,11 +1,12 @@
 """Decoding a dev manifest in the middle of training."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from asr.corpus.batching import check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
@@ -19,17 +20,11 @@ class DevSet:
     """A dev manifest with its audio in memory: it is decoded many times."""
 
     name: str
-    """The manifest's name without suffix."""
+    """The manifest's name without suffix, behind that of its folder where another has the same."""
     utterances: list[Utterance]
     """Its utterances."""
     samples: list[np.ndarray]
     """Their audio, (S,) each."""
-
-    @classmethod
-    def read(cls, path: str | Path, tokenizer: Tokenizer) -> "DevSet":
-        utterances = read_manifest(path)
-        check_texts(utterances, tokenizer)
-        return cls(Path(path).stem, utterances, [u.read() for u in utterances])
 
     def evaluate(self, model: SpeechModel, tokenizer: Tokenizer, config: DecodeConfig) -> CharErrors:
         """Errors of the best hypotheses."""
@@ -38,6 +33,17 @@ class DevSet:
             (char_errors(u.text, nbest[0].text) for u, nbest in zip(self.utterances, results, strict=True)),
             CharErrors(),
         )
+
+
+def read_dev_sets(paths: Sequence[str | Path], tokenizer: Tokenizer) -> list[DevSet]:
+    """Dev manifests with their audio. Raises ManifestError or AudioError for the first that cannot be used."""
+    sets = []
+    stems = Counter(Path(path).stem for path in paths)
+    for path in map(Path, paths):
+        utterances = read_manifest(path)
+        name = path.stem if stems[path.stem] == 1 else f"{path.absolute().parent.name}-{path.stem}"
+        sets.append(DevSet(name, utterances, [u.read() for u in utterances]))
+    return sets
 
 
 def dev_errors(

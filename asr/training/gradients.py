@@ -17,12 +17,14 @@ from asr.training.checkpoint import Progress
 
 @dataclass
 class StepNumbers:
-    """What is logged of a step; the losses are means over its batches."""
+    """What is logged of a step; the losses are means over its batches, once `take_step` has made them so."""
 
     loss: float = 0.0
     attention: float = 0.0
     ctc: float = 0.0
     accuracy: float = 0.0
+    batches: int = 0
+    """Batches that were used."""
     seconds: float = 0.0
     """Audio of all batches."""
     ids: list[str] = field(default_factory=list)
@@ -112,5 +114,5 @@ def add_gradients(
         values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
         means = [0.0 if value is None else value.item() / settings.accumulate for value in values]
         seconds = float(batch.lengths.sum()) / config.features.sample_rate
-        numbers += StepNumbers(*means, seconds, list(batch.ids))
+        numbers += StepNumbers(*means, 1, seconds, list(batch.ids))
     return numbers

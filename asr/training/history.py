@@ -39,7 +39,10 @@ def read_history(folder: str | Path) -> History:
     folder = Path(folder)
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        lines = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+        text = (folder / LOG).read_text(encoding="utf-8")
+        lines = [
+            json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()
+        ]  # a kill may cut the last short
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder}: holds no training run ({Path(error.filename).name} is missing)") from None
     except (OSError, ValueError) as error:

@@ -15,6 +15,7 @@ from asr.features.waveforms import noises_fingerprint
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, fill_weights, open_tokenizer, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
+from asr.text.tokenizer import CharacterTokenizer
 from asr.training.checkpoint import (
     Progress,
     average_weights,
@@ -27,7 +28,7 @@ from asr.training.checkpoint import (
     stopped_early,
 )
 from asr.training.display import Display, Lines
-from asr.training.evaluation import DevSet, dev_errors
+from asr.training.evaluation import DevSet, dev_errors, read_dev_sets
 from asr.training.gradients import endless_batches, training_reader
 from asr.training.health import Probe, measure
 from asr.training.health_advice import advice
@@ -85,7 +86,8 @@ def _train(
     utterances = [*speech, *silent]
     state = resumable_state(folder, config, force)
     table = token_table(config, utterances, folder, resumed=state is not None)
-    tokenizer = open_tokenizer(folder if state else Path(config.train.initial_model or folder), table)
+    model_folder = folder if state else config.train.initial_model and Path(config.train.initial_model)
+    tokenizer = open_tokenizer(model_folder, table) if model_folder else CharacterTokenizer(table)
     started_with = {
         "settings": config.to_json(),
         "tokens": tokenizer.table.fingerprint,
@@ -99,7 +101,7 @@ def _train(
     _report_lacking(check_texts(speech, tokenizer), display)
     check_empty(silent)
     _report_left_out(utterances, config.data, display)
-    dev_sets = [DevSet.read(path, tokenizer) for path in config.data.dev]
+    dev_sets = read_dev_sets(config.data.dev, tokenizer)
     reader = training_reader(utterances, tokenizer, config)
 
     torch.manual_seed(config.train.seed)
@@ -119,7 +121,7 @@ def _train(
         progress = Progress(**state["progress"])
         model.load_state_dict(state["model"])
         restore_optimizer(state, model, optimizer)
-        restore_random(state)
+        restore_random(state, device)
         display.line(f"going on from step {progress.step}")
     hours, size = sum(u.duration for u in utterances) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
     display.line(
@@ -128,11 +130,13 @@ def _train(
 
     header = origin(config, started_with["data"], started_with["tokens"])
     moving_average = start_following(model, config.train, state)
-    helpers = Helpers(model, config, tokenizer, utterances, progress)
     batches = endless_batches(reader, config, progress)
     started = time.monotonic() - progress.wall_seconds
     probe = config.train.health_every and Probe.choose(_probed(dev_sets, utterances), tokenizer)
-    with RunLog(folder, progress.step, tensorboard) as log:
+    with (
+        Helpers(model, config, tokenizer, utterances, progress) as helpers,
+        RunLog(folder, progress.step, tensorboard) as log,
+    ):
         while progress.step < config.train.max_steps and not stopped_early(progress, config.train):
             numbers = take_step(model, optimizer, batches, helpers, config, progress, tokenizer.table, device)
             follow(moving_average, model, config.train, progress.step)
@@ -152,9 +156,7 @@ def _train(
                 save_state(folder, started_with, progress, model, optimizer, moving_average)
                 remove_dropped(folder, progress, config.train)
             if progress.step == stop_after:
-                helpers.close()
                 return folder
-    helpers.close()
     if progress.step < config.train.max_steps:
         display.line(
             f"stopped: {config.train.patience} evaluations in a row were not better than step {progress.best[0][1]}"
@@ -250,14 +252,16 @@ def _finish(
 ) -> None:
     """Averages weights as `average_of` says, and keeps the average unless the model in the folder is better."""
     header = header | {"step": str(progress.step)}
-    steps = averaged_steps(progress, config.train)
+    steps, what = averaged_steps(progress, config.train), "nothing"
     if moving_average:
         what = header["averaged"] = f"every step, {config.train.ema_decay:g} of the past"
         take_over(model, moving_average)
     elif steps:
         what = "1 checkpoint" if len(steps) == 1 else f"{len(steps)} checkpoints"
         header["averaged"] = " ".join(map(str, steps))
+        device = model.cmvn.mean.device
         fill_weights(model, average_weights([checkpoint_path(folder, step) for step in steps]), folder)
+        model.to(device)
     if not dev_sets:
         save_model(folder, model, tokenizer.table, header)
         return

@@ -5,11 +5,12 @@ and answers once the gradient of its batches lies in shared memory too. A helper
 does, however that ends.
 """
 
+import signal
 from multiprocessing.connection import Connection
 
 import torch
 import torch.multiprocessing
-from torch import Tensor
+from torch import Tensor, nn
 
 from asr.config import Config
 from asr.corpus.manifest import Utterance
@@ -19,9 +20,11 @@ from asr.text.tokenizer import Tokenizer
 from asr.training.checkpoint import Progress
 from asr.training.gradients import StepNumbers, add_gradients, endless_batches, training_reader
 
+DIED = "a training process died; start the command again, it goes on from its last state"
+
 
 class Helpers:
-    """The processes beside this one, `processes` - 1 of them; none is started where that is 0."""
+    """The processes beside this one, `processes` - 1 of them; none is started where that is 0. To be used with `with`."""
 
     def __init__(
         self,
@@ -41,29 +44,38 @@ class Helpers:
         context = torch.multiprocessing.get_context("spawn")
         for rank in range(1, config.train.processes):
             mine, theirs = context.Pipe()
-            gradients = [torch.zeros_like(p, requires_grad=False).share_memory_() for p in self.parameters]
-            job = (rank, model, gradients, config, tokenizer, utterances, progress, torch.get_num_threads(), theirs)
+            shared = torch.zeros(sum(p.numel() for p in self.parameters)).share_memory_()
+            job = (rank, model, shared, config, tokenizer, utterances, progress, torch.get_num_threads(), theirs)
             process = context.Process(target=_help, args=job, daemon=True)
             process.start()
             theirs.close()
             self.connections.append(mine)
-            self.gradients.append(gradients)
+            self.gradients.append(_parts(shared, self.parameters))
             self.processes.append(process)
+
+    def __enter__(self) -> "Helpers":
+        return self
+
+    def __exit__(self, *_) -> None:
+        for connection, process in zip(self.connections, self.processes, strict=True):
+            connection.close()
+            process.join()
 
     def start(self, progress: Progress) -> None:
         """Lets every helper begin with its batches of a step."""
         for connection in self.connections:
-            connection.send((progress.step, progress.quarantine))
+            try:
+                connection.send((progress.step, progress.quarantine))
+            except OSError:
+                raise AsrError(DIED) from None
 
     def finish(self, numbers: StepNumbers) -> None:
         """Waits for them, and adds their gradients to the parameters' and their numbers to `numbers`."""
         for connection, gradients in zip(self.connections, self.gradients, strict=True):
             try:
                 answer = connection.recv()
-            except EOFError:
-                raise AsrError(
-                    "a training process died; start the command again, it goes on from its last state"
-                ) from None
+            except (EOFError, OSError):
+                raise AsrError(DIED) from None
             if isinstance(answer, AsrError):
                 raise answer
             if answer.ids and not numbers.ids:  # this process could use none of its batches
@@ -74,16 +86,17 @@ class Helpers:
                 torch._foreach_add_([own for own, _ in used], [theirs for _, theirs in used])
             numbers += answer
 
-    def close(self) -> None:
-        for connection, process in zip(self.connections, self.processes, strict=True):
-            connection.close()
-            process.join()
+
+def _parts(flat: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
+    """Views of a flat tensor in the shapes of the parameters: one piece of shared memory, and one open file, for all."""
+    sizes = [p.numel() for p in parameters]
+    return [part.view_as(p) for part, p in zip(flat.split(sizes), parameters, strict=True)]
 
 
 def _help(
     rank: int,
     model: SpeechModel,
-    gradients: list[Tensor],
+    shared: Tensor,
     config: Config,
     tokenizer: Tokenizer,
     utterances: list[Utterance],
@@ -92,9 +105,14 @@ def _help(
     connection: Connection,
 ) -> None:
     """The life of a helper. Its random numbers depend on the step alone, so that a run can be resumed anywhere."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
     torch.set_num_threads(threads)
+    for module in model.modules():  # running statistics are those of the first process: two at a time would mix them up
+        for name, buffer in module.named_buffers(recurse=False):
+            module._buffers[name] = buffer.clone()
     batches = endless_batches(training_reader(utterances, tokenizer, config), config, progress, rank)
     parameters = list(model.parameters())
+    gradients = _parts(shared, parameters)
     while True:
         try:
             step, progress.quarantine = connection.recv()
@@ -108,7 +126,12 @@ def _help(
         except AsrError as error:
             answer = error
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            if parameter.grad is not None:
+            if parameter.grad is None:
+                gradient.zero_()
+            else:
                 gradient.copy_(parameter.grad)
                 parameter.grad = None
-        connection.send(answer)
+        try:
+            connection.send(answer)
+        except OSError:
+            return

@@ -13,7 +13,7 @@ from asr.files import atomic_write
 from asr.model.folder import LoadedModel, load_model
 from asr.scoring.cer import CharErrors, char_errors
 from asr.training.charts import line_chart, picture
-from asr.training.evaluation import DevSet
+from asr.training.evaluation import DevSet, read_dev_sets
 from asr.training.health import Probe, attention_of_the_best_head
 from asr.training.history import History, read_history
 
@@ -44,7 +44,7 @@ def write_run_report(folder: str | Path, out: str | Path | None = None) -> Path:
     sections = [_curves(history), _about(history)]
     try:
         loaded = load_model(history.folder)
-        dev_sets = [DevSet.read(manifest, loaded.tokenizer) for manifest in history.settings["data.dev"]]
+        dev_sets = read_dev_sets(history.settings["data.dev"], loaded.tokenizer)
     except AsrError as error:
         sections.insert(1, f'<p class="note">No model or no dev audio to look at: {escape(str(error))}</p>')
     else:

@@ -20,8 +20,8 @@ from asr.config_values import from_dict
 from asr.corpus.manifest import Utterance
 from asr.corpus.texts import texts_of
 from asr.errors import AudioError, CheckpointError, ConfigError
-from asr.files import atomic_write, remove_leftovers
-from asr.model.folder import PIECES, WEIGHTS
+from asr.files import atomic_write, is_leftover, remove_leftovers
+from asr.model.folder import DECODE, LM, PIECES, WEIGHTS
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
@@ -46,7 +46,8 @@ MAY_CHANGE = {
 
 def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
     """The state to go on from, None to start; refuses a folder that holds another run or something else."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / SETTINGS).exists():
+    held = [path for path in folder.iterdir() if not is_leftover(path)] if folder.exists() else []
+    if held and not (folder / SETTINGS).exists():
         raise CheckpointError(f"{folder}: holds files but no training run; choose another --out")
     remove_leftovers(folder)
     remove_leftovers(folder / CHECKPOINTS)
@@ -95,9 +96,8 @@ def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> 
 
 def check_audio(utterances: Sequence[Utterance]) -> None:
     """Raises AudioError for the first utterance whose file is not there: better now than in the middle of an epoch."""
-    there: dict[Path, bool] = {}
-    for u in utterances:
-        if not there.setdefault(u.audio, u.audio.is_file()):
+    for u in {u.audio: u for u in reversed(utterances)}.values():  # the first of each file
+        if not u.audio.is_file():
             raise AudioError(f"{u.where}: {u.audio}: no such file ({u.id}); correct the manifest or put the audio back")
 
 
@@ -116,6 +116,8 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
         folder / LOG,
         folder / QUARANTINE,
         folder / WEIGHTS,
+        folder / DECODE,  # chosen for the model that was here
+        folder / LM,
         *folder.glob(f"{CHECKPOINTS}/*.safetensors"),
         *event_files(folder),
     ):

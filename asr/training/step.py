@@ -42,6 +42,8 @@ def take_step(
     helpers.start(progress)
     numbers = add_gradients(model, batches, config, table, progress.step, device)
     helpers.finish(numbers)
+    if 0 < numbers.batches < config.train.accumulate:
+        _mean_over_used(model, numbers, config.train.accumulate / numbers.batches)
     progress.audio_seconds += numbers.seconds
     numbers.rate = learning_rate(progress.step, config.train)
     for group in optimizer.param_groups:
@@ -57,6 +59,15 @@ def take_step(
     optimizer.zero_grad(set_to_none=True)
     progress.step += 1
     return numbers
+
+
+def _mean_over_used(model: SpeechModel, numbers: StepNumbers, factor: float) -> None:
+    """Makes sums over the usable batches, which were divided by the number of all, their means."""
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad *= factor
+    for name in ("loss", "attention", "ctc", "accuracy"):
+        setattr(numbers, name, getattr(numbers, name) * factor)
 
 
 def set_aside(numbers: StepNumbers, progress: Progress, config: Config, path: Path, display: Display) -> None:

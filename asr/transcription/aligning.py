@@ -15,7 +15,7 @@ from asr.decoding.recognizer import encode
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.timing import attended_path, attention, decoder_inputs, frame_spans
 from asr.errors import AsrError, AudioError
-from asr.files import read_lines
+from asr.files import read_lines, split_lines
 from asr.model.folder import LoadedModel
 from asr.text.normalize import holds_han
 from asr.text.numbers import spell_numbers
@@ -72,7 +72,7 @@ class Aligner:
         Raises AsrError where the recording is too short for the text, or too long for a model without a CTC head.
         """
         name = name or ("array" if isinstance(audio, tuple) else str(audio))
-        lines = [line for line in (read_line(line, self.tokenizer) for line in text.splitlines()) if line.units]
+        lines = [line for line in (read_line(line, self.tokenizer) for line in split_lines(text)) if line.units]
         if not lines:
             raise AsrError("the text to align holds no word")
         ids = [token for line in lines for word in line.ids for token in word]
@@ -161,7 +161,8 @@ def read_line(text: str, tokenizer: Tokenizer) -> Line:
         ids = tokenizer.encode(unit.text)
         if table.unk in ids and any(c.isdigit() for c in unit.text):
             counted = text[unit.end : unit.end + 1]  # 2024年 is not read as 2024个 is
-            ids = tokenizer.encode(spell_numbers(unit.text + counted).removesuffix(counted))
+            spelled = spell_numbers(unit.text + counted)  # which also writes 二 for 两
+            ids = tokenizer.encode(spelled[: len(spelled) - len(spell_numbers(counted))])
         if table.unk in ids:
             unknown.append(unit.text)
         if ids:

@@ -1,7 +1,5 @@
 """`asr benchmark`: where the time of decoding goes on this machine, and how much of the machine is used."""
 
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ import torch
 from asr.decoding.recognizer import NetworkScorer, Recognizer, encode
 from asr.decoding.search import beam_search
 from asr.decoding.settings import DecodeConfig
+from asr.model.device import peak_memory
 from asr.model.model import SpeechModel
 from asr.transcription.models import find_model, open_model
 from asr.transcription.settings import decode_settings
@@ -56,7 +55,7 @@ def benchmark(
     yield f"encoder   {encoder:.3f} s, RTF {encoder / seconds:.5f}"
     yield f"search    {search:.3f} s, RTF {search / seconds:.5f}, {tokens / search:.0f} tokens per second"
     yield f"together  {encoder + search:.3f} s, RTF {(encoder + search) / seconds:.5f}"
-    yield f"memory    {_peak_memory(loaded.model):.0f} MB at most"
+    yield f"memory    {peak_memory(loaded.model.cmvn.mean.device) / 1e6:.0f} MB at most"
     yield f"machine   {peak / 1e9:.1f} GFLOP/s measured multiplying matrices; the search reached {100 * used / peak:.1f} % of it"
 
 
@@ -100,11 +99,3 @@ def _peak_flops(model: SpeechModel, size: int = 2048) -> float:
         a @ a
         best = max(best, 2 * size**3 / (_now(model) - started))
     return best
-
-
-def _peak_memory(model: SpeechModel) -> float:
-    """Most memory of this process so far, or of the GPU, in MB."""
-    if model.cmvn.mean.is_cuda:
-        return torch.cuda.max_memory_allocated() / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from asr.corpus.batching import check_texts
+from asr.corpus.batching import lacking_characters
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.decoding.recognizer import Recognized, Recognizer
 from asr.errors import AsrError, ManifestError
@@ -59,7 +59,7 @@ def evaluate_manifest(
     config = decode_settings(folder, overrides, beam=beam, nbest=nbest)
     transcriber = load(folder, device, config, precision, hotwords, lm)
     loaded = transcriber.loaded
-    lacking = check_texts(utterances, loaded.tokenizer)
+    lacking = lacking_characters(utterances, loaded.tokenizer)
     if lacking:
         say(f"{sum(lacking.values())} characters of the references are not in the token table: {' '.join(lacking)}")
     heard = _swapped(utterances) if swap_audio else utterances

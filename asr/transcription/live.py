@@ -150,8 +150,9 @@ def transcribe_live(
                 show(heard)
     except KeyboardInterrupt:
         pass
-    for heard in live.finish():
-        show(heard)
+    finally:  # also where the microphone fails: what was said before is not lost
+        for heard in live.finish():
+            show(heard)
 
 
 def _prefetched(chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -172,13 +173,14 @@ def _prefetched(chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         parts = [waiting.get()]
         while not waiting.empty():
             parts.append(waiting.get())
-        for part in parts:
-            if isinstance(part, BaseException):
-                raise part
-        ended = parts[-1] is None
-        parts = [part for part in parts if part is not None]
+        last = parts[-1]
+        ended = not isinstance(last, np.ndarray)
+        if ended:
+            parts.pop()
         if parts:
             yield np.concatenate(parts)
+        if isinstance(last, BaseException):
+            raise last
 
 
 def pcm_chunks(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:
@@ -192,6 +194,8 @@ def pcm_chunks(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:
         left = data[whole:]
         samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) / 32768
         yield resampler.resample_chunk(samples) if resampler else samples
+    if resampler:
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def _refuse_container(first: bytes) -> None:

@@ -8,20 +8,18 @@ from pathlib import Path
 from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
 from asr.decoding.network_lm import NetworkLm
 from asr.decoding.ngram import NgramScorer
-from asr.decoding.ngram_file import PACKED, pack, read_ngrams
+from asr.decoding.ngram_file import pack, read_ngrams
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError
 from asr.interop.published import PUBLISHED
 from asr.model.device import pick_device
-from asr.model.folder import WEIGHTS, LoadedModel, load_model, save_model
+from asr.model.folder import LM, WEIGHTS, LoadedModel, load_model, save_model
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 DEFAULT = "embedded"
-LM = f"lm{PACKED}"
-"""File in a model folder with a language model: what it is decoded with, unless another or none is asked for."""
 NO_LM = "none"
 
 
@@ -84,7 +82,7 @@ def language_model(
     table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
     if path.is_dir():
         network, own = load_language_model(path, device)
-        return NetworkLm(network, own, table.tokens, table.sos, table.eos, device)
+        return NetworkLm(network, own, table.tokens, table.sos, table.eos, device, path)
     if is_kenlm_binary(path):
         return KenlmScorer(path, table.tokens, table.eos)
     return NgramScorer(path, table.tokens, table.eos, device)

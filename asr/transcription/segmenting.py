@@ -62,8 +62,6 @@ class SpeechCutter:
         """Place of the first held sample in the stream."""
         self.window = 0
         """Windows seen so far."""
-        self.n_speech = 0
-        """How many of them were speech."""
         self.speech: list[bool] = []
         """For every window since the piece began, whether it is speech; empty between pieces."""
         self.free = 0
@@ -112,7 +110,6 @@ class SpeechCutter:
                     yield from self._cut()
             elif probability >= self.config.speech:
                 self.speech = [True]
-            self.n_speech += bool(self.speech) and self.speech[-1]
         self._forget()
 
     def _close(self) -> Iterator[Piece]:
