@@ -19,42 +19,56 @@ LARGEST_PLAIN = 1 << 16
 
 
 def ready_to_decode(model: SpeechModel, precision: str = "none") -> SpeechModel:
-    """The model made fast, in place if `precision`, one of PRECISIONS, is "none"; it can then be neither trained nor saved."""
+    """The model made fast, in place where it is not copied for fewer bits; it can then be neither trained nor saved.
+
+    `precision`: one of PRECISIONS. bfloat16 on a CPU is for the products of linear layers: what lies between them, and the CTC
+    head, whose rounded log-probabilities would add up over the frames, stay in float32.
+    """
     model = quantize(model, precision)
-    pack(model)
+    pack(model, torch.bfloat16 if precision == "bfloat16" else torch.float32)
     compile_steps(model)
     return model
 
 
 class PackedLinear(nn.Module):
-    """A linear layer in float32 or bfloat16 on a CPU, whose weights lie in the blocks that oneDNN multiplies.
+    """A linear layer on a CPU that multiplies in `dtype`, float32 or bfloat16; its weights lie in blocks as oneDNN wants them.
 
     A step of the search multiplies a few rows with every weight of the decoder. PyTorch's own product takes nearly twice as
     long for ten rows: it turns the weights around in every call, or lets them lie as the product does not want them.
     """
 
-    def __init__(self, layer: nn.Linear):
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype = torch.float32):
         super().__init__()
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach().contiguous(), PACKED_FOR)
-        self.bias = None if layer.bias is None else layer.bias.detach()
+        self.dtype = dtype
+        weight = layer.weight.detach().to(dtype).contiguous()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_FOR)
+        self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.weight, self.bias, "none", [], "").to(x.dtype)
 
 
-def pack(model: nn.Module) -> None:
-    """Lays out the weights of linear layers for a few rows, in place: those that are on a CPU."""
-    packs = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    packs_half = packs and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+def pack(model: SpeechModel, dtype: torch.dtype = torch.float32) -> None:
+    """Lays out the weights of linear layers for a few rows, in place: those that are in float32 on a CPU."""
+    packs = _packs()
     for parent in list(model.modules()):
         for name, layer in parent.named_children():
-            if not isinstance(layer, nn.Linear) or not layer.weight.is_cpu:
+            if not isinstance(layer, nn.Linear) or not layer.weight.is_cpu or layer.weight.dtype != torch.float32:
                 continue
-            half = layer.weight.dtype == torch.bfloat16
-            if packs_half if half else packs and layer.weight.numel() > LARGEST_PLAIN:
-                setattr(parent, name, PackedLinear(layer))
-            elif not half:  # column by column: inputs, not outputs, lie apart
+            half = dtype != torch.float32 and layer is not model.ctc
+            if packs and (half or layer.weight.numel() > LARGEST_PLAIN):
+                setattr(parent, name, PackedLinear(layer, dtype if half else torch.float32))
+            else:  # column by column: inputs, not outputs, lie apart
                 layer.weight = nn.Parameter(layer.weight.detach().t().contiguous().t(), requires_grad=False)
+
+
+def _packs() -> bool:
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def packs_bfloat16() -> bool:
+    """Whether this CPU multiplies in bfloat16."""
+    return _packs() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def compile_steps(model: SpeechModel) -> None:
@@ -71,26 +85,28 @@ def compile_steps(model: SpeechModel) -> None:
 
 
 def quantize(model: SpeechModel, precision: str) -> SpeechModel:
-    """A copy with int8 weights in its linear layers, whose inputs are rounded as they come (CPU only), or one that computes in
-    16 bits (float16: GPU only); for "none" the model itself."""
+    """A copy with int8 weights in its linear layers, whose inputs are rounded as they come (CPU), or one in 16 bits (GPU).
+
+    The model itself where nothing is to be done, or `pack` does it. Raises ConfigError for what the device cannot do.
+    """
     if precision not in PRECISIONS:
         raise ConfigError(f"quantize must be one of {', '.join(PRECISIONS)}, is {precision!r}")
-    if precision == "none":
-        return model
     device = model.cmvn.mean.device
     if precision == "int8" and device.type != "cpu":
         raise ConfigError(f"quantize int8 works on a CPU only, the model is on {device}")
     if precision == "float16" and device.type == "cpu":
         raise ConfigError("quantize float16 works on a GPU only; on a CPU take bfloat16 or int8")
-    if precision in HALVES:
-        return _halved(model, HALVES[precision])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch announces a successor, which is no faster here
-        return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
+    if precision == "bfloat16" and device.type == "cpu" and not packs_bfloat16():
+        raise ConfigError("quantize bfloat16 needs a GPU or a CPU with AVX-512; take int8")
+    if precision == "int8":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch announces a successor, which is no faster here
+            return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
+    return _halved(model, HALVES[precision]) if precision in HALVES and device.type != "cpu" else model
 
 
 def _halved(model: SpeechModel, dtype: torch.dtype) -> SpeechModel:
-    """A copy with weights of 16 bits, but for the features and the CTC head: rounded log-probabilities of frames add up."""
+    """A copy with weights of 16 bits, but for the features and the CTC head."""
     model = copy.deepcopy(model)
     for part in (model.subsampling, model.encoder, model.decoder, model.reverse_decoder):
         if part is not None:
