@@ -17,7 +17,7 @@ from asr.cli_model import model_app
 from asr.cli_options import Beam, Decode, Device, Force, HotwordFile, LanguageModel, Quantize, Threads, say, set_threads
 from asr.cli_training import compare, report, train, train_lm, verify
 from asr.cli_transcribe import align, doctor, transcribe
-from asr.errors import AsrError, ConfigError
+from asr.errors import AsrError, ConfigError, UsageError
 from asr.version import VERSION
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -31,7 +31,7 @@ app.command("train-lm")(train_lm)
 
 
 def main() -> None:
-    """Runs the command line; errors in the input end it with one line on stderr and status 1."""
+    """Runs the command line; errors in the input end it with one line on stderr and status 1, wrong usage with status 2."""
     if sys.stdout is None:
         _end("asr: stdout is closed, so there is nowhere to print to")
     for stream in (sys.stdout, sys.stderr):
@@ -41,7 +41,7 @@ def main() -> None:
     try:
         app(prog_name="asr")
     except AsrError as error:
-        _end(f"asr: {error}")
+        _end(f"asr: {error}", 2 if isinstance(error, UsageError) else 1)
     except BrokenPipeError:  # the reader of stdout has gone, `| head` for example
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nor can Python flush what is left
         sys.exit(1)
@@ -49,9 +49,9 @@ def main() -> None:
         _end(f"asr: {error.filename or 'output'}: {error.strerror or error}")
 
 
-def _end(line: str) -> None:
+def _end(line: str, status: int = 1) -> None:
     print(line, file=sys.stderr)
-    sys.exit(1)
+    sys.exit(status)
 
 
 def _version(wanted: bool) -> None:

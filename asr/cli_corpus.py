@@ -110,7 +110,7 @@ def corpus_tokens(
     from asr.corpus.texts import texts_of
     from asr.text.tokenizer import TokenTable
 
-    refuse_existing(out, force)
+    refuse_existing(out, force, sources)
     table = TokenTable.build((text for path in sources for text in texts_of(path)), min_count)
     table.save(out)
     say(f"{out}: {len(table):,} tokens")
@@ -127,7 +127,7 @@ def corpus_cmvn(
     from asr.features.fbank import FeatureConfig, LogMel
     from asr.training.statistics import cmvn_of_audio
 
-    refuse_existing(out, force)
+    refuse_existing(out, force, manifests)
     stats = cmvn_of_audio([u for path in manifests for u in read_manifest(path)], LogMel(FeatureConfig()))
     stats.save(out)
     say(f"{out}: {stats.n_frames:,} frames")
@@ -177,8 +177,12 @@ def corpus_check(
     from asr.text.normalize import characters
     from asr.text.tokenizer import TokenTable
 
+    if training >= len(manifests) > 1:
+        raise typer.BadParameter(
+            f"{training} of {len(manifests)} manifests leaves none to compare with them", param_hint="--training"
+        )
     if details:
-        refuse_existing(details, force)
+        refuse_existing(details, force, manifests)
     all_utterances = [read_manifest(path) for path in manifests]
     train = [u for utterances in all_utterances[:training] for u in utterances]
     known = set(TokenTable.load(tokens).tokens) if tokens else {c for u in train for c in characters(u.text)}
@@ -222,6 +226,8 @@ def corpus_split(
     from asr.corpus.manifest import read_manifest, write_manifest
     from asr.corpus.selecting import TOGETHER, split
 
+    if dev + test >= 1:
+        raise typer.BadParameter(f"{dev:g} and {test:g} leave nothing to train on", param_hint="--dev, --test")
     if by not in TOGETHER:
         raise typer.BadParameter(f"{by!r} is not one of {', '.join(TOGETHER)}", param_hint="--by")
     shares = {name: share for name, share in (("dev", dev), ("test", test)) if share}
@@ -271,6 +277,6 @@ def corpus_mix(
         parts.append((utterances[0].source or path.stem, utterances, factor))
     mixed, left_out = mix(parts, [u for path in exclude for u in read_manifest(path)], seed)
     if not mixed:
-        raise AsrError("nothing is left to mix")
+        raise AsrError(f"{out}: nothing is left to mix: --exclude or the share took all; see `asr corpus info`")
     hours = sum(u.duration for u in mixed) / 3600
     say(f"{out}: {write_manifest(out, mixed):,} utterances, {hours:.2f} h; {left_out:,} left out by --exclude")

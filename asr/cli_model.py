@@ -137,11 +137,14 @@ def model_check(
 def model_add_lm(
     folder: Annotated[str, typer.Argument(help="A model folder.")],
     lm: Annotated[Path, typer.Argument(help="A character n-gram model: ARPA, or ARPA.gz.")],
+    force: Force = False,
 ) -> None:
     """Put a language model into a model's folder: from then on the model is decoded with it.
 
     `asr tune` chooses its weight; `--lm none` does without it.
     """
-    from asr.transcription.models import LM, add_lm
+    from asr.transcription.models import LM, add_lm, find_model
 
-    say(f"{Path(folder) / LM}: {add_lm(folder, lm) / 1e6:.1f} MB")
+    path = find_model(folder) / LM
+    refuse_existing(path, force)
+    say(f"{path}: {add_lm(folder, lm) / 1e6:.1f} MB")

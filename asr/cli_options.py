@@ -1,7 +1,7 @@
 """What several subcommands of `asr` share: options, and a word to the person at the terminal."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +65,10 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def refuse_existing(path: Path, force: bool) -> None:
+def refuse_existing(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
+    """Raises AsrError where something would be overwritten: without `force` anything, and an input always."""
+    if any(path.resolve() == one.resolve() for one in inputs):
+        raise AsrError(f"{path}: is an input; choose another name")
     if path.exists() and not force:
         raise AsrError(f"{path}: is there already; choose another name, or --force to overwrite it")
 

@@ -126,7 +126,9 @@ def train_lm(
 
     if kind not in ("ngram", "transformer"):
         raise typer.BadParameter(f"{kind!r} is not one of ngram, transformer", param_hint="--kind")
-    refuse_existing(out, force)
+    if set and kind == "ngram":
+        raise typer.BadParameter("is for --kind transformer", param_hint="--set")
+    refuse_existing(out, force, sources)
     sentences = filter(None, (symbols(text) for path in sources for text in texts_of(path)))
     if kind == "ngram":
         from asr.training.ngram import train_ngram

@@ -91,6 +91,12 @@ def transcribe(
         raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
     if out and out.exists() and not out.is_dir():
         raise typer.BadParameter(f"{out} is a file, not a folder", param_hint="--out")
+    from asr.outputs.writers import SUFFIXES
+
+    if out and not out.exists() and out.suffix in SUFFIXES.values():
+        raise typer.BadParameter(
+            f"{out} would be a folder; `> {out}` makes a file of one transcript", param_hint="--out"
+        )
     if channels not in ("mix", "split"):
         raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
     from asr.outputs.style import Style

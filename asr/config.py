@@ -3,6 +3,7 @@
 asr train recipes/toy/base.toml --set train.max_steps=300 --set model.encoder.layers=4
 """
 
+import copy
 import dataclasses
 import json
 import tomllib
@@ -14,7 +15,7 @@ from typing import Any
 from asr.config_values import from_dict
 from asr.corpus.batching import DataConfig
 from asr.decoding.settings import DecodeConfig
-from asr.errors import ConfigError
+from asr.errors import ConfigError, UsageError
 from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig
 from asr.model.model import ModelConfig
@@ -62,19 +63,29 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    changed = copy.deepcopy(values)
     for override in overrides:
-        apply_override(values, override)
+        apply_override(changed, override)
     try:
-        return from_dict(Config, values, "")
+        return from_dict(Config, changed, "")
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise _whose_fault(values)(f"{path}: {error}") from None
+
+
+def _whose_fault(values: dict) -> type[ConfigError]:
+    """The kind of error that settings of a file are which overrides have made wrong, or were wrong before."""
+    try:
+        from_dict(Config, values, "")
+    except ConfigError:
+        return ConfigError
+    return UsageError
 
 
 def parse_override(override: str, option: str) -> tuple[str, Any]:
     """The name and the value of `name=value`; a text need not be quoted."""
     name, equals, text = override.partition("=")
     if not equals or not name.strip():
-        raise ConfigError(f"{option} {override}: must have the form key=value")
+        raise UsageError(f"{option} {override}: must have the form key=value")
     try:
         return name.strip(), tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -86,9 +97,9 @@ def apply_override(values: dict[str, Any], override: str, sections_only: bool = 
     *sections, key = override.partition("=")[0].strip().split(".")
     if "=" not in override or not key or (sections_only and not sections):
         form = "section.key=value" if sections_only else "key=value"
-        raise ConfigError(f"--set {override}: must have the form {form}")
+        raise UsageError(f"--set {override}: must have the form {form}")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"--set {override}: {section} is a setting, not a section")
+            raise UsageError(f"--set {override}: {section} is a setting, not a section")
     values[key] = parse_override(override, "--set")[1]

@@ -49,7 +49,10 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a UTF-8 text file, with or without BOM. Raises ManifestError where it cannot be read."""
     try:
-        return split_lines(Path(path).read_bytes().decode("utf-8-sig"))
+        data = Path(path).read_bytes()
+        if b"\0" in data[:1000]:
+            raise ManifestError(f"{path}: is no text in UTF-8, perhaps audio, or text in UTF-16")
+        return split_lines(data.decode("utf-8-sig"))
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:

@@ -127,6 +127,29 @@ def test_speakers_of_two_corpora_are_not_the_same_for_having_one_name(run, folde
     assert "by a speaker" not in run("corpus", "check", train, test)[1]
 
 
+def test_an_input_is_never_written_over(run, folder):
+    path = manifest(folder, "train", ("a", "good.wav", "今天天气很好"))
+    before = path.read_text(encoding="utf-8")
+    for command in (("check", path, "--details", path), ("tokens", path, "--out", path), ("cmvn", path, "--out", path)):
+        status, _, err = run("corpus", *command, "--force")
+        assert status == 1 and "is an input; choose another name" in err
+    assert path.read_text(encoding="utf-8") == before
+
+
+def test_what_leaves_nothing_to_do_is_wrong_usage(run, folder):
+    path = manifest(folder, "train", ("a", "good.wav", "今天天气很好"))
+    status, _, err = run("corpus", "check", "--training", "2", path, path)
+    assert status == 2 and "leaves none to compare with them" in " ".join(err.split())
+    status, _, err = run("corpus", "split", path, "--out", folder, "--dev", "0.5", "--test", "0.5")
+    assert status == 2 and "leave nothing to train on" in " ".join(err.split())
+
+
+def test_a_table_is_no_text(run, folder):
+    (folder / "t.tsv").write_text("id\ttext\na\t今天\n", encoding="utf-8")
+    status, _, err = run("corpus", "tokens", folder / "t.tsv", "--out", folder / "tokens.txt")
+    assert status == 1 and "t.tsv: is a table, whose lines are no sentences; `asr corpus import`" in err
+
+
 def test_unknown_characters_of_a_token_table(run, folder):
     path = manifest(folder, "train", ("a", "good.wav", "今天ABC"))
     (folder / "tokens.txt").write_text("<blank>\n<unk>\n<sos>\n<eos>\n今\nA\n", encoding="utf-8")

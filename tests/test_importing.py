@@ -144,11 +144,18 @@ NO_AUDIO = "t.tsv:1: no column for audio (audio, path, wav, file, filename); the
         ([HEADER, "a\twav/a.wav\t你好\t0"], "t.tsv:2: duration must be above 0 seconds, is 0.000"),
         (["path\ttext\tstart", "wav/a.wav\t你好\t1.5"], "t.tsv:2: duration must be above 0 seconds, is -0.500"),
         ([HEADER, "a\tt.tsv\t你好\t"], "t.tsv:2: {folder}/t.tsv: not recognised as audio"),
+        (["audio\ttext\tdialect\tdialect", "wav/a.wav\t你好\tx\ty"], "t.tsv:1: the header has 'dialect' twice"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(folder, lines, message):
     with pytest.raises(ManifestError, match=re.escape(message.format(folder=folder))):
         list(import_corpus(table(folder / "t.tsv", *lines)))
+
+
+def test_a_quotation_mark_that_is_not_closed_swallows_no_rows(folder):
+    path = table(folder / "t.csv", "audio,text", 'wav/a.wav,"今天', "wav/b.wav,你好")
+    with pytest.raises(ManifestError, match="t.csv:3: .*is a quotation mark not closed"):
+        list(import_corpus(path))
 
 
 def test_an_empty_id_is_refused(folder):

@@ -37,6 +37,12 @@ def test_what_is_printed(run, files):
     ]
 
 
+def test_a_reference_of_ids_alone_is_refused(run, files, tmp_path):
+    (tmp_path / "ids.txt").write_text("u1\nu2\n", encoding="utf-8")
+    status, out, err = run("score", tmp_path / "ids.txt", files[1], "--ids")
+    assert (status, out) == (1, "") and "ids.txt: holds no text to compare with: are these ids alone" in err
+
+
 def test_units_rules_and_groups(run, files):
     status, out, _ = run("score", *files, "--rules", "+script", "--unit", "mixed", "--by", "speaker")
     assert status == 0

@@ -145,7 +145,7 @@ def table_rows(
     """
     comma = path.suffix.lower() == ".csv"
     lines = (line + "\n" for line in (read_lines(path) if lines is None else lines))
-    reader = csv.reader(lines) if comma else csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    reader = csv.reader(lines, strict=True) if comma else csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     header = next(reader, [])
     names = _field_names(header, path, required)
     for values in _values(reader, path):
@@ -168,6 +168,8 @@ def _values(reader, path: Path) -> Iterator[list[str]]:
 
 def _field_names(header: list[str], path: Path, required: Sequence[str]) -> list[str]:
     names, lower = list(header), [name.lower() for name in header]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ManifestError(f"{path}:1: the header has {twice[0]!r} twice")
     for field, candidates in COLUMNS.items():
         found = next((c for c in candidates if c in lower), None)
         if found:

@@ -67,7 +67,7 @@ def download_public(name: str, folder: Path, mirror: str = "") -> None:
     """Fetches a corpus, and compares its archives with the checksums that are known."""
     corpus = CORPORA[name]
     if corpus.download is None:
-        raise AsrError(f"{corpus.title} is not handed out without asking: get it from {corpus.page}, then prepare it")
+        raise AsrError(f"{corpus.title} has to be fetched by hand: get it from {corpus.page}, then prepare it")
     corpus.download(Path(folder), mirror)
     for archive, expected in corpus.md5.items():
         path = Path(folder) / archive

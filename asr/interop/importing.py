@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from asr.errors import CheckpointError, ConfigError
+from asr.errors import CheckpointError, ConfigError, UsageError
 from asr.files import PREFIX, atomic_write
 from asr.interop.espnet import read_espnet
 from asr.interop.firered import read_firered
@@ -64,7 +64,7 @@ def import_model(
     CheckpointError names it and `out` is as it was before.
     """
     if toolkit not in IMPORTERS:
-        raise ConfigError(f"toolkit must be one of {', '.join(IMPORTERS)}, is {toolkit!r}")
+        raise UsageError(f"toolkit must be one of {', '.join(IMPORTERS)}, is {toolkit!r}")
     source, out = Path(source), Path(out)
     if not source.is_dir():
         raise CheckpointError(f"{source}: no such folder; give the folder that holds the checkpoint and its settings")

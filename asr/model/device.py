@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-from asr.errors import ConfigError
+from asr.errors import UsageError
 
 
 def pick_device(name: str) -> torch.device:
@@ -17,11 +17,11 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"device must be auto, cpu or cuda, is {name!r}") from None
+        raise UsageError(f"device must be auto, cpu or cuda, is {name!r}") from None
     if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device must be auto, cpu or cuda, is {name!r}")
+        raise UsageError(f"device must be auto, cpu or cuda, is {name!r}")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device is {name!r}, but PyTorch finds no GPU here; use cpu or auto")
+        raise UsageError(f"device is {name!r}, but PyTorch finds no GPU here; use cpu or auto")
     return device
 
 

@@ -6,7 +6,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from asr.errors import ConfigError
+from asr.errors import UsageError
 from asr.model.model import SpeechModel
 
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -87,17 +87,17 @@ def compile_steps(model: SpeechModel) -> None:
 def quantize(model: SpeechModel, precision: str) -> SpeechModel:
     """A copy with int8 weights in its linear layers, whose inputs are rounded as they come (CPU), or one in 16 bits (GPU).
 
-    The model itself where nothing is to be done, or `pack` does it. Raises ConfigError for what the device cannot do.
+    The model itself where nothing is to be done, or `pack` does it. Raises UsageError for what the device cannot do.
     """
     if precision not in PRECISIONS:
-        raise ConfigError(f"quantize must be one of {', '.join(PRECISIONS)}, is {precision!r}")
+        raise UsageError(f"quantize must be one of {', '.join(PRECISIONS)}, is {precision!r}")
     device = model.cmvn.mean.device
     if precision == "int8" and device.type != "cpu":
-        raise ConfigError(f"quantize int8 works on a CPU only, the model is on {device}")
+        raise UsageError(f"quantize int8 works on a CPU only, the model is on {device}")
     if precision == "float16" and device.type == "cpu":
-        raise ConfigError("quantize float16 works on a GPU only; on a CPU take bfloat16 or int8")
+        raise UsageError("quantize float16 works on a GPU only; on a CPU take bfloat16 or int8")
     if precision == "bfloat16" and device.type == "cpu" and not packs_bfloat16():
-        raise ConfigError("quantize bfloat16 needs a GPU or a CPU with AVX-512; take int8")
+        raise UsageError("quantize bfloat16 needs a GPU or a CPU with AVX-512; take int8")
     if precision == "int8":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch announces a successor, which is no faster here

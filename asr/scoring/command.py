@@ -47,6 +47,8 @@ def score_command(
     """Shows the lines, then writes the files; returns the score of the last system."""
     references, *systems = read_together([reference, *hypotheses], ids, say)
     scores = [score_read(references, system, unit, rules, say) for system in systems]
+    if not scores[0].errors.reference:
+        raise AsrError(f"{reference}: holds no text to compare with: are these ids alone, or empty lines?")
     comparison = Comparison(*scores) if len(scores) == 2 else None
     lines = comparison.lines() if comparison else scores[0].lines()
     for name in by:

@@ -8,7 +8,7 @@ from pathlib import Path
 from asr.config import parse_override
 from asr.config_values import from_dict
 from asr.decoding.settings import DecodeConfig
-from asr.errors import CheckpointError, ConfigError
+from asr.errors import CheckpointError, ConfigError, UsageError
 from asr.files import atomic_write
 from asr.model.folder import DECODE
 
@@ -19,9 +19,13 @@ def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | 
     for override in overrides:
         name, value = parse_override(override, "--decode")
         if "." in name:
-            raise ConfigError(f"--decode {override}: must have the form key=value")
+            raise UsageError(f"--decode {override}: must have the form key=value")
         values[name] = value
-    return from_dict(DecodeConfig, values, "decode")
+    try:
+        return from_dict(DecodeConfig, values, "decode")
+    except ConfigError as error:
+        said = overrides or any(value is not None for value in given.values())
+        raise (UsageError(str(error)) if said else error) from None
 
 
 def save_decode_settings(folder: Path, config: DecodeConfig) -> None:

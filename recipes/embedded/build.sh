@@ -31,6 +31,6 @@ asr train recipes/embedded/fourth.toml --out exp/embedded-fourth --threads 1
 
 asr model export exp/embedded-fourth --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
 asr train-lm $fourth/text.txt $fourth/aishell.jsonl --out $fourth/lm.arpa --order 3 --prune 0 --force
-asr model add-lm asr/pretrained/embedded $fourth/lm.arpa
+asr model add-lm asr/pretrained/embedded $fourth/lm.arpa --force
 asr tune asr/pretrained/embedded $fourth/dev_sentences.jsonl --decode beam=10 --decode ctc_weight=2 --decode length_power=1 --decode length_bonus=0
 python recipes/embedded/report.py embedded $fourth
