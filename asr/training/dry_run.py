@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from asr.config import Config
-from asr.corpus.batching import Batch, BatchReader, check_empty, check_texts, lacking_characters, plan_batches
+from asr.corpus.batching import Batch, BatchReader, check_texts, lacking_characters, plan_batches
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import AudioError, ConfigError
 from asr.features.augment import AugmentConfig
@@ -19,7 +19,7 @@ from asr.model.model import SpeechModel
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
 from asr.training.gradients import add_gradients, training_reader
 from asr.training.initial import fill_from
-from asr.training.start import check_audio, make_optimizer, token_table
+from asr.training.start import check_audio, make_optimizer, read_utterances, token_table
 from asr.training.statistics import cmvn_of
 
 TIMED = 4
@@ -33,15 +33,10 @@ CMVN_SAMPLE = 200
 
 def dry_run(config: Config) -> Iterator[str]:
     """Lines for the person at the terminal, as they are found. Writes nothing. Raises what training would raise at its start."""
-    if not config.data.train:
-        raise ConfigError("data.train lists no manifest")
     device = pick_device(config.train.device)
-    speech, silent = (
-        [u for path in paths for u in read_manifest(path)] for paths in (config.data.train, config.data.nonspeech)
-    )
+    speech, silent = read_utterances(config)
     utterances = [*speech, *silent]
     check_audio(utterances)
-    check_empty(silent)
     table = token_table(config, utterances, Path(), resumed=False)
     initial = config.train.initial_model
     tokenizer = open_tokenizer(Path(initial), table) if initial else CharacterTokenizer(table)

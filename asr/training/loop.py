@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from asr.config import Config
-from asr.corpus.batching import DataConfig, check_empty, check_texts
+from asr.corpus.batching import DataConfig, check_texts
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import ConfigError
 from asr.features.waveforms import noises_fingerprint
@@ -45,6 +45,7 @@ from asr.training.start import (
     fingerprint,
     locked,
     make_optimizer,
+    read_utterances,
     resumable_state,
     token_table,
 )
@@ -75,14 +76,10 @@ def train(
 def _train(
     config: Config, folder: Path, force: bool, stop_after: int | None, display: Display, tensorboard: bool
 ) -> Path:
-    if not config.data.train:
-        raise ConfigError("data.train lists no manifest")
     device = pick_device(config.train.device)
     if config.train.processes > 1 and device.type != "cpu":
         raise ConfigError(f"train.processes {config.train.processes} is for training on a CPU; the device is {device}")
-    speech, silent = (
-        [u for path in paths for u in read_manifest(path)] for paths in (config.data.train, config.data.nonspeech)
-    )
+    speech, silent = read_utterances(config)
     utterances = [*speech, *silent]
     state = resumable_state(folder, config, force)
     table = token_table(config, utterances, folder, resumed=state is not None)
@@ -99,7 +96,6 @@ def _train(
         check_unchanged(state, started_with, folder)
     check_audio(utterances)
     _report_lacking(check_texts(speech, tokenizer), display)
-    check_empty(silent)
     _report_left_out(utterances, config.data, display)
     dev_sets = read_dev_sets(config.data.dev, tokenizer)
     reader = training_reader(utterances, tokenizer, config)

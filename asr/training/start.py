@@ -17,7 +17,8 @@ except ImportError:  # Windows
 
 from asr.config import Config
 from asr.config_values import from_dict
-from asr.corpus.manifest import Utterance
+from asr.corpus.batching import check_empty
+from asr.corpus.manifest import Utterance, read_manifest
 from asr.corpus.texts import texts_of
 from asr.errors import AudioError, CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
@@ -42,6 +43,17 @@ MAY_CHANGE = {
     "data.max_unreadable",
 }
 """Settings that may differ when a run goes on."""
+
+
+def read_utterances(config: Config) -> tuple[list[Utterance], list[Utterance]]:
+    """What is trained on: speech, and what says nothing. Raises ConfigError where there is no speech."""
+    if not config.data.train:
+        raise ConfigError("data.train lists no manifest")
+    speech, silent = (
+        [u for path in paths for u in read_manifest(path)] for paths in (config.data.train, config.data.nonspeech)
+    )
+    check_empty(silent)
+    return speech, silent
 
 
 def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
