@@ -37,7 +37,8 @@ LanguageModel = Annotated[
 Quantize = Annotated[
     str,
     typer.Option(
-        help="none; int8: weights of 8 bits, fastest on a CPU; bfloat16: 16 bits, on a GPU or a newer CPU; float16, on a GPU."
+        help="none; int8: weights of 8 bits, fastest on a CPU; bfloat16: of 16 bits, on a GPU or a CPU with instructions for"
+        " it; float16: on a GPU."
     ),
 ]
 Format = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli_options import Force, Threads, refuse_existing, say, set_threads
+from asr.cli_options import Force, Threads, refuse_existing, say, set_threads, usage_errors
 
 
 def train(
@@ -142,5 +142,7 @@ def train_lm(
     values: dict = {}
     for text in set:
         apply_override(values, text, sections_only=False)
-    reached = train_language_model(list(sentences), out, training_settings(values), say)
+    with usage_errors():
+        settings = training_settings(values)
+    reached = train_language_model(list(sentences), out, settings, say)
     say(f"{out}: perplexity {reached:.2f}")

@@ -2,7 +2,7 @@
 
 AsrError
 ├── ConfigError      a setting that does not exist or cannot be
-│   └── UsageError   the same, said on the command line
+│   └── UsageError   the same, said on the command line, or a device that is not there
 ├── AudioError       a file that is not there, cannot be read, or holds no usable samples
 ├── ManifestError    a list of utterances or transcripts that breaks a rule
 ├── TokenError       a token table that is damaged or does not fit

@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from asr.model.inference import packs_bfloat16
+
 WORKERS = Path(__file__).parent / "workers"
 THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
@@ -62,7 +64,7 @@ def main() -> None:
     parser.add_argument("--beam", type=int, action="append", help="default: 10 and 1")
     parser.add_argument("--rounds", type=int, default=11)
     options = parser.parse_args()
-    pythons = dict.fromkeys(("ours", "ours:bfloat16", "ours:int8"), sys.executable)
+    pythons = dict.fromkeys(("ours", *(["ours:bfloat16"] if packs_bfloat16() else []), "ours:int8"), sys.executable)
     pythons |= dict(peer.split("=", 1) for peer in options.peer)
     for beam in options.beam or [10, 1]:
         medians = compare(pythons, beam, options.rounds)

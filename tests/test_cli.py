@@ -160,6 +160,10 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
         (("train", "recipes/toy/base.toml", "--set", "foo", "--out", "x"), "must have the form section.key=value"),
         (("train", "recipes/toy/base.toml", "--set", "train.foo=1", "--out", "x"), "train.foo: there is no such"),
         (("train-lm", "data/README.md", "--set", "width=3", "--out", "x"), "is for --kind transformer"),
+        (
+            ("train-lm", "LICENSE", "--kind", "transformer", "--set", "foo=3", "--out", "x"),
+            "foo: there is no such setting",
+        ),
         (("model", "import", "foo", "data", "--out", "x"), "toolkit must be one of wenet"),
         (("nonsense",), "No such command"),
         (("corpus", "prepare", "nothing", "--out", "x"), "'nothing' is not one of toy"),

@@ -156,6 +156,13 @@ def test_a_quotation_mark_that_is_not_closed_swallows_no_rows(folder):
     path = table(folder / "t.csv", "audio,text", 'wav/a.wav,"今天', "wav/b.wav,你好")
     with pytest.raises(ManifestError, match="t.csv:3: .*is a quotation mark not closed"):
         list(import_corpus(path))
+    with pytest.raises(ManifestError, match="t.csv:2: .*is a quotation mark not closed"):
+        list(import_corpus(table(folder / "t.csv", '"audio,text', "wav/a.wav,今天")))
+
+
+def test_a_spreadsheet_leaves_empty_columns(folder):
+    path = table(folder / "t.csv", "audio,text,,", "wav/a.wav,今天,,")
+    assert [u.text for u in import_corpus(path)] == ["今天"]
 
 
 def test_an_empty_id_is_refused(folder):

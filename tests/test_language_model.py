@@ -90,6 +90,11 @@ def test_it_learns_what_always_follows(tmp_path):
     assert float(log_probs[0, 0, 1, table.ids["乙"]].exp()) > 0.9
 
 
+def test_settings_that_are_not_named_stay_as_they_are():
+    decoder = training_settings({"model": {"decoder": {"layers": 3}}}).model.decoder
+    assert (decoder.layers, decoder.feed_forward, decoder.tied) == (3, 1024, True)
+
+
 def test_the_same_run_gives_the_same_weights(tmp_path):
     sentences = [list("甲乙丙丁"[: 1 + n % 4]) for n in range(40)]
     settings = training_settings(SMALL | {"epochs": 2})

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,9 +20,11 @@ from asr.features.augment import AugmentConfig
 from asr.model.folder import load_model, read_weights
 from asr.scoring.cer import CharErrors
 from asr.training.checkpoint import average_weights, load_state
+from asr.training.evaluation import _names
 from asr.training.loop import train
+from asr.training.parallel import keep_buffers
 from asr.training.start import locked
-from tests.conftest import ROOT
+from tests.conftest import ROOT, random_model
 
 
 @pytest.fixture(scope="module")
@@ -401,12 +404,12 @@ def test_a_helper_that_is_killed_stops_the_run_with_a_word(config, tmp_path):
     assert not multiprocessing.active_children()
 
 
-def test_statistics_of_batch_norm_are_those_of_the_first_process(config, tmp_path, one_thread):
-    encoder = dataclasses.replace(config.model.encoder, kind="conformer", conv_norm="batch", kernel=5)
-    normed = dataclasses.replace(config, model=dataclasses.replace(config.model, encoder=encoder))
-    normed = changed(normed, accumulate=2, processes=2, max_steps=4)
-    a, b = (load_state(train(normed, tmp_path / name, display=QUIET))["model"] for name in "ab")
-    assert [n for n in a if "running_mean" in n] and all(torch.equal(a[n], b[n]) for n in a)
+def test_a_helper_shares_parameters_and_no_running_statistics():
+    """They would be those of both processes, in whatever order these come."""
+    model = random_model("conformer", conv_norm="batch").share_memory()
+    keep_buffers(model)
+    assert "encoder.blocks.0.convolution.norm.running_mean" in dict(model.named_buffers())
+    assert all(p.is_shared() for p in model.parameters()) and not any(b.is_shared() for b in model.buffers())
 
 
 def test_processes_read_their_own_audio(config):
@@ -433,6 +436,16 @@ def test_a_run_shortened_to_where_it_stands_ends_well(config, tmp_path):
     run = train(late, tmp_path / "run", display=QUIET, stop_after=5)
     train(changed(late, max_steps=5), run, display=QUIET)
     assert load_model(run).model
+
+
+def test_dev_manifests_of_one_name_have_names_of_their_own():
+    def names(*paths):
+        return _names([Path(path) for path in paths])
+
+    assert names("/a/dev.jsonl", "/a/test.jsonl") == ["dev", "test"]
+    assert names("/a/dev.jsonl", "/b/dev.jsonl", "/b/test.jsonl") == ["a-dev", "b-dev", "test"]
+    assert names("/a/dev/x.jsonl", "/b/dev/x.jsonl") == ["a-dev-x", "b-dev-x"]
+    assert names("/x.jsonl", "/x.jsonl") == ["x", "x-1"]
 
 
 def test_dev_manifests_of_one_name_are_told_apart(config, corpus, tmp_path):

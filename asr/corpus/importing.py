@@ -146,9 +146,10 @@ def table_rows(
     comma = path.suffix.lower() == ".csv"
     lines = (line + "\n" for line in (read_lines(path) if lines is None else lines))
     reader = csv.reader(lines, strict=True) if comma else csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    header = next(reader, [])
+    rows = _values(reader, path)
+    header = next(rows, [])
     names = _field_names(header, path, required)
-    for values in _values(reader, path):
+    for values in rows:
         line = f"{path}:{reader.line_num}"
         if not any(values):
             continue
@@ -163,12 +164,13 @@ def _values(reader, path: Path) -> Iterator[list[str]]:
     try:
         yield from reader
     except csv.Error as error:
-        raise ManifestError(f"{path}:{reader.line_num}: {error}; is a quotation mark not closed?") from error
+        hint = "; is a quotation mark not closed?" if "unexpected end" in str(error) else ""
+        raise ManifestError(f"{path}:{reader.line_num}: {error}{hint}") from error
 
 
 def _field_names(header: list[str], path: Path, required: Sequence[str]) -> list[str]:
     names, lower = list(header), [name.lower() for name in header]
-    if twice := [name for name in names if names.count(name) > 1]:
+    if twice := [name for name in names if name and names.count(name) > 1]:
         raise ManifestError(f"{path}:1: the header has {twice[0]!r} twice")
     for field, candidates in COLUMNS.items():
         found = next((c for c in candidates if c in lower), None)

@@ -67,7 +67,7 @@ def _packs() -> bool:
 
 
 def packs_bfloat16() -> bool:
-    """Whether this CPU multiplies in bfloat16."""
+    """Whether PyTorch multiplies in bfloat16 on this CPU; fast it is only with instructions for it (AVX-512 BF16, AMX)."""
     return _packs() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
@@ -97,7 +97,7 @@ def quantize(model: SpeechModel, precision: str) -> SpeechModel:
     if precision == "float16" and device.type == "cpu":
         raise UsageError("quantize float16 works on a GPU only; on a CPU take bfloat16 or int8")
     if precision == "bfloat16" and device.type == "cpu" and not packs_bfloat16():
-        raise UsageError("quantize bfloat16 needs a GPU or a CPU with AVX-512; take int8")
+        raise UsageError("quantize bfloat16 needs a GPU or a CPU on which PyTorch multiplies in bfloat16; take int8")
     if precision == "int8":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch announces a successor, which is no faster here

@@ -10,8 +10,10 @@ import numpy as np
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
+from asr.errors import ManifestError
 from asr.model.model import SpeechModel
 from asr.scoring.cer import CharErrors, char_errors
+from asr.text.normalize import characters
 from asr.text.tokenizer import Tokenizer
 
 
@@ -20,7 +22,7 @@ class DevSet:
     """A dev manifest with its audio in memory: it is decoded many times."""
 
     name: str
-    """The manifest's name without suffix, behind that of its folder where another has the same."""
+    """The manifest's name without suffix, behind those of its folders where another has the same."""
     utterances: list[Utterance]
     """Its utterances."""
     samples: list[np.ndarray]
@@ -35,15 +37,27 @@ class DevSet:
         )
 
 
-def read_dev_sets(paths: Sequence[str | Path], tokenizer: Tokenizer) -> list[DevSet]:
+def read_dev_sets(paths: Sequence[str | Path]) -> list[DevSet]:
     """Dev manifests with their audio. Raises ManifestError or AudioError for the first that cannot be used."""
     sets = []
-    stems = Counter(Path(path).stem for path in paths)
-    for path in map(Path, paths):
+    for path, name in zip(paths, _names([Path(path).absolute() for path in paths]), strict=True):
         utterances = read_manifest(path)
-        name = path.stem if stems[path.stem] == 1 else f"{path.absolute().parent.name}-{path.stem}"
+        if not any(characters(u.text) for u in utterances):
+            raise ManifestError(f"{path}: holds no text to compare with what is recognised")
         sets.append(DevSet(name, utterances, [u.read() for u in utterances]))
     return sets
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A name for each: that of the file, behind so many of its folders as it takes to tell it from the others."""
+    names = [path.stem for path in paths]
+    for depth in range(max((len(path.parts) for path in paths), default=0)):
+        counts = Counter(names)
+        names = [
+            "-".join([*path.parts[1:-1][-depth - 1 :], path.stem]) if counts[name] > 1 else name
+            for path, name in zip(paths, names, strict=True)
+        ]
+    return [f"{name}-{i}" if names.index(name) < i else name for i, name in enumerate(names)]
 
 
 def dev_errors(

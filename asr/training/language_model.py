@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -47,8 +47,16 @@ class LanguageModelTraining:
 
 
 def training_settings(values: dict) -> LanguageModelTraining:
-    """Settings from nested plain values. Raises ConfigError with the name of what cannot be."""
-    return from_dict(LanguageModelTraining, values, "")
+    """Settings from nested plain values over the defaults. Raises ConfigError with the name of what cannot be."""
+    return from_dict(LanguageModelTraining, _over(asdict(LanguageModelTraining()), values), "")
+
+
+def _over(defaults: dict, values: dict) -> dict:
+    """Nested values over nested defaults: a language model's decoder has defaults of its own."""
+    nested = {
+        k: _over(defaults[k], v) for k, v in values.items() if isinstance(defaults.get(k), dict) and isinstance(v, dict)
+    }
+    return defaults | values | nested
 
 
 def train_language_model(

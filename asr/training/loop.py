@@ -97,7 +97,7 @@ def _train(
     check_audio(utterances)
     _report_lacking(check_texts(speech, tokenizer), display)
     _report_left_out(utterances, config.data, display)
-    dev_sets = read_dev_sets(config.data.dev, tokenizer)
+    dev_sets = read_dev_sets(config.data.dev)
     reader = training_reader(utterances, tokenizer, config)
 
     torch.manual_seed(config.train.seed)

@@ -93,6 +93,13 @@ def _parts(flat: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
     return [part.view_as(p) for part, p in zip(flat.split(sizes), parameters, strict=True)]
 
 
+def keep_buffers(model: nn.Module) -> None:
+    """Gives the model buffers of its own: of running statistics those of the first process count, and two would mix them up."""
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            module._buffers[name] = buffer.clone()
+
+
 def _help(
     rank: int,
     model: SpeechModel,
@@ -107,9 +114,7 @@ def _help(
     """The life of a helper. Its random numbers depend on the step alone, so that a run can be resumed anywhere."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
     torch.set_num_threads(threads)
-    for module in model.modules():  # running statistics are those of the first process: two at a time would mix them up
-        for name, buffer in module.named_buffers(recurse=False):
-            module._buffers[name] = buffer.clone()
+    keep_buffers(model)
     batches = endless_batches(training_reader(utterances, tokenizer, config), config, progress, rank)
     parameters = list(model.parameters())
     gradients = _parts(shared, parameters)

@@ -44,7 +44,7 @@ def write_run_report(folder: str | Path, out: str | Path | None = None) -> Path:
     sections = [_curves(history), _about(history)]
     try:
         loaded = load_model(history.folder)
-        dev_sets = read_dev_sets(history.settings["data.dev"], loaded.tokenizer)
+        dev_sets = read_dev_sets(history.settings["data.dev"])
     except AsrError as error:
         sections.insert(1, f'<p class="note">No model or no dev audio to look at: {escape(str(error))}</p>')
     else:

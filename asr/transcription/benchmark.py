@@ -91,8 +91,8 @@ def _weights_per_token(model: SpeechModel, vocabulary: int) -> int:
 
 
 def _peak_flops(model: SpeechModel, size: int = 2048) -> float:
-    """Operations per second of a large matrix product where the model is, in what it computes in: the best of five."""
-    a = torch.randn(size, size, device=model.cmvn.mean.device, dtype=model.dtype)
+    """Operations per second of a large matrix product where the model is, in what its decoder multiplies in: the best of five."""
+    a = torch.randn(size, size, device=model.cmvn.mean.device, dtype=getattr(model.decoder.out, "dtype", model.dtype))
     best = 0.0
     for _ in range(6):
         started = _now(model)

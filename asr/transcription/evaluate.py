@@ -17,6 +17,7 @@ from asr.scoring.report import write_report
 from asr.scoring.results import numbers, system_summary
 from asr.scoring.score import Score, score_lines
 from asr.scoring.transcripts import Line
+from asr.text.normalize import characters
 from asr.transcription.models import find_model, results_folder
 from asr.transcription.settings import decode_settings
 from asr.transcription.transcriber import load
@@ -56,6 +57,8 @@ def evaluate_manifest(
     for name in by:
         if not any(u.value(name) for u in utterances):
             raise ManifestError(f"{manifest}: no utterance has the field {name!r}; there is {_field_names(utterances)}")
+    if not any(characters(u.text) for u in utterances):
+        raise ManifestError(f"{manifest}: holds no text to compare with what is recognised")
     config = decode_settings(folder, overrides, beam=beam, nbest=nbest)
     transcriber = load(folder, device, config, precision, hotwords, lm)
     loaded = transcriber.loaded

@@ -15,17 +15,21 @@ from asr.model.folder import DECODE
 
 def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | None) -> DecodeConfig:
     """The model's own settings, then `given` ones that are not None, then `key=value` texts. Raises ConfigError."""
-    values = _saved(folder) | {name: value for name, value in given.items() if value is not None}
+    saved = _saved(folder)
+    values = saved | {name: value for name, value in given.items() if value is not None}
     for override in overrides:
         name, value = parse_override(override, "--decode")
         if "." in name:
             raise UsageError(f"--decode {override}: must have the form key=value")
         values[name] = value
     try:
+        from_dict(DecodeConfig, saved, "decode")
+    except ConfigError as error:
+        raise ConfigError(f"{folder / DECODE}: {error}") from None
+    try:
         return from_dict(DecodeConfig, values, "decode")
     except ConfigError as error:
-        said = overrides or any(value is not None for value in given.values())
-        raise (UsageError(str(error)) if said else error) from None
+        raise UsageError(str(error)) from None
 
 
 def save_decode_settings(folder: Path, config: DecodeConfig) -> None:
