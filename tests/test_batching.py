@@ -174,7 +174,7 @@ def test_samples_beyond_full_scale_are_clipped(tmp_path):
     """Cached in 16 bits they would turn to the other side."""
     path = write_wav(tmp_path / "a.wav", np.array([0.5, 1.5, -3.0], np.float32))
     for cache in (False, True):
-        reader = BatchReader([Utterance("a", path, 0.1, "你")], TOKENIZER, cache_audio=cache)
+        reader = BatchReader([Utterance("a", path, 3 / 16000, "你")], TOKENIZER, cache_audio=cache)
         assert np.allclose(next(iter(reader.iterate([[0]]))).samples[0, :3], [0.5, 1, -1], atol=1e-4)
 
 
