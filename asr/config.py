@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asr.config_values import from_dict
+from asr.config_values import from_dict, whose_fault
 from asr.corpus.batching import DataConfig
 from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError, UsageError
@@ -69,16 +69,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     try:
         return from_dict(Config, changed, "")
     except ConfigError as error:
-        raise _whose_fault(values)(f"{path}: {error}") from None
-
-
-def _whose_fault(values: dict) -> type[ConfigError]:
-    """The kind of error that settings of a file are which overrides have made wrong, or were wrong before."""
-    try:
-        from_dict(Config, values, "")
-    except ConfigError:
-        return ConfigError
-    return UsageError
+        raise whose_fault(Config, values, "")(f"{path}: {error}") from None
 
 
 def parse_override(override: str, option: str) -> tuple[str, Any]:

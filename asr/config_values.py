@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from asr.errors import ConfigError
+from asr.errors import ConfigError, UsageError
 
 T = TypeVar("T")
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
@@ -24,6 +24,15 @@ def from_dict(cls: type[T], values: Any, section: str) -> T:
         if key not in names:
             raise ConfigError(f"{prefix}{key}: there is no such setting; {nearest(key, names)}")
     return cls(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
+
+
+def whose_fault(cls: type, values: Any, section: str) -> type[ConfigError]:
+    """The kind of error that settings are which options of the command line changed: were these `values` wrong before?"""
+    try:
+        from_dict(cls, values, section)
+    except ConfigError:
+        return ConfigError
+    return UsageError
 
 
 def nearest(key: str, names: Iterable[str]) -> str:

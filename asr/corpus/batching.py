@@ -100,20 +100,21 @@ class Batch:
 
 def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[str, int]:
     """Like `lacking_characters`. Raises ManifestError for a text of which the table knows no character at all."""
+    return lacking_characters(utterances, tokenizer, refuse=True)
+
+
+def lacking_characters(utterances: Iterable[Utterance], tokenizer: Tokenizer, refuse: bool = False) -> dict[str, int]:
+    """Characters the table lacks, with counts."""
+    lacking: Counter[str] = Counter()
+    unk = tokenizer.table.unk
     for utterance in utterances:
-        if all(i == tokenizer.table.unk for i in tokenizer.encode(utterance.text)):
+        ids = tokenizer.encode(utterance.text)
+        if refuse and all(i == unk for i in ids):
             raise ManifestError(
                 f"{utterance.where}: text must hold a character of the token table, is {utterance.text!r}"
                 f" ({utterance.id}); correct the line or drop it, or build the table from these texts too (data.min_count 1)"
             )
-    return lacking_characters(utterances, tokenizer)
-
-
-def lacking_characters(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[str, int]:
-    """Characters the table lacks, with counts."""
-    lacking: Counter[str] = Counter()
-    for utterance in utterances:
-        if tokenizer.table.unk in tokenizer.encode(utterance.text):
+        if unk in ids:
             lacking.update(tokenizer.unknown(utterance.text))
     return dict(lacking)
 

@@ -3,9 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.corpus.manifest import read_manifest
+from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import ManifestError
 from asr.files import read_lines
+from asr.text.normalize import characters
+
+
+def read_references(path: str | Path) -> list[Utterance]:
+    """A manifest to compare with what is recognised. Raises ManifestError for one without any text."""
+    utterances = read_manifest(path)
+    if not any(characters(u.text) for u in utterances):
+        raise ManifestError(f"{path}: holds no text to compare with what is recognised")
+    return utterances
 
 
 def texts_of(path: str | Path) -> Iterator[str]:

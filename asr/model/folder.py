@@ -207,14 +207,14 @@ def empty_model(features: FeatureConfig, config: ModelConfig, vocabulary: int) -
 
 
 def fill_weights(model: SpeechModel, tensors: dict[str, Tensor], path: Path) -> None:
-    """Every tensor into its place, float16 widened to float32; none may be missing, left over or of another shape."""
+    """Every tensor into its place and onto its device, as float32; none may be missing, left over or of another shape."""
     own = _tensors(model)
     for name in sorted(own.keys() | tensors.keys()):
         expected = tuple(own[name].shape) if name in own else "none"
         found = tuple(tensors[name].shape) if name in tensors else "none"
         if expected != found:
             raise CheckpointError(f"{path}: {name} should have the shape {expected} by {CONFIG}, has {found}")
-    values = {name: tensor.float() for name, tensor in tensors.items()}
+    values = {name: tensor.to(own[name].device, torch.float32) for name, tensor in tensors.items()}
     model.load_state_dict(values, strict=False, assign=True)  # the tensors themselves: a copy would double the memory
     model.tie()
 

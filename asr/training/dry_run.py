@@ -40,7 +40,6 @@ def dry_run(config: Config) -> Iterator[str]:
     table = token_table(config, utterances, Path(), resumed=False)
     initial = config.train.initial_model
     tokenizer = open_tokenizer(Path(initial), table) if initial else CharacterTokenizer(table)
-    check_texts(speech, tokenizer)
     yield from _data(config, speech, tokenizer)
 
     torch.manual_seed(config.train.seed)
@@ -76,15 +75,14 @@ def _data(config: Config, utterances: list[Utterance], tokenizer: Tokenizer) -> 
     hours = sum(u.duration for u in kept) / 3600
     left_out = f"; {len(utterances) - len(kept):,} are too short or too long" if len(kept) < len(utterances) else ""
     yield f"train: {len(kept):,} utterances, {hours:.2f} h{left_out}"
-    yield f"tokens: {len(tokenizer.table):,}{_unknown(utterances, tokenizer)}"
+    yield f"tokens: {len(tokenizer.table):,}{_unknown(check_texts(utterances, tokenizer))}"
     for path in data.dev:
         dev = read_manifest(path)
         check_audio(dev)
-        yield f"dev: {path}, {len(dev):,} utterances{_unknown(dev, tokenizer)}"
+        yield f"dev: {path}, {len(dev):,} utterances{_unknown(lacking_characters(dev, tokenizer))}"
 
 
-def _unknown(utterances: list[Utterance], tokenizer: Tokenizer) -> str:
-    lacking = lacking_characters(utterances, tokenizer)
+def _unknown(lacking: dict[str, int]) -> str:
     if not lacking:
         return "; no unknown character"
     most = sorted(lacking, key=lambda c: -lacking[c])[:20]

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.corpus.manifest import Utterance, read_manifest
+from asr.corpus.manifest import Utterance
+from asr.corpus.texts import read_references
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
-from asr.errors import ManifestError
 from asr.model.model import SpeechModel
 from asr.scoring.cer import CharErrors, char_errors
-from asr.text.normalize import characters
 from asr.text.tokenizer import Tokenizer
 
 
@@ -41,9 +40,7 @@ def read_dev_sets(paths: Sequence[str | Path]) -> list[DevSet]:
     """Dev manifests with their audio. Raises ManifestError or AudioError for the first that cannot be used."""
     sets = []
     for path, name in zip(paths, _names([Path(path).absolute() for path in paths]), strict=True):
-        utterances = read_manifest(path)
-        if not any(characters(u.text) for u in utterances):
-            raise ManifestError(f"{path}: holds no text to compare with what is recognised")
+        utterances = read_references(path)
         sets.append(DevSet(name, utterances, [u.read() for u in utterances]))
     return sets
 

@@ -40,9 +40,8 @@ def read_history(folder: str | Path) -> History:
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         text = (folder / LOG).read_text(encoding="utf-8")
-        lines = [
-            json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()
-        ]  # a kill may cut the last short
+        whole = text[: text.rfind("\n") + 1]  # a kill may cut the last line short
+        lines = [json.loads(line) for line in whole.splitlines()]
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder}: holds no training run ({Path(error.filename).name} is missing)") from None
     except (OSError, ValueError) as error:

@@ -255,9 +255,7 @@ def _finish(
     elif steps:
         what = "1 checkpoint" if len(steps) == 1 else f"{len(steps)} checkpoints"
         header["averaged"] = " ".join(map(str, steps))
-        device = model.cmvn.mean.device
         fill_weights(model, average_weights([checkpoint_path(folder, step) for step in steps]), folder)
-        model.to(device)
     if not dev_sets:
         save_model(folder, model, tokenizer.table, header)
         return

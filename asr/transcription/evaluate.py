@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from asr.corpus.batching import lacking_characters
-from asr.corpus.manifest import Utterance, read_manifest
+from asr.corpus.manifest import Utterance
+from asr.corpus.texts import read_references
 from asr.decoding.recognizer import Recognized, Recognizer
 from asr.errors import AsrError, ManifestError
 from asr.files import atomic_write
@@ -17,7 +18,6 @@ from asr.scoring.report import write_report
 from asr.scoring.results import numbers, system_summary
 from asr.scoring.score import Score, score_lines
 from asr.scoring.transcripts import Line
-from asr.text.normalize import characters
 from asr.transcription.models import find_model, results_folder
 from asr.transcription.settings import decode_settings
 from asr.transcription.transcriber import load
@@ -53,12 +53,10 @@ def evaluate_manifest(
         out = results_folder(folder) / name
     if any((out / name).exists() for name in RESULTS) and not force:
         raise AsrError(f"{out}: holds results already; choose another --out, or --force to overwrite them")
-    utterances = read_manifest(manifest)
+    utterances = read_references(manifest)
     for name in by:
         if not any(u.value(name) for u in utterances):
             raise ManifestError(f"{manifest}: no utterance has the field {name!r}; there is {_field_names(utterances)}")
-    if not any(characters(u.text) for u in utterances):
-        raise ManifestError(f"{manifest}: holds no text to compare with what is recognised")
     config = decode_settings(folder, overrides, beam=beam, nbest=nbest)
     transcriber = load(folder, device, config, precision, hotwords, lm)
     loaded = transcriber.loaded

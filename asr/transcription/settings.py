@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from asr.config import parse_override
-from asr.config_values import from_dict
+from asr.config_values import from_dict, whose_fault
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError, ConfigError, UsageError
 from asr.files import atomic_write
@@ -23,13 +23,10 @@ def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | 
             raise UsageError(f"--decode {override}: must have the form key=value")
         values[name] = value
     try:
-        from_dict(DecodeConfig, saved, "decode")
-    except ConfigError as error:
-        raise ConfigError(f"{folder / DECODE}: {error}") from None
-    try:
         return from_dict(DecodeConfig, values, "decode")
     except ConfigError as error:
-        raise UsageError(str(error)) from None
+        kind = whose_fault(DecodeConfig, saved, "decode")
+        raise kind(str(error) if kind is UsageError else f"{folder / DECODE}: {error}") from None
 
 
 def save_decode_settings(folder: Path, config: DecodeConfig) -> None:
