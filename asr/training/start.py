@@ -108,7 +108,10 @@ def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> 
 
 def check_audio(utterances: Sequence[Utterance]) -> None:
     """Raises AudioError for the first utterance whose file is not there: better now than in the middle of an epoch."""
-    for u in {u.audio: u for u in reversed(utterances)}.values():  # the first of each file
+    of_file: dict[Path, Utterance] = {}
+    for u in utterances:
+        of_file.setdefault(u.audio, u)
+    for u in of_file.values():
         if not u.audio.is_file():
             raise AudioError(f"{u.where}: {u.audio}: no such file ({u.id}); correct the manifest or put the audio back")
 
