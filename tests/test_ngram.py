@@ -135,6 +135,25 @@ def test_an_estimated_model_is_a_distribution(tmp_path, order, prune):
         assert float(found.exp().sum()) == pytest.approx(1.0, abs=1e-4)
 
 
+def test_kneser_ney_by_hand(tmp_path):
+    """Of 甲乙, 甲乙, 甲甲. Single words count by what comes before them: 甲 two, 乙 one, the end two; discount 1 / (1 + 2 · 2).
+
+    Pairs: <s>甲 three, 甲乙 and 乙</s> two, 甲甲 and 甲</s> one; discount 2 / (2 + 2 · 2).
+    """
+    train_ngram(["甲乙", "甲乙", "甲甲"], tmp_path / "lm.arpa", 2)
+    lines = (
+        line.split("\t") for line in (tmp_path / "lm.arpa").read_text(encoding="utf-8").splitlines() if "\t" in line
+    )
+    found = {words: [10 ** float(x) for x in (probability, *rest)] for probability, words, *rest in lines}
+    assert found["<unk>"] == pytest.approx([0.03], rel=1e-4)  # (1 - 1.8/5 - 0.8/5 - 1.8/5) / 4
+    assert found["甲"] == pytest.approx(
+        [1.8 / 5 + 0.03, 0.25], rel=1e-4
+    )  # three follow it, 1/3 of 4 is taken from each
+    assert found["甲 乙"] == pytest.approx([(2 - 1 / 3) / 4 + 0.25 * (0.8 / 5 + 0.03)], rel=1e-4)
+    assert found["<s> 甲"] == pytest.approx([(3 - 1 / 3) / 3 + 1 / 9 * 0.39], rel=1e-4)
+    assert found["<s>"][0] == pytest.approx(0) and len(found) == 10
+
+
 def test_it_prefers_what_it_has_read(tmp_path):
     train_ngram(["你好吗"] * 5 + ["再见"] * 5, tmp_path / "lm.arpa", 3)
     scorer = NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS)

@@ -1,15 +1,41 @@
 """Estimating a character n-gram model from plain text, written as an ARPA file."""
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from asr.errors import ConfigError
 from asr.files import atomic_write
 
-Gram = tuple[str, ...]
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
+
+
+@dataclass
+class _Level:
+    """The n-grams of one length that occur, G of them, sorted."""
+
+    prefix: np.ndarray
+    """(G,) which n-gram of the level below each one is without its last word."""
+    suffix: np.ndarray
+    """(G,) which one it is without its first word."""
+    word: np.ndarray
+    """(G,) its last word."""
+    begins: np.ndarray
+    """(G,) whether its first word is <s>."""
+    count: np.ndarray
+    """(G,) how often it occurs; below the highest order, of how many different words come before (Kneser and Ney 1995)."""
+    kept: np.ndarray = field(init=False)
+    """(G,) whether it is in the model."""
+    probability: np.ndarray = field(init=False)
+    """(G,) of the last word after the others."""
+    backoff: np.ndarray = field(init=False)
+    """(G,) what is left for words that never follow; 0 where none is kept that does."""
+
+    def __post_init__(self):
+        self.kept, self.probability, self.backoff = np.ones(len(self.word), bool), *np.zeros((2, len(self.word)))
 
 
 def train_ngram(sentences: Iterable[Sequence[str]], out: str | Path, order: int = 3, prune: int = 1) -> int:
@@ -19,77 +45,98 @@ def train_ngram(sentences: Iterable[Sequence[str]], out: str | Path, order: int 
     """
     if order < 1:
         raise ConfigError(f"order must be at least 1, is {order}")
-    counts = _counts(sentences, order)
-    if not counts[0]:
+    words, text = _numbered(sentences)
+    if not len(text):
         raise ConfigError("no text to estimate a language model from")
-    probabilities: dict[Gram, float] = {}
-    backoffs: dict[Gram, float] = {}
-    for n in range(1, order + 1):
-        _estimate(n, counts, prune if n > 2 else 0, probabilities, backoffs)
-    _write(out, order, probabilities, backoffs)
-    return len(probabilities)
+    levels = _levels(text, words, order)
+    unknown = _estimate_words(levels[0])
+    for n in range(2, order + 1):
+        _estimate(levels[n - 1], levels[n - 2], prune if n > 2 else 0)
+    _write(out, levels, words, unknown)
+    return sum(int(level.kept.sum()) for level in levels)  # <s> is not said, <unk> is
 
 
-def _counts(sentences: Iterable[Sequence[str]], order: int) -> list[Counter[Gram]]:
-    """Counts of the highest order; below it, of how many different words come before (Kneser and Ney 1995)."""
-    seen: list[Counter[Gram]] = [Counter() for _ in range(order)]
+def _numbered(sentences: Iterable[Sequence[str]]) -> tuple[list[str], np.ndarray]:
+    """Every word that occurs, sorted, and the text as their numbers, with <s> before and </s> after each sentence."""
+    numbers: dict[str, int] = {BEGIN: 0, END: 1}
+    text = array("q")
     for sentence in sentences:
-        words = (BEGIN, *sentence, END)
-        for n in range(1, order + 1):
-            seen[n - 1].update(words[i : i + n] for i in range(len(words) - n + 1))
-    del seen[0][BEGIN,]
-    for n in range(order - 1, 0, -1):
-        before = Counter(gram[1:] for gram in seen[n])
-        for gram in seen[n - 1]:
-            if gram[0] != BEGIN:  # nothing comes before the beginning: its own count stands
-                seen[n - 1][gram] = before[gram]
-    return seen
+        text.append(0)
+        text.extend(numbers.setdefault(word, len(numbers)) for word in sentence)
+        text.append(1)
+    words = sorted(numbers)
+    place = np.empty(len(words), np.int64)
+    place[[numbers[word] for word in words]] = np.arange(len(words))
+    return words, place[np.frombuffer(text, np.int64)]
 
 
-def _estimate(
-    n: int,
-    counts: list[Counter[Gram]],
-    prune: int,
-    probabilities: dict[Gram, float],
-    backoffs: dict[Gram, float],
-) -> None:
-    """Adds the n-grams of one order; the order below must be there already."""
-    found = counts[n - 1]
-    kept = {gram: count for gram, count in found.items() if count > prune and _has_context(gram, probabilities)}
-    ones, twos = (sum(count == k for count in found.values()) for k in (1, 2))
-    discount = min(0.9, ones / (ones + 2 * twos)) if ones else 0.5
-    totals: dict[Gram, int] = defaultdict(int)
-    for gram, count in found.items():
-        totals[gram[:-1]] += count
-    given: dict[Gram, float] = defaultdict(
-        float
-    )  # what the kept n-grams of a context take; the rest is for the order below
-    for gram, count in kept.items():
-        given[gram[:-1]] += (count - discount) / totals[gram[:-1]]
-    words = len(counts[0]) + 1  # <unk> is one of them
-    for gram, count in kept.items():
-        below = probabilities[gram[1:]] if n > 1 else 1 / words
-        probabilities[gram] = (count - discount) / totals[gram[:-1]] + (1 - given[gram[:-1]]) * below
-    if n == 1:
-        probabilities[UNKNOWN,] = (1 - given[()]) / words
-    else:
-        backoffs |= {context: 1 - mass for context, mass in given.items()}
+def _levels(text: np.ndarray, words: list[str], order: int) -> list[_Level]:
+    """What occurs in a text, by length; nothing goes on behind </s>."""
+    begin, end = words.index(BEGIN), words.index(END)
+    levels: list[_Level] = []
+    starts = np.arange(len(text))  # where n words follow in one sentence
+    which = np.zeros(len(text) + 1, np.int64)  # what the n - 1 words from each place on are, in the level below
+    for n in range(1, order + 1):
+        if n > 1:
+            starts = starts[text[starts + n - 2] != end]
+        keys, first, inverse, count = np.unique(
+            which[starts] * len(words) + text[starts + n - 1],
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
+        )
+        prefix, word = keys // len(words), keys % len(words)
+        suffix = which[starts[first] + 1]
+        begins = levels[-1].begins[prefix] if n > 1 else word == begin
+        if n > 1:
+            before = np.bincount(suffix, minlength=len(levels[-1].count))
+            levels[-1].count = np.where(levels[-1].begins, levels[-1].count, before)  # nothing comes before <s>
+        levels.append(_Level(prefix, suffix, word, begins, count))
+        which[starts] = inverse
+    levels[0].count[levels[0].begins] = 0  # <s> is never said
+    return levels
 
 
-def _has_context(gram: Gram, probabilities: dict[Gram, float]) -> bool:
-    """Whether the n-gram without its last word, and without its first, are in the model."""
-    return len(gram) == 1 or (gram[1:] in probabilities and (gram[:-1] in probabilities or gram[:-1] == (BEGIN,)))
+def _estimate_words(level: _Level) -> float:
+    """Fills in the single words; returns the probability of one that does not occur, which all others get as well."""
+    share = np.maximum(level.count - _discount(level.count), 0) / level.count.sum()
+    unknown = (1 - share.sum()) / len(level.count)  # <unk> is one of them, <s> is not
+    level.probability = np.where(level.begins, 0, share + unknown)
+    return float(unknown)
 
 
-def _write(out: str | Path, order: int, probabilities: dict[Gram, float], backoffs: dict[Gram, float]) -> None:
-    by_order = [sorted(gram for gram in probabilities if len(gram) == n) for n in range(1, order + 1)]
-    by_order[0].insert(0, (BEGIN,))
+def _estimate(level: _Level, below: _Level, prune: int) -> None:
+    """Fills in the n-grams of two words or more; the level below must be there already."""
+    contexts = len(below.count)
+    level.kept = (level.count > prune) & below.kept[level.suffix] & below.kept[level.prefix]
+    share = (level.count - _discount(level.count)) / np.bincount(level.prefix, level.count, contexts)[level.prefix]
+    kept = level.prefix[level.kept]
+    left = 1 - np.bincount(kept, share[level.kept], contexts)
+    below.backoff = np.where(np.bincount(kept, minlength=contexts) > 0, left, 0)
+    level.probability = share + left[level.prefix] * below.probability[level.suffix]
+
+
+def _discount(count: np.ndarray) -> float:
+    ones, twos = (int((count == k).sum()) for k in (1, 2))
+    return min(0.9, ones / (ones + 2 * twos)) if ones else 0.5
+
+
+def _write(out: str | Path, levels: list[_Level], words: list[str], unknown: float) -> None:
+    numbers = [int(level.kept.sum()) + (n == 0) for n, level in enumerate(levels)]
     with atomic_write(out) as file:
-        file.write("\\data\\\n" + "".join(f"ngram {n}={len(grams)}\n" for n, grams in enumerate(by_order, 1)))
-        for n, grams in enumerate(by_order, 1):
-            file.write(f"\n\\{n}-grams:\n")
-            for gram in grams:
-                weight = f"\t{math.log10(backoffs[gram]):.6f}" if backoffs.get(gram, 0) > 0 else ""
-                probability = math.log10(probabilities[gram]) if gram in probabilities else -99
-                file.write(f"{probability:.6f}\t{' '.join(gram)}{weight}\n")
+        file.write("\\data\\\n" + "".join(f"ngram {n}={number}\n" for n, number in enumerate(numbers, 1)))
+        grams = [""]
+        for n, level in enumerate(levels, 1):
+            file.write(f"\n\\{n}-grams:\n" + (f"{np.log10(unknown):.6f}\t{UNKNOWN}\n" if n == 1 else ""))
+            grams = [f"{grams[i]} {words[j]}".lstrip(" ") for i, j in zip(level.prefix, level.word, strict=True)]
+            file.writelines(_lines(level, grams))
         file.write("\n\\end\\\n")
+
+
+def _lines(level: _Level, grams: list[str]) -> Iterator[str]:
+    """What an ARPA file says of each n-gram: log10 of the probability, the words, log10 of the back-off weight."""
+    with np.errstate(divide="ignore"):
+        probability, backoff = (np.log10(x).tolist() for x in (level.probability, level.backoff))
+    for i in np.flatnonzero(level.kept).tolist():
+        weight = f"\t{backoff[i]:.6f}" if level.backoff[i] > 0 else ""
+        yield f"{max(probability[i], -99):.6f}\t{grams[i]}{weight}\n"
