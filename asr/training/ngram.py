@@ -125,10 +125,15 @@ def _write(out: str | Path, levels: list[_Level], words: list[str], unknown: flo
     numbers = [int(level.kept.sum()) + (n == 0) for n, level in enumerate(levels)]
     with atomic_write(out) as file:
         file.write("\\data\\\n" + "".join(f"ngram {n}={number}\n" for n, number in enumerate(numbers, 1)))
-        grams = [""]
+        grams, place = (
+            [""],
+            np.zeros(1, np.int64),
+        )  # what is written of the level below, and where each of its n-grams is there
         for n, level in enumerate(levels, 1):
             file.write(f"\n\\{n}-grams:\n" + (f"{np.log10(unknown):.6f}\t{UNKNOWN}\n" if n == 1 else ""))
-            grams = [f"{grams[i]} {words[j]}".lstrip(" ") for i, j in zip(level.prefix, level.word, strict=True)]
+            prefixes, last = place[level.prefix[level.kept]].tolist(), level.word[level.kept].tolist()
+            grams = [f"{grams[i]} {words[j]}".lstrip(" ") for i, j in zip(prefixes, last, strict=True)]
+            place = level.kept.cumsum() - 1
             file.writelines(_lines(level, grams))
         file.write("\n\\end\\\n")
 
@@ -136,7 +141,7 @@ def _write(out: str | Path, levels: list[_Level], words: list[str], unknown: flo
 def _lines(level: _Level, grams: list[str]) -> Iterator[str]:
     """What an ARPA file says of each n-gram: log10 of the probability, the words, log10 of the back-off weight."""
     with np.errstate(divide="ignore"):
-        probability, backoff = (np.log10(x).tolist() for x in (level.probability, level.backoff))
-    for i in np.flatnonzero(level.kept).tolist():
-        weight = f"\t{backoff[i]:.6f}" if level.backoff[i] > 0 else ""
-        yield f"{max(probability[i], -99):.6f}\t{grams[i]}{weight}\n"
+        probability, backoff = (np.log10(x[level.kept]).tolist() for x in (level.probability, level.backoff))
+    for gram, said, left in zip(grams, probability, backoff, strict=True):
+        weight = f"\t{left:.6f}" if left > -np.inf else ""
+        yield f"{max(said, -99):.6f}\t{gram}{weight}\n"
