@@ -91,10 +91,13 @@ def joined(tokens: Iterable[TranscriptToken]) -> str:
     """The text of tokens as Mandarin is written: a space only between two that are not Chinese (`HELLO WORLD`, `A 4`)."""
     text = ""
     for token in tokens:
-        if text and not _is_wide(text[-1]) and not _is_wide(token.text[0]):
-            text += " "
-        text += token.text + token.mark
+        text += (" " if parted(text, token.text) else "") + token.text + token.mark
     return text
+
+
+def parted(text: str, following: str) -> bool:
+    """Whether a space stands between a text and what follows."""
+    return bool(text) and not _is_wide(text[-1]) and not _is_wide(following[0])
 
 
 def _is_wide(character: str) -> bool:

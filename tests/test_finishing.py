@@ -92,6 +92,20 @@ def test_digits():
     assert finished("三，百二十五块", numbers="digits") == "三，百二十五块"  # not through punctuation
 
 
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        ("坐 BOEING AIR 七 四 七", "坐BOEING AIR747"),
+        ("看 MEN IN BLACK 二 十 遍", "看MEN IN BLACK20遍"),
+        ("I'M 二 十 岁", "I'M20岁"),
+        ("ÉTAGE 二 十", "ÉTAGE20"),
+    ],
+)
+def test_digits_behind_words_of_letters_lose_none(words, right):
+    tokens = tuple(TranscriptToken(w, i / 10, (i + 1) / 10, 0.5, (i, i)) for i, w in enumerate(words.split()))
+    assert finish(transcript(Segment(0, 1, tokens, words)), Finishing(numbers="digits")).text == right
+
+
 def test_a_number_is_as_sure_as_its_tokens():
     tokens = tuple(TranscriptToken(c, i / 10, (i + 1) / 10, 0.5 + i / 10, (i, i)) for i, c in enumerate("二十个"))
     (number, _) = finish(transcript(Segment(0, 1, tokens, "二十个")), Finishing(numbers="digits")).segments[0].tokens

@@ -7,7 +7,7 @@ The rule for what is ambiguous: it stays. In particular
 - shortened numbers (一百二, 三千五, 二百五) and estimates (百八十, 十七八岁, 二三十) stay;
 - 十二, 三百 and the like need something behind them that is counted or measured; longer ones do not (三百二十五);
 - a digit string is a number if it has 零 or 幺 in it, stands behind a word such as 电话 or 密码, or is long, unless it counts;
-- 三点五 is a decimal only before a unit; 八点 is a time only behind a word such as 早上;
+- 三点五 is a decimal only before a unit; 八点 and 八点零五 are times only behind a word such as 早上;
 - fixed expressions stay: 三百六十行, 十万火急, 十八层地狱.
 """
 
@@ -33,7 +33,7 @@ _LONG_UNITS = (
 _SHORT_UNITS = "米克吨秒"
 _COUNTED = (
     "世纪|年代|年级|月份|号线|号楼|人次|人民币|公交|百分点|个|名|位|人|口|元|块|毛|角|岁|年|月|"
-    "日|号|天|周|分(?!之)|秒|点|度|米|克|吨|斤|升|尺|寸|里|亩|丈|倍|次|遍|回|趟|台|辆|"
+    "日|号|天|周|分(?!之)|秒|点(?!零)|度|米|克|吨|斤|升|尺|寸|里|亩|丈|倍|次|遍|回|趟|台|辆|"
     "架|艘|部|件|条|张|只|头|匹|本|册|页|篇|章|集|届|期(?!间)|层|楼|室|间|栋|幢|套|户|"
     "家|所|座|场|级|班|路|门|首|句|段|字|步|支|枝|枚|颗|粒|滴|瓶|杯|碗|盒|箱|包|袋|桶|桌|"
     "双|对|组|队|批|种|项|份|笔|股|票|道|幅|棵|株|朵|根|片|刀|枪|炮|发|伏|瓦|兆|磅|折|万|"
@@ -61,7 +61,7 @@ _FIXED = (
     "八百罗汉|五百罗汉|五百年前|五百年修得|八百年前|八百个心眼|二百五|三十六着|三百两|三百回合|八十万禁军|"
     "八十岁老母|百八十|千儿八百|万儿八千|九十九道弯|五十六个民族|五十弦|四十大盗|三十好几|十八大|十九大|"
     "二十大|十三幺|十三陵|十三行|十三经|十二月党|十五贯|二十四桥|二十五孝|四十二章经|十三点(?![钟半整])|"
-    "七零八落|七零八碎|三分钟热度"
+    "七零八落|七零八碎|三分钟热度|第[一二三]百货|十一(?:国庆|长假|黄金周)"
 )
 """Expressions that hold numbers and stay."""
 
@@ -189,6 +189,13 @@ def _all_numbers(match: Match) -> Written:
     return written if None not in written.values() else {}
 
 
+def _decimal(match: Match) -> Written:
+    """Not 八点零五, which may be a time."""
+    whole, _, decimals = match["number"].partition("点")
+    may_be_time = decimals[0] == "零" and len(decimals) == 2 and 1 <= (cardinal(whole) or 0) <= 24
+    return {} if may_be_time else _all_numbers(match)
+
+
 def _time(match: Match) -> Written:
     written = {n: _minutes(match[n]) if n != "hour" else _number(match[n]) for n in match.groupdict() if match[n]}
     if None in written.values():
@@ -260,7 +267,10 @@ _END = r"\W|$|[的了呀啊吧吗呢]"
 """Where a price ends: at punctuation, which finishing turns into a line break, at the end, and before a particle."""
 _FIXED_PATTERN = re.compile(
     f"双十[一二]|(?:正月|腊月|冬月|农历|阴历|大年)[{_N}]+|{_NO}(?:{_FIXED})(?:{_ALONE}|(?<![{_N}]))"
+    "|(?:几|(?<![人总次分票件])数)[十百千万亿]+(?![一二三四五六七八九])"
+    f"|(?:(?<![{_N}几半])周|星期|礼拜)[一二三四五六](?=[{_N}])"
 )
+"""Fixed expressions, estimates (几十万, 数百), and weekdays that a number follows: 周三十点 is no 30 o'clock."""
 _DECIMAL_UNITS = f"个百分点|倍|万|亿|元|块|度|岁|折|米|克|吨|斤|升|秒|寸|分(?!之)|{_LONG_UNITS}|[GMKT]B"
 _NO_DECIMAL = f"食|花|钱|件|散|碎|用|售|头|点|线|滴|[{_N}]"
 _NOT_COUNTED = "万[幸分]|里[面外边]|人[家们]民?|点[点滴]|天[然生]"
@@ -292,12 +302,13 @@ _RULES: list[tuple[re.Pattern, Callable[[Match], Written]]] = [
         (rf"{_LEFT}(?P<hour>[{_N}]+)(?=点(?:{_TIME_ENDS}))", _time),
         # 下午两点到四点
         (rf"(?:{_BEFORE_TIME})的?(?P<hour>[{_N}]+)点半?[到至](?P<until>[{_N}]+)(?=点(?![{_N}多滴]))", _time),
+        (rf"(?:{_BEFORE_TIME})的?(?P<hour>[{_N}]+)点(?P<minute>零[{_ONE_TO_NINE}]){_ALONE}", _time),
         (rf"(?:{_BEFORE_TIME})的?(?P<hour>(?!一点)[{_N}]+)(?=点(?![{_N}多滴]))", _time),
         # 三点五公里, 三点一四, 零点五
         (rf"{_LEFT}(?P<number>[{_N}]+点[{_D}]+)(?={_DECIMAL_UNITS})", _all_numbers),
         (
             rf"{_LEFT}(?P<number>[{_N}]{{2,}}点[{_D}]+|零点[{_D}]+|[{_N}]点[{_D}]{{2,}}|[{_N}]点零){_ALONE}(?!{_NO_DECIMAL})",
-            _all_numbers,
+            _decimal,
         ),
         # 二十块五毛六, 三百九十九块九; not 二十块三斤
         (
@@ -317,7 +328,7 @@ _RULES: list[tuple[re.Pattern, Callable[[Match], Written]]] = [
             rf"(?=[多余来]?(?:{_LONG_UNITS}|{_COUNTED})|[多余]{_ALONE}|[到至][{_N}]+(?:{_LONG_UNITS}|{_COUNTED}))(?!{_NOT_COUNTED})",
             _counted,
         ),
-        (rf"{_NO}(?<!点|之)(?P<number>[{_N}]{{3,}})(?![{_N}幺几])", _counted),
+        (rf"{_NO}(?<!点|之)(?P<number>[{_N}]{{3,}})(?![{_N}幺几]|点零)", _counted),
         (rf"第(?P<number>[{_N}]{{2,}}){_ALONE}", _counted),
     ]
 ]

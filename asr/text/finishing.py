@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from asr.errors import ConfigError
 from asr.text.digits import find_numbers
 from asr.text.scripts import to_simplified, to_traditional
-from asr.transcript import Segment, Transcript, TranscriptToken
+from asr.transcript import Segment, Transcript, TranscriptToken, parted
 
 SCRIPTS: dict[str, Callable[[str], str]] = {"simplified": to_simplified, "traditional": to_traditional}
 """Name → how a text is converted to it."""
@@ -76,16 +76,19 @@ def in_script(tokens: Tokens, convert: Callable[[str], str]) -> Tokens:
 
 def with_digits(tokens: Tokens) -> Tokens:
     """The same with numbers as digits. A number of several tokens becomes one: it begins and ends with them."""
-    text, owners = "", []  # owners: character → token
+    text, starts, owners = "", [], []  # starts: token → its first character; owners: character → token
     for i, token in enumerate(tokens):
-        said = token.text + ("\n" if token.mark else "")  # no number goes beyond punctuation
-        text += said
-        owners += [i] * len(said)
+        text += " " if parted(text, token.text) else ""
+        starts.append(len(text))
+        text += token.text + ("\n" if token.mark else "")  # no number goes beyond punctuation
+        owners += [i] * (len(text) - len(owners))
     found: list[TranscriptToken] = []
     at = 0
     for number in find_numbers(text):
         first, last = owners[number.first], owners[number.end - 1]
-        found += [*tokens[at:first], merged(tokens[first : last + 1], number.text)]
+        before = text[starts[first] : number.first]
+        after = text[number.end : starts[last] + len(tokens[last].text)]
+        found += [*tokens[at:first], merged(tokens[first : last + 1], before + number.text + after)]
         at = last + 1
     return (*found, *tokens[at:])
 
