@@ -154,6 +154,13 @@ def test_kneser_ney_by_hand(tmp_path):
     assert found["<s>"][0] == pytest.approx(0) and len(found) == 10
 
 
+def test_what_occurs_often_is_kept_though_one_word_alone_comes_before_it(tmp_path):
+    train_ngram(["甲乙丙丁戊"] * 20 + ["子丑寅卯"], tmp_path / "lm.arpa", 4, prune=1)
+    kept = (tmp_path / "lm.arpa").read_text(encoding="utf-8")
+    assert "\t甲 乙 丙 丁\t" not in kept and "\t甲 乙 丙 丁\n" in kept and "\t乙 丙 丁\t" in kept
+    assert "子 丑 寅" not in kept and "\t子 丑\n" in kept
+
+
 def test_it_prefers_what_it_has_read(tmp_path):
     train_ngram(["你好吗"] * 5 + ["再见"] * 5, tmp_path / "lm.arpa", 3)
     scorer = NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS)

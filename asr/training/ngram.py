@@ -25,8 +25,10 @@ class _Level:
     """(G,) its last word."""
     begins: np.ndarray
     """(G,) whether its first word is <s>."""
+    occurs: np.ndarray
+    """(G,) how often."""
     count: np.ndarray
-    """(G,) how often it occurs; below the highest order, of how many different words come before (Kneser and Ney 1995)."""
+    """(G,) the same; below the highest order, how many different words come before (Kneser and Ney 1995)."""
     kept: np.ndarray = field(init=False)
     """(G,) whether it is in the model."""
     probability: np.ndarray = field(init=False)
@@ -91,7 +93,7 @@ def _levels(text: np.ndarray, words: list[str], order: int) -> list[_Level]:
         if n > 1:
             before = np.bincount(suffix, minlength=len(levels[-1].count))
             levels[-1].count = np.where(levels[-1].begins, levels[-1].count, before)  # nothing comes before <s>
-        levels.append(_Level(prefix, suffix, word, begins, count))
+        levels.append(_Level(prefix, suffix, word, begins, count, count))
         which[starts] = inverse
     levels[0].count[levels[0].begins] = 0  # <s> is never said
     return levels
@@ -108,7 +110,7 @@ def _estimate_words(level: _Level) -> float:
 def _estimate(level: _Level, below: _Level, prune: int) -> None:
     """Fills in the n-grams of two words or more; the level below must be there already."""
     contexts = len(below.count)
-    level.kept = (level.count > prune) & below.kept[level.suffix] & below.kept[level.prefix]
+    level.kept = (level.occurs > prune) & below.kept[level.suffix] & below.kept[level.prefix]
     share = (level.count - _discount(level.count)) / np.bincount(level.prefix, level.count, contexts)[level.prefix]
     kept = level.prefix[level.kept]
     left = 1 - np.bincount(kept, share[level.kept], contexts)
