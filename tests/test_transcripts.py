@@ -77,6 +77,18 @@ def test_plain_lines_take_the_ids_of_the_reference(tmp_path):
     assert said == [f"{reference}: Kaldi text (`id text`), 2 utterances", f"{plain}: plain lines, 2 utterances"]
 
 
+def test_a_table_of_references_and_hypotheses_is_read_for_what_it_is_given_as(tmp_path):
+    both = write(tmp_path / "both.tsv", "id\tref\thyp\nu1\t今天\t明天\n")
+    references, hypotheses = read_together([both, both])
+    assert (references.lines["u1"].text, hypotheses.lines["u1"].text) == ("今天", "明天")
+
+
+@pytest.mark.parametrize("header", ['"id","text"', "id, text", "ID,Text"])
+def test_headers_of_csv_files(tmp_path, header):
+    path = write(tmp_path / "t.csv", f'{header}\n"u1","今天,天气"\nu2,你好\n')
+    assert texts(path) == {"u1": "今天,天气", "u2": "你好"}
+
+
 def test_ids_in_chinese(tmp_path):
     reference = jsonl(tmp_path / "ref", {"会议一": "你好", "会议二": "再见"})
     hypothesis = write(tmp_path / "hyp", "会议二 再见\n会议一 你好\n")

@@ -1,7 +1,7 @@
 """A table (TSV, CSV) or a Kaldi directory as utterances."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,18 +137,19 @@ def _seconds(text: str, name: str, line: str) -> float:
 
 
 def table_rows(
-    path: Path, required: Sequence[str] = ("audio", "text"), lines: Sequence[str] | None = None
+    path: Path,
+    required: Sequence[str] = ("audio", "text"),
+    lines: Sequence[str] | None = None,
+    columns: Mapping[str, Sequence[str]] = COLUMNS,
 ) -> Iterator[Row]:
     """Rows of a TSV, or of a CSV by its name; the id is the audio file's name where there is no column for it.
 
     `lines`: of the file, where they have been read already.
     """
-    comma = path.suffix.lower() == ".csv"
-    lines = (line + "\n" for line in (read_lines(path) if lines is None else lines))
-    reader = csv.reader(lines, strict=True) if comma else csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    reader = table_reader(path, read_lines(path) if lines is None else lines)
     rows = _values(reader, path)
-    header = next(rows, [])
-    names = _field_names(header, path, required)
+    header = [name.strip() for name in next(rows, [])]
+    names = _field_names(header, path, required, columns)
     for values in rows:
         line = f"{path}:{reader.line_num}"
         if not any(values):
@@ -160,6 +161,14 @@ def table_rows(
         yield Row(line, row, dict(zip(header, values, strict=True)))
 
 
+def table_reader(path: Path, lines: Sequence[str]):
+    """A reader of the lines of a TSV, or of a CSV by its name."""
+    ended = (line + "\n" for line in lines)
+    if path.suffix.lower() == ".csv":
+        return csv.reader(ended, strict=True, skipinitialspace=True)
+    return csv.reader(ended, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
 def _values(reader, path: Path) -> Iterator[list[str]]:
     try:
         yield from reader
@@ -168,11 +177,13 @@ def _values(reader, path: Path) -> Iterator[list[str]]:
         raise ManifestError(f"{path}:{reader.line_num}: {error}{hint}") from error
 
 
-def _field_names(header: list[str], path: Path, required: Sequence[str]) -> list[str]:
+def _field_names(
+    header: list[str], path: Path, required: Sequence[str], columns: Mapping[str, Sequence[str]]
+) -> list[str]:
     names, lower = list(header), [name.lower() for name in header]
     if twice := [name for name in names if name and names.count(name) > 1]:
         raise ManifestError(f"{path}:1: the header has {twice[0]!r} twice")
-    for field, candidates in COLUMNS.items():
+    for field, candidates in columns.items():
         found = next((c for c in candidates if c in lower), None)
         if found:
             names[lower.index(found)] = field

@@ -6,17 +6,20 @@
 - plain lines: one utterance a line, in the same order in every file.
 """
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from asr.corpus.importing import COLUMNS, table_rows
+from asr.corpus.importing import COLUMNS, table_reader, table_rows
 from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.text.normalize import holds_han
 
+HYPOTHESIS_COLUMNS = COLUMNS | {"text": ("hypothesis", "hyp", *COLUMNS["text"])}
+"""The same for what a system wrote: a table may hold its reference, too."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -64,7 +67,7 @@ def read_together(
     """
     files = [(Path(path), _existing_lines(path)) for path in paths]
     forms = _forms(files, ids)
-    read = [_read(path, lines, form) for (path, lines), form in zip(files, forms, strict=True)]
+    read = [_read(path, lines, form, n > 0) for n, ((path, lines), form) in enumerate(zip(files, forms, strict=True))]
     for file in read:
         say(f"{file.path}: {FORMS[file.form]}, {len(file.lines):,} utterances")
     return [read[0], *(_in_order_of(read[0], other) for other in read[1:])]
@@ -83,9 +86,10 @@ def _existing_lines(path: str | Path) -> list[str]:
     return lines
 
 
-def _read(path: Path, lines: list[str], form: str) -> Transcripts:
+def _read(path: Path, lines: list[str], form: str, hypothesis: bool = False) -> Transcripts:
     found: dict[str, Line] = {}
-    for where, id, line in _READERS[form](path, lines):
+    entries = _table(path, lines, HYPOTHESIS_COLUMNS) if form == "table" and hypothesis else _READERS[form](path, lines)
+    for where, id, line in entries:
         if id in found:
             hint = "; if lines have no id, say --no-ids" if form == "kaldi" else ""
             raise ManifestError(f"{where}: id must be unique, {id!r} occurs twice{hint}")
@@ -126,8 +130,7 @@ def _form(path: Path, lines: list[str], ids: bool | None) -> str | None:
         return "plain"
     if filled[0].lstrip().startswith("{"):
         return "jsonl"
-    header = filled[0].lower().split("," if path.suffix.lower() == ".csv" else "\t")
-    if len(header) > 1 and any(name in header for name in COLUMNS["text"]):
+    if _is_header(path, filled[0]):
         return "table"
     if ids is not None:
         return "kaldi" if ids else "plain"
@@ -135,6 +138,14 @@ def _form(path: Path, lines: list[str], ids: bool | None) -> str | None:
     if not any(holds_han(first) for first, *_ in words) and any(holds_han(rest[0]) for _, *rest in words if rest):
         return "kaldi"
     return "plain" if all(len(line) == 1 and holds_han(line[0]) for line in words) else None
+
+
+def _is_header(path: Path, line: str) -> bool:
+    try:
+        names = [name.strip().lower() for name in next(table_reader(path, [line]), [])]
+    except csv.Error:
+        return False
+    return len(names) > 1 and any(name in names for name in COLUMNS["text"])
 
 
 def _first_words(lines: list[str]) -> list[str]:
@@ -189,8 +200,10 @@ def _json_line(line: str, where: str) -> tuple[str, Line]:
     return str(id), Line(text, tuple(texts), data)
 
 
-def _table(path: Path, lines: list[str]) -> Iterator[tuple[str, str, Line]]:
-    for row in table_rows(path, ("text",), lines):
+def _table(
+    path: Path, lines: list[str], columns: Mapping[str, Sequence[str]] = COLUMNS
+) -> Iterator[tuple[str, str, Line]]:
+    for row in table_rows(path, ("text",), lines, columns):
         fields = {name: value for name, value in row.fields.items() if value}
         id, text = fields.pop("id", ""), fields.pop("text", "")
         if not id:
