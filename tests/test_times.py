@@ -118,6 +118,19 @@ def test_pieces_become_words():
     assert [t.confidence for t in tokens[:3]] == [0.9, 0.6, 0.8]  # 0.6 is the geometric mean of 0.4 and 0.9
 
 
+def test_characters_of_one_piece_share_its_time(monkeypatch):
+    monkeypatch.setattr(Pieces, "texts", ["▁今天", "天气好"])
+    monkeypatch.setattr(Pieces, "pieces", lambda self, ids: [self.texts[i].replace("▁", " ") for i in ids])
+    tokens = transcript_tokens(recognized([0, 1]), Pieces(), 1.0, 60.0)
+    assert [(t.text, t.start, t.end, t.source) for t in tokens] == [
+        ("今", 1.0, 1.05, (0, 0)),
+        ("天", 1.05, 1.1, (0, 0)),
+        ("天", 1.1, 1.133, (1, 1)),
+        ("气", 1.133, 1.167, (1, 1)),
+        ("好", 1.167, 1.2, (1, 1)),
+    ]
+
+
 def test_times_are_rounded_but_stay_inside():
     (token,) = transcript_tokens(recognized([3]), Pieces(), 0.0004, 0.0996)
     assert (token.start, token.end) == (0.0, 0.0996)
