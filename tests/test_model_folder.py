@@ -38,6 +38,17 @@ def test_half_precision_is_half_the_size_and_nearly_the_same(folder, tmp_path):
     assert all(half[n].dtype == torch.float32 and torch.allclose(full[n], half[n], atol=1e-2) for n in full)
 
 
+def test_an_exported_model_is_decoded_as_before(folder, tmp_path):
+    names = ("decode.json", "lm.safetensors")
+    for name in names:
+        (folder / name).write_text(name)
+    export_half(folder, tmp_path / "half")
+    assert [(tmp_path / "half" / name).read_text() for name in names] == list(names)
+    (folder / "lm.safetensors").unlink()
+    export_half(folder, tmp_path / "half")
+    assert not (tmp_path / "half/lm.safetensors").exists()
+
+
 def test_a_table_of_another_size_or_order_is_refused(folder, tokenizer):
     TokenTable([*tokenizer.table.tokens, "另"]).save(folder / "tokens.txt")
     with pytest.raises(CheckpointError, match=r"tokens.txt \(25 tokens, .*is not the table that .* \(24 tokens"):

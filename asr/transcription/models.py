@@ -12,9 +12,10 @@ from asr.decoding.ngram_file import pack, read_ngrams
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError
+from asr.files import atomic_write
 from asr.interop.published import PUBLISHED
 from asr.model.device import pick_device
-from asr.model.folder import LM, WEIGHTS, LoadedModel, load_model, save_model
+from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, LoadedModel, load_model, save_model, writing
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 
@@ -118,9 +119,17 @@ def describe(loaded: LoadedModel) -> list[str]:
 
 
 def export_half(source: str | Path, out: str | Path, card: Path | None = None) -> int:
-    """Writes a model folder with float16 weights; returns the bytes of its weights."""
-    loaded = load_model(find_model(source))
+    """Writes a model folder with float16 weights, and all else that the model is decoded with; returns the bytes of its weights."""
+    folder, out = find_model(source), Path(out)
+    loaded = load_model(folder)
     metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "tokens")}
     text = card.read_text(encoding="utf-8") if card else None
     save_model(out, loaded.model, loaded.tokenizer.table, metadata | {"dtype": "float16"}, text, half=True)
-    return (Path(out) / WEIGHTS).stat().st_size
+    for name in (PIECES, DECODE, LM):
+        if (folder / name).is_file():
+            data = (folder / name).read_bytes()
+            with writing(out / name), atomic_write(out / name, "wb") as file:
+                file.write(data)
+        else:
+            (out / name).unlink(missing_ok=True)  # of the model that was there before
+    return (out / WEIGHTS).stat().st_size
