@@ -7,7 +7,7 @@ import torch
 
 from asr.decoding.beam import Chosen
 from asr.decoding.hotwords import HotwordScorer, occurrences
-from asr.decoding.wordlists import Hotwords, read_hotwords
+from asr.decoding.wordlists import Hotwords, _split, read_hotwords
 from asr.errors import ConfigError
 
 EOS = 0
@@ -46,6 +46,21 @@ def total(scorer: HotwordScorer, tokens: list[int]) -> float:
 def test_what_a_text_gets(tokens, expected):
     words = {(1, 2, 3): 2.0, (4, 6): 5.0, (2, 3, 4): 1.0, (7, 8): 2.0, (7, 8, 1, 1): 2.0}
     assert total(HotwordScorer(words, 10, EOS), tokens) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens", "expected"),
+    [
+        ([(2, 3), (1, 2, 3, 4)], [1, 2, 3, 5], 4),  # a word inside one that broke off
+        ([(2, 3), (1, 2, 3, 4)], [1, 2, 3], 4),
+        ([(2, 3), (1, 2, 3, 4)], [1, 2, 3, 4], 8),  # or did not: no character counts twice
+        ([(2, 3), (1, 2, 3, 4), (2, 3, 5)], [1, 2, 3, 5], 6),
+        ([(1, 2), (2, 3, 4)], [1, 2, 3, 5], 4),
+        ([(1, 2), (1, 2, 3, 4)], [1, 2, 3, 5], 4),
+    ],
+)
+def test_words_inside_of_others(words, tokens, expected):
+    assert total(HotwordScorer(dict.fromkeys(words, 2.0), 10, EOS), tokens) == pytest.approx(expected)
 
 
 def test_many_hypotheses_and_candidates_at_once():
@@ -91,6 +106,21 @@ def test_a_file_of_hot_words(tmp_path, tokenizer):
         },
         ("龘",),
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "weight"),
+    [
+        ("GPT 4", "GPT 4", None),
+        ("GPT 4\t3", "GPT 4", 3.0),
+        ("波音 747", "波音 747", None),
+        ("波音 7.5", "波音", 7.5),
+        ("波音", "波音", None),
+        ("10", "10", None),
+    ],
+)
+def test_numbers_that_belong_to_a_name(line, word, weight):
+    assert _split(line, "words.txt:1") == (word, weight)
 
 
 @pytest.mark.parametrize(

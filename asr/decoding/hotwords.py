@@ -51,11 +51,10 @@ class HotwordScorer:
                 bonus[node] = max(bonus[node], weight)
             ends[node] = True
         by_depth = sorted(range(1, len(bonus)), key=depth.__getitem__)
-        fails, total, pending = [ROOT] * len(bonus), [0.0] * len(bonus), [0.0] * len(bonus)
+        fails, total = [ROOT] * len(bonus), [0.0] * len(bonus)
         for node in by_depth:
             parent, token = parents[node]
             total[node] = total[parent] + bonus[node]
-            pending[node] = 0.0 if ends[node] else pending[parent] + bonus[node]
             fail = fails[parent]
             while fail != ROOT and (fail, token) not in edges:
                 fail = fails[fail]
@@ -63,7 +62,18 @@ class HotwordScorer:
         self.edges, self.eos = Edges.of(edges, n_tokens, device), eos
         self.fails, self.longest = torch.tensor(fails, device=device), max(map(len, words), default=0)
         self.bonus, self.total = torch.tensor(bonus, device=device), torch.tensor(total, device=device)
-        self.pending = torch.tensor(pending, device=device)
+        self.depth = torch.tensor(depth, device=device)
+        kept = torch.zeros(len(bonus), self.longest + 1)
+        earned: list[tuple[tuple[int, int], ...]] = [()] * len(bonus)  # where words lie in what leads to a node
+        for node in by_depth:
+            earned[node], end = earned[parents[node][0]], node
+            while end != ROOT:
+                earned[node] += ((depth[node] - depth[end], depth[node]),) if ends[end] else ()
+                end = fails[end]
+            if earned[node]:
+                kept[node] = _kept(earned[node], _path(node, parents, total), self.longest)
+        self.kept = kept.to(device)
+        """(nodes, tokens + 1): of the bonus up to a node, what words that begin within the first tokens have earned."""
 
     def start(self, n_utterances: int) -> _State:
         return _State(torch.zeros(n_utterances, 1, dtype=torch.long, device=self.fails.device))
@@ -78,13 +88,33 @@ class HotwordScorer:
             there = torch.where(there < 0, self.edges.follow(from_node, candidates), there)
         there = torch.where(heard, there, ROOT).clamp(min=ROOT)  # or nothing found, not even from the root
         direct = torch.where(heard, direct, -1)
-        broken_off = self.total[there] - self.pending[here]
+        left_behind = (self.depth[here] + 1 - self.depth[there]).clamp(max=self.longest)
+        broken_off = self.total[there] + self.kept[here, left_behind] - self.total[here]
         score = torch.where(direct >= 0, self.bonus[there], broken_off)
-        score = torch.where(candidates == self.eos, -self.pending[here], score)
+        score = torch.where(candidates == self.eos, self.kept[here, self.longest] - self.total[here], score)
         return score, state._replace(grown=there)
 
     def select(self, state: _State, chosen: Chosen) -> _State:
         return _State(state.grown[chosen.utterances[:, None], chosen.hypotheses, chosen.candidates])
+
+
+def _path(node: int, parents: Sequence[tuple[int, int]], total: Sequence[float]) -> list[float]:
+    """The bonus up to each node on the way to this one, the root's first."""
+    found = [total[node]]
+    while node != ROOT:
+        node = parents[node][0]
+        found.insert(0, total[node])
+    return found
+
+
+def _kept(spans: Sequence[tuple[int, int]], total: Sequence[float], longest: int) -> Tensor:
+    """(longest + 1,) what the spans that begin before each place cover of a bonus; `total` up to each place."""
+    kept, covered = torch.zeros(longest + 1), 0
+    for start, end in sorted(spans):
+        if end > covered:
+            kept[start + 1 :] += total[end] - total[max(start, covered)]
+            covered = end
+    return kept
 
 
 def occurrences(tokens: Sequence[int], words: Mapping[Sequence[int], float]) -> list[tuple[int, Sequence[int]]]:

@@ -1,5 +1,6 @@
 """Files of hot words: one a line, with a weight of its own if need be."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from asr.errors import ConfigError
 from asr.files import read_lines
 from asr.text.normalize import normalize
 from asr.text.tokenizer import Tokenizer, TokenTable
+
+MOST = 100
+"""The largest weight."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,9 @@ class Hotwords:
 
 
 def read_hotwords(path: str | Path, tokenizer: Tokenizer, table: TokenTable, weight: float) -> Hotwords:
-    """Words and weights of a file; lines are `word` or `word weight`, `#` begins a comment.
+    """Words and weights of a file; lines are `word`, or `word weight` with a tab or a space between, `#` begins a comment.
 
+    A number that a space parts from Latin letters or digits belongs to the word; behind a tab it is a weight.
     weight: bonus per character where the line has none. Raises ConfigError with file and line.
     """
     weights, words, ignored = {}, {}, []
@@ -42,15 +47,16 @@ def read_hotwords(path: str | Path, tokenizer: Tokenizer, table: TokenTable, wei
 
 
 def _split(line: str, where: str) -> tuple[str, float | None]:
-    word, _, last = line.rpartition(" ") if " " in line or "\t" in line else (line, "", "")
-    if "\t" in line:
-        word, _, last = line.rpartition("\t")
-    if not last:
-        return word, None
+    """Word and weight of a line. What stands behind a space may be a part of the name: GPT 4, 波音 747."""
+    word, tab, last = line.rpartition("\t")
+    if not tab:
+        word, _, last = line.rpartition(" ")
     try:
         weight = float(last)
     except ValueError:
         return line, None
-    if not -100 <= weight <= 100:
-        raise ConfigError(f"{where}: a weight must be from -100 to 100, is {last}")
+    if not word or (not tab and (re.search("[A-Za-z0-9]$", word.strip()) or (last.isdigit() and weight > MOST))):
+        return line, None
+    if not -MOST <= weight <= MOST:
+        raise ConfigError(f"{where}: a weight must be from -{MOST} to {MOST}, is {last}")
     return word.strip(), weight
