@@ -40,7 +40,7 @@ def corpus_import(
     from asr.corpus.importing import Skipped, import_corpus
     from asr.corpus.manifest import write_manifest
 
-    refuse_existing(out, force)
+    refuse_existing(out, force, [source])
     for condition in where:
         if "=" not in condition:
             raise typer.BadParameter(f"{condition!r} must have the form COLUMN=VALUE", param_hint="--where")
@@ -260,8 +260,7 @@ def corpus_mix(
     from asr.corpus.manifest import read_manifest, write_manifest
     from asr.corpus.selecting import mix
 
-    refuse_existing(out, force)
-    parts = []
+    parts, paths = [], []
     for argument in manifests:
         name, equals, times = argument.rpartition("=")
         path = Path(name if equals else argument)
@@ -275,6 +274,8 @@ def corpus_mix(
             )
         utterances = read_manifest(path)
         parts.append((utterances[0].source or path.stem, utterances, factor))
+        paths.append(path)
+    refuse_existing(out, force, [*paths, *exclude])
     mixed, left_out = mix(parts, [u for path in exclude for u in read_manifest(path)], seed)
     if not mixed:
         raise AsrError(f"{out}: nothing is left to mix: --exclude or the share took all; see `asr corpus info`")

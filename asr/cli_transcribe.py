@@ -155,7 +155,7 @@ def align(
             raise typer.BadParameter(f"{by!r} is not one of auto, ctc, attention", param_hint="--by")
         output = Output(format, Style(line_characters, lines, reading_speed, words or format == "tsv"))
     if out:
-        refuse_existing(out, force)
+        refuse_existing(out, force, [Path(audio), Path(text)])
     set_threads(threads)
     from asr.files import atomic_write
     from asr.transcription.aligning import LINE_UNHEARD, Aligner, text_of

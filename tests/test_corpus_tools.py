@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -133,6 +134,15 @@ def test_an_input_is_never_written_over(run, folder):
     for command in (("check", path, "--details", path), ("tokens", path, "--out", path), ("cmvn", path, "--out", path)):
         status, _, err = run("corpus", *command, "--force")
         assert status == 1 and "is an input; choose another name" in err
+    for command in (
+        ("import", path),
+        ("mix", path),
+        ("mix", f"{path}=2"),
+        ("mix", folder / "x.jsonl", "--exclude", path),
+    ):
+        (folder / "x.jsonl").write_text(before, encoding="utf-8")
+        status, _, err = run("corpus", *command, "--out", path, "--force")
+        assert status == 1 and "is an input; choose another name" in err
     assert path.read_text(encoding="utf-8") == before
 
 
@@ -225,6 +235,14 @@ def test_a_split_by_speaker_shares_none_and_keeps_the_shares(many):
     assert seconds(parts["test"]) / seconds(many) == pytest.approx(0.2, abs=0.02)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_split_leaves_something_to_train_on(tmp_path, seed):
+    lengths = {"A": 100, "B": 100, "C": 9800}
+    said = [Utterance(s, tmp_path / s, float(seconds), s, speaker=s) for s, seconds in lengths.items()]
+    parts = split(said, {"dev": 0.1, "test": 0.1}, "speaker", seed)
+    assert [u.id for u in parts["train"]] == ["C"] and len(parts["dev"]) == len(parts["test"]) == 1
+
+
 def test_a_split_by_sentence_shares_none(many):
     parts = split(many, {"dev": 0.1}, "text")
     assert not {u.text for u in parts["train"]} & {u.text for u in parts["dev"]}
@@ -262,8 +280,11 @@ def test_a_mixture_takes_parts_and_multiples(many):
 def test_ids_of_two_corpora_may_be_the_same(many):
     mixed, _ = mix([("a", many[:5], 1.0), ("b", many[:5], 1.0)])
     assert [u.id for u in mixed][3:7] == ["u003", "u004", "b-u000", "b-u001"]
-    with pytest.raises(ManifestError, match="'a-u000' is in the mixture already; is a manifest named twice"):
-        mix([("a", many[:5], 1.0)] * 3)
+    mixed, _ = mix([("a", many[:1], 1.0)] * 3)
+    assert [u.id for u in mixed] == ["u000", "a2-u000", "a3-u000"]
+    read = [replace(u, where=f"a.jsonl:{n}") for n, u in enumerate(many[:5], 1)]
+    with pytest.raises(ManifestError, match="a.jsonl:1: 'u000' is in the mixture already; is a manifest named twice"):
+        mix([("a", read, 1.0), ("b", many[5:9], 1.0), ("a", read, 1.0)])
 
 
 def test_a_mixture_without_the_sentences_of_a_test_set(run, folder, many):

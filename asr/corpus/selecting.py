@@ -33,17 +33,17 @@ def split(
     random.Random(seed).shuffle(names)
     total = sum(u.duration for u in utterances)
     splits: dict[str, list[Utterance]] = {}
-    for name, share in shares.items():
-        taken, left = 0.0, []
-        splits[name] = []
+    seconds = {name: sum(u.duration for u in group) for name, group in groups.items()}
+    for n, (name, share) in enumerate(shares.items()):
+        most = len(names) - (len(shares) - n)  # one group at least is for each of the others
+        taken, chosen = 0.0, []
         for group in names:
-            seconds = sum(u.duration for u in groups[group])
-            if not splits[name] or taken + seconds / 2 <= share * total:  # nearer to the share with it than without
-                splits[name] += groups[group]
-                taken += seconds
-            else:
-                left.append(group)
-        names = left
+            if len(chosen) < most and taken + seconds[group] / 2 <= share * total:  # nearer with it than without
+                chosen.append(group)
+                taken += seconds[group]
+        chosen = chosen or [min(names, key=seconds.__getitem__)]
+        splits[name] = [u for group in chosen for u in groups[group]]
+        names = [group for group in names if group not in set(chosen)]
     return {"train": [u for group in names for u in groups[group]], **splits}
 
 
@@ -61,7 +61,11 @@ def mix(
     chooser = random.Random(seed)
     mixed: dict[str, Utterance] = {}
     left_out = 0
+    names: list[str] = []
+    lines: set[str] = set()  # of the manifests before
     for name, utterances, times in parts:
+        names.append(name)
+        name = f"{name}{names.count(name)}" if names.count(name) > 1 else name
         kept = [u for u in utterances if normalize(u.text) not in texts and (u.audio, u.start) not in audio]
         left_out += len(utterances) - len(kept)
         whole, rest = int(times), times - int(times)
@@ -69,9 +73,12 @@ def mix(
         chosen += [(kept[i], whole) for i in sorted(chooser.sample(range(len(kept)), round(rest * len(kept))))]
         for u, n in chosen:
             id = u.id if n == 0 else f"{u.id}-{n + 1}"
+            if n == 0 and u.where in lines:
+                raise ManifestError(f"{u.where}: {id!r} is in the mixture already; is a manifest named twice?")
             if id in mixed:
                 id = f"{name}-{id}"
             if id in mixed:
-                raise ManifestError(f"{u.where}: {id!r} is in the mixture already; is a manifest named twice?")
+                raise ManifestError(f"{u.where}: {id!r} is in the mixture already; give it another id")
             mixed[id] = replace(u, id=id)
+        lines |= {u.where for u in utterances if u.where}
     return list(mixed.values()), left_out
