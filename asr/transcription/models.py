@@ -119,7 +119,7 @@ def describe(loaded: LoadedModel) -> list[str]:
 
 
 def export_half(source: str | Path, out: str | Path, card: Path | None = None) -> int:
-    """Writes a model folder with float16 weights, and all else that the model is decoded with; returns the bytes of its weights."""
+    """Writes a model folder with float16 weights and all else that decoding takes; returns the bytes of its weights."""
     folder, out = find_model(source), Path(out)
     loaded = load_model(folder)
     metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "tokens")}
