@@ -126,6 +126,12 @@ def tune(
     Tried one after the other: weights of the CTC head and of the language model, length norm and bonus, beam. Settings
     given with --decode stay as they are.
     """
+    if not model.is_dir():
+        raise typer.BadParameter(
+            f"{model}: no such folder; a model that is known by a name is not changed, `asr model export {model} --out …`"
+            " makes a copy that can be",
+            param_hint="MODEL",
+        )
     set_threads(threads)
     from asr.transcription.tune import tune as run
 

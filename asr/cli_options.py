@@ -24,7 +24,8 @@ Decode = Annotated[
     ),
 ]
 HotwordFile = Annotated[
-    Path | None, typer.Option("--hotwords", help="Words that are likely to come, a line each: `word` or `word weight`.")
+    Path | None,
+    typer.Option("--hotwords", help="Words that are likely to come, a line each: `word`, or word, tab and weight."),
 ]
 LanguageModel = Annotated[
     str | None,

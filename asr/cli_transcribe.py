@@ -133,8 +133,11 @@ def align(
     text: Annotated[str, typer.Argument(help="A text file of what is said in it, or the Chinese text itself.")],
     model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
     by: Annotated[str, typer.Option(help="auto, ctc (the CTC head) or attention (of the decoder).")] = "auto",
-    format: Format = "tsv",
-    out: Annotated[Path | None, typer.Option(help="The file to write; stdout by default.")] = None,
+    format: Format = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write; stdout by default. Its name tells the format, else it is tsv."),
+    ] = None,
     words: Words = False,
     line_characters: LineCharacters = 16,
     lines: Lines = 2,
@@ -148,9 +151,13 @@ def align(
     Each line of the text becomes a segment; punctuation stays where it is.
     """
     from asr.outputs.style import Style
+    from asr.outputs.writers import format_of
     from asr.transcription.output import Output
 
+    format = format or format_of(out or "") or "tsv"
     with usage_errors():
+        if not text.strip():
+            raise typer.BadParameter("is empty", param_hint="TEXT")
         if by not in ("auto", "ctc", "attention"):
             raise typer.BadParameter(f"{by!r} is not one of auto, ctc, attention", param_hint="--by")
         output = Output(format, Style(line_characters, lines, reading_speed, words or format == "tsv"))

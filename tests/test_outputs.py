@@ -202,6 +202,14 @@ def test_json_holds_everything_and_no_clock():
     assert written("json", THREE) == written("json", THREE)
 
 
+@pytest.mark.parametrize("format", ["json", "manifest"])
+def test_names_of_files_that_are_no_utf8(tmp_path, format):
+    path = os.path.join(tmp_path, os.fsdecode("音.wav".encode("gbk")))
+    open(path, "w").close()
+    line = written(format, dataclasses.replace(THREE, audio=path)).splitlines()[0]
+    assert json.loads(line)["audio"].endswith("/\\xd2\\xf4.wav") and line.encode()
+
+
 def test_tsv_of_segments_and_of_tokens():
     rows = list(csv.DictReader(io.StringIO(written("tsv", THREE)), delimiter="\t"))
     assert [row["text"] for row in rows] == [s.text for s in THREE.segments]

@@ -366,7 +366,7 @@ def test_length_limit_follows_the_audio():
 
 
 def test_impossible_settings_are_refused():
-    with pytest.raises(ConfigError, match="decode.beam must be at least 1, is 0"):
+    with pytest.raises(ConfigError, match="decode.beam must be from 1 to 500, is 0"):
         DecodeConfig(beam=0)
     with pytest.raises(ConfigError, match="decode.nbest 5 cannot be more than decode.beam 4"):
         DecodeConfig(nbest=5)

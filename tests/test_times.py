@@ -280,9 +280,7 @@ def test_the_command(run, tmp_path):
     assert [line.split("\t")[4] for line in out.splitlines()] == ["text", "今", "天", "天", "气，", "很", "好。"]
     status, out, err = run("align", clip, "今天天气很好", "--format", "srt", "--by", "attention")
     assert status == 0 and out.startswith("1\n00:00:0") and "今天天气很好" in out
-    status, out, err = run(
-        "align", clip, tmp_path / "text.txt", "--format", "textgrid", "--out", tmp_path / "a.TextGrid"
-    )
+    status, out, err = run("align", clip, tmp_path / "text.txt", "--out", tmp_path / "a.TextGrid")
     assert status == 0 and out == "" and 'text = "很好。"' in (tmp_path / "a.TextGrid").read_text(encoding="utf-8")
     status, out, err = run("align", clip, tmp_path / "text.txt", "--out", tmp_path / "a.TextGrid")
     assert status == 1 and "is there already" in err
@@ -308,6 +306,7 @@ def test_the_command_warns_of_another_text(run):
     [
         (("x.wav", "missing.txt"), 1, "asr: missing.txt: no such text file"),
         (("missing.wav", "今天"), 1, "missing.wav"),
+        (("x.wav", ""), 2, "Invalid value for TEXT: is empty"),
         (("x.wav", "今天", "--by", "magic"), 2, "'magic' is not one of auto, ctc, attention"),
         (("x.wav", "今天", "--format", "srt", "--words"), 2, "words have times of their own in vtt and tsv"),
     ],

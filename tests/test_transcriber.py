@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 import asr
-from asr.audio.reading import SAMPLE_RATE, Recording
+from asr.audio.reading import NOT_SCALED, SAMPLE_RATE, Recording
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AudioError
 from asr.model.folder import save_model
@@ -181,13 +181,26 @@ def test_an_absurd_sample_is_clipped(transcriber, tmp_path):
     ("samples", "rate", "message"),
     [
         (np.zeros((2, 16000)), 16000, r"must be \(samples,\) or \(samples, channels\), is \(2, 16000\)"),
-        (np.zeros(100, np.uint8), 16000, "must hold floats or signed integers, holds uint8"),
+        (np.zeros(100, np.uint8), 16000, "must hold floats, or integers of 8, 16 or 32 bits with a sign, holds uint8"),
+        (np.zeros(100, np.int64), 16000, "must hold floats, or integers of 8, 16 or 32 bits with a sign, holds int64"),
+        (np.full(100, 3000.0), 16000, "its samples are far above 1, which is full scale: divide them by 32768"),
         (np.zeros(100), 0, "the sample rate must be above 0, is 0"),
     ],
 )
 def test_arrays_that_are_no_audio_are_refused(transcriber, samples, rate, message):
     with pytest.raises(AudioError, match=message):
         transcriber.transcribe((samples, rate))
+
+
+@pytest.mark.parametrize("audio", [np.zeros(100), b"RIFF", None])
+def test_what_is_neither_path_nor_array_with_its_rate(transcriber, audio):
+    with pytest.raises(AudioError, match=r"audio must be a path, or a pair \(samples, sample rate\), is"):
+        transcriber.transcribe(audio)
+
+
+def test_files_of_floats_in_the_range_of_whole_numbers_are_told(transcriber, tmp_path):
+    soundfile.write(tmp_path / "loud.wav", speech(1.0) * 32768, SAMPLE_RATE, subtype="FLOAT")
+    assert transcriber.transcribe(tmp_path / "loud.wav").warnings[0] == NOT_SCALED
 
 
 def test_whole_numbers_are_scaled(transcriber):

@@ -170,3 +170,8 @@ def test_hot_words_that_do_not_occur_change_next_to_nothing(toy_run, toy_corpus,
     changed += sum(abs(len(x) - len(y)) for x, y in zip(plain, biased, strict=True))
     print(f"{changed} of {sum(map(len, plain))} characters changed by 200 hot words that do not occur")
     assert changed <= 3
+
+
+def test_a_model_that_is_known_by_a_name_is_not_changed(run, tmp_path):
+    status, _, err = run("tune", "embedded", tmp_path / "dev.jsonl")
+    assert status == 2 and "a model that is known by a name is not changed" in " ".join(err.replace("│", " ").split())

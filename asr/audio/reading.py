@@ -18,6 +18,7 @@ MOST_CHANNELS = 64
 """An array with more columns was given as (channels, samples)."""
 MISSING = 0.25
 """Seconds by which a recording may be shorter than its header says without a word."""
+NOT_SCALED = "its samples are far above 1, which is full scale: divide them by 32768, or write whole numbers of 16 bits"
 AUDIO_SUFFIXES = frozenset(
     ".wav .flac .mp3 .ogg .opus .oga .m4a .aac .wma .amr .3gp .mp4 .mkv .webm .mov .aif .aiff .au .caf .w64".split()
 )
@@ -74,6 +75,8 @@ class Recording:
         try:
             for block in self.file.blocks(start, duration, BLOCK_SECONDS):
                 n += len(block)
+                if NOT_SCALED not in self.problems and _not_scaled(block):
+                    self.problems.append(NOT_SCALED)
                 yield block
         except AudioError as error:
             self.damage = error
@@ -152,8 +155,8 @@ def resample(samples: np.ndarray, rate: int, channel: int | None = MIX) -> np.nd
     """
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS):
         raise AudioError(f"array: must be (samples,) or (samples, channels), is {samples.shape}")
-    if not (np.issubdtype(samples.dtype, np.floating) or np.issubdtype(samples.dtype, np.signedinteger)):
-        raise AudioError(f"array: must hold floats or signed integers, holds {samples.dtype}")
+    if not np.issubdtype(samples.dtype, np.floating) and samples.dtype not in (np.int8, np.int16, np.int32):
+        raise AudioError(f"array: must hold floats, or integers of 8, 16 or 32 bits with a sign, holds {samples.dtype}")
     if not rate > 0:
         raise AudioError(f"array: the sample rate must be above 0, is {rate}")
     scale = -1.0 / np.iinfo(samples.dtype).min if np.issubdtype(samples.dtype, np.signedinteger) else 1.0
@@ -161,8 +164,14 @@ def resample(samples: np.ndarray, rate: int, channel: int | None = MIX) -> np.nd
     chosen = _choose(columns.astype(np.float32) * np.float32(scale), channel)
     if not np.isfinite(chosen).all():
         raise AudioError("array: holds samples that are not numbers")
+    if _not_scaled(chosen):
+        raise AudioError(f"array: {NOT_SCALED}")
     blocks = list(_resampled([chosen.clip(-1, 1)], rate))
     return np.concatenate(blocks) if blocks else np.zeros((0, chosen.shape[1]), np.float32)
+
+
+def _not_scaled(samples: np.ndarray) -> bool:
+    return bool(samples.size and np.abs(samples).max() > 2 and np.median(np.abs(samples)) > 1)
 
 
 def _check_file(path: Path) -> None:

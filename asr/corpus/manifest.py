@@ -9,7 +9,7 @@ Fields that are not known survive in `extra`.
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -168,3 +168,13 @@ def _to_json(utterance: Utterance, folder: Path) -> dict:
         if getattr(utterance, name) not in ("", None):
             data[name] = getattr(utterance, name)
     return data | utterance.extra
+
+
+def check_audio(utterances: Sequence[Utterance]) -> None:
+    """Raises AudioError for the first utterance whose file is not there: better at once than in the middle of the work."""
+    of_file: dict[Path, Utterance] = {}
+    for u in utterances:
+        of_file.setdefault(u.audio, u)
+    for u in of_file.values():
+        if not u.audio.is_file():
+            raise AudioError(f"{u.where}: {u.audio}: no such file ({u.id}); correct the manifest or put the audio back")

@@ -7,6 +7,9 @@ from asr.errors import ConfigError
 RULES = ("own", "wenet", "espnet", "speechbrain")
 """How a beam search treats finished hypotheses: ours, and those of the toolkits that a model may come from."""
 
+MOST = 500
+"""The widest beam: memory and time grow with it, and nobody needs more."""
+
 
 @dataclass(frozen=True)
 class DecodeConfig:
@@ -55,8 +58,8 @@ class DecodeConfig:
 
     def __post_init__(self):
         for name in ("beam", "nbest", "candidates"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"decode.{name} must be at least 1, is {getattr(self, name)}")
+            if not 1 <= getattr(self, name) <= MOST:
+                raise ConfigError(f"decode.{name} must be from 1 to {MOST}, is {getattr(self, name)}")
         if self.rule not in RULES:
             raise ConfigError(f"decode.rule must be one of {', '.join(RULES)}, is {self.rule!r}")
         if self.nbest > self.beam:

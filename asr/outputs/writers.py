@@ -25,7 +25,7 @@ def write_txt(transcript: Transcript, file: TextIO, style: Style) -> None:
 
 def write_json(transcript: Transcript, file: TextIO, style: Style) -> None:
     """All that is known, as one line of JSON: `raw` is the text before finishing. The same input gives the same bytes."""
-    data = {"text": transcript.text} | dataclasses.asdict(transcript)
+    data = {"text": transcript.text} | dataclasses.asdict(transcript) | {"audio": _unicode(transcript.audio)}
     for segment, values in zip(transcript.segments, data["segments"], strict=True):
         values["text"], values["confidence"] = segment.text, _rounded(segment.confidence)
     file.write(json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
@@ -56,8 +56,8 @@ def write_manifest(transcript: Transcript, file: TextIO, style: Style) -> None:
             continue
         channel = "" if segment.channel is None else f"-{segment.channel}"
         line = {
-            "id": f"{name}{channel}-{round(segment.start * 1000):08}",
-            "audio": os.path.abspath(transcript.audio),
+            "id": f"{_unicode(name)}{channel}-{round(segment.start * 1000):08}",
+            "audio": _unicode(os.path.abspath(transcript.audio)),
             "start": round(segment.start, 3),
             "duration": round(segment.end - segment.start, 3),
             "text": segment.raw,
@@ -71,6 +71,11 @@ def write_manifest(transcript: Transcript, file: TextIO, style: Style) -> None:
 
 def _trusted(segment: Segment, least: float | None) -> bool:
     return least is None or (not segment.warnings and segment.confidence is not None and segment.confidence >= least)
+
+
+def _unicode(name: str) -> str:
+    """The name of a file; bytes of it that are no UTF-8 (those of a name in GBK) as \\xb2."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _rounded(confidence: float | None) -> float | None:
@@ -93,9 +98,14 @@ SUFFIXES = {name: f".{name}" for name in WRITERS} | {"textgrid": ".TextGrid", "m
 """Format → how names of its files end."""
 
 
+def format_of(path: str | Path) -> str:
+    """The format that the end of a name tells; empty where it tells none."""
+    return next((name for name, end in SUFFIXES.items() if str(path).lower().endswith(end.lower())), "")
+
+
 def write(transcript: Transcript, path: str | Path, format: str = "", style: Style | None = None) -> None:
     """Writes a transcript to a file, whole or not at all. Without a format, the end of the name tells it."""
-    chosen = format or next((name for name, end in SUFFIXES.items() if str(path).lower().endswith(end.lower())), "")
+    chosen = format or format_of(path)
     if chosen not in WRITERS:
         raise AsrError(f"{path}: the format must be one of {', '.join(WRITERS)}, is {chosen or 'not told by its name'}")
     with atomic_write(path) as file:

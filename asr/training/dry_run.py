@@ -10,7 +10,7 @@ import torch
 
 from asr.config import Config
 from asr.corpus.batching import Batch, BatchReader, check_texts, lacking_characters, plan_batches
-from asr.corpus.manifest import Utterance, read_manifest
+from asr.corpus.manifest import Utterance, check_audio, read_manifest
 from asr.errors import AudioError, ConfigError
 from asr.features.augment import AugmentConfig
 from asr.model.device import peak_memory, pick_device
@@ -19,7 +19,7 @@ from asr.model.model import SpeechModel
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
 from asr.training.gradients import add_gradients, training_reader
 from asr.training.initial import fill_from
-from asr.training.start import check_audio, make_optimizer, read_utterances, token_table
+from asr.training.start import make_optimizer, read_utterances, token_table
 from asr.training.statistics import cmvn_of
 
 TIMED = 4

@@ -79,7 +79,8 @@ class Probe:
         """Some that are neither short nor long, evenly from the list; None where there are not even two."""
         suitable = [u for u in utterances if u.duration <= LONGEST and len(tokenizer.encode(u.text)) >= FEWEST_TOKENS]
         read: list[tuple[Utterance, np.ndarray]] = []
-        for u in suitable[:: max(1, len(suitable) // PROBED)][:PROBED]:
+        n = min(PROBED, len(suitable))
+        for u in (suitable[i * len(suitable) // n] for i in range(n)):
             try:
                 read.append((u, u.read()))
             except AudioError:  # the loop will meet it, and say so

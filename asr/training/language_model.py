@@ -69,10 +69,12 @@ def train_language_model(
     table = TokenTable.build(["".join(s) for s in sentences], settings.min_count)
     texts = [[table.ids.get(symbol, table.unk) for symbol in sentence] for sentence in sentences if sentence]
     shuffled = random.Random(0).sample(texts, len(texts))
-    n_held = max(1, round(settings.held_out * len(texts)))
-    held, learnt = shuffled[:n_held], shuffled[n_held:]
+    distinct = list(dict.fromkeys(map(tuple, shuffled)))
+    held = distinct[: max(1, round(settings.held_out * len(distinct)))]
+    unseen = set(held)  # wherever else they occur
+    learnt = [text for text in shuffled if tuple(text) not in unseen]
     if not learnt:
-        raise ManifestError(f"{len(texts)} sentences are too few to train on some and measure on others")
+        raise ManifestError(f"{len(distinct)} different sentences are too few to train on some and measure on others")
     torch.manual_seed(settings.seed)
     model = LanguageModel(settings.model, len(table))
     say(
@@ -101,7 +103,7 @@ def train_language_model(
 
 @torch.inference_mode()
 def perplexity(
-    model: LanguageModel, texts: Sequence[list[int]], table: TokenTable, settings: LanguageModelTraining
+    model: LanguageModel, texts: Sequence[Sequence[int]], table: TokenTable, settings: LanguageModelTraining
 ) -> float:
     """Of texts, lists of ids, per token with eos."""
     model.eval()
@@ -109,10 +111,12 @@ def perplexity(
     return math.exp(sum(float(loss) for loss, _ in losses) / sum(n for _, n in losses))
 
 
-def _batches(texts: Sequence[list[int]], settings: LanguageModelTraining, epoch: int) -> Iterator[list[list[int]]]:
+def _batches(
+    texts: Sequence[Sequence[int]], settings: LanguageModelTraining, epoch: int
+) -> Iterator[list[Sequence[int]]]:
     """Texts of similar length together, in another order each epoch."""
     order = sorted(texts, key=len)
-    groups: list[list[list[int]]] = [[]]
+    groups: list[list[Sequence[int]]] = [[]]
     for text in order:
         if groups[-1] and (len(groups[-1]) + 1) * (len(text) + 1) > settings.batch_tokens:
             groups.append([])
@@ -121,7 +125,7 @@ def _batches(texts: Sequence[list[int]], settings: LanguageModelTraining, epoch:
     yield from groups
 
 
-def _loss(model: LanguageModel, texts: list[list[int]], table: TokenTable) -> tuple[Tensor, int]:
+def _loss(model: LanguageModel, texts: Sequence[Sequence[int]], table: TokenTable) -> tuple[Tensor, int]:
     """Summed cross-entropy of the texts in nats, and how many tokens that is of."""
     inputs = pad_sequence(
         [torch.tensor([table.sos, *text]) for text in texts], batch_first=True, padding_value=table.eos

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asr.config import Config
 from asr.corpus.batching import DataConfig, check_texts
-from asr.corpus.manifest import Utterance, read_manifest
+from asr.corpus.manifest import Utterance, check_audio, read_manifest
 from asr.errors import ConfigError
 from asr.features.waveforms import noises_fingerprint
 from asr.model.device import pick_device
@@ -40,7 +40,6 @@ from asr.training.run_log import RunLog
 from asr.training.start import (
     QUARANTINE,
     begin,
-    check_audio,
     check_unchanged,
     fingerprint,
     locked,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from asr.config_values import from_dict
 from asr.corpus.batching import check_empty
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.corpus.texts import texts_of
-from asr.errors import AudioError, CheckpointError, ConfigError
+from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
 from asr.model.folder import DECODE, LM, PIECES, WEIGHTS
 from asr.model.model import SpeechModel
@@ -104,16 +104,6 @@ def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> 
                 f"{folder}: the {what} have changed since the run was started; put them back to go on, or use --force to"
                 " start over"
             )
-
-
-def check_audio(utterances: Sequence[Utterance]) -> None:
-    """Raises AudioError for the first utterance whose file is not there: better now than in the middle of an epoch."""
-    of_file: dict[Path, Utterance] = {}
-    for u in utterances:
-        of_file.setdefault(u.audio, u)
-    for u in of_file.values():
-        if not u.audio.is_file():
-            raise AudioError(f"{u.where}: {u.audio}: no such file ({u.id}); correct the manifest or put the audio back")
 
 
 def fingerprint(utterances: Iterable[Utterance]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from asr.corpus.batching import lacking_characters
-from asr.corpus.manifest import Utterance
+from asr.corpus.manifest import Utterance, check_audio
 from asr.corpus.texts import read_references
 from asr.decoding.recognizer import Recognized, Recognizer
 from asr.errors import AsrError, ManifestError
@@ -64,6 +64,7 @@ def evaluate_manifest(
     if lacking:
         say(f"{sum(lacking.values())} characters of the references are not in the token table: {' '.join(lacking)}")
     heard = _swapped(utterances) if swap_audio else utterances
+    check_audio(heard)
     started = time.monotonic()
     results = list(_decode(transcriber.recognizer, heard))
     seconds, audio = time.monotonic() - started, sum(u.duration for u in heard)

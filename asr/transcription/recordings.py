@@ -20,6 +20,7 @@ NO_AUDIO = "holds no audio: 0 seconds"
 TOO_SHORT = f"is too short to recognise: less than {SHORTEST:g} s"
 SILENCE = "is silent: no sample, channels averaged, is above -80 dBFS"
 NO_SPEECH = "no speech was found in it"
+NOTHING_WRITTEN = "speech was found in it, but the model wrote nothing"
 FAINT_PEAK = 0.03
 """Speech never stays below it, unless it is recorded so faintly that it may not be noticed."""
 
@@ -38,6 +39,7 @@ class RecordingInProgress:
         split: bool = False,
         name: str | None = None,
     ):
+        check_kind(audio)
         self.audio, self.network, self.config, self.split = audio, network, config, split
         self.name = name or ("array" if isinstance(audio, tuple) else str(audio))
         self.n_samples = 0
@@ -112,7 +114,8 @@ class RecordingInProgress:
         elif self.peak < SILENCE_PEAK:
             nothing = SILENCE
         else:
-            nothing = "" if self.heard else NO_SPEECH
+            written = any(segment.tokens for segment in self.segments)
+            nothing = ("" if written else NOTHING_WRITTEN) if self.heard else NO_SPEECH
             if nothing and self.peak < FAINT_PEAK and not self.problems:
                 level = 20 * np.log10(self.peak)
                 nothing += f"; its loudest sample is at {level:.0f} dB of full scale, if somebody speaks record louder"
@@ -122,8 +125,15 @@ class RecordingInProgress:
         return (*self.problems, *([nothing] if nothing else []), *remarks)
 
 
+def check_kind(audio: Audio) -> None:
+    """Raises AudioError for what is neither a path nor an array with its rate."""
+    if not isinstance(audio, str | os.PathLike) and not (isinstance(audio, tuple) and len(audio) == 2):
+        raise AudioError(f"audio must be a path, or a pair (samples, sample rate), is {type(audio).__name__}")
+
+
 def blocks_of(audio: Audio) -> Iterator[np.ndarray]:
     """The recording as blocks (S,) at 16 kHz, channels averaged. Raises AudioError where it is damaged."""
+    check_kind(audio)
     if not isinstance(audio, tuple):
         return read_blocks(audio)
     samples, rate = audio
