@@ -8,6 +8,7 @@ from asr.decoding.settings import DecodeConfig
 from asr.errors import AudioError
 from asr.model.folder import save_model
 from asr.text.units import units
+from asr.transcript import Segment
 from asr.transcription.transcriber import Transcriber, load
 from tests.conftest import random_model
 from tests.sounds import noise, silence, speech
@@ -201,6 +202,13 @@ def test_what_is_neither_path_nor_array_with_its_rate(transcriber, audio):
 def test_files_of_floats_in_the_range_of_whole_numbers_are_told(transcriber, tmp_path):
     soundfile.write(tmp_path / "loud.wav", speech(1.0) * 32768, SAMPLE_RATE, subtype="FLOAT")
     assert transcriber.transcribe(tmp_path / "loud.wav").warnings[0] == NOT_SCALED
+
+
+def test_speech_of_which_nothing_is_written_is_told(transcriber):
+    recording = transcriber.open((speech(2.0), SAMPLE_RATE))
+    list(recording.pieces())
+    recording.segments.append(Segment(0.0, 2.0, (), ""))
+    assert transcriber.transcript(recording).warnings[-1] == "speech was found in it, but the model wrote nothing"
 
 
 def test_whole_numbers_are_scaled(transcriber):

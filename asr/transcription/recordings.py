@@ -114,8 +114,7 @@ class RecordingInProgress:
         elif self.peak < SILENCE_PEAK:
             nothing = SILENCE
         else:
-            written = any(segment.tokens for segment in self.segments)
-            nothing = ("" if written else NOTHING_WRITTEN) if self.heard else NO_SPEECH
+            nothing = "" if self.heard else NO_SPEECH
             if nothing and self.peak < FAINT_PEAK and not self.problems:
                 level = 20 * np.log10(self.peak)
                 nothing += f"; its loudest sample is at {level:.0f} dB of full scale, if somebody speaks record louder"

@@ -14,7 +14,7 @@ from asr.model.folder import LoadedModel
 from asr.transcript import Segment, Transcript
 from asr.transcription.models import find_model, language_model, open_model
 from asr.transcription.pieces import Piece
-from asr.transcription.recordings import SHORTEST, Audio, RecordingInProgress
+from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, Audio, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
 from asr.transcription.settings import decode_settings
 from asr.transcription.tokens import transcript_tokens
@@ -57,7 +57,7 @@ class Transcriber:
                 yield recording.audio, recording.error or self.transcript(recording)
 
     def iter_segments(self, audio: Audio, split: bool = False) -> Iterator[Segment]:
-        """Segments with speech in order of time (within each channel), as they are decoded; memory does not grow.
+        """Segments with speech in order of time (within each channel), as they are decoded.
 
         Raises AudioError where the recording cannot be read.
         """
@@ -77,6 +77,8 @@ class Transcriber:
         segments = tuple(sorted(recording.segments, key=lambda segment: (segment.start, segment.channel or 0)))
         settings = asdict(self.recognizer.config) | {"segments": asdict(self.segments)}
         warnings = recording.warnings()
+        if segments and not any(segment.tokens for segment in segments):
+            warnings = (*warnings, NOTHING_WRITTEN)
         return Transcript(recording.name, recording.duration, segments, self.loaded.name, warnings, settings)
 
     def stream(self, recordings: Iterable[RecordingInProgress]) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
