@@ -260,7 +260,7 @@ def corpus_mix(
     from asr.corpus.manifest import read_manifest, write_manifest
     from asr.corpus.selecting import mix
 
-    parts, paths = [], []
+    factors: list[tuple[Path, float]] = []
     for argument in manifests:
         name, equals, times = argument.rpartition("=")
         path = Path(name if equals else argument)
@@ -272,10 +272,12 @@ def corpus_mix(
             raise typer.BadParameter(
                 f"{argument!r} must have the form MANIFEST or MANIFEST=TIMES", param_hint="MANIFEST"
             )
+        factors.append((path, factor))
+    refuse_existing(out, force, [*(path for path, _ in factors), *exclude])
+    parts = []
+    for path, factor in factors:
         utterances = read_manifest(path)
         parts.append((utterances[0].source or path.stem, utterances, factor))
-        paths.append(path)
-    refuse_existing(out, force, [*paths, *exclude])
     mixed, left_out = mix(parts, [u for path in exclude for u in read_manifest(path)], seed)
     if not mixed:
         raise AsrError(f"{out}: nothing is left to mix: --exclude or the share took all; see `asr corpus info`")

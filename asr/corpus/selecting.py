@@ -43,7 +43,8 @@ def split(
                 taken += seconds[group]
         chosen = chosen or [min(names, key=seconds.__getitem__)]
         splits[name] = [u for group in chosen for u in groups[group]]
-        names = [group for group in names if group not in set(chosen)]
+        gone = set(chosen)
+        names = [group for group in names if group not in gone]
     return {"train": [u for group in names for u in groups[group]], **splits}
 
 

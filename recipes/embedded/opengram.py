@@ -30,7 +30,7 @@ class WordModel:
     def __init__(self, printed: Path, words: list[str]):
         """printed: what `tslminfo -v -p` says: sections of (words, probability, back-off weight)."""
         self.words, v = words, len(words)
-        single, pairs, triples = (_section(printed, n) for n in (1, 2, 3))
+        single, pairs, triples = _sections(printed)
         self.single, self.single_ends = single[:, 0].astype(np.int64), np.cumsum(single[:, 1])
         self.pairs = (pairs[:, 0] * v + pairs[:, 1]).astype(np.int64)
         self.second, self.third = pairs[:, 1].astype(np.int64), triples[:, 2].astype(np.int64)
@@ -82,16 +82,16 @@ def _holds(rising: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return rising[np.searchsorted(rising, keys).clip(max=len(rising) - 1)] == keys
 
 
-def _section(printed: Path, n: int) -> np.ndarray:
-    """The n-grams of n words: numbers of the words, probability, and back-off weight where there is one."""
-    rows, inside = [], False
+def _sections(printed: Path) -> list[np.ndarray]:
+    """The n-grams of one, two and three words: numbers of the words, probability, back-off weight where there is one."""
+    sections: list[list[list[float]]] = []
     with open(printed, encoding="ascii") as file:
         for line in file:
             if line.startswith("\\"):
-                inside = line.startswith(f"\\{n}-gram")
-            elif inside:
-                rows.append(np.fromstring(line.split("(")[0], sep=" "))
-    return np.array(rows)
+                sections.append([])
+            else:
+                sections[-1].append([float(x) for x in line.split("(")[0].split()])
+    return [np.array(rows) for rows in sections[1:]]  # the first is the empty context
 
 
 def read_words(dictionary: Path) -> list[str]:
