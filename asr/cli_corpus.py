@@ -24,7 +24,7 @@ def corpus_import(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A .tsv or .csv with a header (audio, text; id, speaker, seconds …), or a Kaldi directory."
+            help="A .tsv or .csv with a header (audio, text; id, speaker, seconds …), a Kaldi directory, or JSON lines."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The JSONL manifest to write.")],
@@ -36,7 +36,7 @@ def corpus_import(
     ] = [],  # noqa: B006
     force: Force = False,
 ) -> None:
-    """Turn a table or a Kaldi directory into a manifest."""
+    """Turn a table, a list of another toolkit or a Kaldi directory into a manifest."""
     from asr.corpus.importing import Skipped, import_corpus
     from asr.corpus.manifest import write_manifest
 

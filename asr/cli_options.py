@@ -45,6 +45,12 @@ Quantize = Annotated[
 Format = Annotated[
     str, typer.Option(help="txt, json (all there is), srt, vtt, tsv, textgrid (Praat) or manifest (to train on).")
 ]
+Formats = Annotated[
+    str,
+    typer.Option(
+        help="txt, json (all there is), srt, vtt, tsv, textgrid (Praat) or manifest (to train on); with --out several: txt,srt."
+    ),
+]
 Words = Annotated[
     bool, typer.Option("--words", help="vtt with the time of each character (karaoke), tsv with a line for each.")
 ]

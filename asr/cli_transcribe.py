@@ -12,6 +12,7 @@ from asr.cli_options import (
     Device,
     Force,
     Format,
+    Formats,
     HotwordFile,
     LanguageModel,
     LineCharacters,
@@ -40,8 +41,15 @@ def transcribe(
         str,
         typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
     ] = "",
+    listed: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            help="A wav.scp, or JSON lines with key and wav (WeNet, FunASR), in the place of AUDIO: prints `id text`.",
+        ),
+    ] = None,
     beam: Beam = None,
-    format: Format = "txt",
+    format: Formats = "txt",
     out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
     channels: Annotated[
         str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
@@ -87,7 +95,9 @@ def transcribe(
         raise typer.BadParameter(why, param_hint="--live")
     if rate is not None and not (live and audio):
         raise typer.BadParameter("goes with --live - only: other audio says its rate itself", param_hint="--rate")
-    if not live and not audio:
+    if listed and (audio or live or channels != "mix"):
+        raise typer.BadParameter("takes no AUDIO, --live or --channels split beside it", param_hint="--list")
+    if not live and not audio and not listed:
         raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
     if out and out.exists() and not out.is_dir():
         raise typer.BadParameter(f"{out} is a file, not a folder", param_hint="--out")
@@ -101,11 +111,11 @@ def transcribe(
         raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
     from asr.outputs.style import Style
     from asr.text.finishing import Finishing
-    from asr.transcription.output import Output
+    from asr.transcription.output import outputs_of
 
     with usage_errors():
         style = Style(line_characters, lines, reading_speed, words, min_confidence)
-        output = Output(format, style, Finishing(script, numbers, punctuate))
+        outputs = outputs_of(format, style, Finishing(script, numbers, punctuate))
     set_threads(threads)
     from asr.transcription.command import transcribe_files
     from asr.transcription.models import find_model, hint_at_larger_models
@@ -123,7 +133,7 @@ def transcribe(
         chunks = pcm_chunks(sys.stdin.buffer, rate or SAMPLE_RATE) if audio else microphone_chunks()
         transcribe_live(transcriber(), chunks, format, say)
         return
-    failed = transcribe_files(audio, transcriber, output, out, force, say, channels == "split")
+    failed = transcribe_files(audio, transcriber, outputs, out, force, say, channels == "split", listed)
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 

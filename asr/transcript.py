@@ -75,6 +75,8 @@ class Transcript:
     """What concerns the recording as a whole."""
     settings: dict = field(default_factory=dict)
     """The decoding settings that were used."""
+    id: str = ""
+    """Its id in the list that named it; empty without one."""
 
     @property
     def text(self) -> str:

@@ -135,6 +135,50 @@ def test_what_is_there_is_not_overwritten_without_force(run, model, wav, tmp_pat
     assert (tmp_path / "out" / "a.txt").read_text() != "mine"
 
 
+def test_a_list_of_recordings_gives_ids(run, model, wav, tmp_path):
+    first, second = wav("x/a.wav"), wav("y/a.wav")
+    (tmp_path / "wav.scp").write_text(f"u1 {first}\nu.2 {tmp_path / 'none.wav'}\nu3 {second}\n")
+    listed = ("transcribe", "--model", model, "--list", tmp_path / "wav.scp")
+    status, out, err = run(*listed)
+    text = run("transcribe", "--model", model, first)[1]
+    assert status == 1 and out == f"u1 {text}u.2\nu3 {text}" and "none.wav: no such file" in err
+    lines = [json.loads(line) for line in run(*listed, "--format", "json")[1].splitlines()]
+    assert [(line["id"], line["audio"]) for line in lines[::2]] == [("u1", str(first)), ("u3", str(second))]
+    assert lines[1] == {
+        "id": "u.2",
+        "audio": f"{tmp_path / 'none.wav'}",
+        "error": f"{tmp_path / 'none.wav'}: no such file",
+    }
+    assert run(*listed, "--out", tmp_path / "out")[0] == 1
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {"u1.txt": text, "u3.txt": text}
+
+
+def test_several_formats_at_once(run, model, wav, tmp_path):
+    command = (
+        "transcribe",
+        "--model",
+        model,
+        wav("a.wav"),
+        "--format",
+        "txt,vtt,json",
+        "--words",
+        "--out",
+        tmp_path / "out",
+    )
+    assert run(*command)[0] == 0
+    written = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert set(written) == {"a.txt", "a.vtt", "a.json"}
+    assert written["a.txt"].strip() == json.loads(written["a.json"])["text"] and "<00:00:" in written["a.vtt"]
+    (tmp_path / "out/a.vtt").unlink()  # a run that was interrupted between them
+    assert run(*command)[0] == 0 and (tmp_path / "out/a.vtt").read_text() == written["a.vtt"]
+    status, out, err = run(*command[:-2])
+    assert (
+        status == 1
+        and out == ""
+        and err == "asr: 3 formats cannot be printed to one stdout; give them a folder with --out\n"
+    )
+
+
 def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
     status, _, err = run("transcribe", "--model", model, wav("x/a.wav"), wav("y/a.wav"), "--out", tmp_path / "out")
     assert status == 1 and "would both be written to" in err and not (tmp_path / "out").exists()
@@ -147,6 +191,9 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
         (("transcribe", "a.wav", "--format", "pdf"), "format must be one of txt, json, srt"),
         (("transcribe", "a.wav", "--bogus"), "No such option: --bogus"),
         (("transcribe", "a.wav", "--channels", "left"), "'left' is not one of mix, split"),
+        (("transcribe", "a.wav", "--list", "wav.scp"), "takes no AUDIO, --live or --channels split beside it"),
+        (("transcribe", "a.wav", "--format", "txt,pdf"), "format must be one of txt, json, srt"),
+        (("transcribe", "a.wav", "--format", "txt,srt", "--words"), "words have times of their own in vtt and tsv"),
         (("transcribe", "a.wav", "--live"), "takes - or nothing, --format txt or json, and no --out"),
         (("transcribe", "-", "--live", "--numbers", "digits"), "writes what is heard as it is"),
         (("transcribe", "a.wav", "--beam", "0"), "Invalid value for '--beam'"),

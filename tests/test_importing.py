@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.corpus.importing import Skipped, import_corpus
+from asr.corpus.importing import Skipped, import_corpus, recordings
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.errors import ManifestError
 from tests.sounds import silence, write_wav
@@ -205,3 +205,64 @@ def test_what_is_no_corpus(folder):
     (kaldi(folder) / "text").write_bytes("a 你好\n".encode("gb18030"))
     with pytest.raises(ManifestError, match=r"kaldi/text:1: not UTF-8 \("):
         list(import_corpus(folder / "kaldi"))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        '{"key": "a", "wav": "wav/a.wav", "txt": "你好"}',
+        '{"key": "a", "source": "wav/a.wav", "source_len": 99, "target": "你好", "target_len": 2}',
+        '{"audio_filepath": "wav/a.wav", "duration": 1.0, "text": "你好"}',
+    ],
+    ids=["wenet", "funasr", "nemo"],
+)
+def test_json_lines_of_other_toolkits(folder, first):
+    path = table(folder / "data.list", first, "", '{"id": "b", "audio": "wav/b.wav", "text": "再见"}')
+    assert short(import_corpus(path)) == BOTH
+
+
+def test_json_lines_that_name_parts(folder):
+    path = table(folder / "data.list", '{"key": "a", "wav": "wav/b.wav", "txt": "你好", "start": 0.5, "end": 1.25}')
+    (utterance,) = import_corpus(path)
+    assert (utterance.start, utterance.duration) == (0.5, 0.75)
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        (
+            '{"key": "a", "txt": "你好"}',
+            "no field for audio (audio, wav, audio_filepath, path, source); the line has key, txt",
+        ),
+        ('{"key": "a", "wav": ["a.wav"], "txt": "你"}', "must be a JSON object of texts and numbers, is "),
+        ('{"key": "a",', "each line must be a JSON object, is "),
+    ],
+)
+def test_wrong_json_lines(folder, line, message):
+    path = table(folder / "data.list", line)
+    with pytest.raises(ManifestError, match=re.escape(f"{path}:1: {message}")):
+        list(import_corpus(path))
+
+
+def test_a_list_of_recordings(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    scp = table(folder / "wav.scp", "a wav/a.wav", "b  wav/b c.wav")
+    assert list(recordings(scp)) == [("a", Path("wav/a.wav")), ("b", Path("wav/b c.wav"))]
+    listed = table(folder / "lists.jsonl", '{"key": "x/a", "wav": "wav/a.wav"}', '{"audio": "/b.wav"}')
+    assert list(recordings(listed)) == [("x/a", folder / "wav/a.wav"), ("b", Path("/b.wav"))]
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        (["../a a.wav"], "1: id must be a word without spaces, and no path out of a folder, is '../a'"),
+        (["a a.wav", "b sph2pipe b.sph |"], "2: must name a file, 'b' has 'sph2pipe b.sph |'"),
+        (["a"], "1: must name a file, 'a' has ''"),
+        (['{"key": "a", "wav": "a.wav"}'] * 2, "2: id must be unique, 'a' is already at {path}:1"),
+        (['{"key": "a", "wav": "a.wav", "start": 1}'], "1: names a part of a file; `asr evaluate` decodes manifests"),
+    ],
+)
+def test_a_wrong_list_of_recordings(folder, lines, message):
+    path = table(folder / "wav.scp", *lines)
+    with pytest.raises(ManifestError, match=re.escape(f"{path}:{message.format(path=path)}")):
+        list(recordings(path))

@@ -128,6 +128,7 @@ def test_a_wrong_value_is_named_with_file_line_and_rule(tmp_path, change, messag
         ("b 你好", "m.jsonl:2: each line must be a JSON object, is 'b 你好' (Expecting value)"),
         ('["b"]', "m.jsonl:2: each line must be a JSON object, is '[\"b\"]'"),
         ("{}", "m.jsonl:2: field 'id' is missing; the line has no field"),
+        ('{"key": "b", "wav": "b.wav"}', "the line has key, wav; `asr corpus import` makes a manifest of such a list"),
         ('{"id": "b", "wav": "b.wav"}', "m.jsonl:2: field 'audio' is missing; the line has id, wav"),
         ('{"id": "b", "audio": "b.wav", "text": ""}', "field 'duration' is missing; the line has id, audio, text"),
         ('{"id": "b", "audio": "b.wav", "duration": 1}', "field 'text' is missing; the line has id, audio, duration"),

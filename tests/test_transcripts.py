@@ -49,6 +49,8 @@ def jsonl(path: Path, texts: dict[str, str | None]) -> Path:
         ("ID\tText\nu1\t你好\n", "table", {"u1": "你好"}),
         ("id\thyp\nu1\t你好\n", "table", {"u1": "你好"}),
         ('{"id": "a", "nbest": []}\n', "jsonl", {"a": ""}),
+        ('{"key": "a", "wav": "a.wav", "txt": "今天"}\n', "jsonl", {"a": "今天"}),
+        ('{"key": "a", "source": "a.wav", "target": "今天"}\n', "jsonl", {"a": "今天"}),
     ],
 )
 def test_forms_are_told_apart(tmp_path, content, form, expected):

@@ -1,6 +1,7 @@
-"""A table (TSV, CSV) or a Kaldi directory as utterances."""
+"""A table (TSV, CSV), a list of JSON lines or a Kaldi directory as utterances."""
 
 import csv
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,14 @@ COLUMNS = {
     "channel": ("channel",),
 }
 """Field → names of the column it may stand in, in any case, tried in this order (Common Voice's among them)."""
+
+JSON_NAMES = COLUMNS | {
+    "id": ("id", "key", "utt"),
+    "audio": ("audio", "wav", "audio_filepath", "path", "source"),
+    "text": ("text", "txt", "target"),
+    "end": ("end",),
+}
+"""Field → names in JSON lines, in order: ours, WeNet's (data.list), FunASR's (source, target) and NeMo's (audio_filepath)."""
 
 
 @dataclass
@@ -57,9 +66,9 @@ def import_corpus(
     where: dict[str, str] | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[Utterance]:
-    """Utterances of a .tsv or .csv table with a header, or of a Kaldi directory (wav.scp, text; utt2spk, segments).
+    """Utterances of a table with a header (.csv, else TSV), of JSON lines, or of a Kaldi directory (wav.scp, text, …).
 
-    `audio_root`: what relative audio paths are relative to; without it, the table's folder, and for a Kaldi directory
+    `audio_root`: what relative audio paths are relative to; without it, the file's folder, and for a Kaldi directory
     the current one, as Kaldi has it.
     `where`: only rows whose columns have these values. Rows without text are left out and counted in `skipped`.
     """
@@ -67,7 +76,8 @@ def import_corpus(
     if path.is_dir():
         rows = _kaldi_rows(path)
     elif path.is_file():
-        rows = table_rows(path)
+        lines = read_lines(path)
+        rows = json_rows(path, lines) if holds_json(lines) else table_rows(path, lines=lines)
     else:
         raise ManifestError(f"{path}: no such table or Kaldi directory")
     root = Path(audio_root) if audio_root else (Path() if path.is_dir() else path.parent)
@@ -94,7 +104,9 @@ def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
             f"{line}: audio must be a file, {audio} is not there; does --audio-root point to the right folder?"
         )
     start = _seconds(row.get("start") or "0", "start", line)
-    if row.get("duration"):
+    if row.get("end"):
+        duration = _seconds(row["end"], "end", line) - start
+    elif row.get("duration"):
         duration = _seconds(row["duration"], "duration", line)
     else:
         try:
@@ -103,7 +115,7 @@ def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
             raise ManifestError(f"{line}: {error}") from error
     if duration <= 0:
         raise ManifestError(f"{line}: duration must be above 0 seconds, is {duration:.3f}")
-    extra = {k: v for k, v in row.items() if k not in COLUMNS and v}
+    extra = {k: v for k, v in row.items() if k not in JSON_NAMES and v}
     return Utterance(
         row["id"],
         audio,
@@ -192,6 +204,60 @@ def _field_names(
                 f"{path}:1: no column for {field} ({', '.join(candidates)}); the header has {', '.join(header) or 'none'}"
             )
     return names
+
+
+def holds_json(lines: Sequence[str]) -> bool:
+    """Whether the first line that is not empty begins a JSON object."""
+    return next((line for line in lines if line.strip()), "").lstrip().startswith("{")
+
+
+def json_rows(path: Path, lines: Sequence[str], required: Sequence[str] = ("audio", "text")) -> Iterator[Row]:
+    """Rows of JSON lines, whose fields may have the names that other toolkits give them."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            raise ManifestError(f"{where}: each line must be a JSON object, is {line[:60]!r}") from error
+        if not isinstance(data, dict) or not all(isinstance(v, str | int | float | None) for v in data.values()):
+            raise ManifestError(f"{where}: must be a JSON object of texts and numbers, is {line[:60]!r}")
+        columns = {name: "" if value is None else str(value) for name, value in data.items()}
+        row = dict(columns)
+        for field, names in JSON_NAMES.items():
+            found = next((name for name in names if name in row), None)
+            if found:
+                row[field] = row.pop(found)
+            elif field in required:
+                raise ManifestError(
+                    f"{where}: no field for {field} ({', '.join(names)}); the line has {', '.join(data) or 'none'}"
+                )
+        row.setdefault("id", Path(row["audio"]).stem)
+        yield Row(where, row, columns)
+
+
+def recordings(path: Path) -> Iterator[tuple[str, Path]]:
+    """(id, audio) of each line of a list without texts: Kaldi's wav.scp, or JSON lines. Paths of a wav.scp are relative
+
+    to the current folder, others to that of the list. Raises ManifestError where a line is wrong, or names a part of a file.
+    """
+    lines = read_lines(path)
+    if holds_json(lines):
+        named = ((row.line, row.fields["id"], row.fields) for row in json_rows(path, lines, ("audio",)))
+    else:
+        named = ((where, id, {"audio": audio}) for where, id, audio in _kaldi_lines(path))
+    seen: dict[str, str] = {}
+    for where, id, fields in named:
+        if not id or len(id.split()) != 1 or ".." in Path(id).parts or Path(id).is_absolute():
+            raise ManifestError(f"{where}: id must be a word without spaces, and no path out of a folder, is {id!r}")
+        if seen.setdefault(id, where) != where:
+            raise ManifestError(f"{where}: id must be unique, {id!r} is already at {seen[id]}")
+        if fields["audio"].endswith("|") or not fields["audio"]:
+            raise ManifestError(f"{where}: must name a file, {id!r} has {fields['audio']!r}")
+        if "start" in fields or "end" in fields:
+            raise ManifestError(f"{where}: names a part of a file; `asr evaluate` decodes manifests of utterances")
+        yield id, path.parent / fields["audio"] if holds_json(lines) else Path(fields["audio"])
 
 
 def _kaldi_rows(folder: Path) -> Iterator[Row]:

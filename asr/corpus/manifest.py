@@ -120,7 +120,10 @@ def _parse(line: str, folder: Path, where: str) -> Utterance:
         raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r}")
     for name in REQUIRED:
         if name not in data:
-            raise ManifestError(f"{where}: field {name!r} is missing; the line has {', '.join(data) or 'no field'}")
+            hint = "; `asr corpus import` makes a manifest of such a list" if "key" in data else ""
+            raise ManifestError(
+                f"{where}: field {name!r} is missing; the line has {', '.join(data) or 'no field'}{hint}"
+            )
     for name in ("id", "audio", "text"):
         if not isinstance(data[name], str) or (name != "text" and not data[name].strip()):
             rule = "a text" if name == "text" else "a text that is not empty"

@@ -1,6 +1,7 @@
 """Transcripts to be scored, in whatever form they stand in a file: told apart by what the first lines hold.
 
-- JSON lines: objects with `id` and `text` (manifests, `asr evaluate`'s output), or `id` and `nbest`;
+- JSON lines: objects with `id` and `text` (manifests, `asr evaluate`'s output; WeNet's `key` and `txt`, FunASR's `target`), or
+  `id` and `nbest`;
 - a table: tab-separated (or a .csv) with a header that names a column for the text, and one for the id or the audio;
 - Kaldi text: `id text` on each line;
 - plain lines: one utterance a line, in the same order in every file.
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from asr.corpus.importing import COLUMNS, table_reader, table_rows
+from asr.corpus.importing import COLUMNS, JSON_NAMES, table_reader, table_rows
 from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.text.normalize import holds_han
@@ -183,6 +184,10 @@ def _json_line(line: str, where: str) -> tuple[str, Line]:
         data = json.loads(line)
     except ValueError:
         data = None
+    if isinstance(data, dict):
+        for name in ("id", "text"):  # by whatever name
+            found = next((n for n in JSON_NAMES[name] if n in data), name)
+            data |= {name: data.pop(found)} if found in data else {}
     if not isinstance(data, dict) or "id" not in data or not {"text", "nbest"} & data.keys():
         raise ManifestError(f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r}")
     id, nbest = data.pop("id"), data.pop("nbest", [])

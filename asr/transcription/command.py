@@ -4,13 +4,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from asr.errors import ConfigError
 from asr.files import atomic_write, remove_leftovers
 from asr.outputs.writers import ONE_EACH
 from asr.transcription.display import Progress
-from asr.transcription.inputs import Input, find_inputs, find_targets
+from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
 from asr.transcription.output import Output
 from asr.transcription.recordings import RecordingInProgress
 from asr.transcription.sharing import Shares, processes
@@ -20,29 +21,36 @@ from asr.transcription.transcriber import Transcriber
 def transcribe_files(
     names: Sequence[str],
     transcriber: Callable[[], Transcriber],
-    output: Output,
+    outputs: Sequence[Output],
     out: Path | None,
     force: bool,
     say: Callable[[str], None],
     split: bool = False,
+    listed: Path | None = None,
 ) -> int:
-    """Transcribes files, folders and stdin (`-`); returns how many inputs failed. The model is loaded only for some.
+    """Transcribes files, folders and stdin (`-`), or what a list names; returns how many inputs failed.
 
-    Texts go to stdout in the order given, or to one file per recording under `out`; what is there already is left alone
-    without `force`. Several processes started by torchrun share the list; each returns the failures of all.
+    The model is loaded only for some. Texts go to stdout in the order given, behind their ids where these are listed, or to
+    a file per recording and output under `out`; what is there already is left alone without `force`. Several processes
+    started by torchrun share the list; each returns the failures of all.
     """
     if processes() > 1 and out is None:
         raise ConfigError("several processes cannot print to one stdout in order; give them a folder with --out")
-    inputs, failed = find_inputs(names, say)
-    if len(inputs) > 1 and out is None and output.format in ONE_EACH:
+    if len(outputs) > 1 and out is None:
+        raise ConfigError(f"{len(outputs)} formats cannot be printed to one stdout; give them a folder with --out")
+    inputs, failed = (listed_inputs(listed), 0) if listed else find_inputs(names, say)
+    format = outputs[0].format
+    if len(inputs) > 1 and out is None and format in ONE_EACH:
         raise ConfigError(
-            f"{len(inputs)} recordings cannot be printed as one {output.format} document; give them a folder with --out"
+            f"{len(inputs)} recordings cannot be printed as one {format} document; give them a folder with --out"
         )
     shares = Shares(len(inputs))
     failed = failed if shares.rank == 0 else 0
     if inputs:
-        output.check()
-        job = _Job(inputs, find_targets(inputs, out, output.suffix), output, force, say, shares)
+        for output in outputs:
+            output.check()
+        targets = find_targets(inputs, out, [output.suffix for output in outputs])
+        job = _Job(inputs, targets, outputs, force, say, shares)
         if job.todo:
             failed += job.run(transcriber(), split)
     shares.add("failed", failed)
@@ -54,17 +62,17 @@ class _Job:
     def __init__(
         self,
         inputs: list[Input],
-        targets: dict[Input, Path],
-        output: Output,
+        targets: dict[Input, list[Path]],
+        outputs: Sequence[Output],
         force: bool,
         say: Callable[[str], None],
         shares: Shares,
     ):
-        self.inputs, self.targets, self.output, self.shares, self.force = inputs, targets, output, shares, force
+        self.inputs, self.targets, self.outputs, self.shares, self.force = inputs, targets, outputs, shares, force
         self.sizes = {one: _size(one.path) for one in inputs}
         if shares.processes > 1:  # the longest first, so that all end at about the same time
             self.inputs = sorted(inputs, key=lambda one: -self.sizes[one])
-        for folder in {target.parent for target in targets.values()}:
+        for folder in {target.parent for files in targets.values() for target in files}:
             remove_leftovers(folder, older_than=3600)
         self.todo = [one for one in inputs if not self._is_done(one)]
         self.progress = Progress(sum(self.sizes[one] for one in self.todo), len(self.todo), say)
@@ -72,7 +80,7 @@ class _Job:
         self.failed = 0
         there = len(inputs) - len(self.todo)
         if there and shares.rank == 0:
-            first = next(targets[one] for one in inputs if self._is_done(one))
+            first = next(targets[one][0] for one in inputs if self._is_done(one))
             self.say(
                 f"asr: {first}: is there already and stays as it is; --force overwrites it"
                 if there == 1
@@ -113,8 +121,7 @@ class _Job:
                 yield self.inputs[number]
 
     def _is_done(self, one: Input) -> bool:
-        target = self.targets.get(one)
-        return target is not None and target.exists() and not self.force
+        return not self.force and one in self.targets and all(target.exists() for target in self.targets[one])
 
     def _finish(self, one: Input, recording: RecordingInProgress, transcriber: Transcriber) -> None:
         if recording.error:
@@ -123,9 +130,9 @@ class _Job:
             self.failed += 1
             if one not in self.targets:
                 self.progress.clear()
-                _print_failure(one, error, self.output.format)
+                _print_failure(one, error, self.outputs[0].format)
             return
-        transcript = transcriber.transcript(recording)
+        transcript = replace(transcriber.transcript(recording), id=one.id)
         for warning in dict.fromkeys(
             [*transcript.warnings, *(w for segment in transcript.segments for w in segment.warnings)]
         ):
@@ -135,12 +142,14 @@ class _Job:
                 self.say(
                     f"{one.shown}: {segment.start:.1f}–{segment.end:.1f} s: hot words {', '.join(segment.hotwords)}"
                 )
-        if one in self.targets:
-            with atomic_write(self.targets[one]) as file:
-                self.output.write(transcript, file)
-        else:
+        for target, output in zip(self.targets.get(one, ()), self.outputs, strict=False):
+            with atomic_write(target) as file:
+                output.write(transcript, file)
+        if one not in self.targets:
             self.progress.clear()
-            self.output.write(transcript, sys.stdout)
+            if one.id and self.outputs[0].format == "txt":
+                sys.stdout.write(f"{one.id} ")
+            self.outputs[0].write(transcript, sys.stdout)
             sys.stdout.flush()
 
     def _show(self, one: Input, recording: RecordingInProgress, seconds: float, finished: bool) -> None:
@@ -172,6 +181,7 @@ def _size(path: Path) -> int:
 def _print_failure(one: Input, error: str, format: str) -> None:
     """A line in place of the transcript, where a line belongs to each file."""
     if format == "txt":
-        print(flush=True)
+        print(one.id, flush=True)
     elif format == "json":
-        print(json.dumps({"audio": one.shown, "error": error}, ensure_ascii=False), flush=True)
+        named = {"id": one.id} if one.id else {}
+        print(json.dumps(named | {"audio": one.shown, "error": error}, ensure_ascii=False), flush=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.audio.reading import AUDIO_SUFFIXES
+from asr.corpus.importing import recordings
 from asr.errors import AsrError
 
 STDIN = "-"
@@ -25,6 +26,13 @@ class Input:
     """Its path below the output folder, but for the suffix."""
     shown: str
     """What messages and the transcript call it."""
+    id: str = ""
+    """Its id in the list that names it."""
+
+
+def listed_inputs(path: Path) -> list[Input]:
+    """The recordings of a wav.scp or of JSON lines, each under its id."""
+    return [Input(audio, Path(id + (audio.suffix or ".wav")), str(audio), id) for id, audio in recordings(path)]
 
 
 def find_inputs(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[Input], int]:
@@ -72,19 +80,23 @@ _SPOOLED: list = []
 """Keeps the file until the process ends."""
 
 
-def find_targets(inputs: Sequence[Input], out: Path | None, suffix: str) -> dict[Input, Path]:
-    """The file each transcript goes to; nothing without `out`. Raises AsrError where two recordings would get the same."""
+def find_targets(inputs: Sequence[Input], out: Path | None, suffixes: Sequence[str]) -> dict[Input, list[Path]]:
+    """The files each transcript goes to, one a suffix; nothing without `out`.
+
+    Raises AsrError where two recordings would get the same.
+    """
     if out is None:
         return {}
-    targets: dict[Input, Path] = {}
+    targets: dict[Input, list[Path]] = {}
     owners: dict[Path, Input] = {}
     stems = Counter(one.name.with_suffix("") for one in inputs)
     for one in inputs:
         alone = stems[one.name.with_suffix("")] == 1  # a.wav and a.mp3 become a.wav.txt and a.mp3.txt
-        target = out / (one.name.with_suffix(suffix) if alone else f"{one.name}{suffix}")
-        if owners.setdefault(target, one).path != one.path:
+        targets[one] = [out / (one.name.with_suffix(suffix) if alone else f"{one.name}{suffix}") for suffix in suffixes]
+        first = targets[one][0]
+        if owners.setdefault(first, one).path != one.path:
             raise AsrError(
-                f"{owners[target].path} and {one.path} would both be written to {target}; transcribe them into two folders"
+                f"{owners[first].path} and {one.path} would both be written to {first}; transcribe them into two folders,"
+                " or give each an id (--list)"
             )
-        targets[one] = target
     return targets

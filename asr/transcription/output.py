@@ -1,6 +1,6 @@
 """In which form transcripts leave the program."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TextIO
 
 from asr.errors import ConfigError
@@ -8,6 +8,9 @@ from asr.outputs.style import Style
 from asr.outputs.writers import SUFFIXES, WRITERS
 from asr.text.finishing import SCRIPTS, Finishing, finish
 from asr.transcript import Transcript
+
+WITH_WORDS = frozenset(("vtt", "tsv"))
+"""Formats in which words may have times of their own."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Output:
     def __post_init__(self):
         if self.format not in WRITERS:
             raise ConfigError(f"format must be one of {', '.join(WRITERS)}, is {self.format!r}")
-        if self.style.words and self.format not in ("vtt", "tsv"):
+        if self.style.words and self.format not in WITH_WORDS:
             raise ConfigError(
                 f"words have times of their own in vtt and tsv (and in json, textgrid always), not in {self.format}"
             )
@@ -44,3 +47,18 @@ class Output:
     def write(self, transcript: Transcript, file: TextIO) -> None:
         """Finishes the transcript and writes it."""
         WRITERS[self.format](finish(transcript, self.finishing), file, self.style)
+
+
+def outputs_of(formats: str, style: Style, finishing: Finishing) -> list[Output]:
+    """An output for each of the formats, which commas part; each has what of the style is for it.
+
+    Raises ConfigError for an unknown format, and for a style that none of them can have.
+    """
+    names = list(dict.fromkeys(name.strip() for name in formats.split(",")))
+
+    def fitting(name: str) -> Style:
+        words = style.words and (name in WITH_WORDS or WITH_WORDS.isdisjoint(names))
+        least = style.min_confidence if name == "manifest" or "manifest" not in names else None
+        return replace(style, words=words, min_confidence=least)
+
+    return [Output(name, fitting(name), finishing) for name in names]
