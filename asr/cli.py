@@ -16,13 +16,14 @@ from asr.cli_corpus import corpus_app
 from asr.cli_model import model_app
 from asr.cli_options import Beam, Decode, Device, Force, HotwordFile, LanguageModel, Quantize, Threads, say, set_threads
 from asr.cli_training import compare, report, train, train_lm, verify
-from asr.cli_transcribe import align, doctor, transcribe
+from asr.cli_transcribe import align, doctor, serve, transcribe
 from asr.errors import AsrError, ConfigError, UsageError
 from asr.version import VERSION
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("transcribe")(transcribe)
 app.command("align")(align)
+app.command("serve")(serve)
 app.command("train")(train)
 app.command("report")(report)
 app.command("compare")(compare)

@@ -1,4 +1,4 @@
-"""`asr transcribe`, `asr align` and `asr doctor`."""
+"""`asr transcribe`, `asr align`, `asr serve` and `asr doctor`."""
 
 import sys
 from pathlib import Path
@@ -196,6 +196,43 @@ def align(
         return
     with atomic_write(out) as file:
         output.write(transcript, file)
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 is every one of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    model: Annotated[
+        str, typer.Option(help="A model folder, or a name of `asr model list`; embedded by default.")
+    ] = "",
+    beam: Beam = None,
+    script: Script = "",
+    numbers: Numbers = "",
+    punctuate: Punctuate = False,
+    hotwords: HotwordFile = None,
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
+    device: Device = "auto",
+    quantize: Quantize = "none",
+    threads: Threads = 0,
+) -> None:
+    """Transcribe over HTTP, as OpenAI's /v1/audio/transcriptions does: json, text, srt, vtt, verbose_json.
+
+    Recordings come one at a time. Nobody is asked for a password: do not open it to a network that you do not trust.
+    """
+    from asr.text.finishing import Finishing
+
+    with usage_errors():
+        finishing = Finishing(script, numbers, punctuate)
+    set_threads(threads)
+    from asr.transcription.models import find_model
+    from asr.transcription.server import serve as run
+    from asr.transcription.settings import decode_settings
+    from asr.transcription.transcriber import load
+
+    settings = decode_settings(find_model(model), decode, beam=beam)
+    run(load(model, device, settings, quantize, hotwords, lm), finishing, host, port, say)
 
 
 def doctor() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from asr.version import VERSION
 
 DISTRIBUTION = "mandarin-asr"
-MODULES = {"pyyaml": "yaml", "silero-vad": "silero_vad"}
+MODULES = {"pyyaml": "yaml", "silero-vad": "silero_vad", "python-multipart": "python_multipart"}
 """Packages that are imported by another name than they are installed by."""
 PURPOSES = {
     "text": "readings, scripts (--script), numbers as they are read",
@@ -21,6 +21,7 @@ PURPOSES = {
     "train": "curves of training runs in TensorBoard",
     "kenlm": "language models in KenLM's binary form",
     "live": "transcribing from a microphone",
+    "serve": "transcribing over HTTP",
     "dev": "running the tests",
 }
 """What an extra is good for."""

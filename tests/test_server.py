@@ -1,0 +1,137 @@
+"""`asr serve`, asked over HTTP as a client of OpenAI's would."""
+
+import json
+import math
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+import pytest
+
+from asr.errors import AsrError
+from asr.transcript import Segment, Transcript, TranscriptToken
+from asr.transcription.server import FORMATS, BadRequest, answer_of, read_request, socket_at
+from tests.conftest import ROOT
+
+SAMPLE = ROOT / "data/sample/weather.flac"
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The address of a server with the embedded model."""
+    pytest.importorskip("starlette")
+    command = [sys.executable, "-m", "asr", "serve", "--port", "0", "--beam", "2", "--punctuate", "--threads", "1"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()
+    try:
+        assert (found := re.match(r"asr: embedded answers at (http://127.0.0.1:\d+)/v1/audio", line)), line
+        yield found[1]
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def ask(url: str, **fields: str | Path) -> tuple[int, str]:
+    """Status and body of the answer; with fields, a form that is sent, files given as paths."""
+    if not fields:
+        request = urllib.request.Request(url)
+    else:
+        boundary, parts = uuid.uuid4().hex, []
+        for name, value in fields.items():
+            name, file = name.replace("__", "[]"), isinstance(value, Path)
+            more = f'; filename="{value.name}"' if file else ""
+            parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode())
+            parts.append((value.read_bytes() if file else value.encode()) + b"\r\n")
+        body = b"".join(parts) + f"--{boundary}--\r\n".encode()
+        request = urllib.request.Request(url, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_recording_is_transcribed_in_every_format(server):
+    url = f"{server}/v1/audio/transcriptions"
+    answers = {}
+    for format in FORMATS:
+        status, answers[format] = ask(url, file=SAMPLE, model="whisper-1", language="zh", response_format=format)
+        assert status == 200
+    text = json.loads(answers["json"])["text"]
+    assert (
+        text.endswith("。")
+        and answers["text"] == text + "\n"
+        and json.loads(ask(url, file=SAMPLE)[1]) == {"text": text}
+    )
+    assert answers["srt"].startswith("1\n00:00:00,") and answers["vtt"].startswith("WEBVTT\n")
+    verbose = json.loads(answers["verbose_json"])
+    assert verbose["text"] == text and "words" not in verbose and verbose["language"] == "chinese"
+    timed = json.loads(ask(url, file=SAMPLE, response_format="verbose_json", timestamp_granularities__="word")[1])
+    assert "".join(word["word"] for word in timed["words"]) == re.sub("[，。]", "", text)
+    assert all(0 <= word["start"] <= word["end"] <= verbose["duration"] for word in timed["words"])
+
+
+def test_what_is_no_recording_is_refused_by_its_name(server, tmp_path):
+    bad = tmp_path / "notes.wav"
+    bad.write_text("这不是录音\n" * 50)
+    status, body = ask(f"{server}/v1/audio/transcriptions", file=bad)
+    error = json.loads(body)["error"]
+    assert (status, error["type"], error["param"]) == (400, "invalid_request_error", "file")
+    assert error["message"].startswith("notes.wav: not recognised as audio")
+    status, body = ask(f"{server}/v1/audio/transcriptions", model="whisper-1")
+    assert status == 400 and "file must be an audio file" in json.loads(body)["error"]["message"]
+
+
+def test_what_else_a_client_asks_for(server):
+    assert json.loads(ask(f"{server}/v1/models")[1])["data"][0]["id"] == "embedded"
+    assert json.loads(ask(f"{server}/health")[1]) == {"status": "ok", "model": "embedded"}
+    assert ask(f"{server}/v1/chat/completions", file=SAMPLE)[0] == 404
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        (
+            {"response_format": "docx"},
+            "response_format must be one of json, text, srt, vtt, verbose_json, tsv, textgrid, is",
+        ),
+        ({"language": "en"}, "language must be zh, is 'en': the model is for Mandarin"),
+        ({"stream": "true"}, "stream is not offered: the answer comes when all is transcribed"),
+        ({"speakers": "2"}, "there is no field 'speakers'; there are model, prompt"),
+        ({"timestamp_granularities[]": "phone"}, "timestamp_granularities[] must be word or segment, is phone"),
+    ],
+)
+def test_requests_that_cannot_be_answered(fields, message):
+    with pytest.raises(BadRequest, match=re.escape(message)):
+        read_request([("file", object()), *fields.items()])
+
+
+def test_requests_that_can():
+    fields = [("file", object()), ("language", "zh-CN"), ("temperature", "0"), ("stream", "false")]
+    assert read_request(fields) == ("json", False)
+    both = [("timestamp_granularities[]", "segment"), ("timestamp_granularities[]", "word")]
+    assert read_request([*fields, *both, ("response_format", "verbose_json")]) == ("verbose_json", True)
+
+
+def test_segments_of_an_answer_are_those_that_hold_text():
+    token = TranscriptToken("好", 0.5, 0.75, 0.9, (0, 0))
+    segments = (Segment(0.0, 0.4), Segment(0.4, 1.0, (token,), "好", -0.5, ("is faint",)))
+    answer = answer_of(Transcript("a.wav", 1.5, segments, "m", ("clips",)), "verbose_json", True)
+    assert answer["segments"] == [
+        {"id": 0, "start": 0.4, "end": 1.0, "text": "好", "avg_logprob": math.log(0.9), "confidence": 0.9}
+    ]
+    assert answer["words"] == [{"word": "好", "start": 0.5, "end": 0.75}]
+    assert answer["warnings"] == ["clips", "is faint"] and answer["duration"] == 1.5
+
+
+def test_a_port_that_is_taken():
+    with socket_at("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            AsrError, match=f"127.0.0.1:{port}: cannot be listened at .* choose another --host or --port"
+        ):
+            socket_at("127.0.0.1", port)
