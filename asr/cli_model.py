@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from asr.cli_options import Force, refuse_existing, say
+from asr.errors import AsrError
 
 model_app = typer.Typer(
     no_args_is_help=True,
@@ -51,6 +52,10 @@ def model_pull(
 def model_remove(name: Annotated[str, typer.Argument(help="A name of `asr model list`.")]) -> None:
     """Delete a model that was pulled, and what is left of its download."""
     from asr.interop.pull import remove
+    from asr.transcription.models import PRETRAINED
+
+    if (PRETRAINED / name).is_dir():
+        raise AsrError(f"{name}: no published model has this name; it came with the program, and stays with it")
 
     freed = remove(name)
     say(f"{name}: {freed / 1e6:,.1f} MB freed" if freed else f"{name}: is not here")

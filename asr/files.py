@@ -46,6 +46,16 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         raise
 
 
+def require_writable(folder: Path) -> None:
+    """Makes a folder for results. Raises OSError now, and not after the work, where no file can be written into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error  # not the temporary name
+
+
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a UTF-8 text file, with or without BOM. Raises ManifestError where it cannot be read."""
     try:

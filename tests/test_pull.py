@@ -151,7 +151,8 @@ def test_remove(run, server, models):
     size = sum(path.stat().st_size for path in (models / "tiny").iterdir())
     assert run("model", "remove", "tiny") == (0, "", f"tiny: {size / 1e6:.1f} MB freed\n")
     assert contents(models) == [] and run("model", "remove", "tiny") == (0, "", "tiny: is not here\n")
-    assert "no published model has this name" in run("model", "remove", "embedded")[2]
+    assert "no published model has this name; it came with the program" in run("model", "remove", "embedded")[2]
+    assert "no published model has this name; did you mean" in run("model", "remove", "embeded")[2]
 
 
 def test_from_modelscope(run, server, importer):

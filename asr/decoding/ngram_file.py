@@ -127,7 +127,8 @@ def _read_arpa(path: str | Path, words: dict[str, int]) -> Iterator[tuple[tuple[
     except FileNotFoundError:
         raise AsrError(f"{path}: no such file") from None
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise AsrError(f"{path}: not an ARPA language model ({error})") from error
+        reason = "it is no text" if isinstance(error, UnicodeDecodeError) else error
+        raise AsrError(f"{path}: not an ARPA language model ({reason})") from error
     if not sections:
         if not Path(path).stat().st_size:
             raise AsrError(f"{path}: is empty")

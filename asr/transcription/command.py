@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asr.errors import ConfigError
-from asr.files import atomic_write, remove_leftovers
+from asr.files import atomic_write, remove_leftovers, require_writable
 from asr.outputs.writers import ONE_EACH
 from asr.transcription.display import Progress
 from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
@@ -51,6 +51,8 @@ def transcribe_files(
             output.check()
         targets = find_targets(inputs, out, [output.suffix for output in outputs])
         job = _Job(inputs, targets, outputs, force, say, shares)
+        if job.todo and out is not None:
+            require_writable(out)
         if job.todo:
             failed += job.run(transcriber(), split)
     shares.add("failed", failed)

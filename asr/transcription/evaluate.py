@@ -12,7 +12,7 @@ from asr.corpus.manifest import Utterance, check_audio
 from asr.corpus.texts import read_references
 from asr.decoding.recognizer import Recognized, Recognizer
 from asr.errors import AsrError, ManifestError
-from asr.files import atomic_write
+from asr.files import atomic_write, require_writable
 from asr.scoring.breakdown import Group, by_field
 from asr.scoring.report import write_report
 from asr.scoring.results import numbers, system_summary
@@ -58,6 +58,7 @@ def evaluate_manifest(
         if not any(u.value(name) for u in utterances):
             raise ManifestError(f"{manifest}: no utterance has the field {name!r}; there is {_field_names(utterances)}")
     config = decode_settings(folder, overrides, beam=beam, nbest=nbest)
+    require_writable(out)
     transcriber = load(folder, device, config, precision, hotwords, lm)
     loaded = transcriber.loaded
     lacking = lacking_characters(utterances, loaded.tokenizer)

@@ -20,7 +20,7 @@ def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | 
     for override in overrides:
         name, value = parse_override(override, "--decode")
         if "." in name:
-            raise UsageError(f"--decode {override}: must have the form key=value")
+            raise UsageError(f"--decode {override}: must have the form key=value, and key no dot")
         values[name] = value
     try:
         return from_dict(DecodeConfig, values, "decode")

@@ -8,6 +8,7 @@ from asr.corpus.manifest import read_manifest
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError
+from asr.files import require_writable
 from asr.scoring.cer import CharErrors, char_errors
 from asr.transcription.models import find_model, language_model, open_model
 from asr.transcription.settings import decode_settings, save_decode_settings
@@ -37,6 +38,7 @@ def tune(
     A larger beam is taken only where it is at least 1 % better.
     """
     folder = find_model(model)
+    require_writable(folder)
     loaded = open_model(folder, device, precision)
     utterances = read_manifest(manifest)
     audio = [u.read() for u in utterances]
