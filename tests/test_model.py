@@ -8,7 +8,7 @@ from asr.features.fbank import FeatureConfig, pad_samples
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.layers import Dropout, length_mask, sinusoids, sinusoids_at
-from asr.model.model import Memory, ModelConfig, SpeechModel
+from asr.model.model import Memory, ModelConfig, SpeechModel, log_probs_of_sounds
 from asr.model.subsampling import LAYOUTS, ConvolutionBlock, Subsampling, SubsamplingConfig
 from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
@@ -194,6 +194,30 @@ def test_padded_targets_do_not_count():
         samples, lengths, torch.tensor([[2, 5, 3, 3]]), torch.tensor([[5, 3, IGNORED, IGNORED]]), ctc_weight=0.5
     )
     assert torch.allclose(short.total, long.total, atol=1e-6)
+
+
+def test_what_homophones_get_is_added_up():
+    log_probs = torch.tensor([[[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]]]).log()
+    sounds = log_probs_of_sounds(log_probs, torch.tensor([0, 1, 2, 1]))
+    assert torch.allclose(sounds.exp(), torch.tensor([[[0.1, 0.6, 0.3], [0.7, 0.2, 0.1]]]))
+
+
+def test_the_ctc_loss_of_syllables():
+    model = random_model(vocabulary=24)
+    samples, lengths = pad_samples(sounds(1.0, 0.6))
+    batch = (samples, lengths, torch.tensor([[2, 5, 6], [2, 7, 3]]), torch.tensor([[5, 6, 3], [7, 3, IGNORED]]))
+
+    def ctc(syllables: torch.Tensor, share: float) -> float:
+        return model.losses(*batch, ctc_weight=0.5, syllables=syllables, syllable_share=share).ctc.item()
+
+    characters = model.losses(*batch, ctc_weight=0.5).ctc.item()
+    apart, alike = (
+        torch.arange(24).flip(0),
+        torch.arange(24).clamp(max=4),
+    )  # all its own sound; none but the special ones
+    assert ctc(apart, 1.0) == pytest.approx(characters, rel=1e-5)
+    assert ctc(alike, 1.0) < characters == pytest.approx(ctc(alike, 0.0))
+    assert ctc(alike, 0.25) == pytest.approx(0.75 * characters + 0.25 * ctc(alike, 1.0), rel=1e-5)
 
 
 def test_audio_shorter_than_a_memory_frame_is_encoded():

@@ -8,7 +8,7 @@ from asr.errors import AsrError, ConfigError
 from asr.text import numbers, scripts
 from asr.text.normalize import RULES, TRAINING, is_common_han, normalize, select_rules
 from asr.text.numbers import spell_numbers
-from asr.text.pinyin import readings, tonal_syllables
+from asr.text.pinyin import readings, syllable_ids, tonal_syllables
 from asr.text.scripts import to_simplified
 
 
@@ -96,6 +96,10 @@ def test_interjections():
 def test_tags():
     assert normalize("今<unk>天[NOISE]好<|zh|>", ("tags", *TRAINING)) == "今天好"
     assert normalize("3<5, [一]", ("tags", *TRAINING)) == "3 5一"
+
+
+def test_tokens_that_sound_alike():
+    assert syllable_ids(["<blank>", "<unk>", "是", "事", "十", "A", "市", "你好"]) == [0, 1, 2, 2, 3, 4, 2, 5]
 
 
 def test_readings():

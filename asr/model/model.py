@@ -199,10 +199,13 @@ class SpeechModel(nn.Module):
         blank: int = 0,
         augmentation: AugmentConfig | None = None,
         guessed_share: float = 0.0,
+        syllables: Tensor | None = None,
+        syllable_share: float = 0.0,
     ) -> Losses:
         """Losses of a batch: `inputs` (B, U) start with sos; `targets` (B, U) end with eos, and are IGNORED beyond it.
 
-        `guessed_share`: how many of the inputs are replaced by the decoder's own guesses.
+        `guessed_share`: how many of the inputs are replaced by the decoder's own guesses. `syllables` (V,): the sound of each
+        token; a `syllable_share` of the CTC loss is that of sounds.
         """
         with torch.no_grad():
             if augmentation is not None and augmentation.telephone:
@@ -224,7 +227,13 @@ class SpeechModel(nn.Module):
         accuracy = ((logits.argmax(-1) == targets) & real).sum() / real.sum()
         if not ctc_weight:
             return Losses(attention, attention, None, accuracy)
-        ctc = self._ctc_loss(memory, targets, real, blank)
+        lengths = real.sum(1) - 1  # all but eos
+        log_probs, spoken = self.ctc_log_probs(memory), targets.clamp(min=0)
+        ctc = ctc_loss(log_probs, memory.lengths, spoken, lengths, blank)
+        if syllables is not None:
+            sounds = log_probs_of_sounds(log_probs, syllables)
+            of_sounds = ctc_loss(sounds, memory.lengths, syllables[spoken], lengths, int(syllables[blank]))
+            ctc = (1 - syllable_share) * ctc + syllable_share * of_sounds
         return Losses((1 - ctc_weight) * attention + ctc_weight * ctc, attention, ctc, accuracy)
 
     @torch.no_grad()
@@ -239,10 +248,14 @@ class SpeechModel(nn.Module):
         replaced[:, 0] = False
         return torch.where(replaced.to(inputs.device), drawn.roll(1, dims=1), inputs)
 
-    def _ctc_loss(self, memory: Memory, targets: Tensor, real: Tensor, blank: int) -> Tensor:
-        log_probs = self.ctc_log_probs(memory).transpose(0, 1)  # (L, B, V)
-        lengths = real.sum(1) - 1  # all but eos
-        loss = F.ctc_loss(
-            log_probs, targets.clamp(min=0), memory.lengths, lengths, blank, reduction="sum", zero_infinity=True
-        )
-        return loss / lengths.sum().clamp(min=1)
+
+def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor, blank: int) -> Tensor:
+    """CTC loss a target: log_probs (B, L, V) of which `frames` (B,) are real, targets (B, U) of which `lengths` (B,) are."""
+    loss = F.ctc_loss(log_probs.transpose(0, 1), targets, frames, lengths, blank, reduction="sum", zero_infinity=True)
+    return loss / lengths.sum().clamp(min=1)
+
+
+def log_probs_of_sounds(log_probs: Tensor, sounds: Tensor) -> Tensor:
+    """(B, L, V) of tokens → (B, L, S) of the sounds, `sounds` (V,), that they have: homophones added up."""
+    summed = log_probs.new_zeros(*log_probs.shape[:2], int(sounds.max()) + 1).index_add(2, sounds, log_probs.exp())
+    return summed.clamp(min=torch.finfo(summed.dtype).tiny).log()

@@ -1,6 +1,7 @@
 """Readings of Chinese text, by pypinyin (which chooses among the readings of a character by the words it stands in)."""
 
 import functools
+from collections.abc import Sequence
 
 from asr.errors import AsrError
 
@@ -12,6 +13,15 @@ def readings(character: str) -> tuple[str, ...]:
 
     found = pinyin(character, style=Style.TONE3, neutral_tone_with_five=True, heteronym=True, errors=list)
     return tuple(found[0])
+
+
+def syllable_ids(tokens: Sequence[str]) -> list[int]:
+    """For each token the number of its sound, counted from 0: homophones, 是 and 事, share one.
+
+    The sound of a character is the reading it has by itself, also where it has others. Raises AsrError without pypinyin.
+    """
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(" ".join(tonal_syllables(token)), len(numbers)) for token in tokens]
 
 
 def tonal_syllables(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The gradient of one batch, and the batches of a run in order: what one process of a step does."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from asr.corpus.manifest import Utterance
 from asr.errors import ConfigError
 from asr.features.waveforms import Waveforms
 from asr.model.model import SpeechModel
+from asr.text.pinyin import syllable_ids
 from asr.text.tokenizer import Tokenizer, TokenTable
 from asr.training.checkpoint import Progress
 
@@ -79,6 +81,11 @@ def endless_batches(reader: BatchReader, config: Config, progress: Progress, ran
         progress.epoch, progress.batch = progress.epoch + 1, 0
 
 
+@functools.lru_cache(1)
+def _syllables(table: TokenTable, device: torch.device) -> torch.Tensor:
+    return torch.tensor(syllable_ids(table.tokens), device=device)
+
+
 def add_gradients(
     model: SpeechModel,
     batches: Iterator[Batch],
@@ -106,6 +113,8 @@ def add_gradients(
                 blank=table.blank,
                 augmentation=config.augment,
                 guessed_share=settings.token_guesses,
+                syllables=_syllables(table, device) if settings.ctc_syllables else None,
+                syllable_share=settings.ctc_syllables,
             )
         if not torch.isfinite(losses.total):
             numbers.not_finite += batch.ids

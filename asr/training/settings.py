@@ -43,6 +43,9 @@ class TrainConfig:
     """Probability spread over all tokens in the decoder's target."""
     ctc_weight: float = 0.0
     """Weight of an auxiliary CTC loss on the encoder; 0 trains with cross-entropy alone."""
+    ctc_syllables: float = 0.0
+    """Share of the CTC loss that counts tonal syllables in the place of characters: what the head gives to homophones is added
+    up, so that a rare character is learnt from all that sound like it. Needs pypinyin."""
     ctc_only_steps: int = 0
     """Steps at the start that train the encoder with the CTC loss alone; the decoder then finds a memory worth listening to."""
     token_dropout: float = 0.0
@@ -106,7 +109,7 @@ class TrainConfig:
         for name in ("ctc_weight", "label_smoothing", "token_dropout", "token_guesses", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"train.{name} must be from 0 to below 1, is {getattr(self, name)}")
-        for name in ("decay_share", "final_rate"):
+        for name in ("decay_share", "final_rate", "ctc_syllables"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"train.{name} must be from 0 to 1, is {getattr(self, name)}")
         if not 0 < self.ema_decay < 1:
