@@ -54,7 +54,7 @@ def model_remove(name: Annotated[str, typer.Argument(help="A name of `asr model 
     from asr.interop.pull import remove
     from asr.transcription.models import PRETRAINED
 
-    if (PRETRAINED / name).is_dir():
+    if name in (folder.name for folder in PRETRAINED.iterdir()):
         raise AsrError(f"{name}: no published model has this name; it came with the program, and stays with it")
 
     freed = remove(name)

@@ -45,7 +45,7 @@ def transcribe(
         Path | None,
         typer.Option(
             "--list",
-            help="A wav.scp, or JSON lines with key and wav (WeNet, FunASR), in the place of AUDIO: prints `id text`.",
+            help="A wav.scp, or JSON lines as WeNet, FunASR or NeMo have them, in the place of AUDIO: prints `id text`.",
         ),
     ] = None,
     beam: Beam = None,
@@ -107,6 +107,8 @@ def transcribe(
         raise typer.BadParameter(
             f"{out} would be a folder; `> {out}` makes a file of one transcript", param_hint="--out"
         )
+    if "," in format and not out and not live:
+        raise typer.BadParameter("several formats need a folder: --out", param_hint="--format")
     if channels not in ("mix", "split"):
         raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
     from asr.outputs.style import Style
@@ -225,6 +227,8 @@ def serve(
 
     with usage_errors():
         finishing = Finishing(script, numbers, punctuate)
+    if not host:
+        raise typer.BadParameter("is empty; 0.0.0.0 is every address of this machine", param_hint="--host")
     set_threads(threads)
     from asr.transcription.models import find_model
     from asr.transcription.server import serve as run
@@ -232,7 +236,7 @@ def serve(
     from asr.transcription.transcriber import load
 
     settings = decode_settings(find_model(model), decode, beam=beam)
-    run(load(model, device, settings, quantize, hotwords, lm), finishing, host, port, say)
+    run(lambda: load(model, device, settings, quantize, hotwords, lm), finishing, host, port, say)
 
 
 def doctor() -> None:

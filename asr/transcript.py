@@ -83,6 +83,11 @@ class Transcript:
         """The segments' texts, joined as Mandarin is written."""
         return joined(token for segment in self.segments for token in segment.tokens)
 
+    @property
+    def all_warnings(self) -> list[str]:
+        """Those of the recording, then those of its segments, each once."""
+        return list(dict.fromkeys([*self.warnings, *(w for segment in self.segments for w in segment.warnings)]))
+
     def by_channel(self) -> dict[int | None, "tuple[Segment, ...]"]:
         """The segments of each channel; of None where channels were averaged, also if there are no segments."""
         channels = sorted({segment.channel for segment in self.segments}, key=lambda channel: channel or 0) or [None]

@@ -146,6 +146,7 @@ def test_a_list_of_recordings_gives_ids(run, model, wav, tmp_path):
     assert [(line["id"], line["audio"]) for line in lines[::2]] == [("u1", str(first)), ("u3", str(second))]
     assert lines[1] == {
         "id": "u.2",
+        "text": "",
         "audio": f"{tmp_path / 'none.wav'}",
         "error": f"{tmp_path / 'none.wav'}: no such file",
     }
@@ -171,12 +172,15 @@ def test_several_formats_at_once(run, model, wav, tmp_path):
     assert written["a.txt"].strip() == json.loads(written["a.json"])["text"] and "<00:00:" in written["a.vtt"]
     (tmp_path / "out/a.vtt").unlink()  # a run that was interrupted between them
     assert run(*command)[0] == 0 and (tmp_path / "out/a.vtt").read_text() == written["a.vtt"]
-    status, out, err = run(*command[:-2])
-    assert (
-        status == 1
-        and out == ""
-        and err == "asr: 3 formats cannot be printed to one stdout; give them a folder with --out\n"
-    )
+
+
+def test_a_format_that_is_there_stays_when_another_is_added(run, model, wav, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.txt").write_text("mine")
+    command = ("transcribe", "--model", model, wav("a.wav"), "--format", "txt,json", "--out", tmp_path / "out")
+    assert run(*command)[0] == 0 and (tmp_path / "out/a.txt").read_text() == "mine"
+    assert json.loads((tmp_path / "out/a.json").read_text())["text"] not in ("", "mine")
+    assert run(*command, "--force")[0] == 0 and (tmp_path / "out/a.txt").read_text() != "mine"
 
 
 def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
@@ -191,9 +195,14 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
         (("transcribe", "a.wav", "--format", "pdf"), "format must be one of txt, json, srt"),
         (("transcribe", "a.wav", "--bogus"), "No such option: --bogus"),
         (("transcribe", "a.wav", "--channels", "left"), "'left' is not one of mix, split"),
+        (("serve", "--host", ""), "is empty; 0.0.0.0 is every address of this machine"),
         (("transcribe", "a.wav", "--list", "wav.scp"), "takes no AUDIO, --live or --channels split beside it"),
-        (("transcribe", "a.wav", "--format", "txt,pdf"), "format must be one of txt, json, srt"),
-        (("transcribe", "a.wav", "--format", "txt,srt", "--words"), "words have times of their own in vtt and tsv"),
+        (("transcribe", "a.wav", "--format", "txt,srt"), "several formats need a folder: --out"),
+        (("transcribe", "a.wav", "--out", "x", "--format", "txt,pdf"), "format must be one of txt, json, srt"),
+        (
+            ("transcribe", "a.wav", "--out", "x", "--format", "txt,srt", "--words"),
+            "words have times of their own in vtt and tsv",
+        ),
         (("transcribe", "a.wav", "--live"), "takes - or nothing, --format txt or json, and no --out"),
         (("transcribe", "-", "--live", "--numbers", "digits"), "writes what is heard as it is"),
         (("transcribe", "a.wav", "--beam", "0"), "Invalid value for '--beam'"),

@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -221,6 +222,13 @@ def test_json_lines_of_other_toolkits(folder, first):
     assert short(import_corpus(path)) == BOTH
 
 
+def test_parts_of_a_file_in_json_lines_of_nemo(folder):
+    line = '{{"audio_filepath": "wav/b.wav", "offset": {}, "duration": 0.5, "text": "你好", "snr": 12.5}}'
+    first, second = import_corpus(table(folder / "nemo.json", line.format(0.0), line.format(1.25)))
+    assert (first.id, first.start, second.id, second.start) == ("b", 0.0, "b-1.25", 1.25)
+    assert second.duration == 0.5 and second.extra == {"snr": 12.5}
+
+
 def test_json_lines_that_name_parts(folder):
     path = table(folder / "data.list", '{"key": "a", "wav": "wav/b.wav", "txt": "你好", "start": 0.5, "end": 1.25}')
     (utterance,) = import_corpus(path)
@@ -255,10 +263,17 @@ def test_a_list_of_recordings(folder, monkeypatch):
 @pytest.mark.parametrize(
     "lines, message",
     [
-        (["../a a.wav"], "1: id must be a word without spaces, and no path out of a folder, is '../a'"),
-        (["a a.wav", "b sph2pipe b.sph |"], "2: must name a file, 'b' has 'sph2pipe b.sph |'"),
-        (["a"], "1: must name a file, 'a' has ''"),
+        (["../a a.wav"], "1: id must be a word without spaces that can name a file, is '../a'"),
+        (["a a.wav", "b sph2pipe b.sph |"], "2: each line must be `id path`, 'b' has 'sph2pipe b.sph |'"),
+        (["a"], "1: each line must be `id path`, 'a' has ''"),
         (['{"key": "a", "wav": "a.wav"}'] * 2, "2: id must be unique, 'a' is already at {path}:1"),
+        (["a//b a.wav"], "1: id must be a word without spaces that can name a file, is 'a//b'"),
+        (
+            ['{"key": "a\\u0000", "wav": "a.wav"}'],
+            "1: id must be a word without spaces that can name a file, is 'a\\x00'",
+        ),
+        (['{"key": "' + 300 * "a" + '", "wav": "a.wav"}'], "1: id must have at most 200 bytes, is 'aaaa"),
+        (['{"key": "a", "wav": "a.wav", "channel": 1}'], "1: names a part of a file"),
         (['{"key": "a", "wav": "a.wav", "start": 1}'], "1: names a part of a file; `asr evaluate` decodes manifests"),
     ],
 )
@@ -266,3 +281,12 @@ def test_a_wrong_list_of_recordings(folder, lines, message):
     path = table(folder / "wav.scp", *lines)
     with pytest.raises(ManifestError, match=re.escape(f"{path}:{message.format(path=path)}")):
         list(recordings(path))
+
+
+def test_a_list_that_can_be_read_only_once_and_one_that_is_empty(folder):
+    reading, writing = os.pipe()
+    os.write(writing, b"a a.wav\nb b.wav\n")
+    os.close(writing)
+    assert [id for id, _ in recordings(Path(f"/dev/fd/{reading}"))] == ["a", "b"]
+    with pytest.raises(ManifestError, match="empty.scp: names no recording"):
+        list(recordings(table(folder / "empty.scp")))

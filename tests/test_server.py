@@ -3,14 +3,20 @@
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from asr.errors import AsrError
 from asr.transcript import Segment, Transcript, TranscriptToken
@@ -20,19 +26,26 @@ from tests.conftest import ROOT
 SAMPLE = ROOT / "data/sample/weather.flac"
 
 
-@pytest.fixture(scope="module")
-def server():
-    """The address of a server with the embedded model."""
-    pytest.importorskip("starlette")
+@contextmanager
+def running():
+    """A server with the embedded model, and its address."""
     command = [sys.executable, "-m", "asr", "serve", "--port", "0", "--beam", "2", "--punctuate", "--threads", "1"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     line = process.stderr.readline()
     try:
         assert (found := re.match(r"asr: embedded answers at (http://127.0.0.1:\d+)/v1/audio", line)), line
-        yield found[1]
+        yield process, found[1]
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The address of a server."""
+    pytest.importorskip("starlette")
+    with running() as (_, url):
+        yield url
 
 
 def ask(url: str, **fields: str | Path) -> tuple[int, str]:
@@ -89,7 +102,30 @@ def test_what_is_no_recording_is_refused_by_its_name(server, tmp_path):
 def test_what_else_a_client_asks_for(server):
     assert json.loads(ask(f"{server}/v1/models")[1])["data"][0]["id"] == "embedded"
     assert json.loads(ask(f"{server}/health")[1]) == {"status": "ok", "model": "embedded"}
-    assert ask(f"{server}/v1/chat/completions", file=SAMPLE)[0] == 404
+    status, body = ask(f"{server}/v1/chat/completions", file=SAMPLE)
+    assert (status, json.loads(body)["error"]["message"]) == (404, "Not Found")
+    status, body = ask(f"{server}/v1/audio/transcriptions", file=SAMPLE, stream=SAMPLE)
+    assert status == 400 and json.loads(body)["error"]["param"] == "stream"
+
+
+def test_requests_at_once_wait_for_each_other(server):
+    with ThreadPoolExecutor(3) as pool:
+        answers = set(pool.map(lambda _: ask(f"{server}/v1/audio/transcriptions", file=SAMPLE), range(3)))
+    assert len(answers) == 1 and answers.pop()[0] == 200
+
+
+def test_an_interrupt_ends_what_is_being_transcribed(tmp_path):
+    pytest.importorskip("starlette")
+    long = tmp_path / "long.flac"
+    soundfile.write(long, np.tile(soundfile.read(SAMPLE, dtype="float32")[0], 600), 16000)
+    with running() as (process, url), ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, f"{url}/v1/audio/transcriptions", file=long)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        status, body = answer.result()
+    assert (status, json.loads(body)["error"]["message"]) == (503, "the server is about to end")
+    assert "Traceback" not in process.stderr.read()
 
 
 @pytest.mark.parametrize(
@@ -99,10 +135,11 @@ def test_what_else_a_client_asks_for(server):
             {"response_format": "docx"},
             "response_format must be one of json, text, srt, vtt, verbose_json, tsv, textgrid, is",
         ),
+        ({"stream": object()}, "stream must be a text, not a file, in a form of the type multipart/form-data"),
         ({"language": "en"}, "language must be zh, is 'en': the model is for Mandarin"),
         ({"stream": "true"}, "stream is not offered: the answer comes when all is transcribed"),
         ({"speakers": "2"}, "there is no field 'speakers'; there are model, prompt"),
-        ({"timestamp_granularities[]": "phone"}, "timestamp_granularities[] must be word or segment, is phone"),
+        ({"timestamp_granularities[]": "phone"}, "timestamp_granularities must be word or segment, is phone"),
     ],
 )
 def test_requests_that_cannot_be_answered(fields, message):
@@ -112,6 +149,7 @@ def test_requests_that_cannot_be_answered(fields, message):
 
 def test_requests_that_can():
     fields = [("file", object()), ("language", "zh-CN"), ("temperature", "0"), ("stream", "false")]
+    fields += [("chunking_strategy[type]", "server_vad"), ("include[]", "logprobs")]
     assert read_request(fields) == ("json", False)
     both = [("timestamp_granularities[]", "segment"), ("timestamp_granularities[]", "word")]
     assert read_request([*fields, *both, ("response_format", "verbose_json")]) == ("verbose_json", True)
@@ -122,7 +160,7 @@ def test_segments_of_an_answer_are_those_that_hold_text():
     segments = (Segment(0.0, 0.4), Segment(0.4, 1.0, (token,), "好", -0.5, ("is faint",)))
     answer = answer_of(Transcript("a.wav", 1.5, segments, "m", ("clips",)), "verbose_json", True)
     assert answer["segments"] == [
-        {"id": 0, "start": 0.4, "end": 1.0, "text": "好", "avg_logprob": math.log(0.9), "confidence": 0.9}
+        {"id": 0, "start": 0.4, "end": 1.0, "text": "好", "avg_logprob": round(math.log(0.9), 4), "confidence": 0.9}
     ]
     assert answer["words"] == [{"word": "好", "start": 0.5, "end": 0.75}]
     assert answer["warnings"] == ["clips", "is faint"] and answer["duration"] == 1.5

@@ -85,6 +85,15 @@ def test_a_table_of_references_and_hypotheses_is_read_for_what_it_is_given_as(tm
     assert (references.lines["u1"].text, hypotheses.lines["u1"].text) == ("今天", "明天")
 
 
+@pytest.mark.parametrize(
+    "line",
+    ['{"id": "a", "target": "今天", "nbest": ["明天"]}', '{"key": "a", "text": "今天", "pred_text": "明天"}'],
+)
+def test_a_reference_beside_a_hypothesis_is_not_taken_for_it(tmp_path, line):
+    reference, hypothesis = write(tmp_path / "ref", "a 今天\n"), write(tmp_path / "hyp", line + "\n")
+    assert [file.lines["a"].text for file in read_together([reference, hypothesis])] == ["今天", "明天"]
+
+
 @pytest.mark.parametrize("header", ['"id","text"', "id, text", "ID,Text"])
 def test_headers_of_csv_files(tmp_path, header):
     path = write(tmp_path / "t.csv", f'{header}\n"u1","今天,天气"\nu2,你好\n')

@@ -27,9 +27,11 @@ JSON_NAMES = COLUMNS | {
     "id": ("id", "key", "utt"),
     "audio": ("audio", "wav", "audio_filepath", "path", "source"),
     "text": ("text", "txt", "target"),
-    "end": ("end",),
+    "start": ("start", "offset"),
 }
-"""Field → names in JSON lines, in order: ours, WeNet's (data.list), FunASR's (source, target) and NeMo's (audio_filepath)."""
+"""Field → names in JSON lines, in order: ours, WeNet's (key, wav, txt), FunASR's (source, target), NeMo's (audio_filepath …)."""
+LONGEST_ID = 200
+"""Bytes of an id that becomes the name of a file."""
 
 
 @dataclass
@@ -104,9 +106,7 @@ def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
             f"{line}: audio must be a file, {audio} is not there; does --audio-root point to the right folder?"
         )
     start = _seconds(row.get("start") or "0", "start", line)
-    if row.get("end"):
-        duration = _seconds(row["end"], "end", line) - start
-    elif row.get("duration"):
+    if row.get("duration"):
         duration = _seconds(row["duration"], "duration", line)
     else:
         try:
@@ -115,7 +115,7 @@ def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
             raise ManifestError(f"{line}: {error}") from error
     if duration <= 0:
         raise ManifestError(f"{line}: duration must be above 0 seconds, is {duration:.3f}")
-    extra = {k: v for k, v in row.items() if k not in JSON_NAMES and v}
+    extra = {k: v for k, v in row.items() if k not in COLUMNS and v not in ("", None)}
     return Utterance(
         row["id"],
         audio,
@@ -223,41 +223,59 @@ def json_rows(path: Path, lines: Sequence[str], required: Sequence[str] = ("audi
             raise ManifestError(f"{where}: each line must be a JSON object, is {line[:60]!r}") from error
         if not isinstance(data, dict) or not all(isinstance(v, str | int | float | None) for v in data.values()):
             raise ManifestError(f"{where}: must be a JSON object of texts and numbers, is {line[:60]!r}")
-        columns = {name: "" if value is None else str(value) for name, value in data.items()}
-        row = dict(columns)
+        row = {name: value for name, value in data.items() if value is not None}
         for field, names in JSON_NAMES.items():
             found = next((name for name in names if name in row), None)
             if found:
-                row[field] = row.pop(found)
+                row[field] = str(row.pop(found))
             elif field in required:
                 raise ManifestError(
                     f"{where}: no field for {field} ({', '.join(names)}); the line has {', '.join(data) or 'none'}"
                 )
-        row.setdefault("id", Path(row["audio"]).stem)
-        yield Row(where, row, columns)
+        if "end" in row:  # WeNet's parts of files
+            start = _seconds(row.setdefault("start", "0"), "start", where)
+            row["duration"] = str(_seconds(str(row.pop("end")), "end", where) - start)
+        part = f"-{row['start']}" if float(row.get("start") or 0) else ""
+        row.setdefault("id", Path(row["audio"]).stem + part)
+        yield Row(where, row, {name: str(value) for name, value in data.items()})
 
 
 def recordings(path: Path) -> Iterator[tuple[str, Path]]:
-    """(id, audio) of each line of a list without texts: Kaldi's wav.scp, or JSON lines. Paths of a wav.scp are relative
+    """(id, audio) of each line of a list without texts: Kaldi's wav.scp, whose paths are relative to the current folder, or
 
-    to the current folder, others to that of the list. Raises ManifestError where a line is wrong, or names a part of a file.
+    JSON lines, whose paths are relative to the list's. Raises ManifestError where a line is wrong, or names no whole file.
     """
     lines = read_lines(path)
     if holds_json(lines):
         named = ((row.line, row.fields["id"], row.fields) for row in json_rows(path, lines, ("audio",)))
     else:
-        named = ((where, id, {"audio": audio}) for where, id, audio in _kaldi_lines(path))
-    seen: dict[str, str] = {}
+        named = ((where, id, {"audio": audio}) for where, id, audio in _kaldi_lines(path, lines))
+    root, seen = path.parent if holds_json(lines) else Path(), {}
     for where, id, fields in named:
-        if not id or len(id.split()) != 1 or ".." in Path(id).parts or Path(id).is_absolute():
-            raise ManifestError(f"{where}: id must be a word without spaces, and no path out of a folder, is {id!r}")
+        _check_id(id, where)
         if seen.setdefault(id, where) != where:
             raise ManifestError(f"{where}: id must be unique, {id!r} is already at {seen[id]}")
         if fields["audio"].endswith("|") or not fields["audio"]:
-            raise ManifestError(f"{where}: must name a file, {id!r} has {fields['audio']!r}")
-        if "start" in fields or "end" in fields:
+            raise ManifestError(f"{where}: each line must be `id path`, {id!r} has {fields['audio']!r}")
+        if float(fields.get("start") or 0) or "channel" in fields:
             raise ManifestError(f"{where}: names a part of a file; `asr evaluate` decodes manifests of utterances")
-        yield id, path.parent / fields["audio"] if holds_json(lines) else Path(fields["audio"])
+        yield id, root / fields["audio"]
+    if not seen:
+        raise ManifestError(f"{path}: names no recording")
+
+
+def _check_id(id: str, where: str) -> None:
+    """An id may become the name of a file, below folders even, but not anywhere else."""
+    if (
+        not id.isprintable()
+        or len(id.split()) != 1
+        or ".." in id.split("/")
+        or id != Path(id).as_posix()
+        or id[0] == "/"
+    ):
+        raise ManifestError(f"{where}: id must be a word without spaces that can name a file, is {id!r}")
+    if len(id.encode()) > LONGEST_ID:
+        raise ManifestError(f"{where}: id must have at most {LONGEST_ID} bytes, is {id[:40]!r} …")
 
 
 def _kaldi_rows(folder: Path) -> Iterator[Row]:
@@ -297,10 +315,10 @@ def _kaldi_rows(folder: Path) -> Iterator[Row]:
         yield Row(line, row, row)
 
 
-def _kaldi_lines(path: Path) -> Iterator[tuple[str, str, str]]:
-    """(file:line, id, rest) of each line of a Kaldi file."""
+def _kaldi_lines(path: Path, lines: Sequence[str] | None = None) -> Iterator[tuple[str, str, str]]:
+    """(file:line, id, rest) of each line of a Kaldi file; `lines` where they have been read already."""
     seen: set[str] = set()
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(read_lines(path) if lines is None else lines, 1):
         if line.strip():
             id, *rest = line.split(maxsplit=1)
             if id in seen:

@@ -120,7 +120,11 @@ def _parse(line: str, folder: Path, where: str) -> Utterance:
         raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r}")
     for name in REQUIRED:
         if name not in data:
-            hint = "; `asr corpus import` makes a manifest of such a list" if "key" in data else ""
+            hint = (
+                "; `asr corpus import` makes a manifest of such a list"
+                if {"key", "audio_filepath"} & data.keys()
+                else ""
+            )
             raise ManifestError(
                 f"{where}: field {name!r} is missing; the line has {', '.join(data) or 'no field'}{hint}"
             )

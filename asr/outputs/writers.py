@@ -51,7 +51,7 @@ def write_manifest(transcript: Transcript, file: TextIO, style: Style) -> None:
     """
     if not os.path.isfile(transcript.audio):
         raise AsrError(f"{transcript.audio}: a manifest names files that can be read again; this is none")
-    name = re.sub(r"[\s/\\]+", "-", transcript.audio.lstrip("./\\"))
+    name = re.sub(r"[\s/\\]+", "-", transcript.id or transcript.audio.lstrip("./\\"))
     for segment in transcript.segments:
         if not segment.tokens or not _trusted(segment, style.min_confidence):
             continue

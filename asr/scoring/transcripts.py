@@ -19,8 +19,11 @@ from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.text.normalize import holds_han
 
-HYPOTHESIS_COLUMNS = COLUMNS | {"text": ("hypothesis", "hyp", *COLUMNS["text"])}
+RECOGNISED = ("hypothesis", "hyp", "pred_text")
+HYPOTHESIS_COLUMNS = COLUMNS | {"text": (*RECOGNISED, *COLUMNS["text"])}
 """The same for what a system wrote: a table may hold its reference, too."""
+REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, "text")
+"""What the text may be called in JSON lines."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -89,7 +92,7 @@ def _existing_lines(path: str | Path) -> list[str]:
 
 def _read(path: Path, lines: list[str], form: str, hypothesis: bool = False) -> Transcripts:
     found: dict[str, Line] = {}
-    entries = _table(path, lines, HYPOTHESIS_COLUMNS) if form == "table" and hypothesis else _READERS[form](path, lines)
+    entries = _READERS[form](path, lines, hypothesis)
     for where, id, line in entries:
         if id in found:
             hint = "; if lines have no id, say --no-ids" if form == "kaldi" else ""
@@ -103,7 +106,7 @@ def _forms(files: Sequence[tuple[Path, list[str]]], ids: bool | None) -> list[st
     forms = [_form(path, lines, ids) for path, lines in files]
     firsts = [_first_words(lines) for _, lines in files]
     known = [
-        {id for _, id, _ in _READERS[form](path, lines)} if form in KEYED else set()
+        {id for _, id, _ in _READERS[form](path, lines, False)} if form in KEYED else set()
         for form, (path, lines) in zip(forms, files, strict=True)
     ]
     settled = []
@@ -173,21 +176,21 @@ def _in_order_of(reference: Transcripts, other: Transcripts) -> Transcripts:
     return replace(other, lines=dict(zip(reference.lines, other.lines.values(), strict=True)))
 
 
-def _jsonl(path: Path, lines: list[str]) -> Iterator[tuple[str, str, Line]]:
+def _jsonl(path: Path, lines: list[str], hypothesis: bool) -> Iterator[tuple[str, str, Line]]:
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield f"{path}:{number}", *_json_line(line, f"{path}:{number}")
+            yield f"{path}:{number}", *_json_line(line, f"{path}:{number}", hypothesis)
 
 
-def _json_line(line: str, where: str) -> tuple[str, Line]:
+def _json_line(line: str, where: str, hypothesis: bool) -> tuple[str, Line]:
     try:
         data = json.loads(line)
     except ValueError:
         data = None
     if isinstance(data, dict):
-        for name in ("id", "text"):  # by whatever name
-            found = next((n for n in JSON_NAMES[name] if n in data), name)
-            data |= {name: data.pop(found)} if found in data else {}
+        _rename(data, "id", JSON_NAMES["id"])
+        if "nbest" not in data:
+            _rename(data, "text", HYPOTHESIS_NAMES if hypothesis else REFERENCE_NAMES)
     if not isinstance(data, dict) or "id" not in data or not {"text", "nbest"} & data.keys():
         raise ManifestError(f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r}")
     id, nbest = data.pop("id"), data.pop("nbest", [])
@@ -205,10 +208,15 @@ def _json_line(line: str, where: str) -> tuple[str, Line]:
     return str(id), Line(text, tuple(texts), data)
 
 
-def _table(
-    path: Path, lines: list[str], columns: Mapping[str, Sequence[str]] = COLUMNS
-) -> Iterator[tuple[str, str, Line]]:
-    for row in table_rows(path, ("text",), lines, columns):
+def _rename(data: dict, name: str, names: Sequence[str]) -> None:
+    """Gives the first of the fields `names` that is there the name."""
+    found = next((other for other in names if other in data), name)
+    if found in data:
+        data[name] = data.pop(found)
+
+
+def _table(path: Path, lines: list[str], hypothesis: bool) -> Iterator[tuple[str, str, Line]]:
+    for row in table_rows(path, ("text",), lines, HYPOTHESIS_COLUMNS if hypothesis else COLUMNS):
         fields = {name: value for name, value in row.fields.items() if value}
         id, text = fields.pop("id", ""), fields.pop("text", "")
         if not id:
@@ -218,14 +226,14 @@ def _table(
         yield row.line, id, Line(text, fields=fields)
 
 
-def _kaldi(path: Path, lines: list[str]) -> Iterator[tuple[str, str, Line]]:
+def _kaldi(path: Path, lines: list[str], hypothesis: bool) -> Iterator[tuple[str, str, Line]]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             id, *text = line.split(maxsplit=1)
             yield f"{path}:{number}", id, Line(text[0].strip() if text else "")
 
 
-def _plain(path: Path, lines: list[str]) -> Iterator[tuple[str, str, Line]]:
+def _plain(path: Path, lines: list[str], hypothesis: bool) -> Iterator[tuple[str, str, Line]]:
     for number, line in enumerate(lines, 1):
         yield f"{path}:{number}", str(number), Line(line.strip())
 

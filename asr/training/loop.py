@@ -15,6 +15,7 @@ from asr.features.waveforms import noises_fingerprint
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, fill_weights, open_tokenizer, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
+from asr.text.pinyin import syllable_ids
 from asr.text.tokenizer import CharacterTokenizer
 from asr.training.checkpoint import (
     Progress,
@@ -97,6 +98,8 @@ def _train(
     _report_lacking(check_texts(speech, tokenizer), display)
     _report_left_out(utterances, config.data, display)
     dev_sets = read_dev_sets(config.data.dev)
+    if config.train.ctc_syllables:
+        syllable_ids(tokenizer.table.tokens)  # raises now where pypinyin is missing
     reader = training_reader(utterances, tokenizer, config)
 
     torch.manual_seed(config.train.seed)

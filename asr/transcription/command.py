@@ -36,8 +36,6 @@ def transcribe_files(
     """
     if processes() > 1 and out is None:
         raise ConfigError("several processes cannot print to one stdout in order; give them a folder with --out")
-    if len(outputs) > 1 and out is None:
-        raise ConfigError(f"{len(outputs)} formats cannot be printed to one stdout; give them a folder with --out")
     inputs, failed = (listed_inputs(listed), 0) if listed else find_inputs(names, say)
     format = outputs[0].format
     if len(inputs) > 1 and out is None and format in ONE_EACH:
@@ -91,11 +89,7 @@ class _Job:
 
     def run(self, transcriber: Transcriber, split: bool) -> int:
         """The number of recordings that failed."""
-        hot = transcriber.recognizer.hotwords
-        if hot and hot.ignored:
-            self.say(
-                f"asr: hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}"
-            )
+        tell_ignored_hotwords(transcriber, self.say)
         taken: dict[RecordingInProgress, Input] = {}
         seconds = 0.0
 
@@ -135,19 +129,19 @@ class _Job:
                 _print_failure(one, error, self.outputs[0].format)
             return
         transcript = replace(transcriber.transcript(recording), id=one.id)
-        for warning in dict.fromkeys(
-            [*transcript.warnings, *(w for segment in transcript.segments for w in segment.warnings)]
-        ):
+        for warning in transcript.all_warnings:
             self.say(f"asr: {one.shown}: warning: {warning}")
         for segment in transcript.segments:
             if segment.hotwords:
                 self.say(
                     f"{one.shown}: {segment.start:.1f}–{segment.end:.1f} s: hot words {', '.join(segment.hotwords)}"
                 )
-        for target, output in zip(self.targets.get(one, ()), self.outputs, strict=False):
-            with atomic_write(target) as file:
-                output.write(transcript, file)
-        if one not in self.targets:
+        if one in self.targets:
+            for target, output in zip(self.targets[one], self.outputs, strict=True):
+                if self.force or not target.exists():
+                    with atomic_write(target) as file:
+                        output.write(transcript, file)
+        else:
             self.progress.clear()
             if one.id and self.outputs[0].format == "txt":
                 sys.stdout.write(f"{one.id} ")
@@ -173,6 +167,13 @@ class _Job:
         return clean
 
 
+def tell_ignored_hotwords(transcriber: Transcriber, say: Callable[[str], None]) -> None:
+    """Says which hot words can never come."""
+    hot = transcriber.recognizer.hotwords
+    if hot and hot.ignored:
+        say(f"asr: hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}")
+
+
 def _size(path: Path) -> int:
     try:
         return os.path.getsize(path)
@@ -185,5 +186,5 @@ def _print_failure(one: Input, error: str, format: str) -> None:
     if format == "txt":
         print(one.id, flush=True)
     elif format == "json":
-        named = {"id": one.id} if one.id else {}
+        named = {"id": one.id, "text": ""} if one.id else {}  # scored as a text that is not there
         print(json.dumps(named | {"audio": one.shown, "error": error}, ensure_ascii=False), flush=True)

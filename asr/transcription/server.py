@@ -2,7 +2,8 @@
 
     curl http://127.0.0.1:8000/v1/audio/transcriptions -F file=@talk.m4a -F response_format=srt
 
-Recordings are transcribed one at a time, in the order in which they came in.
+Recordings are transcribed one at a time, in the order in which they came in; until its turn an upload lies on disk. What
+nobody waits for any more is not transcribed to its end.
 """
 
 import asyncio
@@ -10,7 +11,9 @@ import io
 import math
 import os
 import shutil
+import socket
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,16 +23,22 @@ from asr.outputs.style import Style
 from asr.outputs.writers import WRITERS
 from asr.text.finishing import Finishing, finish
 from asr.transcript import Segment, Transcript
+from asr.transcription.command import tell_ignored_hotwords
 from asr.transcription.transcriber import Transcriber
 
 PATH = "/v1/audio/transcriptions"
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json", "tsv", "textgrid")
 """What `response_format` may be; the first five are OpenAI's."""
-IGNORED = ("model", "prompt", "temperature", "chunking_strategy", "include[]")
+IGNORED = ("model", "prompt", "temperature", "chunking_strategy", "include")
 """Fields of OpenAI's that change nothing here."""
-MANDARIN = ("", "zh", "cmn", "chinese", "mandarin")
+MANDARIN = ("", "zh", "zho", "cmn", "chinese", "mandarin")
 """What `language` may begin with, up to a hyphen."""
-FIELDS = (*IGNORED, "file", "language", "response_format", "timestamp_granularities[]", "stream")
+GRANULARITIES = "timestamp_granularities"
+FIELDS = (*IGNORED, "file", "language", "response_format", GRANULARITIES, "stream")
+LONGEST_SUFFIX = 16
+"""Characters of the end of a file's name that are kept."""
+LOOK = 0.3
+"""Seconds between two looks at whether somebody still waits."""
 
 
 class BadRequest(AsrError):
@@ -40,73 +49,112 @@ class BadRequest(AsrError):
         self.field = field
 
 
-def application(transcriber: Transcriber, finishing: Finishing):
-    """An ASGI application. Raises AsrError without the packages of the extra `serve`."""
-    try:
-        import python_multipart  # noqa: F401  what starlette reads forms with
-        from starlette.applications import Starlette
-        from starlette.concurrency import run_in_threadpool
-        from starlette.requests import Request
-        from starlette.responses import JSONResponse, PlainTextResponse, Response
-        from starlette.routing import Route
-    except ImportError:
-        raise AsrError("a server needs more packages: pip install 'mandarin-asr[serve]'") from None
+class Abandoned(AsrError):
+    """Nobody waits for the answer, or the server is about to end."""
+
+
+def application(transcriber: Transcriber, finishing: Finishing, stopping: threading.Event, say: Callable[[str], None]):
+    """An ASGI application. Once `stopping` is set it answers nothing but that it ends. Warnings of recordings are said."""
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect, Request
+    from starlette.responses import JSONResponse, PlainTextResponse, Response
+    from starlette.routing import Route
+
     turn = asyncio.Lock()
     model = transcriber.loaded.name
 
-    def transcribe(source: io.IOBase, name: str) -> Transcript:
-        with tempfile.NamedTemporaryFile(prefix="asr-", suffix=Path(name).suffix) as file:
-            shutil.copyfileobj(source, file, 2**20)
-            file.flush()
-            try:
-                return finish(transcriber.transcribe(file.name), finishing)
-            except AudioError as error:
-                raise BadRequest(str(error).replace(file.name, name), "file") from error
-
     async def transcriptions(request: Request) -> Response:
         async with request.form() as form:
-            wanted = read_request(form.multi_items())
+            format, words = read_request(form.multi_items())
             upload = form["file"]
-            name = os.path.basename(upload.filename or "recording")
+            name = os.path.basename(upload.filename or "") or "recording"
             async with turn:
-                transcript = await run_in_threadpool(transcribe, upload.file, name)
-        answer = answer_of(transcript, *wanted)
+                if stopping.is_set() or await request.is_disconnected():
+                    raise Abandoned("the server is about to end")
+                abandoned = threading.Event()
+                watch = asyncio.create_task(watched(request, abandoned))
+                try:
+                    transcript = await run_in_threadpool(transcribe, transcriber, upload.file, name, abandoned)
+                finally:
+                    watch.cancel()
+        for warning in transcript.all_warnings:
+            say(f"asr: {name}: warning: {warning}")
+        answer = answer_of(finish(transcript, finishing), format, words)
         return PlainTextResponse(answer) if isinstance(answer, str) else JSONResponse(answer)
 
+    async def watched(request: Request, abandoned: threading.Event) -> None:
+        while not stopping.is_set() and not await request.is_disconnected():
+            await asyncio.sleep(LOOK)
+        abandoned.set()
+
     async def models(request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [{"id": model, "object": "model", "owned_by": "asr"}]})
+        only = {"id": model, "object": "model", "created": 0, "owned_by": "asr"}
+        return JSONResponse({"object": "list", "data": [only]})
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "model": model})
 
-    async def refuse(request: Request, error: BadRequest) -> Response:
-        problem = {"message": str(error), "type": "invalid_request_error", "param": error.field, "code": None}
-        return JSONResponse({"error": problem}, status_code=400)
+    def problem(status: int, message: str, field: str | None = None) -> Response:
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        error = {"message": message, "type": kind, "param": field, "code": None}
+        return JSONResponse({"error": error}, status_code=status)
 
+    handlers = {
+        BadRequest: lambda request, error: problem(400, str(error), error.field),
+        Abandoned: lambda request, error: problem(503, str(error)),
+        ClientDisconnect: lambda request, error: problem(400, "the upload was not finished"),
+        HTTPException: lambda request, error: problem(error.status_code, error.detail),
+        AsrError: lambda request, error: problem(500, str(error)),
+        OSError: lambda request, error: problem(500, error.strerror or str(error)),
+    }
     routes = [Route(PATH, transcriptions, methods=["POST"]), Route("/v1/models", models), Route("/health", health)]
-    return Starlette(routes=routes, exception_handlers={BadRequest: refuse})
+    return Starlette(routes=routes, exception_handlers=handlers)
 
 
 def read_request(fields: list[tuple[str, Any]]) -> tuple[str, bool]:
     """The format that a form asks for, and whether with the times of words. Raises BadRequest for what cannot be."""
-    form = dict(fields)
-    for name in form:
+    form: dict[str, list] = {}
+    for name, value in fields:
+        name = name.partition("[")[0]
         if name not in FIELDS:
             raise BadRequest(f"there is no field {name!r}; there are {', '.join(FIELDS)}", name)
-    if isinstance(form.get("file", ""), str):
-        raise BadRequest("file must be an audio file, sent as multipart/form-data", "file")
-    format = form.get("response_format", "json")
-    if format not in FORMATS:
+        if isinstance(value, str) == (name == "file"):
+            kind = "an audio file" if name == "file" else "a text, not a file"
+            raise BadRequest(f"{name} must be {kind}, in a form of the type multipart/form-data", name)
+        form.setdefault(name, []).append(value)
+    if len(form.get("file", ())) != 1:
+        raise BadRequest("file must be an audio file, one, in a form of the type multipart/form-data", "file")
+    format, language, stream = (form.get(name, [""])[-1] for name in ("response_format", "language", "stream"))
+    if (format or "json") not in FORMATS:
         raise BadRequest(f"response_format must be one of {', '.join(FORMATS)}, is {format!r}", "response_format")
-    if form.get("language", "").lower().replace("_", "-").split("-")[0] not in MANDARIN:
-        raise BadRequest(f"language must be zh, is {form['language']!r}: the model is for Mandarin", "language")
-    if form.get("stream", "false").lower() not in ("false", "0"):
+    if language.lower().replace("_", "-").partition("-")[0] not in MANDARIN:
+        raise BadRequest(f"language must be zh, is {language!r}: the model is for Mandarin", "language")
+    if stream.lower() not in ("", "false", "0"):
         raise BadRequest("stream is not offered: the answer comes when all is transcribed", "stream")
-    granularities = [value for name, value in fields if name == "timestamp_granularities[]"]
+    granularities = form.get(GRANULARITIES, [])
     if not set(granularities) <= {"word", "segment"}:
-        field = "timestamp_granularities[]"
-        raise BadRequest(f"{field} must be word or segment, is {', '.join(granularities)}", field)
-    return format, "word" in granularities
+        raise BadRequest(f"{GRANULARITIES} must be word or segment, is {', '.join(granularities)}", GRANULARITIES)
+    return format or "json", "word" in granularities
+
+
+def transcribe(transcriber: Transcriber, source: io.IOBase, name: str, abandoned: threading.Event) -> Transcript:
+    """The transcript of an upload. Raises BadRequest where it cannot be read, Abandoned soon after the event is set."""
+    suffix = Path(name).suffix[:LONGEST_SUFFIX]
+    with tempfile.NamedTemporaryFile(prefix="asr-", suffix=suffix if suffix.isprintable() else "") as file:
+        shutil.copyfileobj(source, file, 2**20)
+        file.flush()
+        recording = transcriber.open(file.name, name=name)
+        try:
+            for _ in transcriber.stream([recording]):
+                if abandoned.is_set():
+                    raise Abandoned("the server is about to end")
+            if recording.error:
+                raise recording.error
+        except AudioError as error:
+            raise BadRequest(str(error).replace(file.name, name), "file") from error
+        return transcriber.transcript(recording)
 
 
 def answer_of(transcript: Transcript, format: str, words: bool) -> str | dict:
@@ -125,18 +173,8 @@ def answer_of(transcript: Transcript, format: str, words: bool) -> str | dict:
         "language": "chinese",
         "duration": transcript.duration,
         "text": transcript.text,
-        "segments": [
-            {
-                "id": i,
-                "start": s.start,
-                "end": s.end,
-                "text": s.text,
-                "avg_logprob": mean_log(s),
-                "confidence": s.confidence,
-            }
-            for i, s in enumerate(spoken)
-        ],
-        "warnings": [*transcript.warnings, *(w for segment in spoken for w in segment.warnings)],
+        "segments": [_segment(i, segment) for i, segment in enumerate(spoken)],
+        "warnings": transcript.all_warnings,
     }
     if words:
         answer["words"] = [
@@ -145,30 +183,47 @@ def answer_of(transcript: Transcript, format: str, words: bool) -> str | dict:
     return answer
 
 
-def mean_log(segment: Segment) -> float:
-    """The mean log-probability of its tokens."""
-    return sum(math.log(max(token.confidence, 1e-10)) for token in segment.tokens) / len(segment.tokens)
+def _segment(i: int, segment: Segment) -> dict:
+    mean_log = sum(math.log(max(token.confidence, 1e-10)) for token in segment.tokens) / len(segment.tokens)
+    times = {"id": i, "start": segment.start, "end": segment.end, "text": segment.text}
+    return times | {"avg_logprob": round(mean_log, 4), "confidence": round(segment.confidence, 4)}
 
 
-def serve(transcriber: Transcriber, finishing: Finishing, host: str, port: int, say: Callable[[str], None]) -> None:
-    """Answers requests until it is interrupted. Raises OSError where the port is taken."""
-    app = application(transcriber, finishing)
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning"))
-    with socket_at(host, port) as socket:
-        where = f"[{host}]" if ":" in host else host
-        say(f"asr: {transcriber.loaded.name} answers at http://{where}:{socket.getsockname()[1]}{PATH}; Ctrl-C ends it")
-        server.run(sockets=[socket])
-
-
-def socket_at(host: str, port: int):
-    """A listening socket; with port 0 the system chooses one."""
-    import socket
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def serve(
+    load: Callable[[], Transcriber], finishing: Finishing, host: str, port: int, say: Callable[[str], None]
+) -> None:
+    """Answers requests until it is interrupted. Raises AsrError where the port is taken, or a package is missing."""
     try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = os.strerror(error.errno) if getattr(error, "errno", None) else error
+        import python_multipart  # noqa: F401  what Starlette reads forms with
+        import starlette  # noqa: F401
+        import uvicorn
+    except ImportError:
+        raise AsrError("a server needs more packages: pip install 'mandarin-asr[serve]'") from None
+    stopping = threading.Event()
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig, frame):
+            stopping.set()  # or it would wait until all is transcribed
+            super().handle_exit(sig, frame)
+
+    with socket_at(host, port) as listening:
+        transcriber = load()
+        tell_ignored_hotwords(transcriber, say)
+        app = application(transcriber, finishing, stopping, say)
+        where = f"[{host}]" if ":" in host else host
+        say(
+            f"asr: {transcriber.loaded.name} answers at http://{where}:{listening.getsockname()[1]}{PATH}; Ctrl-C ends it"
+        )
+        try:
+            Server(uvicorn.Config(app, host=host, port=port, log_level="warning")).run(sockets=[listening])
+        except KeyboardInterrupt:  # which uvicorn raises again behind a clean end
+            pass
+
+
+def socket_at(host: str, port: int) -> socket.socket:
+    """A listening socket; with port 0 the system chooses one."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error
         raise AsrError(f"{host}:{port}: cannot be listened at ({reason}); choose another --host or --port") from error
