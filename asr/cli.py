@@ -102,7 +102,7 @@ def evaluate(
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
-    """Decode a manifest and print its CER."""
+    """Decode a manifest and print its CER. Interrupted, the same command goes on where it was."""
     set_threads(threads)
     from asr.transcription.evaluate import evaluate_manifest
 

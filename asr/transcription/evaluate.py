@@ -1,8 +1,8 @@
 """`asr evaluate`: decode a manifest, write what was recognised, compute its CER."""
 
 import dataclasses
+import hashlib
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,21 +10,20 @@ from pathlib import Path
 from asr.corpus.batching import lacking_characters
 from asr.corpus.manifest import Utterance, check_audio
 from asr.corpus.texts import read_references
-from asr.decoding.recognizer import Recognized, Recognizer
 from asr.errors import AsrError, ManifestError
 from asr.files import atomic_write, require_writable
+from asr.model.folder import WEIGHTS
 from asr.scoring.breakdown import Group, by_field
 from asr.scoring.report import write_report
 from asr.scoring.results import numbers, system_summary
 from asr.scoring.score import Score, score_lines
 from asr.scoring.transcripts import Line
+from asr.transcription.decoded import UNFINISHED, Decoded, decoded
 from asr.transcription.models import find_model, results_folder
 from asr.transcription.settings import decode_settings
 from asr.transcription.transcriber import load
 
 RESULTS = ("hyp.txt", "nbest.jsonl", "result.json", "report.html")
-CHUNK = 512
-"""Utterances whose audio is in memory at once."""
 
 
 def evaluate_manifest(
@@ -66,15 +65,6 @@ def evaluate_manifest(
         say(f"{sum(lacking.values())} characters of the references are not in the token table: {' '.join(lacking)}")
     heard = _swapped(utterances) if swap_audio else utterances
     check_audio(heard)
-    started = time.monotonic()
-    results = list(_decode(transcriber.recognizer, heard))
-    seconds, audio = time.monotonic() - started, sum(u.duration for u in heard)
-    say(f"decoded {audio / 3600:.3f} h in {seconds:.1f} s: RTF {seconds / audio:.4f}")
-
-    references = {u.id: Line(u.text, fields=_fields(u)) for u in utterances}
-    hypotheses = {u.id: _hypothesis(r) for u, r in zip(utterances, results, strict=True)}
-    score = score_lines(references, hypotheses, name=str(out / "hyp.txt"))
-    groups = {name: by_field(score, name) for name in by}
     settings = {
         "model": str(folder),
         "manifest": str(manifest),
@@ -84,15 +74,34 @@ def evaluate_manifest(
         "lm": str(transcriber.recognizer.lm.path) if transcriber.recognizer.lm else None,
         "decode": dataclasses.asdict(config),
     }
+    if force:
+        (out / UNFINISHED).unlink(missing_ok=True)
+    started_with = _started_with(settings, folder, heard)
+    results = list(decoded(transcriber.recognizer, heard, out / UNFINISHED, started_with, say))
+
+    references = {u.id: Line(u.text, fields=_fields(u)) for u in utterances}
+    hypotheses = {u.id: _hypothesis(r) for u, r in zip(utterances, results, strict=True)}
+    score = score_lines(references, hypotheses, name=str(out / "hyp.txt"))
+    groups = {name: by_field(score, name) for name in by}
     _write(out, utterances, results, score, groups, settings)
     write_report(out / "report.html", [score], reference=manifest)
+    (out / UNFINISHED).unlink()
     yield from score.lines()
     for name, members in groups.items():
         for group in members:
             yield f"{name} {group.name or '(none)'}: {group.errors}"
 
 
-def _hypothesis(results: Sequence[Recognized]) -> Line:
+def _started_with(settings: dict, folder: Path, utterances: Sequence[Utterance]) -> dict:
+    """All that the hypotheses depend on, as JSON has it."""
+    files = [folder / WEIGHTS, *(Path(settings[name]) for name in ("lm", "hotwords") if settings[name])]
+    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    audio = [(u.id, str(u.audio), u.start, u.duration, u.channel) for u in utterances]
+    digest = hashlib.sha256(json.dumps(audio, ensure_ascii=False).encode()).hexdigest()
+    return json.loads(json.dumps({"settings": settings, "files": states, "utterances": digest}))
+
+
+def _hypothesis(results: Sequence[Decoded]) -> Line:
     nbest = tuple(result.text for result in results)
     return Line(nbest[0], nbest if len(nbest) > 1 else ())
 
@@ -106,12 +115,6 @@ def _fields(utterance: Utterance) -> dict[str, object]:
 def _field_names(utterances: Sequence[Utterance]) -> str:
     names = {"speaker", "channel", "source"}.union(*(u.extra for u in utterances))
     return ", ".join(sorted(name for name in names if any(u.value(name) for u in utterances))) or "none"
-
-
-def _decode(recognizer: Recognizer, utterances: Sequence[Utterance]) -> Iterator[list[Recognized]]:
-    for first in range(0, len(utterances), CHUNK):
-        chunk = utterances[first : first + CHUNK]
-        yield from recognizer.recognize([u.read() for u in chunk])
 
 
 def _swapped(utterances: Sequence[Utterance]) -> list[Utterance]:
@@ -132,7 +135,7 @@ def _swapped(utterances: Sequence[Utterance]) -> list[Utterance]:
 def _write(
     out: Path,
     utterances: Sequence[Utterance],
-    results: Sequence[Sequence[Recognized]],
+    results: Sequence[Sequence[Decoded]],
     score: Score,
     groups: dict[str, list[Group]],
     settings: dict,
@@ -141,7 +144,7 @@ def _write(
         file.writelines(f"{u.id} {r[0].text}".rstrip() + "\n" for u, r in zip(utterances, results, strict=True))
     with atomic_write(out / "nbest.jsonl") as file:
         for u, nbest in zip(utterances, results, strict=True):
-            hypotheses = [{"text": r.text, "score": round(r.hypothesis.score, 4)} for r in nbest]
+            hypotheses = [result._asdict() for result in nbest]
             file.write(json.dumps({"id": u.id, "nbest": hypotheses}, ensure_ascii=False) + "\n")
     by = {name: {group.name: numbers(group.errors) for group in members} for name, members in groups.items()}
     with atomic_write(out / "result.json") as file:
