@@ -2,16 +2,18 @@
 
 import struct
 import sys
+from collections import Counter
 from itertools import islice
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.errors import AsrError
-from asr.model.folder import save_model
+from asr.model.folder import load_model, save_model
 from asr.text.normalize import normalize
 from asr.text.tokenizer import TokenTable
 from asr.training.ngram import train_ngram
@@ -19,6 +21,8 @@ from tests.conftest import ROOT, random_model, require_program
 from tests.sounds import sine
 
 sys.path.insert(0, str(ROOT / "recipes/embedded"))
+import averaging  # noqa: E402
+import covering  # noqa: E402
 import invented  # noqa: E402
 import joining  # noqa: E402
 import mixing  # noqa: E402
@@ -210,6 +214,8 @@ def test_splices_are_stretches_of_one_speaker(tmp_path):
         text, pieces = next(made)
         assert len({p.audio.name[0] for p in pieces}) == 1
         assert sum(p.duration for p in pieces) == pytest.approx(0.5 * len(text))
+    stretches = [len(pieces) for text, pieces in islice(splicing.spliced(cuts, np.random.default_rng(0), 1), 30)]
+    assert min(stretches) == 14 and max(stretches) == 35  # of one character each, as many as there would be of seven
     with pytest.raises(AsrError, match="no recorded sentence could be cut"):
         next(splicing.spliced([], np.random.default_rng(0)))
 
@@ -221,6 +227,7 @@ def test_shuffled_sentences_are_stretches_of_one(tmp_path, monkeypatch):
     monkeypatch.setattr(synthesize, "cut", lambda u, _: splicing.Cut(u, u.text, (0.0, 0.5, 1.0, 1.5)))
     material = synthesize.Material.__new__(synthesize.Material)
     material.neural, material.model, material.seed, material.heard = [tmp_path / "neural.jsonl"], None, 1, {"三一"}
+    material.longest = 2
     made = list(islice(material.shuffled(), 30))
     assert all(len({p.audio for p in pieces}) == 1 and "三一" not in text for text, pieces in made)
     assert {pieces[0].audio.name for _, pieces in made} == {"n0.wav", "n1.wav", "n2.wav"}
@@ -308,7 +315,37 @@ def test_neural_sentences_are_long_and_hold_no_dev_sentence(speech, tmp_path):
     long = "这是一个足够长的句子可以说出来"
     lines = [long, "太短了", f"我说{'今天天气很好'}所以我们一起出去玩"]
     (tmp_path / "out/text.txt").write_text("\n".join(lines), encoding="utf-8")
-    assert neural.sentences(tmp_path / "out") == [long]
+    assert neural.sentences(tmp_path / "out/text.txt", tmp_path / "out") == [long]
+
+
+def test_models_are_averaged_by_their_shares(tmp_path, tokenizer):
+    models = [random_model(seed=seed) for seed in (1, 2)]
+    for name, model in zip("ab", models, strict=True):
+        save_model(tmp_path / name, model, tokenizer.table)
+    folders = [str(tmp_path / "a"), str(tmp_path / "b")]
+    averaging.main([*folders, "--shares", "3", "1", "--out", str(tmp_path / "mean")])
+    loaded = load_model(tmp_path / "mean")
+    first, second, mean = (m.state_dict()["decoder.out.weight"] for m in (*models, loaded.model))
+    assert torch.allclose(mean, 0.75 * first + 0.25 * second, atol=1e-6) and loaded.metadata["averaged"] == "3 a 1 b"
+    with pytest.raises(SystemExit):
+        averaging.main([*folders, "--shares", "1", "--out", str(tmp_path / "other")])
+
+
+def test_lines_are_chosen_by_what_was_said_least():
+    rare, common, never = "龘龘霪雨霏霏连月不开阴风怒号", "这是一个很平常的句子人人会说", "鳜鱼肥"
+    said = Counter(common * 50 + rare)
+    chosen = covering.covering([common, rare, common + "吗", never, "a", "b"], said, 3, 50, np.random.default_rng(0))
+    assert set(chosen) == {never, "a", "b"} and len(chosen) == 3  # half of the lines at most
+    assert covering.is_plain("今天天气很好", set("今天气很好")) and not covering.is_plain("今天坏", set("今天"))
+    assert not covering.is_plain("好啊啊啊啊", set("好啊"))
+
+
+def test_other_texts_are_said_in_characters_that_the_model_knows(synthetic, speech, tmp_path):
+    (tmp_path / "wide.txt").write_text("很好今天\n天气很龘\n")
+    (synthetic / "words.jsonl").unlink()
+    command = [str(speech), str(synthetic), "--model", str(tmp_path / "model"), "--processes", "1", "--kinds", "words"]
+    synthesize.main([*command, "--texts", str(tmp_path / "wide.txt"), "--seed", "9"])
+    assert not any("龘" in u.text for u in read_manifest(synthetic / "words.jsonl"))
 
 
 def test_sounds_without_speech(tmp_path):

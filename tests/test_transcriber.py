@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -9,6 +11,7 @@ from asr.errors import AudioError
 from asr.model.folder import save_model
 from asr.text.units import units
 from asr.transcript import Segment
+from asr.transcription.models import open_model
 from asr.transcription.transcriber import Transcriber, load
 from tests.conftest import random_model
 from tests.sounds import noise, silence, speech
@@ -215,3 +218,12 @@ def test_whole_numbers_are_scaled(transcriber):
     samples = (speech(1.0) * 32768).astype(np.int16)
     floats = transcriber.transcribe((samples / 32768, SAMPLE_RATE))
     assert transcriber.transcribe((samples, SAMPLE_RATE)).segments == floats.segments
+
+
+def test_few_compiled_kernels_are_kept_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    open_model()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "64"
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "7")
+    open_model()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "7"

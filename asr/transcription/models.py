@@ -1,5 +1,6 @@
 """Finding models, describing them, making them smaller, and the language model that one may come with."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,9 @@ from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, LoadedModel, load_mode
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 
+KEPT_KERNELS = "64"
+"""Compiled kernels that oneDNN keeps. Left alone it keeps 1,024, one for each shape it meets, which is faster by a twentieth or a
+little more, and takes 0.4 GB in ten hours of audio (benchmarks/README.md)."""
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 DEFAULT = "embedded"
 NO_LM = "none"
@@ -68,6 +72,7 @@ def results_folder(model: Path) -> Path:
 
 def open_model(name: str | Path = "", device: str = "auto", precision: str = "none") -> LoadedModel:
     """Loads a model by path or name onto a device, to decode with; `precision`: one of asr.model.inference.PRECISIONS."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KEPT_KERNELS)  # read when the first kernel is compiled
     loaded = load_model(find_model(name), pick_device("cpu" if precision == "int8" and device == "auto" else device))
     return replace(loaded, model=ready_to_decode(loaded.model, precision))
 

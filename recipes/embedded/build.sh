@@ -44,7 +44,20 @@ asr train-lm $fifth/text.txt $fifth/aishell.jsonl --out $fifth/texts.arpa --orde
 asr train-lm $fifth/opengram.txt --out $fifth/opengram.arpa --order 3 --prune 1 --force
 python recipes/embedded/mixing.py $fifth/texts.arpa $fifth/opengram.arpa --share 0.5 --out $fifth/lm.arpa
 
-asr model export exp/embedded-fifth --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
+sixth=data/embedded-sixth
+python recipes/embedded/prepare.py "$speech" "$@" --out $sixth --joined 0
+python recipes/embedded/covering.py $fifth/opengram.txt --tokens exp/embedded-fifth/tokens.txt \
+    --said $fourth/neural.jsonl $fifth/neural.jsonl $fifth/spread.jsonl --out $sixth/covering.txt
+head -n 100000 $fifth/opengram.txt >$sixth/wide.txt
+python recipes/embedded/neural.py $sixth --voices data/kokoro/voices --texts $sixth/covering.txt --number 1580 --seed 19 --spread 1.3 --name covering
+python recipes/embedded/synthesize.py "$speech" $sixth --model exp/embedded-fifth --kinds shuffled --longest 3 --share 2 --seed 7 \
+    --neural $fourth/neural.jsonl $fifth/neural.jsonl $fifth/spread.jsonl $sixth/covering.jsonl
+python recipes/embedded/synthesize.py "$speech" $sixth --model exp/embedded-fifth --kinds spliced --longest 3 --share 0.4 --seed 8
+python recipes/embedded/synthesize.py "$speech" $sixth --model exp/embedded-fifth --kinds words syllables formant --texts $sixth/wide.txt --share 0.4 --seed 6
+asr train recipes/embedded/sixth.toml --out exp/embedded-sixth --threads 1
+
+python recipes/embedded/averaging.py exp/embedded-sixth exp/embedded-fifth --out exp/embedded-mean
+asr model export exp/embedded-mean --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
 asr model add-lm asr/pretrained/embedded $fifth/lm.arpa --force
-asr tune asr/pretrained/embedded $fifth/dev_sentences.jsonl --decode beam=10 --decode ctc_weight=2 --decode length_power=1 --decode length_bonus=0
-python recipes/embedded/report.py embedded $fifth
+asr tune asr/pretrained/embedded $sixth/dev_sentences.jsonl --decode beam=10 --decode length_power=1 --decode length_bonus=0
+python recipes/embedded/report.py embedded $sixth

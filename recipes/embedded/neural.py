@@ -93,6 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, metavar="PREPARED", help="the folder that prepare.py wrote")
     parser.add_argument("--voices", type=Path, required=True)
+    parser.add_argument("--texts", type=Path, help="sentences, one a line; without it those of PREPARED/text.txt")
     parser.add_argument("--number", type=int, default=520, help="sentences")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument(
@@ -103,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     folder = options.out / options.name
     folder.mkdir(exist_ok=True)
-    texts = sentences(options.out)
+    texts = sentences(options.texts or options.out / "text.txt", options.out)
     order = np.random.default_rng(options.seed).permutation(len(texts))[: options.number]
     tasks = [
         Task(
@@ -117,11 +118,11 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{options.name}: {len(made):,} sentences, {sum(u.duration for u in made) / 3600:.1f} h")
 
 
-def sentences(prepared: Path) -> list[str]:
-    """The texts that are long enough for connected speech, and hold no dev sentence."""
+def sentences(texts: Path, prepared: Path) -> list[str]:
+    """Those of the texts that are long enough for connected speech, and hold no dev sentence."""
     heard = {normalize(u.text) for u in read_manifest(prepared / "dev_sentences.jsonl")}
-    texts = (normalize(line) for line in read_lines(prepared / "text.txt"))
-    return [text for text in texts if len(text) in LENGTHS and not any(sentence in text for sentence in heard)]
+    lines = (normalize(line) for line in read_lines(texts))
+    return [text for text in lines if len(text) in LENGTHS and not any(sentence in text for sentence in heard)]
 
 
 _kokoro: Kokoro | None = None

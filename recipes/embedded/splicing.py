@@ -13,6 +13,8 @@ from asr.corpus.manifest import Utterance
 from asr.errors import AsrError
 from asr.model.folder import LoadedModel
 
+LONGEST = 7
+"""Characters of a stretch."""
 MOST_LOST = 6.0
 """Mean nats a character below which an alignment is believed."""
 
@@ -88,8 +90,13 @@ def bounds(samples: np.ndarray, peaks: Sequence[float]) -> tuple[float, ...]:
     return (max(0.0, peaks[0] - 0.25), *inner, min(len(samples) / SAMPLE_RATE, peaks[-1] + 0.3))
 
 
-def spliced(cuts: Sequence[Cut], random: np.random.Generator) -> Iterator[tuple[str, tuple[Piece, ...]]]:
-    """Endless sentences of two to five stretches from recordings of one speaker: text and pieces."""
+def spliced(
+    cuts: Sequence[Cut], random: np.random.Generator, longest: int = LONGEST
+) -> Iterator[tuple[str, tuple[Piece, ...]]]:
+    """Endless sentences of stretches from recordings of one speaker, each of `longest` characters at most: text and pieces.
+
+    Of two to five stretches of up to LONGEST characters, of more if they are shorter.
+    """
     by_speaker: dict[str, list[Cut]] = defaultdict(list)
     for each in cuts:
         by_speaker[each.utterance.speaker].append(each)
@@ -101,10 +108,10 @@ def spliced(cuts: Sequence[Cut], random: np.random.Generator) -> Iterator[tuple[
     while True:
         group = groups[random.integers(len(groups))]
         text, pieces = "", []
-        for i in random.integers(len(group), size=random.integers(2, 6)):
+        for i in random.integers(len(group), size=random.integers(2, 6) * LONGEST // longest):
             n = len(group[i].text)
             first = int(random.integers(n))
-            last = min(n, first + int(random.integers(1, 8)))
+            last = min(n, first + int(random.integers(1, longest + 1)))
             text += group[i].text[first:last]
             pieces.append(group[i].piece(first, last))
         yield text, tuple(pieces)

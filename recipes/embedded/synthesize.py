@@ -16,7 +16,7 @@ import argparse
 import csv
 import subprocess
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -27,13 +27,14 @@ import soundfile
 import soxr
 from joining import Piece, Task, make, trim
 from phrases import SHORTEST, phrases, spell, syllables
-from splicing import cut, spliced
+from splicing import LONGEST, cut, spliced
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.files import read_lines
-from asr.model.folder import load_model
+from asr.model.folder import TOKENS, load_model
 from asr.text.normalize import normalize
+from asr.text.tokenizer import TokenTable
 
 NUMBERS = {
     "words": 40_000,
@@ -64,11 +65,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True, help="a model folder with a CTC head")
     parser.add_argument("--kinds", nargs="+", choices=list(NUMBERS), default=list(NUMBERS), metavar="KIND")
     parser.add_argument("--neural", type=Path, nargs="+", default=[], metavar="MANIFEST")
+    parser.add_argument("--texts", type=Path, help="what phrases are made of; without it PREPARED/text.txt")
+    parser.add_argument("--longest", type=int, default=LONGEST, help="characters of a stretch that is cut out")
     parser.add_argument("--share", type=float, default=1.0, help="make this share of the sentences")
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
-    material = Material(options.speech, options.out, options.model, options.seed, options.neural)
+    material = Material(options)
     makers: dict[str, Callable[[], Iterator[Said]]] = {
         "words": material.by_words,
         "syllables": material.by_syllables,
@@ -98,13 +101,17 @@ def main(arguments: list[str] | None = None) -> None:
 class Material:
     """What synthetic speech is made of, and the ways to make it. A sentence of the dev sets is never said."""
 
-    def __init__(self, speech: Path, out: Path, model: Path, seed: int, neural: Sequence[Path] = ()):
-        self.speech, self.out, self.model, self.seed, self.neural = speech, out, model, seed, neural
-        self.heard = {normalize(u.text) for u in read_manifest(out / "dev_sentences.jsonl")}
+    def __init__(self, options: argparse.Namespace):
+        self.speech, self.out, self.model, self.seed = options.speech, options.out, options.model, options.seed
+        self.neural, self.longest = options.neural, options.longest
+        self.heard = {normalize(u.text) for u in read_manifest(self.out / "dev_sentences.jsonl")}
         self.words: dict[str, list[Utterance]] = defaultdict(list)
-        for utterance in read_manifest(out / "hsk.jsonl"):
+        for utterance in read_manifest(self.out / "hsk.jsonl"):
             self.words[normalize(utterance.text)].append(utterance)
-        sentences = (normalize(line) for line in read_lines(out / "text.txt"))
+        sentences = (normalize(line) for line in read_lines(options.texts or self.out / "text.txt"))
+        if options.texts:  # others than the model's own texts, which may have characters that it has not
+            known = set(TokenTable.load(self.model / TOKENS).tokens)
+            sentences = (sentence for sentence in sentences if known.issuperset(sentence))
         spelled = ((sentence, spell(sentence, self.words)) for sentence in sentences)
         self.sentences = {sentence: parts for sentence, parts in spelled if len(sentence) >= SHORTEST}
 
@@ -163,7 +170,7 @@ class Material:
         loaded, utterances = load_model(self.model), list(utterances)
         cuts = [c for u in utterances if (c := cut(u, loaded))]
         print(f"{len(cuts):,} of {len(utterances):,} sentences could be cut")
-        for text, pieces in spliced(cuts, np.random.default_rng([self.seed, seed])):
+        for text, pieces in spliced(cuts, np.random.default_rng([self.seed, seed]), self.longest):
             if not self.is_heard(text):
                 yield text, pieces
 
