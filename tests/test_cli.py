@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.corpus.manifest import Utterance, write_manifest
 from asr.corpus.toy import prepare_toy
 from asr.model.folder import save_model
 from tests.conftest import ROOT, random_model
@@ -355,8 +356,8 @@ def test_failures_of_the_system_are_one_line(run, model, wav, tmp_path):
     status, _, err = run("transcribe", "--model", model, wav("a.wav"), "--out", tmp_path / "file" / "texts")
     assert status == 1 and err.splitlines()[-1].endswith(": Not a directory") and "Traceback" not in err
     assert str(tmp_path / "file") in err.splitlines()[-1]
-    prepare_toy(tmp_path / "toy")
-    status, _, err = run("evaluate", model, tmp_path / "toy/dev.jsonl", "--out", tmp_path / "file" / "results")
+    write_manifest(tmp_path / "one.jsonl", [Utterance("a", wav("a.wav"), 1.0, "你好")])
+    status, _, err = run("evaluate", model, tmp_path / "one.jsonl", "--out", tmp_path / "file" / "results")
     assert status == 1 and err.startswith(f"asr: {tmp_path / 'file'}") and "decoded" not in err
     status, _, err = run("transcribe", "--model", model, wav("a.wav"), "--out", tmp_path / "file")
     assert status == 2 and "is a file, not a folder" in " ".join(err.split())
