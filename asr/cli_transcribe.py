@@ -120,13 +120,10 @@ def transcribe(
         outputs = outputs_of(format, style, Finishing(script, numbers, punctuate))
     set_threads(threads)
     from asr.transcription.command import transcribe_files
-    from asr.transcription.models import find_model, hint_at_larger_models
-    from asr.transcription.settings import decode_settings
-    from asr.transcription.transcriber import Transcriber, load
+    from asr.transcription.models import hint_at_larger_models
 
-    def transcriber() -> Transcriber:
-        settings = decode_settings(find_model(model), decode, beam=beam)
-        return load(model, device, settings, quantize, hotwords, lm)
+    def transcriber():
+        return _load(model, decode, beam, device, quantize, hotwords, lm)
 
     if live:
         from asr.audio.reading import SAMPLE_RATE
@@ -230,13 +227,19 @@ def serve(
     if not host:
         raise typer.BadParameter("is empty; 0.0.0.0 is every address of this machine", param_hint="--host")
     set_threads(threads)
-    from asr.transcription.models import find_model
     from asr.transcription.server import serve as run
+
+    run(lambda: _load(model, decode, beam, device, quantize, hotwords, lm), finishing, host, port, say)
+
+
+def _load(model: str, decode: list[str], beam: int | None, device: str, quantize: str, hotwords, lm):
+    """A transcriber with the model's own settings and those of the command line."""
+    from asr.transcription.models import find_model
     from asr.transcription.settings import decode_settings
     from asr.transcription.transcriber import load
 
     settings = decode_settings(find_model(model), decode, beam=beam)
-    run(lambda: load(model, device, settings, quantize, hotwords, lm), finishing, host, port, say)
+    return load(model, device, settings, quantize, hotwords, lm)
 
 
 def doctor() -> None:

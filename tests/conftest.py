@@ -14,6 +14,7 @@ from asr.corpus.toy import CHARACTERS, prepare_toy
 from asr.features.fbank import FeatureConfig
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
+from asr.model.folder import save_model
 from asr.model.model import ModelConfig, SpeechModel
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 
@@ -67,6 +68,14 @@ def tokenizer() -> CharacterTokenizer:
 def toy_corpus(tmp_path_factory) -> dict[str, Path]:
     """The toy corpus at its full size: manifests by split."""
     return prepare_toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """The folder of an untrained model that writes the toy language."""
+    folder = tmp_path_factory.mktemp("untrained") / "tiny"
+    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
+    return folder
 
 
 @pytest.fixture(scope="session")

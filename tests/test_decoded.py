@@ -8,20 +8,10 @@ import soundfile
 from asr.corpus.manifest import Utterance, write_manifest
 from asr.corpus.toy import CHARACTERS
 from asr.decoding.recognizer import Recognizer
-from asr.model.folder import save_model
-from asr.text.tokenizer import TokenTable
 from asr.transcription import decoded
 from asr.transcription.decoded import UNFINISHED
 from asr.transcription.evaluate import evaluate_manifest
-from tests.conftest import random_model
 from tests.sounds import speech
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
-    return folder
 
 
 @pytest.fixture(scope="module")

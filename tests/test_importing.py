@@ -244,6 +244,7 @@ def test_json_lines_that_name_parts(folder):
         ),
         ('{"key": "a", "wav": ["a.wav"], "txt": "你"}', "must be a JSON object of texts and numbers, is "),
         ('{"key": "a",', "each line must be a JSON object, is "),
+        ('{"key": "a", "wav": "wav/a.wav", "txt": "你", "start": "x"}', "start must be a number of seconds, is 'x'"),
     ],
 )
 def test_wrong_json_lines(folder, line, message):

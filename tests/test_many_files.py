@@ -11,23 +11,13 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from asr.corpus.toy import CHARACTERS
 from asr.decoding.settings import DecodeConfig
-from asr.model.folder import save_model
-from asr.text.tokenizer import TokenTable
 from asr.transcription.display import status
 from asr.transcription.transcriber import OPEN_RECORDINGS, load
-from tests.conftest import ROOT, random_model
+from tests.conftest import ROOT
 from tests.sounds import speech
 
 N = 50
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
-    return folder
 
 
 @pytest.fixture(scope="module")

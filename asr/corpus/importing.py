@@ -1,13 +1,12 @@
 """A table (TSV, CSV), a list of JSON lines or a Kaldi directory as utterances."""
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from asr.audio.reading import audio_duration
-from asr.corpus.manifest import Utterance
+from asr.corpus.manifest import Utterance, json_object
 from asr.errors import AudioError, ManifestError
 from asr.files import read_lines
 
@@ -217,11 +216,8 @@ def json_rows(path: Path, lines: Sequence[str], required: Sequence[str] = ("audi
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        try:
-            data = json.loads(line)
-        except ValueError as error:
-            raise ManifestError(f"{where}: each line must be a JSON object, is {line[:60]!r}") from error
-        if not isinstance(data, dict) or not all(isinstance(v, str | int | float | None) for v in data.values()):
+        data = json_object(line, where)
+        if not all(isinstance(value, str | int | float | None) for value in data.values()):
             raise ManifestError(f"{where}: must be a JSON object of texts and numbers, is {line[:60]!r}")
         row = {name: value for name, value in data.items() if value is not None}
         for field, names in JSON_NAMES.items():
@@ -232,25 +228,26 @@ def json_rows(path: Path, lines: Sequence[str], required: Sequence[str] = ("audi
                 raise ManifestError(
                     f"{where}: no field for {field} ({', '.join(names)}); the line has {', '.join(data) or 'none'}"
                 )
+        start = _seconds(row.get("start") or "0", "start", where)
         if "end" in row:  # WeNet's parts of files
-            start = _seconds(row.setdefault("start", "0"), "start", where)
             row["duration"] = str(_seconds(str(row.pop("end")), "end", where) - start)
-        part = f"-{row['start']}" if float(row.get("start") or 0) else ""
+        part = f"-{row['start']}" if start else ""
         row.setdefault("id", Path(row["audio"]).stem + part)
         yield Row(where, row, {name: str(value) for name, value in data.items()})
 
 
 def recordings(path: Path) -> Iterator[tuple[str, Path]]:
-    """(id, audio) of each line of a list without texts: Kaldi's wav.scp, whose paths are relative to the current folder, or
+    """(id, audio) of each line of a list without texts.
 
-    JSON lines, whose paths are relative to the list's. Raises ManifestError where a line is wrong, or names no whole file.
+    Paths of a wav.scp are relative to the current folder, as Kaldi has it, those of JSON lines to the list's. Raises
+    ManifestError where a line is wrong, or names no whole file.
     """
-    lines = read_lines(path)
+    lines, root, seen = read_lines(path), Path(), {}
     if holds_json(lines):
+        root = path.parent
         named = ((row.line, row.fields["id"], row.fields) for row in json_rows(path, lines, ("audio",)))
     else:
         named = ((where, id, {"audio": audio}) for where, id, audio in _kaldi_lines(path, lines))
-    root, seen = path.parent if holds_json(lines) else Path(), {}
     for where, id, fields in named:
         _check_id(id, where)
         if seen.setdefault(id, where) != where:

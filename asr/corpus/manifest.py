@@ -110,7 +110,8 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
     return count
 
 
-def _parse(line: str, folder: Path, where: str) -> Utterance:
+def json_object(line: str, where: str) -> dict:
+    """The JSON object on a line. Raises ManifestError where there is none."""
     try:
         data = json.loads(line)
     except ValueError as error:
@@ -118,6 +119,11 @@ def _parse(line: str, folder: Path, where: str) -> Utterance:
         raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r} ({reason})") from None
     if not isinstance(data, dict):
         raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r}")
+    return data
+
+
+def _parse(line: str, folder: Path, where: str) -> Utterance:
+    data = json_object(line, where)
     for name in REQUIRED:
         if name not in data:
             hint = (

@@ -26,7 +26,8 @@ def write_txt(transcript: Transcript, file: TextIO, style: Style) -> None:
 def write_json(transcript: Transcript, file: TextIO, style: Style) -> None:
     """All that is known, as one line of JSON: `raw` is the text before finishing. The same input gives the same bytes."""
     data = {"text": transcript.text} | dataclasses.asdict(transcript) | {"audio": _unicode(transcript.audio)}
-    data = {"id": data.pop("id")} | data if transcript.id else {k: v for k, v in data.items() if k != "id"}
+    id = data.pop("id")
+    data = ({"id": id} if id else {}) | data
     for segment, values in zip(transcript.segments, data["segments"], strict=True):
         values["text"], values["confidence"] = segment.text, _rounded(segment.confidence)
     file.write(json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")

@@ -49,9 +49,9 @@ def transcribe_files(
             output.check()
         targets = find_targets(inputs, out, [output.suffix for output in outputs])
         job = _Job(inputs, targets, outputs, force, say, shares)
-        if job.todo and out is not None:
-            require_writable(out)
         if job.todo:
+            if out is not None:
+                require_writable(out)
             failed += job.run(transcriber(), split)
     shares.add("failed", failed)
     shares.wait()

@@ -15,6 +15,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -214,10 +215,8 @@ def serve(
         say(
             f"asr: {transcriber.loaded.name} answers at http://{where}:{listening.getsockname()[1]}{PATH}; Ctrl-C ends it"
         )
-        try:
+        with suppress(KeyboardInterrupt):  # which uvicorn raises again behind a clean end
             Server(uvicorn.Config(app, host=host, port=port, log_level="warning")).run(sockets=[listening])
-        except KeyboardInterrupt:  # which uvicorn raises again behind a clean end
-            pass
 
 
 def socket_at(host: str, port: int) -> socket.socket:

@@ -12,13 +12,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from neural import LENGTHS
 
 from asr.corpus.manifest import read_manifest
 from asr.files import atomic_write, read_lines
 from asr.text.normalize import normalize
-
-LENGTHS = range(14, 27)
-"""Characters of a line."""
 
 
 def main(arguments: list[str] | None = None) -> None:
