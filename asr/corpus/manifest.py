@@ -9,8 +9,9 @@ Fields that are not known survive in `extra`.
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -83,11 +84,12 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     path = Path(path)
     utterances: list[Utterance] = []
     lines_of: dict[str, int] = {}
+    resolve = cache(Path.resolve)  # a folder, once: it asks the system about each of its parents
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        utterance = _parse(line, path.parent, where)
+        utterance = _parse(line, path.parent, where, resolve)
         if utterance.id in lines_of:
             raise ManifestError(
                 f"{where}: id must be unique, {utterance.id!r} is already on line {lines_of[utterance.id]}"
@@ -122,7 +124,7 @@ def json_object(line: str, where: str) -> dict:
     return data
 
 
-def _parse(line: str, folder: Path, where: str) -> Utterance:
+def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path]) -> Utterance:
     data = json_object(line, where)
     for name in REQUIRED:
         if name not in data:
@@ -150,9 +152,10 @@ def _parse(line: str, folder: Path, where: str) -> Utterance:
     _check_seconds(where, "start", data.get("start") or 0.0, positive=False)
     known = {name: data[name] for name in OPTIONAL_TYPES if data.get(name) is not None}
     extra = {k: v for k, v in data.items() if k not in REQUIRED and k not in OPTIONAL_TYPES}
+    audio = folder / data["audio"]
     return Utterance(
         data["id"],
-        (folder / data["audio"]).resolve(),
+        resolve(audio.parent) / audio.name,
         float(data["duration"]),
         data["text"],
         extra=extra,
