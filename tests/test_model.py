@@ -7,7 +7,7 @@ from asr.errors import ConfigError
 from asr.features.fbank import FeatureConfig, pad_samples
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
-from asr.model.layers import Dropout, length_mask, sinusoids, sinusoids_at
+from asr.model.layers import Attention, Dropout, length_mask, sinusoids, sinusoids_at
 from asr.model.model import Memory, ModelConfig, SpeechModel, log_probs_of_sounds
 from asr.model.subsampling import LAYOUTS, ConvolutionBlock, Subsampling, SubsamplingConfig
 from asr.text.tokenizer import IGNORED
@@ -19,6 +19,21 @@ KINDS = ["transformer", "conformer"]
 def sounds(*seconds: float) -> list:
     random = torch.Generator().manual_seed(1)
     return [(torch.randn(int(s * 16000), generator=random) * 0.1).numpy() for s in seconds]
+
+
+@pytest.mark.parametrize("mask", ["none", "real", "added"])
+def test_attention_with_gradients_in_bfloat16_is_that_of_torch(mask):
+    torch.manual_seed(0)
+    attention, x, source = Attention(16, 2), torch.randn(3, 5, 16), torch.randn(3, 7, 16)
+    real = torch.rand(3, 1, 1, 7) < 0.7
+    real[..., 0] = True
+    masks = {"none": None, "real": real, "added": torch.where(real, 0.0, -torch.inf)}
+    expected = attention(x, attention.keys_values(source), masks[mask])
+    with torch.autocast("cpu", torch.bfloat16):
+        given = attention(x, attention.keys_values(source), masks[mask])
+    assert given.dtype == torch.bfloat16 and given.float().sub(expected).abs().max() < 0.02
+    gradients = [torch.autograd.grad(out.float().pow(2).sum(), attention.query.weight)[0] for out in (given, expected)]
+    assert torch.allclose(*gradients, atol=0.1 * gradients[1].abs().max().item())
 
 
 @pytest.mark.parametrize("factor", LAYOUTS)
@@ -306,3 +321,14 @@ def test_guesses_take_the_place_of_a_share_of_the_tokens():
     shares = (guessed[:, 1:] == 7).float().mean(1)
     assert shares.mean() == pytest.approx(0.4, abs=0.04)
     assert shares.min() < 0.05 and shares.max() > 0.75  # some utterances are left alone, others hardly recognised
+
+
+def test_guesses_are_drawn_by_what_the_decoder_expects():
+    model = random_model(vocabulary=6)
+    with torch.no_grad():
+        model.decoder.out.weight.zero_()
+        model.decoder.out.bias.copy_(torch.tensor([0.5, 0, 0, 0.25, 0, 0.25]).log())
+    memory = model.encode_features(torch.randn(200, 24, 80), torch.full((200,), 24))
+    guessed = model._with_guesses(memory, torch.full((200, 50), 1), 5.0)[:, 1:]  # nearly all of them
+    shares = torch.bincount(guessed[guessed != 1], minlength=6) / (guessed != 1).sum()
+    assert shares.tolist() == pytest.approx([0.5, 0, 0, 0.25, 0, 0.25], abs=0.03)

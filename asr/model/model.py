@@ -243,7 +243,9 @@ class SpeechModel(nn.Module):
         The share differs between utterances, from 0 to twice `share`: it writes some of them well and loses itself in others.
         """
         logits = self.decode_teacher_forced(memory, inputs).float()
-        drawn = (logits - torch.empty_like(logits).exponential_().log()).argmax(-1)  # Gumbel: by their probabilities
+        below = logits.softmax(-1).cumsum(-1)  # drawn by their probabilities, with one random number a token
+        drawn = torch.searchsorted(below, below[..., -1:] * torch.rand_like(below[..., :1]))[..., 0]
+        drawn = drawn.clamp(max=logits.shape[-1] - 1)
         replaced = torch.rand(inputs.shape) < 2 * share * torch.rand(len(inputs), 1)
         replaced[:, 0] = False
         return torch.where(replaced.to(inputs.device), drawn.roll(1, dims=1), inputs)
