@@ -202,6 +202,10 @@ def serve(
         str, typer.Option(help="Address to listen at; 0.0.0.0 is every one of this machine.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    key: Annotated[
+        str, typer.Option(envvar="ASR_KEY", help="What clients must send as their key; empty lets anybody in.")
+    ] = "",
+    max_upload: Annotated[float, typer.Option(min=0.001, help="Megabytes of the largest upload.")] = 2000,
     model: Annotated[
         str, typer.Option(help="A model folder, or a name of `asr model list`; embedded by default.")
     ] = "",
@@ -218,7 +222,7 @@ def serve(
 ) -> None:
     """Transcribe over HTTP, as OpenAI's /v1/audio/transcriptions does: json, text, srt, vtt, verbose_json.
 
-    Recordings come one at a time. Nobody is asked for a password: do not open it to a network that you do not trust.
+    Recordings come one at a time. What is sent is not encrypted: to a network that you do not trust open it behind a proxy only.
     """
     from asr.text.finishing import Finishing
 
@@ -227,9 +231,11 @@ def serve(
     if not host:
         raise typer.BadParameter("is empty; 0.0.0.0 is every address of this machine", param_hint="--host")
     set_threads(threads)
+    from asr.transcription.server import Door
     from asr.transcription.server import serve as run
 
-    run(lambda: _load(model, decode, beam, device, quantize, hotwords, lm), finishing, host, port, say)
+    door = Door(host, port, key, int(max_upload * 1e6))
+    run(lambda: _load(model, decode, beam, device, quantize, hotwords, lm), finishing, door, say)
 
 
 def _load(model: str, decode: list[str], beam: int | None, device: str, quantize: str, hotwords, lm):

@@ -1,11 +1,13 @@
 """`asr serve`, asked over HTTP as a client of OpenAI's would."""
 
+import asyncio
 import json
 import math
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -13,14 +15,16 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
 from asr.errors import AsrError
+from asr.text.finishing import Finishing
 from asr.transcript import Segment, Transcript, TranscriptToken
-from asr.transcription.server import FORMATS, BadRequest, answer_of, read_request, socket_at
+from asr.transcription.server import FORMATS, BadRequest, Door, answer_of, application, read_request, socket_at
 from tests.conftest import ROOT
 
 SAMPLE = ROOT / "data/sample/weather.flac"
@@ -173,3 +177,42 @@ def test_a_port_that_is_taken():
             AsrError, match=f"127.0.0.1:{port}: cannot be listened at .* choose another --host or --port"
         ):
             socket_at("127.0.0.1", port)
+
+
+def answer_at(door: Door, body: list[bytes], authorization: str = "") -> tuple[int, str]:
+    """Status and message of the answer to an upload in pieces, without a network; no recording gets as far as a model."""
+    pytest.importorskip("starlette")
+    nobody = SimpleNamespace(loaded=SimpleNamespace(name="nobody"))
+    app = application(nobody, Finishing("", "", False), threading.Event(), print, door)
+    headers = [(b"content-type", b"multipart/form-data; boundary=b"), (b"authorization", authorization.encode())]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/audio/transcriptions",
+        "query_string": b"",
+        "headers": headers,
+    }
+    pieces = iter(body)
+    sent = []
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": next(pieces), "more_body": True}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    return sent[0]["status"], json.loads(sent[1]["body"])["error"]["message"]
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer secre", "Basic secret", "Bearer 秘密"])
+def test_who_does_not_know_the_key_is_not_let_in(authorization):
+    status, message = answer_at(Door(key="secret"), [], authorization)
+    assert (status, message) == (401, "the key is wrong or missing; send it as Authorization: Bearer KEY")
+
+
+def test_who_knows_the_key_is_let_in_with_an_upload_that_is_not_too_large():
+    start = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    pieces = [start, *[b"0" * 500] * 9]
+    status, message = answer_at(Door(key="secret", most_bytes=3000), pieces, "Bearer secret")
+    assert (status, message) == (413, "an upload must be at most 0.003 MB")

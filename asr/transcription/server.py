@@ -7,6 +7,7 @@ nobody waits for any more is not transcribed to its end.
 """
 
 import asyncio
+import hmac
 import io
 import math
 import os
@@ -16,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,19 @@ LOOK = 0.3
 """Seconds between two looks at whether somebody still waits."""
 
 
+@dataclass(frozen=True)
+class Door:
+    """Where a server listens, and what it lets in."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    """0 takes any that is free."""
+    key: str = ""
+    """What clients must know, sent as OpenAI's key is; empty asks for none."""
+    most_bytes: int = 2 * 10**9
+    """Of a request."""
+
+
 class BadRequest(AsrError):
     """A request that cannot be answered, and the field that is wrong."""
 
@@ -54,7 +69,9 @@ class Abandoned(AsrError):
     """Nobody waits for the answer, or the server is about to end."""
 
 
-def application(transcriber: Transcriber, finishing: Finishing, stopping: threading.Event, say: Callable[[str], None]):
+def application(
+    transcriber: Transcriber, finishing: Finishing, stopping: threading.Event, say: Callable[[str], None], door: Door
+):
     """An ASGI application. Once `stopping` is set it answers nothing but that it ends. Warnings of recordings are said."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
@@ -62,12 +79,15 @@ def application(transcriber: Transcriber, finishing: Finishing, stopping: thread
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import JSONResponse, PlainTextResponse, Response
     from starlette.routing import Route
+    from starlette.types import Message, Receive
 
     turn = asyncio.Lock()
     model = transcriber.loaded.name
 
     async def transcriptions(request: Request) -> Response:
-        async with request.form() as form:
+        if door.key and not knows(door.key, request.headers.get("authorization", "")):
+            raise HTTPException(401, "the key is wrong or missing; send it as Authorization: Bearer KEY")
+        async with Request(request.scope, counted(request.receive)).form() as form:
             format, words = read_request(form.multi_items())
             upload = form["file"]
             name = os.path.basename(upload.filename or "") or "recording"
@@ -84,6 +104,20 @@ def application(transcriber: Transcriber, finishing: Finishing, stopping: thread
             say(f"asr: {name}: warning: {warning}")
         answer = answer_of(finish(transcript, finishing), format, words)
         return PlainTextResponse(answer) if isinstance(answer, str) else JSONResponse(answer)
+
+    def counted(receive: Receive) -> Receive:
+        """The same, until it is more than is let in."""
+        received = 0
+
+        async def receive_some() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > door.most_bytes:
+                raise HTTPException(413, f"an upload must be at most {door.most_bytes / 1e6:g} MB")
+            return message
+
+        return receive_some
 
     async def watched(request: Request, abandoned: threading.Event) -> None:
         while not stopping.is_set() and not await request.is_disconnected():
@@ -112,6 +146,12 @@ def application(transcriber: Transcriber, finishing: Finishing, stopping: thread
     }
     routes = [Route(PATH, transcriptions, methods=["POST"]), Route("/v1/models", models), Route("/health", health)]
     return Starlette(routes=routes, exception_handlers=handlers)
+
+
+def knows(key: str, authorization: str) -> bool:
+    """Whether the header of that name has the key."""
+    kind, _, sent = authorization.partition(" ")
+    return kind.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), key.encode())
 
 
 def read_request(fields: list[tuple[str, Any]]) -> tuple[str, bool]:
@@ -190,9 +230,7 @@ def _segment(i: int, segment: Segment) -> dict:
     return times | {"avg_logprob": round(mean_log, 4), "confidence": round(segment.confidence, 4)}
 
 
-def serve(
-    load: Callable[[], Transcriber], finishing: Finishing, host: str, port: int, say: Callable[[str], None]
-) -> None:
+def serve(load: Callable[[], Transcriber], finishing: Finishing, door: Door, say: Callable[[str], None]) -> None:
     """Answers requests until it is interrupted. Raises AsrError where the port is taken, or a package is missing."""
     try:
         import python_multipart  # noqa: F401  what Starlette reads forms with
@@ -207,16 +245,16 @@ def serve(
             stopping.set()  # or it would wait until all is transcribed
             super().handle_exit(sig, frame)
 
-    with socket_at(host, port) as listening:
+    with socket_at(door.host, door.port) as listening:
         transcriber = load()
         tell_ignored_hotwords(transcriber, say)
-        app = application(transcriber, finishing, stopping, say)
-        where = f"[{host}]" if ":" in host else host
+        app = application(transcriber, finishing, stopping, say, door)
+        where = f"[{door.host}]" if ":" in door.host else door.host
         say(
             f"asr: {transcriber.loaded.name} answers at http://{where}:{listening.getsockname()[1]}{PATH}; Ctrl-C ends it"
         )
         with suppress(KeyboardInterrupt):  # which uvicorn raises again behind a clean end
-            Server(uvicorn.Config(app, host=host, port=port, log_level="warning")).run(sockets=[listening])
+            Server(uvicorn.Config(app, host=door.host, port=door.port, log_level="warning")).run(sockets=[listening])
 
 
 def socket_at(host: str, port: int) -> socket.socket:
