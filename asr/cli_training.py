@@ -113,6 +113,9 @@ def train_lm(
     kind: Annotated[str, typer.Option(help="ngram, or transformer: better, and slower.")] = "ngram",
     order: Annotated[int, typer.Option(min=1, max=9, help="Characters in the longest n-gram.")] = 3,
     prune: Annotated[int, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often.")] = 1,
+    size: Annotated[
+        int, typer.Option(min=0, help="Keep so many n-grams, those that matter most; 0 keeps all that --prune leaves.")
+    ] = 0,
     set: Annotated[
         list[str],
         typer.Option("--set", metavar="KEY=VALUE", help="Of a Transformer: change a setting; may be repeated."),
@@ -133,7 +136,7 @@ def train_lm(
     if kind == "ngram":
         from asr.training.ngram import train_ngram
 
-        say(f"{out}: {train_ngram(sentences, out, order, prune):,} n-grams")
+        say(f"{out}: {train_ngram(sentences, out, order, prune, size):,} n-grams")
         return
     set_threads(threads)
     from asr.config import apply_override

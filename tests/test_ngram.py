@@ -4,6 +4,7 @@ import gzip
 import itertools
 import math
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -119,11 +120,11 @@ def _node(scorer: NgramScorer, tokens: tuple[int, ...]) -> int:
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
-@pytest.mark.parametrize("prune", [0, 1])
-def test_an_estimated_model_is_a_distribution(tmp_path, order, prune):
+@pytest.mark.parametrize("prune, size", [(0, 0), (1, 0), (0, 12)])
+def test_an_estimated_model_is_a_distribution(tmp_path, order, prune, size):
     """After any context the probabilities of all symbols, the end and <unk> add up to 1."""
     texts = ["你好", "你好吗", "你好吗", "再见", "你再见", "好好好"]
-    assert train_ngram(texts, tmp_path / "lm.arpa", order, prune) > 6
+    assert 6 < train_ngram(texts, tmp_path / "lm.arpa", order, prune, size) <= (size or 100)
     scorer = NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS)
     candidates = torch.tensor([[[EOS, 4, 5, 6, 7, 8, 9]]])  # 龘 stands for <unk>
     for context in itertools.chain.from_iterable(itertools.product([4, 5, 6, 7, 8], repeat=n) for n in range(4)):
@@ -152,6 +153,61 @@ def test_kneser_ney_by_hand(tmp_path):
     assert found["甲 乙"] == pytest.approx([(2 - 1 / 3) / 4 + 0.25 * (0.8 / 5 + 0.03)], rel=1e-4)
     assert found["<s> 甲"] == pytest.approx([(3 - 1 / 3) / 3 + 1 / 9 * 0.39], rel=1e-4)
     assert found["<s>"][0] == pytest.approx(0) and len(found) == 10
+
+
+TEXTS = ["天气很好", "今天天气不好", "今天很好", "明天天气很好", "好好好", "天天很好", "明天不好"] * 2 + ["很好"]
+
+
+def arpa_entries(path: Path) -> dict[tuple[str, ...], float]:
+    """Probabilities by n-gram, those of <s> alone left out."""
+    lines = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if "\t" in line)
+    return {tuple(words.split()): 10 ** float(p) for p, words, *_ in lines if words != "<s>"}
+
+
+def distribution(model: dict[tuple[str, ...], float], context: tuple[str, ...]) -> dict[str, float]:
+    """Of all words after a context: what is listed, and what is left shared out as after the shorter context."""
+    if not context:
+        return {gram[0]: p for gram, p in model.items() if len(gram) == 1}
+    shorter = distribution(model, context[1:])
+    listed = {gram[-1]: p for gram, p in model.items() if gram[:-1] == context}
+    left = (1 - sum(listed.values())) / (1 - sum(shorter[word] for word in listed))
+    return {word: listed.get(word, left * p) for word, p in shorter.items()}
+
+
+def test_what_an_ngram_is_worth_is_the_relative_entropy_of_the_model_without_it(tmp_path):
+    train_ngram(TEXTS, tmp_path / "lm.arpa", 2, 0)
+    model = arpa_entries(tmp_path / "lm.arpa")
+    times = Counter(word for text in TEXTS for word in ("<s>", *text, "</s>"))
+    worth = {}
+    for pair in (gram for gram in model if len(gram) == 2):
+        before = distribution(model, pair[:1])
+        after = distribution({gram: p for gram, p in model.items() if gram != pair}, pair[:1])
+        worth[pair] = times[pair[0]] * sum(p * math.log(p / after[word]) for word, p in before.items())
+    single = sum(len(gram) == 1 for gram in model)
+    ranked = sorted(worth, key=worth.get, reverse=True)
+    told_apart = [n for n in range(1, len(ranked)) if worth[ranked[n - 1]] - worth[ranked[n]] > 1e-3]
+    assert len(told_apart) > 7
+    for n in told_apart:
+        assert train_ngram(TEXTS, tmp_path / "less.arpa", 2, 0, single + n) == single + n
+        assert {gram for gram in arpa_entries(tmp_path / "less.arpa") if len(gram) == 2} == set(ranked[:n])
+
+
+def test_a_smaller_model_has_what_its_longer_ngrams_need_and_keeps_more_of_what_it_says(tmp_path):
+    whole = train_ngram(TEXTS, tmp_path / "whole.arpa", 3, 0)
+    size = train_ngram(TEXTS, tmp_path / "pruned.arpa", 3, 2)
+    assert train_ngram(TEXTS, tmp_path / "small.arpa", 3, 0, size) <= size < whole
+    small, pruned = arpa_entries(tmp_path / "small.arpa"), arpa_entries(tmp_path / "pruned.arpa")
+    assert all(gram[1:] in small and (gram[:-1] in small or gram[0] == "<s>") for gram in small if len(gram) > 1)
+
+    def log_likelihood(model: dict[tuple[str, ...], float]) -> float:
+        texts = [("<s>", *text, "</s>") for text in TEXTS]
+        return sum(
+            math.log(distribution(model, text[max(0, i - 2) : i])[text[i]])
+            for text in texts
+            for i in range(1, len(text))
+        )
+
+    assert log_likelihood(small) > log_likelihood(pruned)
 
 
 def test_what_occurs_often_is_kept_though_one_word_alone_comes_before_it(tmp_path):

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,13 @@ class _Level:
         self.kept, self.probability, self.backoff = np.ones(len(self.word), bool), *np.zeros((2, len(self.word)))
 
 
-def train_ngram(sentences: Iterable[Sequence[str]], out: str | Path, order: int = 3, prune: int = 1) -> int:
+def train_ngram(
+    sentences: Iterable[Sequence[str]], out: str | Path, order: int = 3, prune: int = 1, size: int = 0
+) -> int:
     """Writes interpolated Kneser-Ney estimates (Chen and Goodman 1999, one discount per order); returns how many n-grams.
 
-    sentences: symbols of each. prune: n-grams of three words or more that occur this often at most are left out.
+    sentences: symbols of each. prune: n-grams of three words or more that occur this often at most are left out. size: so many
+    n-grams at most, single words among them, are in the model, those without which it would be the most different.
     """
     if order < 1:
         raise ConfigError(f"order must be at least 1, is {order}")
@@ -52,8 +56,11 @@ def train_ngram(sentences: Iterable[Sequence[str]], out: str | Path, order: int 
         raise ConfigError("no text to estimate a language model from")
     levels = _levels(text, words, order)
     unknown = _estimate_words(levels[0])
-    for n in range(2, order + 1):
-        _estimate(levels[n - 1], levels[n - 2], prune if n > 2 else 0)
+    for n, (below, level) in enumerate(pairwise(levels), 2):
+        level.kept = level.occurs > (prune if n > 2 else 0)
+        _estimate(level, below)
+    if size:
+        _keep(levels, size)
     _write(out, levels, words, unknown)
     return sum(int(level.kept.sum()) for level in levels)  # <s> is not said, <unk> is
 
@@ -107,15 +114,53 @@ def _estimate_words(level: _Level) -> float:
     return float(unknown)
 
 
-def _estimate(level: _Level, below: _Level, prune: int) -> None:
+def _estimate(level: _Level, below: _Level) -> None:
     """Fills in the n-grams of two words or more; the level below must be there already."""
     contexts = len(below.count)
-    level.kept = (level.occurs > prune) & below.kept[level.suffix] & below.kept[level.prefix]
+    level.kept &= below.kept[level.suffix] & below.kept[level.prefix]
     share = (level.count - _discount(level.count)) / np.bincount(level.prefix, level.count, contexts)[level.prefix]
     kept = level.prefix[level.kept]
     left = 1 - np.bincount(kept, share[level.kept], contexts)
     below.backoff = np.where(np.bincount(kept, minlength=contexts) > 0, left, 0)
     level.probability = share + left[level.prefix] * below.probability[level.suffix]
+
+
+def _keep(levels: list[_Level], size: int) -> None:
+    """Keeps `size` n-grams, single words among them, and estimates the others' shares anew.
+
+    An n-gram is worth as much as the most that begins with it, ends with it, or is it, so what those need is there.
+    """
+    worth = [np.zeros(len(levels[0].word)), *(_worth(level, below) for below, level in pairwise(levels))]
+    for level, of_it, below in zip(levels[:0:-1], worth[:0:-1], worth[-2::-1], strict=True):
+        for part in (level.prefix, level.suffix):
+            np.maximum.at(below, part[level.kept], of_it[level.kept])
+    longer = np.concatenate([of_it[level.kept] for level, of_it in zip(levels[1:], worth[1:], strict=True)] or [[]])
+    room = size - len(levels[0].word)
+    if len(longer) <= room:
+        return
+    least = np.sort(longer)[::-1][room] if room >= 0 else np.inf
+    for (below, level), of_it in zip(pairwise(levels), worth[1:], strict=True):
+        level.kept &= of_it > least
+        _estimate(level, below)
+
+
+def _worth(level: _Level, below: _Level) -> np.ndarray:
+    """(G,) how different the model would be without each n-gram: the relative entropy of the two (Stolcke 1998).
+
+    Contexts are weighed by how often they occur, not by what the shorter n-grams say of them, which Kneser and Ney made for
+    another purpose (Chelba et al. 2010).
+    """
+    contexts, tiny = len(below.count), np.finfo(float).tiny
+    kept, lower = level.kept, below.probability[level.suffix]
+    said, said_lower = (np.bincount(level.prefix[kept], x[kept], contexts) for x in (level.probability, lower))
+    rest, rest_lower = (1 - said)[level.prefix], (1 - said_lower)[level.prefix]
+    before = np.log(np.maximum(rest, tiny)) - np.log(np.maximum(rest_lower, tiny))
+    after = np.log(rest + level.probability) - np.log(rest_lower + lower)
+    changes = level.probability * (
+        np.log(np.maximum(level.probability, tiny)) - after - np.log(np.maximum(lower, tiny))
+    )
+    changes -= rest * (after - before)
+    return below.occurs[level.prefix] / below.occurs.sum() * changes
 
 
 def _discount(count: np.ndarray) -> float:
