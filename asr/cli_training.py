@@ -114,7 +114,8 @@ def train_lm(
     order: Annotated[int, typer.Option(min=1, max=9, help="Characters in the longest n-gram.")] = 3,
     prune: Annotated[int, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often.")] = 1,
     size: Annotated[
-        int, typer.Option(min=0, help="Keep so many n-grams, those that matter most; 0 keeps all that --prune leaves.")
+        int,
+        typer.Option(min=0, help="Keep at most so many n-grams, those that matter most; 0: all that --prune leaves."),
     ] = 0,
     set: Annotated[
         list[str],
@@ -131,6 +132,8 @@ def train_lm(
         raise typer.BadParameter(f"{kind!r} is not one of ngram, transformer", param_hint="--kind")
     if set and kind == "ngram":
         raise typer.BadParameter("is for --kind transformer", param_hint="--set")
+    if size and kind == "transformer":
+        raise typer.BadParameter("is for --kind ngram", param_hint="--size")
     refuse_existing(out, force, sources)
     sentences = filter(None, (symbols(text) for path in sources for text in texts_of(path)))
     if kind == "ngram":

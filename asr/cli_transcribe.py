@@ -203,9 +203,12 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
     key: Annotated[
-        str, typer.Option(envvar="ASR_KEY", help="What clients must send as their key; empty lets anybody in.")
+        str,
+        typer.Option(
+            envvar="ASR_KEY", help="What clients must send as their key, but to /health; empty asks for none."
+        ),
     ] = "",
-    max_upload: Annotated[float, typer.Option(min=0.001, help="Megabytes of the largest upload.")] = 2000,
+    max_upload: Annotated[float, typer.Option(min=0.001, max=1e6, help="Megabytes of the largest upload.")] = 2000,
     model: Annotated[
         str, typer.Option(help="A model folder, or a name of `asr model list`; embedded by default.")
     ] = "",
@@ -230,6 +233,8 @@ def serve(
         finishing = Finishing(script, numbers, punctuate)
     if not host:
         raise typer.BadParameter("is empty; 0.0.0.0 is every address of this machine", param_hint="--host")
+    if not (key := key.strip()).isascii():
+        raise typer.BadParameter("must be of ASCII characters, as headers are", param_hint="--key")
     set_threads(threads)
     from asr.transcription.server import Door
     from asr.transcription.server import serve as run

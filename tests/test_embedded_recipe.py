@@ -392,6 +392,7 @@ def test_lines_are_chosen_by_what_was_said_least():
     worth = covering.Worth(lines, order=1, power=0)
     chosen = covering.covering(lines, said, worth, 3, 50, np.random.default_rng(0))
     assert set(chosen) == {never, "a", "b"} and len(chosen) == 3  # half of the lines at most
+    assert covering.covering(["a"] * 9 + ["b"], said, worth, 3, 5, np.random.default_rng(0)) in (["a"], ["b"])
     assert worth("鳜鱼", Counter("鱼鱼鱼")) == pytest.approx((1 + 1 / 4) / 2)
     assert covering.is_plain("今天天气很好", set("今天气很好")) and not covering.is_plain("今天坏", set("今天"))
     assert not covering.is_plain("好啊啊啊啊", set("好啊"))

@@ -65,6 +65,17 @@ def test_absolute_paths_stay_where_they_point(tmp_path):
     assert read_manifest(path)[0].audio == tmp_path / "far/a.wav"
 
 
+def test_links_to_one_recording_are_one_path(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.wav").write_bytes(b"")
+    (tmp_path / "train").symlink_to(tmp_path / "data")
+    (tmp_path / "link.wav").symlink_to("data/a.wav")
+    lines = [
+        GOOD | {"id": str(i), "audio": name} for i, name in enumerate(("train/a.wav", "link.wav", "data/../link.wav"))
+    ]
+    assert {u.audio for u in read_manifest(write_lines(tmp_path / "m.jsonl", *lines))} == {tmp_path / "data/a.wav"}
+
+
 def test_values_to_group_by(tmp_path):
     line = GOOD | {"speaker": "S1", "channel": 2, "age": 30}
     utterance = read_manifest(write_lines(tmp_path / "m.jsonl", line))[0]

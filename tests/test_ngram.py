@@ -174,22 +174,30 @@ def distribution(model: dict[tuple[str, ...], float], context: tuple[str, ...]) 
     return {word: listed.get(word, left * p) for word, p in shorter.items()}
 
 
-def test_what_an_ngram_is_worth_is_the_relative_entropy_of_the_model_without_it(tmp_path):
-    train_ngram(TEXTS, tmp_path / "lm.arpa", 2, 0)
+@pytest.mark.parametrize("order", [2, 3])
+def test_an_ngram_is_worth_the_relative_entropy_of_the_model_without_it(tmp_path, order):
+    train_ngram(TEXTS, tmp_path / "lm.arpa", order, 0)
     model = arpa_entries(tmp_path / "lm.arpa")
-    times = Counter(word for text in TEXTS for word in ("<s>", *text, "</s>"))
-    worth = {}
-    for pair in (gram for gram in model if len(gram) == 2):
-        before = distribution(model, pair[:1])
-        after = distribution({gram: p for gram, p in model.items() if gram != pair}, pair[:1])
-        worth[pair] = times[pair[0]] * sum(p * math.log(p / after[word]) for word, p in before.items())
-    single = sum(len(gram) == 1 for gram in model)
-    ranked = sorted(worth, key=worth.get, reverse=True)
+    texts = [("<s>", *text, "</s>") for text in TEXTS]
+    times = Counter(text[i : i + n] for text in texts for n in (1, 2) for i in range(len(text)))
+    longer = sorted((gram for gram in model if len(gram) > 1), key=len, reverse=True)
+    worth = Counter()
+    for gram in longer:
+        before = distribution(model, gram[:-1])
+        after = distribution({other: p for other, p in model.items() if other != gram}, gram[:-1])
+        alone = times[gram[:-1]] * sum(p * math.log(p / after[word]) for word, p in before.items())
+        worth[gram] = max(alone, worth[gram])
+        for needed in (gram[:-1], gram[1:]):
+            worth[needed] = max(worth[needed], worth[gram])
+    ranked = sorted(longer, key=worth.get, reverse=True)
     told_apart = [n for n in range(1, len(ranked)) if worth[ranked[n - 1]] - worth[ranked[n]] > 1e-3]
     assert len(told_apart) > 7
     for n in told_apart:
-        assert train_ngram(TEXTS, tmp_path / "less.arpa", 2, 0, single + n) == single + n
-        assert {gram for gram in arpa_entries(tmp_path / "less.arpa") if len(gram) == 2} == set(ranked[:n])
+        single = len(model) - len(longer)
+        assert train_ngram(TEXTS, tmp_path / "less.arpa", order, 0, single + n) == single + n
+        less = arpa_entries(tmp_path / "less.arpa")
+        assert {gram for gram in less if len(gram) > 1} == set(ranked[:n])
+        assert all(p == pytest.approx(model[gram], rel=1e-5) for gram, p in less.items())
 
 
 def test_a_smaller_model_has_what_its_longer_ngrams_need_and_keeps_more_of_what_it_says(tmp_path):
@@ -254,4 +262,6 @@ def test_nothing_to_learn_from(tmp_path):
         train_ngram([], tmp_path / "lm.arpa")
     with pytest.raises(ConfigError, match="order must be at least 1, is 0"):
         train_ngram(["你"], tmp_path / "lm.arpa", 0)
+    with pytest.raises(ConfigError, match="size must be at least 3, the single words, is 2"):
+        train_ngram(["你"], tmp_path / "lm.arpa", size=2)
     assert not (tmp_path / "lm.arpa").exists()

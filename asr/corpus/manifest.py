@@ -153,9 +153,10 @@ def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path])
     known = {name: data[name] for name in OPTIONAL_TYPES if data.get(name) is not None}
     extra = {k: v for k, v in data.items() if k not in REQUIRED and k not in OPTIONAL_TYPES}
     audio = folder / data["audio"]
+    audio = resolve(audio.parent) / audio.name
     return Utterance(
         data["id"],
-        resolve(audio.parent) / audio.name,
+        audio.resolve() if audio.is_symlink() else audio,
         float(data["duration"]),
         data["text"],
         extra=extra,

@@ -72,12 +72,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, keys_values: KeysValues, mask: Tensor | None) -> Tensor:
         """x (B, Q, D) looks at keys and values (B, H, L, K) where mask, broadcast to (B, H, Q, L), is True → (B, Q, D)."""
         keys, values = keys_values
-        queries = self._split(self.query(x))
-        if queries.dtype == torch.bfloat16 and queries.device.type == "cpu" and torch.is_grad_enabled():
-            # The gradient of torch's own takes ten times as long there: 10 ms for 16 sequences of 52 positions, here 1.
-            attended = _weights(queries, keys, mask).to(values.dtype) @ values
-        else:
-            attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        attended = attend(self._split(self.query(x)), keys, values, mask)
         return self.out(attended.transpose(1, 2).flatten(2))  # (B, H, Q, K) → (B, Q, D)
 
     @torch.jit.export  # used beside `forward`, also when that is compiled
@@ -87,6 +82,14 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, Q, D) → (B, H, Q, K)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """What queries (B, H, Q, K) find; the mask, broadcast to (B, H, Q, L), is True or a number to be added to the score."""
+    if queries.dtype == torch.bfloat16 and queries.device.type == "cpu" and torch.is_grad_enabled():
+        # The gradient of torch's own takes ten times as long there: 10 ms for 16 sequences of 52 positions, here 1.
+        return _weights(queries, keys, mask).to(values.dtype) @ values
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
 
 
 def _weights(queries: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:

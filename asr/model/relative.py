@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asr.model.layers import Attention, KeysValues, sinusoids_at
+from asr.model.layers import Attention, KeysValues, attend, sinusoids_at
 
 
 class RelativeAttention(Attention):
@@ -29,7 +29,7 @@ class RelativeAttention(Attention):
         p = self._split(self.place(places)[None])  # (1, H, P, K)
         scores = (queries + self.place_bias[:, None]) @ p.transpose(2, 3) / queries.shape[3] ** 0.5
         scores = SCORES[self.kind](scores, lengths).masked_fill(~mask, -torch.inf)
-        attended = F.scaled_dot_product_attention(queries + self.content_bias[:, None], keys, values, attn_mask=scores)
+        attended = attend(queries + self.content_bias[:, None], keys, values, scores)
         return self.out(attended.transpose(1, 2).flatten(2))
 
 

@@ -48,6 +48,7 @@ def train_ngram(
 
     sentences: symbols of each. prune: n-grams of three words or more that occur this often at most are left out. size: so many
     n-grams at most, single words among them, are in the model, those without which it would be the most different.
+    Raises ConfigError for an order or a size that cannot be.
     """
     if order < 1:
         raise ConfigError(f"order must be at least 1, is {order}")
@@ -126,41 +127,46 @@ def _estimate(level: _Level, below: _Level) -> None:
 
 
 def _keep(levels: list[_Level], size: int) -> None:
-    """Keeps `size` n-grams, single words among them, and estimates the others' shares anew.
+    """Keeps `size` n-grams at most, single words among them, with their probabilities; other words share what is left.
 
     An n-gram is worth as much as the most that begins with it, ends with it, or is it, so what those need is there.
     """
+    room = size - len(levels[0].word)
+    if room < 0:
+        raise ConfigError(f"size must be at least {len(levels[0].word)}, the single words, is {size}")
     worth = [np.zeros(len(levels[0].word)), *(_worth(level, below) for below, level in pairwise(levels))]
     for level, of_it, below in zip(levels[:0:-1], worth[:0:-1], worth[-2::-1], strict=True):
         for part in (level.prefix, level.suffix):
             np.maximum.at(below, part[level.kept], of_it[level.kept])
     longer = np.concatenate([of_it[level.kept] for level, of_it in zip(levels[1:], worth[1:], strict=True)] or [[]])
-    room = size - len(levels[0].word)
     if len(longer) <= room:
         return
-    least = np.sort(longer)[::-1][room] if room >= 0 else np.inf
+    least = np.sort(longer)[::-1][room]
     for (below, level), of_it in zip(pairwise(levels), worth[1:], strict=True):
         level.kept &= of_it > least
-        _estimate(level, below)
+        rest, rest_lower = _rests(level, below)
+        below.backoff = np.where(np.bincount(level.prefix[level.kept], minlength=len(rest)) > 0, rest / rest_lower, 0)
 
 
 def _worth(level: _Level, below: _Level) -> np.ndarray:
-    """(G,) how different the model would be without each n-gram: the relative entropy of the two (Stolcke 1998).
+    """(G,) how different the model would be without each n-gram: the relative entropy of the two (Stolcke 1998), times words.
 
     Contexts are weighed by how often they occur, not by what the shorter n-grams say of them, which Kneser and Ney made for
     another purpose (Chelba et al. 2010).
     """
-    contexts, tiny = len(below.count), np.finfo(float).tiny
-    kept, lower = level.kept, below.probability[level.suffix]
-    said, said_lower = (np.bincount(level.prefix[kept], x[kept], contexts) for x in (level.probability, lower))
-    rest, rest_lower = (1 - said)[level.prefix], (1 - said_lower)[level.prefix]
-    before = np.log(np.maximum(rest, tiny)) - np.log(np.maximum(rest_lower, tiny))
-    after = np.log(rest + level.probability) - np.log(rest_lower + lower)
-    changes = level.probability * (
-        np.log(np.maximum(level.probability, tiny)) - after - np.log(np.maximum(lower, tiny))
-    )
-    changes -= rest * (after - before)
-    return below.occurs[level.prefix] / below.occurs.sum() * changes
+    lower = below.probability[level.suffix]
+    rest, rest_lower = (x[level.prefix] for x in _rests(level, below))
+    before, after = np.log(rest / rest_lower), np.log((rest + level.probability) / (rest_lower + lower))
+    changes = level.probability * (np.log(level.probability / lower) - after) - rest * (after - before)
+    return below.occurs[level.prefix] * changes
+
+
+def _rests(level: _Level, below: _Level) -> tuple[np.ndarray, np.ndarray]:
+    """After each context: the probability of all words that no kept n-gram is about, in this level and in the one below."""
+    kept, contexts, tiny = level.kept, len(below.count), np.finfo(float).tiny
+    said = (level.probability, below.probability[level.suffix])
+    first, second = (1 - np.bincount(level.prefix[kept], x[kept], contexts) for x in said)
+    return np.maximum(first, tiny), np.maximum(second, tiny)
 
 
 def _discount(count: np.ndarray) -> float:

@@ -15,7 +15,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,8 @@ GRANULARITIES = "timestamp_granularities"
 FIELDS = (*IGNORED, "file", "language", "response_format", GRANULARITIES, "stream")
 LONGEST_SUFFIX = 16
 """Characters of the end of a file's name that are kept."""
+MOST_DROPPED = 10**8
+"""Bytes of a refused upload that are read all the same, and dropped: most clients read no answer while they send."""
 LOOK = 0.3
 """Seconds between two looks at whether somebody still waits."""
 
@@ -52,7 +54,7 @@ class Door:
     port: int = 8000
     """0 takes any that is free."""
     key: str = ""
-    """What clients must know, sent as OpenAI's key is; empty asks for none."""
+    """What clients must know, in ASCII, sent as OpenAI's key is; empty asks for none."""
     most_bytes: int = 2 * 10**9
     """Of a request."""
 
@@ -85,8 +87,7 @@ def application(
     model = transcriber.loaded.name
 
     async def transcriptions(request: Request) -> Response:
-        if door.key and not knows(door.key, request.headers.get("authorization", "")):
-            raise HTTPException(401, "the key is wrong or missing; send it as Authorization: Bearer KEY")
+        await ask_for_key(request)
         async with Request(request.scope, counted(request.receive)).form() as form:
             format, words = read_request(form.multi_items())
             upload = form["file"]
@@ -114,10 +115,17 @@ def application(
             message = await receive()
             received += len(message.get("body", b""))
             if received > door.most_bytes:
+                if message.get("more_body"):
+                    await drop_body(receive)
                 raise HTTPException(413, f"an upload must be at most {door.most_bytes / 1e6:g} MB")
             return message
 
         return receive_some
+
+    async def ask_for_key(request: Request) -> None:
+        if door.key and not knows(door.key, request.headers.get("authorization", "")):
+            await drop_body(request.receive)
+            raise HTTPException(401, "the key is wrong or missing; send it as Authorization: Bearer KEY")
 
     async def watched(request: Request, abandoned: threading.Event) -> None:
         while not stopping.is_set() and not await request.is_disconnected():
@@ -125,6 +133,7 @@ def application(
         abandoned.set()
 
     async def models(request: Request) -> Response:
+        await ask_for_key(request)
         only = {"id": model, "object": "model", "created": 0, "owned_by": "asr"}
         return JSONResponse({"object": "list", "data": [only]})
 
@@ -148,8 +157,17 @@ def application(
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
+async def drop_body(receive: Callable[[], Awaitable[dict]]) -> None:
+    """Reads what is left of a request, as much as is worth reading."""
+    dropped, more = 0, True
+    while more and dropped < MOST_DROPPED:
+        message = await receive()
+        dropped += len(message.get("body", b""))
+        more = message.get("more_body", False)
+
+
 def knows(key: str, authorization: str) -> bool:
-    """Whether the header of that name has the key."""
+    """Whether the header of that name has the key, which is ASCII."""
     kind, _, sent = authorization.partition(" ")
     return kind.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), key.encode())
 

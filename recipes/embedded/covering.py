@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     kept = covering(lines, said, worth, options.number, options.drawn, np.random.default_rng(options.seed))
     with atomic_write(options.out) as file:
         file.writelines(f"{line}\n" for line in kept)
+    print(f"{options.out}: {len(kept):,} of {len(set(lines)):,} lines")
 
 
 def is_plain(line: str, known: set[str]) -> bool:
@@ -72,7 +73,8 @@ def covering(
 ) -> list[str]:
     """`number` different lines: of each `drawn` the one that is worth most, given what was said and kept before."""
     said, kept = said.copy(), {}
-    while len(kept) < min(number, len(lines) // 2):
+    number = min(number, len(set(lines)) // 2)
+    while len(kept) < number:
         candidates = [lines[i] for i in random.integers(len(lines), size=drawn) if lines[i] not in kept]
         if not candidates:
             continue

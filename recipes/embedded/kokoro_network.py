@@ -25,7 +25,7 @@ for which bfloat16 is too coarse."""
 FRAME = 600
 """Samples a frame, at 24 kHz."""
 PADDING = 16
-"""Frames: lengths are rounded up to a multiple of these, which is silence at the end."""
+"""Frames: lengths are rounded up to a multiple of these; what is added repeats the last frame and is cut off again."""
 
 
 class Network:
