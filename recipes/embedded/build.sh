@@ -41,8 +41,6 @@ asr train recipes/embedded/fifth.toml --out exp/embedded-fifth --threads 1
 tslminfo -v -p /usr/lib/*/sunpinyin/data/lm_sc.t3g > $fifth/lm_sc.txt
 python recipes/embedded/opengram.py $fifth/lm_sc.txt /usr/lib/*/sunpinyin/data/pydict_sc.bin --out $fifth/opengram.txt
 asr train-lm $fifth/text.txt $fifth/aishell.jsonl --out $fifth/texts.arpa --order 3 --prune 0 --force
-asr train-lm $fifth/opengram.txt --out $fifth/opengram.arpa --order 3 --prune 1 --force
-python recipes/embedded/mixing.py $fifth/texts.arpa $fifth/opengram.arpa --share 0.5 --out $fifth/lm.arpa
 
 sixth=data/embedded-sixth
 python recipes/embedded/prepare.py "$speech" "$@" --out $sixth --joined 0
@@ -55,9 +53,25 @@ python recipes/embedded/synthesize.py "$speech" $sixth --model exp/embedded-fift
 python recipes/embedded/synthesize.py "$speech" $sixth --model exp/embedded-fifth --kinds spliced --longest 3 --share 0.4 --seed 8
 python recipes/embedded/synthesize.py "$speech" $sixth --model exp/embedded-fifth --kinds words syllables formant --texts $sixth/wide.txt --share 0.4 --seed 6
 asr train recipes/embedded/sixth.toml --out exp/embedded-sixth --threads 1
-
 python recipes/embedded/averaging.py exp/embedded-sixth exp/embedded-fifth --out exp/embedded-mean
-asr model export exp/embedded-mean --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
-asr model add-lm asr/pretrained/embedded $fifth/lm.arpa --force
-asr tune asr/pretrained/embedded $sixth/dev_sentences.jsonl --decode beam=10 --decode length_power=1 --decode length_bonus=0
-python recipes/embedded/report.py embedded $sixth
+
+seventh=data/embedded-seventh
+python recipes/embedded/prepare.py "$speech" "$@" --out $seventh --joined 0
+python recipes/embedded/covering.py $seventh/text.txt $sixth/wide.txt --tokens exp/embedded-mean/tokens.txt --order 2 --power 0.5 --drawn 60 \
+    --number 15000 --seed 23 --said $fourth/neural.jsonl $fifth/neural.jsonl $fifth/spread.jsonl $sixth/covering.jsonl --out $seventh/covering.txt
+python recipes/embedded/neural.py $seventh --voices data/kokoro/voices --texts $seventh/covering.txt --number 2940 --seed 23 --spread 1.3 --name covering
+sed -n 100001,200000p $fifth/opengram.txt >$seventh/wide.txt
+python recipes/embedded/synthesize.py "$speech" $seventh --model exp/embedded-mean --kinds shuffled --longest 3 --share 2 --seed 10 \
+    --neural $fourth/neural.jsonl $fifth/neural.jsonl $fifth/spread.jsonl $sixth/covering.jsonl $seventh/covering.jsonl
+python recipes/embedded/synthesize.py "$speech" $seventh --model exp/embedded-mean --kinds words syllables formant --texts $seventh/wide.txt --share 0.2 --seed 11
+asr train recipes/embedded/seventh.toml --out exp/embedded-seventh --threads 1
+python recipes/embedded/averaging.py exp/embedded-seventh exp/embedded-mean --out exp/embedded-mean-seventh
+
+python recipes/embedded/opengram.py $fifth/lm_sc.txt /usr/lib/*/sunpinyin/data/pydict_sc.bin --texts 500000 --seed 3 --out $seventh/opengram.txt
+asr train-lm $seventh/opengram.txt --out $seventh/opengram.arpa --order 3 --prune 0 --size 1650000 --force
+python recipes/embedded/mixing.py $fifth/texts.arpa $seventh/opengram.arpa --share 0.5 --out $seventh/lm.arpa
+
+asr model export exp/embedded-mean-seventh --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
+asr model add-lm asr/pretrained/embedded $seventh/lm.arpa --force
+asr tune asr/pretrained/embedded $seventh/dev_sentences.jsonl --decode beam=10 --decode lm_weight=1.2 --decode length_power=1 --decode length_bonus=0
+python recipes/embedded/report.py embedded $seventh
