@@ -99,7 +99,10 @@ def polynomial_sines(graph: GraphProto) -> None:
     powers = np.stack([turns ** (2 * i) for i in range(1, 6)], 1)
     coefficients = np.linalg.lstsq(powers, np.sin(np.pi * turns) ** 2, rcond=None)[0]
     factors = [_add_constant(graph, c, f"polynomial_{i}") for i, c in enumerate(coefficients)]
-    per_turn, half = _add_constant(graph, 1 / np.pi, "polynomial_per_turn"), _add_constant(graph, 0.5, "polynomial_half")
+    per_turn, half = (
+        _add_constant(graph, 1 / np.pi, "polynomial_per_turn"),
+        _add_constant(graph, 0.5, "polynomial_half"),
+    )
     instead, gone = {}, set()
     for node in graph.node:
         after = users[node.output[0]] if node.op_type == "Sin" else []
