@@ -103,6 +103,13 @@ def test_a_batch_holds_the_parts_of_the_files(utterances):
     assert third.targets.tolist() == [[6, 7, 3, -1], [6, 7, 3, -1], [4, 5, 3, -1]]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_gpu_finds_batches_where_it_can_read_them(utterances):
+    for batch in BatchReader(utterances, TOKENIZER).iterate(PLAN, for_gpu=True):
+        assert not batch.ids or batch.samples.is_pinned() and batch.targets.is_pinned()
+
+
 def test_joined_utterances_follow_each_other(utterances):
     first, second, third = BatchReader(utterances, TOKENIZER, join=1.0, longest=1.0).iterate(PLAN)
     apart = list(BatchReader(utterances, TOKENIZER).iterate(PLAN))

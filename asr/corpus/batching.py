@@ -97,6 +97,11 @@ class Batch:
     unreadable: tuple[tuple[str, str], ...] = ()
     """(id, error) of the utterances that should be here too; a batch of nothing else has no ids."""
 
+    def pin_memory(self) -> "Batch":
+        """The same in memory that a GPU can read; DataLoader calls this."""
+        tensors = {name: value.pin_memory() for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **tensors)
+
 
 def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[str, int]:
     """Like `lacking_characters`. Raises ManifestError for a text of which the table knows no character at all."""
@@ -211,10 +216,13 @@ class BatchReader(Dataset):
                 spoken.append((samples, self.tokens[j]))
         return spoken
 
-    def iterate(self, plan: list[list[int]], first: int = 0, workers: int = 0, seed: str = "") -> Iterator[Batch]:
+    def iterate(
+        self, plan: list[list[int]], first: int = 0, workers: int = 0, seed: str = "", for_gpu: bool = False
+    ) -> Iterator[Batch]:
         """The batches of a plan from number `first`. Takes no number from torch's global random generator.
 
-        `seed`: what is left to chance depends on it and on the members of the batch, and on nothing else.
+        `seed`: what is left to chance depends on it and on the members of the batch, and on nothing else. `for_gpu`: in memory
+        from which a GPU can fetch them while it computes.
         """
         self.plan, self.seed = plan, seed
         loader = DataLoader(
@@ -222,7 +230,8 @@ class BatchReader(Dataset):
             batch_size=None,
             sampler=range(first, len(plan)),
             num_workers=workers,
-            prefetch_factor=4 if workers else None,
+            prefetch_factor=2 if workers else None,
+            pin_memory=for_gpu,
             generator=torch.Generator(),
         )
         yield from loader

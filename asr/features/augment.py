@@ -98,7 +98,8 @@ def augment(features: Tensor, lengths: Tensor, config: AugmentConfig) -> tuple[T
     if config.tempo:
         features, lengths = change_tempo(features, lengths, _uniform(features, config.tempo))
     if config.pitch:
-        features = change_pitch(features, torch.exp(config.pitch * (2 * torch.rand(len(features)) - 1)).to(features))
+        up = 2 * torch.rand(len(features), device=features.device) - 1
+        features = change_pitch(features, torch.exp(config.pitch * up))
     if config.frequency_warp:
         features = warp_frequency(features, _uniform(features, config.frequency_warp))
     if config.reverberation:
@@ -146,7 +147,7 @@ def change_pitch(features: Tensor, factors: Tensor) -> Tensor:
 def smooth_curves(features: Tensor) -> Tensor:
     """A random smooth curve over the mel axis for each utterance, (B, 1, F), of a standard deviation of about 1."""
     basis = _cosines(features, TILT_COSINES + 1)[:, 1:] * features.shape[2] ** 0.5  # without the constant
-    weights = torch.randn(len(features), 1, TILT_COSINES).to(features) / TILT_COSINES**0.5
+    weights = torch.randn(len(features), 1, TILT_COSINES, device=features.device) / TILT_COSINES**0.5
     return weights @ basis.T
 
 
@@ -156,11 +157,12 @@ def add_noise(features: Tensor, lengths: Tensor, share: float) -> Tensor:
     real = torch.arange(T, device=features.device) < lengths[:, None]
     loudest = features.mean(2).masked_fill(~real, -math.inf).amax(1)[:, None, None]
     low, high = NOISE_DECIBELS
-    decibels = low + (high - low) * torch.rand(B, 1, 1).to(features)
+    decibels = low + (high - low) * torch.rand(B, 1, 1, device=features.device)
     noise = loudest - decibels * DECIBEL + 0.4 * smooth_curves(features)
-    noise = noise + 3 * DECIBEL * torch.randn(features.shape).to(features)  # power in a mel bin is never quite steady
+    unsteady = torch.randn(features.shape, device=features.device)  # power in a mel bin is never quite steady
+    noise = noise + 3 * DECIBEL * unsteady
     louder = torch.logaddexp(features * STD, noise * STD) / STD
-    chosen = torch.rand(B, 1, 1).to(features) < share
+    chosen = torch.rand(B, 1, 1, device=features.device) < share
     return torch.where(chosen & real[:, :, None], louder, features)
 
 
@@ -171,15 +173,15 @@ def reverberate(features: Tensor, share: float) -> Tensor:
     10 ms apart.
     """
     B, T, _ = features.shape
-    frames_60_db = 10 + 60 * torch.rand(B, 1).to(features)
-    below = 10 ** (-(-3 + 18 * torch.rand(B, 1).to(features)) / 10)
+    frames_60_db = 10 + 60 * torch.rand(B, 1, device=features.device)
+    below = 10 ** (-(-3 + 18 * torch.rand(B, 1, device=features.device)) / 10)
     k = torch.arange(ECHO_FRAMES, device=features.device)
     echo = torch.where(k > 0, 10 ** (-6 * k / frames_60_db), 0.0)  # (B, K)
     kernels = echo / echo.sum(1, keepdim=True) * below + (k == 0)
     power = torch.exp(features * STD).transpose(0, 2).transpose(1, 2)  # (F, B, T)
     power = F.conv1d(F.pad(power, (ECHO_FRAMES - 1, 0)), kernels.flip(1)[:, None], groups=B)
     wet = power.clamp(min=1e-30).log().permute(1, 2, 0) / STD
-    chosen = torch.rand(B, 1, 1).to(features) < share
+    chosen = torch.rand(B, 1, 1, device=features.device) < share
     return torch.where(chosen, wet, features)
 
 

@@ -106,7 +106,7 @@ def _costs(
     """Memory and time of a step, measured, and of the whole run, reckoned up from that."""
     one = dataclasses.replace(config, train=dataclasses.replace(config.train, accumulate=1, processes=1))
     seconds = []
-    for n, batch in enumerate(reader.iterate(plan)):
+    for n, batch in enumerate(reader.iterate(plan, for_gpu=device.type == "cuda")):
         for again in range(2 if n == 0 else 1):  # the first time a shape is met takes longer
             _synchronize(device)
             start = time.perf_counter()

@@ -11,6 +11,7 @@ from asr.corpus.batching import Batch, BatchReader, drop_tokens, plan_batches
 from asr.corpus.manifest import Utterance
 from asr.errors import ConfigError
 from asr.features.waveforms import Waveforms
+from asr.model.device import pick_device
 from asr.model.model import SpeechModel
 from asr.text.pinyin import syllable_ids
 from asr.text.tokenizer import Tokenizer, TokenTable
@@ -59,7 +60,7 @@ def training_reader(utterances: Sequence[Utterance], tokenizer: Tokenizer, confi
 
 def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch]:
     """Every batch whose turn is process `rank`'s, from where the run is; keeps count in `progress` as each one is taken."""
-    processes = config.train.processes
+    processes, on_gpu = config.train.processes, pick_device(config.train.device).type == "cuda"
     while True:
         durations = [
             u.duration if progress.quarantine.get(u.id, progress.epoch) >= progress.epoch else -1.0  # no plan takes it
@@ -75,7 +76,7 @@ def endless_batches(reader: BatchReader, config: Config, progress: Progress, ran
             raise ConfigError(f"train.processes must be at most {len(plan)}, the batches of an epoch, is {processes}")
         shared = plan[: len(plan) // processes * processes]
         seed = f"{config.train.seed} {progress.epoch}"
-        for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers, seed):
+        for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers, seed, on_gpu):
             progress.batch += 1
             yield batch
         progress.epoch, progress.batch = progress.epoch + 1, 0
