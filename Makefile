@@ -3,6 +3,8 @@
 PYTHON ?= python3
 AUDIO ?=
 INSTALLED := .venv/installed
+# A process for each core, up to four, each with one thread; what measures time comes by itself, when the others are done.
+PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: transcribe test test-fast lint clean
 
@@ -10,10 +12,11 @@ transcribe: $(INSTALLED)
 	.venv/bin/asr transcribe $(if $(AUDIO),"$(AUDIO)",data/sample/*.flac)
 
 test: $(INSTALLED)
-	.venv/bin/python -m pytest
+	$(PYTEST) -m "not alone"
+	.venv/bin/python -m pytest -m alone
 
 test-fast: $(INSTALLED)
-	.venv/bin/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow and not alone"
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -21,6 +21,28 @@ from asr.text.tokenizer import CharacterTokenizer, TokenTable
 ROOT = Path(__file__).parent.parent
 
 
+TOY = "toy_run"
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """What needs the trained toy model comes first: it takes longest, and then nothing waits for it."""
+    toy = {item.path for item in items if TOY in item.fixturenames}
+    items.sort(key=lambda item: item.path not in toy)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests run in one process, and all files that need the toy model in one, which trains it once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return TOY if TOY in (config.rootpath / file).read_text(encoding="utf-8") else file
+
+    return ByFile(config, log)
+
+
 def random_model(
     kind: str = "transformer", subsampling: int = 4, vocabulary: int = 24, ctc: bool = True, seed: int = 0, **of_encoder
 ):

@@ -313,6 +313,7 @@ def imported_by(code: str) -> set[str]:
     return set(done.stdout.split("\n")[-2].split())
 
 
+@pytest.mark.alone
 def test_help_loads_no_torch_and_is_fast():
     heavy = {"torch", "numpy", "librosa", "jiwer", "soundfile", "av"}
     assert not imported_by("import asr") & heavy

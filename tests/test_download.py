@@ -196,6 +196,7 @@ def test_encrypted_addresses_do_not_lead_out_of_encryption():
         module._Redirects().redirect_request(request, None, 302, "Found", None, "http://elsewhere/a")
 
 
+@pytest.mark.alone
 def test_a_silent_server_counts_as_a_broken_connection(server, target, monkeypatch):
     monkeypatch.setattr(module, "TIMEOUT", 0.2)
     served = server.serve("/a", DATA)

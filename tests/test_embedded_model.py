@@ -42,6 +42,7 @@ def test_different_audio_gives_different_text(transcriber):
     assert len({transcriber.transcribe(clip).text for clip in CLIPS}) == 3
 
 
+@pytest.mark.alone
 def test_ten_seconds_take_less_than_three_of_wall_time(tmp_path):
     """Start-up included. The best of three, because the machine may be busy."""
     samples = read_samples(CLIPS[0])

@@ -191,6 +191,7 @@ def pipe_in_real_time(samples: np.ndarray) -> list[tuple[float, dict]]:
     return printed
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_text_comes_within_a_second_and_is_final_soon_after_the_endpoint():
     printed = pipe_in_real_time(TALK)

@@ -83,6 +83,7 @@ def confidences(data: dict) -> list[float]:
     return [token["confidence"] for segment in data["segments"] for token in segment["tokens"]]
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_where_it_was(model, calls, undisturbed, tmp_path):
     process = subprocess.Popen(command(model, calls, tmp_path), cwd=ROOT, stderr=subprocess.DEVNULL)

@@ -147,7 +147,7 @@ def test_filters(opened):
 
 
 def wait(condition) -> bool:
-    for _ in range(50):
+    for _ in range(200):
         if condition():
             return True
         time.sleep(0.05)

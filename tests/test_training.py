@@ -123,6 +123,7 @@ def test_average_is_the_mean_of_the_files(config, tmp_path):
     assert not torch.equal(all_weights[0][name], all_weights[1][name])
 
 
+@pytest.mark.alone
 def test_killed_at_any_moment_it_goes_on(config, corpus, tmp_path):
     """A process that saves at every step is killed again and again; what it leaves can always be read, and it finishes."""
     (tmp_path / "r.toml").write_text((ROOT / "recipes/toy/base.toml").read_text())

@@ -33,6 +33,7 @@ def test_the_probabilities_are_those_of_the_package(network):
     assert found.max() > 0.9 and found[:20].max() < 0.1
 
 
+@pytest.mark.alone
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_minute_takes_much_less_time_than_with_the_package(network):
     path = Path(importlib.util.find_spec("silero_vad").submodule_search_locations[0]) / "data" / "silero_vad.jit"
