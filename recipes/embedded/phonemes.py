@@ -31,9 +31,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--lengths", type=int, nargs=2, default=(3, 40), metavar=("LEAST", "MOST"), help="in characters"
     )
-    parser.add_argument("--seed", type=int, default=29)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=29, help="of the order")
+    parser.add_argument("--processes", type=int, default=2, help="that look readings up")
+    parser.add_argument("--out", type=Path, required=True, help="the list to write")
     options = parser.parse_args(arguments)
     texts = sentences(options.texts, options.prepared, *options.lengths)
     texts = [texts[i] for i in np.random.default_rng(options.seed).permutation(len(texts))]
