@@ -1,5 +1,6 @@
 """What several tests share: a small random model, and a model that has really learned the toy language."""
 
+import functools
 import os
 import shutil
 import sys
@@ -24,10 +25,15 @@ ROOT = Path(__file__).parent.parent
 TOY = "toy_run"
 
 
+@functools.cache
+def needs_toy(file: Path) -> bool:
+    """Whether a file's tests need the trained toy model."""
+    return TOY in file.read_text(encoding="utf-8")
+
+
 def pytest_collection_modifyitems(items) -> None:
     """What needs the trained toy model comes first: it takes longest, and then nothing waits for it."""
-    toy = {item.path for item in items if TOY in item.fixturenames}
-    items.sort(key=lambda item: item.path not in toy)
+    items.sort(key=lambda item: not needs_toy(item.path))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -38,7 +44,7 @@ def pytest_xdist_make_scheduler(config, log):
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return TOY if TOY in (config.rootpath / file).read_text(encoding="utf-8") else file
+            return TOY if needs_toy(config.rootpath / file) else file
 
     return ByFile(config, log)
 

@@ -230,7 +230,6 @@ class BatchReader(Dataset):
             batch_size=None,
             sampler=range(first, len(plan)),
             num_workers=workers,
-            prefetch_factor=2 if workers else None,
             pin_memory=for_gpu,
             generator=torch.Generator(),
         )

@@ -19,8 +19,8 @@ STEPS = 128
 def telephone(samples: Tensor, share: float) -> Tensor:
     """A `share` of the utterances (B, S) at 16 kHz as they come out of a telephone line."""
     B, S = samples.shape
-    chosen = torch.rand(B, 1).to(samples.device) < share
-    low, high = (bounds[0] + (bounds[1] - bounds[0]) * torch.rand(B, 1).to(samples.device) for bounds in (LOW, HIGH))
+    chosen = torch.rand(B, 1, device=samples.device) < share
+    low, high = (a + (b - a) * torch.rand(B, 1, device=samples.device) for a, b in (LOW, HIGH))
     narrow = _band(samples, low, high)
     return torch.where(chosen, _band(mu_law(narrow), low, high), samples)
 

@@ -246,9 +246,10 @@ class SpeechModel(nn.Module):
         below = logits.softmax(-1).cumsum(-1)  # drawn by their probabilities, with one random number a token
         drawn = torch.searchsorted(below, below[..., -1:] * torch.rand_like(below[..., :1]))[..., 0]
         drawn = drawn.clamp(max=logits.shape[-1] - 1)
-        replaced = torch.rand(inputs.shape) < 2 * share * torch.rand(len(inputs), 1)
+        chance = torch.rand_like(inputs, dtype=torch.float)
+        replaced = chance < 2 * share * torch.rand(len(inputs), 1, device=inputs.device)
         replaced[:, 0] = False
-        return torch.where(replaced.to(inputs.device), drawn.roll(1, dims=1), inputs)
+        return torch.where(replaced, drawn.roll(1, dims=1), inputs)
 
 
 def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor, blank: int) -> Tensor:

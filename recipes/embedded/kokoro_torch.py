@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from kokoro_weights import FRAME, Weights, published_file
+from kokoro_weights import FRAME, RATE, Weights, published_file
 from torch import Tensor, nn
 
 HALF = 128
@@ -20,7 +20,7 @@ GENERATOR = "/decoder/decoder/generator/"
 HEADS, BERT_LAYERS = 12, 12
 TIMED = 640
 """Features of a phoneme that say how it is spoken; the others say what."""
-HARMONICS, SINE, VOICED_HERTZ, RATE = 9, 0.1, 10, 24_000
+HARMONICS, SINE, VOICED_HERTZ = 9, 0.1, 10
 FFT, HOP = 20, 5
 UPSAMPLING = (10, 6)
 LOUDER = 1.5

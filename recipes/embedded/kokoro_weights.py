@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+RATE = 24_000
+"""Samples a second of what Kokoro says."""
 FRAME = 600
-"""Samples a frame, at 24 kHz."""
+"""Samples a frame."""
 
 
 def published_file() -> bytes:

@@ -18,13 +18,12 @@ import numpy as np
 import soundfile
 import soxr
 from joining import Piece, Task, make, trim
+from kokoro_weights import RATE
 from phonemes import phonemes, sentences
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance, write_manifest
 
-RATE = 24_000
-"""Samples a second of what Kokoro says."""
 STYLE = 256
 """Numbers in a voice; the first half is how it sounds, the second how it speaks."""
 LENGTHS = range(14, 27)

@@ -24,7 +24,8 @@ import soxr
 import torch
 from joining import finish, trim
 from kokoro_torch import HALF, Kokoro, expand_to_frames
-from neural import NATIVE, RATE, STYLE
+from kokoro_weights import RATE
+from neural import NATIVE, STYLE
 from torch import Tensor
 
 from asr.audio.reading import SAMPLE_RATE
