@@ -9,6 +9,8 @@ from asr.decoding.beam import Chosen
 
 NEVER = -1e4
 """Log-probability of what cannot be; finite, so that sums over frames stay finite."""
+LEAST = -1e30
+"""Below all log-probabilities, and finite: the largest of a prefix that nothing spells."""
 
 
 class _State(NamedTuple):
@@ -24,24 +26,38 @@ class _State(NamedTuple):
     """(B,) in the numbering of the input."""
     n_tokens: int = 0
     """Length of the prefixes."""
-    grown: tuple[Tensor, Tensor, Tensor] | None = None
-    """The same three of every candidate, (B, N, C, …)."""
+    judged: "_Judged | None" = None
+    """What was said of its candidates."""
+
+
+class _Judged(NamedTuple):
+    """Of all prefixes (B, N) and their candidates (B, N, C):"""
+
+    before: Tensor
+    """(2, B, N, L): log-probabilities that the frames before t spell the prefix, in any way or with blank at the end."""
+    candidates: Tensor
+    """(B, N, C)."""
+    repeats: Tensor
+    """(B, N, C), True where a candidate is the last token again."""
+    score: Tensor
+    """(B, N, C) log-probability that the audio begins with the longer prefix."""
 
 
 class CtcPrefixScorer:
     """Scores a candidate by how much less likely the audio begins with the longer text. A CandidateScorer.
 
-    The recursion over frames is a cumulative sum in the log domain, so that a step is a few tensor operations.
+    What a candidate's score takes is a sum of products over frames. The recursion over frames, a cumulative sum in the log
+    domain, waits until it is known which candidates go on.
     """
 
     def __init__(self, log_probs: Tensor, lengths: Tensor, blank: int, eos: int):
         """log_probs (B, L, V) of the CTC head; lengths (B,), its real frames."""
         real = torch.arange(log_probs.shape[1], device=log_probs.device) < lengths[:, None]
-        log_probs = log_probs.double().clamp(min=NEVER).masked_fill(~real[:, :, None], NEVER)
+        probs = log_probs.double().exp().masked_fill(~real[:, :, None], 0.0)
         # Beyond the end there is only blank, for nothing.
-        log_probs[:, :, blank] = log_probs[:, :, blank].masked_fill(~real, 0.0)
-        self.log_probs = log_probs.transpose(1, 2)  # (B, V, L)
-        self.blank, self.eos = log_probs[:, :, blank], eos  # (B, L)
+        probs[:, :, blank] = probs[:, :, blank].masked_fill(~real, 1.0)
+        self.probs = probs.transpose(1, 2).contiguous()  # (B, V, L)
+        self.blank, self.eos = _log(probs[:, :, blank]), eos  # (B, L)
 
     def start(self, n_utterances: int) -> _State:
         on_blank = self.blank.cumsum(1)[:, None]
@@ -49,22 +65,31 @@ class CtcPrefixScorer:
         return _State(torch.full_like(on_blank, -torch.inf), on_blank, on_blank[:, :, 0] * 0, utterances)
 
     def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: _State) -> tuple[Tensor, _State]:
-        emitted = self.log_probs[state.utterances[:, None, None], candidates]  # (B, N, C, L)
         either = torch.logaddexp(state.on_token, state.on_blank)
-        repeats = candidates == tokens[:, :, None]  # the last token again needs a blank between
-        before = torch.where(repeats[..., None], state.on_blank[:, :, None], either[:, :, None])
-        before = _later(before, -torch.inf if state.n_tokens else 0.0)  # what the frames up to t - 1 spell
-        on_token = _spread(before, emitted)
-        on_blank = _spread(_later(on_token, -torch.inf), self.blank[state.utterances][:, None, None])
-        score = torch.logsumexp(before + emitted, dim=-1)
+        # The last token again needs a blank between.
+        before = _later(torch.stack([either, state.on_blank]), -torch.inf if state.n_tokens else 0.0)  # (2, B, N, L)
+        largest = before.amax(-1, keepdim=True).clamp(min=LEAST)
+        emitted = self.probs[state.utterances[:, None, None], candidates]  # (B, N, C, L)
+        sums = emitted @ (before - largest).exp().permute(1, 2, 3, 0)  # (B, N, C, 2)
+        scores = sums.clamp(min=torch.finfo(sums.dtype).tiny).log() + largest.permute(1, 2, 3, 0)
+        repeats = candidates == tokens[:, :, None]
+        score = torch.where(repeats, scores[..., 1], scores[..., 0])
         score = torch.where(candidates == self.eos, either[:, :, None, -1], score)
         increase = (score - state.score[:, :, None]).nan_to_num(nan=NEVER).clamp(min=NEVER)
-        return increase.float(), state._replace(grown=(on_token, on_blank, score))
+        return increase.float(), state._replace(judged=_Judged(before, candidates, repeats, score))
 
     def select(self, state: _State, chosen: Chosen) -> _State:
-        b = chosen.utterances[:, None]
-        on_token, on_blank, score = (x[b, chosen.hypotheses, chosen.candidates] for x in state.grown)
-        return _State(on_token, on_blank, score, state.utterances[chosen.utterances], state.n_tokens + 1)
+        before, *judged = state.judged
+        b, utterances = chosen.utterances[:, None], state.utterances[chosen.utterances]
+        token, repeats, score = (x[b, chosen.hypotheses, chosen.candidates] for x in judged)
+        before = before[repeats.long(), b, chosen.hypotheses]  # (B, N, L)
+        on_token = _spread(before, _log(self.probs[utterances[:, None], token]))
+        on_blank = _spread(_later(on_token, -torch.inf), self.blank[utterances][:, None])
+        return _State(on_token, on_blank, score, utterances, state.n_tokens + 1)
+
+
+def _log(probs: Tensor) -> Tensor:
+    return probs.log().clamp(min=NEVER)
 
 
 def _later(x: Tensor, first: float) -> Tensor:
