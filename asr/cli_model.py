@@ -89,13 +89,16 @@ def model_export(
     source: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
     card: Annotated[Path | None, typer.Option(help="A model card to put in as README.md.")] = None,
+    dtype: Annotated[
+        str, typer.Option(help="float32; float16: half the size; int8: a quarter, each row with a scale of its own.")
+    ] = "float16",
     force: Force = False,
 ) -> None:
-    """Copy a model with its weights in float16: half the size, and no training state."""
-    from asr.transcription.models import export_half
+    """Copy a model with its weights in fewer bits, and without training state. In memory they are float32 again."""
+    from asr.transcription.models import export
 
     refuse_existing(out, force)
-    say(f"{out}: {export_half(source, out, card) / 1e6:.1f} MB")
+    say(f"{out}: {export(source, out, card, dtype) / 1e6:.1f} MB")
 
 
 @model_app.command("import")
@@ -105,13 +108,13 @@ def model_import(
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
     origin: Annotated[str, typer.Option("--source", help="Where the files come from, for the model card.")] = "",
     licence: Annotated[str, typer.Option(help="The licence of the weights, for the model card.")] = "",
-    half: Annotated[bool, typer.Option("--half", help="Store the weights in float16: half the size.")] = False,
+    dtype: Annotated[str, typer.Option(help="What to store the weights in: float32, float16 or int8.")] = "float32",
     force: Force = False,
 ) -> None:
     """Make a model folder of a checkpoint that another toolkit wrote. Nothing in the checkpoint is run."""
     from asr.interop.importing import import_model
 
-    imported = import_model(toolkit, source, out, {"source": origin, "licence": licence}, force, half)
+    imported = import_model(toolkit, source, out, {"source": origin, "licence": licence}, force, dtype)
     for line in (*imported.remarks, *(f"warning: {doubt}" for doubt in imported.doubts)):
         say(f"asr: {out}: {line}")
     say(

@@ -184,7 +184,7 @@ def test_the_model_folder_computes_the_same(name, tmp_path):
     with torch.inference_mode():
         memory = loaded.model.encode(samples, torch.tensor([samples.shape[1]]))
     assert distance(memory.encoded[0], case.golden["encoder_out"]) < FROM_WAVEFORM
-    half = import_model(case.toolkit, case.folder, tmp_path / f"{name}-half", half=True)
+    half = import_model(case.toolkit, case.folder, tmp_path / f"{name}-half", dtype="float16")
     sizes = [(folder / "model.safetensors").stat().st_size for folder in (imported.folder, half.folder)]
     assert sizes[1] < 0.65 * sizes[0] and load_model(half.folder)
 

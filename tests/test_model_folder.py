@@ -8,10 +8,11 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from asr.errors import CheckpointError
+from asr.errors import CheckpointError, UsageError
 from asr.model.folder import load_model, save_model
+from asr.model.storage import restored, stored
 from asr.text.tokenizer import TokenTable
-from asr.transcription.models import describe, export_half, find_model
+from asr.transcription.models import describe, export, find_model
 from tests.conftest import ROOT, random_model
 
 
@@ -31,21 +32,47 @@ def test_a_folder_rebuilds_the_model_with_nothing_else(folder, tokenizer):
     assert loaded.metadata["step"] == "7" and loaded.name == "model"
 
 
-def test_half_precision_is_half_the_size_and_nearly_the_same(folder, tmp_path):
-    size = export_half(folder, tmp_path / "half")
-    assert size < 0.65 * (folder / "model.safetensors").stat().st_size
-    full, half = load_model(folder).model.state_dict(), load_model(tmp_path / "half").model.state_dict()
-    assert all(half[n].dtype == torch.float32 and torch.allclose(full[n], half[n], atol=1e-2) for n in full)
+@pytest.mark.parametrize(("dtype", "share"), [("float32", 1.0), ("float16", 0.65), ("int8", 0.5)])
+def test_weights_in_fewer_bits_are_smaller_and_nearly_the_same(folder, tmp_path, dtype, share):
+    size = export(folder, tmp_path / "small", dtype=dtype)
+    assert size <= 1.05 * share * (folder / "model.safetensors").stat().st_size
+    loaded = load_model(tmp_path / "small")
+    full, small = load_model(folder).model.state_dict(), loaded.model.state_dict()
+    assert all(small[n].dtype == torch.float32 and torch.allclose(full[n], small[n], atol=1e-2) for n in full)
+    assert loaded.metadata["dtype"] == dtype
+    export(tmp_path / "small", tmp_path / "again", dtype=dtype)  # what was rounded once stays as it is
+    again = load_model(tmp_path / "again").model.state_dict()
+    assert all(torch.allclose(small[n], again[n], rtol=1e-5) for n in small)
+
+
+def test_int8_weights_by_hand():
+    tensors = {"bias": torch.tensor([0.3, -7.0]), "weight": torch.tensor([[12.7, -6.33, 0.04], [0.0, 0.0, 0.0]])}
+    written = stored(tensors, "int8")
+    assert written["weight"].dtype == torch.int8 and written["weight"].tolist() == [[127, -63, 0], [0, 0, 0]]
+    assert written["weight.scale"].tolist() == pytest.approx([0.1, 0.0])
+    back = restored(written)
+    assert back.keys() == tensors.keys() and torch.equal(back["bias"], tensors["bias"])
+    assert torch.allclose(back["weight"], torch.tensor([[12.7, -6.3, 0.0], [0.0, 0.0, 0.0]]))
+    convolution = torch.randn(3, 4, 5)
+    assert (
+        restored(stored({"c": convolution}, "int8"))["c"] - convolution
+    ).abs().max() <= convolution.abs().max() / 254
+
+
+def test_an_unknown_dtype_is_refused(folder, tmp_path):
+    with pytest.raises(UsageError, match="dtype must be one of float32, float16, int8, is 'int4'"):
+        export(folder, tmp_path / "small", dtype="int4")
+    assert not (tmp_path / "small").exists()
 
 
 def test_an_exported_model_is_decoded_as_before(folder, tmp_path):
     names = ("decode.json", "lm.safetensors")
     for name in names:
         (folder / name).write_text(name)
-    export_half(folder, tmp_path / "half")
+    export(folder, tmp_path / "half")
     assert [(tmp_path / "half" / name).read_text() for name in names] == list(names)
     (folder / "lm.safetensors").unlink()
-    export_half(folder, tmp_path / "half")
+    export(folder, tmp_path / "half")
     assert not (tmp_path / "half/lm.safetensors").exists()
 
 
@@ -115,7 +142,7 @@ def test_description(folder):
 FULL_DISK = """
 import sys
 from tests.conftest import random_model
-from asr.errors import CheckpointError
+from asr.errors import CheckpointError, UsageError
 from asr.model.folder import save_model, load_model
 from asr.text.tokenizer import TokenTable
 folder, seed = sys.argv[1:]

@@ -20,6 +20,7 @@ from asr.interop.speechbrain import read_speechbrain
 from asr.interop.wenet import read_wenet
 from asr.model.folder import DECODE, WEIGHTS, empty_model, fill_weights, save_model, writing
 from asr.model.model import SpeechModel
+from asr.model.storage import check_dtype
 
 IMPORTERS: dict[str, Callable[[Path], Foreign]] = {
     "wenet": read_wenet,
@@ -56,15 +57,16 @@ def import_model(
     out: str | Path,
     notes: dict[str, str] | None = None,
     force: bool = False,
-    half: bool = False,
+    dtype: str = "float32",
 ) -> ImportedModel:
-    """Writes the model folder `out` from the folder `source`; `half` stores float16.
+    """Writes the model folder `out` from the folder `source`.
 
-    notes: `source` and `licence`, for the model card. Nothing in the checkpoint is run; where anything does not fit,
-    CheckpointError names it and `out` is as it was before.
+    notes: `source` and `licence`, for the model card. dtype: what the weights are stored in, one of storage.DTYPES. Nothing in
+    the checkpoint is run; where anything does not fit, CheckpointError names it and `out` is as it was before.
     """
     if toolkit not in IMPORTERS:
         raise UsageError(f"toolkit must be one of {', '.join(IMPORTERS)}, is {toolkit!r}")
+    check_dtype(dtype)
     source, out = Path(source), Path(out)
     if not source.is_dir():
         raise CheckpointError(f"{source}: no such folder; give the folder that holds the checkpoint and its settings")
@@ -80,7 +82,7 @@ def import_model(
     with _whole_folder(out) as folder:
         card = model_card(toolkit, foreign, notes or {}, doubts, out.name)
         metadata = {"toolkit": toolkit} | {name: text for name, text in (notes or {}).items() if text}
-        save_model(folder, model, foreign.table, metadata, card, half, foreign.pieces)
+        save_model(folder, model, foreign.table, metadata, card, dtype, foreign.pieces)
         if foreign.decode:
             with atomic_write(folder / DECODE) as file:
                 file.write(json.dumps(foreign.decode, indent=2) + "\n")

@@ -11,6 +11,7 @@ The golden answers are compared at each load: a program that has drifted away fr
 printing nonsense.
 """
 
+import copy
 import dataclasses
 import errno
 import json
@@ -31,6 +32,7 @@ from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
 from asr.files import atomic_write
 from asr.model.model import ModelConfig, SpeechModel
+from asr.model.storage import restored, stored
 from asr.text.normalize import NORMALIZER
 from asr.text.pieces import PieceTokenizer
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
@@ -65,12 +67,13 @@ def save_model(
     table: TokenTable,
     metadata: dict[str, str] | None = None,
     card: str | None = None,
-    half: bool = False,
+    dtype: str = "float32",
     pieces: bytes | None = None,
 ) -> None:
-    """Writes the folder, or new weights into it; `half` stores float16. At any moment it holds one whole set of weights.
+    """Writes the folder, or new weights into it. At any moment it holds one whole set of weights.
 
-    `pieces`: the SentencePiece model that splits texts into the table's tokens.
+    `dtype`: what the file of weights holds, one of storage.DTYPES; the model in memory stays as it is. `pieces`: the
+    SentencePiece model that splits texts into the table's tokens.
 
     Raises CheckpointError where it cannot be written; the weights that were there before stay.
     """
@@ -89,20 +92,22 @@ def save_model(
         if pieces is not None:
             with atomic_write(folder / PIECES, "wb") as file:
                 file.write(pieces)
-        save_weights(folder / WEIGHTS, model, table, metadata, half)
+        save_weights(folder / WEIGHTS, model, table, metadata, dtype)
         if card is not None:
             with atomic_write(folder / CARD) as file:
                 file.write(card)
 
 
 def save_weights(
-    path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None = None, half: bool = False
+    path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None = None, dtype: str = "float32"
 ) -> None:
     """The weights alone, with the header that load_model checks."""
-    header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": json.dumps(golden_answers(model))}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
-    if half:
-        tensors = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
+    tensors = stored(tensors, dtype)
+    if dtype == "int8":  # its answers differ from those of the model that it was made of
+        model = copy.deepcopy(model)
+        fill_weights(model, restored(tensors), path)
+    header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": json.dumps(golden_answers(model))}
     with writing(path), atomic_write(path, "wb") as file:
         file.write(save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))  # one key: the same bytes each time
 
@@ -164,9 +169,9 @@ def open_tokenizer(folder: Path, table: TokenTable) -> Tokenizer:
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and header of a safetensors file."""
+    """Tensors, as `storage.restored` gives them, and header of a safetensors file."""
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, _header(file)
+        return restored({name: file.get_tensor(name) for name in file.keys()}), _header(file)
 
 
 def read_header(path: Path) -> dict[str, str]:

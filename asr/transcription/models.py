@@ -19,6 +19,7 @@ from asr.model.device import pick_device
 from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, LoadedModel, load_model, save_model, writing
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
+from asr.model.storage import check_dtype
 
 KEPT_KERNELS = "64"
 """Compiled kernels that oneDNN keeps. Left alone it keeps 1,024, one for each shape it meets, which is faster by a twentieth or a
@@ -123,13 +124,14 @@ def describe(loaded: LoadedModel) -> list[str]:
     ]
 
 
-def export_half(source: str | Path, out: str | Path, card: Path | None = None) -> int:
-    """Writes a model folder with float16 weights and all else that decoding takes; returns the bytes of its weights."""
+def export(source: str | Path, out: str | Path, card: Path | None = None, dtype: str = "float16") -> int:
+    """Writes a model folder with weights in `dtype` and all else that decoding takes; returns the bytes of its weights."""
+    check_dtype(dtype)
     folder, out = find_model(source), Path(out)
     loaded = load_model(folder)
     metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "tokens")}
     text = card.read_text(encoding="utf-8") if card else None
-    save_model(out, loaded.model, loaded.tokenizer.table, metadata | {"dtype": "float16"}, text, half=True)
+    save_model(out, loaded.model, loaded.tokenizer.table, metadata | {"dtype": dtype}, text, dtype)
     for name in (PIECES, DECODE, LM):
         if (folder / name).is_file():
             data = (folder / name).read_bytes()
