@@ -44,10 +44,9 @@ class Config:
             if (value := getattr(self.train, name)) > 0 and not self.model.ctc:
                 raise ConfigError(f"train.{name} {value:g} needs the head it trains: set model.ctc = true")
 
-        if self.train.ctc_syllables and not (self.train.ctc_weight or self.train.ctc_only_steps):
-            raise ConfigError(
-                "train.ctc_syllables is a share of the CTC loss, which has no weight: set train.ctc_weight"
-            )
+        for name in ("ctc_syllables", "ctc_consistency"):
+            if getattr(self.train, name) and not (self.train.ctc_weight or self.train.ctc_only_steps):
+                raise ConfigError(f"train.{name} is a part of the CTC loss, which has no weight: set train.ctc_weight")
         if self.train.processes > 1 and self.data.workers:
             raise ConfigError(
                 "train.processes above 1 needs data.workers 0: its processes read their own audio, and cannot have workers"

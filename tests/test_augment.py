@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -74,6 +75,16 @@ def test_same_random_state_same_result():
         torch.manual_seed(3)
         results.append(augment(features, lengths, config))
     assert torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1])
+
+
+def test_views_differ_in_all_but_tempo():
+    features, lengths = torch.randn(3, 40, 80), torch.tensor([40, 30, 20])
+    quiet = AugmentConfig(frequency_masks=0, time_masks=0, tempo=0.3)
+    changed, new_lengths = augment(features, lengths, quiet, views=2)
+    assert new_lengths[:3].tolist() == new_lengths[3:].tolist() != lengths.tolist()
+    assert torch.equal(changed[:3], changed[3:])
+    changed, _ = augment(features, lengths, replace(quiet, volume=1.0), views=2)
+    assert not torch.isclose(changed[:3], changed[3:]).any()
 
 
 def test_nothing_asked_nothing_changed():

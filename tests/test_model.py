@@ -1,14 +1,16 @@
 import dataclasses
+import math
 
 import pytest
 import torch
 
 from asr.errors import ConfigError
+from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig, pad_samples
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.layers import Attention, Dropout, length_mask, sinusoids, sinusoids_at
-from asr.model.model import Memory, ModelConfig, SpeechModel, log_probs_of_sounds
+from asr.model.model import Memory, ModelConfig, SpeechModel, consistency_loss, log_probs_of_sounds
 from asr.model.subsampling import LAYOUTS, ConvolutionBlock, Subsampling, SubsamplingConfig
 from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
@@ -233,6 +235,38 @@ def test_the_ctc_loss_of_syllables():
     assert ctc(apart, 1.0) == pytest.approx(characters, rel=1e-5)
     assert ctc(alike, 1.0) < characters == pytest.approx(ctc(alike, 0.0))
     assert ctc(alike, 0.25) == pytest.approx(0.75 * characters + 0.25 * ctc(alike, 1.0), rel=1e-5)
+
+
+def test_how_far_two_views_are_apart():
+    log_probs = torch.tensor([[[0.5, 0.5], [0.9, 0.1]], [[0.25, 0.75], [0.1, 0.9]]]).log().requires_grad_()
+    loss = consistency_loss(
+        log_probs, torch.tensor([1, 1]), torch.tensor([2, 1])
+    )  # the second frame of each is padding
+    there = 0.25 * math.log(0.25 / 0.5) + 0.75 * math.log(0.75 / 0.5)
+    back = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
+    assert loss.item() == pytest.approx((there + back) / 3)
+    loss.backward()  # to the log-probabilities of one view: minus the probabilities of the other, and nothing else
+    assert torch.allclose(log_probs.grad[:, 0], torch.tensor([[-0.25, -0.75], [-0.5, -0.5]]) / 3)
+    assert not log_probs.grad[:, 1].any()
+
+
+def test_two_views_that_are_one_cost_nothing():
+    model = random_model(vocabulary=24).eval()
+    samples, lengths = pad_samples(sounds(1.0, 0.6))
+    batch = (samples, lengths, torch.tensor([[2, 5, 6], [2, 7, 3]]), torch.tensor([[5, 6, 3], [7, 3, IGNORED]]))
+    plain = model.losses(*batch, ctc_weight=0.5)
+    twice = model.losses(*batch, ctc_weight=0.5, consistency=0.2)
+    assert twice.ctc.item() == pytest.approx(plain.ctc.item(), rel=1e-5)
+    assert twice.total.item() == pytest.approx(plain.total.item(), rel=1e-5)
+
+    def of_differing(consistency: float) -> float:
+        torch.manual_seed(1)
+        return model.losses(
+            *batch, ctc_weight=0.5, consistency=consistency, augmentation=AugmentConfig(volume=1.0)
+        ).ctc.item()
+
+    assert of_differing(0.2) < of_differing(0.4)
+    assert of_differing(0.4) - of_differing(0.2) == pytest.approx(of_differing(0.6) - of_differing(0.4), rel=1e-3)
 
 
 def test_audio_shorter_than_a_memory_frame_is_encoded():

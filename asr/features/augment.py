@@ -91,12 +91,18 @@ class AugmentConfig:
                 raise ConfigError(f"augment.{name} must not be negative, is {getattr(self, name)}")
 
 
-def augment(features: Tensor, lengths: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
-    """Normalised features (B, T, F) with lengths (B,) → changed features (B, T', F) and their lengths."""
+def augment(features: Tensor, lengths: Tensor, config: AugmentConfig, views: int = 1) -> tuple[Tensor, Tensor]:
+    """Normalised features (B, T, F) with lengths (B,) → changed features (views · B, T', F) and their lengths.
+
+    Row v · B + b is the v-th view of utterance b. All views of it have one tempo, so that they agree on what is in each frame;
+    all else is drawn for each.
+    """
+    if config.tempo and features.shape[1]:
+        features, lengths = change_tempo(features, lengths, _uniform(features, config.tempo))
+    if views > 1:
+        features, lengths = features.repeat(views, 1, 1), lengths.repeat(views)
     if not features.shape[1]:
         return features, lengths
-    if config.tempo:
-        features, lengths = change_tempo(features, lengths, _uniform(features, config.tempo))
     if config.pitch:
         up = 2 * torch.rand(len(features), device=features.device) - 1
         features = change_pitch(features, torch.exp(config.pitch * up))

@@ -201,20 +201,27 @@ class SpeechModel(nn.Module):
         guessed_share: float = 0.0,
         syllables: Tensor | None = None,
         syllable_share: float = 0.0,
+        consistency: float = 0.0,
     ) -> Losses:
         """Losses of a batch: `inputs` (B, U) start with sos; `targets` (B, U) end with eos, and are IGNORED beyond it.
 
         `guessed_share`: how many of the inputs are replaced by the decoder's own guesses. `syllables` (V,): the sound of each
-        token; a `syllable_share` of the CTC loss is that of sounds.
+        token; a `syllable_share` of the CTC loss is that of sounds. `consistency`: above 0, each utterance is heard twice,
+        augmented differently, and what the CTC head makes of one is to agree with what it makes of the other; its weight in
+        the CTC loss (CR-CTC, Yao et al. 2024, arXiv:2410.05101).
         """
+        views = 2 if consistency else 1
+        inputs, targets = inputs.repeat(views, 1), targets.repeat(views, 1)
         with torch.no_grad():
             if augmentation is not None and augmentation.telephone:
                 with torch.autocast(samples.device.type, enabled=False):
                     samples = telephone(samples, augmentation.telephone)
             features, lengths = self.features(samples, sample_lengths)
-            if augmentation is not None:
+            if augmentation is None:
+                features, lengths = features.repeat(views, 1, 1), lengths.repeat(views)
+            else:
                 with torch.autocast(features.device.type, enabled=False):
-                    features, lengths = augment(features, lengths, augmentation)
+                    features, lengths = augment(features, lengths, augmentation, views)
                 features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
         memory = self.encode_features(features, lengths)
         if guessed_share:
@@ -234,6 +241,8 @@ class SpeechModel(nn.Module):
             sounds = log_probs_of_sounds(log_probs, syllables)
             of_sounds = ctc_loss(sounds, memory.lengths, syllables[spoken], lengths, int(syllables[blank]))
             ctc = (1 - syllable_share) * ctc + syllable_share * of_sounds
+        if consistency:
+            ctc = ctc + consistency * consistency_loss(log_probs, memory.lengths, lengths)
         return Losses((1 - ctc_weight) * attention + ctc_weight * ctc, attention, ctc, accuracy)
 
     @torch.no_grad()
@@ -256,6 +265,16 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor
     """CTC loss a target: log_probs (B, L, V) of which `frames` (B,) are real, targets (B, U) of which `lengths` (B,) are."""
     loss = F.ctc_loss(log_probs.transpose(0, 1), targets, frames, lengths, blank, reduction="sum", zero_infinity=True)
     return loss / lengths.sum().clamp(min=1)
+
+
+def consistency_loss(log_probs: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
+    """How far two views are apart, a target: log_probs (2B, L, V) of which `frames` (2B,) are real; the views are its halves.
+
+    The divergence of each view from the other, which is taken as given: its gradient pulls a view towards the other alone.
+    """
+    other = log_probs.detach().roll(len(log_probs) // 2, dims=0)
+    apart = (other.exp() * (other - log_probs)).sum(-1)
+    return apart.masked_fill(~length_mask(frames, apart.shape[1]), 0.0).sum() / lengths.sum().clamp(min=1)
 
 
 def log_probs_of_sounds(log_probs: Tensor, sounds: Tensor) -> Tensor:

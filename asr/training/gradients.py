@@ -116,6 +116,7 @@ def add_gradients(
                 guessed_share=settings.token_guesses,
                 syllables=_syllables(table, device) if settings.ctc_syllables else None,
                 syllable_share=settings.ctc_syllables,
+                consistency=settings.ctc_consistency,
             )
         if not torch.isfinite(losses.total):
             numbers.not_finite += batch.ids

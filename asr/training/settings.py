@@ -46,6 +46,9 @@ class TrainConfig:
     ctc_syllables: float = 0.0
     """Share of the CTC loss that counts tonal syllables in the place of characters: what the head gives to homophones is added
     up, so that a rare character is learnt from all that sound like it. Needs pypinyin."""
+    ctc_consistency: float = 0.0
+    """Weight, in the CTC loss, of how differently the CTC head hears two augmentations of each utterance (CR-CTC, Yao et al.
+    2024, arXiv:2410.05101, which takes 0.2). Above 0 a batch holds each utterance twice, and takes twice as long."""
     ctc_only_steps: int = 0
     """Steps at the start that train the encoder with the CTC loss alone; the decoder then finds a memory worth listening to."""
     token_dropout: float = 0.0
@@ -93,6 +96,7 @@ class TrainConfig:
             ("warmup_steps", 0),
             ("weight_decay", 0),
             ("token_dropout_after", 0),
+            ("ctc_consistency", 0),
             ("ctc_only_steps", 0),
             ("health_every", 0),
             ("patience", 0),
