@@ -93,3 +93,20 @@ def test_in_a_search_it_scores_whole_texts(seed):
             )
             if loss < 50:
                 assert h.scores["ctc"] == pytest.approx(-float(loss), abs=1e-4)
+
+
+def test_a_long_text_over_long_audio():
+    """Half a minute in frames of 60 ms, a hundred tokens: probabilities far below what a float can hold."""
+    L, U, V = 500, 100, 30
+    random = torch.Generator().manual_seed(1)
+    log_probs = (8 * torch.randn(1, L, V, generator=random)).log_softmax(-1)
+    text = torch.randint(3, V, (U,), generator=random)
+    scorer = CtcPrefixScorer(log_probs, torch.tensor([L]), BLANK, EOS)
+    state, last, total = scorer.start(1), SOS, 0.0
+    for token in [*text.tolist(), EOS]:
+        said, state = scorer.score(torch.tensor([[last]]), torch.tensor([[[token, 3]]]), None, state)
+        total, last = total + said[0, 0, 0].item(), token
+        zero = torch.zeros(1, 1, dtype=torch.long)
+        state = scorer.select(state, Chosen(torch.zeros(1, dtype=torch.long), zero, zero))
+    loss = torch.nn.functional.ctc_loss(log_probs.transpose(0, 1).double(), text[None], [L], [U], BLANK, "sum")
+    assert loss > 750 and total == pytest.approx(-loss.item(), rel=1e-5)
