@@ -86,5 +86,5 @@ python recipes/embedded/averaging.py exp/embedded-ninth exp/embedded-eighth --sh
 
 asr model export exp/embedded-mean-ninth --out asr/pretrained/embedded --card asr/pretrained/embedded/README.md --force
 asr model add-lm asr/pretrained/embedded $seventh/lm.arpa --force
-asr tune asr/pretrained/embedded $seventh/dev_sentences.jsonl --decode beam=10 --decode lm_weight=0.8 --decode length_power=1 --decode length_bonus=0
+asr tune asr/pretrained/embedded $seventh/dev_sentences.jsonl --decode beam=40 --decode lm_weight=0.8 --decode length_power=1 --decode length_bonus=0
 python recipes/embedded/report.py embedded $seventh
