@@ -94,7 +94,7 @@ def model_export(
     ] = "float16",
     force: Force = False,
 ) -> None:
-    """Copy a model with its weights in fewer bits, and without training state. In memory they are float32 again."""
+    """Copy a model without its training state, the weights in as many bits as are asked for. In memory they are float32 again."""
     from asr.transcription.models import export
 
     refuse_existing(out, force)

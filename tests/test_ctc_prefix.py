@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from asr.decoding.beam import Chosen
-from asr.decoding.ctc_prefix import CtcPrefixScorer
+from asr.decoding.ctc_prefix import NEVER, CtcPrefixScorer
 from asr.decoding.search import beam_search
 from asr.decoding.settings import DecodeConfig
 from tests.test_search import TableScorer
@@ -93,6 +93,42 @@ def test_in_a_search_it_scores_whole_texts(seed):
             )
             if loss < 50:
                 assert h.scores["ctc"] == pytest.approx(-float(loss), abs=1e-4)
+
+
+def test_what_cannot_be_costs_the_same_at_each_step():
+    """One frame holds one token: each further one, and an end after it, cannot be."""
+    scorer = CtcPrefixScorer(head([1], 0), torch.tensor([1]), BLANK, EOS)
+    state, last, zero = scorer.start(1), SOS, torch.zeros(1, 1, dtype=torch.long)
+    for step, token in enumerate((3, 4, 3, EOS, 4)):
+        said, state = scorer.score(torch.tensor([[last]]), torch.tensor([[[token, EOS]]]), None, state)
+        if step:
+            assert said[0, 0, 0] == NEVER
+        if step > 1:
+            assert said[0, 0, 1] == NEVER
+        state, last = scorer.select(state, Chosen(torch.zeros(1, dtype=torch.long), zero, zero)), token
+
+
+@pytest.mark.parametrize("rule", ["own", "espnet", "wenet", "speechbrain"])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_beam_wider_than_what_is_possible_finds_all_of_it(frames, rule):
+    log_probs = head([frames], 0)
+
+    class Uniform(TableScorer):
+        eos = EOS
+
+        def row(self, b, prefix):
+            return torch.tensor([-torch.inf, -torch.inf, 0.0, 0.0, 0.0])
+
+    scorer = CtcPrefixScorer(log_probs, torch.tensor([frames]), BLANK, EOS)
+    config = DecodeConfig(beam=20, nbest=20, length_power=0, rule=rule)
+    [nbest] = beam_search(Uniform(1, 0), config, [12], {"ctc": (scorer, 1.0)})
+    possible = {h.tokens: h.scores["ctc"] for h in nbest if h.scores["ctc"] > -100}
+    texts = {collapsed(path) for path in itertools.product((BLANK, *TOKENS), repeat=frames)}
+    assert possible.keys() == texts
+    for text, score in possible.items():
+        assert score == pytest.approx(
+            math.log(probability(log_probs[0], lambda found, text=text: found == text)), abs=1e-4
+        )
 
 
 def test_a_long_text_over_long_audio():

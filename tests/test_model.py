@@ -239,9 +239,7 @@ def test_the_ctc_loss_of_syllables():
 
 def test_how_far_two_views_are_apart():
     log_probs = torch.tensor([[[0.5, 0.5], [0.9, 0.1]], [[0.25, 0.75], [0.1, 0.9]]]).log().requires_grad_()
-    loss = consistency_loss(
-        log_probs, torch.tensor([1, 1]), torch.tensor([2, 1])
-    )  # the second frame of each is padding
+    loss = consistency_loss(log_probs, torch.tensor([1, 1]), torch.tensor([2, 1]))
     there = 0.25 * math.log(0.25 / 0.5) + 0.75 * math.log(0.75 / 0.5)
     back = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
     assert loss.item() == pytest.approx((there + back) / 3)

@@ -7,6 +7,8 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from asr.errors import CheckpointError, UsageError
 from asr.model.folder import load_model, save_model
@@ -59,6 +61,20 @@ def test_int8_weights_by_hand():
     ).abs().max() <= convolution.abs().max() / 254
 
 
+@pytest.mark.parametrize(
+    ("scale", "found"), [(None, "none"), (torch.ones(5), r"\(5,\)")], ids=["without", "of another length"]
+)
+def test_int8_weights_whose_scales_do_not_fit_are_refused(folder, tmp_path, scale, found):
+    export(folder, tmp_path / "small", dtype="int8")
+    path = tmp_path / "small/model.safetensors"
+    with safe_open(path, framework="pt") as file:
+        tensors, header = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+    del tensors["decoder.embedding.weight.scale"]
+    save_file(tensors | ({} if scale is None else {"decoder.embedding.weight.scale": scale}), path, header)
+    with pytest.raises(CheckpointError, match=rf"weight.scale should have the shape \(24,\), has {found}"):
+        load_model(tmp_path / "small")
+
+
 def test_an_unknown_dtype_is_refused(folder, tmp_path):
     with pytest.raises(UsageError, match="dtype must be one of float32, float16, int8, is 'int4'"):
         export(folder, tmp_path / "small", dtype="int4")
@@ -106,7 +122,7 @@ def change(folder, **values):
         (lambda f: (f / "tokens.txt").unlink(), "not a model folder, tokens.txt is missing"),
         (lambda f: (f / "config.json").write_text("{"), "config.json: damaged"),
         (lambda f: (f / "model.safetensors").write_bytes(b"xx"), "model.safetensors: damaged or not safetensors"),
-        (lambda f: change(f, format_version=99), "has format 99, this program .* reads 1; update it"),
+        (lambda f: change(f, format_version=99), "has format 99, this program .* reads 1 to 2; update it"),
         (lambda f: change(f, normalizer="other"), "normalised by 'other'; this program knows 'mandarin-1'"),
         (lambda f: change(f, features={"n_mel": 80}), "features.n_mel: there is no such setting; did you mean n_mels?"),
         (lambda f: change(f, model={"channels": 8}), r"should have the shape .* by config.json, has"),
@@ -142,7 +158,7 @@ def test_description(folder):
 FULL_DISK = """
 import sys
 from tests.conftest import random_model
-from asr.errors import CheckpointError, UsageError
+from asr.errors import CheckpointError
 from asr.model.folder import save_model, load_model
 from asr.text.tokenizer import TokenTable
 folder, seed = sys.argv[1:]

@@ -10,7 +10,7 @@ from asr.decoding.beam import Chosen
 NEVER = -1e4
 """Log-probability of what cannot be; finite, so that sums over frames stay finite."""
 LEAST = -1e30
-"""Below all log-probabilities, and finite: the largest of a prefix that nothing spells."""
+"""Below all log-probabilities, and finite: taken off in the place of -inf, the largest of a prefix that nothing spells."""
 
 
 class _State(NamedTuple):
@@ -68,14 +68,14 @@ class CtcPrefixScorer:
         either = torch.logaddexp(state.on_token, state.on_blank)
         # The last token again needs a blank between.
         before = _later(torch.stack([either, state.on_blank]), -torch.inf if state.n_tokens else 0.0)  # (2, B, N, L)
-        largest = before.amax(-1, keepdim=True).clamp(min=LEAST)
+        largest = before.amax(-1, keepdim=True)
         emitted = self.probs[state.utterances[:, None, None], candidates]  # (B, N, C, L)
-        sums = emitted @ (before - largest).exp().permute(1, 2, 3, 0)  # (B, N, C, 2)
-        scores = sums.clamp(min=torch.finfo(sums.dtype).tiny).log() + largest.permute(1, 2, 3, 0)
+        sums = emitted @ (before - largest.clamp(min=LEAST)).exp().permute(1, 2, 3, 0)  # (B, N, C, 2)
+        scores = _log(sums) + largest.permute(1, 2, 3, 0)
         repeats = candidates == tokens[:, :, None]
         score = torch.where(repeats, scores[..., 1], scores[..., 0])
         score = torch.where(candidates == self.eos, either[:, :, None, -1], score)
-        increase = (score - state.score[:, :, None]).nan_to_num(nan=NEVER).clamp(min=NEVER)
+        increase = (score - state.score[:, :, None]).nan_to_num(nan=NEVER, posinf=NEVER).clamp(min=NEVER)
         return increase.float(), state._replace(judged=_Judged(before, candidates, repeats, score))
 
     def select(self, state: _State, chosen: Chosen) -> _State:

@@ -38,7 +38,8 @@ from asr.text.pieces import PieceTokenizer
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
 from asr.version import VERSION
 
-FORMAT_VERSION = 1
+FORMATS = {"float32": 1, "float16": 1, "int8": 2}
+"""What the weights are stored in → the version of the format that knows it."""
 HEADER = "asr"
 """The key of the weights' header under which ours stands."""
 CONFIG, TOKENS, WEIGHTS, CARD = "config.json", "tokens.txt", "model.safetensors", "README.md"
@@ -79,7 +80,7 @@ def save_model(
     """
     folder = Path(folder)
     config = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMATS[dtype],
         "asr_version": VERSION,
         "normalizer": NORMALIZER,
         "features": dataclasses.asdict(model.log_mel.config),
@@ -108,6 +109,7 @@ def save_weights(
         model = copy.deepcopy(model)
         fill_weights(model, restored(tensors), path)
     header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": json.dumps(golden_answers(model))}
+    header["dtype"] = dtype
     with writing(path), atomic_write(path, "wb") as file:
         file.write(save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))  # one key: the same bytes each time
 
@@ -246,9 +248,9 @@ def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
         parts = data["features"], data["model"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: damaged ({error!r})") from error
-    if version != FORMAT_VERSION:
+    if version not in FORMATS.values():
         raise CheckpointError(
-            f"{path}: has format {version}, this program ({VERSION}) reads {FORMAT_VERSION}; update it"
+            f"{path}: has format {version}, this program ({VERSION}) reads 1 to {max(FORMATS.values())}; update it"
         )
     if normalizer != NORMALIZER:
         raise CheckpointError(

@@ -210,7 +210,7 @@ class SpeechModel(nn.Module):
         augmented differently, and what the CTC head makes of one is to agree with what it makes of the other; its weight in
         the CTC loss (CR-CTC, Yao et al. 2024, arXiv:2410.05101).
         """
-        views = 2 if consistency else 1
+        views = 2 if consistency and ctc_weight else 1
         inputs, targets = inputs.repeat(views, 1), targets.repeat(views, 1)
         with torch.no_grad():
             if augmentation is not None and augmentation.telephone:

@@ -40,12 +40,18 @@ def stored(tensors: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
 
 
 def restored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What `stored` was given, as exactly as it has kept it: int8 as float32, float16 as it is."""
-    return {
-        name: tensor if tensor.dtype != torch.int8 else tensor * _beside(tensors[name + SCALE], tensor)
-        for name, tensor in tensors.items()
-        if name.removesuffix(SCALE) == name or name.removesuffix(SCALE) not in tensors
-    }
+    """What `stored` was given, as exactly as it has kept it: int8 as float32, float16 as it is.
+
+    Raises ValueError where an int8 tensor has no scales, or not as many as outputs.
+    """
+    whole = {name: tensor for name, tensor in tensors.items() if tensor.dtype == torch.int8}
+    scales = {name: tensors.get(name + SCALE) for name in whole}
+    for name, scale in scales.items():
+        if scale is None or scale.shape != whole[name].shape[:1]:
+            found = "none" if scale is None else tuple(scale.shape)
+            raise ValueError(f"{name + SCALE} should have the shape {tuple(whole[name].shape[:1])}, has {found}")
+    others = {name: t for name, t in tensors.items() if name not in whole and name.removesuffix(SCALE) not in whole}
+    return others | {name: tensor * _beside(scales[name], tensor) for name, tensor in whole.items()}
 
 
 def _beside(scales: Tensor, tensor: Tensor) -> Tensor:

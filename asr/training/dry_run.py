@@ -54,7 +54,7 @@ def dry_run(config: Config) -> Iterator[str]:
     if not plan:
         raise ConfigError("no utterance is between data.min_seconds and data.max_seconds long")
     largest = max(plan, key=lambda batch: len(batch) * max(utterances[i].duration for i in batch))
-    yield from _shapes(model, _read(reader, largest), device)
+    yield from _shapes(model, _read(reader, largest), device, bool(config.train.ctc_consistency))
     yield from _costs(config, model, reader, [largest, *plan[: TIMED - 1]], len(plan), device)
     small = sorted((i for batch in plan for i in batch), key=lambda i: utterances[i].duration)
     middle, plain = len(small) // 2, BatchReader(utterances, tokenizer)
@@ -89,7 +89,7 @@ def _unknown(lacking: dict[str, int]) -> str:
     return f"; {sum(lacking.values()):,} characters are unknown, {len(lacking):,} different ones: {' '.join(most)}"
 
 
-def _shapes(model: SpeechModel, batch: Batch, device: torch.device) -> Iterator[str]:
+def _shapes(model: SpeechModel, batch: Batch, device: torch.device, twice: bool) -> Iterator[str]:
     with torch.no_grad():
         features, _ = model.features(batch.samples.to(device), batch.lengths.to(device))
         memory = model.encode(batch.samples.to(device), batch.lengths.to(device))
@@ -97,7 +97,7 @@ def _shapes(model: SpeechModel, batch: Batch, device: torch.device) -> Iterator[
     shapes = {"samples": batch.samples, "features": features, "memory": memory.values, "logits": logits}
     sizes = ", ".join(f"{name} {' × '.join(map(str, x.shape))}" for name, x in shapes.items())
     yield f"model: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters on {device}"
-    yield f"largest batch: {sizes}"
+    yield f"largest batch: {sizes}{', and all of it twice' if twice else ''}"
 
 
 def _costs(

@@ -48,7 +48,8 @@ class TrainConfig:
     up, so that a rare character is learnt from all that sound like it. Needs pypinyin."""
     ctc_consistency: float = 0.0
     """Weight, in the CTC loss, of how differently the CTC head hears two augmentations of each utterance (CR-CTC, Yao et al.
-    2024, arXiv:2410.05101, which takes 0.2). Above 0 a batch holds each utterance twice, and takes twice as long."""
+    2024, arXiv:2410.05101, which takes 0.2). Above 0 a batch holds each utterance twice, at one tempo and over one telephone,
+    and takes twice as long."""
     ctc_only_steps: int = 0
     """Steps at the start that train the encoder with the CTC loss alone; the decoder then finds a memory worth listening to."""
     token_dropout: float = 0.0

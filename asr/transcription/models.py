@@ -131,7 +131,7 @@ def export(source: str | Path, out: str | Path, card: Path | None = None, dtype:
     loaded = load_model(folder)
     metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "tokens")}
     text = card.read_text(encoding="utf-8") if card else None
-    save_model(out, loaded.model, loaded.tokenizer.table, metadata | {"dtype": dtype}, text, dtype)
+    save_model(out, loaded.model, loaded.tokenizer.table, metadata, text, dtype)
     for name in (PIECES, DECODE, LM):
         if (folder / name).is_file():
             data = (folder / name).read_bytes()
