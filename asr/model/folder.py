@@ -32,14 +32,12 @@ from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
 from asr.files import atomic_write
 from asr.model.model import ModelConfig, SpeechModel
-from asr.model.storage import restored, stored
+from asr.model.storage import DTYPES, restored, stored
 from asr.text.normalize import NORMALIZER
 from asr.text.pieces import PieceTokenizer
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
 from asr.version import VERSION
 
-FORMATS = {"float32": 1, "float16": 1, "int8": 2}
-"""What the weights are stored in → the version of the format that knows it."""
 HEADER = "asr"
 """The key of the weights' header under which ours stands."""
 CONFIG, TOKENS, WEIGHTS, CARD = "config.json", "tokens.txt", "model.safetensors", "README.md"
@@ -80,7 +78,7 @@ def save_model(
     """
     folder = Path(folder)
     config = {
-        "format_version": FORMATS[dtype],
+        "format_version": DTYPES[dtype],
         "asr_version": VERSION,
         "normalizer": NORMALIZER,
         "features": dataclasses.asdict(model.log_mel.config),
@@ -248,9 +246,9 @@ def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
         parts = data["features"], data["model"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: damaged ({error!r})") from error
-    if version not in FORMATS.values():
+    if version not in DTYPES.values():
         raise CheckpointError(
-            f"{path}: has format {version}, this program ({VERSION}) reads 1 to {max(FORMATS.values())}; update it"
+            f"{path}: has format {version}, this program ({VERSION}) reads 1 to {max(DTYPES.values())}; update it"
         )
     if normalizer != NORMALIZER:
         raise CheckpointError(

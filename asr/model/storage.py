@@ -5,8 +5,8 @@ from torch import Tensor
 
 from asr.errors import UsageError
 
-DTYPES = ("float32", "float16", "int8")
-"""What weights can be stored in."""
+DTYPES = {"float32": 1, "float16": 1, "int8": 2}
+"""What weights can be stored in → the version of the model folder's format that knows it."""
 SCALE = ".scale"
 """What a tensor's name has behind it in that of its scales."""
 LARGEST = 127
