@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -34,6 +35,24 @@ def probability(log_probs: torch.Tensor, accept) -> float:
         if accept(collapsed(path)):
             total += math.exp(sum(float(log_probs[t, token]) for t, token in enumerate(path)))
     return total
+
+
+class Uniform(TableScorer):
+    """A decoder to which all tokens, and the end, are one."""
+
+    eos = EOS
+
+    def row(self, b, prefix):
+        return torch.tensor([-torch.inf, -torch.inf, 0.0, 0.0, 0.0])
+
+
+def increases(scorer: CtcPrefixScorer, tokens: list[int]) -> Iterator[tuple[float, float]]:
+    """What each of the tokens costs after those before it, and what the end would cost there."""
+    state, last, zero = scorer.start(1), SOS, torch.zeros(1, 1, dtype=torch.long)
+    for token in tokens:
+        said, state = scorer.score(torch.tensor([[last]]), torch.tensor([[[token, EOS]]]), None, state)
+        yield tuple(said[0, 0].tolist())
+        state, last = scorer.select(state, Chosen(zero[0], zero, zero)), token
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -77,12 +96,6 @@ def test_in_a_search_it_scores_whole_texts(seed):
     lengths = [7, 4]
     log_probs = head(lengths, seed)
 
-    class Uniform(TableScorer):
-        eos = EOS
-
-        def row(self, b, prefix):
-            return torch.tensor([-torch.inf, -torch.inf, 0.0, 0.0, 0.0])
-
     scorer = CtcPrefixScorer(log_probs, torch.tensor(lengths), BLANK, EOS)
     found = beam_search(Uniform(2, 0), DecodeConfig(beam=8, nbest=8, length_power=0), [5, 3], {"ctc": (scorer, 1.0)})
     for b, nbest in enumerate(found):
@@ -98,26 +111,17 @@ def test_in_a_search_it_scores_whole_texts(seed):
 def test_what_cannot_be_costs_the_same_at_each_step():
     """One frame holds one token: each further one, and an end after it, cannot be."""
     scorer = CtcPrefixScorer(head([1], 0), torch.tensor([1]), BLANK, EOS)
-    state, last, zero = scorer.start(1), SOS, torch.zeros(1, 1, dtype=torch.long)
-    for step, token in enumerate((3, 4, 3, EOS, 4)):
-        said, state = scorer.score(torch.tensor([[last]]), torch.tensor([[[token, EOS]]]), None, state)
+    for step, (of_token, of_end) in enumerate(increases(scorer, [3, 4, 3, EOS, 4])):
         if step:
-            assert said[0, 0, 0] == NEVER
+            assert of_token == NEVER
         if step > 1:
-            assert said[0, 0, 1] == NEVER
-        state, last = scorer.select(state, Chosen(torch.zeros(1, dtype=torch.long), zero, zero)), token
+            assert of_end == NEVER
 
 
 @pytest.mark.parametrize("rule", ["own", "espnet", "wenet", "speechbrain"])
 @pytest.mark.parametrize("frames", [1, 2])
 def test_a_beam_wider_than_what_is_possible_finds_all_of_it(frames, rule):
     log_probs = head([frames], 0)
-
-    class Uniform(TableScorer):
-        eos = EOS
-
-        def row(self, b, prefix):
-            return torch.tensor([-torch.inf, -torch.inf, 0.0, 0.0, 0.0])
 
     scorer = CtcPrefixScorer(log_probs, torch.tensor([frames]), BLANK, EOS)
     config = DecodeConfig(beam=20, nbest=20, length_power=0, rule=rule)
@@ -138,11 +142,6 @@ def test_a_long_text_over_long_audio():
     log_probs = (8 * torch.randn(1, L, V, generator=random)).log_softmax(-1)
     text = torch.randint(3, V, (U,), generator=random)
     scorer = CtcPrefixScorer(log_probs, torch.tensor([L]), BLANK, EOS)
-    state, last, total = scorer.start(1), SOS, 0.0
-    for token in [*text.tolist(), EOS]:
-        said, state = scorer.score(torch.tensor([[last]]), torch.tensor([[[token, 3]]]), None, state)
-        total, last = total + said[0, 0, 0].item(), token
-        zero = torch.zeros(1, 1, dtype=torch.long)
-        state = scorer.select(state, Chosen(torch.zeros(1, dtype=torch.long), zero, zero))
+    total = sum(of_token for of_token, _ in increases(scorer, [*text.tolist(), EOS]))
     loss = torch.nn.functional.ctc_loss(log_probs.transpose(0, 1).double(), text[None], [L], [U], BLANK, "sum")
     assert loss > 750 and total == pytest.approx(-loss.item(), rel=1e-5)

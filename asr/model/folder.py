@@ -106,8 +106,8 @@ def save_weights(
     if dtype == "int8":  # its answers differ from those of the model that it was made of
         model = copy.deepcopy(model)
         fill_weights(model, restored(tensors), path)
-    header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": json.dumps(golden_answers(model))}
-    header["dtype"] = dtype
+    golden = json.dumps(golden_answers(model))
+    header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": golden, "dtype": dtype}
     with writing(path), atomic_write(path, "wb") as file:
         file.write(save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))  # one key: the same bytes each time
 
