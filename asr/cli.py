@@ -14,10 +14,23 @@ import typer
 
 from asr.cli_corpus import corpus_app
 from asr.cli_model import model_app
-from asr.cli_options import Beam, Decode, Device, Force, HotwordFile, LanguageModel, Quantize, Threads, say, set_threads
+from asr.cli_options import (
+    Beam,
+    Decode,
+    Device,
+    Force,
+    HotwordFile,
+    LanguageModel,
+    Quantize,
+    Threads,
+    require_own,
+    say,
+    set_threads,
+)
 from asr.cli_training import compare, report, train, train_lm, verify
 from asr.cli_transcribe import align, doctor, serve, transcribe
-from asr.errors import AsrError, ConfigError, UsageError
+from asr.errors import AsrError, AudioError, ConfigError, UsageError
+from asr.files import is_of_the_name
 from asr.version import VERSION
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -47,7 +60,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nor can Python flush what is left
         sys.exit(1)
     except OSError as error:
-        _end(f"asr: {error.filename or 'output'}: {error.strerror or error}")
+        other = "; choose another name" if is_of_the_name(error) else ""
+        _end(f"asr: {error.filename or 'output'}: {error.strerror or error}{other}")
 
 
 def _end(line: str, status: int = 1) -> None:
@@ -127,20 +141,14 @@ def tune(
     Tried one after the other: weights of the CTC head and of the language model, length norm and bonus, beam. Settings
     given with --decode stay as they are.
     """
-    if not model.is_dir():
-        raise typer.BadParameter(
-            f"{model}: no such folder; a model that is known by a name is not changed, `asr model export {model} --out …`"
-            " makes a copy that can be",
-            param_hint="MODEL",
-        )
+    require_own(model)
     set_threads(threads)
+    from asr.transcription.settings import not_default
     from asr.transcription.tune import tune as run
 
     settings, errors = run(model, manifest, decode, lm, device, quantize, say)
-    print(
-        f"{errors}: ctc_weight {settings.ctc_weight:g}, lm_weight {settings.lm_weight:g}, length_power"
-        f" {settings.length_power:g}, length_bonus {settings.length_bonus:g}, beam {settings.beam}"
-    )
+    chosen = ", ".join(f"{name} {value}" for name, value in not_default(settings).items())
+    print(f"{errors}: {chosen or 'the defaults'}")
 
 
 @app.command()
@@ -149,6 +157,7 @@ def benchmark(
     model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
     beam: Beam = None,
     rounds: Annotated[int, typer.Option(min=1, help="Times that everything is decoded.")] = 3,
+    lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
     device: Device = "auto",
     quantize: Quantize = "none",
@@ -160,7 +169,10 @@ def benchmark(
     from asr.transcription.benchmark import benchmark as run
 
     samples = [read_samples(path) for path in audio]
-    for line in run(model, samples, decode, beam, device, quantize, rounds):
+    for path, heard in zip(audio, samples, strict=True):
+        if not len(heard):
+            raise AudioError(f"{path}: holds no sound to decode; leave it out")
+    for line in run(model, samples, decode, beam, device, quantize, rounds, lm):
         print(line)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli_options import Force, refuse_existing, say
+from asr.cli_options import Force, refuse_existing, require_own, say
 from asr.errors import AsrError
 
 model_app = typer.Typer(
@@ -143,7 +143,7 @@ def model_check(
 
 @model_app.command("add-lm")
 def model_add_lm(
-    folder: Annotated[str, typer.Argument(help="A model folder.")],
+    model: Annotated[Path, typer.Argument(help="A model folder.")],
     lm: Annotated[Path, typer.Argument(help="A character n-gram model: ARPA, or ARPA.gz.")],
     force: Force = False,
 ) -> None:
@@ -151,8 +151,9 @@ def model_add_lm(
 
     `asr tune` chooses its weight; `--lm none` does without it.
     """
-    from asr.transcription.models import LM, add_lm, find_model
+    require_own(model)
+    from asr.transcription.models import LM, add_lm
 
-    path = find_model(folder) / LM
+    path = model / LM
     refuse_existing(path, force)
-    say(f"{path}: {add_lm(folder, lm) / 1e6:.1f} MB")
+    say(f"{path}: {add_lm(model, lm) / 1e6:.1f} MB")

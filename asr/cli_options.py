@@ -81,6 +81,16 @@ def refuse_existing(path: Path, force: bool, inputs: Sequence[Path] = ()) -> Non
         raise AsrError(f"{path}: is there already; choose another name, or --force to overwrite it")
 
 
+def require_own(model: Path) -> None:
+    """Refuses to change a model that is not a folder of the user's: one that is known by its name is shared."""
+    if not model.is_dir():
+        raise typer.BadParameter(
+            f"{model}: no such folder; a model that is known by a name is not changed, `asr model export {model} --out …`"
+            " makes a copy that can be",
+            param_hint="MODEL",
+        )
+
+
 def set_threads(threads: int) -> None:
     if threads:
         import torch

@@ -129,7 +129,12 @@ def transcribe(
         from asr.audio.reading import SAMPLE_RATE
         from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
 
-        chunks = pcm_chunks(sys.stdin.buffer, rate or SAMPLE_RATE) if audio else microphone_chunks()
+        if audio:
+            # unbuffered: a thread that waits inside Python's own buffer of stdin would break the end of the program
+            stdin = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
+            chunks = pcm_chunks(stdin, rate or SAMPLE_RATE)
+        else:
+            chunks = microphone_chunks()
         transcribe_live(transcriber(), chunks, format, say)
         return
     failed = transcribe_files(audio, transcriber, outputs, out, force, say, channels == "split", listed)
@@ -246,11 +251,14 @@ def serve(
 def _load(model: str, decode: list[str], beam: int | None, device: str, quantize: str, hotwords, lm):
     """A transcriber with the model's own settings and those of the command line."""
     from asr.transcription.models import find_model
-    from asr.transcription.settings import decode_settings
+    from asr.transcription.settings import decode_settings, without_effect
     from asr.transcription.transcriber import load
 
     settings = decode_settings(find_model(model), decode, beam=beam)
-    return load(model, device, settings, quantize, hotwords, lm)
+    transcriber = load(model, device, settings, quantize, hotwords, lm)
+    for line in without_effect(decode, transcriber.recognizer):
+        say(f"asr: {line}")
+    return transcriber
 
 
 def doctor() -> None:

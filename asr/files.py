@@ -1,5 +1,6 @@
 """Writing files so that nothing is ever half there, and reading lists."""
 
+import errno
 import os
 import tempfile
 import time
@@ -44,6 +45,12 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def is_of_the_name(error: OSError) -> bool:
+    """Whether another name would help: it is too long, or a file is where a folder is to be made, or the other way round."""
+    in_the_way = isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError)
+    return in_the_way or error.errno == errno.ENAMETOOLONG
 
 
 def require_writable(folder: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import soxr
 
+from asr.audio.headers import goes_on
 from asr.audio.reading import audio_duration, read_blocks, read_samples, resample
 from asr.errors import AudioError
 from tests.sounds import encode, frequency, noise, peak_level, silence, sine, write_wav
@@ -56,6 +57,28 @@ def test_formats_of_soundfile(tmp_path, name, subtype):
     assert len(samples) == 32000 and audio_duration(path) == 2
     assert frequency(samples) == pytest.approx(700, abs=1)
     assert peak_level(samples) == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"), [("a.ogg", "VORBIS"), ("a.opus", "OPUS"), ("a.flac", "PCM_16"), ("a.mp3", "MPEG_LAYER_III")]
+)
+def test_files_put_end_to_end_are_read_to_the_end(tmp_path, name, subtype):
+    """As `cat` makes them, and some radios; FLAC has nothing of the kind, what is behind it is no sound."""
+    path = tmp_path / name
+    soundfile.write(path, sine(2, 48000, hz=700), 48000, subtype, format="OGG" if subtype == "OPUS" else None)
+    once = len(read_samples(path))
+    path.write_bytes(2 * path.read_bytes())
+    times = 1 if name == "a.flac" else 2
+    assert len(read_samples(path)) == pytest.approx(times * once, abs=2000)
+    assert audio_duration(path) == pytest.approx(times * 2, abs=0.13)
+
+
+def test_what_an_mp3_has_at_its_end_is_no_second_one(tmp_path):
+    path = encode(tmp_path / "a.mp3", sine(2, 44100), 44100, "libmp3lame")
+    path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
+    assert not goes_on(path)
+    path.write_bytes(path.read_bytes()[:-128] * 2)
+    assert goes_on(path)
 
 
 @pytest.mark.parametrize(("name", "codec", "rate"), AV_FORMATS)

@@ -85,7 +85,7 @@ def test_the_last_checkpoints(config, tmp_path, scripted):
     run = train(config("train.average=3", "train.average_of=last"), tmp_path / "run", display=Told())
     assert checkpoints(run) == [6, 8, 10]
     loaded = load_model(run)
-    assert loaded.metadata["averaged"] == "6 8 10" and loaded.metadata["dev_cer"] == "0.05000"
+    assert loaded.metadata["averaged"] == "6 8 10" and loaded.metadata["dev_cer"] == "0.05000000"
     weights = [read_weights(run / f"checkpoints/step-{step:08d}.safetensors")[0] for step in (6, 8, 10)]
     name = "decoder.embedding.weight"
     assert torch.allclose(loaded.model.state_dict()[name], sum(w[name] for w in weights) / 3, atol=1e-6)

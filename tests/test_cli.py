@@ -356,7 +356,11 @@ def test_two_recordings_with_one_stem_keep_their_suffix(run, model, wav, tmp_pat
 def test_failures_of_the_system_are_one_line(run, model, wav, tmp_path):
     (tmp_path / "file").touch()
     status, _, err = run("transcribe", "--model", model, wav("a.wav"), "--out", tmp_path / "file" / "texts")
-    assert status == 1 and err.splitlines()[-1].endswith(": Not a directory") and "Traceback" not in err
+    assert (
+        status == 1
+        and err.splitlines()[-1].endswith(": Not a directory; choose another name")
+        and "Traceback" not in err
+    )
     assert str(tmp_path / "file") in err.splitlines()[-1]
     write_manifest(tmp_path / "one.jsonl", [Utterance("a", wav("a.wav"), 1.0, "你好")])
     status, _, err = run("evaluate", model, tmp_path / "one.jsonl", "--out", tmp_path / "file" / "results")
@@ -390,3 +394,27 @@ def test_benchmark_says_where_the_time_goes(run, model, wav):
     assert list(lines) == ["model", "audio", "encoder", "search", "together", "memory", "machine"]
     assert "beam 2, quantize none" in lines["model"] and "2 recordings, 3.0 s" in lines["audio"]
     assert "tokens per second" in lines["search"] and "% of it" in lines["machine"]
+
+
+def test_benchmark_listens_to_the_language_model(run, model, wav, monkeypatch):
+    """To the model's own where there is one, as decoding does."""
+    asked = []
+    monkeypatch.setattr("asr.transcription.benchmark.language_model", lambda *given: asked.append(given[3]))
+    assert run("benchmark", wav("a.wav", 1.0), "--model", model, "--rounds", 1)[0] == 0
+    assert run("benchmark", wav("a.wav", 1.0), "--model", model, "--rounds", 1, "--lm", "none")[0] == 0
+    assert asked == [None, "none"]
+
+
+def test_benchmark_of_nothing(run, model, wav):
+    empty = wav("empty.wav", 0.0)
+    status, out, err = run("benchmark", wav("a.wav", 1.0), empty, "--model", model)
+    assert (status, out, err) == (1, "", f"asr: {empty}: holds no sound to decode; leave it out\n")
+
+
+def test_a_name_that_is_taken_by_something_else(run, model, tmp_path):
+    manifest = prepare_toy(tmp_path / "toy", 2, 1, 1)["train"]
+    (tmp_path / "file").write_text("precious")
+    for arguments in (("evaluate", model, manifest), ("model", "export", model, "--force")):
+        status, _, err = run(*arguments, "--out", tmp_path / "file")
+        assert status == 1 and err.rstrip().lower().endswith("choose another name"), err
+    assert (tmp_path / "file").read_text() == "precious"

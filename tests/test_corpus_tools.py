@@ -77,6 +77,17 @@ def test_broken_audio_and_texts(run, folder):
     ]
 
 
+def test_a_channel_that_is_not_there_and_a_text_that_nobody_could_say(run, folder):
+    path = manifest(
+        folder, "train", ("a", "good.wav", "今天", {"channel": 1}), ("b", "good.wav", "今" * 101, {"channel": 0})
+    )
+    status, out, _ = run("corpus", "check", path)
+    lines = out.splitlines()
+    assert status == 1 and len(lines) == 3
+    assert lines[1].endswith("(a): " + f"{folder}/good.wav: has 1 channels, counted from 0; there is no channel 1")
+    assert lines[2].startswith(f"  ERROR: 1 with more than 50 characters a second: {path}:2 (b): 50.5 in 2.00 s")
+
+
 def test_a_short_utterance_behind_the_end_of_its_file(run, folder):
     path = manifest(folder, "train", ("a", "good.wav", "今", {"start": 2.0, "duration": 0.45}))
     status, out, _ = run("corpus", "check", path)

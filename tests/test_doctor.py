@@ -59,6 +59,10 @@ def test_a_package_that_cannot_be_imported(monkeypatch):
     assert finding.line().endswith("\n                      → do this")
 
 
+def test_packages_with_other_names():
+    assert examine_package("pytest-xdist", ">=1", "do this", needed=False).fine
+
+
 def test_a_version_out_of_bounds():
     finding = examine_package("numpy", ">=99", "pip install 'numpy>=99'", needed=True)
     assert finding.detail.endswith("is outside of >=99") and finding.line().startswith("BROKEN  numpy")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -69,8 +70,8 @@ def test_speech_that_the_stream_ends_in_is_finished(transcriber):
 class Pipe(io.BytesIO):
     """Gives odd chunks."""
 
-    def read1(self, n: int = -1) -> bytes:
-        return super().read1(333)
+    def read(self, n: int = -1) -> bytes:
+        return super().read(min(n, 333))
 
 
 def test_pcm_of_any_rate_and_odd_chunks():
@@ -189,6 +190,18 @@ def pipe_in_real_time(samples: np.ndarray) -> list[tuple[float, dict]]:
         reader.join(timeout=30)
         assert process.wait(timeout=30) == 0
     return printed
+
+
+def test_it_ends_quietly_while_nothing_comes(model):
+    """Ctrl-C, the pipe still open: a thread is waiting for it."""
+    command = [sys.executable, "-m", "asr", "transcribe", "--live", "-", "--model", str(model)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert b"listening" in process.stderr.readline()
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        assert process.stdout.read() == process.stderr.read() == b""
 
 
 @pytest.mark.alone

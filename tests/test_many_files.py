@@ -129,7 +129,7 @@ def test_several_processes_need_a_folder(model, calls, monkeypatch):
     environment = os.environ | {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     start = [sys.executable, "-m", "asr", "transcribe", str(calls), "--model", str(model)]
     done = subprocess.run(start, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == "asr: several processes cannot print to one stdout in order; give them a folder with --out\n"
 
 

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 
 import asr
 from asr.audio.reading import SAMPLE_RATE, read_samples
@@ -299,6 +300,17 @@ def test_the_command_warns_of_another_text(run):
     status, out, err = run("align", ROOT / "data/sample/weather.flac", "她在北京上学")
     assert status == 0 and len(out.splitlines()) == 7
     assert "weather.flac: warning: the model hears hardly anything of the text" in err and err.count("warning") == 1
+
+
+def test_the_command_reads_a_damaged_recording_as_far_as_it_goes(run, tmp_path):
+    samples, rate = soundfile.read(ROOT / "data/sample/weather.flac", dtype="int16")
+    for name, why in (("a.wav", "is cut off: it ends in the middle"), ("a.flac", "damaged at ")):
+        path = tmp_path / name
+        soundfile.write(path, np.concatenate([samples, samples]), rate)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+        status, out, err = run("align", path, "今天天气很好")
+        assert status == 0 and len(out.splitlines()) == 7
+        assert f"{path}: warning: {why}" in err
 
 
 @pytest.mark.parametrize(

@@ -324,9 +324,9 @@ def test_the_model_of_a_longer_run_is_never_worse(config, tmp_path, monkeypatch)
     monkeypatch.setattr("asr.training.loop.dev_errors", scripted)
     short = changed(config, max_steps=8, evaluate_every=4, average=2)
     run = train(short, tmp_path / "run", display=QUIET)
-    assert load_model(run).metadata["dev_cer"] == "0.50000"
+    assert load_model(run).metadata["dev_cer"] == "0.50000000"
     train(changed(short, max_steps=16), run, display=QUIET)
-    assert load_model(run).metadata["dev_cer"] == "0.50000"
+    assert load_model(run).metadata["dev_cer"] == "0.50000000"
 
 
 def test_the_lock_takes_no_error_of_the_training_for_its_own(tmp_path):

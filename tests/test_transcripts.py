@@ -173,6 +173,7 @@ def test_plain_lines_must_be_as_many(tmp_path):
         (b'{"id": "a", "text": "x"}\n["b"]\n', "t:2: must be a JSON object with id and text (or nbest), is '[\"b\"]'"),
         (b'{"id": "a", "text": "x"}\nb x\n', "t:2: must be a JSON object with id and text (or nbest), is 'b x'"),
         (b'{"id": "a", "text": "x"}\n{"id": "b", "nbest": 3}\n', "t:2: nbest must be a list of texts"),
+        (b'{"id": "a", "text": ' + 100_000 * b"[", "t:1: must be a JSON object with id and text (or nbest), is"),
         (b'{"id": "a", "text": null}\n', "t:1: text must be a text, is None"),
         (b'{"id": "a", "text": "\\ud800"}\n', "t:1: holds half a character (a lone surrogate)"),
         (b'{"id": "a\\tb", "text": "x"}\n', "t:1: id must be a text without tab or line break, or a whole number"),

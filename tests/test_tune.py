@@ -67,7 +67,7 @@ def test_tune_keeps_what_is_best(run, small, toy_corpus, tmp_path):
     text.write_text("".join(r["text"] + "\n" for r in rows), encoding="utf-8")
     assert run("train-lm", text, "--out", tmp_path / "lm.arpa", "--order", "2")[0] == 0
     status, out, err = run("tune", small, few, "--lm", tmp_path / "lm.arpa", "--decode", "beam=2")
-    assert status == 0 and out.startswith("CER ") and ": ctc_weight " in out
+    assert status == 0 and out.startswith("CER ") and ": beam 2" in out
     tried = [line.split(":")[0] for line in err.splitlines()]
     assert tried[0] == "as it is" and "lm_weight 0.1" in tried and not any(line.startswith("beam") for line in tried)
     rates = [float(line.split("CER ")[1].split(" %")[0]) for line in err.splitlines()]
@@ -93,12 +93,25 @@ def test_a_model_comes_with_a_language_model(run, small, toy_corpus, tmp_path):
     status, _, err = run("model", "add-lm", small, arpa)
     assert status == 0 and err.startswith(f"{small}/lm.safetensors: ")
     assert text() == with_it
+    status, _, err = run("model", "add-lm", "embedded", arpa, "--force")
+    assert status == 2 and "a model that is known by a name is not changed" in " ".join(err.split())
     assert text("--lm", "none") == text("--decode", "lm_weight=0") == without
     assert run("evaluate", small, few, "--out", tmp_path / "eval")[0] == 0
     result = json.loads((tmp_path / "eval/result.json").read_text())
     assert result["settings"]["lm"] == f"{small}/lm.safetensors"
     tried = run("tune", small, few, "--decode", "beam=1")[2]
     assert "lm_weight 0.1: " in tried and "lm_weight 0.1: " not in run("tune", small, few, "--lm", "none")[2]
+
+
+def test_a_weight_of_what_is_not_there_is_told(run, small, toy_corpus, tmp_path):
+    audio = read_manifest(toy_corpus["test"])[0].audio
+    weights = ["--decode", "ctc_weight=0.3", "--decode", "lm_weight=0.5", "--decode", "reverse_weight=0.3"]
+    found = run("transcribe", "--model", small, audio, *weights)[2].splitlines()
+    assert found[:2] == [
+        "asr: --decode lm_weight=0.5: changes nothing, there is no language model",
+        "asr: --decode reverse_weight=0.3: changes nothing, the model has no right-to-left decoder",
+    ]
+    assert "changes nothing" not in run("transcribe", "--model", small, audio, "--decode", "lm_weight=0")[2]
 
 
 def test_hot_words_are_reported(run, small, toy_corpus, tmp_path):

@@ -1,12 +1,18 @@
 """What a file's own bytes tell of its end, where the libraries that decode it keep silent."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 OGG_PAGE = 65307
 """Bytes of the longest Ogg page."""
 MP3_FRAMES = 2 * 1441
 """Bytes of two MP3 frames, more than any single one has."""
+FIRST_OF_STREAM = 2
+"""The mark of an Ogg page that begins a stream."""
+XING = 200
+"""Bytes from the beginning of an MP3's first frame within which a Xing header says how long the file is."""
 OPEN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 """What recorders write for a size that they do not know yet."""
 
@@ -31,8 +37,61 @@ def is_cut_off(path: Path) -> bool:
 def is_mp3_without_audio(path: Path) -> bool:
     """Whether a file is an ID3 tag and at most the one frame that says how many follow."""
     with open(path, "rb") as file:
-        head = file.read(10)
-        if len(head) < 10 or head[:3] != b"ID3":
+        tag = _id3(file)
+        return bool(tag) and os.path.getsize(path) - tag < MP3_FRAMES
+
+
+def goes_on(path: Path) -> bool:
+    """Whether an Ogg or MP3 file is several put end to end, of which its beginning tells only the first."""
+    status = os.stat(path)
+    return _goes_on(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=10_000)
+def _goes_on(path: Path, size: int, changed: int) -> bool:
+    """Remembered, because training reads many pieces of one file."""
+    with open(path, "rb") as file:
+        if file.read(4) == b"OggS":
+            return _is_chained(file)
+        end = _end_by_xing(file)
+        if not end or end + 4 > size:
             return False
-        tag = sum(byte << 7 * place for place, byte in enumerate(reversed(head[6:10])))
-        return os.path.getsize(path) - 10 - tag < MP3_FRAMES
+        file.seek(end)
+        behind = file.read(3)
+        return behind == b"ID3" or behind[0] == 0xFF and behind[1] >= 0xE0  # the mark of a frame
+
+
+def _is_chained(file: BinaryIO) -> bool:
+    """Whether an Ogg stream begins behind the end of others: those that sound together all begin first."""
+    page, begun = 0, False
+    while True:
+        file.seek(page)
+        head = file.read(27)
+        if len(head) < 27 or head[:4] != b"OggS":
+            return False
+        first = bool(head[5] & FIRST_OF_STREAM)
+        if first and begun:
+            return True
+        begun = begun or not first
+        page += 27 + head[26] + sum(file.read(head[26]))
+
+
+def _end_by_xing(file: BinaryIO) -> int:
+    """Where an MP3 ends by the header in its first frame; 0 where there is none."""
+    begin = _id3(file)
+    file.seek(begin)
+    head = file.read(XING)
+    place = max(head.find(b"Xing"), head.find(b"Info"))
+    if head[:1] != b"\xff" or place < 0 or len(head) < place + 16 or not head[place + 7] & 2:
+        return 0
+    count = place + 8 + (4 if head[place + 7] & 1 else 0)
+    return begin + int.from_bytes(head[count : count + 4], "big")
+
+
+def _id3(file: BinaryIO) -> int:
+    """Bytes of the ID3 tag at the beginning of a file; 0 where there is none."""
+    file.seek(0)
+    head = file.read(10)
+    if len(head) < 10 or head[:3] != b"ID3":
+        return 0
+    return 10 + sum(byte << 7 * place for place, byte in enumerate(reversed(head[6:10])))

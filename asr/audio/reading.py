@@ -4,6 +4,7 @@ A recording is a stream: nothing here holds more than one block, however long th
 """
 
 from collections.abc import Iterable, Iterator
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +59,7 @@ class Recording:
         damaged is read as far as it goes: then `damage` is set, or `problems` say what is missing. Raises AudioError for
         samples that are not numbers.
         """
-        if channel is not None and channel >= self.channels:
-            self.file.close()
-            raise AudioError(
-                f"{self.path}: has {self.channels} channels, counted from 0; there is no channel {channel}"
-            )
+        self.require_channel(channel)
         # to resample a part as in the whole, the filter must see what surrounds it
         base, margin = (start, 0.0) if self.rate == SAMPLE_RATE else (max(0.0, int(start) - 1.0), 1.0)
         length = None if duration is None else start - base + duration + margin
@@ -94,6 +91,14 @@ class Recording:
             )
         elif self.file.cut_off:
             self.problems.append(f"is cut off: it ends in the middle of its data after {read:.1f} s")
+
+    def require_channel(self, channel: int | None) -> None:
+        """Raises AudioError for a channel that the file does not have."""
+        if channel is not None and channel >= self.channels:
+            self.file.close()
+            raise AudioError(
+                f"{self.path}: has {self.channels} channels, counted from 0; there is no channel {channel}"
+            )
 
     def _behind_damage(self, start: float, duration: float | None) -> Iterator[np.ndarray]:
         """What FFmpeg, which looks for the next whole frame, can read of a file that libsndfile cannot go on with."""
@@ -138,9 +143,10 @@ def read_samples(
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-def audio_duration(path: str | Path) -> float:
-    """Seconds of audio in a file, from its header where the header says it."""
+def audio_duration(path: str | Path, channel: int | None = None) -> float:
+    """Seconds of audio in a file, from its header where the header says it. Raises AudioError where it lacks the channel."""
     recording = Recording(path)
+    recording.require_channel(channel)
     recording.file.close()
     if isinstance(recording.file, SoundFile):
         return recording.seconds
@@ -157,8 +163,8 @@ def resample(samples: np.ndarray, rate: int, channel: int | None = MIX) -> np.nd
         raise AudioError(f"array: must be (samples,) or (samples, channels), is {samples.shape}")
     if not np.issubdtype(samples.dtype, np.floating) and samples.dtype not in (np.int8, np.int16, np.int32):
         raise AudioError(f"array: must hold floats, or integers of 8, 16 or 32 bits with a sign, holds {samples.dtype}")
-    if not rate > 0:
-        raise AudioError(f"array: the sample rate must be above 0, is {rate}")
+    if not isinstance(rate, Real) or not rate > 0:
+        raise AudioError(f"array: the sample rate must be a number above 0, is {rate!r}")
     scale = -1.0 / np.iinfo(samples.dtype).min if np.issubdtype(samples.dtype, np.signedinteger) else 1.0
     columns = samples[:, None] if samples.ndim == 1 else samples
     chosen = _choose(columns.astype(np.float32) * np.float32(scale), channel)

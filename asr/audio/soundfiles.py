@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr.audio.headers import is_cut_off
+from asr.audio.headers import goes_on, is_cut_off
 from asr.errors import AudioError
 
 UNKNOWN_FRAMES = 2**62
@@ -15,10 +15,12 @@ UNKNOWN_FRAMES = 2**62
 
 
 class SoundFile:
-    """A file that libsndfile can open. Raises UnknownFormat for others."""
+    """A file that libsndfile can open, and read to its end. Raises UnknownFormat for others."""
 
     def __init__(self, path: Path):
         self.path = path
+        if goes_on(path):
+            raise UnknownFormat
         try:
             self.file = soundfile.SoundFile(os.fsencode(path))  # bytes: a name need not be UTF-8
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a suffix like .raw, which it cannot guess

@@ -16,6 +16,8 @@ FASTEST, SLOWEST = 11.0, 0.5
 """Characters a second: nobody reads faster, and slower is mostly silence, or a text that lost its end."""
 LETTERS = 4
 """Latin letters that take about as long as a character."""
+IMPOSSIBLE = 50.0
+"""A text that would have to be said so fast belongs to no audio; a very long one holds up training and fills the memory."""
 SILENT = 1e-4
 """A recording whose loudest sample is below this holds nothing: -80 dB."""
 EXAMPLES = 3
@@ -45,15 +47,16 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
     short = Finding("with a file that ends before the utterance does", True)
     empty = Finding("whose text holds no character", True)
     silent = Finding("without any sound", False)
+    wrong = Finding(f"with more than {IMPOSSIBLE:g} characters a second", True)
     fast = Finding(f"with more than {FASTEST:g} characters a second", False)
     slow = Finding(f"with fewer than {SLOWEST:g} characters a second", False)
-    lengths: dict[Path, float | AudioError] = {}
+    lengths: dict[tuple[Path, int | None], float | AudioError] = {}
     for u in utterances:
         rate = spoken_length(u.text) / u.duration
         if rate == 0:
             empty.items.append((u, f"({u.id}): {u.text!r}"))
         elif rate > FASTEST or rate < SLOWEST:
-            (fast if rate > FASTEST else slow).items.append(
+            (wrong if rate > IMPOSSIBLE else fast if rate > FASTEST else slow).items.append(
                 (u, f"({u.id}): {rate:.1f} in {u.duration:.2f} s, {u.text[:20]}")
             )
         try:
@@ -61,25 +64,25 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
                 if np.abs(u.read()).max(initial=0) < SILENT:
                     silent.items.append((u, f"({u.id})"))
                 continue
-            length = _length(u.audio, lengths)
+            length = _length((u.audio, u.channel), lengths)
         except AudioError as error:
             audio.items.append((u, f"({u.id}): {error}"))
             continue
         if length < u.start + u.shortest:
             short.items.append((u, f"({u.id}): ends at {u.start + u.duration:.2f} s of {length:.2f} s"))
-    return [finding for finding in (audio, short, empty, silent, fast, slow) if finding.items]
+    return [finding for finding in (audio, short, empty, wrong, silent, fast, slow) if finding.items]
 
 
-def _length(path: Path, known: dict[Path, float | AudioError]) -> float:
-    """Seconds of a file, whose header is read once."""
-    if path not in known:
+def _length(of: tuple[Path, int | None], known: dict[tuple[Path, int | None], float | AudioError]) -> float:
+    """Seconds of a file, of which that channel is used; its header is read once."""
+    if of not in known:
         try:
-            known[path] = audio_duration(path)
+            known[of] = audio_duration(*of)
         except AudioError as error:
-            known[path] = error
-    if isinstance(known[path], AudioError):
-        raise known[path]
-    return known[path]
+            known[of] = error
+    if isinstance(known[of], AudioError):
+        raise known[of]
+    return known[of]
 
 
 def spoken_length(text: str) -> float:

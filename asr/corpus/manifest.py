@@ -116,7 +116,7 @@ def json_object(line: str, where: str) -> dict:
     """The JSON object on a line. Raises ManifestError where there is none."""
     try:
         data = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for what is nested too deeply
         reason = getattr(error, "msg", error)
         raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r} ({reason})") from None
     if not isinstance(data, dict):

@@ -30,7 +30,7 @@ from torch.overrides import TorchFunctionMode
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
-from asr.files import atomic_write
+from asr.files import atomic_write, is_of_the_name
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.storage import DTYPES, restored, stored
 from asr.text.normalize import NORMALIZER
@@ -121,7 +121,9 @@ def writing(path: Path) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         reason = "the disk is full" if full else error.strerror
         kept = "the one saved before is intact" if path.exists() else "nothing was saved there before"
-        advice = ". Free some space and start again" if full else ""
+        advice = (
+            ". Free some space and start again" if full else ". Choose another name" if is_of_the_name(error) else ""
+        )
         raise CheckpointError(f"{path}: could not be saved, {reason}; {kept}{advice}") from error
 
 

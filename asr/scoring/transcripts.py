@@ -185,7 +185,7 @@ def _jsonl(path: Path, lines: list[str], hypothesis: bool) -> Iterator[tuple[str
 def _json_line(line: str, where: str, hypothesis: bool) -> tuple[str, Line]:
     try:
         data = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for what is nested too deeply
         data = None
     if isinstance(data, dict):
         _rename(data, "id", JSON_NAMES["id"])

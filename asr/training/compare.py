@@ -117,7 +117,10 @@ def verify(run: History, recipe: Path) -> tuple[bool, list[str]]:
         )
     if max(shared) < SETTLED * max(expected):
         good = False
-        lines.append(f"the run ends at step {max(shared):,}, too early to say; the reference goes to {max(expected):,}")
+        lines.append(
+            f"the last step at which both were evaluated is {max(shared):,}, too early to say; the reference goes to"
+            f" {max(expected):,}"
+        )
     for name, value in settings.items():
         if run.settings.get(name) != value:
             lines.append(f"differs: {name} is {run.settings.get(name)}, in the reference {value}")

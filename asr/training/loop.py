@@ -53,6 +53,9 @@ from asr.training.statistics import cmvn_of
 from asr.training.step import set_aside, take_step
 from asr.training.tensorboard import writer_class
 
+DIGITS = 8
+"""Of the dev CER that is stored with a model, and compared: more than are ever shown."""
+
 
 def train(
     config: Config,
@@ -230,10 +233,10 @@ def _evaluate(
     log.write({"step": progress.step} | numbers)
     progress.best = sorted([*map(tuple, progress.best), (overall.cer, progress.step)])[: config.train.average]
     progress.evaluated.append(progress.step)
-    header = header | {"step": str(progress.step), "dev_cer": f"{overall.cer:.5f}"}
+    header = header | {"step": str(progress.step), "dev_cer": f"{overall.cer:.{DIGITS}f}"}
     if progress.step in averaged_steps(progress, config.train):
         save_weights(checkpoint_path(folder, progress.step), model, tokenizer.table, header)
-    if round(overall.cer, 5) < _stored_cer(folder):
+    if round(overall.cer, DIGITS) < _stored_cer(folder):
         save_model(folder, model, tokenizer.table, header)
 
 
@@ -264,8 +267,8 @@ def _finish(
     averaged, _ = dev_errors(dev_sets, model, tokenizer, config.decode)
     stored = _stored_cer(folder)
     display.line(f"average of {what}: dev {averaged}; the model in {folder}: {100 * stored:.2f} %")
-    if round(averaged.cer, 5) <= stored:
-        save_model(folder, model, tokenizer.table, header | {"dev_cer": f"{averaged.cer:.5f}"})
+    if round(averaged.cer, DIGITS) <= stored:
+        save_model(folder, model, tokenizer.table, header | {"dev_cer": f"{averaged.cer:.{DIGITS}f}"})
 
 
 def _stored_cer(folder: Path) -> float:

@@ -48,7 +48,7 @@ MAY_CHANGE = {
 def read_utterances(config: Config) -> tuple[list[Utterance], list[Utterance]]:
     """What is trained on: speech, and what says nothing. Raises ConfigError where there is no speech."""
     if not config.data.train:
-        raise ConfigError("data.train lists no manifest")
+        raise ConfigError("data.train lists no manifest: name in the recipe what to train on")
     speech, silent = (
         [u for path in paths for u in read_manifest(path)] for paths in (config.data.train, config.data.nonspeech)
     )

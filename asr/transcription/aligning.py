@@ -76,7 +76,8 @@ class Aligner:
         if not lines:
             raise AsrError("the text to align holds no word")
         ids = [token for line in lines for word in line.ids for token in word]
-        pieces = list(cut_at_pauses(blocks_of(audio)))
+        problems: list[str] = []
+        pieces = list(cut_at_pauses(blocks_of(audio, problems)))
         duration = pieces[-1].end if pieces else 0.0
         if all(piece.silent for piece in pieces):
             raise AudioError(f"{name}: is silent: there is nothing to align the text with")
@@ -86,7 +87,7 @@ class Aligner:
                 f"{name}: {duration:.1f} s cannot hold the {len(ids):,} tokens of the text: is it the right one?"
             )
         segments = tuple(_segments(lines, *found))
-        warnings = tuple(_misfits(pieces, segments, found[1]))
+        warnings = (*problems, *_misfits(pieces, segments, found[1]))
         return Transcript(name, duration, segments, self.loaded.name, warnings, {"aligned_by": self.by})
 
     def _by_ctc(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:

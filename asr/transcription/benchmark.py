@@ -13,7 +13,7 @@ from asr.decoding.search import beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.model.device import peak_memory
 from asr.model.model import SpeechModel
-from asr.transcription.models import find_model, open_model
+from asr.transcription.models import find_model, language_model, open_model
 from asr.transcription.settings import decode_settings
 
 
@@ -35,12 +35,16 @@ def benchmark(
     device: str,
     precision: str,
     rounds: int,
+    lm: str | Path | None = None,
 ) -> Iterator[str]:
-    """Decodes these arrays (S,) in batches, `rounds` times after one that is not counted; yields what was found, line by line."""
+    """Decodes these arrays (S,) in batches, `rounds` times after one that is not counted; yields what was found, line by line.
+
+    `lm`: a language model in the place of the model's own, as in `asr.load`.
+    """
     folder = find_model(model)
     loaded = open_model(folder, device, precision)
     config = decode_settings(folder, overrides, beam=beam)
-    recognizer = Recognizer(loaded.model, loaded.tokenizer, config)
+    recognizer = Recognizer(loaded.model, loaded.tokenizer, config, language_model(folder, loaded, config, lm))
     rate = loaded.model.log_mel.config.sample_rate
     seconds = sum(map(len, audio)) / rate
     timings = [_round(recognizer, audio, config) for _ in range(rounds + 1)][1:]

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asr.errors import ConfigError
-from asr.files import atomic_write, remove_leftovers, require_writable
+from asr.errors import UsageError
+from asr.files import atomic_write, is_of_the_name, remove_leftovers, require_writable
 from asr.outputs.writers import ONE_EACH
+from asr.transcript import Transcript
 from asr.transcription.display import Progress
 from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
 from asr.transcription.output import Output
@@ -35,11 +36,11 @@ def transcribe_files(
     started by torchrun share the list; each returns the failures of all.
     """
     if processes() > 1 and out is None:
-        raise ConfigError("several processes cannot print to one stdout in order; give them a folder with --out")
+        raise UsageError("several processes cannot print to one stdout in order; give them a folder with --out")
     inputs, failed = (listed_inputs(listed), 0) if listed else find_inputs(names, say)
     format = outputs[0].format
     if len(inputs) > 1 and out is None and format in ONE_EACH:
-        raise ConfigError(
+        raise UsageError(
             f"{len(inputs)} recordings cannot be printed as one {format} document; give them a folder with --out"
         )
     shares = Shares(len(inputs))
@@ -117,7 +118,7 @@ class _Job:
                 yield self.inputs[number]
 
     def _is_done(self, one: Input) -> bool:
-        return not self.force and one in self.targets and all(target.exists() for target in self.targets[one])
+        return not self.force and one in self.targets and all(map(_is_there, self.targets[one]))
 
     def _finish(self, one: Input, recording: RecordingInProgress, transcriber: Transcriber) -> None:
         if recording.error:
@@ -137,16 +138,26 @@ class _Job:
                     f"{one.shown}: {segment.start:.1f}–{segment.end:.1f} s: hot words {', '.join(segment.hotwords)}"
                 )
         if one in self.targets:
-            for target, output in zip(self.targets[one], self.outputs, strict=True):
-                if self.force or not target.exists():
-                    with atomic_write(target) as file:
-                        output.write(transcript, file)
+            self._write(one, transcript)
         else:
             self.progress.clear()
             if one.id and self.outputs[0].format == "txt":
                 sys.stdout.write(f"{one.id} ")
             self.outputs[0].write(transcript, sys.stdout)
             sys.stdout.flush()
+
+    def _write(self, one: Input, transcript: Transcript) -> None:
+        for target, output in zip(self.targets[one], self.outputs, strict=True):
+            if self.force or not _is_there(target):
+                try:
+                    with atomic_write(target) as file:
+                        output.write(transcript, file)
+                except OSError as error:
+                    if not is_of_the_name(error):  # a full disk, say, which would stop all that follow, too
+                        raise
+                    self.say(f"asr: {target}: {error.strerror}; give the recording another name")
+                    self.failed += 1
+                    return
 
     def _show(self, one: Input, recording: RecordingInProgress, seconds: float, finished: bool) -> None:
         if self.shares.rank:
@@ -172,6 +183,13 @@ def tell_ignored_hotwords(transcriber: Transcriber, say: Callable[[str], None]) 
     hot = transcriber.recognizer.hotwords
     if hot and hot.ignored:
         say(f"asr: hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}")
+
+
+def _is_there(target: Path) -> bool:
+    try:
+        return target.exists() and not target.is_dir()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _size(path: Path) -> int:

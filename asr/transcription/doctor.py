@@ -13,7 +13,12 @@ from pathlib import Path
 from asr.version import VERSION
 
 DISTRIBUTION = "mandarin-asr"
-MODULES = {"pyyaml": "yaml", "silero-vad": "silero_vad", "python-multipart": "python_multipart"}
+MODULES = {
+    "pyyaml": "yaml",
+    "silero-vad": "silero_vad",
+    "python-multipart": "python_multipart",
+    "pytest-xdist": "xdist",
+}
 """Packages that are imported by another name than they are installed by."""
 PURPOSES = {
     "text": "readings, scripts (--script), numbers as they are read",

@@ -20,7 +20,7 @@ from asr.scoring.score import Score, score_lines
 from asr.scoring.transcripts import Line
 from asr.transcription.decoded import UNFINISHED, Decoded, decoded
 from asr.transcription.models import find_model, results_folder
-from asr.transcription.settings import decode_settings
+from asr.transcription.settings import decode_settings, without_effect
 from asr.transcription.transcriber import load
 
 RESULTS = ("hyp.txt", "nbest.jsonl", "result.json", "report.html")
@@ -59,6 +59,8 @@ def evaluate_manifest(
     config = decode_settings(folder, overrides, beam=beam, nbest=nbest)
     require_writable(out)
     transcriber = load(folder, device, config, precision, hotwords, lm)
+    for line in without_effect(overrides, transcriber.recognizer):
+        say(line)
     loaded = transcriber.loaded
     lacking = lacking_characters(utterances, loaded.tokenizer)
     if lacking:

@@ -59,21 +59,34 @@ def find_inputs(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[
 
 
 def _recordings_in(folder: Path, unreadable: list[OSError]) -> list[Path]:
-    return sorted(
-        Path(inside) / name
-        for inside, _, names in os.walk(folder, onerror=unreadable.append)
-        for name in names
-        if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
-    )
+    found: list[Path] = []
+    searched: set[str] = set()
+    for inside, folders, names in os.walk(folder, onerror=unreadable.append, followlinks=True):
+        if (real := os.path.realpath(inside)) in searched:  # links can lead in a circle
+            folders.clear()
+            continue
+        searched.add(real)
+        audio = (n for n in names if Path(n).suffix.lower() in AUDIO_SUFFIXES and not n.startswith("."))
+        found += [Path(inside) / name for name in audio]
+    return sorted(found)
 
 
 def spooled_stdin() -> Path:
     """All of stdin in a file that vanishes with this process: most containers cannot be read from a pipe."""
-    file = tempfile.NamedTemporaryFile(prefix="asr-stdin-")  # noqa: SIM115
+    if OPEN_FILES.is_dir():  # a file without a name: it is gone even if the process is killed
+        file = tempfile.TemporaryFile()  # noqa: SIM115
+        path = OPEN_FILES / str(file.fileno())
+    else:
+        file = tempfile.NamedTemporaryFile(prefix="asr-stdin-")  # noqa: SIM115
+        path = Path(file.name)
     shutil.copyfileobj(sys.stdin.buffer, file, 2**20)
     file.flush()
     _SPOOLED.append(file)
-    return Path(file.name)
+    return path
+
+
+OPEN_FILES = Path("/proc/self/fd")
+"""Linux: names of the files that this process has open."""
 
 
 _SPOOLED: list = []
@@ -89,10 +102,13 @@ def find_targets(inputs: Sequence[Input], out: Path | None, suffixes: Sequence[s
         return {}
     targets: dict[Input, list[Path]] = {}
     owners: dict[Path, Input] = {}
-    stems = Counter(one.name.with_suffix("") for one in inputs)
+    stems = Counter(name.with_suffix("") for name in {one.name for one in inputs})  # one given twice counts once
+    heard = {one.path.resolve() for one in inputs}
     for one in inputs:
         alone = stems[one.name.with_suffix("")] == 1  # a.wav and a.mp3 become a.wav.txt and a.mp3.txt
         targets[one] = [out / (one.name.with_suffix(suffix) if alone else f"{one.name}{suffix}") for suffix in suffixes]
+        if own := heard & {target.resolve() for target in targets[one]}:
+            raise AsrError(f"{own.pop()}: is an input, and would be written to; choose another folder for --out")
         first = targets[one][0]
         if owners.setdefault(first, one).path != one.path:
             raise AsrError(

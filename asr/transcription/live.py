@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import BinaryIO
+from io import BufferedIOBase, RawIOBase
 
 import numpy as np
 import soxr
@@ -183,12 +183,17 @@ def _prefetched(chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
             raise last
 
 
-def pcm_chunks(stream: BinaryIO, rate: int) -> Iterator[np.ndarray]:
-    """Signed 16-bit little-endian mono samples from a pipe → chunks (S,) at 16 kHz. Raises AudioError for a file's bytes."""
+def pcm_chunks(stream: RawIOBase | BufferedIOBase, rate: int) -> Iterator[np.ndarray]:
+    """Signed 16-bit little-endian mono samples from a pipe → chunks (S,) at 16 kHz. Raises AudioError for a file's bytes.
+
+    The pipe is read without a buffer: `read` gives what is there, and waits only where nothing is.
+    """
     resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32") if rate != SAMPLE_RATE else None
-    left = stream.read(8)  # all there is to read before the end, where there is less
+    left = b""
+    while len(left) < 8 and (data := stream.read(8 - len(left))):
+        left += data
     _refuse_container(left)
-    while data := stream.read1(2 * int(CHUNK_SECONDS * rate)):
+    while data := stream.read(2 * int(CHUNK_SECONDS * rate)):
         data = left + data
         whole = len(data) // 2 * 2
         left = data[whole:]

@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from asr.audio.diagnostics import InputCheck
-from asr.audio.reading import MIX, SAMPLE_RATE, Recording, read_blocks, resample
+from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
 from asr.audio.voice_activity import VoiceActivity
 from asr.errors import AudioError
 from asr.transcript import Segment
@@ -98,12 +97,7 @@ class RecordingInProgress:
             return
         recording = Recording(self.audio)
         self.told, self.rate = recording.seconds, recording.rate
-        yield from recording.blocks(channel=channel)
-        self.problems += recording.problems
-        if recording.damage:
-            if not self.n_samples:
-                raise recording.damage
-            self.problems.append(str(recording.damage).removeprefix(f"{Path(self.audio)}: "))
+        yield from _as_far_as_it_goes(recording, channel, self.problems)
 
     def warnings(self) -> tuple[str, ...]:
         """What concerns the recording as a whole, once it has been read."""
@@ -130,10 +124,28 @@ def check_kind(audio: Audio) -> None:
         raise AudioError(f"audio must be a path, or a pair (samples, sample rate), is {type(audio).__name__}")
 
 
-def blocks_of(audio: Audio) -> Iterator[np.ndarray]:
-    """The recording as blocks (S,) at 16 kHz, channels averaged. Raises AudioError where it is damaged."""
+def blocks_of(audio: Audio, problems: list[str]) -> Iterator[np.ndarray]:
+    """The recording as blocks (S,) at 16 kHz, channels averaged; adds to `problems` what is missing of a damaged one.
+
+    Raises AudioError where nothing can be read.
+    """
     check_kind(audio)
-    if not isinstance(audio, tuple):
-        return read_blocks(audio)
-    samples, rate = audio
-    return iter([resample(np.asarray(samples), rate)[:, 0]])
+    if isinstance(audio, tuple):
+        samples, rate = audio
+        yield resample(np.asarray(samples), rate)[:, 0]
+        return
+    for block in _as_far_as_it_goes(Recording(audio), MIX, problems):
+        yield block[:, 0]
+
+
+def _as_far_as_it_goes(recording: Recording, channel: int | None, problems: list[str]) -> Iterator[np.ndarray]:
+    """Arrays (S, C), and what is wrong with the file. Raises AudioError where nothing can be read."""
+    empty = True
+    for block in recording.blocks(channel=channel):
+        empty = empty and not len(block)
+        yield block
+    problems += recording.problems
+    if recording.damage:
+        if empty:
+            raise recording.damage
+        problems.append(str(recording.damage).removeprefix(f"{recording.path}: "))

@@ -1,12 +1,13 @@
 """Which decoding settings hold: those saved with the model, changed by what the command line says."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from asr.config import parse_override
 from asr.config_values import from_dict, whose_fault
+from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError, ConfigError, UsageError
 from asr.files import atomic_write
@@ -29,12 +30,30 @@ def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | 
         raise kind(str(error) if kind is UsageError else f"{folder / DECODE}: {error}") from None
 
 
+def without_effect(overrides: Sequence[str], recognizer: Recognizer) -> Iterator[str]:
+    """A line for each weight among `key=value` texts of something that the recognizer does not have."""
+    model = recognizer.model
+    lacking = {
+        "ctc_weight": "" if model.ctc is not None else "the model has no CTC head",
+        "lm_weight": "" if recognizer.lm is not None else "there is no language model",
+        "reverse_weight": "" if model.reverse_decoder is not None else "the model has no right-to-left decoder",
+    }
+    for override in overrides:
+        name, value = parse_override(override, "--decode")
+        if value and lacking.get(name):
+            yield f"--decode {override}: changes nothing, {lacking[name]}"
+
+
 def save_decode_settings(folder: Path, config: DecodeConfig) -> None:
     """Keeps what differs from the defaults beside the weights."""
-    defaults = asdict(DecodeConfig())
-    chosen = {name: value for name, value in asdict(config).items() if value != defaults[name]}
     with atomic_write(folder / DECODE) as file:
-        file.write(json.dumps(chosen, indent=2) + "\n")
+        file.write(json.dumps(not_default(config), indent=2) + "\n")
+
+
+def not_default(config: DecodeConfig) -> dict:
+    """The settings that differ from the defaults."""
+    defaults = asdict(DecodeConfig())
+    return {name: value for name, value in asdict(config).items() if value != defaults[name]}
 
 
 def _saved(folder: Path) -> dict:

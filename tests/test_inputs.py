@@ -1,0 +1,94 @@
+"""Which recordings are meant, and where their transcripts go."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from asr.errors import AsrError
+from asr.transcription.inputs import find_inputs, find_targets
+from tests.conftest import ROOT
+from tests.sounds import speech, write_wav
+
+
+@pytest.fixture
+def clip(tmp_path) -> Path:
+    return write_wav(tmp_path / "clip.wav", speech(2))
+
+
+def found(*names: Path) -> list[str]:
+    inputs, failed = find_inputs([str(name) for name in names], print)
+    assert failed == 0
+    return [one.name.as_posix() for one in inputs]
+
+
+def test_links_to_folders_are_followed_and_circles_are_not(tmp_path, clip):
+    (tmp_path / "calls" / "inside").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(clip, tmp_path / "calls" / "a.wav")
+    shutil.copy(clip, tmp_path / "elsewhere" / "b.wav")
+    (tmp_path / "calls" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "calls" / "inside" / "round").symlink_to(tmp_path / "calls")
+    assert found(tmp_path / "calls") == ["a.wav", "link/b.wav"]
+
+
+def test_one_recording_given_twice_has_the_name_that_it_has_alone(tmp_path, clip):
+    once, twice = (find_inputs([str(clip)] * times, print)[0] for times in (1, 2))
+    targets = find_targets(twice, tmp_path, [".txt"])
+    assert list(targets.values()) == list(find_targets(once, tmp_path, [".txt"]).values()) == [[tmp_path / "clip.txt"]]
+
+
+def test_a_transcript_never_takes_the_place_of_a_recording(tmp_path, clip, run, model):
+    song = tmp_path / "song.txt"
+    shutil.copy(clip, song)
+    with pytest.raises(
+        AsrError, match="song.txt: is an input, and would be written to; choose another folder for --out"
+    ):
+        find_targets(find_inputs([str(song)], print)[0], tmp_path, [".txt"])
+    status, _, err = run("transcribe", song, "--model", model, "--out", tmp_path, "--force")
+    assert status == 1 and "is an input" in err and song.read_bytes() == clip.read_bytes()
+
+
+def test_a_name_that_cannot_be_written_stops_nothing_else(tmp_path, clip, run, model):
+    long = tmp_path / f"{'长' * 83}.wav"  # 253 bytes; 255 are allowed
+    shutil.copy(clip, long)
+    (tmp_path / "out" / "clip.json").mkdir(parents=True)
+    other = write_wav(tmp_path / "other.wav", speech(2, seed=1))
+    status, out, err = run(
+        "transcribe", long, clip, other, "--model", model, "--out", tmp_path / "out", "--format", "json"
+    )
+    assert status == 1 and out == ""
+    assert f"{'长' * 83}.json: File name too long; give the recording another name" in err
+    assert "out/clip.json: Is a directory; give the recording another name" in err
+    assert (tmp_path / "out" / "other.json").is_file()
+
+
+def test_documents_that_cannot_follow_each_other_are_wrong_usage(run, clip, tmp_path):
+    other = write_wav(tmp_path / "other.wav", speech(1))
+    status, _, err = run("transcribe", clip, other, "--format", "srt")
+    assert status == 2 and "2 recordings cannot be printed as one srt document" in err
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc: elsewhere the file has a name")
+def test_what_came_through_a_pipe_is_gone_even_if_the_program_is_killed(tmp_path, clip, model):
+    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    (tmp_path / "temporary").mkdir()
+    command = [sys.executable, "-m", "asr", "transcribe", "-", "--model", str(model)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE) as process:
+        process.stdin.write(clip.read_bytes())
+        process.stdin.flush()
+        time.sleep(1.5)  # it waits for the rest
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode != 0 and list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_stdin_is_transcribed_as_the_file_is(run, clip, model, monkeypatch):
+    expected = run("transcribe", clip, "--model", model)
+    with open(clip, "rb") as file:
+        monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": file})())
+        assert run("transcribe", "-", "--model", model)[:2] == expected[:2]
