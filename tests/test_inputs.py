@@ -57,15 +57,15 @@ def test_a_transcript_never_takes_the_place_of_a_recording(tmp_path, clip, run, 
 def test_a_name_that_cannot_be_written_stops_nothing_else(tmp_path, clip, run, model):
     long = tmp_path / f"{'长' * 83}.wav"  # 253 bytes; 255 are allowed
     shutil.copy(clip, long)
-    (tmp_path / "out" / "clip.json").mkdir(parents=True)
+    (tmp_path / "out" / "clip.TextGrid").mkdir(parents=True)
     other = write_wav(tmp_path / "other.wav", speech(2, seed=1))
     status, out, err = run(
-        "transcribe", long, clip, other, "--model", model, "--out", tmp_path / "out", "--format", "json"
+        "transcribe", long, clip, other, "--model", model, "--out", tmp_path / "out", "--format", "textgrid"
     )
     assert status == 1 and out == ""
-    assert f"{'长' * 83}.json: File name too long; give the recording another name" in err
-    assert "out/clip.json: Is a directory; give the recording another name" in err
-    assert (tmp_path / "out" / "other.json").is_file()
+    assert f"{'长' * 83}.TextGrid: File name too long; give the recording another name" in err
+    assert "out/clip.TextGrid: Is a directory; give the recording another name" in err
+    assert (tmp_path / "out" / "other.TextGrid").is_file()
 
 
 def test_documents_that_cannot_follow_each_other_are_wrong_usage(run, clip, tmp_path):

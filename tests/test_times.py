@@ -304,7 +304,7 @@ def test_the_command_warns_of_another_text(run):
 
 def test_the_command_reads_a_damaged_recording_as_far_as_it_goes(run, tmp_path):
     samples, rate = soundfile.read(ROOT / "data/sample/weather.flac", dtype="int16")
-    for name, why in (("a.wav", "is cut off: it ends in the middle"), ("a.flac", "damaged at ")):
+    for name, why in (("a.wav", "is cut off: it ends in the middle"), ("a.flac", "damaged ")):
         path = tmp_path / name
         soundfile.write(path, np.concatenate([samples, samples]), rate)
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
@@ -343,7 +343,7 @@ def test_transcribe_in_every_format(run, tmp_path):
     assert '今天天气很好"' in (tmp_path / "weather.jsonl").read_text(encoding="utf-8")  # raw: without punctuation
     for format in ("srt", "vtt", "tsv", "textgrid"):
         assert run("transcribe", clip, ROOT / "data/sample/beijing.flac", "--format", format) == (
-            1,
+            2,
             "",
             f"asr: 2 recordings cannot be printed as one {format} document; give them a folder with --out\n",
         )
