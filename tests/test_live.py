@@ -194,7 +194,9 @@ def pipe_in_real_time(samples: np.ndarray) -> list[tuple[float, dict]]:
 
 def test_it_ends_quietly_while_nothing_comes(model):
     """Ctrl-C, the pipe still open: a thread is waiting for it."""
-    command = [sys.executable, "-m", "asr", "transcribe", "--live", "-", "--model", str(model)]
+    # what is started in the background ignores Ctrl-C, and so would this
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from asr.cli import main; main()"
+    command = [sys.executable, "-c", start, "transcribe", "--live", "-", "--model", str(model)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert b"listening" in process.stderr.readline()
