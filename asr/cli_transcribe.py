@@ -179,7 +179,7 @@ def align(
         refuse_existing(out, force, [Path(audio), Path(text)])
     set_threads(threads)
     from asr.files import atomic_write
-    from asr.transcription.aligning import LINE_UNHEARD, Aligner, text_of
+    from asr.transcription.aligning import LINE_UNHEARD, RIGHT_ONE, Aligner, text_of
     from asr.transcription.inputs import STDIN, spooled_stdin
     from asr.transcription.models import open_model
 
@@ -191,9 +191,10 @@ def align(
         raise AudioError(str(error).replace(str(path), name)) from error
     for warning in transcript.warnings:
         say(f"asr: {name}: warning: {warning}")
+    doubted = any(RIGHT_ONE in warning for warning in transcript.warnings)
     for segment in transcript.segments:
         for warning in segment.warnings:
-            if warning != LINE_UNHEARD or not transcript.warnings:  # said of the whole text already
+            if warning != LINE_UNHEARD or not doubted:  # said of the whole text already
                 say(f"asr: {name}: {segment.start:.1f}–{segment.end:.1f} s: warning: {warning}")
     if out is None:
         output.write(transcript, sys.stdout)

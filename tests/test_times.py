@@ -313,6 +313,16 @@ def test_the_command_reads_a_damaged_recording_as_far_as_it_goes(run, tmp_path):
         assert f"{path}: warning: {why}" in err
 
 
+def test_damage_does_not_hide_that_a_line_is_not_said(run, tmp_path):
+    samples, rate = soundfile.read(ROOT / "data/sample/weather.flac", dtype="int16")
+    path, text = tmp_path / "a.wav", tmp_path / "text.txt"
+    soundfile.write(path, np.concatenate(4 * [samples]), rate)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 15 // 16])
+    text.write_text("今天天气很好\n今天天气很好\n她在北京上学\n", encoding="utf-8")
+    status, _, err = run("align", path, text)
+    assert status == 0 and "warning: is cut off" in err and "hardly anything of this line there" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

@@ -33,6 +33,8 @@ PIECES_AT_ONCE = 8
 UNHEARD = -7.0
 """Mean log-probability of tokens below which they are hardly what is said: with the embedded model the right texts of 88
 sentences by strangers have -6.5 to -0.5, wrong texts -14 to -6 (by attention -10 to -6.5)."""
+RIGHT_ONE = "the right one?"
+"""What warnings ask that doubt the text as a whole."""
 LINE_UNHEARD = "the model hears hardly anything of this line there: is it said at all?"
 LEAST_TOKENS = 4
 """A shorter line may be misheard; nothing is said of it."""
@@ -193,11 +195,11 @@ def _misfits(pieces: Sequence[Piece], segments: Sequence[Segment], log_probs: Se
     seconds = sum(piece.end - piece.start for piece in pieces if not piece.silent)
     n = sum(len(segment.tokens) for segment in segments)
     if n > FASTEST * seconds:
-        yield f"{n:,} characters in {seconds:.1f} s of sound are more than anybody says: is the text the right one?"
+        yield f"{n:,} characters in {seconds:.1f} s of sound are more than anybody says: is the text {RIGHT_ONE}"
     mean = sum(log_probs) / len(log_probs)
     if mean < UNHEARD:
         yield (
-            f"the model hears hardly anything of the text (mean confidence {math.exp(mean):.5f}): is it the right one?"
+            f"the model hears hardly anything of the text (mean confidence {math.exp(mean):.5f}): is it {RIGHT_ONE}"
             " The times are worth nothing if it is not"
         )
 
