@@ -104,6 +104,8 @@ def _read(path: Path, lines: list[str], form: str, hypothesis: bool = False) -> 
 def _forms(files: Sequence[tuple[Path, list[str]]], ids: bool | None) -> list[str]:
     """A form for each file. Where a file alone leaves it open, the others decide."""
     forms = [_form(path, lines, ids) for path, lines in files]
+    if None not in forms:
+        return forms
     firsts = [_first_words(lines) for _, lines in files]
     known = [
         {id for _, id, _ in _READERS[form](path, lines, False)} if form in KEYED else set()
@@ -139,7 +141,7 @@ def _form(path: Path, lines: list[str], ids: bool | None) -> str | None:
     if ids is not None:
         return "kaldi" if ids else "plain"
     words = [line.split(maxsplit=1) for line in filled]
-    if not any(holds_han(first) for first, *_ in words) and any(holds_han(rest[0]) for _, *rest in words if rest):
+    if not holds_han(" ".join(line[0] for line in words)) and holds_han(" ".join(line[-1] for line in words)):
         return "kaldi"
     return "plain" if all(len(line) == 1 and holds_han(line[0]) for line in words) else None
 
