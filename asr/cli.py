@@ -4,6 +4,8 @@ Results go to stdout, everything else to stderr. Exit status: 0 fine, 1 some inp
 cost time stand inside the commands, so that `asr --help` answers at once.
 """
 
+import atexit
+import gc
 import io
 import os
 import sys
@@ -46,6 +48,7 @@ app.command("train-lm")(train_lm)
 
 def main() -> None:
     """Runs the command line; errors in the input end it with one line on stderr and status 1, wrong usage with status 2."""
+    atexit.register(gc.freeze)  # else Python looks for cycles before it ends, among all that PyTorch has made: 0.4 s
     if sys.stdout is None:
         _end("asr: stdout is closed, so there is nowhere to print to")
     for stream in (sys.stdout, sys.stderr):

@@ -137,6 +137,8 @@ def test_a_run_and_the_curve_of_its_recipe(made, tmp_path, run):
     assert verify(reference, recipe)[0]
     late = made("late", [0.95, 0.6, 0.24, 0.12])  # slower at first, then within the limits
     assert verify(late, recipe)[0]
+    uneven = made("uneven", [0.9, 0.19, 0.5, 0.12])  # the best so far counts
+    assert verify(uneven, recipe)[0]
     bad = made("bad", [0.9, 0.5, 0.2, 0.3], learning_rate=0.1)
     good, lines = verify(bad, recipe)
     assert not good and lines[3] == "step       40   dev CER  30.00 %   reference  10.00 %   above 12.50"

@@ -160,6 +160,7 @@ def test_outputs_that_cannot_be_written(run, files, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_hundred_thousand_utterances_in_five_seconds(run, tmp_path):
     source = random.Random(0)
     characters = [chr(0x4E00 + n) for n in range(3000)]
