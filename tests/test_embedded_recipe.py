@@ -14,7 +14,7 @@ import torch
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
-from asr.errors import AsrError
+from asr.errors import AsrError, CheckpointError
 from asr.model.folder import load_model, save_model
 from asr.text.normalize import normalize
 from asr.text.tokenizer import TokenTable
@@ -25,6 +25,7 @@ from tests.sounds import sine
 sys.path.insert(0, str(ROOT / "recipes/embedded"))
 import averaging  # noqa: E402
 import covering  # noqa: E402
+import deepening  # noqa: E402
 import invented  # noqa: E402
 import joining  # noqa: E402
 import kokoro_torch  # noqa: E402
@@ -473,6 +474,31 @@ def test_the_synthesiser_is_that_of_the_published_file():
         samples = kokoro.sound(of_frames, *kokoro.curves(of_frames, styles), styles)[0].numpy()
     spectra = [np.abs(np.fft.rfft(x[: len(x) // 480 * 480].reshape(-1, 480))).mean(0) for x in (samples, expected)]
     assert np.corrcoef(*np.log(spectra))[0, 1] > 0.95
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("kind", "layers"), [("conformer", 3), ("conformer", 5), ("transformer", 4)])
+def test_new_blocks_say_nothing_at_first_and_can_learn(tokenizer, tmp_path, kind, layers):
+    model = random_model(kind, vocabulary=len(tokenizer.table), positions="relative")
+    for parameter in model.encoder.parameters():
+        parameter.add_(0.1 * torch.randn(parameter.shape))
+    save_model(tmp_path / "shallow", model, tokenizer.table, {"step": "7"})
+    deepening.main([str(tmp_path / "shallow"), "--layers", str(layers), "--out", str(tmp_path / "deep")])
+    deep = load_model(tmp_path / "deep")
+    assert len(deep.model.encoder.blocks) == deep.model.config.encoder.layers == layers and deep.metadata["step"] == "7"
+    sound, length = torch.randn(1, 16000) * 0.1, torch.tensor([16000])
+    assert torch.allclose(deep.model.encode(sound, length).values, model.encode(sound, length).values, atol=1e-4)
+    with torch.inference_mode(False), torch.enable_grad():
+        learning = deepening.deepened(model, layers).train()
+        learning.encode(sound.clone(), length.clone()).values.square().sum().backward()
+    assert learning.encoder.blocks[1].attention.out.weight.grad.abs().max() > 0
+
+
+def test_what_cannot_be_deepened(tokenizer):
+    with pytest.raises(CheckpointError, match="--layers 2: must be more than the 2 that the model has"):
+        deepening.deepened(random_model(), 2)
+    with pytest.raises(CheckpointError, match="normalises behind each part"):
+        deepening.deepened(random_model(norm_first=False), 3)
 
 
 def test_models_are_averaged_by_their_shares(tmp_path, tokenizer):
