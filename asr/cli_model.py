@@ -103,7 +103,9 @@ def model_export(
 
 @model_app.command("import")
 def model_import(
-    toolkit: Annotated[str, typer.Argument(help="wenet, espnet, firered or speechbrain: what wrote the checkpoint.")],
+    toolkit: Annotated[
+        str, typer.Argument(help="wenet, espnet, firered, speechbrain or whisper: what wrote the checkpoint.")
+    ],
     source: Annotated[Path, typer.Argument(help="The folder with its checkpoint, settings and tokens.")],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
     origin: Annotated[str, typer.Option("--source", help="Where the files come from, for the model card.")] = "",

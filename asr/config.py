@@ -47,6 +47,16 @@ class Config:
         for name in ("ctc_syllables", "ctc_consistency"):
             if getattr(self.train, name) and not (self.train.ctc_weight or self.train.ctc_only_steps):
                 raise ConfigError(f"train.{name} is a part of the CTC loss, which has no weight: set train.ctc_weight")
+        if window := self.features.window_seconds:
+            if self.augment.tempo:
+                raise ConfigError(
+                    "augment.tempo cannot be where features.window_seconds is: set it to 0, or augment.speeds"
+                )
+            if self.data.max_seconds / min(self.augment.speeds, default=1.0) > window:
+                raise ConfigError(
+                    f"data.max_seconds {self.data.max_seconds:g}, at the slowest of augment.speeds, must be within the"
+                    f" {window:g} s of features.window_seconds"
+                )
         if self.train.processes > 1 and self.data.workers:
             raise ConfigError(
                 "train.processes above 1 needs data.workers 0: its processes read their own audio, and cannot have workers"

@@ -29,6 +29,12 @@ def test_no_batch_is_larger_than_asked():
     assert sum(DURATIONS[i] for batch in plan for i in batch) > 0.75 * 60 * len(plan)
 
 
+def test_utterances_that_are_filled_up_to_a_window_count_as_long():
+    plan = plan_batches(DURATIONS, CONFIG, 1, 0, window=20.0)
+    assert sorted(map(len, plan))[1:] == [3] * (len(plan) - 1)
+    assert plan_batches(DURATIONS, CONFIG, 1, 0, window=0.1) == plan_batches(DURATIONS, CONFIG, 1, 0)
+
+
 def test_an_utterance_longer_than_a_batch_is_one_alone():
     assert plan_batches([5, 5.5], DataConfig(batch_seconds=3, curriculum_epochs=1), 0, 0) == [[0], [1]]
 

@@ -5,6 +5,8 @@ from asr.errors import ConfigError
 from asr.training.settings import TrainConfig, learning_rate
 from tests.conftest import ROOT
 
+WINDOW = '[features]\nkind = "stft"\nwindow_seconds = 30'
+
 
 @pytest.fixture
 def toml(tmp_path):
@@ -52,6 +54,14 @@ def test_the_two_cold_recipes_differ_in_the_ctc_loss_alone():
         ("[data]\ntrain = [1]", r"data.train\[0\] must be a text, is 1"),
         ("data = 1", "data.* must be a section, is 1"),
         ("[model.encoder]\nwidth = 30", "encoder: width 30 must be even and a multiple of heads 4"),
+        (
+            f"{WINDOW}\n[augment]\ntempo = 0.1",
+            "augment.tempo cannot be where features.window_seconds is: set it to 0, or augment.speeds",
+        ),
+        (
+            f"{WINDOW}\n[augment]\nspeeds = [0.5, 1.0]",
+            "data.max_seconds 20, at the slowest of augment.speeds, must be within the 30 s of features.window_seconds",
+        ),
         ("[train]\nctc_weight = 0.3", "train.ctc_weight 0.3 needs the head it trains: set model.ctc = true"),
         ("[train]\nprecision = 'int8'", "train.precision must be bfloat16 or float32, is 'int8'"),
         ("[train]\nwarmup_steps = -1", "train.warmup_steps must be at least 0, is -1"),

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr.errors import ConfigError
+from asr.errors import AudioError, ConfigError
 from asr.features.cmvn import Cmvn, CmvnStats, compute_cmvn
 from asr.features.fbank import FeatureConfig, LogMel, mel_matrix, pad_samples
 from asr.features.mel import slaney_filters
@@ -76,6 +76,32 @@ def test_decibels_and_the_floor_below_the_loudest_bin():
     assert (ours[1, n[1] :] == 0).all() and float(ours[0].max() - ours[0].min()) == pytest.approx(30, abs=1e-3)
 
 
+WHISPER = {
+    "kind": "stft", "window": "hann", "fft_size": 400, "low_hz": 0.0, "sample_scale": 1.0, "filters": "slaney",
+    "floor": 1e-10, "decibels": True, "range_db": 80.0, "window_seconds": 2.0,
+}  # fmt: skip
+
+
+def test_a_window_is_filled_up_with_silence_and_all_of_it_counts():
+    """By torch's STFT and librosa's filters, as Whisper's authors describe it: 8 below the loudest in base-10 logarithms."""
+    samples, lengths = pad_samples([noise(20000, 1, 0.3).numpy(), noise(32000, 2, 0.01).numpy()])
+    log_mel = LogMel(FeatureConfig(**WHISPER))
+    ours, n = log_mel(samples, lengths)
+    filters = torch.from_numpy(librosa.filters.mel(sr=16000, n_fft=400, n_mels=80))
+    assert n.tolist() == [200, 200] == log_mel.n_frames(torch.tensor([1, 32000])).tolist()
+    for b in range(2):
+        spectrum = torch.stft(samples[b], 400, 160, window=torch.hann_window(400), return_complex=True)[:, :-1]
+        expected = (filters @ spectrum.abs().square()).clamp(min=1e-10).log10()
+        assert torch.allclose(ours[b].T / 10, expected.maximum(expected.max() - 8), atol=1e-4)
+    alone, _ = log_mel(samples[:1, :20000], lengths[:1])
+    assert torch.allclose(ours[:1], alone, atol=1e-4) and log_mel.config.samples_of(200) == 1
+
+
+def test_what_is_longer_than_the_window_is_refused():
+    with pytest.raises(AudioError, match="2.5 s of audio are more than the 2 s that the model hears at once"):
+        LogMel(FeatureConfig(**WHISPER))(noise(40000)[None], torch.tensor([40000]))
+
+
 @pytest.mark.parametrize(("samples", "frames"), [(0, 0), (399, 0), (400, 1), (559, 1), (560, 2), (16000, 98)])
 def test_number_of_frames(samples, frames):
     features, lengths = LogMel(FeatureConfig())(torch.zeros(1, samples), torch.tensor([samples]))
@@ -113,6 +139,9 @@ def test_a_louder_signal_is_the_same_plus_a_constant():
     [
         ({"high_hz": 9000}, "high_hz 9000 must satisfy 0 <= low_hz < high_hz <= 8000"),
         ({"n_mels": 0}, "n_mels must be above 0, is 0"),
+        ({"window_seconds": 30.0}, 'features.window_seconds is for centred frames: set features.kind = "stft"'),
+        (WHISPER | {"window_seconds": 1.005}, "features.window_seconds must be a multiple of the shift, is 1.005"),
+        (WHISPER | {"window_seconds": -1.0}, "features.window_seconds must be a multiple of the shift, is -1"),
     ],
 )
 def test_impossible_settings_are_refused(values, message):

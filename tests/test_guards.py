@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from asr.decoding.beam import LIMIT_REACHED, LOOPING
-from asr.decoding.guards import REPEATS, STANDS_STILL, cut_in_two, has_loop, join, reasons_to_doubt, stands_still
+from asr.decoding.guards import (
+    REPEATS,
+    STANDS_STILL,
+    cut_in_two,
+    cut_to_fit,
+    has_loop,
+    join,
+    reasons_to_doubt,
+    stands_still,
+)
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.search import Hypothesis
 from asr.decoding.settings import DecodeConfig
@@ -59,6 +68,14 @@ def test_audio_is_cut_at_its_quietest_place():
     first, second = cut_in_two(samples, 16000)
     assert 38000 <= len(first) <= 42000 and len(first) + len(second) == 64000
     assert cut_in_two(samples[:31000], 16000) is None
+
+
+@pytest.mark.parametrize(("seconds", "longest", "parts"), [(7.3, 3.0, 4), (7.3, 8.0, 1), (1.5, 1.0, 2), (5.0, None, 1)])
+def test_parts_that_fit_are_all_of_the_audio(seconds, longest, parts):
+    samples = np.random.default_rng(0).normal(size=int(seconds * 16000)).astype(np.float32)
+    found = cut_to_fit(samples, 16000, longest and int(longest * 16000))
+    assert len(found) == parts and np.array_equal(np.concatenate(found), samples)
+    assert longest is None or max(map(len, found)) <= longest * 16000
 
 
 @pytest.mark.parametrize("n", [32000, 33000, 40000])

@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig
@@ -11,7 +12,14 @@ from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.layers import Attention, Dropout, length_mask, sinusoids, sinusoids_at
 from asr.model.model import Memory, ModelConfig, SpeechModel, consistency_loss, log_probs_of_sounds
-from asr.model.subsampling import LAYOUTS, ConvolutionBlock, Subsampling, SubsamplingConfig
+from asr.model.subsampling import (
+    LAYOUTS,
+    OVER_TIME,
+    ConvolutionBlock,
+    Subsampling,
+    SubsamplingConfig,
+    SubsamplingOverTime,
+)
 from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
 
@@ -77,7 +85,29 @@ def test_convolutions_one_by_one():
     assert not torch.allclose(subsampling(x, torch.tensor([23, 17]))[0], with_it)
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("factor", OVER_TIME)
+def test_convolutions_over_time_see_zeros_beyond_each_utterance(factor):
+    """By torch's own, with an utterance alone; 23 frames give 23, 12 and 6, and the first memory frame is around the first."""
+    config = SubsamplingConfig(factor, 64, over_time=True)
+    torch.manual_seed(1)
+    subsampling = SubsamplingOverTime(config, 16, 8).eval()
+    x = torch.randn(2, 23, 16)
+    together, lengths = subsampling(x, torch.tensor([23, 17]))
+    expected = x[1:, :17].transpose(1, 2)
+    for layer, (_, _, stride) in zip(subsampling.convolutions, config.convolutions, strict=True):
+        expected = F.gelu(F.conv1d(expected, layer.weight, layer.bias, stride, padding=1))
+    assert lengths.tolist() == [config.length(23), config.length(17)] == [-(-23 // factor), -(-17 // factor)]
+    assert torch.allclose(together[1, : lengths[1]], expected[0].T, atol=1e-6)
+    assert (config.first_centre, config.shortest_input) == (0, 1)
+    assert subsampling(x[:, :0], torch.tensor([0, 0]))[0].shape[1] == 1
+
+
 def test_impossible_convolutions_are_refused():
+    with pytest.raises(ConfigError, match="model.subsampling must be one of 1, 2, 4, is 6"):
+        ModelConfig(subsampling=6, over_time=True)
+    with pytest.raises(ConfigError, match="model.over_time has no blocks, norms, reflected edges or extra frames"):
+        ModelConfig(over_time=True, extra_frames=6)
     with pytest.raises(ConfigError, match="model.subsampling 6 must be the product of the blocks' strides, 4"):
         ModelConfig(subsampling=6, blocks=BLOCKS, subsampling_reflect=True, subsampling_norm=True)
     with pytest.raises(
@@ -156,6 +186,76 @@ def test_cached_steps_equal_teacher_forcing(pieces):
         done += n
     assert torch.allclose(torch.cat(found, dim=1), expected, atol=1e-5)
     assert state.n_tokens == 6
+
+
+def whisper_like(window: float = 0.0) -> SpeechModel:
+    """A small model with learned positions and a prompt of three tokens."""
+    torch.manual_seed(0)
+    encoder = EncoderConfig(layers=2, width=16, heads=2, feed_forward=32, positions="learned", places=50)
+    decoder = DecoderConfig(
+        layers=2, heads=2, feed_forward=32, tied=True, positions="learned", places=12, prompt=(20, 21, 22)
+    )
+    config = ModelConfig(2, over_time=True, encoder=encoder, decoder=decoder)
+    return SpeechModel(FeatureConfig(kind="stft", window_seconds=window), config, 24).eval()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("window", [0.0, 1.0])
+def test_the_prompt_comes_before_every_text(window):
+    """What follows sos is what a decoder without a prompt says behind prompt and sos; step by step, too, and in attention."""
+    model = whisper_like(window)
+    without = SpeechModel(
+        model.log_mel.config,
+        dataclasses.replace(model.config, decoder=dataclasses.replace(model.config.decoder, prompt=())),
+        24,
+    ).eval()
+    without.load_state_dict(model.state_dict())
+    memory = model.encode(*pad_samples(sounds(0.9, 0.5)))
+    texts, prompt = torch.tensor([[2, 5, 9, 7], [2, 6, 6, 8]]), torch.tensor([[20, 21, 22]] * 2)
+    whole = torch.cat([prompt, texts], dim=1)
+    expected = without.decode_teacher_forced(memory, whole)[:, 3:]
+    assert torch.allclose(model.decode_teacher_forced(memory, texts), expected, atol=1e-6)
+    state, found = model.decoder.start(memory.values, memory.mask), []
+    for token in texts.T:
+        logits, state = model.decoder(token[:, None, None], state)
+        found.append(logits[:, 0])
+    assert torch.allclose(torch.cat(found, dim=1), expected, atol=1e-5) and state.n_tokens == 7
+    attention = [
+        m.decoder.attention(t, m.decoder.start(memory.values, memory.mask), 1)
+        for m, t in ((model, texts), (without, whole))
+    ]
+    assert torch.allclose(attention[0], attention[1][:, :, 3:], atol=1e-6)
+
+
+@torch.inference_mode()
+def test_a_window_and_learned_positions_leave_a_batch_as_its_utterances_are():
+    for window, frames in ((0.0, [46, 26]), (1.0, [50, 50])):
+        model, utterances = whisper_like(window), sounds(0.9, 0.5)
+        together = model.encode(*pad_samples(utterances))
+        assert together.lengths.tolist() == frames
+        for b, utterance in enumerate(utterances):
+            alone = model.encode(*pad_samples([utterance]))
+            assert torch.allclose(together.values[b, : frames[b]], alone.values[0], atol=1e-5)
+        assert model.spoken_frames(50, 8000) == (25 if window else 50)
+
+
+@pytest.mark.parametrize("window", [0.0, 1.0])
+def test_a_model_with_a_prompt_learns(window):
+    model = whisper_like(window).train()
+    batch = (
+        *pad_samples(sounds(0.9, 0.5)),
+        torch.tensor([[2, 5, 9], [2, 6, 0]]),
+        torch.tensor([[5, 9, 3], [6, 3, IGNORED]]),
+    )
+    optimizer, losses = torch.optim.Adam(model.parameters(), 0.01), []
+    for _ in range(30):
+        loss = model.losses(*batch, augmentation=AugmentConfig(volume=0.1)).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(p.grad is not None for name, p in model.named_parameters())
 
 
 def test_hypotheses_do_not_see_each_other_and_can_be_selected():
@@ -281,6 +381,13 @@ def test_audio_shorter_than_a_memory_frame_is_encoded():
         (lambda: EncoderConfig(kernel=4), "encoder.kernel must be odd, is 4"),
         (lambda: EncoderConfig(layers=0), "encoder.layers must be at least 1, is 0"),
         (lambda: DecoderConfig(dropout=1.0), "decoder.dropout must be from 0 to below 1, is 1.0"),
+        (lambda: EncoderConfig(places=9), "encoder.places is the number of learned positions: 9 cannot be where"),
+        (lambda: DecoderConfig(positions="learned"), "0 cannot be where decoder.positions is 'learned'"),
+        (lambda: DecoderConfig(prompt=(5, -1)), "decoder.prompt: -1 is no id of a token"),
+        (
+            lambda: SpeechModel(FeatureConfig(), ModelConfig(decoder=DecoderConfig(prompt=(10,))), 10),
+            "decoder.prompt: 10 is no id of 10 tokens",
+        ),
         (lambda: ModelConfig(channels=0), "model.channels must be at least 1, is 0"),
         (lambda: ModelConfig(encoder=EncoderConfig(width=64), decoder=DecoderConfig(heads=3)), "decoder: width 64"),
         (

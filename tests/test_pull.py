@@ -56,7 +56,7 @@ class Importer:
     def __init__(self, table):
         self.table, self.calls, self.fails = table, [], None
 
-    def __call__(self, toolkit, source, out, notes=None, force=False):
+    def __call__(self, toolkit, source, out, notes=None, force=False, dtype="float32"):
         self.calls.append((toolkit, source, notes))
         assert {path: (source / path).read_bytes() for path in CHECKPOINT} == CHECKPOINT
         save_model(out, random_model(), self.table, dict(notes), "# card\n")
@@ -267,7 +267,7 @@ def test_a_full_disk_is_noticed_before(run, server, monkeypatch):
 PROCESS = """
 import sys, time, types, pathlib
 from asr.interop import published, pull
-def import_model(toolkit, source, out, notes):
+def import_model(toolkit, source, out, notes, dtype):
     assert (source / "units.txt").stat().st_size == 2_000_000
     out.mkdir()
     (out / "half").touch(); time.sleep(0.5); (out / "config.json").touch()

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from asr.interop import pull
 from asr.interop.importing import IMPORTERS, import_model
@@ -23,6 +25,8 @@ CASES = {
     "wenet-wenetspeech": "wenet-u2pp-conformer",
     "wenet-aishell": "wenet-transformer-old",
     "speechbrain-aishell": "speechbrain-transformer",
+    "whisper-small": "whisper-tiny-hf",
+    "belle-whisper-large-v3-zh": "whisper-tiny-hf",
 }
 """Name → the fixture that stands for it."""
 
@@ -59,6 +63,10 @@ def content(folder: Path, path: str, files: tuple[PublishedFile, ...]) -> bytes:
         weights, settings = (next(f.path for f in files if f.path.endswith(end)) for end in (".pth", "config.yaml"))
         meta = {"files": {"asr_model_file": weights}, "yaml_files": {"asr_train_config": settings}}
         return yaml.safe_dump(meta).encode()
+    if path == "pytorch_model.bin":
+        state = io.BytesIO()
+        torch.save(load_file(folder / "model.safetensors"), state)
+        return state.getvalue()
     pattern = "*.pth" if path.endswith(".pth") else Path(path).name
     (found,) = folder.rglob(pattern)
     return found.read_bytes()
@@ -74,7 +82,7 @@ def test_a_pulled_model_is_what_the_importer_makes(run, server, tmp_path, name):
         "source": f"{pull.origin(model, 'huggingface')}, Hugging Face",
         "licence": model.licence,
     }
-    import_model(model.toolkit, FIXTURES / CASES[name], tmp_path / name, notes)
+    import_model(model.toolkit, FIXTURES / CASES[name], tmp_path / name, notes, dtype=model.dtype)
     names = sorted(path.name for path in folder.iterdir())
     assert names == sorted(path.name for path in (tmp_path / name).iterdir())
     for file in set(names) - {"README.md"}:  # it names the checkpoint, and that is called otherwise here

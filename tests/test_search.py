@@ -319,7 +319,17 @@ class Counting(Written):
         return super().score(tokens, state)
 
 
-@pytest.mark.parametrize("rule", ["wenet", "espnet"])
+def test_transformers_goes_on_while_an_unfinished_one_is_better_than_what_ended():
+    """Two of low probability end at once: our own rule is done; by rank, `2` (0.7) may still become better, and does."""
+    rows = {(): {EOS: 0.2, 2: 0.7}, (2,): {EOS: 0.1, 3: 0.9}, (2, 3): {EOS: 0.9}}
+    assert found("own", rows, 2) == [(), (2,)]
+    assert found("transformers", rows, 2)[0] == (2, 3)
+    scorer = Counting(rows)
+    beam_search(scorer, DecodeConfig(beam=2, length_power=0.0, rule="transformers"), [9])
+    assert scorer.steps == 3, "nothing unfinished is better after that"
+
+
+@pytest.mark.parametrize("rule", ["wenet", "espnet", "transformers"])
 def test_at_the_limit_the_unfinished_count_as_they_are(rule):
     rows = {(2,) * n: {2: 1.0} for n in range(9)}
     config = DecodeConfig(beam=2, length_power=0.0, rule=rule, stop_loops=False)
@@ -350,7 +360,7 @@ def test_at_the_limit_what_speechbrain_ended_last_takes_a_second_place():
     assert nbest[1].score == pytest.approx(math.log(0.85 * 0.3))
 
 
-@pytest.mark.parametrize("rule", ["wenet", "espnet", "speechbrain"])
+@pytest.mark.parametrize("rule", ["wenet", "espnet", "speechbrain", "transformers"])
 def test_by_any_rule_a_batch_gives_what_each_utterance_gives_alone(rule):
     table = TableScorer(3, 5)
     config = DecodeConfig(beam=3, nbest=3, rule=rule)

@@ -134,11 +134,13 @@ def check_empty(utterances: Iterable[Utterance]) -> None:
             )
 
 
-def plan_batches(durations: Sequence[float], config: DataConfig, seed: int, epoch: int) -> list[list[int]]:
+def plan_batches(
+    durations: Sequence[float], config: DataConfig, seed: int, epoch: int, window: float = 0.0
+) -> list[list[int]]:
     """Indices of each batch of one epoch: a pure function of its arguments, so that a run can be resumed anywhere.
 
     Every utterance within the length limits comes exactly once. Batches come shortest first in curriculum epochs,
-    otherwise in random order.
+    otherwise in random order. `window`: what an utterance is filled up to, in seconds.
     """
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
     seconds = torch.tensor(durations, dtype=torch.float64)
@@ -148,13 +150,13 @@ def plan_batches(durations: Sequence[float], config: DataConfig, seed: int, epoc
     for i in (seconds * noise).argsort().tolist():
         if not config.min_seconds <= durations[i] <= config.max_seconds:
             continue
-        longest = max(longest, durations[i])
+        longest = max(longest, durations[i], window)
         full = batches and (
             longest * (len(batches[-1]) + 1) > config.batch_seconds or len(batches[-1]) == config.max_utterances
         )
         if not batches or full:
             batches.append([])
-            longest = durations[i]
+            longest = max(durations[i], window)
         batches[-1].append(i)
     if epoch < config.curriculum_epochs:
         return batches

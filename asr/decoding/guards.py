@@ -64,6 +64,14 @@ def cut_in_two(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray] 
     return samples[:place], samples[place:]
 
 
+def cut_to_fit(samples: np.ndarray, rate: int, longest: int | None) -> list[np.ndarray]:
+    """(S,) → parts of at most `longest` samples, cut where it is quiet unless they are shorter than `cut_in_two` allows."""
+    if longest is None or len(samples) <= longest:
+        return [samples]
+    halves = cut_in_two(samples, rate) or np.array_split(samples, 2)
+    return [part for half in halves for part in cut_to_fit(half, rate, longest)]
+
+
 def join(first: Hypothesis, second: Hypothesis, reasons: tuple[str, ...]) -> Hypothesis:
     """One hypothesis of two pieces of audio; `reasons`: why it was cut."""
     log_probs = first.token_log_probs[: len(first.tokens)] + second.token_log_probs

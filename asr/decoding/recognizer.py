@@ -12,13 +12,14 @@ from torch.nn.utils.rnn import pad_sequence
 from asr.decoding.beam import Chosen
 from asr.decoding.boundaries import Span
 from asr.decoding.ctc_prefix import CtcPrefixScorer
-from asr.decoding.guards import cut_in_two, join, reasons_to_doubt
+from asr.decoding.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt
 from asr.decoding.hotwords import HotwordScorer, occurrences
 from asr.decoding.rescoring import penalise_uncovered, rescore
 from asr.decoding.search import CandidateScorer, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.timing import decoder_inputs, token_spans
 from asr.decoding.wordlists import Hotwords
+from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
@@ -28,12 +29,19 @@ from asr.text.tokenizer import Tokenizer, TokenTable
 class NetworkScorer:
     """The decoder of a model, listening to the memory of B utterances. A Scorer."""
 
-    def __init__(self, model: SpeechModel, memory: Memory, table: TokenTable, temperature: float = 1.0):
+    def __init__(
+        self,
+        model: SpeechModel,
+        memory: Memory,
+        table: TokenTable,
+        temperature: float = 1.0,
+        never_written: Sequence[int] = (),
+    ):
         self.model, self.memory, self.temperature = model, memory, temperature
         self.sos, self.eos = table.sos, table.eos
         self.n_utterances, self.device = len(memory.lengths), memory.values.device
         self.allowed = torch.zeros(len(table), device=self.device)
-        self.allowed[table.never_written] = -torch.inf
+        self.allowed[[*table.never_written, *never_written]] = -torch.inf
 
     @cached_property
     def initial(self) -> DecoderState:
@@ -63,7 +71,7 @@ def encode(model: SpeechModel, utterances: Sequence[np.ndarray]) -> Memory:
     device, rate = model.cmvn.mean.device, model.log_mel.config.sample_rate
     budget = CPU_GROUP * rate if device.type == "cpu" else float("inf")
     memories = []
-    for group in grouped([len(u) for u in utterances], budget):
+    for group in grouped([model.encoded_samples(len(u)) for u in utterances], budget):
         samples, lengths = pad_samples([utterances[i] for i in group], model.shortest_samples)
         memories.append(model.encode(samples.to(device), lengths.to(device)))
     lengths = torch.cat([memory.lengths for memory in memories])
@@ -117,6 +125,8 @@ class Recognizer:
         self.model, self.tokenizer = model, tokenizer
         self.config, self.lm, self.hotwords = config or DecodeConfig(), lm, hotwords
         table, words = tokenizer.table, hotwords.weights if hotwords else {}
+        if wrong := [i for i in self.config.never_written if not 0 <= i < len(table)]:
+            raise ConfigError(f"decode.never_written: {wrong[0]} is no id of {len(table)} tokens")
         self.biasing = (
             HotwordScorer(words, len(table), table.eos, self.config.hotword_margin, self.device) if words else None
         )
@@ -131,16 +141,33 @@ class Recognizer:
 
         The model is put in evaluation mode meanwhile.
         """
-        training = self.model.training
+        training, rate = self.model.training, self.model.log_mel.config.sample_rate
         self.model.eval()
         try:
-            results: list[list[Recognized]] = [[] for _ in utterances]
-            for batch in self.batches([len(u) for u in utterances]):
-                for i, nbest in zip(batch, self._recognize_batch([utterances[i] for i in batch], timed), strict=True):
+            parts = [cut_to_fit(samples, rate, self.model.longest_samples) for samples in utterances]
+            pieces = [piece for some in parts for piece in some]
+            results: list[list[Recognized]] = [[] for _ in pieces]
+            for batch in self.batches([self.model.encoded_samples(len(piece)) for piece in pieces]):
+                for i, nbest in zip(batch, self._recognize_batch([pieces[i] for i in batch], timed), strict=True):
                     results[i] = nbest
-            return results
+            left = iter(results)
+            return [self._joined(some, [next(left) for _ in some]) for some in parts]
         finally:
             self.model.train(training)
+
+    def _joined(
+        self, pieces: Sequence[np.ndarray], nbests: Sequence[list[Recognized]], reasons: tuple[str, ...] = ()
+    ) -> list[Recognized]:
+        """The n-best list of a single piece, or one hypothesis that is made of the best of all; `reasons`: why it was cut."""
+        if len(pieces) == 1:
+            return nbests[0]
+        whole, behind = nbests[0][0], len(pieces[0])
+        for piece, (best, *_) in zip(pieces[1:], nbests[1:], strict=True):
+            seconds = behind / self.model.log_mel.config.sample_rate
+            later = tuple((start + seconds, end + seconds) for start, end in best.spans)
+            joined = self._recognized(join(whole.hypothesis, best.hypothesis, reasons))
+            whole, behind = replace(joined, spans=whole.spans + later), behind + len(piece)
+        return [whole]
 
     def _in_pieces(
         self, samples: np.ndarray, nbest: list[Recognized], reasons: tuple[str, ...], timed: bool
@@ -151,11 +178,7 @@ class Recognizer:
         if halves is None:
             warnings = tuple(dict.fromkeys(best.warnings + reasons))
             return [replace(nbest[0], hypothesis=replace(best, warnings=warnings)), *nbest[1:]]
-        first, second = (nbest[0] for nbest in self._recognize_batch(halves, timed))
-        joined = self._recognized(join(first.hypothesis, second.hypothesis, reasons))
-        behind = len(halves[0]) / self.model.log_mel.config.sample_rate
-        later = tuple((start + behind, end + behind) for start, end in second.spans)
-        return [replace(joined, spans=first.spans + later)]
+        return self._joined(halves, self._recognize_batch(halves, timed), reasons)
 
     def batches(self, lengths: list[int]) -> list[list[int]]:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
@@ -165,9 +188,12 @@ class Recognizer:
 
     def _recognize_batch(self, utterances: Sequence[np.ndarray], timed: bool) -> list[list[Recognized]]:
         memory = encode(self.model, utterances)
-        scorer = NetworkScorer(self.model, memory, self.tokenizer.table, self.config.temperature)
+        config, table = self.config, self.tokenizer.table
+        scorer = NetworkScorer(self.model, memory, table, config.temperature, config.never_written)
         rate = self.model.log_mel.config.sample_rate
+        longest = self.model.decoder.longest_text
         limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
+        limits = limits if longest is None else [min(limit, longest) for limit in limits]
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
         found = self._found(scorer, limits, memory, log_probs)
         results = [[self._recognized(h) for h in nbest] for nbest in found]
@@ -177,8 +203,7 @@ class Recognizer:
         if timed:
             whole = [b for b, nbest in enumerate(results) if not nbest[0].spans]
             texts = [results[b][0].hypothesis.tokens if b in whole else () for b in range(len(results))]
-            table, state = self.tokenizer.table, scorer.initial
-            timings = token_spans(self.model, table, utterances, texts, memory, log_probs, state)
+            timings = token_spans(self.model, table, utterances, texts, memory, log_probs, scorer.initial)
             for b in whole:
                 results[b][0] = replace(results[b][0], spans=timings[b])
         return results

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from asr.decoding.beam import Beam, Chosen, Ended, continued, find_loops, left_over, stopped_early, take_rows
 from asr.decoding.settings import DecodeConfig
-from asr.decoding.toolkit_rules import step_by_rule
+from asr.decoding.toolkit_rules import step_by_rule, step_of_transformers
 
 DECODER = "decoder"
 """Name of the main scorer in Hypothesis.scores."""
@@ -117,6 +117,8 @@ def beam_search(
         judged = (beam, candidates, parts, weights, config, scorer.eos)
         if config.rule == "own":
             beam, chosen, finished = _step(*judged, limits == step)
+        elif config.rule == "transformers":
+            beam, chosen, finished = step_of_transformers(*judged, limits <= step + 1)
         else:
             beam, chosen, finished = step_by_rule(*judged, limits <= step + 1, gone)
         ended += finished

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from asr.errors import ConfigError
 
-RULES = ("own", "wenet", "espnet", "speechbrain")
+RULES = ("own", "wenet", "espnet", "speechbrain", "transformers")
 """How a beam search treats finished hypotheses: ours, and those of the toolkits that a model may come from."""
 
 MOST = 500
@@ -22,7 +22,8 @@ class DecodeConfig:
     rule: str = "own"
     """own: `beam` unfinished hypotheses always go on, until as many are finished. Of imported models, so that they give what
     their toolkit gives: wenet (FireRedASR, too): finished ones keep their places in the beam until better ones push them out;
-    espnet, speechbrain: they leave their places empty, until none of the last lengths is likely, or `beam` are finished."""
+    espnet, speechbrain: they leave their places empty, until none of the last lengths is likely, or `beam` are finished.
+    transformers (Whisper): as own, but until no unfinished one has a better rank than the worst of `beam` finished ones."""
     length_power: float = 1.0
     """A hypothesis is ranked by its score over (tokens, eos included) ** length_power; 0 is the plain sum."""
     gnmt_length: bool = False
@@ -53,6 +54,8 @@ class DecodeConfig:
     """Decode again in smaller pieces what was stopped at the length limit, repeats itself, or stands still in the audio."""
     max_chars_per_second: float = 10.0
     """No hypothesis is longer than this times the seconds of audio, plus two: nobody speaks faster."""
+    never_written: tuple[int, ...] = ()
+    """Ids of tokens that are not chosen, besides those that are no text: Whisper's brackets and notes of music."""
     batch_seconds: float = 120.0
     """Audio decoded in one batch, padding included."""
 

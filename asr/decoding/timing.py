@@ -33,6 +33,7 @@ def token_spans(
         if not len(tokens):
             found.append(())
             continue
+        length = model.spoken_frames(length, len(samples))
         if log_probs is not None:
             path = best_path(ctc_evidence(log_probs[b, :length], tokens, table.blank))
         else:
@@ -44,7 +45,11 @@ def token_spans(
 
 
 def attended_path(model: SpeechModel, heads: np.ndarray, samples: np.ndarray) -> Path | None:
-    """The best path of the tokens of one utterance (S,) through the attention of several heads (heads, U, L)."""
+    """The best path of the tokens of one utterance (S,) through the attention of several heads (heads, U, L).
+
+    Frames of the silence that a window was filled up with are none of it.
+    """
+    heads = heads[:, :, : model.spoken_frames(heads.shape[2], len(samples))]
     moments = model.first_frame + np.arange(heads.shape[2]) * model.frame_seconds
     return best_path(attention_evidence(heads, in_pause(moments, samples, model.log_mel.config.sample_rate)))
 

@@ -1,4 +1,4 @@
-"""How other toolkits go on from one step of a beam search to the next: the rules espnet, wenet and speechbrain of decode.rule."""
+"""How other toolkits go on from one step of a beam search to the next: all rules of decode.rule but our own."""
 
 import torch
 from torch import Tensor
@@ -77,6 +77,49 @@ def step_by_rule(
     left = (~done).nonzero()[:, 0]
     if not len(left):
         return beam, None, ended
+    return *left_over(new, Chosen(left, origin, place)), ended
+
+
+def step_of_transformers(
+    beam: Beam,
+    candidates: Tensor,
+    parts: Tensor,
+    weights: Tensor,
+    config: DecodeConfig,
+    eos: int,
+    at_limit: Tensor,
+) -> tuple[Beam, Chosen | None, list[Ended]]:
+    """The next step as the generation of Hugging Face's Transformers does it, without early stopping.
+
+    As with our own rule the best 2 * beam continuations count: those that end among the first `beam` are finished, and the
+    best `beam` others go on; but until none of these, by its rank at the length it has, is above the worst of `beam` finished
+    ones. `at_limit`: as for `step_by_rule`.
+    """
+    N, U = config.beam, beam.tokens.shape[2] + 1
+    top, origin, place, token, log_probs = continued(beam, candidates, parts, weights, 2 * N)
+    at_limit, is_eos = at_limit[beam.utterances], token == eos
+    first = (top > -torch.inf) & (torch.arange(top.shape[1], device=top.device) < N)
+    ends, unfinished = first & is_eos, first & ~is_eos & at_limit[:, None]
+    b, rank = ends.nonzero(as_tuple=True)
+    ended = [Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank])]
+    b, rank = unfinished.nonzero(as_tuple=True)
+    written = torch.cat([beam.tokens[b, origin[b, rank]], token[b, rank][:, None]], dim=1)
+    ended.append(Ended(beam.utterances[b], written, log_probs[b, rank], top[b, rank], LIMIT_REACHED))
+    kept = torch.cat([beam.kept, config.rank(top, U).masked_fill(~ends, -torch.inf)], dim=1).topk(N, dim=1).values
+    n_ended = beam.n_ended + ends.sum(1)
+
+    total, pick = top.masked_fill(is_eos, -torch.inf).topk(min(N, top.shape[1]), dim=1)
+    last, origin, place = (x.gather(1, pick) for x in (token, origin, place))
+    tokens = torch.cat([take_rows(beam.tokens, origin), last[:, :, None]], dim=2)
+    loops = find_loops(tokens) if config.stop_loops else torch.zeros_like(total, dtype=torch.bool)
+    total = (total + config.length_bonus).masked_fill(loops, -torch.inf)
+    hopeless = (kept[:, -1] > -torch.inf) & (config.rank(total.amax(1), U) <= kept[:, -1])
+    done = at_limit | hopeless | (total == -torch.inf).all(1)
+    ended += stopped_early(beam, done & (n_ended == 0) & ~unfinished.any(1), loops)
+    left = (~done).nonzero()[:, 0]
+    if not len(left):
+        return beam, None, ended
+    new = Beam(beam.utterances, n_ended, last, total, tokens, take_rows(log_probs, pick), kept, beam.best_ended)
     return *left_over(new, Chosen(left, origin, place)), ended
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.errors import ConfigError
+from asr.errors import AudioError, ConfigError
 from asr.features.mel import FILTERS
 
 POVEY_POWER = 0.85
@@ -69,6 +69,8 @@ class FeatureConfig:
     """10 log10 instead of the natural logarithm."""
     range_db: float = 0.0
     """What lies more than so many decibels below an utterance's loudest bin is raised to that; 0 is off."""
+    window_seconds: float = 0.0
+    """Each utterance is filled up to so long with silence, of which all frames count (Whisper), and none is longer; 0 is off."""
 
     def __post_init__(self):
         for name, known in (("kind", KINDS), ("window", WINDOWS), ("edges", EDGES), ("filters", FILTERS)):
@@ -88,6 +90,10 @@ class FeatureConfig:
             raise ConfigError(
                 f"features: frames of {self.frame_ms:g} ms every {self.shift_ms:g} ms are shorter than a sample"
             )
+        if self.window_seconds < 0 or self.window_samples % self.frame_shift:
+            raise ConfigError(f"features.window_seconds must be a multiple of the shift, is {self.window_seconds:g}")
+        if self.window_seconds and self.kind != "stft":
+            raise ConfigError('features.window_seconds is for centred frames: set features.kind = "stft"')
         if self.kind == "stft" and self.n_fft % 2:
             raise ConfigError(f"features.fft_size must be even for centred frames, is {self.n_fft}")
         if self.n_fft < self.frame_length:
@@ -111,12 +117,19 @@ class FeatureConfig:
         return self.fft_size or 1 << (self.frame_length - 1).bit_length()
 
     @property
+    def window_samples(self) -> int:
+        """Samples that an utterance is filled up to; 0: none is."""
+        return round(self.sample_rate * self.window_seconds)
+
+    @property
     def first_centre(self) -> float:
         """The middle of the first frame in seconds."""
         return self.frame_length / 2 / self.sample_rate if self.kind == "kaldi" else 0.0
 
     def samples_of(self, n_frames: int) -> int:
         """The fewest samples that give so many frames, at least one."""
+        if self.window_seconds:
+            return 1
         return max(1, (n_frames - 1) * self.frame_shift + (self.frame_length if self.kind == "kaldi" else 0))
 
 
@@ -130,8 +143,10 @@ class LogMel(nn.Module):
         self.register_buffer("mel", mel_matrix(config), persistent=False)
 
     def n_frames(self, n_samples: Tensor) -> Tensor:
-        """Kaldi: whole frames that fit, 1 + (S - frame) // shift. STFT: 1 + S // shift. 0 for no samples."""
+        """Kaldi: whole frames that fit, 1 + (S - frame) // shift. STFT: 1 + S // shift, 0 for no samples; all of a window's."""
         config = self.config
+        if config.window_seconds:
+            return torch.full_like(n_samples, config.window_samples // config.frame_shift)
         if config.kind == "kaldi":
             n_samples = n_samples - config.frame_length
             return (1 + torch.div(n_samples, config.frame_shift, rounding_mode="floor")).clamp(min=0)
@@ -139,16 +154,22 @@ class LogMel(nn.Module):
 
     @torch.no_grad()
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Samples (B, S) in [-1, 1], lengths (B,) → features (B, T, F), zero behind each length, and lengths (B,)."""
+        """Samples (B, S) in [-1, 1], lengths (B,) → features (B, T, F), zero behind each length, and lengths (B,).
+
+        Raises AudioError for an utterance that is longer than the window, if there is one.
+        """
         config = self.config
         n_frames = self.n_frames(lengths)
+        if config.window_seconds:
+            samples, lengths = _filled(samples, lengths, config)
         if int(n_frames.max()) < 1:
             return samples.new_zeros(samples.shape[0], 0, config.n_mels), n_frames
         with torch.autocast(samples.device.type, enabled=False):
             samples = samples.float() * config.sample_scale
             if self.training and config.dither:
                 samples = samples + torch.randn_like(samples) * config.dither
-            frames = KINDS[config.kind](samples, lengths, config) * self.window  # (B, T, frame)
+            frames = KINDS[config.kind](samples, lengths, config)[:, : int(n_frames.max())]  # (B, T, frame)
+            frames = frames * self.window
             power = torch.fft.rfft(frames, n=config.n_fft).abs().square()  # (B, T, fft/2 + 1)
             features = torch.log((power @ self.mel).clamp(min=config.floor))
             if config.decibels:
@@ -157,6 +178,19 @@ class LogMel(nn.Module):
         if config.range_db:
             features = _above(features, real, config.range_db if config.decibels else config.range_db / DECIBELS)
         return features * real, n_frames
+
+
+def _filled(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> tuple[Tensor, Tensor]:
+    """Samples (B, S), silent behind each length, and lengths, all of which are the window's."""
+    window = config.window_samples
+    if int(lengths.max()) > window:
+        seconds = int(lengths.max()) / config.sample_rate
+        raise AudioError(
+            f"{seconds:.1f} s of audio are more than the {config.window_seconds:g} s that the model hears at once"
+        )
+    samples = samples * (torch.arange(samples.shape[1], device=samples.device) < lengths[:, None])
+    samples = F.pad(samples, (0, window - samples.shape[1])) if samples.shape[1] < window else samples[:, :window]
+    return samples, torch.full_like(lengths, window)
 
 
 def _kaldi_frames(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> Tensor:

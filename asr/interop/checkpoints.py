@@ -41,6 +41,17 @@ def read_tensors(path: Path) -> "Tensors":
     return Tensors.of(read_pickle(path), path)
 
 
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, which cannot hold anything else."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(existing(path))
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path}: damaged or not safetensors ({error}); copy the file again") from error
+
+
 def read_yaml(path: Path) -> dict:
     """A YAML file as plain values; a tag, which another program would build an object from, is left as text."""
     import yaml

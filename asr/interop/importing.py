@@ -18,6 +18,7 @@ from asr.interop.foreign import Foreign
 from asr.interop.selfcheck import check_model
 from asr.interop.speechbrain import read_speechbrain
 from asr.interop.wenet import read_wenet
+from asr.interop.whisper import read_whisper
 from asr.model.folder import DECODE, WEIGHTS, empty_model, fill_weights, save_model, writing
 from asr.model.model import SpeechModel
 from asr.model.storage import check_dtype
@@ -27,6 +28,7 @@ IMPORTERS: dict[str, Callable[[Path], Foreign]] = {
     "espnet": read_espnet,
     "firered": read_firered,
     "speechbrain": read_speechbrain,
+    "whisper": read_whisper,
 }
 """Toolkit → reader of its folders."""
 SHOWN = 8

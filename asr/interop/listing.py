@@ -15,7 +15,7 @@ def table() -> list[str]:
     lines = []
     for model, head in zip(PUBLISHED.values(), heads, strict=True):
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(head, widths, strict=True)).rstrip())
-        lines += [f"    {model.title}", f"    CER in %, as its makers say: {model.cer or UNKNOWN}"]
+        lines += [f"    {model.title}", f"    CER in %, as {model.cer_by}: {model.cer or UNKNOWN}"]
     return lines
 
 
@@ -34,7 +34,7 @@ def details(model: PublishedModel) -> list[str]:
         ("what", model.title),
         ("toolkit", model.toolkit),
         ("licence", model.licence),
-        ("CER in %", model.cer or UNKNOWN),
+        ("CER in %", f"{model.cer}, as {model.cer_by}" if model.cer else UNKNOWN),
         ("read in", model.source),
         ("note", model.note),
         ("download", f"{model.download or UNKNOWN}: {', '.join(file.path for file in model.files)}"),

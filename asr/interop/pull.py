@@ -147,7 +147,7 @@ def _import(model: PublishedModel, hub: str, source: Path, folder: Path, say: Sa
     try:
         notes = {"source": f"{origin(model, hub)}, {_title(hub)}", "licence": model.licence}
         checkpoint = _unpacked(model, source, work / "archive")
-        imported = import_model(model.toolkit, checkpoint, work / model.name, notes)
+        imported = import_model(model.toolkit, checkpoint, work / model.name, notes, dtype=model.dtype)
         if folder.exists():
             folder.rename(work / "old")
         (work / model.name).rename(folder)

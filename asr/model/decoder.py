@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from asr.model.encoder import check_names, check_sizes
-from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, KeysValues, sinusoids
+from asr.errors import ConfigError
+from asr.model.encoder import check_names, check_places, check_sizes
+from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, KeysValues, LearnedPositions, sinusoids
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,19 @@ class DecoderConfig:
     """Whether there is a layer norm after the last layer."""
     tied: bool = False
     """Whether the output layer has the embedding's weights."""
+    positions: str = "absolute"
+    """absolute: sinusoids are added to embeddings times sqrt(D). learned: a table is added to embeddings as they are."""
+    places: int = 0
+    """Tokens that the table of learned positions has; no text may have more, with sos and what prompts it."""
+    prompt: tuple[int, ...] = ()
+    """Tokens before sos that every text begins with: Whisper is told by them in which language what is said is to be written."""
 
     def __post_init__(self):
-        check_names("decoder", self, activation=ACTIVATIONS)
+        check_names("decoder", self, activation=ACTIVATIONS, positions=("absolute", "learned"))
         check_sizes("decoder", self)
+        check_places("decoder", self)
+        if min(self.prompt, default=0) < 0:
+            raise ConfigError(f"decoder.prompt: {min(self.prompt)} is no id of a token")
 
 
 @dataclass(frozen=True)
@@ -128,16 +138,24 @@ class Decoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)  # times sqrt(D) in forward: unit variance
+        self.places = LearnedPositions(config.places, width) if config.places else None
+        self.register_buffer("prompt", torch.tensor(config.prompt, dtype=torch.long), persistent=False)
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(DecoderLayer(config, width, listens) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, eps=config.norm_eps) if config.last_norm else nn.Identity()
         self.out = nn.Linear(width, vocabulary)
 
+    @property
+    def longest_text(self) -> int | None:
+        """Tokens that a text may have, sos and eos not counted; None: any number."""
+        return None if self.places is None else len(self.places.weight) - len(self.prompt) - 1
+
     def start(self, memory: Tensor, memory_mask: Tensor) -> DecoderState:
-        """The state before the first token, from memory (B, L, D) and its mask (B, L)."""
+        """The state before sos, from memory (B, L, D) and its mask (B, L): behind the prompt, if there is one."""
         keys_values = tuple(layer.cross_attention.keys_values(memory) for layer in self.layers)
         mask = None if bool(memory_mask.all()) else memory_mask[:, None, None, :]
-        return DecoderState(keys_values, mask, (), None)
+        state = DecoderState(keys_values, mask, (), None)
+        return self(self.prompt.expand(len(memory), 1, -1), state)[1] if len(self.prompt) else state
 
     def start_deaf(self, n_utterances: int) -> DecoderState:
         """The state before the first token of a decoder that listens to nothing."""
@@ -165,6 +183,7 @@ class Decoder(nn.Module):
 
     def attention(self, tokens: Tensor, state: DecoderState, n_layers: int) -> Tensor:
         """The same of each head of the last layers: (B, n_layers * H, U, L)."""
+        tokens = torch.cat([self.prompt.expand(len(tokens), -1), tokens], dim=1)
         x = self._embed(tokens[:, None], 0)
         visible = _visible(None, 1, tokens.shape[1], x.device).flatten(1, 2)[:, None]
         heads = []
@@ -174,12 +193,15 @@ class Decoder(nn.Module):
                 heads.append(layer.cross_attention.weights(layer.cross_query(y), memory[0], state.memory_mask))
             if i < len(self.layers):
                 x, _ = layer(x, None, visible, memory, state.memory_mask)
-        return torch.cat(heads, dim=1)
+        return torch.cat(heads, dim=1)[:, :, len(self.prompt) :]
 
     def _embed(self, tokens: Tensor, n_before: int) -> Tensor:
         """Tokens (B, N, U) → (B, N * U, D)."""
         x = self.embedding(tokens)
-        x = x * x.shape[3] ** 0.5 + sinusoids(n_before, tokens.shape[2], x.shape[3], x)
+        if self.places is None:
+            x = x * x.shape[3] ** 0.5 + sinusoids(n_before, tokens.shape[2], x.shape[3], x)
+        else:
+            x = x + self.places(n_before, tokens.shape[2])
         return self.dropout(x).flatten(1, 2)
 
 

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from asr.errors import ConfigError
 from asr.model.convolution import NORMS, ConvolutionModule
-from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, length_mask, sinusoids
+from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, LearnedPositions, length_mask, sinusoids
 from asr.model.relative import SCORES, RelativeAttention, places_of
 
-POSITIONS = ("absolute", "none", *SCORES)
+POSITIONS = ("absolute", "none", "learned", *SCORES)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,10 @@ class EncoderConfig:
     """Share of channels dropped in training."""
     positions: str = "absolute"
     """absolute: sinusoids are added to the input. none: nothing is. relative: attention by distance. relative_legacy,
-    unshifted, mirrored: what ESPnet before 2021, WeNet and SpeechBrain compute in its place; for their models."""
+    unshifted, mirrored: what ESPnet before 2021, WeNet and SpeechBrain compute in its place; for their models. learned: a table
+    is added, to the input as it is; the others multiply that by sqrt(D) (Whisper)."""
+    places: int = 0
+    """Memory frames that the table of learned positions has; no audio may have more."""
     activation: str = ""
     """relu, gelu or swish; empty: relu in a Transformer, swish in a Conformer."""
     norm_first: bool = True
@@ -58,6 +61,7 @@ class EncoderConfig:
     def __post_init__(self):
         check_names("encoder", self, kind=ENCODERS, positions=POSITIONS, conv_norm=NORMS, activation=("", *ACTIVATIONS))
         check_sizes("encoder", self)
+        check_places("encoder", self)
         if self.kernel < 1 or (self.kernel % 2 == 0 and not self.causal):
             raise ConfigError(f"encoder.kernel must be odd, is {self.kernel}")
         if self.last_norm_eps < 0:
@@ -86,6 +90,15 @@ def check_sizes(section: str, config) -> None:
         raise ConfigError(f"{section}.norm_eps must be above 0, is {config.norm_eps:g}")
     if hasattr(config, "width"):
         check_heads(section, config.width, config.heads)
+
+
+def check_places(section: str, config) -> None:
+    """A table of positions has a size, and nothing else has one."""
+    if (config.places > 0) != (config.positions == "learned"):
+        raise ConfigError(
+            f"{section}.places is the number of learned positions: {config.places} cannot be where {section}.positions is"
+            f" {config.positions!r}"
+        )
 
 
 def check_heads(section: str, width: int, heads: int) -> None:
@@ -189,11 +202,13 @@ class ConformerBlock(Block):
 
 
 class Encoder(nn.Module):
-    """A stack of blocks; before it the input is scaled and, unless attention sees them, positions are added."""
+    """A stack of blocks; before it the input is scaled or not and, unless attention sees them, positions are added."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.positions = config.positions
+        if config.places:
+            self.places = LearnedPositions(config.places, config.width)
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(ENCODERS[config.kind](config) for _ in range(config.layers))
         eps = config.last_norm_eps or config.norm_eps
@@ -202,7 +217,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x (B, L, D), lengths (B,) → memory (B, L, D); what lies beyond a length is meaningless."""
         L, D = x.shape[1:]
-        places, x = None, x * D**0.5
+        places = None
+        x = x + self.places(0, L) if self.positions == "learned" else x * D**0.5
         if self.positions == "absolute":
             x = x + sinusoids(0, L, D, x)
         elif self.positions in SCORES:

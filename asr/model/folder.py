@@ -33,6 +33,7 @@ from asr.features.fbank import FeatureConfig
 from asr.files import atomic_write, is_of_the_name
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.storage import DTYPES, restored, stored
+from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
 from asr.text.pieces import PieceTokenizer
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
@@ -166,8 +167,10 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
 
 
 def open_tokenizer(folder: Path, table: TokenTable) -> Tokenizer:
-    """The tokenizer of a model folder: of pieces where it holds their model, else of characters."""
-    return PieceTokenizer(table, folder / PIECES) if (folder / PIECES).is_file() else CharacterTokenizer(table)
+    """The tokenizer of a model folder: of pieces where it holds their model, of bytes where its table does, or of characters."""
+    if (folder / PIECES).is_file():
+        return PieceTokenizer(table, folder / PIECES)
+    return BytePairTokenizer(table) if holds_bytes(table) else CharacterTokenizer(table)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

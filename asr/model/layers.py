@@ -12,8 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asr.errors import AsrError
+
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "swish": nn.SiLU}
 """Name → activation between the layers of a feed-forward network."""
+INITIAL_STD = 0.02
+"""Standard deviation of learned positions before training."""
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, L, K): all that attention needs to know of what it looks at."""
 
@@ -35,6 +39,21 @@ def sinusoids_at(positions: Tensor, width: int) -> Tensor:
     )
     angles = positions.float()[..., None] * rate
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+
+
+class LearnedPositions(nn.Module):
+    """A table of positions (P, D) to be added."""
+
+    def __init__(self, places: int, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(places, width))
+        nn.init.normal_(self.weight, std=INITIAL_STD)
+
+    def forward(self, start: int, length: int) -> Tensor:
+        """Positions start … start + length - 1 as (length, D). Raises AsrError where the table ends before."""
+        if start + length > len(self.weight):
+            raise AsrError(f"the model has {len(self.weight)} positions, {start + length} are needed: too long for it")
+        return self.weight[start : start + length]
 
 
 class Dropout(nn.Module):

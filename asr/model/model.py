@@ -1,5 +1,6 @@
 """The whole network: samples → log-mel → CMVN → subsampling → encoder → memory → decoder (and, if asked for, a CTC head)."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -14,7 +15,7 @@ from asr.features.telephone import telephone
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask, sinusoids_at
-from asr.model.subsampling import ConvolutionBlock, Subsampling, SubsamplingConfig
+from asr.model.subsampling import ConvolutionBlock, Subsampling, SubsamplingConfig, SubsamplingOverTime
 from asr.text.tokenizer import IGNORED
 
 FRAME_STEP = 48
@@ -48,6 +49,9 @@ class ModelConfig:
     """relu, leaky_relu, gelu or swish behind each convolution; empty: as the norm has it."""
     blocks: tuple[ConvolutionBlock, ...] = ()
     """The subsampling convolutions one by one, in place of the usual ones and of `channels`, for models that have others."""
+    over_time: bool = False
+    """Whether the convolutions are over time alone, mel bins being their channels, gelu behind each (Whisper). `channels` do
+    not matter then: there are as many as the encoder is wide."""
     extra_frames: int = 0
     """Frames of zeros added behind each utterance, so that its last frames make memory frames, too."""
     reverse_layers: int = 0
@@ -73,6 +77,7 @@ class ModelConfig:
             self.subsampling_activation,
             self.extra_frames,
             self.blocks,
+            self.over_time,
         )
 
 
@@ -112,11 +117,14 @@ class SpeechModel(nn.Module):
 
     def __init__(self, features: FeatureConfig, config: ModelConfig, vocabulary: int):
         super().__init__()
+        if max(config.decoder.prompt, default=-1) >= vocabulary:
+            raise ConfigError(f"decoder.prompt: {max(config.decoder.prompt)} is no id of {vocabulary} tokens")
         self.config = config
         width = config.encoder.width
         self.log_mel = LogMel(features)
         self.cmvn = Cmvn(features.n_mels)
-        self.subsampling = Subsampling(config.convolutions, features.n_mels, width)
+        subsampling = SubsamplingOverTime if config.over_time else Subsampling
+        self.subsampling = subsampling(config.convolutions, features.n_mels, width)
         self.encoder = Encoder(config.encoder)
         self.decoder = Decoder(config.decoder, width, vocabulary)
         self.reverse_decoder = None
@@ -140,6 +148,21 @@ class SpeechModel(nn.Module):
     def shortest_samples(self) -> int:
         """Samples that give one memory frame; shorter audio cannot be encoded."""
         return self.log_mel.config.samples_of(self.config.convolutions.shortest_input)
+
+    @property
+    def longest_samples(self) -> int | None:
+        """Samples that the model hears at once; None: any number."""
+        return self.log_mel.config.window_samples or None
+
+    def encoded_samples(self, n_samples: int) -> int:
+        """How many samples are encoded for so many: all of a window, if the model has one."""
+        return max(n_samples, self.log_mel.config.window_samples)
+
+    def spoken_frames(self, n_frames: int, n_samples: int) -> int:
+        """How many of an utterance's memory frames are of its samples, not of the silence that fills up a window."""
+        if self.longest_samples is None:
+            return n_frames
+        return min(n_frames, max(1, math.ceil(n_samples / self.log_mel.config.sample_rate / self.frame_seconds)))
 
     @property
     def frame_seconds(self) -> float:
@@ -222,7 +245,8 @@ class SpeechModel(nn.Module):
             else:
                 with torch.autocast(features.device.type, enabled=False):
                     features, lengths = augment(features, lengths, augmentation, views)
-                features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
+                if not self.longest_samples:
+                    features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
         memory = self.encode_features(features, lengths)
         if guessed_share:
             inputs = self._with_guesses(memory, inputs, guessed_share)

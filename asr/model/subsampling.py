@@ -24,7 +24,8 @@ LAYOUTS = {
     8: ((3, 2), (3, 2), (3, 2)),
 }
 """Factor → (kernel, stride) of each convolution, the same in time and frequency."""
-
+OVER_TIME = {1: ((3, 1), (3, 1)), 2: ((3, 1), (3, 2)), 4: ((3, 2), (3, 2))}
+"""The same of convolutions over time alone."""
 
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "swish": nn.SiLU}
 """Name → activation behind a convolution."""
@@ -85,10 +86,15 @@ class SubsamplingConfig:
     """Frames of zeros added behind each utterance."""
     given: tuple[ConvolutionBlock, ...] = ()
     """What takes the place of LAYOUTS and channels."""
+    over_time: bool = False
+    """Whether convolutions are over time alone."""
 
     def __post_init__(self):
-        if not self.given and self.factor not in LAYOUTS:
-            raise ConfigError(f"model.subsampling must be one of {', '.join(map(str, LAYOUTS))}, is {self.factor}")
+        layouts = OVER_TIME if self.over_time else LAYOUTS
+        if not self.given and self.factor not in layouts:
+            raise ConfigError(f"model.subsampling must be one of {', '.join(map(str, layouts))}, is {self.factor}")
+        if self.over_time and (self.given or self.norm or self.reflect or self.extra_frames):
+            raise ConfigError("model.over_time has no blocks, norms, reflected edges or extra frames")
         if (product := math.prod(block.stride for block in self.given)) != self.factor and self.given:
             raise ConfigError(f"model.subsampling {self.factor} must be the product of the blocks' strides, {product}")
         if any(b.shortcut and (not self.norm or b.kernel > 1 and not self.reflect) for b in self.given):
@@ -108,7 +114,7 @@ class SubsamplingConfig:
         """The convolutions, block by block."""
         if self.given:
             return list(self.given)
-        layout = LAYOUTS[self.factor]
+        layout = (OVER_TIME if self.over_time else LAYOUTS)[self.factor]
         channels = [self.channels] * (len(layout) - 1) + [self.last_channels or self.channels]
         return [ConvolutionBlock(c, kernel, stride) for c, (kernel, stride) in zip(channels, layout, strict=True)]
 
@@ -118,8 +124,8 @@ class SubsamplingConfig:
         return [convolution for block in self.blocks for convolution in block.convolutions]
 
     def edge(self, kernel: int) -> int:
-        """Reflected frames on each side."""
-        return kernel // 2 if self.reflect else 0
+        """Frames added on each side, reflected ones or, over time alone, zeros."""
+        return kernel // 2 if self.reflect or self.over_time else 0
 
     def length(self, frames):
         """Memory frames of so many frames (an int or a Tensor): for each convolution (length - kernel) // stride + 1, at least 0.
@@ -212,6 +218,30 @@ class Subsampling(nn.Module):
         places = torch.arange(-edge, x.shape[2] + edge, device=x.device)
         rows = reflected(places, lengths)[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3])
         return F.pad(x.gather(2, rows), (edge, edge, 0, 0), mode="reflect"), lengths + 2 * edge
+
+
+class SubsamplingOverTime(nn.Module):
+    """Features (B, T, F) → (B, L, D) by convolutions whose input channels are the mel bins, zeros beyond the edges (Whisper)."""
+
+    def __init__(self, config: SubsamplingConfig, n_mels: int, width: int):
+        super().__init__()
+        self.config = config
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width if i else n_mels, width, kernel, stride, padding=config.edge(kernel))
+            for i, (_, kernel, stride) in enumerate(config.convolutions)
+        )
+        self.activation = ACTIVATIONS[config.activation or "gelu"]()
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, T, F), lengths (B,) → (B, L, D) and the memory frames of each."""
+        x = features.transpose(1, 2)
+        if not x.shape[2]:
+            x = F.pad(x, (0, 1))
+        for layer, convolution in zip(self.convolutions, self.config.convolutions, strict=True):
+            # zeros behind each utterance, however the batch is padded
+            x = x * length_mask(lengths, x.shape[2])[:, None]
+            x, lengths = self.activation(layer(x)), self.config.after(lengths, convolution)
+        return x.transpose(1, 2), lengths
 
 
 class _Shortcut(nn.Module):

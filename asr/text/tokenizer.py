@@ -2,7 +2,8 @@
 
 A table of our own has `<blank>` 0, `<unk>` 1, `<sos>` 2, `<eos>` 3, then characters, one token a line, line number = id.
 Latin runs and digits are spelled: one token a letter or digit, and `▁` for the space between two such words. An imported
-table keeps its ids, so that one token may be two of the special ones, and its tokens may be pieces of several letters.
+table keeps its ids, so that one token may be two of the special ones, and its tokens may be pieces of several letters, or
+bytes.
 """
 
 import hashlib
@@ -23,6 +24,8 @@ PAD = "<pad>"
 SPACE = "▁"
 NO_TEXT = re.compile(r"<[^<>]+>")
 """Tokens in angle brackets, special ones and noises, are no text."""
+CONTROL = re.compile(r"<\|[^<>]*\|>")
+"""Those of them that tell a Whisper model what to do."""
 IGNORED = -1
 """A target that counts for nothing: the padding behind a text."""
 
@@ -39,6 +42,7 @@ class TokenTable:
         self.blank, self.unk = self._special(BLANK, BLANK_UNK), self._special(UNK, BLANK_UNK)
         self.sos, self.eos = self._special(SOS, SOS_EOS), self._special(EOS, SOS_EOS)
         self.silent = frozenset(i for i, token in enumerate(self.tokens) if NO_TEXT.fullmatch(token))
+        self.control = frozenset(i for i in self.silent if CONTROL.fullmatch(self.tokens[i]))
 
     def _special(self, name: str, two_in_one: str) -> int:
         if name not in self.ids and two_in_one not in self.ids:
@@ -47,8 +51,8 @@ class TokenTable:
 
     @property
     def never_written(self) -> list[int]:
-        """Ids that the decoder must not choose: blank, unknown, padding, sos; what also is eos it may."""
-        ids = {self.blank, self.unk, self.sos, self.ids.get(PAD, self.blank)}
+        """Ids that the decoder must not choose: blank, unknown, padding, sos, control; what also is eos it may."""
+        ids = {self.blank, self.unk, self.sos, self.ids.get(PAD, self.blank), *self.control}
         return sorted(ids - {self.eos})
 
     def __len__(self) -> int:
@@ -93,7 +97,7 @@ def symbols(text: str) -> list[str]:
 
 
 class Tokenizer(Protocol):
-    """What training and decoding need of any tokenizer, of characters or of pieces."""
+    """What training and decoding need of any tokenizer, of characters, pieces or bytes."""
 
     table: TokenTable
 

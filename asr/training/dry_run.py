@@ -50,7 +50,8 @@ def dry_run(config: Config) -> Iterator[str]:
         model.cmvn.set(cmvn_of(utterances[:: -(-len(utterances) // CMVN_SAMPLE)], model.log_mel, config.data))
     model.to(device).train()
     reader = training_reader(utterances, tokenizer, config)
-    plan = plan_batches([u.duration for u in utterances], config.data, config.train.seed, config.data.curriculum_epochs)
+    durations, window = [u.duration for u in utterances], config.features.window_seconds
+    plan = plan_batches(durations, config.data, config.train.seed, config.data.curriculum_epochs, window)
     if not plan:
         raise ConfigError("no utterance is between data.min_seconds and data.max_seconds long")
     largest = max(plan, key=lambda batch: len(batch) * max(utterances[i].duration for i in batch))

@@ -66,7 +66,7 @@ def endless_batches(reader: BatchReader, config: Config, progress: Progress, ran
             u.duration if progress.quarantine.get(u.id, progress.epoch) >= progress.epoch else -1.0  # no plan takes it
             for u in reader.utterances
         ]
-        plan = plan_batches(durations, config.data, config.train.seed, progress.epoch)
+        plan = plan_batches(durations, config.data, config.train.seed, progress.epoch, config.features.window_seconds)
         if not plan:
             raise ConfigError(
                 f"no utterance is between data.min_seconds {config.data.min_seconds:g}"

@@ -128,9 +128,10 @@ class Aligner:
         """The same from the decoder, which reads the text while it listens to the whole recording."""
         if not pieces:
             return None
-        if pieces[-1].end > LONGEST_ATTENTION:
+        heard = self.model.log_mel.config.window_seconds or LONGEST_ATTENTION
+        if pieces[-1].end > heard:
             raise AsrError(
-                f"{self.loaded.name}: without a CTC head at most {LONGEST_ATTENTION:g} s can be aligned,"
+                f"{self.loaded.name}: without a CTC head at most {heard:g} s can be aligned,"
                 f" the recording has {pieces[-1].end:.1f} s; cut it, or choose a model with a CTC head"
             )
         whole = Piece(0, np.concatenate([piece.samples for piece in pieces]))

@@ -12,7 +12,7 @@ from asr.decoding.ngram import NgramScorer
 from asr.decoding.ngram_file import pack, read_ngrams
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
-from asr.errors import CheckpointError
+from asr.errors import AsrError, CheckpointError
 from asr.files import atomic_write
 from asr.interop.published import PUBLISHED
 from asr.model.device import pick_device
@@ -20,6 +20,7 @@ from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, LoadedModel, load_mode
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 from asr.model.storage import check_dtype
+from asr.text.byte_pairs import BytePairTokenizer
 
 KEPT_KERNELS = "64"
 """Compiled kernels that oneDNN keeps. Left alone it keeps 1,024, one for each shape it meets, which is faster by a twentieth or a
@@ -86,6 +87,7 @@ def language_model(
     path = Path(lm) if lm else folder / LM
     if str(lm) == NO_LM or not config.lm_weight or (not lm and not path.is_file()):
         return None
+    _require_characters(loaded, path)
     table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
     if path.is_dir():
         network, own = load_language_model(path, device)
@@ -95,10 +97,18 @@ def language_model(
     return NgramScorer(path, table.tokens, table.eos, device)
 
 
+def _require_characters(loaded: LoadedModel, lm: Path) -> None:
+    """Raises AsrError for a model whose tokens no language model of ours has."""
+    if isinstance(loaded.tokenizer, BytePairTokenizer):
+        raise AsrError(f"{lm}: is a language model of characters, the tokens of {loaded.name} are bytes of UTF-8")
+
+
 def add_lm(folder: str | Path, lm: Path) -> int:
     """Packs an ARPA file into a model's folder; returns the bytes it takes there."""
     folder = find_model(folder)
-    table = load_model(folder).tokenizer.table
+    loaded = load_model(folder)
+    _require_characters(loaded, lm)
+    table = loaded.tokenizer.table
     return pack(read_ngrams(lm, table.tokens, table.eos), folder / LM, table.tokens)
 
 

@@ -1,7 +1,7 @@
 """A stream of audio to pieces of speech, short enough to decode and cut at pauses; what nobody speaks in is left out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,13 @@ class SegmentConfig:
     """Probability from which on a window is speech."""
     silence: float = 0.35
     """Speech goes on until the probability is below this."""
+
+    @classmethod
+    def within(cls, window: float) -> "SegmentConfig":
+        """Pieces as long as a model hears in any case; of the usual length for one without such a window (0 s)."""
+        usual = cls()
+        longest = window - 2 * usual.padding if window else usual.longest
+        return replace(usual, longest=longest, shortest=min(usual.shortest, longest / 2))
 
     def __post_init__(self):
         if not 0 < self.shortest < self.longest:

@@ -38,7 +38,7 @@ class Transcriber:
     ):
         self.loaded = loaded
         self.recognizer = Recognizer(loaded.model, loaded.tokenizer, decode, lm, hotwords)
-        self.segments = segments or SegmentConfig()
+        self.segments = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
         self.voice_activity = load_voice_activity()
 
     def transcribe(self, audio: Audio, split: bool = False) -> Transcript:

@@ -1,0 +1,74 @@
+"""Byte-level BPE tables of imported models (Whisper's, after GPT-2's): a token is some bytes of UTF-8, or many characters."""
+
+import codecs
+import re
+from collections.abc import Iterable
+
+from asr.text.normalize import normalize
+from asr.text.tokenizer import TokenTable
+
+WORD = re.compile(r"'(?:[stmd]|re|ve|ll)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
+"""What is split into tokens by itself: letters, digits or signs, each with the space before them, and contractions."""
+
+
+def byte_symbols() -> list[str]:
+    """How a table writes each of the 256 bytes: printable ones as themselves, the others as the letters from U+0100 on."""
+    printable = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
+    others = iter(range(256, 512))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
+
+
+def holds_bytes(table: TokenTable) -> bool:
+    """Whether the tokens of a table are bytes: it then has every single one."""
+    return all(symbol in table.ids for symbol in byte_symbols())
+
+
+class BytePairTokenizer:
+    """Texts to ids by joining the two neighbours that make the token of the lowest id, until none do: nothing is unknown.
+
+    Tokens have their ids in the order in which training joined them, so that this is what the list of merges gives
+    (Sennrich et al. 2016; Radford et al. 2019).
+    """
+
+    def __init__(self, table: TokenTable):
+        self.table = table
+        self._symbols = byte_symbols()
+        value = {symbol: byte for byte, symbol in enumerate(self._symbols)}
+        silent = table.control | {table.blank, table.unk, table.sos, table.eos}
+        self._bytes = [b"" if i in silent else bytes(value[c] for c in token) for i, token in enumerate(table.tokens)]
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the normalised text, without `<sos>` and `<eos>`."""
+        return self.split(normalize(text))
+
+    def split(self, text: str) -> list[int]:
+        """Ids of the text as it is."""
+        return [i for word in WORD.findall(text) for i in self._split(word)]
+
+    def _split(self, word: str) -> list[int]:
+        ids, never = self.table.ids, len(self.table)
+        parts = [self._symbols[byte] for byte in word.encode()]
+        while len(parts) > 1:
+            joined = [ids.get(a + b, never) for a, b in zip(parts, parts[1:], strict=False)]
+            best = min(joined)
+            if best == never:
+                break
+            place = joined.index(best)
+            parts[place : place + 2] = [self.table.tokens[best]]
+        return [ids[part] for part in parts]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the ids; special tokens have none."""
+        return "".join(self.pieces(ids)).strip()
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """What each id adds to the text: a character comes with its last byte; what is no UTF-8 is U+FFFD."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        pieces = [decoder.decode(self._bytes[i]) for i in ids]
+        if pieces:
+            pieces[-1] += decoder.decode(b"", final=True)
+        return pieces
+
+    def unknown(self, text: str) -> list[str]:
+        """The characters of the text that the table cannot write: none."""
+        return []

@@ -1,0 +1,261 @@
+"""Whisper's folders: what is read and what is refused, and that a model with a window of audio does all that others do."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import asr
+from asr.decoding.recognizer import Recognizer
+from asr.decoding.settings import DecodeConfig
+from asr.errors import AsrError, AudioError
+from asr.features.fbank import pad_samples
+from asr.interop.importing import IMPORTERS, import_model
+from asr.model.folder import load_model, read_header
+from asr.transcription.segmenting import SegmentConfig
+from tests.conftest import ROOT
+from tests.test_interop import FIXTURES, VARIANTS
+from tests.test_interop_refusals import refused
+
+TINY = FIXTURES / "whisper-tiny-hf"
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of a fixture that the test may change."""
+
+    def make(source: Path = TINY) -> Path:
+        return Path(shutil.copytree(source, tmp_path / "foreign"))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return import_model("whisper", TINY, tmp_path_factory.mktemp("models") / "tiny").folder
+
+
+def read(folder: Path):
+    foreign = IMPORTERS["whisper"](folder)
+    foreign.tensors.finish()
+    return foreign
+
+
+def edit(path: Path, **values) -> None:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(data | values), encoding="utf-8")
+
+
+def same(foreign) -> None:
+    expected = read(TINY)
+    assert foreign.table.tokens == expected.table.tokens and foreign.config == expected.config
+    assert foreign.weights.keys() == expected.weights.keys()
+    assert all(torch.equal(foreign.weights[name], expected.weights[name]) for name in expected.weights)
+
+
+def test_the_prompt_asks_for_mandarin_without_times():
+    foreign = read(TINY)
+    vocabulary = json.loads((TINY / "added_tokens.json").read_text(encoding="utf-8"))
+    names = ("<|startoftranscript|>", "<|zh|>", "<|transcribe|>")
+    assert foreign.config.decoder.prompt == tuple(vocabulary[name] for name in names)
+    assert foreign.table.sos == vocabulary["<|notimestamps|>"] and foreign.table.eos == vocabulary["<|endoftext|>"]
+    written = set(range(len(foreign.table))) - set(foreign.table.never_written)
+    assert written == {*range(321), foreign.table.eos}, "no other token of the added ones may be written"
+
+
+def test_what_the_toolkit_never_writes_is_not_written():
+    listed = json.loads((VARIANTS / "whisper-mels128/generation_config.json").read_text())["suppress_tokens"]
+    assert listed and read(VARIANTS / "whisper-mels128").decode["never_written"] == listed
+    assert read(TINY).decode["never_written"] == []
+
+
+def test_weights_in_several_files_in_a_pickle_and_without_the_prefix(copy):
+    folder = copy()
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    files = {"model-00001-of-00002.safetensors": names[:9], "model-00002-of-00002.safetensors": names[9:]}
+    for file, some in files.items():
+        save_file({name: tensors[name] for name in some}, folder / file)
+    index = {"weight_map": {name: file for file, some in files.items() for name in some}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    same(read(folder))
+    for path in folder.glob("model*"):
+        path.unlink()
+    with_output = tensors | {"proj_out.weight": tensors["model.decoder.embed_tokens.weight"].clone()}
+    torch.save(with_output, folder / "pytorch_model.bin")
+    same(read(folder))
+    torch.save({name.removeprefix("model."): tensor for name, tensor in tensors.items()}, folder / "pytorch_model.bin")
+    same(read(folder))
+
+
+def test_tokens_of_tokenizer_json_alone_and_without_those_of_times(copy):
+    folder = copy()
+    (folder / "vocab.json").unlink()
+    same(read(folder))
+    shutil.copy(TINY / "vocab.json", folder)
+    added = json.loads((folder / "added_tokens.json").read_text(encoding="utf-8"))
+    kept = {name: i for name, i in added.items() if name[2] not in "0123456789"}
+    kept["<|nocaptions|>"] = kept.pop("<|nospeech|>")
+    (folder / "added_tokens.json").write_text(json.dumps(kept))
+    foreign = read(folder)
+    assert foreign.table.tokens[331] == "<|unused-331|>" and 331 in foreign.table.never_written
+    assert foreign.table.unk == added["<|nospeech|>"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "wav2vec2"}, "config.json.model_type: 'wav2vec2' cannot be imported; only 'whisper' can"),
+        ({"activation_function": "relu"}, "config.json.activation_function: 'relu' cannot be imported; only 'gelu' can"),
+        ({"scale_embedding": True}, "config.json.scale_embedding: True cannot be imported; only False can"),
+        ({"tie_word_embeddings": False}, "config.json.tie_word_embeddings: False cannot be imported; only True can"),
+        ({"rotary": 1}, r"config.json.rotary: this importer does not know the setting \(1\)"),
+        ({"vocab_size": 300}, "config.json.vocab_size: 300 cannot be imported; only 382 can"),
+        ({"d_model": 48}, r"encoder.conv1.weight is \(32, 80, 3\), not \(48, 80, 3\) as the settings have it"),
+        ({"encoder_layers": 2}, r"holds tensors that this importer knows no place for: encoder.layers.2.fc1.bias \(64,\)"),
+        ({"decoder_layers": 3}, "decoder.layers.2.self_attn.q_proj.weight is missing"),
+        ({"max_source_positions": 100}, "chunk_length: 3 cannot be imported; only 2 can"),
+        ({"d_model": True}, "config.json.d_model: must be int, is True"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_fit_are_refused(change, message, copy):
+    folder = copy()
+    edit(folder / "config.json", **change)
+    refused("whisper", folder, message)
+
+
+def test_features_of_another_kind_are_refused(copy):
+    folder = copy()
+    edit(folder / "preprocessor_config.json", hop_length=80)
+    refused("whisper", folder, "preprocessor_config.json.hop_length: 80 cannot be imported; only 160 can")
+
+
+def test_a_model_of_english_alone_is_refused(copy):
+    folder = copy()
+    added = json.loads((folder / "added_tokens.json").read_text(encoding="utf-8"))
+    del added["<|zh|>"]
+    (folder / "added_tokens.json").write_text(json.dumps(added))
+    refused("whisper", folder, r"vocab.json: has no token <\|zh\|>; is it a model of English alone\?")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("vocab.json", "[1]", "vocab.json: is no table of tokens and ids"),
+        ("vocab.json", '{"a": 1, "b": 1}', "'a' and 'b' both have the id 1"),
+        ("vocab.json", '{"a": 382}', "'a' has the id 382, the model has 382 tokens"),
+        ("added_tokens.json", "{", "added_tokens.json: not JSON"),
+        ("config.json", "[]", "config.json: is no section of settings"),
+        ("generation_config.json", '{"suppress_tokens": [382]}', "suppress_tokens is no list of ids"),
+        ("model.safetensors", "", "model.safetensors: damaged or not safetensors"),
+        ("model.safetensors", "not a checkpoint", "model.safetensors: damaged or not safetensors"),
+        ("model.safetensors.index.json", '{"weight_map": {"a": "../b"}}', "names no files of weights beside it"),
+        ("model.safetensors.index.json", '{"weight_map": []}', "weight_map: must be dict, is \\[\\]"),
+        ("model.safetensors.index.json", '{"weight_map": {"a": "b"}}', "b: is missing"),
+    ],
+)
+def test_damaged_files_are_named(file, content, message, copy):
+    folder = copy()
+    if "index" in file:
+        (folder / "model.safetensors").unlink()
+    (folder / file).write_text(content)
+    refused("whisper", folder, message)
+
+
+def test_an_output_layer_of_its_own_is_refused(copy):
+    folder = copy()
+    tensors = load_file(folder / "model.safetensors")
+    save_file(
+        tensors | {"proj_out.weight": tensors["model.decoder.embed_tokens.weight"] + 1}, folder / "model.safetensors"
+    )
+    refused("whisper", folder, "proj_out.weight is not the embedding, to which it should be tied")
+
+
+def test_a_folder_without_weights_says_what_is_there(copy):
+    folder = copy()
+    (folder / "model.safetensors").unlink()
+    refused(
+        "whisper",
+        folder,
+        r"holds no weights of Whisper .* \(model.safetensors or pytorch_model.bin\); there is: added_tokens",
+    )
+
+
+def test_audio_longer_than_the_window_is_not_heard_in_part(folder):
+    model = load_model(folder).model
+    samples, lengths = pad_samples([np.zeros(3 * 16000 + 1, np.float32)])
+    with pytest.raises(AudioError, match="3.0 s of audio are more than the 3 s that the model hears at once"):
+        model.encode(samples, lengths)
+
+
+def test_longer_audio_is_decoded_in_parts_whose_times_follow_each_other(folder):
+    sound = np.load(TINY / "golden.npz")["waveform"]
+    long = np.concatenate([sound, sound * 0.5, sound[:8000]])
+    recognizer = asr.load(folder).recognizer
+    short, joined = (nbest[0] for nbest in recognizer.recognize([sound[:20000], long], timed=True))
+    assert short.spans and short.spans[-1][1] <= 20000 / 16000
+    times = [t for span in joined.spans for t in span]
+    assert len(joined.spans) == len(joined.hypothesis.tokens) and times == sorted(times)
+    assert 3.5 < times[-1] <= len(long) / 16000
+
+
+def test_recordings_are_cut_into_pieces_that_fill_the_window(folder):
+    assert SegmentConfig.within(0) == SegmentConfig()
+    assert SegmentConfig.within(30.0) == SegmentConfig(longest=29.0)
+    assert asr.load(folder).segments == SegmentConfig(longest=2.0, shortest=1.0)
+
+
+def test_texts_longer_than_the_positions_are_refused(folder):
+    model = load_model(folder).model
+    assert model.decoder.longest_text == 64 - 3 - 1
+    memory = model.encode(*pad_samples([np.zeros(100, np.float32)]))
+    assert model.decode_teacher_forced(memory, torch.full((1, 61), 50)).shape == (1, 61, 382)
+    with pytest.raises(AsrError, match="the model has 64 positions, 65 are needed: too long for it"):
+        model.decode_teacher_forced(memory, torch.full((1, 62), 50))
+
+
+def test_the_search_ends_where_the_positions_do(folder):
+    """At 1,000 characters a second a greedy search would write 3,002 tokens of noise."""
+    config = DecodeConfig(beam=1, max_chars_per_second=1000.0, stop_loops=False, redecode=False)
+    noise = np.random.default_rng(1).normal(0, 0.1, 48000).astype(np.float32)
+    loaded = load_model(folder)
+    recognizer = Recognizer(loaded.model, loaded.tokenizer, config)
+    recognizer.model.decoder.out.bias.data[321] = -100.0  # it never ends by itself
+    (best,) = recognizer.recognize([noise])[0]
+    assert len(best.hypothesis.tokens) == 60 and not best.hypothesis.complete
+
+
+def test_a_checkpoint_in_16_bits_stays_what_it_is(copy, tmp_path):
+    folder = copy()
+    tensors = {name: tensor.half() for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(tensors, folder / "model.safetensors")
+    out = import_model("whisper", folder, tmp_path / "model", dtype="float16").folder
+    assert read_header(out / "model.safetensors")["dtype"] == "float16"
+    embedding = load_model(out).model.decoder.embedding.weight
+    assert torch.equal(embedding, tensors["model.decoder.embed_tokens.weight"].float())
+
+
+def test_the_model_info_and_the_check_of_it(folder, run):
+    status, out, _ = run("model", "info", folder)
+    assert status == 0 and "toolkit     whisper" in out and "one memory frame per 20 ms" in out
+    assert run("model", "check", folder)[:2] == (0, "tiny: nothing to doubt\n")
+
+
+def test_a_language_model_of_characters_is_refused(folder, tmp_path, run):
+    """None of its words would be a token, and each would cost as much as an unknown one."""
+    (tmp_path / "texts.txt").write_text("今天天气很好\n", encoding="utf-8")
+    assert run("train-lm", tmp_path / "texts.txt", "--out", tmp_path / "lm.arpa")[0] == 0
+    message = "lm.arpa: is a language model of characters, the tokens of tiny are bytes of UTF-8"
+    recording = ROOT / "data/sample/weather.flac"
+    for command in (
+        ("transcribe", "--model", folder, "--lm", tmp_path / "lm.arpa", recording),
+        ("model", "add-lm", folder, tmp_path / "lm.arpa"),
+    ):
+        status, _, err = run(*command)
+        assert status == 1 and message in err
+    assert run("transcribe", "--model", folder, "--lm", "none", recording)[0] == 0
