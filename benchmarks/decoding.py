@@ -22,18 +22,17 @@ THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLA
 
 
 class Worker:
-    """A process that searches when it is sent a line, and answers with the seconds that one search took."""
+    """A process that works when it is sent a line, and answers with the seconds that it took."""
 
-    def __init__(self, name: str, python: str, beam: int):
-        script, _, variant = name.partition(":")
-        command = [python, str(WORKERS / f"{script}.py"), str(beam), *([variant] if variant else [])]
+    def __init__(self, name: str, python: str, script: str, *arguments: str):
+        command = [python, str(WORKERS / f"{script}.py"), *arguments]
         self.name = name
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **THREADS}
         )
 
     def run(self) -> float:
-        """Seconds of one search."""
+        """Seconds of one turn."""
         self.process.stdin.write("run\n")
         self.process.stdin.flush()
         for line in self.process.stdout:
@@ -42,9 +41,9 @@ class Worker:
         raise SystemExit(f"{self.name}: stopped with status {self.process.wait()}")
 
 
-def compare(pythons: dict[str, str], beam: int, rounds: int) -> dict[str, float]:
-    """Name → median seconds of `rounds` searches, all workers in turn."""
-    workers = [Worker(name, python, beam) for name, python in pythons.items()]
+def compare(commands: dict[str, list[str]], rounds: int) -> dict[str, float]:
+    """Name → median seconds of `rounds` turns of a worker: a Python, a script of WORKERS and its arguments."""
+    workers = [Worker(name, *command) for name, command in commands.items()]
     for worker in workers:
         worker.run()  # the first is not counted
         worker.run()
@@ -67,7 +66,11 @@ def main() -> None:
     pythons = dict.fromkeys(("ours", *(["ours:bfloat16"] if packs_bfloat16() else []), "ours:int8"), sys.executable)
     pythons |= dict(peer.split("=", 1) for peer in options.peer)
     for beam in options.beam or [10, 1]:
-        medians = compare(pythons, beam, options.rounds)
+        commands = {}
+        for name, python in pythons.items():
+            script, _, variant = name.partition(":")
+            commands[name] = [python, script, str(beam), *([variant] if variant else [])]
+        medians = compare(commands, options.rounds)
         print(f"beam {beam}, medians of {options.rounds}")
         for name, seconds in medians.items():
             print(f"  {name:13} {1000 * seconds:7.1f} ms   {seconds / medians['ours']:6.2f} x ours")
