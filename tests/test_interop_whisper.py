@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import asr
+from asr.decoding.guards import STANDS_STILL
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError, AudioError
@@ -71,6 +72,23 @@ def test_what_the_toolkit_never_writes_is_not_written():
     listed = json.loads((VARIANTS / "whisper-mels128/generation_config.json").read_text())["suppress_tokens"]
     assert listed and read(VARIANTS / "whisper-mels128").decode["never_written"] == listed
     assert read(TINY).decode["never_written"] == []
+
+
+def test_the_heads_that_times_are_taken_from_are_kept(copy, tmp_path):
+    """Without them a text is not doubted for what the last layer looks at, which in these models may be anything."""
+    folder = copy()
+    edit(folder / "generation_config.json", alignment_heads=[[1, 3], [0, 2]])
+    known = load_model(import_model("whisper", folder, tmp_path / "model").folder)
+    assert known.model.decoder.alignment_heads == ((1, 3), (0, 2))
+    sound = np.load(TINY / "golden.npz")["waveform"]
+    for loaded, expected in (
+        (known, True),
+        (load_model(import_model("whisper", TINY, tmp_path / "other").folder), False),
+    ):
+        recognizer = Recognizer(loaded.model, loaded.tokenizer, DecodeConfig(beam=1, stop_loops=False, redecode=False))
+        ((best,),) = recognizer.recognize([sound], timed=True)
+        assert len(best.spans) == len(best.hypothesis.tokens) > 12
+        assert (STANDS_STILL in best.hypothesis.warnings) == expected
 
 
 def test_weights_in_several_files_in_a_pickle_and_without_the_prefix(copy):
@@ -152,6 +170,8 @@ def test_a_model_of_english_alone_is_refused(copy):
         ("added_tokens.json", "{", "added_tokens.json: not JSON"),
         ("config.json", "[]", "config.json: is no section of settings"),
         ("generation_config.json", '{"suppress_tokens": [382]}', "suppress_tokens is no list of ids"),
+        ("generation_config.json", '{"alignment_heads": [3]}', "alignment_heads is no list of pairs"),
+        ("generation_config.json", '{"alignment_heads": [[2, 0]]}', "is no pair of one of 2 layers and 4 heads"),
         ("model.safetensors", "", "model.safetensors: damaged or not safetensors"),
         ("model.safetensors", "not a checkpoint", "model.safetensors: damaged or not safetensors"),
         ("model.safetensors.index.json", '{"weight_map": {"a": "../b"}}', "names no files of weights beside it"),

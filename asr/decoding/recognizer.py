@@ -236,9 +236,14 @@ class Recognizer:
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
-        attended = self._attended(best, scorer)
         frame = self.model.frame_seconds
-        doubts = {b: reasons_to_doubt(h, attended[b, : len(h.tokens)], frame) for b, h in enumerate(best)}
+        if self.model.longest_samples and not self.model.decoder.alignment_heads:
+            doubts = {
+                b: reasons_to_doubt(h, None, frame) for b, h in enumerate(best)
+            }  # Whisper's last layer looks anywhere
+        else:
+            attended = self._attended(best, scorer)
+            doubts = {b: reasons_to_doubt(h, attended[b, : len(h.tokens)], frame) for b, h in enumerate(best)}
         return {b: reasons for b, reasons in doubts.items() if reasons}
 
     def _recognized(self, hypothesis: Hypothesis) -> Recognized:

@@ -61,10 +61,13 @@ def frame_spans(model: SpeechModel, frames: np.ndarray, samples: np.ndarray) -> 
 
 
 def attention(model: SpeechModel, table: TokenTable, texts: Sequence[Sequence[int]], state: DecoderState) -> np.ndarray:
-    """(B, heads, U + 1, L): where the heads of the decoder's upper layers listen, which do so where the token is they write."""
-    n_layers = (len(model.decoder.layers) + 1) // 2
+    """(B, heads, U + 1, L): where heads of the decoder listen that do so where the token is they write.
+
+    These are known of some models; of others any head of the upper layers may be such.
+    """
+    n_layers = len(model.decoder.layers)
     tokens = decoder_inputs(table, texts).to(model.cmvn.mean.device)
-    return model.decoder.attention(tokens, state, n_layers).float().cpu().numpy()
+    return model.decoder.listening(tokens, state, range(n_layers // 2, n_layers)).float().cpu().numpy()
 
 
 def decoder_inputs(table: TokenTable, texts: Sequence[Sequence[int]]) -> Tensor:

@@ -52,7 +52,7 @@ def read_whisper(folder: Path) -> Foreign:
         subsampling=FRAMES_PER_POSITION,
         over_time=True,
         encoder=EncoderConfig(width=settings.get("d_model", 384, int), **encoder),
-        decoder=DecoderConfig(tied=True, prompt=prompt, **decoder),
+        decoder=DecoderConfig(tied=True, prompt=prompt, alignment_heads=_alignment_heads(folder), **decoder),
     )
     features = _features(folder, settings.get("num_mel_bins", 80, int), config.encoder.places)
     _finish(settings)
@@ -222,11 +222,24 @@ def _put_normalisation(weights: Weights, n_mels: int) -> None:
     weights.put("cmvn.inverse_std", torch.full((n_mels,), 1 / 40), "none: fixed in the toolkit")
 
 
-def _suppressed(folder: Path, table: TokenTable) -> list[int]:
-    """Ids of the texts that the toolkit never writes: brackets, notes of music and such. An empty text stays possible."""
+def _generation(folder: Path, name: str) -> tuple[Path, list]:
+    """A list of the settings of generation, which old folders have in config.json, and the file that it is from."""
     path = folder / "generation_config.json"
     path = path if path.is_file() else folder / "config.json"
-    listed = Settings(read_json(path), str(path)).get("suppress_tokens", [], list)
+    return path, Settings(read_json(path), str(path)).get(name, [], list)
+
+
+def _alignment_heads(folder: Path) -> tuple[tuple[int, ...], ...]:
+    """The heads of cross-attention that times are taken from, where the authors say which."""
+    path, listed = _generation(folder, "alignment_heads")
+    if not all(isinstance(pair, list) and all(type(number) is int for number in pair) for pair in listed):
+        raise CheckpointError(f"{path}: alignment_heads is no list of pairs")
+    return tuple(map(tuple, listed))
+
+
+def _suppressed(folder: Path, table: TokenTable) -> list[int]:
+    """Ids of the texts that the toolkit never writes: brackets, notes of music and such. An empty text stays possible."""
+    path, listed = _generation(folder, "suppress_tokens")
     if not all(type(i) is int and i < len(table) for i in listed):
         raise CheckpointError(f"{path}: suppress_tokens is no list of ids")
     return [i for i in listed if i >= 0 and i not in table.never_written and i != table.eos]

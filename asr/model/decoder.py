@@ -1,5 +1,6 @@
 """The autoregressive decoder. One forward pass serves training and search: teacher forcing is a step of many tokens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,12 +40,20 @@ class DecoderConfig:
     prompt: tuple[int, ...] = ()
     """Tokens before sos that every text begins with: Whisper is told by them in which language what is said is to be written."""
 
+    alignment_heads: tuple[tuple[int, ...], ...] = ()
+    """Pairs of layer and head, from 0, whose cross-attention is known to be where each token is said; empty: not known."""
+
     def __post_init__(self):
         check_names("decoder", self, activation=ACTIVATIONS, positions=("absolute", "learned"))
         check_sizes("decoder", self)
         check_places("decoder", self)
         if min(self.prompt, default=0) < 0:
             raise ConfigError(f"decoder.prompt: {min(self.prompt)} is no id of a token")
+        for pair in self.alignment_heads:
+            if len(pair) != 2 or not (0 <= pair[0] < self.layers and 0 <= pair[1] < self.heads):
+                raise ConfigError(
+                    f"decoder.alignment_heads: {list(pair)} is no pair of one of {self.layers} layers and {self.heads} heads"
+                )
 
 
 @dataclass(frozen=True)
@@ -140,6 +149,7 @@ class Decoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=width**-0.5)  # times sqrt(D) in forward: unit variance
         self.places = LearnedPositions(config.places, width) if config.places else None
         self.register_buffer("prompt", torch.tensor(config.prompt, dtype=torch.long), persistent=False)
+        self.heads, self.alignment_heads = config.heads, config.alignment_heads
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(DecoderLayer(config, width, listens) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, eps=config.norm_eps) if config.last_norm else nn.Identity()
@@ -178,20 +188,31 @@ class Decoder(nn.Module):
         return self.out(self.norm(x)).unflatten(1, (N, U)), after
 
     def attended(self, tokens: Tensor, state: DecoderState) -> Tensor:
-        """Tokens (B, U) from the first on → (B, U, L): where in the memory the last layer listens for what follows each."""
-        return self.attention(tokens, state, 1).mean(1)
+        """Tokens (B, U) from the first on → (B, U, L): where in the memory is listened for what follows each, by the heads
 
-    def attention(self, tokens: Tensor, state: DecoderState, n_layers: int) -> Tensor:
-        """The same of each head of the last layers: (B, n_layers * H, U, L)."""
+        that are known for it, or the last layer.
+        """
+        return self.listening(tokens, state, [len(self.layers) - 1]).mean(1)
+
+    def listening(self, tokens: Tensor, state: DecoderState, layers: Sequence[int]) -> Tensor:
+        """The same of each head that is known for it (B, heads, U, L), or of all of some layers where none is."""
+        if not self.alignment_heads:
+            return self.attention(tokens, state, layers)
+        layers = sorted({layer for layer, _ in self.alignment_heads})
+        places = [layers.index(layer) * self.heads + head for layer, head in self.alignment_heads]
+        return self.attention(tokens, state, layers)[:, places]
+
+    def attention(self, tokens: Tensor, state: DecoderState, layers: Sequence[int]) -> Tensor:
+        """The same of all heads of some layers, from 0 in rising order: (B, len(layers) * H, U, L)."""
         tokens = torch.cat([self.prompt.expand(len(tokens), -1), tokens], dim=1)
         x = self._embed(tokens[:, None], 0)
         visible = _visible(None, 1, tokens.shape[1], x.device).flatten(1, 2)[:, None]
         heads = []
-        for i, (layer, memory) in enumerate(zip(self.layers, state.memory, strict=True), 1):
-            if i > len(self.layers) - n_layers:
+        for i, (layer, memory) in enumerate(zip(self.layers, state.memory, strict=True)):
+            if i in layers:
                 y, _ = layer.look_back(x, None, visible)
                 heads.append(layer.cross_attention.weights(layer.cross_query(y), memory[0], state.memory_mask))
-            if i < len(self.layers):
+            if i < layers[-1]:
                 x, _ = layer(x, None, visible, memory, state.memory_mask)
         return torch.cat(heads, dim=1)[:, :, len(self.prompt) :]
 

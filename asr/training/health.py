@@ -104,7 +104,7 @@ def measure(model: SpeechModel, probe: Probe, device: torch.device) -> Health:
         logits = model.decode_teacher_forced(memory, inputs).float()
         swapped = model.decode_teacher_forced(_rolled(memory), inputs).float()
         attention = model.decoder.attention(
-            inputs, model.decoder.start(memory.values, memory.mask), len(model.decoder.layers)
+            inputs, model.decoder.start(memory.values, memory.mask), range(len(model.decoder.layers))
         )
     finally:
         model.train(training)
@@ -126,7 +126,7 @@ def attention_of_the_best_head(model: SpeechModel, probe: Probe) -> list[Tensor]
     """For each utterance of the probe (U, L): where in the audio the most diagonal head looks for each token."""
     memory = model.encode(probe.batch.samples, probe.batch.lengths)
     state = model.decoder.start(memory.values, memory.mask)
-    attention = model.decoder.attention(probe.batch.inputs, state, len(model.decoder.layers)).float()
+    attention = model.decoder.attention(probe.batch.inputs, state, range(len(model.decoder.layers))).float()
     n_tokens = ((probe.batch.targets != IGNORED).sum(1) - 1).tolist()
     cut = [w[:, :n, :length] for w, n, length in zip(attention, n_tokens, memory.lengths.tolist(), strict=True)]
     best = torch.stack([diagonality(weights) for weights in cut]).mean(0).argmax()
