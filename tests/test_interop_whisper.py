@@ -1,15 +1,20 @@
 """Whisper's folders: what is read and what is refused, and that a model with a window of audio does all that others do."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
 import asr
+from asr.audio.reading import read_samples
+from asr.audio.voice_activity import load_voice_activity
+from asr.corpus.toy import prepare_toy
 from asr.decoding.guards import STANDS_STILL
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
@@ -17,7 +22,8 @@ from asr.errors import AsrError, AudioError
 from asr.features.fbank import pad_samples
 from asr.interop.importing import IMPORTERS, import_model
 from asr.model.folder import load_model, read_header
-from asr.transcription.segmenting import SegmentConfig
+from asr.text.byte_pairs import BytePairTokenizer
+from asr.transcription.segmenting import SegmentConfig, cut_speech
 from tests.conftest import ROOT
 from tests.test_interop import FIXTURES, VARIANTS
 from tests.test_interop_refusals import refused
@@ -104,6 +110,12 @@ def test_weights_in_several_files_in_a_pickle_and_without_the_prefix(copy):
     same(read(folder))
     for path in folder.glob("model*"):
         path.unlink()
+    files = {"pytorch_model-00001-of-00002.bin": names[:9], "pytorch_model-00002-of-00002.bin": names[9:]}
+    for file, some in files.items():
+        torch.save({name: tensors[name] for name in some}, folder / file)
+    index = {"weight_map": {name: file for file, some in files.items() for name in some}}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    same(read(folder))
     with_output = tensors | {"proj_out.weight": tensors["model.decoder.embed_tokens.weight"].clone()}
     torch.save(with_output, folder / "pytorch_model.bin")
     same(read(folder))
@@ -125,6 +137,36 @@ def test_tokens_of_tokenizer_json_alone_and_without_those_of_times(copy):
     assert foreign.table.unk == added["<|nospeech|>"]
 
 
+def test_added_tokens_are_texts_as_they_stand(copy):
+    """é is one of the letters that stand for bytes, and two bytes itself; tokenizer.json knows what added_tokens.json lacks."""
+    folder = copy()
+    added = json.loads((folder / "added_tokens.json").read_text(encoding="utf-8"))
+    for name, text in (("<|1.00|>", "你好 é"), ("<|0.98|>", "é")):
+        added[text] = added.pop(name)
+    (folder / "added_tokens.json").write_text(json.dumps(added))
+    tokenizer = BytePairTokenizer(read(folder).table)
+    assert tokenizer.decode([added["你好 é"]]) == "你好 é" and tokenizer.split("é") == [added["é"]]
+    (folder / "added_tokens.json").unlink()
+    same(read(folder))
+
+
+def test_tensors_that_cannot_be_meant_are_refused(copy):
+    folder = copy()
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.decoder.embed_positions.weight"
+    for changed, message in (
+        ({name: tensors[name][:4].clone()}, "config.json.max_target_positions: 64 cannot be imported; only 4 can"),
+        ({name: tensors[name][0].clone()}, r"decoder.embed_positions.weight is \(32,\), not of 2 axes"),
+        ({name: tensors[name].to(torch.float8_e4m3fn)}, "is of type torch.float8_e4m3fn, which cannot be read"),
+        ({name.removeprefix("model."): tensors[name] + 1}, "tensors of one name with and without model. before it"),
+    ):
+        save_file(tensors | changed, folder / "model.safetensors")
+        refused("whisper", folder, message)
+    edit(folder / "config.json", max_target_positions=4, tokenizer_class=None)
+    save_file(tensors | {name: tensors[name][:4].clone()}, folder / "model.safetensors")
+    refused("whisper", folder, "config.json.max_target_positions: 4 leave no room for a text behind the prompt")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -137,7 +179,8 @@ def test_tokens_of_tokenizer_json_alone_and_without_those_of_times(copy):
         ({"d_model": 48}, r"encoder.conv1.weight is \(32, 80, 3\), not \(48, 80, 3\) as the settings have it"),
         ({"encoder_layers": 2}, r"holds tensors that this importer knows no place for: encoder.layers.2.fc1.bias \(64,\)"),
         ({"decoder_layers": 3}, "decoder.layers.2.self_attn.q_proj.weight is missing"),
-        ({"max_source_positions": 100}, "chunk_length: 3 cannot be imported; only 2 can"),
+        ({"max_source_positions": 100}, "config.json.max_source_positions: 100 cannot be imported; only 150 can"),
+        ({"num_mel_bins": 10**9}, "config.json.num_mel_bins: 1000000000 cannot be imported; only 80 can"),
         ({"d_model": True}, "config.json.d_model: must be int, is True"),
     ],
 )  # fmt: skip
@@ -226,8 +269,22 @@ def test_longer_audio_is_decoded_in_parts_whose_times_follow_each_other(folder):
 
 def test_recordings_are_cut_into_pieces_that_fill_the_window(folder):
     assert SegmentConfig.within(0) == SegmentConfig()
-    assert SegmentConfig.within(30.0) == SegmentConfig(longest=29.0)
-    assert asr.load(folder).segments == SegmentConfig(longest=2.0, shortest=1.0)
+    assert SegmentConfig.within(30.0) == SegmentConfig(longest=29.0, shortest=14.5, pause=2.0)
+    assert asr.load(folder).segments == SegmentConfig(longest=2.0, shortest=1.0, pause=2.0)
+    clips = [read_samples(path) for path in sorted(ROOT.glob("data/sample/*.flac"))]
+    sound = np.concatenate([np.concatenate([clip, np.zeros(16000, np.float32)]) for clip in clips * 4])
+    pieces = list(cut_speech([sound], load_voice_activity(), SegmentConfig.within(30.0)))
+    assert len(sound) > 40 * 16000 and len(pieces) <= len(sound) / 16000 / 14.5 + 1
+    assert max(piece.end - piece.start for piece in pieces) <= 30
+
+
+def test_no_piece_ends_behind_the_recording():
+    """A cut in the last window, which is filled up with zeros."""
+    speech = read_samples(sorted(ROOT.glob("data/sample/*.flac"))[0])
+    for extra in (1, 100, 400, 511):
+        sound = np.tile(speech, 3)[: 2 * 512 * 40 + extra]
+        pieces = list(cut_speech([sound], load_voice_activity(), SegmentConfig(longest=0.6, shortest=0.3)))
+        assert pieces and max(piece.first + len(piece.samples) for piece in pieces) <= len(sound)
 
 
 def test_texts_longer_than_the_positions_are_refused(folder):
@@ -235,7 +292,9 @@ def test_texts_longer_than_the_positions_are_refused(folder):
     assert model.decoder.longest_text == 64 - 3 - 1
     memory = model.encode(*pad_samples([np.zeros(100, np.float32)]))
     assert model.decode_teacher_forced(memory, torch.full((1, 61), 50)).shape == (1, 61, 382)
-    with pytest.raises(AsrError, match="the model has 64 positions, 65 are needed: too long for it"):
+    with pytest.raises(
+        AsrError, match="65 tokens of a text and its prompt are more than the 64 that the model has positions"
+    ):
         model.decode_teacher_forced(memory, torch.full((1, 62), 50))
 
 
@@ -264,6 +323,40 @@ def test_the_model_info_and_the_check_of_it(folder, run):
     status, out, _ = run("model", "info", folder)
     assert status == 0 and "toolkit     whisper" in out and "one memory frame per 20 ms" in out
     assert run("model", "check", folder)[:2] == (0, "tiny: nothing to doubt\n")
+
+
+def test_a_benchmark_does_what_decoding_does(folder, tmp_path, run):
+    sound = np.load(TINY / "golden.npz")["waveform"]
+    soundfile.write(tmp_path / "long.wav", np.tile(sound, 2), 16000)
+    options = ("--beam", 1, "--rounds", 1, "--decode", "stop_loops=false", "--decode", "max_chars_per_second=1000")
+    status, out, err = run("benchmark", "--model", folder, tmp_path / "long.wav", *options)
+    assert status == 0 and "1 rounds, medians" in out, err
+
+
+def test_going_on_from_a_model_keeps_what_its_tokens_need(folder, toy_manifests, tmp_path, run):
+    config = tmp_path / "recipe.toml"
+    config.write_text(
+        f"[data]\ntrain = ['{toy_manifests / 'train.jsonl'}']\ndev = ['{toy_manifests / 'dev.jsonl'}']\nmax_seconds = 3\n"
+        "[train]\nmax_steps = 2\nwarmup_steps = 1\nevaluate_every = 2\nhealth_every = 0\n"
+    )
+    status, _, err = run("train", config, "--init", folder, "--out", tmp_path / "run", "--threads", 1)
+    assert status == 0, err
+    kept = json.loads((tmp_path / "run/decode.json").read_text())
+    assert kept == {"rule": "transformers", "max_chars_per_second": 20.0}
+    lines = (toy_manifests / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    lines[0] = json.dumps(json.loads(lines[0]) | {"text": "长" * 61}, ensure_ascii=False)
+    config.write_text(config.read_text().replace(str(toy_manifests / "train.jsonl"), str(toy_manifests / "long.jsonl")))
+    (toy_manifests / "long.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    status, _, err = run("train", config, "--init", folder, "--out", tmp_path / "other", "--threads", 1)
+    assert status == 1 and re.search(
+        r"long.jsonl:1: the text of \S+ has \d+ tokens, the model has positions for 60", err
+    )
+
+
+@pytest.fixture
+def toy_manifests(tmp_path):
+    prepare_toy(tmp_path / "toy", n_train=30, n_dev=4, n_test=4)
+    return tmp_path / "toy"
 
 
 def test_a_language_model_of_characters_is_refused(folder, tmp_path, run):

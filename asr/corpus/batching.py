@@ -182,6 +182,15 @@ class BatchReader(Dataset):
         self.seed = ""
         self._cache: dict[int, np.ndarray] | None = {} if cache_audio else None
 
+    def require_room(self, longest: int | None) -> None:
+        """Raises ManifestError for a text of more tokens than the decoder has positions for, if these have an end."""
+        for utterance, tokens in zip(self.utterances, self.tokens, strict=True):
+            if longest is not None and len(tokens) > longest:
+                raise ManifestError(
+                    f"{utterance.where}: the text of {utterance.id} has {len(tokens)} tokens, the model has positions for"
+                    f" {longest}; leave it out"
+                )
+
     def __len__(self) -> int:
         return len(self.plan)
 

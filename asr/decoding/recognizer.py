@@ -147,7 +147,7 @@ class Recognizer:
             parts = [cut_to_fit(samples, rate, self.model.longest_samples) for samples in utterances]
             pieces = [piece for some in parts for piece in some]
             results: list[list[Recognized]] = [[] for _ in pieces]
-            for batch in self.batches([self.model.encoded_samples(len(piece)) for piece in pieces]):
+            for batch in self.batches([len(piece) for piece in pieces]):
                 for i, nbest in zip(batch, self._recognize_batch([pieces[i] for i in batch], timed), strict=True):
                     results[i] = nbest
             left = iter(results)
@@ -182,18 +182,25 @@ class Recognizer:
 
     def batches(self, lengths: list[int]) -> list[list[int]]:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
+        lengths = [self.model.encoded_samples(length) for length in lengths]
         order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
         budget = self.config.batch_seconds * self.model.log_mel.config.sample_rate
         return [[order[place] for place in group] for group in grouped([lengths[i] for i in order], budget)]
 
+    def scorer(self, memory: Memory) -> NetworkScorer:
+        """The decoder as it is searched, listening to this memory."""
+        config = self.config
+        return NetworkScorer(self.model, memory, self.tokenizer.table, config.temperature, config.never_written)
+
+    def limits(self, utterances: Sequence[np.ndarray]) -> list[int]:
+        """Tokens that the text of each utterance (S,) may have: by its seconds, and by the decoder's positions."""
+        rate, longest = self.model.log_mel.config.sample_rate, self.model.decoder.longest_text
+        limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
+        return limits if longest is None else [min(limit, longest) for limit in limits]
+
     def _recognize_batch(self, utterances: Sequence[np.ndarray], timed: bool) -> list[list[Recognized]]:
         memory = encode(self.model, utterances)
-        config, table = self.config, self.tokenizer.table
-        scorer = NetworkScorer(self.model, memory, table, config.temperature, config.never_written)
-        rate = self.model.log_mel.config.sample_rate
-        longest = self.model.decoder.longest_text
-        limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
-        limits = limits if longest is None else [min(limit, longest) for limit in limits]
+        scorer, limits = self.scorer(memory), self.limits(utterances)
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
         found = self._found(scorer, limits, memory, log_probs)
         results = [[self._recognized(h) for h in nbest] for nbest in found]
@@ -203,7 +210,9 @@ class Recognizer:
         if timed:
             whole = [b for b, nbest in enumerate(results) if not nbest[0].spans]
             texts = [results[b][0].hypothesis.tokens if b in whole else () for b in range(len(results))]
-            timings = token_spans(self.model, table, utterances, texts, memory, log_probs, scorer.initial)
+            timings = token_spans(
+                self.model, self.tokenizer.table, utterances, texts, memory, log_probs, scorer.initial
+            )
             for b in whole:
                 results[b][0] = replace(results[b][0], spans=timings[b])
         return results

@@ -130,6 +130,10 @@ class Tensors:
             )
             raise CheckpointError(f"{path}: is no plain table of tensors ({kind}); is it from another toolkit?")
         for name, tensor in data.items():
+            if tensor.is_floating_point() and tensor.dtype.itemsize < 2:
+                raise CheckpointError(
+                    f"{path}: {name} is of type {tensor.dtype}, which cannot be read; ask for float16 or more"
+                )
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 raise CheckpointError(f"{path}: {name} holds values that are not numbers; the file is damaged")
         return cls(path, {str(name): tensor for name, tensor in data.items()})

@@ -12,7 +12,8 @@ from asr.interop.foreign import Foreign, Settings, Weights, token_table
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
-from asr.text.tokenizer import BLANK_UNK, EOS, SOS, TokenTable
+from asr.text.byte_pairs import byte_symbols
+from asr.text.tokenizer import BLANK_UNK, CONTROL, EOS, SOS, TokenTable
 
 RATE, FFT, HOP = 16000, 400, 160
 """Hz, samples of a frame and samples between two, of every Whisper model."""
@@ -35,6 +36,7 @@ NO_MATTER = (
     " max_length use_weighted_layer_sum _name_or_path _attn_implementation_autoset attn_implementation is_multilingual"
     " return_dict output_hidden_states output_attentions torchscript gradient_checkpointing id2label label2id lang_ids"
     " alignment_heads lang_to_id task_to_id no_timestamps_token_id task_specific_params"
+    " return_timestamps language task max_new_tokens num_beams"
 ).split()
 """Settings of training, of other tasks, and ids that are found by the names of their tokens."""
 
@@ -43,10 +45,10 @@ def read_whisper(folder: Path) -> Foreign:
     """The model of a folder. Raises CheckpointError with the file, the setting or the tensors that cannot be imported."""
     path = existing(folder / "config.json")
     settings = Settings(read_json(path), str(path))
+    settings.pass_over(*(name for name, value in settings.values.items() if value is None))
     weights = Weights(_tensors(folder))
-    weights.move("decoder.embedding.weight", "decoder.embed_tokens.weight")
-    settings.require("vocab_size", len(weights.named["decoder.embedding.weight"]))
-    table, prompt = read_tokens(folder, len(weights.named["decoder.embedding.weight"]))
+    vocabulary = _check_shapes(settings, weights.tensors)
+    table, prompt = read_tokens(folder, vocabulary)
     encoder, decoder = _sizes(settings, "encoder", "source"), _sizes(settings, "decoder", "target")
     config = ModelConfig(
         subsampling=FRAMES_PER_POSITION,
@@ -66,6 +68,25 @@ def read_whisper(folder: Path) -> Foreign:
     return Foreign(
         features, config, table, weights.named, weights.origins, weights.tensors, decode=decode, remarks=remarks
     )
+
+
+def _check_shapes(settings: Settings, tensors: Tensors) -> int:
+    """The size of the vocabulary. What settings and tensors both say must agree before anything of that size is made."""
+    for setting, name, axis, n_axes in (
+        ("vocab_size", "decoder.embed_tokens.weight", 0, 2),
+        ("num_mel_bins", "encoder.conv1.weight", 1, 3),
+        ("max_source_positions", "encoder.embed_positions.weight", 0, 2),
+        ("max_target_positions", "decoder.embed_positions.weight", 0, 2),
+    ):
+        shape = tensors.take(name).shape
+        if len(shape) != n_axes:
+            raise CheckpointError(f"{tensors.path}: {name} is {tuple(shape)}, not of {n_axes} axes")
+        settings.require(setting, shape[axis])
+        if setting == "max_target_positions" and shape[axis] <= len(PROMPT) + 1:
+            raise CheckpointError(
+                f"{settings.where}.{setting}: {shape[axis]} leave no room for a text behind the prompt"
+            )
+    return len(tensors.take("decoder.embed_tokens.weight"))
 
 
 def _sizes(settings: Settings, part: str, positions: str) -> dict[str, Any]:
@@ -119,19 +140,7 @@ def _features(folder: Path, n_mels: int, positions: int) -> FeatureConfig:
 
 def read_tokens(folder: Path, vocabulary: int) -> tuple[TokenTable, tuple[int, ...]]:
     """The table, in which the tokens around a text have our names, and the ids of the prompt."""
-    if (folder / "vocab.json").is_file():
-        path = folder / "vocab.json"
-        ids = dict(_ids(read_json(path), path))
-        if (added := folder / "added_tokens.json").is_file():
-            ids |= _ids(read_json(added), added)
-    else:
-        path = existing(folder / "tokenizer.json")
-        data = read_json(path)
-        try:
-            ids = _ids(data["model"]["vocab"], path)
-            ids |= _ids({token["content"]: token["id"] for token in data["added_tokens"]}, path)
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"{path}: holds no vocabulary and added tokens ({error!r})") from error
+    path, ids = _vocabulary(folder)
     tokens = [f"<|unused-{i}|>" for i in range(vocabulary)]
     for token, i in ids.items():
         if not 0 <= i < vocabulary:
@@ -149,6 +158,38 @@ def read_tokens(folder: Path, vocabulary: int) -> tuple[TokenTable, tuple[int, .
     return token_table(tokens, path), tuple(ids[name] for name in PROMPT)
 
 
+def _vocabulary(folder: Path) -> tuple[Path, dict[str, int]]:
+    """The file with the tokens of bytes, and these and the added ones, as bytes but for those in <|…|>, with their ids."""
+    path, added = folder / "vocab.json", folder / "added_tokens.json"
+    whole = folder / "tokenizer.json"
+    path = path if path.is_file() or not whole.is_file() else whole
+    ids = _ids(read_json(path) if path != whole else _part(whole, "vocab"), path)
+    if added.is_file() and path != whole:
+        others = _ids(read_json(added), added)
+    else:
+        others = _ids(_part(whole, "added_tokens"), whole) if whole.is_file() else {}
+    symbols = byte_symbols()
+    found: dict[str, int] = {}
+    for tokens, in_bytes in ((ids, frozenset(symbols)), (others, frozenset())):
+        for token, i in tokens.items():
+            if not CONTROL.fullmatch(token) and not in_bytes.issuperset(token):
+                token = "".join(symbols[byte] for byte in token.encode("utf-8", "replace"))  # stands there as it is
+            if found.setdefault(token, i) != i:
+                raise CheckpointError(f"{path}: {token!r} has the ids {found[token]} and {i}")
+    return path, found
+
+
+def _part(path: Path, name: str) -> Any:
+    """The tokens of bytes, or those that were added, in a tokenizer.json, with their ids."""
+    data = read_json(path)
+    try:
+        if name == "vocab":
+            return data["model"]["vocab"]
+        return {token["content"]: token["id"] for token in data["added_tokens"]}
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: holds no {name} ({error!r})") from error
+
+
 def _ids(data: Any, path: Path) -> dict[str, int]:
     if not isinstance(data, dict) or not all(type(i) is int for i in data.values()):
         raise CheckpointError(f"{path}: is no table of tokens and ids")
@@ -157,23 +198,30 @@ def _ids(data: Any, path: Path) -> dict[str, int]:
 
 def _tensors(folder: Path) -> Tensors:
     """All tensors, of one file or of several, without the prefix that most files have before their names."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file() and not (folder / "model.safetensors").is_file():
+    names = ("model.safetensors", "pytorch_model.bin")
+    indices = [folder / f"{name}.index.json" for name in names]
+    index = next((path for path in indices if path.is_file()), None)
+    if index and not any((folder / name).is_file() for name in names):
         files = Settings(read_json(index), str(index)).get("weight_map", {}, dict)
         names = sorted({str(name) for name in files.values()})
         if not names or not all(Path(name).name == name for name in names):
             raise CheckpointError(f"{index}: names no files of weights beside it")
         path, held = index, {}
         for name in names:
-            held |= read_safetensors(existing(folder / name))
+            held |= Tensors.of(_read(existing(folder / name)), folder / name).held
     else:
-        path = find_file(
-            folder, ["model.safetensors", "pytorch_model.bin"], "weights of Whisper as Hugging Face has them"
-        )
-        held = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
+        path = find_file(folder, names, "weights of Whisper as Hugging Face has them")
+        held = _read(path)
     tensors = Tensors.of(held, path)
-    tensors.held = {name.removeprefix("model."): tensor for name, tensor in tensors.held.items()}
+    named = {name.removeprefix("model."): tensor for name, tensor in tensors.held.items()}
+    if len(named) < len(tensors.held):
+        raise CheckpointError(f"{path}: holds tensors of one name with and without model. before it")
+    tensors.held = named
     return tensors
+
+
+def _read(path: Path) -> Any:
+    return read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
 
 
 def _map_encoder(weights: Weights, config: EncoderConfig) -> None:
@@ -190,6 +238,7 @@ def _map_encoder(weights: Weights, config: EncoderConfig) -> None:
 
 def _map_decoder(weights: Weights, config: DecoderConfig) -> None:
     tensors = weights.tensors
+    weights.move("decoder.embedding.weight", "decoder.embed_tokens.weight")
     weights.move("decoder.places.weight", "decoder.embed_positions.weight")
     for i in range(config.layers):
         ours, theirs = f"decoder.layers.{i}", f"decoder.layers.{i}"

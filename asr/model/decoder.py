@@ -147,7 +147,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)  # times sqrt(D) in forward: unit variance
-        self.places = LearnedPositions(config.places, width) if config.places else None
+        self.places = (
+            LearnedPositions(config.places, width, "tokens of a text and its prompt") if config.places else None
+        )
         self.register_buffer("prompt", torch.tensor(config.prompt, dtype=torch.long), persistent=False)
         self.heads, self.alignment_heads = config.heads, config.alignment_heads
         self.dropout = Dropout(config.dropout)

@@ -208,7 +208,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.positions = config.positions
         if config.places:
-            self.places = LearnedPositions(config.places, config.width)
+            self.places = LearnedPositions(config.places, config.width, "memory frames")
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(ENCODERS[config.kind](config) for _ in range(config.layers))
         eps = config.last_norm_eps or config.norm_eps

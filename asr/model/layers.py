@@ -44,15 +44,19 @@ def sinusoids_at(positions: Tensor, width: int) -> Tensor:
 class LearnedPositions(nn.Module):
     """A table of positions (P, D) to be added."""
 
-    def __init__(self, places: int, width: int):
+    def __init__(self, places: int, width: int, what: str):
+        """what: is counted, for messages."""
         super().__init__()
+        self.what = what
         self.weight = nn.Parameter(torch.empty(places, width))
         nn.init.normal_(self.weight, std=INITIAL_STD)
 
     def forward(self, start: int, length: int) -> Tensor:
         """Positions start … start + length - 1 as (length, D). Raises AsrError where the table ends before."""
         if start + length > len(self.weight):
-            raise AsrError(f"the model has {len(self.weight)} positions, {start + length} are needed: too long for it")
+            raise AsrError(
+                f"{start + length} {self.what} are more than the {len(self.weight)} that the model has positions for"
+            )
         return self.weight[start : start + length]
 
 

@@ -50,6 +50,7 @@ def dry_run(config: Config) -> Iterator[str]:
         model.cmvn.set(cmvn_of(utterances[:: -(-len(utterances) // CMVN_SAMPLE)], model.log_mel, config.data))
     model.to(device).train()
     reader = training_reader(utterances, tokenizer, config)
+    reader.require_room(model.decoder.longest_text)
     durations, window = [u.duration for u in utterances], config.features.window_seconds
     plan = plan_batches(durations, config.data, config.train.seed, config.data.curriculum_epochs, window)
     if not plan:

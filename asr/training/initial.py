@@ -1,14 +1,18 @@
 """Going on from a model, one of ours or an imported one: its network and its tokens, to which new ones may be added."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from asr.config import Config
-from asr.model.folder import PIECES, TOKENS, WEIGHTS, fill_weights, open_tokenizer, read_config, read_weights
+from asr.config_values import from_dict
+from asr.decoding.settings import DecodeConfig
+from asr.errors import CheckpointError
+from asr.model.folder import DECODE, PIECES, TOKENS, WEIGHTS, fill_weights, open_tokenizer, read_config, read_weights
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable, symbols
 
@@ -18,6 +22,8 @@ BY_TOKEN = tuple(
     for name in ("embedding.weight", "out.weight", "out.bias")
 ) + ("ctc.weight", "ctc.bias")
 """Tensors with a row for each token."""
+OF_THE_TOKENS = ("rule", "max_chars_per_second", "never_written")
+"""Decoding settings that go with a model's tokens, whatever it is trained on."""
 NAMED = 20
 """New tokens that are named."""
 
@@ -25,7 +31,8 @@ NAMED = 20
 def from_model(config: Config, folder: Path) -> Config:
     """The recipe with the network and the features of a model folder in the place of its own, dropout apart.
 
-    A CTC head that the recipe trains and the model lacks is added. Tokens that the texts need are added, too.
+    A CTC head that the recipe trains and the model lacks is added. Tokens that the texts need are added, too. What the model's
+    own decoding settings say of its tokens holds for dev manifests as well.
     """
     features, model = read_config(folder)
     model = replace(
@@ -36,7 +43,20 @@ def from_model(config: Config, folder: Path) -> Config:
     )
     features = replace(features, dither=config.features.dither)
     train = replace(config.train, initial_model=str(folder), new_tokens=True)
-    return replace(config, features=features, model=model, train=train)
+    return replace(config, features=features, model=model, train=train, decode=_decode(config, folder))
+
+
+def _decode(config: Config, folder: Path) -> DecodeConfig:
+    """The recipe's search, with what the model's own settings say of its tokens."""
+    path = folder / DECODE
+    if not path.is_file():
+        return config.decode
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        kept = {name: saved[name] for name in OF_THE_TOKENS if name in saved}
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); delete it to use the defaults") from error
+    return from_dict(DecodeConfig, asdict(config.decode) | kept, "decode")
 
 
 def grown_table(folder: Path, texts: Iterable[str], min_count: int) -> TokenTable:

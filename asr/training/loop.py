@@ -113,6 +113,7 @@ def _train(
     elif state is None:
         display.line("computing CMVN statistics")
         model.cmvn.set(cmvn_of(utterances, model.log_mel, config.data))
+    reader.require_room(model.decoder.longest_text)
     model.to(device).train()
     optimizer = make_optimizer(model, config.train)
     progress = Progress()

@@ -20,13 +20,14 @@ from asr.config_values import from_dict
 from asr.corpus.batching import check_empty
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.corpus.texts import texts_of
+from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
 from asr.model.folder import DECODE, LM, PIECES, WEIGHTS
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
-from asr.training.initial import grown_table, pieces_of_model
+from asr.training.initial import OF_THE_TOKENS, grown_table, pieces_of_model
 from asr.training.settings import TrainConfig
 from asr.training.tensorboard import event_files
 
@@ -130,6 +131,11 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
     with atomic_write(folder / SETTINGS) as file:
         file.write(config.to_json())
     table.save(folder / TOKENS)
+    decode = {name: getattr(config.decode, name) for name in OF_THE_TOKENS}
+    decode = {name: value for name, value in decode.items() if value != getattr(DecodeConfig(), name)}
+    if decode and config.train.initial_model:
+        with atomic_write(folder / DECODE) as file:
+            file.write(json.dumps(decode, indent=2) + "\n")
     pieces = pieces_of_model(Path(config.train.initial_model)) if config.train.initial_model else None
     (folder / PIECES).unlink(missing_ok=True)
     if pieces is not None:

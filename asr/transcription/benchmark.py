@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.decoding.recognizer import NetworkScorer, Recognizer, encode
+from asr.decoding.guards import cut_to_fit
+from asr.decoding.recognizer import Recognizer, encode
 from asr.decoding.search import beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.model.device import peak_memory
@@ -47,6 +48,7 @@ def benchmark(
     recognizer = Recognizer(loaded.model, loaded.tokenizer, config, language_model(folder, loaded, config, lm))
     rate = loaded.model.log_mel.config.sample_rate
     seconds = sum(map(len, audio)) / rate
+    audio = [part for samples in audio for part in cut_to_fit(samples, rate, loaded.model.longest_samples)]
     timings = [_round(recognizer, audio, config) for _ in range(rounds + 1)][1:]
     encoder, search = (
         float(np.median(column)) for column in zip(*((t.encoder, t.search) for t in timings), strict=True)
@@ -67,14 +69,13 @@ def benchmark(
 def _round(recognizer: Recognizer, audio: list[np.ndarray], config: DecodeConfig) -> Timing:
     encoding = searching = 0.0
     tokens = 0
-    model, table = recognizer.model, recognizer.tokenizer.table
+    model = recognizer.model
     for batch in recognizer.batches([len(samples) for samples in audio]):
         utterances = [audio[i] for i in batch]
         started = _now(model)
         memory = encode(model, utterances)
         encoded = _now(model)
-        limits = [config.max_tokens(len(u) / model.log_mel.config.sample_rate) for u in utterances]
-        scorer = NetworkScorer(model, memory, table, config.temperature)
+        scorer, limits = recognizer.scorer(memory), recognizer.limits(utterances)
         found = beam_search(scorer, config, limits, recognizer.others(memory, recognizer.ctc_log_probs(memory)))
         searching += _now(model) - encoded
         encoding += encoded - started

@@ -12,6 +12,8 @@ from asr.transcription.pieces import SILENCE_PEAK, Piece
 
 BLOCK = 256 * WINDOW
 """Samples that are looked at together, 8.2 s: what comes out does not depend on how the audio comes in."""
+WINDOW_PAUSE = 2.0
+"""Seconds without speech that end a piece which is to fill a window."""
 SHORT_PAUSE = 0.096
 """Seconds; a cut within speech is made in a pause of at least this length, if there is one."""
 
@@ -37,10 +39,12 @@ class SegmentConfig:
 
     @classmethod
     def within(cls, window: float) -> "SegmentConfig":
-        """Pieces as long as a model hears in any case; of the usual length for one without such a window (0 s)."""
+        """Pieces that fill the window that a model hears in any case, short pauses included; the usual ones without one (0 s)."""
         usual = cls()
-        longest = window - 2 * usual.padding if window else usual.longest
-        return replace(usual, longest=longest, shortest=min(usual.shortest, longest / 2))
+        if not window:
+            return usual
+        longest = max(window - 2 * usual.padding, window / 2)
+        return replace(usual, longest=longest, shortest=longest / 2, pause=WINDOW_PAUSE)
 
     def __post_init__(self):
         if not 0 < self.shortest < self.longest:
@@ -99,7 +103,9 @@ class SpeechCutter:
     def finish(self) -> Iterator[Piece]:
         """The last pieces, at the end of the stream."""
         n = len(self.waiting)
-        yield from self._add(np.concatenate([self.waiting, np.zeros(-n % WINDOW, np.float32)]))
+        end = self.window * WINDOW + n
+        for piece in self._add(np.concatenate([self.waiting, np.zeros(-n % WINDOW, np.float32)])):
+            yield Piece(piece.first, piece.samples[: end - piece.first])
         self.held = self.held[: len(self.held) - -n % WINDOW]
         if self.speech:
             yield from self._close()
