@@ -246,13 +246,11 @@ class Recognizer:
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
         frame = self.model.frame_seconds
-        if self.model.longest_samples and not self.model.decoder.alignment_heads:
-            doubts = {
-                b: reasons_to_doubt(h, None, frame) for b, h in enumerate(best)
-            }  # Whisper's last layer looks anywhere
-        else:
-            attended = self._attended(best, scorer)
-            doubts = {b: reasons_to_doubt(h, attended[b, : len(h.tokens)], frame) for b, h in enumerate(best)}
+        attended: list[Tensor | None] = [None] * len(best)
+        if self.model.decoder.alignment_heads or not self.model.longest_samples:  # Whisper's last layer looks anywhere
+            rows = self._attended(best, scorer)
+            attended = [row[: len(h.tokens)] for row, h in zip(rows, best, strict=True)]
+        doubts = {b: reasons_to_doubt(h, attended[b], frame) for b, h in enumerate(best)}
         return {b: reasons for b, reasons in doubts.items() if reasons}
 
     def _recognized(self, hypothesis: Hypothesis) -> Recognized:
