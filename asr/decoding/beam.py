@@ -3,7 +3,7 @@
 Dimensions besides those of the model: N hypotheses of an utterance, U tokens so far, C candidates for the next, P scorers.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import torch
@@ -71,6 +71,27 @@ def continued(beam: Beam, candidates: Tensor, parts: Tensor, weights: Tensor, M:
     token = candidates.flatten(1).gather(1, flat)
     log_probs = torch.cat([take_rows(beam.log_probs, origin), take_rows(parts.flatten(1, 2), flat)[:, :, None]], dim=2)
     return top, origin, place, token, log_probs
+
+
+def ended_now(beam: Beam, ends: Tensor, continuations: tuple[Tensor, ...]) -> Ended:
+    """Those of what `continued` gave that end with its tokens, where `ends` (B, M) is True."""
+    top, origin, _, _, log_probs = continuations
+    b, rank = ends.nonzero(as_tuple=True)
+    return Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank])
+
+
+def going_on(
+    beam: Beam, is_eos: Tensor, continuations: tuple[Tensor, ...], N: int, stop_loops: bool, length_bonus: float
+) -> tuple[Beam, Tensor, Tensor, Tensor]:
+    """The best N of what `continued` gave that do not end, as a beam; origins and places of them, and which are loops."""
+    top, origin, place, token, log_probs = continuations
+    total, pick = top.masked_fill(is_eos, -torch.inf).topk(min(N, top.shape[1]), dim=1)
+    last, origin, place = (x.gather(1, pick) for x in (token, origin, place))
+    tokens = torch.cat([take_rows(beam.tokens, origin), last[:, :, None]], dim=2)
+    loops = find_loops(tokens) if stop_loops else torch.zeros_like(total, dtype=torch.bool)
+    total = (total + length_bonus).masked_fill(loops, -torch.inf)
+    new = replace(beam, last=last, total=total, tokens=tokens, log_probs=take_rows(log_probs, pick))
+    return new, origin, place, loops
 
 
 def left_over(beam: Beam, chosen: Chosen) -> tuple[Beam, Chosen]:

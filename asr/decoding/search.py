@@ -8,13 +8,13 @@ Dimensions besides those of the model: C candidates of each hypothesis, P scorer
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from asr.decoding.beam import Beam, Chosen, Ended, continued, find_loops, left_over, stopped_early, take_rows
+from asr.decoding.beam import Beam, Chosen, Ended, continued, ended_now, going_on, left_over, stopped_early
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.toolkit_rules import step_by_rule, step_of_transformers
 
@@ -160,28 +160,20 @@ def _step(
 ) -> tuple[Beam, Chosen | None, list[Ended]]:
     """One token more. `at_limit` (B of the input,): utterances that may take none but eos. No Chosen: all are done."""
     N = config.beam
-    top, origin, place, token, log_probs = continued(beam, candidates, parts, weights, 2 * N)
-    is_eos, ended = token == eos, []
+    top, _, _, token, _ = continuations = continued(beam, candidates, parts, weights, 2 * N)
+    is_eos = token == eos
     ends = is_eos & (top > -torch.inf)
     ends[:, N:] = False
-    if ends.any():
-        b, rank = ends.nonzero(as_tuple=True)
-        ended.append(Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank]))
+    ended = [ended_now(beam, ends, continuations)] if ends.any() else []
     n_ended = beam.n_ended + ends.sum(1)
+    new, origin, place, loops = going_on(beam, is_eos, continuations, N, config.stop_loops, config.length_bonus)
 
-    total, pick = top.masked_fill(is_eos, -torch.inf).topk(min(N, top.shape[1]), dim=1)
-    last, origin, place = (x.gather(1, pick) for x in (token, origin, place))
-    tokens = torch.cat([take_rows(beam.tokens, origin), last[:, :, None]], dim=2)
-    loops = find_loops(tokens) if config.stop_loops else torch.zeros_like(total, dtype=torch.bool)
-    total = (total + config.length_bonus).masked_fill(loops, -torch.inf)
-
-    done = (n_ended >= N) | at_limit[beam.utterances] | (total == -torch.inf).all(1)
+    done = (n_ended >= N) | at_limit[beam.utterances] | (new.total == -torch.inf).all(1)
     ended += stopped_early(beam, done & (n_ended == 0), loops)
     left = (~done).nonzero()[:, 0]
     if not len(left):
         return beam, None, ended
-    new = Beam(beam.utterances, n_ended, last, total, tokens, take_rows(log_probs, pick), beam.kept, beam.best_ended)
-    return *left_over(new, Chosen(left, origin, place)), ended
+    return *left_over(replace(new, n_ended=n_ended), Chosen(left, origin, place)), ended
 
 
 def _nbest(

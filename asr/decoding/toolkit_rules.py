@@ -1,5 +1,7 @@
 """How other toolkits go on from one step of a beam search to the next: all rules of decode.rule but our own."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,9 @@ from asr.decoding.beam import (
     Chosen,
     Ended,
     continued,
+    ended_now,
     find_loops,
+    going_on,
     left_over,
     stopped_early,
     take_rows,
@@ -52,8 +56,7 @@ def step_by_rule(
     if rule == "speechbrain":
         ends &= beam.n_ended[:, None] + ends.cumsum(1) <= N
     n_ended = beam.n_ended + ends.sum(1)
-    b, rank = ends.nonzero(as_tuple=True)
-    ended = [Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank])]
+    ended = [ended_now(beam, ends, (top, origin, place, last, log_probs))]
 
     tokens = torch.cat([take_rows(beam.tokens, origin), last[:, :, None]], dim=2)
     goes_on = real & (last != eos)
@@ -96,31 +99,24 @@ def step_of_transformers(
     ones. `at_limit`: as for `step_by_rule`.
     """
     N, U = config.beam, beam.tokens.shape[2] + 1
-    top, origin, place, token, log_probs = continued(beam, candidates, parts, weights, 2 * N)
+    top, origin, _, token, log_probs = continuations = continued(beam, candidates, parts, weights, 2 * N)
     at_limit, is_eos = at_limit[beam.utterances], token == eos
     first = (top > -torch.inf) & (torch.arange(top.shape[1], device=top.device) < N)
     ends, unfinished = first & is_eos, first & ~is_eos & at_limit[:, None]
-    b, rank = ends.nonzero(as_tuple=True)
-    ended = [Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank])]
+    ended = [ended_now(beam, ends, continuations)]
     b, rank = unfinished.nonzero(as_tuple=True)
     written = torch.cat([beam.tokens[b, origin[b, rank]], token[b, rank][:, None]], dim=1)
     ended.append(Ended(beam.utterances[b], written, log_probs[b, rank], top[b, rank], LIMIT_REACHED))
     kept = torch.cat([beam.kept, config.rank(top, U).masked_fill(~ends, -torch.inf)], dim=1).topk(N, dim=1).values
     n_ended = beam.n_ended + ends.sum(1)
-
-    total, pick = top.masked_fill(is_eos, -torch.inf).topk(min(N, top.shape[1]), dim=1)
-    last, origin, place = (x.gather(1, pick) for x in (token, origin, place))
-    tokens = torch.cat([take_rows(beam.tokens, origin), last[:, :, None]], dim=2)
-    loops = find_loops(tokens) if config.stop_loops else torch.zeros_like(total, dtype=torch.bool)
-    total = (total + config.length_bonus).masked_fill(loops, -torch.inf)
-    hopeless = (kept[:, -1] > -torch.inf) & (config.rank(total.amax(1), U) <= kept[:, -1])
-    done = at_limit | hopeless | (total == -torch.inf).all(1)
+    new, origin, place, loops = going_on(beam, is_eos, continuations, N, config.stop_loops, config.length_bonus)
+    hopeless = (kept[:, -1] > -torch.inf) & (config.rank(new.total.amax(1), U) <= kept[:, -1])
+    done = at_limit | hopeless | (new.total == -torch.inf).all(1)
     ended += stopped_early(beam, done & (n_ended == 0) & ~unfinished.any(1), loops)
     left = (~done).nonzero()[:, 0]
     if not len(left):
         return beam, None, ended
-    new = Beam(beam.utterances, n_ended, last, total, tokens, take_rows(log_probs, pick), kept, beam.best_ended)
-    return *left_over(new, Chosen(left, origin, place)), ended
+    return *left_over(replace(new, n_ended=n_ended, kept=kept), Chosen(left, origin, place)), ended
 
 
 def _end_detected(best_ended: Tensor) -> Tensor:

@@ -72,6 +72,7 @@ def read_whisper(folder: Path) -> Foreign:
 
 def _check_shapes(settings: Settings, tensors: Tensors) -> int:
     """The size of the vocabulary. What settings and tensors both say must agree before anything of that size is made."""
+    sizes = {}
     for setting, name, axis, n_axes in (
         ("vocab_size", "decoder.embed_tokens.weight", 0, 2),
         ("num_mel_bins", "encoder.conv1.weight", 1, 3),
@@ -81,12 +82,13 @@ def _check_shapes(settings: Settings, tensors: Tensors) -> int:
         shape = tensors.take(name).shape
         if len(shape) != n_axes:
             raise CheckpointError(f"{tensors.path}: {name} is {tuple(shape)}, not of {n_axes} axes")
+        sizes[setting] = shape[axis]
         settings.require(setting, shape[axis])
         if setting == "max_target_positions" and shape[axis] <= len(PROMPT) + 1:
             raise CheckpointError(
                 f"{settings.where}.{setting}: {shape[axis]} leave no room for a text behind the prompt"
             )
-    return len(tensors.take("decoder.embed_tokens.weight"))
+    return sizes["vocab_size"]
 
 
 def _sizes(settings: Settings, part: str, positions: str) -> dict[str, Any]:
@@ -206,16 +208,15 @@ def _tensors(folder: Path) -> Tensors:
         names = sorted({str(name) for name in files.values()})
         if not names or not all(Path(name).name == name for name in names):
             raise CheckpointError(f"{index}: names no files of weights beside it")
-        path, held = index, {}
+        tensors = Tensors(index, {})
         for name in names:
-            held |= Tensors.of(_read(existing(folder / name)), folder / name).held
+            tensors.held |= Tensors.of(_read(existing(folder / name)), folder / name).held
     else:
         path = find_file(folder, names, "weights of Whisper as Hugging Face has them")
-        held = _read(path)
-    tensors = Tensors.of(held, path)
+        tensors = Tensors.of(_read(path), path)
     named = {name.removeprefix("model."): tensor for name, tensor in tensors.held.items()}
     if len(named) < len(tensors.held):
-        raise CheckpointError(f"{path}: holds tensors of one name with and without model. before it")
+        raise CheckpointError(f"{tensors.path}: holds tensors of one name with and without model. before it")
     tensors.held = named
     return tensors
 

@@ -265,6 +265,20 @@ def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
         raise CheckpointError(f"{path}: {error}") from error
 
 
+def read_decode(folder: Path) -> dict:
+    """The decoding settings that are kept in a model folder, none by default. Raises CheckpointError where they are damaged."""
+    path = folder / DECODE
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); delete it to use the defaults") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: must be a JSON object of decoding settings")
+    return values
+
+
 def _check_golden(model: SpeechModel, header: dict[str, str], folder: Path) -> None:
     if "golden" not in header:
         return

@@ -1,6 +1,5 @@
 """Going on from a model, one of ours or an imported one: its network and its tokens, to which new ones may be added."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -11,8 +10,16 @@ from torch import Tensor
 from asr.config import Config
 from asr.config_values import from_dict
 from asr.decoding.settings import DecodeConfig
-from asr.errors import CheckpointError
-from asr.model.folder import DECODE, PIECES, TOKENS, WEIGHTS, fill_weights, open_tokenizer, read_config, read_weights
+from asr.model.folder import (
+    PIECES,
+    TOKENS,
+    WEIGHTS,
+    fill_weights,
+    open_tokenizer,
+    read_config,
+    read_decode,
+    read_weights,
+)
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable, symbols
 
@@ -48,14 +55,8 @@ def from_model(config: Config, folder: Path) -> Config:
 
 def _decode(config: Config, folder: Path) -> DecodeConfig:
     """The recipe's search, with what the model's own settings say of its tokens."""
-    path = folder / DECODE
-    if not path.is_file():
-        return config.decode
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        kept = {name: saved[name] for name in OF_THE_TOKENS if name in saved}
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: damaged ({error}); delete it to use the defaults") from error
+    saved = read_decode(folder)
+    kept = {name: saved[name] for name in OF_THE_TOKENS if name in saved}
     return from_dict(DecodeConfig, asdict(config.decode) | kept, "decode")
 
 

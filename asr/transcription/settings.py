@@ -9,14 +9,14 @@ from asr.config import parse_override
 from asr.config_values import from_dict, whose_fault
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
-from asr.errors import CheckpointError, ConfigError, UsageError
+from asr.errors import ConfigError, UsageError
 from asr.files import atomic_write
-from asr.model.folder import DECODE
+from asr.model.folder import DECODE, read_decode
 
 
 def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | None) -> DecodeConfig:
     """The model's own settings, then `given` ones that are not None, then `key=value` texts. Raises ConfigError."""
-    saved = _saved(folder)
+    saved = read_decode(folder)
     values = saved | {name: value for name, value in given.items() if value is not None}
     for override in overrides:
         name, value = parse_override(override, "--decode")
@@ -54,16 +54,3 @@ def not_default(config: DecodeConfig) -> dict:
     """The settings that differ from the defaults."""
     defaults = asdict(DecodeConfig())
     return {name: value for name, value in asdict(config).items() if value != defaults[name]}
-
-
-def _saved(folder: Path) -> dict:
-    path = folder / DECODE
-    if not path.is_file():
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged ({error}); delete it to use the defaults") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path}: must be a JSON object of decoding settings")
-    return values
