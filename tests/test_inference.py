@@ -53,11 +53,21 @@ def test_small_layers_are_laid_out_by_columns():
 
 @pytest.mark.parametrize("rows", [(1,), (2, 1), (10,), (3, 7), (64,), (1, 160)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_packed_layer_takes_any_number_of_rows(rows, bias):
+@pytest.mark.parametrize("for_one", [True, False])
+def test_a_packed_layer_takes_any_number_of_rows(rows, bias, for_one):
     layer = nn.Linear(48, 37, bias=bias)
     x = torch.randn(*rows, 48)
     with torch.inference_mode():
-        assert torch.allclose(PackedLinear(layer)(x), layer(x), atol=1e-5)
+        assert torch.allclose(PackedLinear(layer, for_one=for_one)(x), layer(x), atol=1e-5)
+
+
+def test_only_the_decoder_of_a_greedy_search_is_laid_out_for_one_row_too(all_packed):
+    kept = {}
+    for greedy in (True, False):
+        model = random_model()
+        pack(model, greedy=greedy)
+        kept[greedy] = {n.split(".")[0] for n, m in model.named_modules() if getattr(m, "columns", None) is not None}
+    assert kept == {True: {"decoder"}, False: set()}
 
 
 def test_without_onednn_nothing_is_packed(monkeypatch, all_packed):
@@ -98,7 +108,7 @@ def test_a_model_made_ready_finds_the_same(precision, beam, tokenizer, all_packe
     model = quantize(random_model(), precision)
     utterances = sounds(1.0, 0.5)
     before = Recognizer(model, tokenizer, DecodeConfig(beam=beam, nbest=beam)).recognize(utterances)
-    pack(model)
+    pack(model, greedy=beam == 1)
     compile_steps(model)
     after = Recognizer(model, tokenizer, DecodeConfig(beam=beam, nbest=beam)).recognize(utterances)
     for a, b in zip(before, after, strict=True):

@@ -170,7 +170,10 @@ class LogMel(nn.Module):
                 samples = samples + torch.randn_like(samples) * config.dither
             frames = KINDS[config.kind](samples, lengths, config)[:, : int(n_frames.max())]  # (B, T, frame)
             frames = frames * self.window
-            power = torch.fft.rfft(frames, n=config.n_fft).abs().square()  # (B, T, fft/2 + 1)
+            spectrum = torch.fft.rfft(frames, n=config.n_fft)  # (B, T, fft/2 + 1)
+            power = spectrum.real.square().addcmul_(
+                spectrum.imag, spectrum.imag
+            )  # abs() takes roots: four times as long
             features = torch.log((power @ self.mel).clamp(min=config.floor))
             if config.decibels:
                 features = features * DECIBELS

@@ -43,8 +43,8 @@ def benchmark(
     `lm`: a language model in the place of the model's own, as in `asr.load`.
     """
     folder = find_model(model)
-    loaded = open_model(folder, device, precision)
     config = decode_settings(folder, overrides, beam=beam)
+    loaded = open_model(folder, device, precision, config.beam == 1)
     recognizer = Recognizer(loaded.model, loaded.tokenizer, config, language_model(folder, loaded, config, lm))
     rate = loaded.model.log_mel.config.sample_rate
     seconds = sum(map(len, audio)) / rate

@@ -72,11 +72,16 @@ def results_folder(model: Path) -> Path:
     return Path("eval") / model.name if shared else model / "eval"
 
 
-def open_model(name: str | Path = "", device: str = "auto", precision: str = "none") -> LoadedModel:
-    """Loads a model by path or name onto a device, to decode with; `precision`: one of asr.model.inference.PRECISIONS."""
+def open_model(
+    name: str | Path = "", device: str = "auto", precision: str = "none", greedy: bool = False
+) -> LoadedModel:
+    """Loads a model by path or name onto a device, to decode with.
+
+    `precision`: one of asr.model.inference.PRECISIONS. `greedy`: whether it will be searched with a beam of 1.
+    """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KEPT_KERNELS)  # read when the first kernel is compiled
     loaded = load_model(find_model(name), pick_device("cpu" if precision == "int8" and device == "auto" else device))
-    return replace(loaded, model=ready_to_decode(loaded.model, precision))
+    return replace(loaded, model=ready_to_decode(loaded.model, precision, greedy))
 
 
 def language_model(

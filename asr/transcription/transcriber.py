@@ -139,9 +139,10 @@ def load(
     with; "none" for none.
     Example: `asr.load().transcribe("talk.wav").text`
     """
-    loaded = open_model(model, device, precision)
-    folder, table = find_model(model), loaded.tokenizer.table
+    folder = find_model(model)
     config = decode or decode_settings(folder)
+    loaded = open_model(folder, device, precision, config.beam == 1)
+    table = loaded.tokenizer.table
     scorer = language_model(folder, loaded, config, lm)
     words = read_hotwords(hotwords, loaded.tokenizer, table, config.hotword_weight) if hotwords else None
     return Transcriber(loaded, config, scorer, words)

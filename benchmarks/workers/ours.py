@@ -26,7 +26,7 @@ model = SpeechModel(FeatureConfig(), ModelConfig(encoder=encoder, decoder=decode
 table = TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *(chr(0x4E00 + n) for n in range(VOCABULARY - 4))])
 with torch.no_grad():
     model.decoder.out.bias[table.eos] = -1e4  # never ends: exactly STEPS steps
-model = ready_to_decode(model, sys.argv[2] if len(sys.argv) > 2 else "none")
+model = ready_to_decode(model, sys.argv[2] if len(sys.argv) > 2 else "none", int(sys.argv[1]) == 1)
 frames = torch.randn(1, FRAMES, WIDTH)
 memory = Memory(frames, torch.tensor([FRAMES]), frames)
 config = DecodeConfig(beam=int(sys.argv[1]), stop_loops=False)

@@ -26,7 +26,7 @@ def ours():
 
     torch.set_num_threads(1)
     foreign = IMPORTERS["whisper"](folder)
-    model = ready_to_decode(build(foreign), variant)
+    model = ready_to_decode(build(foreign), variant, beam == 1)
     features, lengths = torch.randn(1, FRAMES, MELS), torch.tensor([FRAMES])
     config = DecodeConfig(beam=beam, rule="transformers", stop_loops=False)
 
