@@ -64,7 +64,7 @@ def test_the_page_of_the_toy_run(toy_run, run, tmp_path):
     for title in ("Loss", "Dev CER in %", "Attention", "Accuracy by place in the text", "Worst dev utterances"):
         assert title in text
     assert re.search(
-        r"Step 1,500 of 1,500, epoch \d+; .* times as fast as it was spoken. Best dev CER \d\.\d\d %", text
+        r"Step 1,000 of 1,000, epoch \d+; .* times as fast as it was spoken. Best dev CER \d\.\d\d %", text
     )
     assert text.count("<svg") == 9 and len(text) < 200_000
 
