@@ -1,16 +1,20 @@
-"""What several tests share: a small random model, and a model that has really learned the toy language."""
+"""What several tests share: small random models, a small corpus and a run on it, and a model that has really learned the toy
+language."""
 
 import functools
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from asr.cli import main
-from asr.config import load_config
+from asr.config import Config, load_config
 from asr.corpus.toy import CHARACTERS, prepare_toy
 from asr.features.fbank import FeatureConfig
 from asr.model.decoder import DecoderConfig
@@ -18,6 +22,9 @@ from asr.model.encoder import EncoderConfig
 from asr.model.folder import save_model
 from asr.model.model import ModelConfig, SpeechModel
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
+from tests.miniatures import recorded_speech
+from tests.runs import small_run
+from tests.sounds import speech
 
 ROOT = Path(__file__).parent.parent
 
@@ -116,3 +123,60 @@ def toy_run(toy_corpus, tmp_path_factory) -> Path:
         [f'data.train=["{toy_corpus["train"]}"]', f'data.dev=["{toy_corpus["dev"]}"]'],
     )
     return train(config, tmp_path_factory.mktemp("run") / "toy")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> dict[str, Path]:
+    """A few dozen utterances of the toy language: manifests by split."""
+    return prepare_toy(tmp_path_factory.mktemp("small"), n_train=40, n_dev=4, n_test=4)
+
+
+@pytest.fixture
+def config(corpus) -> Config:
+    """A run of ten steps over a few batches an epoch, everything random switched on."""
+    return small_run(
+        corpus,
+        "data.curriculum_epochs=0",
+        "model.ctc=true",
+        "train.ctc_weight=0.3",
+        "train.max_steps=10",
+        "train.warmup_steps=3",
+        "train.log_every=1",
+        "train.evaluate_every=4",
+        "train.checkpoint_every=5",
+        "augment.tempo=0.1",
+        "augment.speeds=[0.9, 1.0, 1.1]",
+        "augment.frequency_warp=0.1",
+        "features.dither=1.0",
+        "model.encoder.layers=1",
+        "model.encoder.width=32",
+        "train.precision=bfloat16",
+    )
+
+
+def imported_by(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split("\n")[-2].split())
+
+
+@pytest.fixture
+def wav(tmp_path):
+    """Writes speech as name.wav."""
+
+    def write(name: str, seconds: float = 1.0, rate: int = 16000, channels: int = 1, seed: int = 1):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = np.tile(speech(seconds, seed, rate)[:, None], (1, channels))
+        soundfile.write(path, samples, rate)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def speech_folder(tmp_path) -> Path:
+    """What the recipe of the embedded model is given, in miniature; text.txt lies beside it."""
+    return recorded_speech(tmp_path)

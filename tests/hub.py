@@ -1,11 +1,18 @@
-"""A hub on this machine: an HTTP server that sends files as Hugging Face does, and fails as networks do."""
+"""A hub on this machine: an HTTP server that sends files as Hugging Face does, and fails as networks do; a model for it."""
 
 import hashlib
 import re
 import threading
+import types
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+
+from asr.interop.published import PublishedFile, PublishedModel, Repository
+from asr.model.folder import save_model
+from tests.conftest import random_model
 
 
 @dataclass
@@ -112,3 +119,42 @@ def hub():
     finally:
         server.shutdown()
         server.server_close()
+
+
+WEIGHTS = np.random.default_rng(0).bytes(2_560_000)  # like weights, they cannot be compressed
+CHECKPOINT = {"exp/final.pt": WEIGHTS, "units.txt": "你 1\n好 2\n".encode()}
+
+
+def row(name: str = "tiny", files: tuple[PublishedFile, ...] | None = None, **changes) -> PublishedModel:
+    files = files or (
+        PublishedFile("exp/final.pt", len(WEIGHTS), sha256(WEIGHTS)),
+        PublishedFile("units.txt"),
+    )
+    repositories = {"huggingface": Repository("someone/tiny", "abc123"), "modelscope": Repository("someone/微")}
+    known = dict(
+        name=name,
+        toolkit="wenet",
+        title="a model of two characters",
+        repositories=repositories,
+        files=files,
+        download="3 MB",
+        licence="CC-BY-4.0",
+        cer="AISHELL-1 99.9",
+        source="nowhere",
+    )
+    return PublishedModel(**known | changes)
+
+
+class Importer:
+    """Stands in for the importers: checks what it is given, and writes a small model of our own."""
+
+    def __init__(self, table):
+        self.table, self.calls, self.fails = table, [], None
+
+    def __call__(self, toolkit, source, out, notes=None, force=False, dtype="float32"):
+        self.calls.append((toolkit, source, notes))
+        assert {path: (source / path).read_bytes() for path in CHECKPOINT} == CHECKPOINT
+        save_model(out, random_model(), self.table, dict(notes), "# card\n")
+        if self.fails:
+            raise self.fails
+        return types.SimpleNamespace(remarks=("has no CTC head",), doubts=("its features are too loud",))

@@ -1,4 +1,4 @@
-"""Every public corpus in its published layout, two or three utterances a split, for the readers to read."""
+"""Every public corpus in its published layout, two or three utterances a split, and what the embedded model is made from."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from asr.audio.reading import SAMPLE_RATE
 from tests.sounds import sine
 
 
@@ -211,3 +212,33 @@ MINIATURES = {
     "wenetspeech": wenetspeech,
     "kespeech": kespeech,
 }
+
+
+HEADER = "id\taudio\ttext\tspeaker\tseconds\tsource\tkind\tlicence\tpinyin\n"
+TRAIN = {"w1": "今天", "w2": "天气", "w3": "很", "w4": "好", "w5": "你好"}
+
+
+def recorded_speech(root: Path) -> Path:
+    """A folder of words that are tones of their own height, with silence before and after them, and a dev sentence."""
+    folder = root / "speech"
+    folder.mkdir()
+    rows = []
+    for i, (name, text) in enumerate(TRAIN.items()):
+        silence = np.zeros(SAMPLE_RATE // 2)
+        soundfile.write(
+            folder / f"{name}.wav", np.concatenate([silence, sine(0.4, hz=300 + 200 * i), silence]), SAMPLE_RATE
+        )
+        rows.append(f"{name}\t{name}.wav\t{text}\tA\t1.4\thsk\tword\tfree\t\n")
+    for i, syllable in enumerate(("jin1", "tian1", "qi4", "hen2", "hao3", "ni2", "ni3")):
+        rows.append(f"s{i}\tw1.wav\t\tA\t1.4\tsyllables\tsyllable\tfree\t{syllable}\n")
+    rows.append("r1\tw2.wav\t你好天气\tB\t1.4\taishell\tsentence\tfree\t\n")
+    rows.append("r2\tw3.wav\t很好\tB\t1.4\taishell\tsentence\tfree\t\n")
+    rows.append("c1\tw4.wav\t你好\tE\t1.4\tdsp20\tword\tfree\t\n")
+    (folder / "train.tsv").write_text(HEADER + "".join(rows))
+    dev = [
+        "d1\tw3.wav\t今天天气很好\tC\t1.4\tdev\tsentence\tfree\t\n",
+        "d2\tw4.wav\t你好\tD\t1.4\tdsp20\tword\tfree\t\n",
+    ]
+    (folder / "dev.tsv").write_text(HEADER + "".join(dev))
+    (root / "text.txt").write_text("今天很好\n今天天气很好\n你好\n天气预报\n你好 天气\n")
+    return folder

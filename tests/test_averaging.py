@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import asr
-from asr.config import load_config
 from asr.corpus.toy import prepare_toy
 from asr.errors import ConfigError
 from asr.model.folder import load_model, read_weights
@@ -15,16 +14,7 @@ from asr.training.checkpoint import Progress, averaged_steps, load_state, stoppe
 from asr.training.loop import train
 from asr.training.settings import TrainConfig
 from tests.conftest import ROOT
-
-
-class Told:
-    def __init__(self):
-        self.lines = []
-
-    def line(self, text):
-        self.lines.append(text)
-
-    def step(self, step, text): ...
+from tests.runs import Lines, small_run
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +24,15 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture
 def config(corpus):
-    return lambda *settings: load_config(
-        ROOT / "recipes/toy/base.toml",
-        [
-            f'data.train=["{corpus["train"]}"]',
-            f'data.dev=["{corpus["dev"]}"]',
-            "data.batch_seconds=12",
-            "model.encoder.layers=1",
-            "model.encoder.width=16",
-            "train.max_steps=10",
-            "train.warmup_steps=2",
-            "train.evaluate_every=2",
-            "train.checkpoint_every=5",
-            *settings,
-        ],
+    return lambda *settings: small_run(
+        corpus,
+        "model.encoder.layers=1",
+        "model.encoder.width=16",
+        "train.max_steps=10",
+        "train.warmup_steps=2",
+        "train.evaluate_every=2",
+        "train.checkpoint_every=5",
+        *settings,
     )
 
 
@@ -82,7 +67,7 @@ def test_which_steps_are_averaged():
 
 def test_the_last_checkpoints(config, tmp_path, scripted):
     scripted(0.1, 0.5, 0.4, 0.6, 0.7, 0.05)
-    run = train(config("train.average=3", "train.average_of=last"), tmp_path / "run", display=Told())
+    run = train(config("train.average=3", "train.average_of=last"), tmp_path / "run", display=Lines())
     assert checkpoints(run) == [6, 8, 10]
     loaded = load_model(run)
     assert loaded.metadata["averaged"] == "6 8 10" and loaded.metadata["dev_cer"] == "0.05000000"
@@ -104,7 +89,7 @@ def test_a_moving_average_is_what_it_says(config, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "follow", follow)
     settings = ("train.average_of=ema", "train.ema_decay=0.5", "data.dev=[]", "train.max_steps=6")
-    run = train(config(*settings), tmp_path / "run", display=Told())
+    run = train(config(*settings), tmp_path / "run", display=Lines())
     torch.manual_seed(1)
     mean = None
     for step, weights in enumerate(seen, 1):
@@ -117,9 +102,9 @@ def test_a_moving_average_is_what_it_says(config, tmp_path, monkeypatch):
 
 def test_a_moving_average_resumes_bit_for_bit(config, tmp_path):
     ema = config("train.average_of=ema")
-    whole = train(ema, tmp_path / "whole", display=Told())
-    train(ema, tmp_path / "parts", display=Told(), stop_after=5)
-    parts = train(ema, tmp_path / "parts", display=Told())
+    whole = train(ema, tmp_path / "whole", display=Lines())
+    train(ema, tmp_path / "parts", display=Lines(), stop_after=5)
+    parts = train(ema, tmp_path / "parts", display=Lines())
     a, b = load_state(whole)["moving_average"], load_state(parts)["moving_average"]
     assert len(a) > 10 and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
     assert checkpoints(whole) == []
@@ -133,7 +118,7 @@ def test_when_a_run_has_had_enough():
 
 def test_a_run_stops_when_it_no_longer_gets_better(config, tmp_path, scripted):
     scripted(0.5, 0.3, 0.4, 0.35, 0.3)
-    told = Told()
+    told = Lines()
     run = train(config("train.patience=2", "train.max_steps=100"), tmp_path / "run", display=told)
     assert load_state(run)["progress"]["step"] == 8  # the evaluations at 6 and 8 were not better than that at 4
     assert "stopped: 2 evaluations in a row were not better than step 4" in told.lines
@@ -145,7 +130,7 @@ def test_a_run_stops_when_it_no_longer_gets_better(config, tmp_path, scripted):
 
 
 def test_a_model_says_where_it_comes_from(config, tmp_path, run):
-    made = train(config("train.accumulate=2", "train.max_steps=2"), tmp_path / "run", display=Told())
+    made = train(config("train.accumulate=2", "train.max_steps=2"), tmp_path / "run", display=Lines())
     metadata = load_model(made).metadata
     assert metadata["batch"] == "24 s of audio a step" and metadata["seed"] == "1"
     assert metadata["versions"].startswith(f"asr {asr.__version__}, torch {torch.__version__}, Python 3.")

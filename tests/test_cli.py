@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import av
 import numpy as np
@@ -22,20 +21,6 @@ from tests.sounds import encode, sine, speech
 def model(tmp_path, tokenizer):
     save_model(tmp_path / "model", random_model(), tokenizer.table)
     return tmp_path / "model"
-
-
-@pytest.fixture
-def wav(tmp_path):
-    """Writes speech as name.wav."""
-
-    def write(name: str, seconds: float = 1.0, rate: int = 16000, channels: int = 1, seed: int = 1):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        samples = np.tile(speech(seconds, seed, rate)[:, None], (1, channels))
-        soundfile.write(path, samples, rate)
-        return path
-
-    return write
 
 
 def test_one_line_a_file_in_the_order_given(run, model, wav):
@@ -305,37 +290,6 @@ def test_version_and_help(run):
         assert status == 0 and "Usage:" in out
 
 
-def imported_by(code: str) -> set[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split("\n")[-2].split())
-
-
-@pytest.mark.alone
-def test_help_loads_no_torch_and_is_fast():
-    heavy = {"torch", "numpy", "librosa", "jiwer", "soundfile", "av"}
-    assert not imported_by("import asr") & heavy
-    assert not imported_by("import asr.cli") & heavy
-    times = []
-    for _ in range(3):
-        started = time.monotonic()
-        subprocess.run([sys.executable, "-m", "asr", "--help"], cwd=ROOT, capture_output=True, check=True)
-        times.append(time.monotonic() - started)
-    assert min(times) < 0.5
-
-
-def test_scoring_loads_no_torch():
-    code = "import asr; asr.char_errors('a', 'b'); asr.score_files('data/sample/text', 'data/sample/text')"
-    assert not imported_by(code) & {"torch", "pypinyin", "opencc", "librosa"}
-
-
-def test_transcribing_loads_no_scoring_and_no_librosa(model, wav):
-    code = f"import asr; asr.load({str(model)!r}, 'cpu').transcribe({str(wav('a.wav'))!r})"
-    assert not imported_by(code) & {"librosa", "numba", "jiwer", "torchaudio", "av", "pypinyin"}
-
-
 def test_files_of_any_name_are_opened_as_files(run, model, wav, tmp_path, monkeypatch):
     """FFmpeg would take `concat:` for a protocol, and a name may be no UTF-8."""
     monkeypatch.chdir(tmp_path)
@@ -383,32 +337,6 @@ def test_results_of_somebody_else_are_not_overwritten(run, model, tmp_path):
     status, _, err = run("evaluate", model, manifest, "--out", tmp_path / "mine")
     assert status == 1 and "holds results already" in err
     assert (tmp_path / "mine" / "hyp.txt").read_text() == "precious"
-
-
-def test_benchmark_says_where_the_time_goes(run, model, wav):
-    status, out, err = run(
-        "benchmark", wav("a.wav", 1.0), wav("b.wav", 2.0), "--model", model, "--rounds", 1, "--beam", 2
-    )
-    assert (status, err) == (0, "")
-    lines = {line.split()[0]: line for line in out.splitlines()}
-    assert list(lines) == ["model", "audio", "encoder", "search", "together", "memory", "machine"]
-    assert "beam 2, quantize none" in lines["model"] and "2 recordings, 3.0 s" in lines["audio"]
-    assert "tokens per second" in lines["search"] and "% of it" in lines["machine"]
-
-
-def test_benchmark_listens_to_the_language_model(run, model, wav, monkeypatch):
-    """To the model's own where there is one, as decoding does."""
-    asked = []
-    monkeypatch.setattr("asr.transcription.benchmark.language_model", lambda *given: asked.append(given[3]))
-    assert run("benchmark", wav("a.wav", 1.0), "--model", model, "--rounds", 1)[0] == 0
-    assert run("benchmark", wav("a.wav", 1.0), "--model", model, "--rounds", 1, "--lm", "none")[0] == 0
-    assert asked == [None, "none"]
-
-
-def test_benchmark_of_nothing(run, model, wav):
-    empty = wav("empty.wav", 0.0)
-    status, out, err = run("benchmark", wav("a.wav", 1.0), empty, "--model", model)
-    assert (status, out, err) == (1, "", f"asr: {empty}: holds no sound to decode; leave it out\n")
 
 
 def test_a_name_that_is_taken_by_something_else(run, model, tmp_path):

@@ -11,7 +11,7 @@ from asr.decoding.beam import Chosen
 from asr.decoding.ctc_prefix import NEVER, CtcPrefixScorer
 from asr.decoding.search import beam_search
 from asr.decoding.settings import DecodeConfig
-from tests.test_search import TableScorer
+from tests.tables import TableScorer
 
 BLANK, SOS, EOS, V = 0, 1, 2, 5
 TOKENS = (3, 4)

@@ -16,6 +16,7 @@ from asr.training.health_advice import advice
 from asr.training.loop import train
 from asr.training.settings import TrainConfig
 from tests.conftest import ROOT, random_model
+from tests.runs import Lines
 
 HEALTHY = Health(diagonal=0.9, entropy=0.3, gain=3.0, accuracy=0.9, by_position={"1": 0.9})
 RECITES = Health(diagonal=0.1, entropy=0.95, gain=0.01, accuracy=0.2, by_position={"1": 0.05, "2": 0.2})
@@ -93,18 +94,6 @@ def test_what_is_set_already_is_not_advised():
     assert len(advice(RECITES, 5000, 9, config)) == 3
 
 
-class Told:
-    """Remembers what a run says."""
-
-    def __init__(self):
-        self.lines = []
-
-    def line(self, text):
-        self.lines.append(text)
-
-    def step(self, step, text): ...
-
-
 def logged(run) -> list[dict]:
     return [line for line in map(json.loads, (run / "log.jsonl").read_text().splitlines()) if "health" in line]
 
@@ -128,7 +117,7 @@ def test_warns_on_shuffled_transcripts(toy_corpus, tmp_path):
     write_manifest(shuffled, [dataclasses.replace(u, text=t) for u, t in zip(utterances, texts, strict=True)])
     settings = [f'data.train=["{shuffled}"]', f'data.dev=["{toy_corpus["dev"]}"]', "train.evaluate_every=1000"]
     settings += ["train.max_steps=150", "train.health_every=150"]
-    told = Told()
+    told = Lines()
     config = load_config(ROOT / "recipes/toy/base.toml", settings)
     run = train(config, tmp_path / "run", display=told)
     warnings = [line for line in told.lines if line.startswith("WARNING: attention has not formed")]

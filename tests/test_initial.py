@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from asr.config import Config, load_config
+from asr.config import Config
 from asr.corpus.toy import prepare_toy
 from asr.errors import CheckpointError
 from asr.interop.importing import import_model
@@ -15,19 +15,8 @@ from asr.training.checkpoint import load_state
 from asr.training.initial import BY_TOKEN, fill_from, from_model, grown_table
 from asr.training.loop import train
 from tests.conftest import ROOT
+from tests.runs import Lines, small_run
 from tests.test_interop import FIXTURES
-
-
-class Lines:
-    """A display that keeps its lines."""
-
-    def __init__(self):
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def step(self, step: int, text: str) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +26,14 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture
 def recipe(corpus) -> Config:
-    return load_config(
-        ROOT / "recipes/toy/base.toml",
-        [
-            f'data.train=["{corpus["train"]}"]',
-            f'data.dev=["{corpus["dev"]}"]',
-            "data.batch_seconds=12",
-            "data.curriculum_epochs=0",
-            "data.min_count=1",
-            "train.max_steps=4",
-            "train.evaluate_every=4",
-            "train.checkpoint_every=1",
-            "train.log_every=1",
-        ],
+    return small_run(
+        corpus,
+        "data.curriculum_epochs=0",
+        "data.min_count=1",
+        "train.max_steps=4",
+        "train.evaluate_every=4",
+        "train.checkpoint_every=1",
+        "train.log_every=1",
     )
 
 

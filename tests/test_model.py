@@ -1,24 +1,17 @@
 import dataclasses
-import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig, pad_samples
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
-from asr.model.layers import Attention, Dropout, length_mask, sinusoids, sinusoids_at
-from asr.model.model import Memory, ModelConfig, SpeechModel, consistency_loss, log_probs_of_sounds
+from asr.model.layers import Attention, Dropout, length_mask, sinusoids
+from asr.model.model import ModelConfig, SpeechModel
 from asr.model.subsampling import (
     LAYOUTS,
-    OVER_TIME,
-    ConvolutionBlock,
-    Subsampling,
-    SubsamplingConfig,
-    SubsamplingOverTime,
 )
 from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
@@ -44,84 +37,6 @@ def test_attention_with_gradients_in_bfloat16_is_that_of_torch(mask):
     assert given.dtype == torch.bfloat16 and given.float().sub(expected).abs().max() < 0.02
     gradients = [torch.autograd.grad(out.float().pow(2).sum(), attention.query.weight)[0] for out in (given, expected)]
     assert torch.allclose(*gradients, atol=0.1 * gradients[1].abs().max().item())
-
-
-@pytest.mark.parametrize("factor", LAYOUTS)
-def test_length_formula_equals_the_convolutions(factor):
-    config = SubsamplingConfig(factor, channels=2)
-    subsampling = Subsampling(config, 80, 4)
-    for T in range(config.shortest_input, 60):
-        x, lengths = subsampling(torch.randn(1, T, 80), torch.tensor([T]))
-        assert x.shape[1] == lengths.item() == config.length(T)
-    assert config.length(config.shortest_input) == 1
-    assert config.shortest_input == 1 or config.length(config.shortest_input - 1) == 0
-
-
-def test_length_formula_by_hand():
-    assert [SubsamplingConfig(factor, 2).length(100) for factor in (4, 6, 8)] == [24, 15, 11]
-    assert [SubsamplingConfig(factor, 2).shortest_input for factor in (4, 6, 8)] == [7, 11, 15]
-
-
-BLOCKS = (ConvolutionBlock(3, 5, 2, 2, True), ConvolutionBlock(4, 3, 1), ConvolutionBlock(2, 1, 2, shortcut=True))
-
-
-@torch.inference_mode()
-def test_convolutions_one_by_one():
-    """Two of width 5, one of width 3, one of width 1; edges are reflected, so that only the strides shorten: 23 → 12 → 6."""
-    config = SubsamplingConfig(4, 64, reflect=True, norm=True, given=BLOCKS)
-    assert (
-        [c for c, _, _ in config.convolutions] == [3, 3, 4, 2] and config.length(23) == 6 and config.first_centre == 0
-    )
-    torch.manual_seed(1)
-    subsampling = Subsampling(config, 16, 8).eval()
-    x = torch.randn(2, 23, 16)
-    together, lengths = subsampling(x, torch.tensor([23, 17]))
-    alone, _ = subsampling(x[1:, :17], torch.tensor([17]))
-    assert lengths.tolist() == [6, 5] and torch.allclose(together[1, :5], alone[0], atol=1e-6)
-    shortcut = subsampling.shortcuts[0]
-    with_it = subsampling(x, torch.tensor([23, 17]))[0]
-    torch.nn.init.zeros_(shortcut.norm.weight)
-    torch.nn.init.zeros_(shortcut.norm.bias)
-    assert not torch.allclose(subsampling(x, torch.tensor([23, 17]))[0], with_it)
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("factor", OVER_TIME)
-def test_convolutions_over_time_see_zeros_beyond_each_utterance(factor):
-    """By torch's own, with an utterance alone; 23 frames give 23, 12 and 6, and the first memory frame is around the first."""
-    config = SubsamplingConfig(factor, 64, over_time=True)
-    torch.manual_seed(1)
-    subsampling = SubsamplingOverTime(config, 16, 8).eval()
-    x = torch.randn(2, 23, 16)
-    together, lengths = subsampling(x, torch.tensor([23, 17]))
-    expected = x[1:, :17].transpose(1, 2)
-    for layer, (_, _, stride) in zip(subsampling.convolutions, config.convolutions, strict=True):
-        expected = F.gelu(F.conv1d(expected, layer.weight, layer.bias, stride, padding=1))
-    assert lengths.tolist() == [config.length(23), config.length(17)] == [-(-23 // factor), -(-17 // factor)]
-    assert torch.allclose(together[1, : lengths[1]], expected[0].T, atol=1e-6)
-    assert (config.first_centre, config.shortest_input) == (0, 1)
-    assert subsampling(x[:, :0], torch.tensor([0, 0]))[0].shape[1] == 1
-
-
-def test_impossible_convolutions_are_refused():
-    with pytest.raises(ConfigError, match="model.subsampling must be one of 1, 2, 4, is 6"):
-        ModelConfig(subsampling=6, over_time=True)
-    with pytest.raises(ConfigError, match="model.over_time has no blocks, norms, reflected edges or extra frames"):
-        ModelConfig(over_time=True, extra_frames=6)
-    with pytest.raises(ConfigError, match="model.subsampling 6 must be the product of the blocks' strides, 4"):
-        ModelConfig(subsampling=6, blocks=BLOCKS, subsampling_reflect=True, subsampling_norm=True)
-    with pytest.raises(
-        ConfigError, match="a shortcut needs a norm, and reflected edges where kernels are wider than 1"
-    ):
-        ModelConfig(blocks=BLOCKS, subsampling_norm=True)
-    with pytest.raises(ConfigError, match="model.blocks: kernel must be at least 1, is 0"):
-        ConvolutionBlock(3, 0)
-    with pytest.raises(
-        ConfigError, match="model.subsampling_activation must be one of relu, leaky_relu, gelu, swish, is 'elu'"
-    ):
-        ModelConfig(subsampling_activation="elu")
-    with pytest.raises(ConfigError, match="model.subsampling 8 leaves nothing of 2 mel bins"):
-        Subsampling(SubsamplingConfig(8, 4, reflect=True), 2, 8)
 
 
 def test_masks_and_positions_by_hand():
@@ -293,93 +208,6 @@ def test_hypotheses_do_not_see_each_other_and_can_be_selected():
         tokens = torch.cat([tokens[kept[:, None], hypotheses], new], dim=2)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_parameter_learns(kind):
-    model = random_model(kind).train()
-    samples, lengths = pad_samples(sounds(1.0, 0.6))
-    inputs = torch.tensor([[2, 5, 6], [2, 7, 3]])
-    targets = torch.tensor([[5, 6, 3], [7, 3, IGNORED]])
-    losses = model.losses(samples, lengths, inputs, targets, label_smoothing=0.1, ctc_weight=0.3)
-    losses.total.backward()
-    assert torch.allclose(losses.total, 0.7 * losses.attention + 0.3 * losses.ctc)
-    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert [n for n in silent if not n.endswith("key.bias")] == []  # softmax cancels a bias common to all keys
-
-
-def test_loss_of_a_uniform_model_is_the_log_of_the_vocabulary():
-    model = random_model(vocabulary=24).train()
-    torch.nn.init.zeros_(model.decoder.out.weight)
-    torch.nn.init.zeros_(model.decoder.out.bias)
-    samples, lengths = pad_samples(sounds(1.0, 0.6))
-    losses = model.losses(samples, lengths, torch.tensor([[2, 5], [2, 3]]), torch.tensor([[5, 3], [3, IGNORED]]))
-    assert losses.total.item() == pytest.approx(torch.tensor(24.0).log().item(), abs=1e-5)
-    assert losses.ctc is None
-
-
-def test_padded_targets_do_not_count():
-    model = random_model()
-    samples, lengths = pad_samples(sounds(1.0))
-    short = model.losses(samples, lengths, torch.tensor([[2, 5]]), torch.tensor([[5, 3]]), ctc_weight=0.5)
-    long = model.losses(
-        samples, lengths, torch.tensor([[2, 5, 3, 3]]), torch.tensor([[5, 3, IGNORED, IGNORED]]), ctc_weight=0.5
-    )
-    assert torch.allclose(short.total, long.total, atol=1e-6)
-
-
-def test_what_homophones_get_is_added_up():
-    log_probs = torch.tensor([[[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]]]).log()
-    sounds = log_probs_of_sounds(log_probs, torch.tensor([0, 1, 2, 1]))
-    assert torch.allclose(sounds.exp(), torch.tensor([[[0.1, 0.6, 0.3], [0.7, 0.2, 0.1]]]))
-
-
-def test_the_ctc_loss_of_syllables():
-    model = random_model(vocabulary=24)
-    samples, lengths = pad_samples(sounds(1.0, 0.6))
-    batch = (samples, lengths, torch.tensor([[2, 5, 6], [2, 7, 3]]), torch.tensor([[5, 6, 3], [7, 3, IGNORED]]))
-
-    def ctc(syllables: torch.Tensor, share: float) -> float:
-        return model.losses(*batch, ctc_weight=0.5, syllables=syllables, syllable_share=share).ctc.item()
-
-    characters = model.losses(*batch, ctc_weight=0.5).ctc.item()
-    apart, alike = (
-        torch.arange(24).flip(0),
-        torch.arange(24).clamp(max=4),
-    )  # all its own sound; none but the special ones
-    assert ctc(apart, 1.0) == pytest.approx(characters, rel=1e-5)
-    assert ctc(alike, 1.0) < characters == pytest.approx(ctc(alike, 0.0))
-    assert ctc(alike, 0.25) == pytest.approx(0.75 * characters + 0.25 * ctc(alike, 1.0), rel=1e-5)
-
-
-def test_how_far_two_views_are_apart():
-    log_probs = torch.tensor([[[0.5, 0.5], [0.9, 0.1]], [[0.25, 0.75], [0.1, 0.9]]]).log().requires_grad_()
-    loss = consistency_loss(log_probs, torch.tensor([1, 1]), torch.tensor([2, 1]))
-    there = 0.25 * math.log(0.25 / 0.5) + 0.75 * math.log(0.75 / 0.5)
-    back = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
-    assert loss.item() == pytest.approx((there + back) / 3)
-    loss.backward()  # to the log-probabilities of one view: minus the probabilities of the other, and nothing else
-    assert torch.allclose(log_probs.grad[:, 0], torch.tensor([[-0.25, -0.75], [-0.5, -0.5]]) / 3)
-    assert not log_probs.grad[:, 1].any()
-
-
-def test_two_views_that_are_one_cost_nothing():
-    model = random_model(vocabulary=24).eval()
-    samples, lengths = pad_samples(sounds(1.0, 0.6))
-    batch = (samples, lengths, torch.tensor([[2, 5, 6], [2, 7, 3]]), torch.tensor([[5, 6, 3], [7, 3, IGNORED]]))
-    plain = model.losses(*batch, ctc_weight=0.5)
-    twice = model.losses(*batch, ctc_weight=0.5, consistency=0.2)
-    assert twice.ctc.item() == pytest.approx(plain.ctc.item(), rel=1e-5)
-    assert twice.total.item() == pytest.approx(plain.total.item(), rel=1e-5)
-
-    def of_differing(consistency: float) -> float:
-        torch.manual_seed(1)
-        return model.losses(
-            *batch, ctc_weight=0.5, consistency=consistency, augmentation=AugmentConfig(volume=1.0)
-        ).ctc.item()
-
-    assert of_differing(0.2) < of_differing(0.4)
-    assert of_differing(0.4) - of_differing(0.2) == pytest.approx(of_differing(0.6) - of_differing(0.4), rel=1e-3)
-
-
 def test_audio_shorter_than_a_memory_frame_is_encoded():
     model = random_model()
     samples, lengths = pad_samples(sounds(0.01), shortest=model.shortest_samples)
@@ -420,71 +248,3 @@ def test_audio_shorter_than_a_memory_frame_is_encoded():
 def test_impossible_sizes_are_refused(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
-
-
-def counting_model():
-    """A small model whose frames tell the decoder how many tokens its CTC head has heard."""
-    model = random_model()
-    counting = SpeechModel(FeatureConfig(), dataclasses.replace(model.config, count_tokens=True), 24).eval()
-    counting.load_state_dict(model.state_dict())
-    return counting
-
-
-def test_frames_carry_the_number_of_tokens_heard():
-    """With a head that is sure of tokens in the frames 1, 2 and 4 of six, these are the places 0, 1 and 2."""
-    model = counting_model()
-    heard = torch.tensor([0.0, 1, 1, 0, 1, 0])
-    with torch.no_grad():
-        model.ctc.weight.zero_()
-        model.ctc.weight[0, 0] = 1.0
-        model.ctc.bias.zero_()
-    encoded = torch.zeros(1, 6, 16)
-    encoded[0, :, 0] = torch.where(heard > 0, -60.0, 60.0)  # the logit of the blank
-    told = model._with_counts(encoded) - encoded
-    assert torch.allclose(told[0], sinusoids_at(torch.tensor([-1.0, 0, 1, 1, 2, 2]), 16), atol=1e-4)
-
-
-def test_counting_is_not_disturbed_by_padding():
-    model, utterances = counting_model(), sounds(0.5, 1.0)
-    samples, lengths = pad_samples(utterances)
-    with torch.no_grad():
-        together = model.encode(samples, lengths)
-        alone = model.encode(samples[:1, : lengths[0]], lengths[:1])
-    n = int(alone.lengths)
-    assert torch.allclose(together.values[:1, :n], alone.values, atol=1e-4)
-    assert not torch.allclose(alone.values, alone.encoded)
-
-
-def test_counting_needs_a_ctc_head():
-    with pytest.raises(ConfigError, match="model.count_tokens needs the head that counts: set model.ctc = true"):
-        ModelConfig(count_tokens=True)
-
-
-def test_guesses_take_the_place_of_a_share_of_the_tokens():
-    """A decoder that is sure of token 7 whatever it hears guesses it everywhere."""
-    model = random_model()
-    with torch.no_grad():
-        model.decoder.out.bias[7] = 1000.0
-    inputs = torch.full((400, 20), 5)
-    inputs[:, 0] = 2
-    samples, lengths = pad_samples(sounds(0.3))
-    with torch.no_grad():
-        one = model.encode(samples, lengths)
-    memory = Memory(one.values.expand(400, -1, -1), one.lengths.expand(400), one.encoded.expand(400, -1, -1))
-    torch.manual_seed(0)
-    guessed = model._with_guesses(memory, inputs, 0.4)
-    assert (guessed[:, 0] == 2).all() and set(guessed[:, 1:].unique().tolist()) == {5, 7}
-    shares = (guessed[:, 1:] == 7).float().mean(1)
-    assert shares.mean() == pytest.approx(0.4, abs=0.04)
-    assert shares.min() < 0.05 and shares.max() > 0.75  # some utterances are left alone, others hardly recognised
-
-
-def test_guesses_are_drawn_by_what_the_decoder_expects():
-    model = random_model(vocabulary=6)
-    with torch.no_grad():
-        model.decoder.out.weight.zero_()
-        model.decoder.out.bias.copy_(torch.tensor([0.5, 0, 0, 0.25, 0, 0.25]).log())
-    memory = model.encode_features(torch.randn(200, 24, 80), torch.full((200,), 24))
-    guessed = model._with_guesses(memory, torch.full((200, 50), 1), 5.0)[:, 1:]  # nearly all of them
-    shares = torch.bincount(guessed[guessed != 1], minlength=6) / (guessed != 1).sum()
-    assert shares.tolist() == pytest.approx([0.5, 0, 0, 0.25, 0, 0.25], abs=0.03)

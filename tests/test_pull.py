@@ -17,52 +17,13 @@ import soundfile
 import asr
 from asr.corpus.toy import CHARACTERS
 from asr.errors import CheckpointError, DownloadError
-from asr.interop import download, published, pull
-from asr.interop.published import PUBLISHED, PublishedFile, PublishedModel, Repository
+from asr.interop import download, pull
+from asr.interop.published import PUBLISHED, PublishedFile, Repository
 from asr.model.folder import save_model
 from tests.conftest import ROOT, random_model
-from tests.hub import hub, sha256
-from tests.test_cli import imported_by
-
-WEIGHTS = np.random.default_rng(0).bytes(2_560_000)  # like weights, they cannot be compressed
-CHECKPOINT = {"exp/final.pt": WEIGHTS, "units.txt": "你 1\n好 2\n".encode()}
+from tests.hub import CHECKPOINT, WEIGHTS, Importer, hub, row, sha256
 
 SPEECH = ROOT / "data" / "sample" / "weather.flac"
-
-
-def row(name: str = "tiny", files: tuple[PublishedFile, ...] | None = None, **changes) -> PublishedModel:
-    files = files or (
-        PublishedFile("exp/final.pt", len(WEIGHTS), sha256(WEIGHTS)),
-        PublishedFile("units.txt"),
-    )
-    repositories = {"huggingface": Repository("someone/tiny", "abc123"), "modelscope": Repository("someone/微")}
-    known = dict(
-        name=name,
-        toolkit="wenet",
-        title="a model of two characters",
-        repositories=repositories,
-        files=files,
-        download="3 MB",
-        licence="CC-BY-4.0",
-        cer="AISHELL-1 99.9",
-        source="nowhere",
-    )
-    return PublishedModel(**known | changes)
-
-
-class Importer:
-    """Stands in for the importers: checks what it is given, and writes a small model of our own."""
-
-    def __init__(self, table):
-        self.table, self.calls, self.fails = table, [], None
-
-    def __call__(self, toolkit, source, out, notes=None, force=False, dtype="float32"):
-        self.calls.append((toolkit, source, notes))
-        assert {path: (source / path).read_bytes() for path in CHECKPOINT} == CHECKPOINT
-        save_model(out, random_model(), self.table, dict(notes), "# card\n")
-        if self.fails:
-            raise self.fails
-        return types.SimpleNamespace(remarks=("has no CTC head",), doubts=("its features are too loud",))
 
 
 @pytest.fixture
@@ -386,43 +347,3 @@ def test_a_folder_goes_before_a_name(run, server, tokenizer, monkeypatch, tmp_pa
     save_model(tmp_path / "tiny", random_model(), tokenizer.table)
     status, out, _ = run("model", "info", "tiny")
     assert status == 0 and "parameters" in out and "licence" not in out and server.seen == []
-
-
-def test_the_cache_is_where_xdg_says(monkeypatch, tmp_path):
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    for value in ("", "relative"):
-        monkeypatch.setenv("XDG_CACHE_HOME", value)
-        assert pull.cache() == tmp_path / ".cache/mandarin-asr"
-    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert pull.cache() == Path("/elsewhere/mandarin-asr")
-
-
-def test_addresses_are_those_of_the_hubs(monkeypatch):
-    for variable in ("HF_ENDPOINT", "MODELSCOPE_DOMAIN", "HF_TOKEN"):
-        monkeypatch.delenv(variable, raising=False)
-    model = published.published("firered2-aed")
-    urls = {hub: pull.HUBS[hub].url(repository, "dict.txt") for hub, repository in model.repositories.items()}
-    assert urls == {
-        "huggingface": "https://huggingface.co/FireRedTeam/FireRedASR2-AED/resolve"
-        "/2304afed56eacfee6256dee5937ed22ffa0b64ec/dict.txt",
-        "modelscope": "https://modelscope.cn/models/xukaituo/FireRedASR2-AED/resolve/master/dict.txt",
-    }
-    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
-    monkeypatch.setenv("MODELSCOPE_DOMAIN", "www.modelscope.cn")
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    hubs = pull.HUBS
-    assert hubs["huggingface"].url(Repository("a/b"), "c") == "https://mirror.example/a/b/resolve/main/c"
-    assert hubs["modelscope"].url(Repository("a/b"), "c") == "https://www.modelscope.cn/models/a/b/resolve/master/c"
-    assert (hubs["huggingface"].token(), hubs["modelscope"].token()) == ("secret", "")
-
-
-def test_rows_are_complete_and_claim_nothing_unread():
-    for name, model in PUBLISHED.items():
-        assert name == model.name and model.title and model.licence and model.source and model.files
-        assert set(model.repositories) <= set(pull.HUBS) and not model.run
-        for file in model.files:
-            assert len(file.sha256) in (0, 64) and not Path(file.path).is_absolute() and ".." not in file.path
-
-
-def test_listing_loads_no_torch():
-    assert not imported_by("from asr.interop.listing import table; table()") & {"torch", "numpy", "rich", "requests"}

@@ -22,17 +22,8 @@ from asr.training.loop import train
 from asr.training.parallel import Helpers
 from asr.training.step import take_step
 from tests.conftest import ROOT, random_model
+from tests.runs import Lines, lines_of, small_run
 from tests.sounds import sine
-
-
-class Told:
-    def __init__(self):
-        self.lines = []
-
-    def line(self, text):
-        self.lines.append(text)
-
-    def step(self, step, text): ...
 
 
 @pytest.fixture(scope="module")
@@ -47,29 +38,21 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture
 def config(corpus):
-    return lambda *settings: load_config(
-        ROOT / "recipes/toy/base.toml",
-        [
-            f'data.train=["{corpus["train"]}"]',
-            f'data.dev=["{corpus["dev"]}"]',
-            "data.batch_seconds=8",
-            "train.max_steps=20",
-            "train.warmup_steps=3",
-            "train.log_every=1",
-            "train.evaluate_every=100",
-            "model.encoder.layers=1",
-            "model.encoder.width=32",
-            *settings,
-        ],
+    return lambda *settings: small_run(
+        corpus,
+        "data.batch_seconds=8",
+        "train.max_steps=20",
+        "train.warmup_steps=3",
+        "train.log_every=1",
+        "train.evaluate_every=100",
+        "model.encoder.layers=1",
+        "model.encoder.width=32",
+        *settings,
     )
 
 
-def lines_of(path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def test_unreadable_recordings_are_left_out_listed_and_not_read_again(config, corpus, tmp_path):
-    told = Told()
+    told = Lines()
     run = train(config(), tmp_path / "run", display=told)
     listed = lines_of(run / "quarantine.jsonl")
     assert sorted(line["id"] for line in listed) == ["train-0003", "train-0020"]  # once, not once an epoch
@@ -82,21 +65,21 @@ def test_unreadable_recordings_are_left_out_listed_and_not_read_again(config, co
 
 def test_a_limit_stops_the_run(config, tmp_path):
     with pytest.raises(AudioError, match=r"1 recordings could not be read, which is more than data.max_unreadable 0"):
-        train(config("data.max_unreadable=0"), tmp_path / "run", display=Told())
+        train(config("data.max_unreadable=0"), tmp_path / "run", display=Lines())
     assert len(lines_of(tmp_path / "run/quarantine.jsonl")) == 1
 
 
 def test_a_batch_of_nothing_but_unreadable_recordings(config, corpus, tmp_path):
-    run = train(config("data.max_utterances=1", "train.max_steps=40"), tmp_path / "run", display=Told())
+    run = train(config("data.max_utterances=1", "train.max_steps=40"), tmp_path / "run", display=Lines())
     assert sorted(load_state(run)["progress"]["quarantine"]) == ["train-0003", "train-0020"]
     assert load_state(run)["progress"]["unusable"] == 0
     assert len([line for line in lines_of(run / "log.jsonl") if "loss" in line]) == 38  # two steps had nothing to learn
 
 
 def test_a_run_with_spoiled_data_resumes_bit_for_bit(config, tmp_path):
-    whole = train(config(), tmp_path / "whole", display=Told())
-    train(config(), tmp_path / "parts", display=Told(), stop_after=7)
-    parts = train(config(), tmp_path / "parts", display=Told())
+    whole = train(config(), tmp_path / "whole", display=Lines())
+    train(config(), tmp_path / "parts", display=Lines(), stop_after=7)
+    parts = train(config(), tmp_path / "parts", display=Lines())
     a, b = load_state(whole), load_state(parts)
     assert all(torch.equal(a["model"][n], b["model"][n]) for n in a["model"])
     assert a["progress"]["quarantine"] == b["progress"]["quarantine"]
@@ -122,7 +105,7 @@ def test_a_step_that_lacks_a_batch_is_the_mean_of_the_others(tokenizer):
 
 
 def test_a_log_whose_last_line_is_torn_can_be_read(config, tmp_path):
-    run = train(config("train.max_steps=2"), tmp_path / "run", display=Told())
+    run = train(config("train.max_steps=2"), tmp_path / "run", display=Lines())
     with open(run / "log.jsonl", "a") as file:
         file.write('{"step": 3, "lo')
     assert [line["step"] for line in read_history(run).losses] == [1, 2]
@@ -130,7 +113,7 @@ def test_a_log_whose_last_line_is_torn_can_be_read(config, tmp_path):
 
 def test_two_processes_leave_out_the_same(config, tmp_path):
     settings = ("train.accumulate=2", "train.processes=2", "train.max_steps=10")
-    run = train(config(*settings), tmp_path / "run", display=Told())
+    run = train(config(*settings), tmp_path / "run", display=Lines())
     assert sorted(load_state(run)["progress"]["quarantine"]) == ["train-0003", "train-0020"]
 
 
@@ -139,7 +122,7 @@ def test_nothing_but_unreadable_recordings(config, corpus, tmp_path):
     for path in (tmp_path / "copy/wav/train").iterdir():
         path.write_bytes(b"no audio")
     with pytest.raises(AudioError, match=r"train-0035.wav"):
-        train(config(f'data.train=["{tmp_path}/copy/train.jsonl"]'), tmp_path / "run", display=Told())
+        train(config(f'data.train=["{tmp_path}/copy/train.jsonl"]'), tmp_path / "run", display=Lines())
 
 
 @pytest.fixture
@@ -154,14 +137,14 @@ def good(corpus, tmp_path):
 def test_a_manifest_edited_during_the_run_does_not_change_it_and_it_does_not_go_on_with_another(
     config, good, corpus, tmp_path, which
 ):
-    whole = train(config(good), tmp_path / "whole", display=Told())
+    whole = train(config(good), tmp_path / "whole", display=Lines())
     edited = tmp_path / ("good.jsonl" if which == "training" else "dev.jsonl")
     if which == "dev":
         write_manifest(edited, read_manifest(corpus["dev"]))
     settings = config(good, "train.evaluate_every=10", *([f'data.dev=["{edited}"]'] if which == "dev" else []))
     original = edited.read_text(encoding="utf-8")
 
-    class Edits(Told):
+    class Edits(Lines):
         def step(self, step, text):
             if step == 5:
                 first, *others = original.splitlines(keepends=True)
@@ -173,9 +156,9 @@ def test_a_manifest_edited_during_the_run_does_not_change_it_and_it_does_not_go_
         match=f"run: the {which} manifests have changed since the run was started; put them back to go on, or use"
         " --force to start over",
     ):
-        train(settings, run, display=Told())
+        train(settings, run, display=Lines())
     edited.write_text(original, encoding="utf-8")
-    train(settings, run, display=Told())
+    train(settings, run, display=Lines())
     a, b = load_state(whole)["model"], load_state(run)["model"]
     assert all(torch.equal(a[n], b[n]) for n in a)
 
@@ -226,7 +209,7 @@ def spoil(monkeypatch, when):
 
 def test_a_loss_that_is_no_number_is_skipped_and_its_batch_set_aside(config, good, tmp_path, monkeypatch):
     spoil(monkeypatch, lambda call: call == 2)
-    told = Told()
+    told = Lines()
     run = train(config(good, "data.curriculum_epochs=1"), tmp_path / "run", display=told)
     listed = lines_of(run / "quarantine.jsonl")
     assert 1 < len(listed) < 20 and {line["step"] for line in listed} == {2}
@@ -239,7 +222,7 @@ def test_a_loss_that_is_no_number_is_skipped_and_its_batch_set_aside(config, goo
 
 def test_of_several_batches_only_the_bad_one_is_left_out(config, good, tmp_path, monkeypatch):
     spoil(monkeypatch, lambda call: call == 3)
-    run = train(config(good, "train.accumulate=2", "train.max_steps=6"), tmp_path / "run", display=Told())
+    run = train(config(good, "train.accumulate=2", "train.max_steps=6"), tmp_path / "run", display=Lines())
     assert [line["step"] for line in lines_of(run / "log.jsonl") if "loss" in line] == list(range(1, 7))
     assert {line["step"] for line in lines_of(run / "quarantine.jsonl")} == {2}
 
@@ -247,13 +230,13 @@ def test_of_several_batches_only_the_bad_one_is_left_out(config, good, tmp_path,
 def test_three_in_a_row_stop_the_run_with_advice(config, good, tmp_path, monkeypatch):
     spoil(monkeypatch, lambda call: call > 4)
     with pytest.raises(AsrError, match=r"step 6: .* 3 times in a row .*lower train.learning_rate or raise"):
-        train(config(good), tmp_path / "run", display=Told())
+        train(config(good), tmp_path / "run", display=Lines())
     assert {line["step"] for line in lines_of(tmp_path / "run/quarantine.jsonl")} == {5, 6, 7}
 
 
 def test_ctc_alone_at_first_leaves_the_decoder_as_it_was(config, good, tmp_path):
     settings = config(good, "model.ctc=true", "train.ctc_only_steps=4", "train.weight_decay=0", "train.max_steps=8")
-    ctc = train(settings, tmp_path / "ctc", display=Told(), stop_after=4)
+    ctc = train(settings, tmp_path / "ctc", display=Lines(), stop_after=4)
     after = load_state(ctc)["model"]
     torch.manual_seed(settings.train.seed)
     before = SpeechModel(settings.features, settings.model, len(after["decoder.embedding.weight"])).state_dict()

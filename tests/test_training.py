@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import math
-import multiprocessing
 import resource
 import signal
 import subprocess
@@ -12,70 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr.config import Config, load_config
 from asr.corpus.manifest import read_manifest, write_manifest
-from asr.corpus.toy import prepare_toy
-from asr.errors import AsrError, AudioError, CheckpointError, ConfigError, ManifestError
-from asr.features.augment import AugmentConfig
+from asr.errors import AsrError, ManifestError
 from asr.model.folder import load_model, read_weights
 from asr.scoring.cer import CharErrors
 from asr.training.checkpoint import average_weights, load_state
 from asr.training.evaluation import _names
 from asr.training.loop import train
-from asr.training.parallel import keep_buffers
-from asr.training.start import locked
-from tests.conftest import ROOT, random_model
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return prepare_toy(tmp_path_factory.mktemp("small"), n_train=40, n_dev=4, n_test=4)
-
-
-@pytest.fixture
-def config(corpus) -> Config:
-    """A run of ten steps over a few batches an epoch, everything random switched on."""
-    return load_config(
-        ROOT / "recipes/toy/base.toml",
-        [
-            f'data.train=["{corpus["train"]}"]',
-            f'data.dev=["{corpus["dev"]}"]',
-            "data.batch_seconds=12",
-            "data.curriculum_epochs=0",
-            "model.ctc=true",
-            "train.ctc_weight=0.3",
-            "train.max_steps=10",
-            "train.warmup_steps=3",
-            "train.log_every=1",
-            "train.evaluate_every=4",
-            "train.checkpoint_every=5",
-            "augment.tempo=0.1",
-            "augment.speeds=[0.9, 1.0, 1.1]",
-            "augment.frequency_warp=0.1",
-            "features.dither=1.0",
-            "model.encoder.layers=1",
-            "model.encoder.width=32",
-            "train.precision=bfloat16",
-        ],
-    )
-
-
-class Quiet:
-    def line(self, text: str) -> None: ...
-
-    def step(self, step: int, text: str) -> None: ...
-
-
-QUIET = Quiet()
-
-
-def lines_of(folder) -> list[dict]:
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "wall"} for line in lines]
-
-
-def changed(config: Config, **train) -> Config:
-    return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
+from tests.conftest import ROOT
+from tests.runs import QUIET, changed, lines_of, with_data
 
 
 def test_ten_steps_equal_five_and_resume_and_five(config, tmp_path):
@@ -153,40 +97,6 @@ def test_killed_at_any_moment_it_goes_on(config, corpus, tmp_path):
     assert not list((tmp_path / "run").rglob("*.tmp"))
 
 
-def test_other_settings_are_refused_and_force_starts_over(config, tmp_path):
-    run = train(config, tmp_path / "run", display=QUIET, stop_after=2)
-    other = changed(config, learning_rate=0.5)
-    with pytest.raises(
-        CheckpointError, match=r"other settings: train.learning_rate was 0.002 and is 0.5\. Use another"
-    ):
-        train(other, run, display=QUIET)
-    train(changed(other, max_steps=1), run, force=True, display=QUIET)
-    assert load_state(run)["progress"]["step"] == 1
-    longer = train(changed(other, max_steps=2), run, display=QUIET)  # the length of a run may change
-    assert load_state(longer)["progress"]["step"] == 2
-
-
-def test_a_folder_with_other_files_is_refused(config, tmp_path):
-    (tmp_path / "thesis.doc").write_text("x")
-    with pytest.raises(CheckpointError, match="holds files but no training run"):
-        train(config, tmp_path, display=QUIET)
-
-
-def test_a_damaged_state_is_refused(config, tmp_path):
-    run = train(config, tmp_path / "run", display=QUIET, stop_after=1)
-    state = run / "state.pt"
-    state.write_bytes(state.read_bytes()[:5000])
-    with pytest.raises(CheckpointError, match="state.pt: damaged .* start the run again with --force"):
-        train(config, run, display=QUIET)
-
-
-def test_a_token_table_that_knows_no_character_of_a_text_is_refused(config, tmp_path):
-    (tmp_path / "t.txt").write_text("<blank>\n<unk>\n<sos>\n<eos>\n龘\n")
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, tokens=str(tmp_path / "t.txt")))
-    with pytest.raises(ManifestError, match=r"train.jsonl:1: text must hold a character of the token table, is"):
-        train(config, tmp_path / "run", display=QUIET)
-
-
 def test_sounds_without_speech_are_trained_on_with_empty_texts(config, corpus, tmp_path):
     lines = [json.loads(line) | {"text": ""} for line in corpus["train"].read_text().splitlines()[:8]]
     silent = corpus["train"].parent / "silent.jsonl"
@@ -196,12 +106,6 @@ def test_sounds_without_speech_are_trained_on_with_empty_texts(config, corpus, t
     silent.write_text(corpus["train"].read_text())
     with pytest.raises(ManifestError, match=r"silent.jsonl:1: text must be empty in a manifest of data.nonspeech, is"):
         train(with_data(config, nonspeech=(str(silent),)), tmp_path / "other", display=QUIET)
-
-
-def test_bounds_that_leave_nothing_are_refused(config, tmp_path):
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, min_seconds=15.0))
-    with pytest.raises(ConfigError, match="no utterance is between data.min_seconds 15 and data.max_seconds 20 long"):
-        train(config, tmp_path / "run", display=QUIET)
 
 
 def test_three_unusable_gradients_in_a_row_stop_the_run(config, tmp_path, monkeypatch):
@@ -233,7 +137,7 @@ from asr.config import Config
 from asr.config_values import from_dict
 from asr.errors import CheckpointError
 from asr.training.loop import train
-from tests.test_training import QUIET
+from tests.runs import QUIET
 try:
     train(from_dict(Config, json.loads(sys.argv[1]), ""), sys.argv[2], display=QUIET)
 except CheckpointError as error:
@@ -261,44 +165,6 @@ def test_a_full_disk_leaves_the_previous_state_intact(config, tmp_path):
     assert sorted(p.name for p in other.iterdir()) == ["log.jsonl", "settings.json", "state.pt", "tokens.txt"]
 
 
-def with_data(config: Config, **data) -> Config:
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, **data))
-
-
-def test_force_drops_the_old_run_only_when_the_new_one_can_start(config, tmp_path):
-    run = train(config, tmp_path / "run", display=QUIET, stop_after=2)
-    before = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
-    with pytest.raises(ManifestError, match="typo.jsonl: no such file"):
-        train(with_data(config, dev=("typo.jsonl",)), run, force=True, display=QUIET)
-    assert {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()} == before
-
-
-def test_a_refused_folder_keeps_its_files(config, tmp_path):
-    (tmp_path / ".asr-mine.tmp").touch()
-    (tmp_path / "thesis.doc").touch()
-    with pytest.raises(CheckpointError, match="holds files but no training run"):
-        train(config, tmp_path, display=QUIET)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".asr-mine.tmp", "thesis.doc"]
-
-
-def test_a_changed_manifest_is_noticed(config, corpus, tmp_path):
-    copy = corpus["train"].parent / "copy.jsonl"
-    lines = corpus["train"].read_text().splitlines(keepends=True)
-    copy.write_text("".join(lines))
-    config = with_data(config, train=(str(copy),))
-    run = train(config, tmp_path / "run", display=QUIET, stop_after=1)
-    copy.write_text("".join(lines[:-1]))
-    with pytest.raises(CheckpointError, match="the training manifests have changed since the run was started"):
-        train(config, run, display=QUIET)
-
-
-def test_missing_audio_is_named_before_the_first_step(config, corpus, tmp_path):
-    copy = corpus["train"].parent / "missing.jsonl"
-    copy.write_text(corpus["train"].read_text().replace("train-0003.wav", "nowhere.wav"))
-    with pytest.raises(AudioError, match=r"missing.jsonl:4: .*nowhere.wav: no such file \(train-0003\)"):
-        train(with_data(config, train=(str(copy),)), tmp_path / "run", display=QUIET)
-
-
 def test_dev_manifests_of_one_name_count_both(config, corpus, tmp_path):
     other = tmp_path / "dev.jsonl"
     write_manifest(other, read_manifest(corpus["dev"])[:2])
@@ -306,12 +172,6 @@ def test_dev_manifests_of_one_name_count_both(config, corpus, tmp_path):
     alone = train(with_data(config, dev=(str(corpus["dev"]),)), tmp_path / "alone", display=QUIET, stop_after=4)
     first, second = (next(line["dev_cer"] for line in lines_of(r) if "dev_cer" in line) for r in (run, alone))
     assert first != second or first == 1.0
-
-
-def test_two_processes_do_not_train_in_one_folder(config, tmp_path):
-    with locked(tmp_path / "run"):
-        with pytest.raises(CheckpointError, match="run: another process is training there"):
-            train(config, tmp_path / "run", display=QUIET)
 
 
 def test_the_model_of_a_longer_run_is_never_worse(config, tmp_path, monkeypatch):
@@ -327,95 +187,6 @@ def test_the_model_of_a_longer_run_is_never_worse(config, tmp_path, monkeypatch)
     assert load_model(run).metadata["dev_cer"] == "0.50000000"
     train(changed(short, max_steps=16), run, display=QUIET)
     assert load_model(run).metadata["dev_cer"] == "0.50000000"
-
-
-def test_the_lock_takes_no_error_of_the_training_for_its_own(tmp_path):
-    with pytest.raises(BlockingIOError, match="of the training"), locked(tmp_path / "run"):
-        raise BlockingIOError("of the training")
-
-
-def test_two_processes_compute_what_one_does(config, tmp_path):
-    """Within an epoch and without random numbers in the model the two runs differ by rounding alone."""
-    still = dataclasses.replace(config, augment=AugmentConfig(frequency_masks=0, time_masks=0))
-    encoder, decoder = (dataclasses.replace(part, dropout=0.0) for part in (config.model.encoder, config.model.decoder))
-    still = dataclasses.replace(
-        with_data(still, batch_seconds=4),
-        model=dataclasses.replace(config.model, encoder=encoder, decoder=decoder),
-        features=dataclasses.replace(config.features, dither=0.0),
-    )
-    runs = [
-        train(
-            changed(still, accumulate=2, processes=n, precision="float32", max_steps=3),
-            tmp_path / str(n),
-            display=QUIET,
-        )
-        for n in (1, 2)
-    ]
-    one, two = (load_state(run) for run in runs)
-    assert one["progress"]["audio_seconds"] == pytest.approx(two["progress"]["audio_seconds"])
-    assert all(torch.allclose(one["model"][n], two["model"][n], atol=2e-4) for n in one["model"])
-    losses = [[line["loss"] for line in lines_of(run) if "loss" in line] for run in runs]
-    assert losses[0] == pytest.approx(losses[1], abs=2e-3)
-
-
-@pytest.fixture
-def one_thread():
-    """As the processes are meant to be run: more threads than cores have been seen to round differently, once."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def test_two_processes_resume_bit_for_bit(config, tmp_path, one_thread):
-    two = changed(config, accumulate=2, processes=2, max_steps=6)
-    whole = train(two, tmp_path / "whole", display=QUIET)
-    train(two, tmp_path / "parts", display=QUIET, stop_after=3)
-    parts = train(two, tmp_path / "parts", display=QUIET)
-    a, b = load_state(whole)["model"], load_state(parts)["model"]
-    assert all(torch.equal(a[n], b[n]) for n in a)
-    assert lines_of(whole) == lines_of(parts)
-
-
-def test_a_helper_says_what_is_wrong_with_the_audio(config, corpus, tmp_path):
-    """The file is there when the run starts, and no audio."""
-    copy = corpus["train"].parent / "spoiled.jsonl"
-    (corpus["train"].parent / "spoiled.wav").write_bytes(b"no audio")
-    lines = corpus["train"].read_text().splitlines(keepends=True)
-    copy.write_text("".join(line.replace(json.loads(line)["audio"], "spoiled.wav") for line in lines))
-    with pytest.raises(AudioError, match="spoiled.wav"):
-        train(with_data(changed(config, accumulate=2, processes=2), train=(str(copy),)), tmp_path / "r", display=QUIET)
-
-
-def test_batches_must_be_shared_out_evenly(config):
-    with pytest.raises(ConfigError, match="train.accumulate must be a multiple of train.processes 2, is 3"):
-        changed(config, accumulate=3, processes=2)
-
-
-def test_a_helper_that_is_killed_stops_the_run_with_a_word(config, tmp_path):
-    class Kills(Quiet):
-        def step(self, step, text):
-            if step == 3:
-                for child in multiprocessing.active_children():
-                    child.kill()
-                    child.join()
-
-    with pytest.raises(AsrError, match="a training process died; start the command again, it goes on"):
-        train(changed(config, accumulate=2, processes=2), tmp_path / "run", display=Kills())
-    assert not multiprocessing.active_children()
-
-
-def test_a_helper_shares_parameters_and_no_running_statistics():
-    """They would be those of both processes, in whatever order these come."""
-    model = random_model("conformer", conv_norm="batch").share_memory()
-    keep_buffers(model)
-    assert "encoder.blocks.0.convolution.norm.running_mean" in dict(model.named_buffers())
-    assert all(p.is_shared() for p in model.parameters()) and not any(b.is_shared() for b in model.buffers())
-
-
-def test_processes_read_their_own_audio(config):
-    with pytest.raises(ConfigError, match="train.processes above 1 needs data.workers 0"):
-        with_data(changed(config, accumulate=2, processes=2), workers=1, cache_audio=False)
 
 
 def test_starting_over_drops_what_was_chosen_for_the_model_before(config, tmp_path):
@@ -470,21 +241,3 @@ def test_training_starts_from_a_model(config, tmp_path):
     assert (second / "tokens.txt").read_bytes() == (first / "tokens.txt").read_bytes()
     before, after = load_model(first).model.state_dict(), load_state(second)["model"]
     assert all(torch.allclose(before[n], after[n], atol=1e-9) for n in before)
-
-
-def test_another_shape_than_the_initial_models_is_refused(config, tmp_path):
-    first = train(config, tmp_path / "first", display=QUIET, stop_after=4)
-    wider = dataclasses.replace(config.model, encoder=dataclasses.replace(config.model.encoder, feed_forward=48))
-    other = dataclasses.replace(changed(config, initial_model=str(first)), model=wider)
-    with pytest.raises(CheckpointError, match="model.safetensors: .* should have the shape"):
-        train(other, tmp_path / "second", display=QUIET)
-
-
-def test_a_state_whose_parameters_stood_in_another_order_is_refused(config, tmp_path):
-    """The optimizer knows them by their places: it would give each the memory of another."""
-    run = train(config, tmp_path / "r", display=QUIET, stop_after=2)
-    state = load_state(run)
-    state["parameters"] = state["parameters"][::-1]
-    torch.save(state, run / "state.pt")
-    with pytest.raises(CheckpointError, match="has its parameters in another order"):
-        train(config, tmp_path / "r", display=QUIET)

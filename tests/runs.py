@@ -1,0 +1,53 @@
+"""Training runs of a few steps for tests: their settings, displays that keep or swallow what is said, and their logs."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from asr.config import Config, load_config
+
+RECIPE = Path(__file__).parents[1] / "recipes/toy/base.toml"
+
+
+class Lines:
+    """A display that keeps its lines."""
+
+    def __init__(self):
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def step(self, step: int, text: str) -> None: ...
+
+
+class Quiet(Lines):
+    """A display that forgets them."""
+
+    def line(self, text: str) -> None: ...
+
+
+QUIET = Quiet()
+
+
+def small_run(corpus: dict[str, Path], *settings: str) -> Config:
+    """recipes/toy/base.toml on a corpus of a few utterances, with these settings in addition."""
+    data = (f'data.train=["{corpus["train"]}"]', f'data.dev=["{corpus["dev"]}"]')
+    return load_config(RECIPE, [*data, "data.batch_seconds=12", *settings])
+
+
+def changed(config: Config, **train) -> Config:
+    """The same run with other settings of training."""
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
+
+
+def with_data(config: Config, **data) -> Config:
+    """The same run with other settings of the data."""
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **data))
+
+
+def lines_of(path: Path) -> list[dict]:
+    """A run's log, or another file of JSON lines; without what differs from run to run."""
+    path = path / "log.jsonl" if path.is_dir() else path
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [{k: v for k, v in line.items() if k != "wall"} for line in lines]

@@ -1,0 +1,115 @@
+"""What training refuses: folders, states and data that do not fit its settings."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from asr.errors import AudioError, CheckpointError, ConfigError, ManifestError
+from asr.training.checkpoint import load_state
+from asr.training.loop import train
+from asr.training.start import locked
+from tests.runs import QUIET, changed, with_data
+
+
+def test_other_settings_are_refused_and_force_starts_over(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=2)
+    other = changed(config, learning_rate=0.5)
+    with pytest.raises(
+        CheckpointError, match=r"other settings: train.learning_rate was 0.002 and is 0.5\. Use another"
+    ):
+        train(other, run, display=QUIET)
+    train(changed(other, max_steps=1), run, force=True, display=QUIET)
+    assert load_state(run)["progress"]["step"] == 1
+    longer = train(changed(other, max_steps=2), run, display=QUIET)  # the length of a run may change
+    assert load_state(longer)["progress"]["step"] == 2
+
+
+def test_a_folder_with_other_files_is_refused(config, tmp_path):
+    (tmp_path / "thesis.doc").write_text("x")
+    with pytest.raises(CheckpointError, match="holds files but no training run"):
+        train(config, tmp_path, display=QUIET)
+
+
+def test_a_damaged_state_is_refused(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=1)
+    state = run / "state.pt"
+    state.write_bytes(state.read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match="state.pt: damaged .* start the run again with --force"):
+        train(config, run, display=QUIET)
+
+
+def test_a_token_table_that_knows_no_character_of_a_text_is_refused(config, tmp_path):
+    (tmp_path / "t.txt").write_text("<blank>\n<unk>\n<sos>\n<eos>\n龘\n")
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, tokens=str(tmp_path / "t.txt")))
+    with pytest.raises(ManifestError, match=r"train.jsonl:1: text must hold a character of the token table, is"):
+        train(config, tmp_path / "run", display=QUIET)
+
+
+def test_bounds_that_leave_nothing_are_refused(config, tmp_path):
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, min_seconds=15.0))
+    with pytest.raises(ConfigError, match="no utterance is between data.min_seconds 15 and data.max_seconds 20 long"):
+        train(config, tmp_path / "run", display=QUIET)
+
+
+def test_force_drops_the_old_run_only_when_the_new_one_can_start(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=2)
+    before = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
+    with pytest.raises(ManifestError, match="typo.jsonl: no such file"):
+        train(with_data(config, dev=("typo.jsonl",)), run, force=True, display=QUIET)
+    assert {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()} == before
+
+
+def test_a_refused_folder_keeps_its_files(config, tmp_path):
+    (tmp_path / ".asr-mine.tmp").touch()
+    (tmp_path / "thesis.doc").touch()
+    with pytest.raises(CheckpointError, match="holds files but no training run"):
+        train(config, tmp_path, display=QUIET)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".asr-mine.tmp", "thesis.doc"]
+
+
+def test_a_changed_manifest_is_noticed(config, corpus, tmp_path):
+    copy = corpus["train"].parent / "copy.jsonl"
+    lines = corpus["train"].read_text().splitlines(keepends=True)
+    copy.write_text("".join(lines))
+    config = with_data(config, train=(str(copy),))
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=1)
+    copy.write_text("".join(lines[:-1]))
+    with pytest.raises(CheckpointError, match="the training manifests have changed since the run was started"):
+        train(config, run, display=QUIET)
+
+
+def test_missing_audio_is_named_before_the_first_step(config, corpus, tmp_path):
+    copy = corpus["train"].parent / "missing.jsonl"
+    copy.write_text(corpus["train"].read_text().replace("train-0003.wav", "nowhere.wav"))
+    with pytest.raises(AudioError, match=r"missing.jsonl:4: .*nowhere.wav: no such file \(train-0003\)"):
+        train(with_data(config, train=(str(copy),)), tmp_path / "run", display=QUIET)
+
+
+def test_two_processes_do_not_train_in_one_folder(config, tmp_path):
+    with locked(tmp_path / "run"):
+        with pytest.raises(CheckpointError, match="run: another process is training there"):
+            train(config, tmp_path / "run", display=QUIET)
+
+
+def test_the_lock_takes_no_error_of_the_training_for_its_own(tmp_path):
+    with pytest.raises(BlockingIOError, match="of the training"), locked(tmp_path / "run"):
+        raise BlockingIOError("of the training")
+
+
+def test_another_shape_than_the_initial_models_is_refused(config, tmp_path):
+    first = train(config, tmp_path / "first", display=QUIET, stop_after=4)
+    wider = dataclasses.replace(config.model, encoder=dataclasses.replace(config.model.encoder, feed_forward=48))
+    other = dataclasses.replace(changed(config, initial_model=str(first)), model=wider)
+    with pytest.raises(CheckpointError, match="model.safetensors: .* should have the shape"):
+        train(other, tmp_path / "second", display=QUIET)
+
+
+def test_a_state_whose_parameters_stood_in_another_order_is_refused(config, tmp_path):
+    """The optimizer knows them by their places: it would give each the memory of another."""
+    run = train(config, tmp_path / "r", display=QUIET, stop_after=2)
+    state = load_state(run)
+    state["parameters"] = state["parameters"][::-1]
+    torch.save(state, run / "state.pt")
+    with pytest.raises(CheckpointError, match="has its parameters in another order"):
+        train(config, tmp_path / "r", display=QUIET)
