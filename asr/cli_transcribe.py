@@ -109,6 +109,8 @@ def transcribe(
         )
     if "," in format and not out and not live:
         raise typer.BadParameter("several formats need a folder: --out", param_hint="--format")
+    if "-" in audio and "manifest" in format.split(","):
+        raise typer.BadParameter("a manifest names files that can be read again; stdin cannot", param_hint="--format")
     if channels not in ("mix", "split"):
         raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
     from asr.outputs.style import Style

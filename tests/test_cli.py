@@ -191,6 +191,7 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
         ),
         (("transcribe", "a.wav", "--live"), "takes - or nothing, --format txt or json, and no --out"),
         (("transcribe", "-", "--live", "--numbers", "digits"), "writes what is heard as it is"),
+        (("transcribe", "-", "--format", "manifest"), "a manifest names files that can be read again; stdin cannot"),
         (("transcribe", "a.wav", "--beam", "0"), "Invalid value for '--beam'"),
         (
             ("transcribe", "a.wav", "--out", "a.srt"),
