@@ -155,7 +155,10 @@ def model_add_lm(
     """
     require_own(model)
     from asr.transcription.models import LM, add_lm
+    from asr.transcription.settings import decode_settings
 
     path = model / LM
     refuse_existing(path, force)
     say(f"{path}: {add_lm(model, lm) / 1e6:.1f} MB")
+    if not decode_settings(model).lm_weight:
+        say(f"asr: {model}: its lm_weight is 0, so it is not listened to; asr tune chooses another")

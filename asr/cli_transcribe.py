@@ -259,7 +259,7 @@ def _load(model: str, decode: list[str], beam: int | None, device: str, quantize
 
     settings = decode_settings(find_model(model), decode, beam=beam)
     transcriber = load(model, device, settings, quantize, hotwords, lm)
-    for line in without_effect(decode, transcriber.recognizer):
+    for line in without_effect(decode, transcriber.recognizer, lm):
         say(f"asr: {line}")
     return transcriber
 

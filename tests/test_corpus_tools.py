@@ -116,7 +116,8 @@ def test_what_train_and_test_share(run, folder):
     )
     status, out, _ = run("corpus", "check", train, test)
     assert status == 1
-    assert f"ERROR: 1 that are the same piece of audio: {test}:1 (x) and {train}:1 (a)" in out
+    assert f"ERROR: 3 that share a piece of audio: {test}:1 (x) and {train}:1 (a)" in out
+    assert f"{test}:2 (y) and {train}:2 (b)" in out  # a part of it
     assert f"warning: 1 of a sentence that is there too: {test}:2 (y) and {train}:1 (a)" in out
     assert f"warning: 1 by a speaker who is there too: {test}:3 (z) and" in out
     assert "2 of 10 characters are unknown (20.00 %), in 2 utterances: 后×1 昨×1" in out
@@ -129,7 +130,7 @@ def test_later_manifests_are_compared_with_all_that_are_trained_on(run, folder):
     assert run("corpus", "check", one, two, test)[0] == 0
     status, out, _ = run("corpus", "check", "--training", 2, one, two, test)
     assert status == 1
-    assert f"ERROR: 1 that are the same piece of audio: {test}:1 (x) and {two}:1 (b)" in out
+    assert f"ERROR: 1 that share a piece of audio: {test}:1 (x) and {two}:1 (b)" in out
     assert "every character is known" in out and "unknown (" not in out
 
 

@@ -271,7 +271,7 @@ def test_a_list_of_recordings(folder, monkeypatch):
         (["a//b a.wav"], "1: id must be a word without spaces that can name a file, is 'a//b'"),
         (
             ['{"key": "a\\u0000", "wav": "a.wav"}'],
-            "1: id must be a word without spaces that can name a file, is 'a\\x00'",
+            "1: holds '\\\\u0000', which is no character; correct the line or drop it",
         ),
         (['{"key": "' + 300 * "a" + '", "wav": "a.wav"}'], "1: id must have at most 200 bytes, is 'aaaa"),
         (['{"key": "a", "wav": "a.wav", "channel": 1}'], "1: names a part of a file"),
@@ -291,3 +291,15 @@ def test_a_list_that_can_be_read_only_once_and_one_that_is_empty(folder):
     assert [id for id, _ in recordings(Path(f"/dev/fd/{reading}"))] == ["a", "b"]
     with pytest.raises(ManifestError, match="empty.scp: names no recording"):
         list(recordings(table(folder / "empty.scp")))
+
+
+def test_an_end_in_the_place_of_a_duration(folder):
+    path = table(folder / "list.tsv", "id\taudio\ttext\tstart\tend", "a\twav/a.wav\t今天\t0.25\t0.75")
+    (utterance,) = import_corpus(path)
+    assert (utterance.start, utterance.duration, utterance.extra) == (0.25, 0.5, {})
+
+
+def test_half_a_character_is_refused(folder):
+    path = table(folder / "list.jsonl", '{"key": "a", "wav": "wav/a.wav", "txt": "你\\ud83d好"}')
+    with pytest.raises(ManifestError, match=r"list.jsonl:1: holds '\\ud83d', which is no character"):
+        list(import_corpus(path))

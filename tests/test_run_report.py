@@ -133,6 +133,8 @@ def test_a_run_and_the_curve_of_its_recipe(made, tmp_path, run):
     recipe.mkdir()
     reference = made("reference", [0.9, 0.5, 0.2, 0.1])
     assert run("verify", reference.folder, recipe)[0] == 1  # there is no curve yet
+    status, _, err = run("verify", reference.folder, recipe / "mistyped", "--write")
+    assert status == 1 and "mistyped: no such recipe; name its folder, or a file in it" in err
     assert run("verify", reference.folder, recipe, "--write")[0] == 0
     assert verify(reference, recipe)[0]
     late = made("late", [0.95, 0.6, 0.24, 0.12])  # slower at first, then within the limits

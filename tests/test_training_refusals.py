@@ -8,6 +8,7 @@ import torch
 from asr.errors import AudioError, CheckpointError, ConfigError, ManifestError
 from asr.training.checkpoint import load_state
 from asr.training.loop import train
+from asr.training.settings import TrainConfig
 from asr.training.start import locked
 from tests.runs import QUIET, changed, with_data
 
@@ -29,6 +30,22 @@ def test_a_folder_with_other_files_is_refused(config, tmp_path):
     (tmp_path / "thesis.doc").write_text("x")
     with pytest.raises(CheckpointError, match="holds files but no training run"):
         train(config, tmp_path, display=QUIET)
+
+
+def test_a_run_whose_state_is_gone_is_not_started_over(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET)
+    (run / "state.pt").unlink()
+    before = (run / "model.safetensors").read_bytes()
+    with pytest.raises(
+        CheckpointError, match=r"holds a run whose state.pt is gone: it cannot go on\. Use another --out"
+    ):
+        train(config, run, display=QUIET)
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_seeds_have_a_range():
+    with pytest.raises(ConfigError, match="train.seed must be from 0 to 9223372036854775807, is -1"):
+        TrainConfig(seed=-1)
 
 
 def test_a_damaged_state_is_refused(config, tmp_path):
@@ -57,6 +74,8 @@ def test_force_drops_the_old_run_only_when_the_new_one_can_start(config, tmp_pat
     before = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
     with pytest.raises(ManifestError, match="typo.jsonl: no such file"):
         train(with_data(config, dev=("typo.jsonl",)), run, force=True, display=QUIET)
+    with pytest.raises(ConfigError, match="no utterance is between"):
+        train(with_data(config, min_seconds=15.0), run, force=True, display=QUIET)
     assert {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()} == before
 
 

@@ -1,7 +1,7 @@
 """What may be wrong with manifests before a model learns from them or is measured by them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from asr.audio.reading import audio_duration
 from asr.corpus.manifest import Utterance
+from asr.corpus.overlap import Recorded
 from asr.errors import AudioError
 from asr.text.normalize import characters, is_han, normalize
 
@@ -94,26 +95,28 @@ def spoken_length(text: str) -> float:
 
 def check_overlap(first: Sequence[Utterance], second: Sequence[Utterance]) -> list[Finding]:
     """What the second manifest shares with the first: recordings are serious, sentences and speakers may be meant."""
-    recordings = {(u.audio, u.start, u.channel): u for u in first}
+    recorded = Recorded(first)
     texts = {normalize(u.text): u for u in first}
     speakers = {(u.source, u.speaker): u for u in first if u.speaker}
     findings = [
-        Finding("that are the same piece of audio", True, list(_shared(second, recordings, _recording))),
-        Finding("of a sentence that is there too", False, list(_shared(second, texts, lambda u: normalize(u.text)))),
+        Finding("that share a piece of audio", True, list(_shared(second, recorded.sharing))),
         Finding(
-            "by a speaker who is there too", False, list(_shared(second, speakers, lambda u: (u.source, u.speaker)))
+            "of a sentence that is there too", False, list(_shared(second, lambda u: texts.get(normalize(u.text))))
+        ),
+        Finding(
+            "by a speaker who is there too",
+            False,
+            list(_shared(second, lambda u: speakers.get((u.source, u.speaker)))),
         ),
     ]
     return [finding for finding in findings if finding.items]
 
 
-def _recording(u: Utterance) -> tuple:
-    return (u.audio, u.start, u.channel)
-
-
-def _shared(utterances: Iterable[Utterance], others: dict, key) -> Iterator[tuple[Utterance, str]]:
+def _shared(
+    utterances: Iterable[Utterance], find: Callable[[Utterance], Utterance | None]
+) -> Iterator[tuple[Utterance, str]]:
     for u in utterances:
-        if (other := others.get(key(u))) is not None:
+        if (other := find(u)) is not None:
             yield u, f"({u.id}) and {other.where} ({other.id})"
 
 

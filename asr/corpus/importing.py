@@ -105,7 +105,9 @@ def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
             f"{line}: audio must be a file, {audio} is not there; does --audio-root point to the right folder?"
         )
     start = _seconds(row.get("start") or "0", "start", line)
-    if row.get("duration"):
+    if row.get("end") and not row.get("duration"):
+        duration = _seconds(row["end"], "end", line) - start
+    elif row.get("duration"):
         duration = _seconds(row["duration"], "duration", line)
     else:
         try:
@@ -114,7 +116,7 @@ def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
             raise ManifestError(f"{line}: {error}") from error
     if duration <= 0:
         raise ManifestError(f"{line}: duration must be above 0 seconds, is {duration:.3f}")
-    extra = {k: v for k, v in row.items() if k not in COLUMNS and v not in ("", None)}
+    extra = {k: v for k, v in row.items() if k not in COLUMNS and k != "end" and v not in ("", None)}
     return Utterance(
         row["id"],
         audio,

@@ -75,6 +75,8 @@ TOLERANCE = 0.5
 """Seconds that a file may be shorter than its utterance says: tables round, and codecs pad."""
 LONGEST = 1e9
 """Seconds; more is no length of a recording."""
+_NO_CHARACTER = re.compile(r"[\ud800-\udfff]|\\u0000")
+"""Half a character (a lone surrogate), and, as JSON writes it, what ends a path."""
 REQUIRED = ("id", "audio", "duration", "text")
 OPTIONAL_TYPES = {"start": (int, float), "speaker": str, "channel": int, "source": str}
 
@@ -121,6 +123,8 @@ def json_object(line: str, where: str) -> dict:
         raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r} ({reason})") from None
     if not isinstance(data, dict):
         raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r}")
+    if "\\u" in line and (bad := _NO_CHARACTER.search(json.dumps(data, ensure_ascii=False))):
+        raise ManifestError(f"{where}: holds {bad[0]!r}, which is no character; correct the line or drop it")
     return data
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from asr.corpus.manifest import Utterance
+from asr.corpus.overlap import Recorded
 from asr.errors import ManifestError
 from asr.text.normalize import normalize
 
@@ -58,7 +59,7 @@ def mix(
     different by the name before them.
     """
     texts = {normalize(u.text) for u in excluded}
-    audio = {(u.audio, u.start) for u in excluded}
+    recorded = Recorded(excluded)
     chooser = random.Random(seed)
     mixed: dict[str, Utterance] = {}
     left_out = 0
@@ -67,7 +68,7 @@ def mix(
     for name, utterances, times in parts:
         names.append(name)
         name = f"{name}{names.count(name)}" if names.count(name) > 1 else name
-        kept = [u for u in utterances if normalize(u.text) not in texts and (u.audio, u.start) not in audio]
+        kept = [u for u in utterances if normalize(u.text) not in texts and recorded.sharing(u) is None]
         left_out += len(utterances) - len(kept)
         whole, rest = int(times), times - int(times)
         chosen = [(u, n) for n in range(whole) for u in kept]

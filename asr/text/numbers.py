@@ -74,7 +74,7 @@ _PATTERNS = [
         (rf"({_NUMBER})\s*([%‰])", lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + _cardinal(m[1])),
         (rf"({_NUMBER})[/⁄]({_NUMBER})", lambda m: _cardinal(m[2]) + "分之" + _cardinal(m[1])),
         (r"(?<!\d)(?:19|20)\d\d(?=年|到\d{4}年)|(?<!\d)\d{4}(?=年(?!前|历史|来))", lambda m: _by_digit(m[0])),
-        (r"(?<![\d,.])(?!\d+000)\d{8,}(?![\d,.]|[元块人个])", lambda m: _by_digit(m[0])),
+        (r"(?<![\d,.])(?:1[3-9]\d{9}|(?!\d+000(?!\d))\d{8,})(?![\d,.]|[元块人个])", lambda m: _by_digit(m[0])),
         (_NUMBER, lambda m: _cardinal(m[0])),
         (r"(?<=[零一二三四五六七八九十百千万亿])\s*(?:°C|℃)", lambda m: "摄氏度"),
     ]

@@ -136,4 +136,7 @@ def verify(run: History, recipe: Path) -> tuple[bool, list[str]]:
 
 
 def _folder(recipe: Path) -> Path:
+    """The folder of a recipe that is named by it, or by a file in it. Raises CheckpointError where there is neither."""
+    if not recipe.exists() and recipe.name != REFERENCE:
+        raise CheckpointError(f"{recipe}: no such recipe; name its folder, or a file in it")
     return recipe if recipe.is_dir() else recipe.parent

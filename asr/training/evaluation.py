@@ -11,6 +11,7 @@ from asr.corpus.manifest import Utterance
 from asr.corpus.texts import read_references
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
+from asr.errors import ManifestError
 from asr.model.model import SpeechModel
 from asr.scoring.cer import CharErrors, char_errors
 from asr.text.tokenizer import Tokenizer
@@ -43,6 +44,18 @@ def read_dev_sets(paths: Sequence[str | Path]) -> list[DevSet]:
         utterances = read_references(path)
         sets.append(DevSet(name, utterances, [u.read() for u in utterances]))
     return sets
+
+
+def require_window(dev_sets: Sequence[DevSet], model: SpeechModel) -> None:
+    """Raises ManifestError for an utterance that is longer than what the model hears at once, if it hears windows."""
+    rate, longest = model.log_mel.config.sample_rate, model.longest_samples
+    for dev in dev_sets if longest else ():
+        for utterance, samples in zip(dev.utterances, dev.samples, strict=True):
+            if len(samples) > longest:
+                raise ManifestError(
+                    f"{utterance.where}: {utterance.id} is {len(samples) / rate:.1f} s long, the model hears"
+                    f" {longest / rate:g} s at once; leave it out of the dev manifest"
+                )
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

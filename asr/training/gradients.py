@@ -62,24 +62,32 @@ def endless_batches(reader: BatchReader, config: Config, progress: Progress, ran
     """Every batch whose turn is process `rank`'s, from where the run is; keeps count in `progress` as each one is taken."""
     processes, on_gpu = config.train.processes, pick_device(config.train.device).type == "cuda"
     while True:
-        durations = [
-            u.duration if progress.quarantine.get(u.id, progress.epoch) >= progress.epoch else -1.0  # no plan takes it
-            for u in reader.utterances
-        ]
-        plan = plan_batches(durations, config.data, config.train.seed, progress.epoch, config.features.window_seconds)
-        if not plan:
-            raise ConfigError(
-                f"no utterance is between data.min_seconds {config.data.min_seconds:g}"
-                f" and data.max_seconds {config.data.max_seconds:g} long"
-            )
-        if len(plan) < processes:
-            raise ConfigError(f"train.processes must be at most {len(plan)}, the batches of an epoch, is {processes}")
+        plan = planned(reader, config, progress)
         shared = plan[: len(plan) // processes * processes]
         seed = f"{config.train.seed} {progress.epoch}"
         for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers, seed, on_gpu):
             progress.batch += 1
             yield batch
         progress.epoch, progress.batch = progress.epoch + 1, 0
+
+
+def planned(reader: BatchReader, config: Config, progress: Progress) -> list[list[int]]:
+    """The batches of the epoch that the run is in. Raises ConfigError where there are none, or fewer than processes."""
+    durations = [
+        u.duration if progress.quarantine.get(u.id, progress.epoch) >= progress.epoch else -1.0  # no plan takes it
+        for u in reader.utterances
+    ]
+    plan = plan_batches(durations, config.data, config.train.seed, progress.epoch, config.features.window_seconds)
+    if not plan:
+        raise ConfigError(
+            f"no utterance is between data.min_seconds {config.data.min_seconds:g}"
+            f" and data.max_seconds {config.data.max_seconds:g} long"
+        )
+    if len(plan) < config.train.processes:
+        raise ConfigError(
+            f"train.processes must be at most {len(plan)}, the batches of an epoch, is {config.train.processes}"
+        )
+    return plan
 
 
 @functools.lru_cache(1)

@@ -29,8 +29,8 @@ from asr.training.checkpoint import (
     stopped_early,
 )
 from asr.training.display import Display, Lines
-from asr.training.evaluation import DevSet, dev_errors, read_dev_sets
-from asr.training.gradients import endless_batches, training_reader
+from asr.training.evaluation import DevSet, dev_errors, read_dev_sets, require_window
+from asr.training.gradients import endless_batches, planned, training_reader
 from asr.training.health import Probe, measure
 from asr.training.health_advice import advice
 from asr.training.initial import fill_from
@@ -45,6 +45,7 @@ from asr.training.start import (
     fingerprint,
     locked,
     make_optimizer,
+    not_taken_over,
     read_utterances,
     resumable_state,
     token_table,
@@ -99,7 +100,8 @@ def _train(
         check_unchanged(state, started_with, folder)
     check_audio(utterances)
     _report_lacking(check_texts(speech, tokenizer), display)
-    _report_left_out(utterances, config.data, display)
+    within = [u for u in utterances if config.data.min_seconds <= u.duration <= config.data.max_seconds]
+    _report_left_out(len(utterances) - len(within), config.data, display)
     dev_sets = read_dev_sets(config.data.dev)
     if config.train.ctc_syllables:
         syllable_ids(tokenizer.table.tokens)  # raises now where pypinyin is missing
@@ -108,15 +110,18 @@ def _train(
     torch.manual_seed(config.train.seed)
     model = SpeechModel(config.features, config.model, len(tokenizer.table))
     if state is None and config.train.initial_model:
-        for line in fill_from(model, Path(config.train.initial_model), tokenizer.table):
+        for line in (*fill_from(model, Path(config.train.initial_model), tokenizer.table), *not_taken_over(config)):
             display.line(line)
-    elif state is None:
-        display.line("computing CMVN statistics")
-        model.cmvn.set(cmvn_of(utterances, model.log_mel, config.data))
     reader.require_room(model.decoder.longest_text)
+    require_window(dev_sets, model)
+    progress = Progress()
+    if state is None:
+        planned(reader, config, progress)  # raises now what must not stop a run whose folder has been emptied
+        if not config.train.initial_model:
+            display.line("computing CMVN statistics")
+            model.cmvn.set(cmvn_of(within, model.log_mel, config.data))
     model.to(device).train()
     optimizer = make_optimizer(model, config.train)
-    progress = Progress()
     if state is None:
         begin(folder, config, tokenizer.table)
     else:
@@ -125,10 +130,8 @@ def _train(
         restore_optimizer(state, model, optimizer)
         restore_random(state, device)
         display.line(f"going on from step {progress.step}")
-    hours, size = sum(u.duration for u in utterances) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
-    display.line(
-        f"{len(utterances):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters"
-    )
+    hours, size = sum(u.duration for u in within) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
+    display.line(f"{len(within):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters")
 
     header = origin(config, started_with["data"], started_with["tokens"])
     moving_average = start_following(model, config.train, state)
@@ -174,8 +177,7 @@ def _report_lacking(lacking: dict[str, int], display: Display) -> None:
         display.line(f"{len(lacking)} characters are not in the token table and become <unk>: {' '.join(most)}{more}")
 
 
-def _report_left_out(utterances: list[Utterance], data: DataConfig, display: Display) -> None:
-    n = sum(not data.min_seconds <= u.duration <= data.max_seconds for u in utterances)
+def _report_left_out(n: int, data: DataConfig, display: Display) -> None:
     if n:
         display.line(
             f"{n:,} utterances are left out: shorter than {data.min_seconds:g} or longer than {data.max_seconds:g} s"

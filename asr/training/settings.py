@@ -104,6 +104,8 @@ class TrainConfig:
         }:
             if getattr(self, name) < low:
                 raise ConfigError(f"train.{name} must be at least {low}, is {getattr(self, name)}")
+        if not 0 <= self.seed < 1 << 63:
+            raise ConfigError(f"train.seed must be from 0 to {(1 << 63) - 1}, is {self.seed}")
         if self.accumulate % self.processes:
             raise ConfigError(
                 f"train.accumulate must be a multiple of train.processes {self.processes}, is {self.accumulate}"

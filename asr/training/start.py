@@ -23,7 +23,7 @@ from asr.corpus.texts import texts_of
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
-from asr.model.folder import DECODE, LM, PIECES, WEIGHTS
+from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, read_decode
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
@@ -66,6 +66,10 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
     remove_leftovers(folder / CHECKPOINTS)
     state = None if force else load_state(folder)
     if state is None:
+        if not force and _had_state(folder):
+            raise CheckpointError(
+                f"{folder}: holds a run whose {STATE} is gone: it cannot go on. Use another --out, or --force to start over"
+            )
         return None
     try:
         before = asdict(from_dict(Config, json.loads(state["started_with"]["settings"]), ""))
@@ -79,6 +83,18 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
             f"{folder}: was started with other settings: {'; '.join(differing)}. Use another --out, or --force to start over"
         )
     return state
+
+
+def _had_state(folder: Path) -> bool:
+    """Whether the run in a folder has come so far that it must have saved a state; before that it starts anew."""
+    try:
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["train"]
+        lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
+        steps = [json.loads(line)["step"] for line in lines if line.endswith("}")]
+        saved, last = settings["checkpoint_every"], settings["max_steps"]
+        return max(steps, default=0) > saved or (max(steps, default=0) >= last and (folder / WEIGHTS).exists())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:
@@ -108,10 +124,11 @@ def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> 
 
 
 def fingerprint(utterances: Iterable[Utterance]) -> str:
-    """A hash of utterances: ids, lengths and texts, in order."""
+    """A hash of utterances: ids, lengths, channels and texts, in order; not of paths, for a corpus may move."""
     digest = hashlib.sha256()
     for u in utterances:
-        digest.update(f"{u.id}\t{u.start}\t{u.duration}\t{u.text}\n".encode())
+        channel = "" if u.channel is None else f"\t{u.channel}"
+        digest.update(f"{u.id}\t{u.start}\t{u.duration}{channel}\t{u.text}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -141,6 +158,18 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
     if pieces is not None:
         with atomic_write(folder / PIECES, "wb") as file:
             file.write(pieces)
+
+
+def not_taken_over(config: Config) -> Iterator[str]:
+    """A line where the initial model has search settings or a language model: they were chosen for its weights."""
+    folder = Path(config.train.initial_model)
+    chosen = read_decode(folder).keys() - set(OF_THE_TOKENS)
+    there = [name for name, found in ((DECODE, chosen), (LM, (folder / LM).exists())) if found]
+    if there:
+        yield (
+            f"not taken over from {folder}: {' and '.join(there)}, chosen for its weights; asr tune and asr model add-lm make"
+            " new ones, or copy them into the run's folder"
+        )
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def evaluate_manifest(
     config = decode_settings(folder, overrides, beam=beam, nbest=nbest)
     require_writable(out)
     transcriber = load(folder, device, config, precision, hotwords, lm)
-    for line in without_effect(overrides, transcriber.recognizer):
+    for line in without_effect(overrides, transcriber.recognizer, lm):
         say(line)
     loaded = transcriber.loaded
     lacking = lacking_characters(utterances, loaded.tokenizer)

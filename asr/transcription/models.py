@@ -21,13 +21,13 @@ from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 from asr.model.storage import check_dtype
 from asr.text.byte_pairs import BytePairTokenizer
+from asr.transcription.settings import NO_LM
 
 KEPT_KERNELS = "64"
 """Compiled kernels that oneDNN keeps. Left alone it keeps 1,024, one for each shape it meets, which is faster by a twentieth or a
 little more, and takes 0.4 GB in ten hours of audio (benchmarks/README.md)."""
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 DEFAULT = "embedded"
-NO_LM = "none"
 
 
 def find_model(name: str | Path = "") -> Path:

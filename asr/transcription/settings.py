@@ -13,6 +13,9 @@ from asr.errors import ConfigError, UsageError
 from asr.files import atomic_write
 from asr.model.folder import DECODE, read_decode
 
+NO_LM = "none"
+"""What --lm takes for no language model at all."""
+
 
 def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | None) -> DecodeConfig:
     """The model's own settings, then `given` ones that are not None, then `key=value` texts. Raises ConfigError."""
@@ -30,8 +33,11 @@ def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | 
         raise kind(str(error) if kind is UsageError else f"{folder / DECODE}: {error}") from None
 
 
-def without_effect(overrides: Sequence[str], recognizer: Recognizer) -> Iterator[str]:
-    """A line for each weight among `key=value` texts of something that the recognizer does not have."""
+def without_effect(overrides: Sequence[str], recognizer: Recognizer, lm: str | Path | None = None) -> Iterator[str]:
+    """A line for each weight among `key=value` texts of something that the recognizer does not have, and for a language
+    model `lm` that has no weight."""
+    if lm and str(lm) != NO_LM and recognizer.lm is None:
+        yield f"--lm {lm}: changes nothing, lm_weight is 0; --decode lm_weight=0.3 gives it a weight"
     model = recognizer.model
     lacking = {
         "ctc_weight": "" if model.ctc is not None else "the model has no CTC head",
