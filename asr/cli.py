@@ -168,13 +168,19 @@ def benchmark(
 ) -> None:
     """Time the encoder and the search on this machine: RTF, tokens per second, memory, share of the machine's peak."""
     set_threads(threads)
-    from asr.audio.reading import read_samples
+    from asr.audio.reading import SAMPLE_RATE, read_samples
+    from asr.transcription.benchmark import LONGEST_TIMED
     from asr.transcription.benchmark import benchmark as run
 
     samples = [read_samples(path) for path in audio]
     for path, heard in zip(audio, samples, strict=True):
         if not len(heard):
             raise AudioError(f"{path}: holds no sound to decode; leave it out")
+        if len(heard) > (LONGEST_TIMED + 1) * SAMPLE_RATE:
+            seconds = len(heard) / SAMPLE_RATE
+            raise AudioError(
+                f"{path}: is {seconds:.1f} s long, more than {LONGEST_TIMED} s are not decoded at once; cut it"
+            )
     for line in run(model, samples, decode, beam, device, quantize, rounds, lm):
         print(line)
 

@@ -103,7 +103,7 @@ def transcribe(
         raise typer.BadParameter(f"{out} is a file, not a folder", param_hint="--out")
     from asr.outputs.writers import SUFFIXES
 
-    if out and not out.exists() and out.suffix in SUFFIXES.values():
+    if out and not out.exists() and out.suffix.lower() in SUFFIXES.values():
         raise typer.BadParameter(
             f"{out} would be a folder; `> {out}` makes a file of one transcript", param_hint="--out"
         )
@@ -129,9 +129,11 @@ def transcribe(
 
     if live:
         from asr.audio.reading import SAMPLE_RATE
+        from asr.transcription.inputs import require_stdin
         from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
 
         if audio:
+            require_stdin()
             # unbuffered: a thread that waits inside Python's own buffer of stdin would break the end of the program
             stdin = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
             chunks = pcm_chunks(stdin, rate or SAMPLE_RATE)
@@ -182,11 +184,13 @@ def align(
     set_threads(threads)
     from asr.files import atomic_write
     from asr.transcription.aligning import LINE_UNHEARD, RIGHT_ONE, Aligner, text_of
-    from asr.transcription.inputs import STDIN, spooled_stdin
+    from asr.transcription.inputs import STDIN, is_pipe, spooled, spooled_stdin
     from asr.transcription.models import open_model
 
     wanted = text_of(text)
     path, name = (spooled_stdin(), "stdin") if audio == STDIN else (audio, audio)
+    if is_pipe(path):
+        path = spooled(path)
     try:
         transcript = Aligner(open_model(model, device), by).align(path, wanted, name)
     except AudioError as error:

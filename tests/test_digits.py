@@ -42,7 +42,7 @@ def test_phrases_side_by_side_do_not_disturb_each_other():
 
 def test_every_cardinal_number_is_read_back():
     """Spelled by cn2an, an independent writer of numbers; read by us."""
-    numbers = [*range(1000), *range(1000, 100_000, 997), 10**8, 3 * 10**8 + 5 * 10**7, 120_000, 10_050_003]
+    numbers = [*range(1000), *range(1000, 100_000, 997), 10**8, 3 * 10**8 + 5 * 10**7, 120_000, 1_050_003]
     assert [cardinal(spell_numbers(str(n))) for n in numbers] == numbers
 
 

@@ -134,6 +134,10 @@ def test_punctuation_changes_no_character(seed):
     )
 
 
+def test_where_nothing_was_written_there_is_nothing_to_punctuate():
+    assert punctuated([]) == []
+
+
 def test_channels_are_punctuated_apart():
     both = transcript(
         spoken("今天天气", 0.0, channel=0), spoken("是的是的", 0.3, channel=1), spoken("很好", 0.85, channel=0)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -92,3 +93,20 @@ def test_stdin_is_transcribed_as_the_file_is(run, clip, model, monkeypatch):
     with open(clip, "rb") as file:
         monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": file})())
         assert run("transcribe", "-", "--model", model)[:2] == expected[:2]
+
+
+def test_a_named_pipe_is_read_like_stdin(run, clip, tmp_path, model):
+    os.mkfifo(tmp_path / "pipe.wav")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe.wav").write_bytes(clip.read_bytes()))
+    writer.start()
+    status, out, _ = run("transcribe", tmp_path / "pipe.wav", clip, "--model", model)
+    writer.join()
+    lines = out.splitlines()
+    assert status == 0 and len(lines) == 2 and lines[0] == lines[1]
+
+
+def test_a_stdin_that_is_closed(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    for arguments in (["-"], ["--live", "-"]):
+        status, out, err = run("transcribe", *arguments)
+        assert (status, out) == (1, "") and "asr: stdin: is closed, there is nothing to read" in err

@@ -188,7 +188,7 @@ def test_an_absurd_sample_is_clipped(transcriber, tmp_path):
         (np.zeros(100, np.uint8), 16000, "must hold floats, or integers of 8, 16 or 32 bits with a sign, holds uint8"),
         (np.zeros(100, np.int64), 16000, "must hold floats, or integers of 8, 16 or 32 bits with a sign, holds int64"),
         (np.full(100, 3000.0), 16000, "its samples are far above 1, which is full scale: divide them by 32768"),
-        (np.zeros(100), 0, "the sample rate must be a number above 0, is 0"),
+        (np.zeros(100), 0, "the sample rate must be from 1,000 to 1,000,000, is 0"),
     ],
 )
 def test_arrays_that_are_no_audio_are_refused(transcriber, samples, rate, message):

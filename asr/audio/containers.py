@@ -49,6 +49,8 @@ class ContainerFile:
             self.close()
             raise AudioError(f"{path}: holds no audio")
         self.stream = self.container.streams.audio[0]
+        if (tracks := len(self.container.streams.audio)) > 1:
+            self.problems.append(f"has {tracks} tracks of sound, of which the first is read")
         if not self.stream.rate:
             self.close()
             raise AudioError(f"{path}: not recognised as audio")

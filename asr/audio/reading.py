@@ -15,6 +15,8 @@ from asr.errors import AudioError
 
 SAMPLE_RATE = 16000
 BLOCK_SECONDS = 10.0
+RATES = (1_000, 1_000_000)
+"""Samples a second that can be meant."""
 MOST_CHANNELS = 64
 """An array with more columns was given as (channels, samples)."""
 MISSING = 0.25
@@ -43,6 +45,9 @@ class Recording:
             self.problems = self.file.problems
         self.rate: int = self.file.rate
         """Samples per second in the file."""
+        if not RATES[0] <= self.rate <= RATES[1]:
+            self.file.close()
+            raise AudioError(f"{path}: its header says {self.rate:,} samples a second; it is damaged, or no recording")
         self.channels: int = self.file.channels
         """How many there are."""
         self.seconds: float | None = self.file.seconds
@@ -159,12 +164,12 @@ def resample(samples: np.ndarray, rate: int, channel: int | None = MIX) -> np.nd
     C is 1 for a channel or for MIX, and all channels for None. Raises AudioError for anything else: samples that are not
     numbers, other shapes, unsigned numbers, no rate.
     """
-    if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS):
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 0 < samples.shape[1] <= MOST_CHANNELS):
         raise AudioError(f"array: must be (samples,) or (samples, channels), is {samples.shape}")
     if not np.issubdtype(samples.dtype, np.floating) and samples.dtype not in (np.int8, np.int16, np.int32):
         raise AudioError(f"array: must hold floats, or integers of 8, 16 or 32 bits with a sign, holds {samples.dtype}")
-    if not isinstance(rate, Real) or not rate > 0:
-        raise AudioError(f"array: the sample rate must be a number above 0, is {rate!r}")
+    if not isinstance(rate, Real) or isinstance(rate, bool) or not RATES[0] <= rate <= RATES[1]:
+        raise AudioError(f"array: the sample rate must be from {RATES[0]:,} to {RATES[1]:,}, is {rate!r}")
     scale = -1.0 / np.iinfo(samples.dtype).min if np.issubdtype(samples.dtype, np.signedinteger) else 1.0
     columns = samples[:, None] if samples.ndim == 1 else samples
     chosen = _choose(columns.astype(np.float32) * np.float32(scale), channel)

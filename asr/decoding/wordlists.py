@@ -54,6 +54,8 @@ def _split(line: str, where: str) -> tuple[str, float | None]:
     try:
         weight = float(last)
     except ValueError:
+        if tab:
+            raise ConfigError(f"{where}: behind a tab stands a weight, a number, is {last!r}") from None
         return line, None
     if not word or (not tab and (re.search("[A-Za-z0-9]$", word.strip()) or (last.isdigit() and weight > MOST))):
         return line, None

@@ -22,6 +22,8 @@ DEVIATIONS = (0.4, 2.5)
 """Between these the deviation of normalised features is that of speech."""
 TOKENS_PER_SECOND = 12
 """No one speaks faster; a decoder that goes on has not found the end."""
+LONGEST = 30.0
+"""Seconds of the recording that are heard: its beginning."""
 UNSURE = 0.9
 """Share of the largest entropy; a decoder above it chooses blindly."""
 INT16 = 2 * math.log(32768.0)
@@ -39,7 +41,8 @@ MISTAKES = {
 @torch.inference_mode()
 def check_model(model: SpeechModel, table: TokenTable, audio: str | Path = SPEECH) -> Iterator[str]:
     """Doubts about a model in evaluation mode, in words, none where all is well, by what it makes of a recording of speech."""
-    samples = torch.from_numpy(read_samples(audio))[None, : model.longest_samples].to(model.cmvn.mean.device)
+    heard = model.longest_samples or round(LONGEST * model.log_mel.config.sample_rate)
+    samples = torch.from_numpy(read_samples(audio))[None, :heard].to(model.cmvn.mean.device)
     lengths = torch.tensor([samples.shape[1]], device=samples.device)
     raw, n_frames = model.log_mel(samples, lengths)
     if not model.longest_samples:  # Whisper's, in a window, are not normalised by statistics

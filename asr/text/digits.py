@@ -147,6 +147,8 @@ def _small(numerals: str) -> int | None:
                 return None
             digit = _VALUE[c]
     if digit is not None:
+        if numerals[-1] == "两":  # 五十两: a weight
+            return None
         if last == 10_000 or (last != 10 and not gap):  # 二百五 is 250, or a fool: not sure
             return None
         total += digit
@@ -263,6 +265,8 @@ def _before_letter(match: Match) -> Written:
 _LEFT = f"(?<![{_N}幺点第之])"
 _ALONE = f"(?![{_N}幺])"
 _NO = f"(?<![{_N}幺])"
+_NO_POINTS = "(?<![这那面])(?<!以上|以下)"
+"""Where hours are not points that are made: 这三点十分重要."""
 _END = r"\W|$|[的了呀啊吧吗呢]"
 """Where a price ends: at punctuation, which finishing turns into a line break, at the end, and before a particle."""
 _FIXED_PATTERN = re.compile(
@@ -279,7 +283,7 @@ _RULES: list[tuple[re.Pattern, Callable[[Match], Written]]] = [
     (re.compile(pattern), write)
     for pattern, write in [
         # 百分之三十五, 三分之一
-        (rf"(?P<all>{_NO}(?P<of>百|千)分之(?!百{_ALONE})(?P<number>[{_N}]+(?:点[{_D}]+)?)){_ALONE}", _share),
+        (rf"(?P<all>{_NO}(?P<of>百|千)分之(?!百{_ALONE})(?P<number>[{_N}]+(?:点[{_D}]+)?)){_ALONE}(?![几多])", _share),
         (rf"(?P<all>{_NO}(?P<under>[{_N}]+)分之(?P<over>[{_N}]+)){_ALONE}", _fraction),
         # 二零二四年三月五号
         (rf"{_NO}(?P<number>[{_D}]{{4}})(?=年)", _string),
@@ -297,8 +301,11 @@ _RULES: list[tuple[re.Pattern, Callable[[Match], Written]]] = [
         (rf"(?P<all>(?<![A-Za-z0-9])(?P<letters>[A-Za-z]+)(?P<number>[{_N}]{{2,}})){_ALONE}", _after_letters),
         (rf"(?P<all>{_NO}(?P<number>[二三四五六七八九])(?P<letter>[GDK]))(?![A-Za-z0-9])", _before_letter),
         # 三点二十分, 三点二十, 八点半, 早上八点
-        (rf"{_LEFT}(?P<hour>[{_N}]+)点(?P<minute>[{_N}]+)分(?!之)(?:(?P<second>[{_N}]+)秒)?", _time),
-        (rf"{_LEFT}(?P<hour>[{_N}]+)点(?P<minute>[二三四五]?十[一二三四五六七八九]?){_ALONE}", _time),
+        (rf"{_LEFT}{_NO_POINTS}(?P<hour>[{_N}]+)点(?P<minute>[{_N}]+)分(?!之)(?:(?P<second>[{_N}]+)秒)?", _time),
+        (
+            rf"{_LEFT}{_NO_POINTS}(?P<hour>[{_N}]+)点(?P<minute>[二三四五]?十[一二三四五六七八九]?){_ALONE}(?![年天个])",
+            _time,
+        ),
         (rf"{_LEFT}(?P<hour>[{_N}]+)(?=点(?:{_TIME_ENDS}))", _time),
         # 下午两点到四点
         (rf"(?:{_BEFORE_TIME})的?(?P<hour>[{_N}]+)点半?[到至](?P<until>[{_N}]+)(?=点(?![{_N}多滴]))", _time),
@@ -318,14 +325,14 @@ _RULES: list[tuple[re.Pattern, Callable[[Match], Written]]] = [
         ),
         (rf"{_NO}(?P<yuan>[{_N}]{{2,}})块(?P<mao>[{_ONE_TO_NINE}])(?={_END})", _all_numbers),
         # 三比二, 零下五度, 五公斤
-        (rf"(?<![{_N}点])(?P<left>[{_N}]+)比(?P<right>[{_N}]+){_ALONE}", _all_numbers),
+        (rf"(?<![{_N}点])(?P<left>[{_N}]+)比(?P<right>[{_N}]+){_ALONE}(?!点)", _all_numbers),
         (rf"零下(?P<number>[{_N}]+(?:点[{_D}]+)?)(?=度|摄氏度)", _all_numbers),
         (rf"{_LEFT}(?P<number>[二两三四五六七八九十])(?={_LONG_UNITS}|[{_SHORT_UNITS}](?![{_N}上下]))", _all_numbers),
         (rf"{_LEFT}(?P<number>[{_N}]{{2,}})度(?P<rest>[一二三四五六七八九]){_ALONE}", _all_numbers),
         # 十二个, 二十多岁, 三十到四十人, 三百二十五, 第二十
         (
             rf"{_NO}(?<!点|之)(?P<number>[{_N}]{{2,}})"
-            rf"(?=[多余来]?(?:{_LONG_UNITS}|{_COUNTED})|[多余]{_ALONE}|[到至][{_N}]+(?:{_LONG_UNITS}|{_COUNTED}))(?!{_NOT_COUNTED})",
+            rf"(?![万亿][{_N}])(?=[多余来]?(?:{_LONG_UNITS}|{_COUNTED})|[多余]{_ALONE}|[到至][{_N}]+(?:{_LONG_UNITS}|{_COUNTED}))(?!{_NOT_COUNTED})",
             _counted,
         ),
         (rf"{_NO}(?<!点|之)(?P<number>[{_N}]{{3,}})(?![{_N}幺几]|点零)", _counted),

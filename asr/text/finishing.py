@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 
 from asr.errors import ConfigError
 from asr.text.digits import find_numbers
@@ -122,7 +123,7 @@ def punctuated(tokens: Sequence[TranscriptToken]) -> list[TranscriptToken]:
     """
     found: list[TranscriptToken] = []
     clause = 0
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for token, following in zip_longest(tokens, tokens[1:]):
         clause += 1
         pause = following.start - token.end if following else STOP_PAUSE
         mark = token.mark

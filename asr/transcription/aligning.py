@@ -130,9 +130,10 @@ class Aligner:
             return None
         heard = self.model.log_mel.config.window_seconds or LONGEST_ATTENTION
         if pieces[-1].end > heard:
+            other = "choose a model with a CTC head" if self.model.ctc is None else "let the CTC head align it"
             raise AsrError(
                 f"{self.loaded.name}: without a CTC head at most {heard:g} s can be aligned,"
-                f" the recording has {pieces[-1].end:.1f} s; cut it, or choose a model with a CTC head"
+                f" the recording has {pieces[-1].end:.1f} s; cut it, or {other}"
             )
         whole = Piece(0, np.concatenate([piece.samples for piece in pieces]))
         memory = encode(self.model, [whole.samples])

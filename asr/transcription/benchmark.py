@@ -17,6 +17,9 @@ from asr.model.model import SpeechModel
 from asr.transcription.models import find_model, language_model, open_model
 from asr.transcription.settings import decode_settings
 
+LONGEST_TIMED = 30
+"""Seconds of a recording: nothing is cut at pauses here."""
+
 
 @dataclass(frozen=True)
 class Timing:

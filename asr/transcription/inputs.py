@@ -2,16 +2,18 @@
 
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from asr.audio.reading import AUDIO_SUFFIXES
 from asr.corpus.importing import recordings
-from asr.errors import AsrError
+from asr.errors import AsrError, AudioError
 
 STDIN = "-"
 
@@ -43,6 +45,8 @@ def find_inputs(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[
         path = Path(name)
         if name == STDIN:
             inputs.append(Input(spooled_stdin(), Path("stdin"), "stdin"))
+        elif is_pipe(path):
+            inputs.append(Input(spooled(path), Path(path.name), str(path)))
         elif not os.path.isdir(path):  # unlike Path.is_dir, False for a name that is too long
             inputs.append(Input(path, Path(path.name), str(path)))
         else:
@@ -71,15 +75,37 @@ def _recordings_in(folder: Path, unreadable: list[OSError]) -> list[Path]:
     return sorted(found)
 
 
+def is_pipe(path: str | Path) -> bool:
+    """Whether what a path names can be read once only, like `<(…)` of a shell."""
+    return stat.S_ISFIFO(os.stat(path).st_mode) if os.path.exists(path) else False
+
+
+def spooled(path: str | Path) -> Path:
+    """The same of a named pipe as `spooled_stdin` of stdin."""
+    with open(path, "rb") as source:
+        return _spooled(source)
+
+
+def require_stdin() -> None:
+    """Raises AudioError where stdin has been closed."""
+    if sys.stdin is None:
+        raise AudioError("stdin: is closed, there is nothing to read")
+
+
 def spooled_stdin() -> Path:
     """All of stdin in a file that vanishes with this process: most containers cannot be read from a pipe."""
+    require_stdin()
+    return _spooled(sys.stdin.buffer)
+
+
+def _spooled(source: BinaryIO) -> Path:
     if OPEN_FILES.is_dir():  # a file without a name: it is gone even if the process is killed
         file = tempfile.TemporaryFile()  # noqa: SIM115
         path = OPEN_FILES / str(file.fileno())
     else:
         file = tempfile.NamedTemporaryFile(prefix="asr-stdin-")  # noqa: SIM115
         path = Path(file.name)
-    shutil.copyfileobj(sys.stdin.buffer, file, 2**20)
+    shutil.copyfileobj(source, file, 2**20)
     file.flush()
     _SPOOLED.append(file)
     return path
