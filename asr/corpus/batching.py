@@ -63,6 +63,10 @@ class DataConfig:
     cache_audio: bool = False
     """Keep decoded audio in memory (2 bytes a sample: 115 MB an hour)."""
 
+    def takes(self, seconds: float) -> bool:
+        """Whether an utterance of this length is trained on."""
+        return self.min_seconds <= seconds <= self.max_seconds
+
     def __post_init__(self):
         for name in ("batch_seconds", "max_utterances", "min_count", "max_seconds"):
             if getattr(self, name) <= 0:
@@ -148,7 +152,7 @@ def plan_batches(
     batches: list[list[int]] = []
     longest = 0.0
     for i in (seconds * noise).argsort().tolist():
-        if not config.min_seconds <= durations[i] <= config.max_seconds:
+        if not config.takes(durations[i]):
             continue
         longest = max(longest, durations[i], window)
         full = batches and (

@@ -16,6 +16,7 @@ COLUMNS = {
     "text": ("text", "sentence", "transcript", "transcription", "reference", "ref", "hypothesis", "hyp"),
     "duration": ("duration", "seconds"),
     "start": ("start",),
+    "end": ("end",),
     "speaker": ("speaker", "client_id", "spk"),
     "source": ("source",),
     "channel": ("channel",),
@@ -105,10 +106,10 @@ def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
             f"{line}: audio must be a file, {audio} is not there; does --audio-root point to the right folder?"
         )
     start = _seconds(row.get("start") or "0", "start", line)
-    if row.get("end") and not row.get("duration"):
-        duration = _seconds(row["end"], "end", line) - start
-    elif row.get("duration"):
+    if row.get("duration"):
         duration = _seconds(row["duration"], "duration", line)
+    elif row.get("end"):
+        duration = _seconds(row["end"], "end", line) - start
     else:
         try:
             duration = audio_duration(audio) - start
@@ -116,7 +117,7 @@ def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
             raise ManifestError(f"{line}: {error}") from error
     if duration <= 0:
         raise ManifestError(f"{line}: duration must be above 0 seconds, is {duration:.3f}")
-    extra = {k: v for k, v in row.items() if k not in COLUMNS and k != "end" and v not in ("", None)}
+    extra = {k: v for k, v in row.items() if k not in COLUMNS and v not in ("", None)}
     return Utterance(
         row["id"],
         audio,
@@ -231,8 +232,9 @@ def json_rows(path: Path, lines: Sequence[str], required: Sequence[str] = ("audi
                     f"{where}: no field for {field} ({', '.join(names)}); the line has {', '.join(data) or 'none'}"
                 )
         start = _seconds(row.get("start") or "0", "start", where)
-        if "end" in row:  # WeNet's parts of files
-            row["duration"] = str(_seconds(str(row.pop("end")), "end", where) - start)
+        if "end" in row:  # WeNet's parts of files: it goes before a duration, which may be the file's
+            _seconds(row["end"], "end", where)
+            row.pop("duration", None)
         part = f"-{row['start']}" if start else ""
         row.setdefault("id", Path(row["audio"]).stem + part)
         yield Row(where, row, {name: str(value) for name, value in data.items()})

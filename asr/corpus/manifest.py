@@ -75,6 +75,8 @@ TOLERANCE = 0.5
 """Seconds that a file may be shorter than its utterance says: tables round, and codecs pad."""
 LONGEST = 1e9
 """Seconds; more is no length of a recording."""
+_SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
+"""What may be one of these, in a line as it stands; most likely two halves that make a character."""
 _NO_CHARACTER = re.compile(r"[\ud800-\udfff]|\\u0000")
 """Half a character (a lone surrogate), and, as JSON writes it, what ends a path."""
 REQUIRED = ("id", "audio", "duration", "text")
@@ -123,7 +125,7 @@ def json_object(line: str, where: str) -> dict:
         raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r} ({reason})") from None
     if not isinstance(data, dict):
         raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r}")
-    if "\\u" in line and (bad := _NO_CHARACTER.search(json.dumps(data, ensure_ascii=False))):
+    if _SUSPECT.search(line) and (bad := _NO_CHARACTER.search(json.dumps(data, ensure_ascii=False))):
         raise ManifestError(f"{where}: holds {bad[0]!r}, which is no character; correct the line or drop it")
     return data
 
@@ -144,7 +146,7 @@ def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path])
         if not isinstance(data[name], str) or (name != "text" and not data[name].strip()):
             rule = "a text" if name == "text" else "a text that is not empty"
             raise ManifestError(f"{where}: {name} must be {rule}, is {data[name]!r}")
-    if re.search(r"\s|[\ud800-\udfff]", data["id"]):
+    if re.search(r"\s", data["id"]):
         raise ManifestError(f"{where}: id must hold no space, is {data['id']!r}")
     for name, types in OPTIONAL_TYPES.items():
         if data.get(name) is not None and (not isinstance(data[name], types) or isinstance(data[name], bool)):

@@ -171,9 +171,8 @@ class LogMel(nn.Module):
             frames = KINDS[config.kind](samples, lengths, config)[:, : int(n_frames.max())]  # (B, T, frame)
             frames = frames * self.window
             spectrum = torch.fft.rfft(frames, n=config.n_fft)  # (B, T, fft/2 + 1)
-            power = spectrum.real.square().addcmul_(
-                spectrum.imag, spectrum.imag
-            )  # abs() takes roots: four times as long
+            # not abs(), which takes roots: four times as long
+            power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
             features = torch.log((power @ self.mel).clamp(min=config.floor))
             if config.decibels:
                 features = features * DECIBELS

@@ -73,7 +73,7 @@ def _read(reader: BatchReader, indices: list[int]) -> Batch:
 
 def _data(config: Config, utterances: list[Utterance], tokenizer: Tokenizer) -> Iterator[str]:
     data = config.data
-    kept = [u for u in utterances if data.min_seconds <= u.duration <= data.max_seconds]
+    kept = [u for u in utterances if data.takes(u.duration)]
     hours = sum(u.duration for u in kept) / 3600
     left_out = f"; {len(utterances) - len(kept):,} are too short or too long" if len(kept) < len(utterances) else ""
     yield f"train: {len(kept):,} utterances, {hours:.2f} h{left_out}"

@@ -100,7 +100,7 @@ def _train(
         check_unchanged(state, started_with, folder)
     check_audio(utterances)
     _report_lacking(check_texts(speech, tokenizer), display)
-    within = [u for u in utterances if config.data.min_seconds <= u.duration <= config.data.max_seconds]
+    within = [u for u in utterances if config.data.takes(u.duration)]
     _report_left_out(len(utterances) - len(within), config.data, display)
     dev_sets = read_dev_sets(config.data.dev)
     if config.train.ctc_syllables:

@@ -1,12 +1,11 @@
 """The lines of numbers that a run writes down of itself: log.jsonl, and TensorBoard where it is asked for."""
 
 import json
-import math
 from collections.abc import Iterable
 from pathlib import Path
 
 from asr.files import atomic_write
-from asr.training.start import LOG, QUARANTINE
+from asr.training.start import LOG, QUARANTINE, step_of
 from asr.training.tensorboard import Curves
 
 
@@ -46,14 +45,7 @@ def _shorten(path: Path, step: int) -> None:
     """Drops lines of steps that will be done again, after a kill between two checkpoints."""
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if _step_of(line) <= step]
+        kept = [line for line in lines if step_of(line) <= step]
         if len(kept) < len(lines):
             with atomic_write(path) as file:
                 file.writelines(line + "\n" for line in kept)
-
-
-def _step_of(line: str) -> float:
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):  # a line that a kill cut short
-        return math.inf

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -90,11 +91,19 @@ def _had_state(folder: Path) -> bool:
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["train"]
         lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
-        steps = [json.loads(line)["step"] for line in lines if line.endswith("}")]
         saved, last = settings["checkpoint_every"], settings["max_steps"]
-        return max(steps, default=0) > saved or (max(steps, default=0) >= last and (folder / WEIGHTS).exists())
     except (OSError, ValueError, KeyError, TypeError):
         return False
+    reached = max((step for step in map(step_of, lines) if step < math.inf), default=0)
+    return reached > saved or (reached >= last and (folder / WEIGHTS).exists())
+
+
+def step_of(line: str) -> float:
+    """The step of a line of the log; infinite for one that a kill cut short."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:

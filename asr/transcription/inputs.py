@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import stat
 import sys
 import tempfile
 from collections import Counter
@@ -77,7 +76,7 @@ def _recordings_in(folder: Path, unreadable: list[OSError]) -> list[Path]:
 
 def is_pipe(path: str | Path) -> bool:
     """Whether what a path names can be read once only, like `<(…)` of a shell."""
-    return stat.S_ISFIFO(os.stat(path).st_mode) if os.path.exists(path) else False
+    return os.path.exists(path) and Path(path).is_fifo()  # Path alone raises for a name that is too long
 
 
 def spooled(path: str | Path) -> Path:
