@@ -106,7 +106,7 @@ def test_two_processes_share_the_list(model, calls, undisturbed, tmp_path):
 
 
 def test_at_most_eight_recordings_are_open(model):
-    transcriber = load(model, "cpu", DecodeConfig(beam=1))
+    transcriber = load(model, "cpu", decode=DecodeConfig(beam=1))
     opened = finished = 0
 
     def audios():

@@ -12,7 +12,7 @@ from asr.errors import CheckpointError, ConfigError
 from asr.model.folder import load_model, save_model
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
-from asr.transcription.settings import DECODE, decode_settings, save_decode_settings
+from asr.transcription.settings import DECODE, changes, decode_settings, save_decode_settings
 from tests.conftest import random_model
 
 
@@ -21,8 +21,8 @@ def test_settings_of_the_model_then_of_the_call(tmp_path):
     save_decode_settings(tmp_path, DecodeConfig(beam=8, ctc_weight=1.0))
     assert json.loads((tmp_path / DECODE).read_text()) == {"beam": 8, "ctc_weight": 1.0}
     assert decode_settings(tmp_path) == DecodeConfig(beam=8, ctc_weight=1.0)
-    assert decode_settings(tmp_path, beam=None, nbest=2) == DecodeConfig(beam=8, ctc_weight=1.0, nbest=2)
-    assert decode_settings(tmp_path, ["ctc_weight=0.3", "stop_loops=false"], beam=2) == DecodeConfig(
+    assert decode_settings(tmp_path, changes([], beam=None, nbest=2)) == DecodeConfig(beam=8, ctc_weight=1.0, nbest=2)
+    assert decode_settings(tmp_path, changes(["ctc_weight=0.3", "stop_loops=false"], beam=2)) == DecodeConfig(
         beam=2, ctc_weight=0.3, stop_loops=False
     )
 
@@ -38,7 +38,7 @@ def test_settings_of_the_model_then_of_the_call(tmp_path):
 )
 def test_wrong_settings(tmp_path, override, message):
     with pytest.raises(ConfigError, match=message):
-        decode_settings(tmp_path, [override])
+        decode_settings(tmp_path, changes([override]))
 
 
 def test_damaged_settings(tmp_path):
