@@ -119,7 +119,10 @@ def evaluate(
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
-    """Decode a manifest and print its CER. Interrupted, the same command goes on where it was."""
+    """Decode a manifest and print its CER. Interrupted, the same command goes on where it was.
+
+    Utterances that cannot be read are listed and count as nothing recognised; then the status is 1.
+    """
     set_threads(threads)
     from asr.transcription.evaluate import evaluate_manifest
 
