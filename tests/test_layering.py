@@ -9,6 +9,7 @@ from tests.conftest import ROOT
 LAYERS = [
     {"asr.version", "asr.errors", "asr.transcript"},
     {"asr.files", "asr.config_values"},
+    {"asr.folders"},
     {"asr.text", "asr.audio", "asr.outputs"},
     {"asr.features", "asr.decoding"},
     {"asr.model", "asr.corpus", "asr.training.settings"},

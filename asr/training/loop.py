@@ -10,8 +10,9 @@ from torch import Tensor
 from asr.config import Config
 from asr.corpus.batching import DataConfig, check_texts
 from asr.corpus.manifest import Utterance, check_audio, read_manifest
-from asr.errors import ConfigError
+from asr.errors import CheckpointError, ConfigError
 from asr.features.waveforms import noises_fingerprint
+from asr.folders import locked
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, fill_weights, open_tokenizer, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
@@ -43,7 +44,6 @@ from asr.training.start import (
     begin,
     check_unchanged,
     fingerprint,
-    locked,
     make_optimizer,
     not_taken_over,
     read_utterances,
@@ -73,7 +73,7 @@ def train(
     """
     if tensorboard:
         writer_class()  # raises now what would stop the run later
-    with locked(Path(folder)):
+    with locked(Path(folder), CheckpointError, "training"):
         return _train(config, Path(folder), force, stop_after, display or Lines(), tensorboard)
 
 

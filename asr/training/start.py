@@ -3,18 +3,11 @@
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 from asr.config import Config
 from asr.config_values import from_dict
@@ -190,26 +183,6 @@ def not_taken_over(config: Config) -> Iterator[str]:
             f"not taken over from {folder}: {' and '.join(there)}, chosen for its weights; asr tune and asr model add-lm make"
             " new ones, or copy them into the run's folder"
         )
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps a second process out of the folder of a run; the lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(
-                f"{folder}: another process is training there; wait for it or choose another --out"
-            ) from None
-        yield
-    finally:
-        os.close(handle)
 
 
 def token_table(config: Config, utterances: list[Utterance], folder: Path, resumed: bool) -> TokenTable:
