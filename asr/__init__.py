@@ -13,6 +13,7 @@ _HOMES = {
     "align": "asr.transcription.aligning",
     "write": "asr.outputs.writers",
     "Transcriber": "asr.transcription.transcriber",
+    "Decoding": "asr.transcription.opening",
     "Transcript": "asr.transcript",
     "Segment": "asr.transcript",
     "TranscriptToken": "asr.transcript",

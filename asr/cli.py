@@ -25,6 +25,7 @@ from asr.cli_options import (
     LanguageModel,
     Quantize,
     Threads,
+    decoding_of,
     require_own,
     say,
     set_threads,
@@ -149,7 +150,7 @@ def tune(
     from asr.transcription.settings import not_default
     from asr.transcription.tune import tune as run
 
-    settings, errors = run(model, manifest, decode, lm, device, quantize, say)
+    settings, errors = run(decoding_of(model, decode, lm, None, device, quantize), manifest, say=say)
     chosen = ", ".join(f"{name} {value}" for name, value in not_default(settings).items())
     print(f"{errors}: {chosen or 'the defaults'}")
 
@@ -181,8 +182,23 @@ def benchmark(
             raise AudioError(
                 f"{path}: is {seconds:.1f} s long, more than {LONGEST_TIMED} s are not decoded at once; cut it"
             )
-    for line in run(model, samples, decode, beam, device, quantize, rounds, lm):
-        print(line)
+    import torch
+
+    found = run(decoding_of(model, decode, lm, None, device, quantize, beam=beam), samples, rounds=rounds)
+    together = found.encoder + found.search
+    print(f"model     {found.model}, beam {found.beam}, quantize {quantize}, {torch.get_num_threads()} threads")
+    print(f"audio     {found.recordings} recordings, {found.seconds:.1f} s, {rounds} rounds, medians")
+    print(f"encoder   {found.encoder:.3f} s, RTF {found.encoder / found.seconds:.5f}")
+    print(
+        f"search    {found.search:.3f} s, RTF {found.search / found.seconds:.5f},"
+        f" {found.tokens / found.search:.0f} tokens per second"
+    )
+    print(f"together  {together:.3f} s, RTF {together / found.seconds:.5f}")
+    print(f"memory    {found.memory / 1e6:.0f} MB at most")
+    print(
+        f"machine   {found.peak / 1e9:.1f} GFLOP/s measured multiplying matrices;"
+        f" the search reached {100 * found.used:.1f} % of it"
+    )
 
 
 @app.command()

@@ -68,6 +68,14 @@ ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt: characters a second
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
 
 
+def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantize: str, **given: int | None):
+    """What the options of a command say of decoding: `given` are options of their own for settings, such as --beam."""
+    from asr.transcription.opening import Decoding
+    from asr.transcription.settings import changes
+
+    return Decoding(model, changes(decode, **given), lm, hotwords, device, quantize)
+
+
 def say(line: str) -> None:
     """A line for the person at the terminal."""
     print(line, file=sys.stderr, flush=True)

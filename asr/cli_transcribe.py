@@ -25,6 +25,7 @@ from asr.cli_options import (
     Script,
     Threads,
     Words,
+    decoding_of,
     refuse_existing,
     say,
     set_threads,
@@ -125,7 +126,7 @@ def transcribe(
     from asr.transcription.models import hint_at_larger_models
 
     def transcriber():
-        return _load(model, decode, beam, device, quantize, hotwords, lm)
+        return _load(decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam))
 
     if live:
         from asr.audio.reading import SAMPLE_RATE
@@ -252,18 +253,17 @@ def serve(
     from asr.transcription.server import serve as run
 
     door = Door(host, port, key, int(max_upload * 1e6))
-    run(lambda: _load(model, decode, beam, device, quantize, hotwords, lm), finishing, door, say)
+    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
+    run(lambda: _load(decoding), finishing, door, say)
 
 
-def _load(model: str, decode: list[str], beam: int | None, device: str, quantize: str, hotwords, lm):
-    """A transcriber with the model's own settings and those of the command line."""
-    from asr.transcription.models import find_model
-    from asr.transcription.settings import decode_settings, without_effect
-    from asr.transcription.transcriber import load
+def _load(decoding):
+    """A transcriber; what of its settings changes nothing is said."""
+    from asr.transcription.opening import without_effect
+    from asr.transcription.transcriber import load_decoding
 
-    settings = decode_settings(find_model(model), decode, beam=beam)
-    transcriber = load(model, device, settings, quantize, hotwords, lm)
-    for line in without_effect(decode, transcriber.recognizer, lm):
+    transcriber = load_decoding(decoding)
+    for line in without_effect(decoding, transcriber.recognizer):
         say(f"asr: {line}")
     return transcriber
 

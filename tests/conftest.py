@@ -1,7 +1,7 @@
 """What several tests share: small random models, a small corpus and a run on it, and a model that has really learned the toy
 language."""
 
-import functools
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from asr.cli import main
-from asr.config import Config, load_config
+from asr.config import Config
 from asr.corpus.toy import CHARACTERS, prepare_toy
 from asr.features.fbank import FeatureConfig
 from asr.model.decoder import DecoderConfig
@@ -29,33 +29,6 @@ from tests.sounds import speech
 
 ROOT = Path(__file__).parent.parent
 EMBEDDED = ROOT / "asr/pretrained/embedded"
-
-
-TOY = "toy_run"
-
-
-@functools.cache
-def needs_toy(file: Path) -> bool:
-    """Whether a file's tests need the trained toy model."""
-    return TOY in file.read_text(encoding="utf-8")
-
-
-def pytest_collection_modifyitems(items) -> None:
-    """What needs the trained toy model comes first: it takes longest, and then nothing waits for it."""
-    items.sort(key=lambda item: not needs_toy(item.path))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """A file's tests run in one process, and all files that need the toy model in one, which trains it once."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return TOY if needs_toy(config.rootpath / file) else file
-
-    return ByFile(config, log)
 
 
 def small_sizes(**of_encoder) -> dict[str, Any]:
@@ -124,14 +97,13 @@ def model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def toy_run(toy_corpus, tmp_path_factory) -> Path:
-    """A run of recipes/toy/base.toml, exactly as a user would train it."""
-    from asr.training.loop import train
-
-    config = load_config(
-        ROOT / "recipes/toy/base.toml",
-        [f'data.train=["{toy_corpus["train"]}"]', f'data.dev=["{toy_corpus["dev"]}"]'],
-    )
-    return train(config, tmp_path_factory.mktemp("run") / "toy")
+    """A finished run of recipes/toy/base.toml, trained once and kept: no test trains until it has learned."""
+    folder = tmp_path_factory.mktemp("run") / "toy"
+    shutil.copytree(ROOT / "tests/fixtures/toy", folder)
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    settings["data"] |= {name: [str(toy_corpus[name])] for name in ("train", "dev")}
+    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ class DataConfig:
     """What is trained on and how it is batched. Paths are relative to where the command is run."""
 
     train: tuple[str, ...] = ()
-    """Manifests to train on; one listed twice counts twice."""
+    """Manifests to train on; `a.jsonl=20` counts twenty times."""
     nonspeech: tuple[str, ...] = ()
     """Manifests of sounds in which nothing is said, with empty texts, to train on too: the model learns to write nothing."""
     dev: tuple[str, ...] = ()

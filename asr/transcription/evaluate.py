@@ -20,8 +20,9 @@ from asr.scoring.score import Score, score_lines
 from asr.scoring.transcripts import Line
 from asr.transcription.decoded import UNFINISHED, Decoded, decoded
 from asr.transcription.models import find_model, results_folder
-from asr.transcription.settings import decode_settings, without_effect
-from asr.transcription.transcriber import load
+from asr.transcription.opening import Decoding, without_effect
+from asr.transcription.settings import changes, decode_settings
+from asr.transcription.transcriber import load_decoding
 
 RESULTS = ("hyp.txt", "nbest.jsonl", "result.json", "report.html")
 
@@ -56,10 +57,11 @@ def evaluate_manifest(
     for name in by:
         if not any(u.value(name) for u in utterances):
             raise ManifestError(f"{manifest}: no utterance has the field {name!r}; there is {_field_names(utterances)}")
-    config = decode_settings(folder, overrides, beam=beam, nbest=nbest)
+    decoding = Decoding(folder, changes(overrides, beam=beam, nbest=nbest), lm, hotwords, device, precision)
+    config = decode_settings(folder, decoding.settings)
     require_writable(out)
-    transcriber = load(folder, device, config, precision, hotwords, lm)
-    for line in without_effect(overrides, transcriber.recognizer, lm):
+    transcriber = load_decoding(decoding)
+    for line in without_effect(decoding, transcriber.recognizer):
         say(line)
     loaded = transcriber.loaded
     lacking = lacking_characters(utterances, loaded.tokenizer)

@@ -73,15 +73,15 @@ def results_folder(model: Path) -> Path:
 
 
 def open_model(
-    name: str | Path = "", device: str = "auto", precision: str = "none", greedy: bool = False
+    name: str | Path = "", device: str = "auto", *, quantize: str = "none", greedy: bool = False
 ) -> LoadedModel:
     """Loads a model by path or name onto a device, to decode with.
 
-    `precision`: one of asr.model.inference.PRECISIONS. `greedy`: whether it will be searched with a beam of 1.
+    `quantize`: one of asr.model.inference.PRECISIONS. `greedy`: whether it will be searched with a beam of 1.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KEPT_KERNELS)  # read when the first kernel is compiled
-    loaded = load_model(find_model(name), pick_device("cpu" if precision == "int8" and device == "auto" else device))
-    return replace(loaded, model=ready_to_decode(loaded.model, precision, greedy))
+    loaded = load_model(find_model(name), pick_device("cpu" if quantize == "int8" and device == "auto" else device))
+    return replace(loaded, model=ready_to_decode(loaded.model, quantize, greedy))
 
 
 def language_model(
