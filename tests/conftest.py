@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,15 @@ from tests.runs import small_run
 from tests.sounds import speech
 
 ROOT = Path(__file__).parent.parent
+EMBEDDED = ROOT / "asr/pretrained/embedded"
+
+
+def small_sizes(**of_encoder) -> dict[str, Any]:
+    """Encoder and decoder of a few thousand parameters, for ModelConfig."""
+    return {
+        "encoder": EncoderConfig(layers=2, width=16, heads=2, feed_forward=32, kernel=5, **of_encoder),
+        "decoder": DecoderConfig(layers=2, heads=2, feed_forward=32),
+    }
 
 
 def random_model(
@@ -34,9 +44,8 @@ def random_model(
 ):
     """An untrained model of a few thousand parameters, in evaluation mode."""
     torch.manual_seed(seed)
-    encoder = EncoderConfig(kind=kind, layers=2, width=16, heads=2, feed_forward=32, kernel=5, **of_encoder)
-    decoder = DecoderConfig(layers=2, heads=2, feed_forward=32)
-    model = SpeechModel(FeatureConfig(), ModelConfig(subsampling, 4, ctc, encoder, decoder), vocabulary)
+    config = ModelConfig(subsampling, 4, ctc, **small_sizes(kind=kind, **of_encoder))
+    model = SpeechModel(FeatureConfig(), config, vocabulary)
     torch.nn.init.normal_(model.decoder.out.bias, std=0.5)
     return model.eval()
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -91,7 +91,8 @@ def import_model(
 def build(foreign: Foreign) -> SpeechModel:
     """The network with the foreign weights, in evaluation mode. Raises CheckpointError with names and shapes that do not fit."""
     try:
-        model = empty_model(foreign.features, foreign.config, len(foreign.table))
+        features = replace(foreign.features, unit=0.0)  # whatever the toolkit's statistics make of it
+        model = empty_model(features, foreign.config, len(foreign.table))
     except (RuntimeError, MemoryError, OverflowError, ValueError, TypeError) as error:  # of numbers beyond all measure
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{foreign.tensors.path}: no network can be built of its settings ({reason})") from error

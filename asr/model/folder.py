@@ -272,6 +272,8 @@ def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
             f"{path}: was trained on text normalised by {normalizer!r}; this program knows {NORMALIZER!r}"
         )
     try:
+        if isinstance(parts[0], dict) and "unit" not in parts[0] and parts[0].get("kind") == "stft":
+            parts[0]["unit"] = 0.0  # imported before there was this setting
         return from_dict(FeatureConfig, parts[0], "features"), from_dict(ModelConfig, parts[1], "model")
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error

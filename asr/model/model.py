@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig, augment
 from asr.features.cmvn import Cmvn
-from asr.features.fbank import FeatureConfig, LogMel
+from asr.features.fbank import NATS_PER_DECIBEL, FeatureConfig, LogMel
 from asr.features.telephone import telephone
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
@@ -145,6 +145,12 @@ class SpeechModel(nn.Module):
         return self.decoder.embedding.weight.dtype
 
     @property
+    def unit(self) -> float | Tensor:
+        """Nats of power in a unit of the normalised features: of all bins, or of each (F,)."""
+        features = self.log_mel.config
+        return features.unit or (NATS_PER_DECIBEL if features.decibels else 1.0) / self.cmvn.inverse_std
+
+    @property
     def shortest_samples(self) -> int:
         """Samples that give one memory frame; shorter audio cannot be encoded."""
         return self.log_mel.config.samples_of(self.config.convolutions.shortest_input)
@@ -244,7 +250,7 @@ class SpeechModel(nn.Module):
                 features, lengths = features.repeat(views, 1, 1), lengths.repeat(views)
             else:
                 with torch.autocast(features.device.type, enabled=False):
-                    features, lengths = augment(features, lengths, augmentation, views)
+                    features, lengths = augment(features, lengths, augmentation, views=views, unit=self.unit)
                 if not self.longest_samples:
                     features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
         memory = self.encode_features(features, lengths)
