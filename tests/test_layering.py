@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = [
-    {"asr.version", "asr.errors", "asr.transcript"},
+    {"asr.version", "asr.errors", "asr.stopping", "asr.transcript"},
     {"asr.files", "asr.config_values"},
     {"asr.folders"},
     {"asr.text", "asr.audio", "asr.outputs"},

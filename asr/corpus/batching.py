@@ -16,6 +16,7 @@ from asr.corpus.manifest import Utterance
 from asr.errors import AudioError, ConfigError, ManifestError
 from asr.features.fbank import pad_samples
 from asr.features.waveforms import Waveforms
+from asr.stopping import leave_to_parent
 from asr.text.tokenizer import IGNORED, Tokenizer
 
 LENGTH_JITTER = 0.1
@@ -247,6 +248,7 @@ class BatchReader(Dataset):
             num_workers=workers,
             pin_memory=for_gpu,
             generator=torch.Generator(),
+            worker_init_fn=leave_to_parent,
         )
         yield from loader
 
