@@ -5,7 +5,7 @@ import ast
 from tests.conftest import ROOT
 
 LAYERS = [
-    {"asr.version", "asr.errors", "asr.transcript"},
+    {"asr.version", "asr.errors", "asr.transcript", "asr.printable"},
     {"asr.files", "asr.config_values"},
     {"asr.text", "asr.audio", "asr.outputs"},
     {"asr.features", "asr.decoding"},
@@ -14,6 +14,7 @@ LAYERS = [
     {"asr.scoring", "asr.decoding.recognizer", "asr.config"},
     {"asr.interop"},
     {"asr.training", "asr.transcription"},
+    {"asr.serving"},
     {"asr.cli_options"},
     {"asr.cli_model", "asr.cli_corpus", "asr.cli_training", "asr.cli_transcribe"},
     {"asr.cli"},
