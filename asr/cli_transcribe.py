@@ -256,7 +256,7 @@ def serve(
     """Transcribe over HTTP, as OpenAI's /v1/audio/transcriptions does: json, text, srt, vtt, verbose_json.
 
     Recordings come one at a time. What is sent is not encrypted: to a network that you do not trust open it behind a proxy only.
-    Requests from pages of other web sites are refused, and those that call the server by a name that --allow-host did not tell it.
+    Requests from pages of other web sites are refused, and those that call the server by a name that it does not know it has.
     """
     from asr.text.finishing import Finishing
 
