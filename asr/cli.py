@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _end(line: str, status: int = 1) -> None:
-    print(line, file=sys.stderr)
+    say(line)
     sys.exit(status)
 
 

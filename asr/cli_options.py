@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from asr.errors import AsrError, ConfigError
+from asr.printable import printable
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
@@ -77,8 +78,8 @@ def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantiz
 
 
 def say(line: str) -> None:
-    """A line for the person at the terminal."""
-    print(line, file=sys.stderr, flush=True)
+    """A line for the person at the terminal, whatever the names in it hold."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def refuse_existing(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = [
-    {"asr.version", "asr.errors", "asr.stopping", "asr.transcript"},
+    {"asr.version", "asr.errors", "asr.printable", "asr.stopping", "asr.transcript"},
     {"asr.files", "asr.config_values"},
     {"asr.folders"},
     {"asr.text", "asr.audio", "asr.outputs"},
@@ -17,6 +17,7 @@ LAYERS = [
     {"asr.scoring", "asr.decoding.recognizer", "asr.config"},
     {"asr.interop"},
     {"asr.training", "asr.transcription"},
+    {"asr.serving"},
     {"asr.cli_options"},
     {"asr.cli_model", "asr.cli_corpus", "asr.cli_training", "asr.cli_transcribe"},
     {"asr.cli"},

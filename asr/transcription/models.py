@@ -21,6 +21,7 @@ from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, LoadedModel, load_mode
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 from asr.model.storage import check_dtype
+from asr.printable import printable
 from asr.text.byte_pairs import BytePairTokenizer
 from asr.transcription.settings import NO_LM
 
@@ -42,7 +43,7 @@ def find_model(name: str | Path = "") -> Path:
     if name in PUBLISHED:
         from asr.interop.pull import pull  # brings what speaks HTTP: others need not wait for it
 
-        return pull(name, say=lambda line: print(line, file=sys.stderr, flush=True))
+        return pull(name, say=lambda line: print(printable(line), file=sys.stderr, flush=True))
     own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
     raise CheckpointError(
         f"{name}: no such model folder, none of the models that came with the program ({own}), and none of the published"
