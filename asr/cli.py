@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from asr.cli_corpus import corpus_app
+from asr.cli_live import live
 from asr.cli_model import model_app
 from asr.cli_options import (
     Beam,
@@ -30,8 +31,9 @@ from asr.cli_options import (
     say,
     set_threads,
 )
+from asr.cli_serve import serve
 from asr.cli_training import compare, report, train, train_lm, verify
-from asr.cli_transcribe import align, doctor, serve, transcribe
+from asr.cli_transcribe import align, doctor, transcribe
 from asr.errors import AsrError, AudioError, ConfigError, UsageError
 from asr.files import is_of_the_name
 from asr.version import VERSION
@@ -42,6 +44,7 @@ NAMED = 20
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("transcribe")(transcribe)
 app.command("align")(align)
+app.command("live")(live)
 app.command("serve")(serve)
 app.command("train")(train)
 app.command("report")(report)

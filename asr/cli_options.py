@@ -77,6 +77,17 @@ def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantiz
     return Decoding(model, changes(decode, **given), lm, hotwords, device, quantize)
 
 
+def load_said(decoding):
+    """A transcriber of a Decoding; what of its settings changes nothing is said."""
+    from asr.transcription.opening import without_effect
+    from asr.transcription.transcriber import load_decoding
+
+    transcriber = load_decoding(decoding)
+    for line in without_effect(decoding, transcriber.recognizer):
+        say(f"asr: {line}")
+    return transcriber
+
+
 def say(line: str) -> None:
     """A line for the person at the terminal, whatever the names in it hold."""
     print(printable(line), file=sys.stderr, flush=True)

@@ -107,6 +107,6 @@ def test_a_named_pipe_is_read_like_stdin(run, clip, tmp_path, model):
 
 def test_a_stdin_that_is_closed(run, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
-    for arguments in (["-"], ["--live", "-"]):
-        status, out, err = run("transcribe", *arguments)
+    for arguments in (["transcribe", "-"], ["live", "-"]):
+        status, out, err = run(*arguments)
         assert (status, out) == (1, "") and "asr: stdin: is closed, there is nothing to read" in err

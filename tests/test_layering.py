@@ -19,7 +19,7 @@ LAYERS = [
     {"asr.training", "asr.transcription"},
     {"asr.serving"},
     {"asr.cli_options"},
-    {"asr.cli_model", "asr.cli_corpus", "asr.cli_training", "asr.cli_transcribe"},
+    {"asr.cli_corpus", "asr.cli_live", "asr.cli_model", "asr.cli_serve", "asr.cli_training", "asr.cli_transcribe"},
     {"asr.cli"},
     {"asr", "asr.__main__"},
 ]
