@@ -14,6 +14,7 @@ from asr.corpus.manifest import read_manifest, write_manifest
 from asr.errors import AsrError, ManifestError
 from asr.model.folder import load_model, read_weights
 from asr.scoring.cer import CharErrors
+from asr.training import gradients
 from asr.training.checkpoint import average_weights, load_state
 from asr.training.evaluation import _names
 from asr.training.loop import train
@@ -98,15 +99,13 @@ def test_sounds_without_speech_are_trained_on_with_empty_texts(config, corpus, t
 
 
 def test_three_unusable_gradients_in_a_row_stop_the_run(config, tmp_path, monkeypatch):
-    from asr.model.model import SpeechModel
+    real = gradients.losses_of
 
-    real = SpeechModel.losses
-
-    def spoiled(self, *args, **kwargs):
-        losses = real(self, *args, **kwargs)
+    def spoiled(model, batch, objective):
+        losses = real(model, batch, objective)
         return dataclasses.replace(losses, total=losses.total * float("nan"))
 
-    monkeypatch.setattr(SpeechModel, "losses", spoiled)
+    monkeypatch.setattr(gradients, "losses_of", spoiled)
     with pytest.raises(
         AsrError, match=r"step 2: loss or gradient was not a number 3 times in a row \(utterances train-"
     ):
