@@ -71,7 +71,7 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         other = "; choose another name" if is_of_the_name(error) else ""
-        _end(f"asr: {error.filename or 'output'}: {error.strerror or error}{other}")
+        _end(f"asr: {error.filename or 'stdout'}: {error.strerror or error}{other}")
 
 
 def _end(line: str, status: int = 1) -> None:
