@@ -18,7 +18,7 @@ LAYERS = [
     {"asr.interop"},
     {"asr.training", "asr.transcription"},
     {"asr.serving"},
-    {"asr.cli_options"},
+    {"asr.cli_dry_run", "asr.cli_options"},
     {"asr.cli_corpus", "asr.cli_live", "asr.cli_model", "asr.cli_serve", "asr.cli_training", "asr.cli_transcribe"},
     {"asr.cli"},
     {"asr", "asr.__main__"},

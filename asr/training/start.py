@@ -185,10 +185,10 @@ def not_taken_over(config: Config) -> Iterator[str]:
         )
 
 
-def token_table(config: Config, utterances: list[Utterance], folder: Path, resumed: bool) -> TokenTable:
-    """The run's own table where it goes on, the initial model's, the one the config names; else one built from the texts."""
-    if resumed:
-        return TokenTable.load(folder / TOKENS)
+def token_table(config: Config, utterances: list[Utterance], goes_on: Path | None = None) -> TokenTable:
+    """The table of the run that goes on in a folder, the initial model's, the one the config names; else one of the texts."""
+    if goes_on is not None:
+        return TokenTable.load(goes_on / TOKENS)
     if config.train.initial_model:
         if config.train.new_tokens:
             texts = (u.text for u in utterances)
