@@ -69,6 +69,25 @@ ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt: characters a second
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
 
 
+def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantize: str, **given: int | None):
+    """What the options of a command say of decoding: `given` are options of their own for settings, such as --beam."""
+    from asr.transcription.opening import Decoding
+    from asr.transcription.settings import changes
+
+    return Decoding(model, changes(decode, **given), lm, hotwords, device, quantize)
+
+
+def load_said(decoding):
+    """A transcriber of a Decoding; what of its settings changes nothing is said."""
+    from asr.transcription.opening import without_effect
+    from asr.transcription.transcriber import load_decoding
+
+    transcriber = load_decoding(decoding)
+    for line in without_effect(decoding, transcriber.recognizer):
+        say(f"asr: {line}")
+    return transcriber
+
+
 def say(line: str) -> None:
     """A line for the person at the terminal, whatever the names in it hold."""
     print(printable(line), file=sys.stderr, flush=True)

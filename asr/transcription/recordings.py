@@ -84,6 +84,9 @@ class RecordingInProgress:
         except AudioError as error:
             self.error = error
             return
+        except Exception as error:  # whatever it is, it stays with this recording
+            self.error = AudioError(f"{self.name}: cannot be read ({str(error) or type(error).__name__})")
+            return
         for channel, cutter in enumerate(cutters):
             yield from self._found(channel, cutter.finish())
 

@@ -1,22 +1,22 @@
 """Recordings of any length to transcripts."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from asr.audio.voice_activity import load_voice_activity
 from asr.decoding.recognizer import Recognizer, never
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
-from asr.decoding.wordlists import Hotwords, read_hotwords
+from asr.decoding.wordlists import Hotwords
 from asr.errors import AudioError
 from asr.model.folder import LoadedModel
 from asr.transcript import Segment, Transcript
-from asr.transcription.models import find_model, language_model, open_model
+from asr.transcription.opening import Decoding, open_decoding
 from asr.transcription.pieces import Piece
 from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, Audio, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
-from asr.transcription.settings import decode_settings
 from asr.transcription.tokens import transcript_tokens
 
 DECODED_TOGETHER = 120.0
@@ -138,26 +138,31 @@ class Transcriber:
 def load(
     model: str | Path = "",
     device: str = "auto",
-    decode: DecodeConfig | None = None,
-    precision: str = "none",
+    *,
+    beam: int | None = None,
+    decode: DecodeConfig | Mapping[str, Any] | None = None,
+    quantize: str = "none",
     hotwords: str | Path | None = None,
     lm: str | Path | None = None,
 ) -> Transcriber:
     """A model by path or name, ready to transcribe; without a name, the one that came with the program.
 
-    `decode`: the settings saved with the model by default. `precision`: "int8", "bfloat16" or "float16" for weights of fewer
-    bits, as with --quantize.
-    `hotwords`: a file with a word a line. `lm`: an n-gram model, an ARPA file, in place of the one that the model may come
-    with; "none" for none.
+    `beam`, and `decode` such as {"ctc_weight": 0.3}: what is to differ from the settings that are saved with the model.
+    `quantize`: "int8", "bfloat16" or "float16" for weights of fewer bits. `hotwords`: a file with a word a line. `lm`: an
+    n-gram model, an ARPA file, in place of the one that the model may come with; "none" for none.
     Example: `asr.load().transcribe("talk.wav").text`
     """
-    folder = find_model(model)
-    config = decode or decode_settings(folder)
-    loaded = open_model(folder, device, precision, config.beam == 1)
-    table = loaded.tokenizer.table
-    scorer = language_model(folder, loaded, config, lm)
-    words = read_hotwords(hotwords, loaded.tokenizer, table, config.hotword_weight) if hotwords else None
-    return Transcriber(loaded, config, scorer, words)
+    if isinstance(decode, DecodeConfig):
+        settings = decode if beam is None else replace(decode, beam=beam)
+    else:
+        settings = dict(decode or {}) | ({} if beam is None else {"beam": beam})
+    return load_decoding(Decoding(model, settings, lm, hotwords, device, quantize))
+
+
+def load_decoding(decoding: Decoding) -> Transcriber:
+    """The same of a Decoding."""
+    opened = open_decoding(decoding)
+    return Transcriber(opened.loaded, opened.settings, opened.lm, opened.hotwords)
 
 
 def transcribe(audio: Audio, model: str | Path = "", device: str = "auto") -> Transcript:
