@@ -19,7 +19,7 @@ def transcriber(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
-    return load(folder, "cpu", DecodeConfig(beam=2))
+    return load(folder, "cpu", decode=DecodeConfig(beam=2))
 
 
 def after(asked: int):

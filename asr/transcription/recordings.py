@@ -81,6 +81,8 @@ class RecordingInProgress:
                 for channel, cutter in enumerate(cutters):
                     self.checks[channel].add(block[:, channel])
                     yield from self._found(channel, cutter.add(block[:, channel]))
+        except Cancelled:
+            raise
         except AudioError as error:
             self.error = error
             return
