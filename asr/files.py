@@ -5,7 +5,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,8 @@ from asr.errors import ManifestError
 
 PREFIX, SUFFIX = ".asr-", ".tmp"
 """How the names of our temporary files begin and end."""
+LISTED = 20
+"""Lines that a message has at most, behind its first."""
 
 
 @contextmanager
@@ -124,6 +126,15 @@ def naming(path: str | Path) -> Iterator[None]:
         if error.filename is not None or error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def listed(errors: Sequence[str], what: str, advice: str = "") -> str:
+    """One message of several: the first, how many there are and of what kind, what to do, and the others, a line each."""
+    first, *others = errors
+    more = f"; in all {len(errors):,} {what}" if others else ""
+    return f"{first}{more}{advice}" + "".join(
+        f"\n  {line}" for line in [*others[:LISTED], *(["…"] if others[LISTED:] else [])]
+    )
 
 
 def is_of_the_name(error: OSError) -> bool:
