@@ -90,6 +90,8 @@ class Outcome:
 def run(job: Job, folder: Path, number: int = 0, after: float | None = None, before: int | None = None) -> Outcome:
     """Runs the command in a process of its own, and sends it a signal after some seconds, or before its n-th change."""
     log, count, started = folder / ".log", folder / ".changes", time.monotonic()
+    for path in (log, count):  # it may be killed before it has made them
+        path.write_bytes(b"")
     child = os.fork()
     if not child:
         _be_the_command(job, folder, log, count, number, before)
@@ -103,8 +105,7 @@ def run(job: Job, folder: Path, number: int = 0, after: float | None = None, bef
             after = None
         else:
             time.sleep(0.001)
-    changes = count.stat().st_size if count.exists() else 0
-    return Outcome(status, log.read_text(encoding="utf-8"), time.monotonic() - started, changes)
+    return Outcome(status, log.read_text(encoding="utf-8"), time.monotonic() - started, count.stat().st_size)
 
 
 def _be_the_command(job: Job, folder: Path, log: Path, count: Path, number: int, before: int | None) -> None:
