@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 # A process for each core, up to four, each with one thread; what measures time comes by itself, when the others are done.
 PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: transcribe test test-fast kills lint clean
+.PHONY: transcribe test test-fast lint clean
 
 transcribe: $(INSTALLED)
 	.venv/bin/asr transcribe $(if $(AUDIO),"$(AUDIO)",data/sample/*.flac)
@@ -17,10 +17,6 @@ test: $(INSTALLED)
 
 test-fast: $(INSTALLED)
 	$(PYTEST) -m "not slow and not alone"
-
-# Kills commands at random moments, a few minutes long, and compares what the same command then makes of it.
-kills: $(INSTALLED)
-	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kills
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
@@ -34,3 +30,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 clean:
 	rm -rf .venv
+
+# Kills commands at random moments, a few minutes long, and compares what the same command then makes of it.
+.PHONY: kills
+kills: $(INSTALLED)
+	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kills
