@@ -77,13 +77,15 @@ def _locked_file(path: Path) -> int | None:
     """A file that is new, or was left by a process that has ended, empty and locked; None where another process has it."""
     while fcntl is not None:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        mine = os.fstat(handle).st_uid == os.geteuid()
-        if mine and lock(handle) and is_still(handle, path):
+        free = lock(handle) if os.fstat(handle).st_uid == os.geteuid() else False
+        still = is_still(handle, path)  # else it has got its name, or was deleted, since it was opened
+        if free and still:
             os.ftruncate(handle, 0)
             return handle
-        gone = not is_still(handle, path)  # it has got its name, or was deleted, since it was opened
         os.close(handle)
-        if not gone:
+        if free is None:  # a file system without locks
+            path.unlink(missing_ok=True)
+        if still:
             return None
     return None
 
