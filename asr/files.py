@@ -5,7 +5,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,8 @@ from asr.errors import ManifestError
 
 PREFIX, SUFFIX = ".asr-", ".tmp"
 """How the names of our temporary files begin and end."""
+LISTED = 20
+"""Lines that a message has at most, behind its first."""
 
 
 @contextmanager
@@ -75,13 +77,15 @@ def _locked_file(path: Path) -> int | None:
     """A file that is new, or was left by a process that has ended, empty and locked; None where another process has it."""
     while fcntl is not None:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        mine = os.fstat(handle).st_uid == os.geteuid()
-        if mine and lock(handle) and is_still(handle, path):
+        free = lock(handle) if os.fstat(handle).st_uid == os.geteuid() else False
+        still = is_still(handle, path)  # else it has got its name, or was deleted, since it was opened
+        if free and still:
             os.ftruncate(handle, 0)
             return handle
-        gone = not is_still(handle, path)  # it has got its name, or was deleted, since it was opened
         os.close(handle)
-        if not gone:
+        if free is None:  # a file system without locks
+            path.unlink(missing_ok=True)
+        if still:
             return None
     return None
 
@@ -124,6 +128,15 @@ def naming(path: str | Path) -> Iterator[None]:
         if error.filename is not None or error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def listed(errors: Sequence[str], what: str, advice: str = "") -> str:
+    """One message of several: the first, how many there are and of what kind, what to do, and the others, a line each."""
+    first, *others = errors
+    more = f"; in all {len(errors):,} {what}" if others else ""
+    return f"{first}{more}{advice}" + "".join(
+        f"\n  {line}" for line in [*others[:LISTED], *(["…"] if others[LISTED:] else [])]
+    )
 
 
 def is_of_the_name(error: OSError) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.errors import AudioError, ManifestError
-from asr.files import atomic_write, read_lines
+from asr.files import atomic_write, listed, read_lines
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,6 @@ class Utterance:
 
 TOLERANCE = 0.5
 """Seconds that a file may be shorter than its utterance says: tables round, and codecs pad."""
-NAMED = 20
-"""Files that a message lists."""
 LONGEST = 1e9
 """Seconds; more is no length of a recording."""
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
@@ -208,7 +206,5 @@ def missing_audio(utterances: Iterable[Utterance]) -> list[Utterance]:
 def check_audio(utterances: Iterable[Utterance]) -> None:
     """Raises AudioError where files are not there, and names them: better at once than in the middle of the work."""
     if missing := missing_audio(utterances):
-        first, *others = (f"{u.where}: {u.audio}: no such file ({u.id})" for u in missing)
-        named = "".join(f"\n  {line}" for line in others[:NAMED]) + ("\n  …" if len(others) > NAMED else "")
-        more = f", and {len(others):,} more files are not there" if others else ""
-        raise AudioError(f"{first}{more}; correct the manifest or put the audio back{named}")
+        errors = [f"{u.where}: {u.audio}: no such file ({u.id})" for u in missing]
+        raise AudioError(listed(errors, "files are not there", "; correct the manifest or put the audio back"))
