@@ -40,7 +40,7 @@ class DevSet:
 def read_dev_sets(paths: Sequence[str | Path]) -> list[DevSet]:
     """Dev manifests with their audio. Raises ManifestError or AudioError for the first that cannot be used."""
     sets = []
-    for path, name in zip(paths, _names([Path(path).absolute() for path in paths]), strict=True):
+    for path, name in zip(paths, distinct_names([Path(path).absolute() for path in paths]), strict=True):
         utterances = read_references(path)
         sets.append(DevSet(name, utterances, [u.read() for u in utterances]))
     return sets
@@ -58,7 +58,7 @@ def require_window(dev_sets: Sequence[DevSet], model: SpeechModel) -> None:
                 )
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def distinct_names(paths: Sequence[Path]) -> list[str]:
     """A name for each: that of the file, behind so many of its folders as it takes to tell it from the others."""
     names = [path.stem for path in paths]
     for depth in range(max((len(path.parts) for path in paths), default=0)):
