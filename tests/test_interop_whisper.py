@@ -24,8 +24,9 @@ from asr.features.fbank import pad_samples
 from asr.interop.importing import IMPORTERS, import_model
 from asr.model.folder import load_model, read_header
 from asr.text.byte_pairs import BytePairTokenizer
-from asr.transcription.segmenting import SegmentConfig, cut_speech
+from asr.transcription.segmenting import SegmentConfig
 from tests.conftest import ROOT
+from tests.sounds import cut_speech
 from tests.test_interop import FIXTURES, VARIANTS
 from tests.test_interop_refusals import refused
 

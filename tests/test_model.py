@@ -137,7 +137,7 @@ def test_the_prompt_comes_before_every_text(window):
         found.append(logits[:, 0])
     assert torch.allclose(torch.cat(found, dim=1), expected, atol=1e-5) and state.n_tokens == 7
     attention = [
-        m.decoder.attention(t, m.decoder.start(memory.values, memory.mask), [1])
+        m.decoder.head_weights(t, m.decoder.start(memory.values, memory.mask), [1])
         for m, t in ((model, texts), (without, whole))
     ]
     assert torch.allclose(attention[0], attention[1][:, :, 3:], atol=1e-6)
@@ -148,12 +148,12 @@ def test_heads_that_are_known_to_listen_where_a_token_is_are_taken():
     model = random_model()
     memory, tokens = model.encode(*pad_samples(sounds(0.9, 0.5))), torch.tensor([[2, 5, 9, 7], [2, 6, 6, 8]])
     state = model.decoder.start(memory.values, memory.mask)
-    every = model.decoder.attention(tokens, state, [0, 1])  # two layers of two heads
-    assert torch.equal(model.decoder.listening(tokens, state, [1]), every[:, 2:])
-    assert torch.equal(model.decoder.attended(tokens, state), every[:, 2:].mean(1))
+    every = model.decoder.head_weights(tokens, state, [0, 1])  # two layers of two heads
+    assert torch.equal(model.decoder.alignments(tokens, state, [1]), every[:, 2:])
+    assert torch.equal(model.decoder.mean_alignment(tokens, state), every[:, 2:].mean(1))
     model.decoder.alignment_heads = ((1, 0), (0, 1))
-    assert torch.equal(model.decoder.listening(tokens, state, [1]), every[:, [2, 1]])
-    assert torch.equal(model.decoder.attended(tokens, state), every[:, [2, 1]].mean(1))
+    assert torch.equal(model.decoder.alignments(tokens, state, [1]), every[:, [2, 1]])
+    assert torch.equal(model.decoder.mean_alignment(tokens, state), every[:, [2, 1]].mean(1))
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from asr.model.folder import load_model, read_weights
 from asr.scoring.cer import CharErrors
 from asr.training import gradients
 from asr.training.checkpoint import average_weights, load_state
-from asr.training.evaluation import _names
+from asr.training.evaluation import distinct_names
 from asr.training.loop import train
 from tests.conftest import ROOT
 from tests.killing import killed_at_file
@@ -200,7 +200,7 @@ def test_a_run_shortened_to_where_it_stands_ends_well(config, tmp_path):
 
 def test_dev_manifests_of_one_name_have_names_of_their_own():
     def names(*paths):
-        return _names([Path(path) for path in paths])
+        return distinct_names([Path(path) for path in paths])
 
     assert names("/a/dev.jsonl", "/a/test.jsonl") == ["dev", "test"]
     assert names("/a/dev.jsonl", "/b/dev.jsonl", "/b/test.jsonl") == ["a-dev", "b-dev", "test"]

@@ -27,9 +27,9 @@ class _State(NamedTuple):
     """Contexts as KenLM keeps them."""
 
     contexts: list[list[Any]]
-    """Of each hypothesis of each utterance."""
+    """One for each hypothesis of each utterance."""
     grown: list[list[list[Any]]] | None = None
-    """The same after each candidate."""
+    """One for each candidate of each hypothesis."""
 
 
 class KenlmScorer:

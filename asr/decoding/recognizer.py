@@ -254,7 +254,7 @@ class Recognizer:
     def _attended(self, best: list[Hypothesis], scorer: NetworkScorer, nothing: float = 0.0) -> Tensor:
         """(B, U, L): where each token of a hypothesis, and eos, was listened for; `nothing` behind the audio."""
         tokens = decoder_inputs(self.tokenizer.table, [h.tokens for h in best]).to(self.device)
-        attended = self.model.decoder.attended(tokens, scorer.initial).float()
+        attended = self.model.decoder.mean_alignment(tokens, scorer.initial).float()
         return attended.masked_fill(~scorer.memory.mask[:, None], nothing).cpu()
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:

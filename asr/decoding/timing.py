@@ -67,7 +67,7 @@ def attention(model: SpeechModel, table: TokenTable, texts: Sequence[Sequence[in
     """
     n_layers = len(model.decoder.layers)
     tokens = decoder_inputs(table, texts).to(model.cmvn.mean.device)
-    return model.decoder.listening(tokens, state, range(n_layers // 2, n_layers)).float().cpu().numpy()
+    return model.decoder.alignments(tokens, state, range(n_layers // 2, n_layers)).float().cpu().numpy()
 
 
 def decoder_inputs(table: TokenTable, texts: Sequence[Sequence[int]]) -> Tensor:

@@ -33,7 +33,7 @@ def read_hotwords(path: str | Path, tokenizer: Tokenizer, table: TokenTable, wei
     """
     weights, words, ignored = {}, {}, []
     for number, line in enumerate(read_lines(path), 1):
-        word, own = _split(line.partition("#")[0].strip(), f"{path}:{number}")
+        word, own = word_and_weight(line.partition("#")[0].strip(), f"{path}:{number}")
         if not word:
             continue
         tokens = tuple(tokenizer.encode(normalize(word)))
@@ -46,7 +46,7 @@ def read_hotwords(path: str | Path, tokenizer: Tokenizer, table: TokenTable, wei
     return Hotwords(weights, words, tuple(ignored))
 
 
-def _split(line: str, where: str) -> tuple[str, float | None]:
+def word_and_weight(line: str, where: str) -> tuple[str, float | None]:
     """Word and weight of a line. What stands behind a space may be a part of the name: GPT 4, 波音 747."""
     word, tab, last = line.rpartition("\t")
     if not tab:

@@ -55,7 +55,7 @@ class LanguageModel(nn.Module):
 
     def start(self, n_texts: int) -> DecoderState:
         """The state before the first token of so many texts."""
-        return self.decoder.start_deaf(n_texts)
+        return self.decoder.start_without_memory(n_texts)
 
     def forward(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Tokens (B, N, U), the next U of N hypotheses → log-probabilities (B, N, U, V) of what follows each, new state."""

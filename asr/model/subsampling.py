@@ -25,7 +25,7 @@ LAYOUTS = {
 }
 """Factor → (kernel, stride) of each convolution, the same in time and frequency."""
 OVER_TIME = {1: ((3, 1), (3, 1)), 2: ((3, 1), (3, 2)), 4: ((3, 2), (3, 2))}
-"""The same of convolutions over time alone."""
+"""Factor → (kernel, stride) of each convolution over time alone."""
 
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "swish": nn.SiLU}
 """Name → activation behind a convolution."""

@@ -77,12 +77,6 @@ def read_together(
     return [read[0], *(_in_order_of(read[0], other) for other in read[1:])]
 
 
-def read_transcripts(path: str | Path, form: str | None = None) -> Transcripts:
-    """The utterances of one file, in the form that is given or found."""
-    lines = _existing_lines(path)
-    return _read(Path(path), lines, form or _forms([(Path(path), lines)], None)[0])
-
-
 def _existing_lines(path: str | Path) -> list[str]:
     lines = read_lines(path)
     if len(lines) < 2 and not "".join(lines).strip():

@@ -41,7 +41,7 @@ class DevSet:
 def read_dev_sets(paths: Sequence[str | Path]) -> list[DevSet]:
     """Dev manifests with their audio. Raises ManifestError for the first that is none, AudioError for all that cannot be read."""
     sets, errors = [], []
-    for path, name in zip(paths, _names([Path(path).absolute() for path in paths]), strict=True):
+    for path, name in zip(paths, distinct_names([Path(path).absolute() for path in paths]), strict=True):
         utterances, samples = read_references(path), []
         for u in utterances:
             try:
@@ -66,7 +66,7 @@ def require_window(dev_sets: Sequence[DevSet], model: SpeechModel) -> None:
                 )
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def distinct_names(paths: Sequence[Path]) -> list[str]:
     """A name for each: that of the file, behind so many of its folders as it takes to tell it from the others."""
     names = [path.stem for path in paths]
     for depth in range(max((len(path.parts) for path in paths), default=0)):
