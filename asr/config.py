@@ -18,6 +18,7 @@ from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError, UsageError
 from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig
+from asr.foreign_bytes import reading
 from asr.model.model import ModelConfig
 from asr.training.settings import TrainConfig
 
@@ -68,19 +69,14 @@ class Config:
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The settings of a TOML file, with `section.key=value` overrides. Raises ConfigError that names the setting."""
-    try:
+    with reading(path, ConfigError, "not TOML"):
         values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
     changed = copy.deepcopy(values)
     for override in overrides:
         apply_override(changed, override)
     try:
-        return from_dict(Config, changed, "")
+        with reading(path, ConfigError, "cannot be used"):
+            return from_dict(Config, changed, "")
     except ConfigError as error:
         raise whose_fault(Config, values, "")(f"{path}: {error}") from None
 

@@ -6,6 +6,7 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"asr.version", "asr.errors", "asr.transcript"},
+    {"asr.foreign_bytes"},
     {"asr.files", "asr.config_values"},
     {"asr.text", "asr.audio", "asr.outputs"},
     {"asr.features", "asr.decoding"},

@@ -16,6 +16,7 @@ from asr.corpus.manifest import Utterance
 from asr.errors import AudioError, ConfigError, ManifestError
 from asr.features.fbank import pad_samples
 from asr.features.waveforms import Waveforms
+from asr.foreign_bytes import quoted
 from asr.text.tokenizer import IGNORED, Tokenizer
 
 LENGTH_JITTER = 0.1
@@ -120,7 +121,7 @@ def lacking_characters(utterances: Iterable[Utterance], tokenizer: Tokenizer, re
         ids = tokenizer.encode(utterance.text)
         if refuse and all(i == unk for i in ids):
             raise ManifestError(
-                f"{utterance.where}: text must hold a character of the token table, is {utterance.text!r}"
+                f"{utterance.where}: text must hold a character of the token table, is {quoted(utterance.text)}"
                 f" ({utterance.id}); correct the line or drop it, or build the table from these texts too (data.min_count 1)"
             )
         if unk in ids:
@@ -133,7 +134,7 @@ def check_empty(utterances: Iterable[Utterance]) -> None:
     for utterance in utterances:
         if utterance.text.strip():
             raise ManifestError(
-                f"{utterance.where}: text must be empty in a manifest of data.nonspeech, is {utterance.text!r}"
+                f"{utterance.where}: text must be empty in a manifest of data.nonspeech, is {quoted(utterance.text)}"
                 f" ({utterance.id}); list speech under data.train"
             )
 

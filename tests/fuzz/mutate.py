@@ -86,7 +86,7 @@ def mutate_file(random: Random, name: str, data: bytes, others: list[bytes]) -> 
         kinds = [mutate_bytes, mutate_text, mutate_text, mutate_text]
     if suffix in (".json", ".jsonl"):
         kinds += [mutate_json] * 4
-    return random.choice(kinds)(random, data, others)[:MOST_BYTES]
+    return random.choice(kinds)(random, data, others)[: max(MOST_BYTES, len(data))]
 
 
 def _is_text(data: bytes) -> bool:
@@ -98,7 +98,7 @@ def mutate_bytes(random: Random, data: bytes, others: list[bytes] | None = None)
     changed = bytearray(data)
     for _ in range(random.choice([1, 1, 2, 4, 16])):
         random.choice(BYTE_CHANGES)(random, changed, others or [data])
-    return bytes(changed[:MOST_BYTES])
+    return bytes(changed[: max(MOST_BYTES, len(data))])
 
 
 def _flip(random: Random, data: bytearray, others: list[bytes]) -> None:
