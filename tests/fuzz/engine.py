@@ -16,7 +16,7 @@ FAILURES = Path(__file__).parent / "failures"
 INPUTS_OF_A_PROCESS = 1000
 """After so many another process takes over: libraries keep a little of what they read."""
 
-MEANING = {signal.SIGPROF: "hang: 10 s of CPU time", signal.SIGALRM: "hang: 60 s of waiting"}
+MEANING = {signal.SIGPROF: "hang: 10 s of CPU time", signal.SIGALRM: "hang: 120 s of waiting"}
 
 
 @dataclass

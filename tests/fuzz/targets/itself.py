@@ -26,16 +26,11 @@ def _refused_memory(folder):
         raise AsrError("too large") from error
 
 
-def _long_message(folder):
-    raise AsrError("x" * 10_000)
-
-
 FAULTS = {
     "crash": _crash,
     "untyped": _untyped,
     "memory": _memory,
     "refused memory": _refused_memory,
-    "long message": _long_message,
 }
 FILES = {"a": b"1", "b/c": b"2", "d/": b""}
 TARGETS = (

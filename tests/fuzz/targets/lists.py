@@ -122,10 +122,10 @@ def read_hot_words(folder: Path) -> None:
 
 
 TARGETS = {
-    "manifest": Target(read_a_manifest, manifests, in_tests=400),
+    "manifest": Target(read_a_manifest, manifests, in_tests=300),
     "kaldi-folder": Target(import_a_folder, kaldi_folders, in_tests=200),
     "table": Target(import_a_table, tables, in_tests=200),
     "wav-scp": Target(list_recordings, lambda: [{"wav.scp": b"u1 a.wav\nu2 b.wav\n"}, *tables()[2:]], in_tests=200),
-    "score": Target(score, scored, in_tests=80),
+    "score": Target(score, scored, in_tests=24),
     "hot-words": Target(read_hot_words, lambda: [{"h.txt": HOTWORDS.encode()}], in_tests=300),
 }
