@@ -18,6 +18,7 @@ from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError, UsageError
 from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig
+from asr.foreign_bytes import quoted, reading
 from asr.model.model import ModelConfig
 from asr.training.settings import TrainConfig
 
@@ -77,7 +78,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     for override in overrides:
         apply_override(changed, override)
     try:
-        return from_dict(Config, changed, "")
+        with reading(path, ConfigError, "cannot be used"):
+            return from_dict(Config, changed, "")
     except ConfigError as error:
         raise whose_fault(Config, values, "")(f"{path}: {error}") from None
 
@@ -86,20 +88,15 @@ def _read_toml(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The values of a file, and of what it extends. `extending`: the files that led here."""
     if path.resolve() in extending:
         raise ConfigError(f"{path}: extends itself, by way of {extending[-1]}")
-    try:
+    if extending and not path.is_file():
+        raise ConfigError(f"{path}: no such file, which {extending[-1]} extends")
+    with reading(path, ConfigError, "not TOML"):
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        by = f", which {extending[-1]} extends" if extending else ""
-        raise ConfigError(f"{path}: no such file{by}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
     if "extends" not in values:
         return values
     other = values.pop("extends")
     if not isinstance(other, str) or not other:
-        raise ConfigError(f"{path}: extends must be the name of another recipe, is {other!r}")
+        raise ConfigError(f"{path}: extends must be the name of another recipe, is {quoted(other)}")
     return _merged(_read_toml(path.parent / other, (*extending, path.resolve())), values)
 
 

@@ -8,6 +8,7 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"asr.version", "asr.errors", "asr.printable", "asr.stopping", "asr.transcript"},
+    {"asr.foreign_bytes"},
     {"asr.files", "asr.config_values"},
     {"asr.folders"},
     {"asr.text", "asr.audio", "asr.outputs"},

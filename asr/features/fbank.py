@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from asr.audio.reading import SAMPLE_RATE
 from asr.errors import AudioError, ConfigError
 from asr.features.mel import FILTERS
+from asr.foreign_bytes import quoted
 
 POVEY_POWER = 0.85
 LOG_FLOOR = float(torch.finfo(torch.float32).eps)
@@ -32,6 +33,8 @@ WINDOWS = {
     "hamming": torch.hamming_window,
 }
 """Name → window of a length, in float32 as the toolkits have it. Kaldi's is symmetric, the others are periodic."""
+MOST = {"n_mels": 1024, "frame_ms": 500, "shift_ms": 500, "fft_size": 16_384, "window_seconds": 3600}
+"""Beyond these is a mistake, or a trap: memory grows with them."""
 EDGES = ("reflect", "zero")
 
 
@@ -82,7 +85,9 @@ class FeatureConfig:
     def __post_init__(self):
         for name, known in (("kind", KINDS), ("window", WINDOWS), ("edges", EDGES), ("filters", FILTERS)):
             if getattr(self, name) not in known:
-                raise ConfigError(f"features.{name} must be one of {', '.join(known)}, is {getattr(self, name)!r}")
+                raise ConfigError(
+                    f"features.{name} must be one of {', '.join(known)}, is {quoted(getattr(self, name))}"
+                )
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ConfigError(
                 f"features.low_hz {self.low_hz:g} and high_hz {self.high_hz:g} must satisfy"
@@ -93,6 +98,9 @@ class FeatureConfig:
         for name in ("n_mels", "frame_ms", "shift_ms", "sample_scale", "floor"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"features.{name} must be above 0, is {getattr(self, name)}")
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise ConfigError(f"features.{name} must be at most {most:,}, is {getattr(self, name):,}")
         if self.frame_shift < 1 or self.frame_length < 2:
             raise ConfigError(
                 f"features: frames of {self.frame_ms:g} ms every {self.shift_ms:g} ms are shorter than a sample"
@@ -148,8 +156,9 @@ class LogMel(nn.Module):
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config
-        self.register_buffer("window", _window(config), persistent=False)
-        self.register_buffer("mel", mel_matrix(config), persistent=False)
+        with torch.device("cpu"):  # they are computed, also in a network that is sizes alone
+            self.register_buffer("window", _window(config), persistent=False)
+            self.register_buffer("mel", mel_matrix(config), persistent=False)
 
     def n_frames(self, n_samples: Tensor) -> Tensor:
         """Kaldi: whole frames that fit, 1 + (S - frame) // shift. STFT: 1 + S // shift, 0 for no samples; all of a window's."""

@@ -6,9 +6,11 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from asr.errors import ConfigError
+from asr.foreign_bytes import quoted
 from asr.model.convolution import NORMS, ConvolutionModule
 from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, LearnedPositions, length_mask, sinusoids
 from asr.model.relative import SCORES, RelativeAttention, places_of
+from asr.model.sizes import check_size
 
 POSITIONS = ("absolute", "none", "learned", *SCORES)
 
@@ -66,8 +68,8 @@ class EncoderConfig:
             raise ConfigError(f"encoder.kernel must be odd, is {self.kernel}")
         if self.last_norm_eps < 0:
             raise ConfigError(f"encoder.last_norm_eps must be 0 or more, is {self.last_norm_eps:g}")
-        if self.conv_expansion < 1:
-            raise ConfigError(f"encoder.conv_expansion must be at least 1, is {self.conv_expansion}")
+        for name in ("kernel", "conv_expansion"):
+            check_size(f"encoder.{name}", getattr(self, name))
 
 
 def check_names(section: str, config, **known) -> None:
@@ -75,15 +77,14 @@ def check_names(section: str, config, **known) -> None:
     for name, names in known.items():
         if getattr(config, name) not in names:
             raise ConfigError(
-                f"{section}.{name} must be one of {', '.join(n or repr(n) for n in names)}, is {getattr(config, name)!r}"
+                f"{section}.{name} must be one of {', '.join(n or repr(n) for n in names)}, is {quoted(getattr(config, name))}"
             )
 
 
 def check_sizes(section: str, config) -> None:
     """What any stack of Transformer layers needs of its sizes."""
     for name in ("layers", "width", "heads", "feed_forward"):
-        if getattr(config, name, 1) < 1:
-            raise ConfigError(f"{section}.{name} must be at least 1, is {getattr(config, name)}")
+        check_size(f"{section}.{name}", getattr(config, name, 1))
     if not 0 <= config.dropout < 1:
         raise ConfigError(f"{section}.dropout must be from 0 to below 1, is {config.dropout}")
     if not config.norm_eps > 0:
@@ -94,10 +95,11 @@ def check_sizes(section: str, config) -> None:
 
 def check_places(section: str, config) -> None:
     """A table of positions has a size, and nothing else has one."""
+    check_size(f"{section}.places", max(1, config.places))
     if (config.places > 0) != (config.positions == "learned"):
         raise ConfigError(
             f"{section}.places is the number of learned positions: {config.places} cannot be where {section}.positions is"
-            f" {config.positions!r}"
+            f" {quoted(config.positions)}"
         )
 
 

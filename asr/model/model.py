@@ -12,6 +12,7 @@ from asr.features.fbank import NATS_PER_DECIBEL, FeatureConfig, LogMel
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask, sinusoids_at
+from asr.model.sizes import check_size
 from asr.model.subsampling import ConvolutionBlock, Subsampling, SubsamplingConfig, SubsamplingOverTime
 
 
@@ -54,6 +55,7 @@ class ModelConfig:
         _ = self.convolutions  # raises for settings that cannot be
         if self.reverse_layers < 0:
             raise ConfigError(f"model.reverse_layers must be 0 or more, is {self.reverse_layers}")
+        check_size("model.reverse_layers", max(1, self.reverse_layers))
         if self.count_tokens and not self.ctc:
             raise ConfigError("model.count_tokens needs the head that counts: set model.ctc = true")
         check_heads("decoder", self.encoder.width, self.decoder.heads)

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from asr.errors import ConfigError
 from asr.features.fbank import reflected
+from asr.foreign_bytes import quoted
 from asr.model.layers import length_mask
+from asr.model.sizes import MOST_SIZES, check_size
 
 LAYOUTS = {
     1: ((3, 1), (3, 1)),
@@ -56,8 +58,7 @@ class ConvolutionBlock:
 
     def __post_init__(self):
         for name in ("channels", "kernel", "stride", "layers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model.blocks: {name} must be at least 1, is {getattr(self, name)}")
+            check_size(f"model.blocks: {name}", getattr(self, name))
 
     @property
     def convolutions(self) -> list[Convolution]:
@@ -101,13 +102,14 @@ class SubsamplingConfig:
             raise ConfigError(
                 "model.blocks: a shortcut needs a norm, and reflected edges where kernels are wider than 1"
             )
-        if self.channels < 1 or self.last_channels < 0:
-            raise ConfigError(f"model.channels must be at least 1, is {min(self.channels, self.last_channels)}")
-        if self.extra_frames < 0:
-            raise ConfigError(f"model.extra_frames must be 0 or more, is {self.extra_frames}")
+        check_size("model.channels", min(self.channels, self.last_channels or self.channels))
+        check_size("model.last_channels", max(self.channels, self.last_channels))
+        check_size("model.blocks: layers", sum(block.layers for block in self.given) or 1)
+        if not 0 <= self.extra_frames <= MOST_SIZES["frames"]:
+            raise ConfigError(f"model.extra_frames must be from 0 to {MOST_SIZES['frames']}, is {self.extra_frames}")
         if self.activation and self.activation not in ACTIVATIONS:
             names = ", ".join(ACTIVATIONS)
-            raise ConfigError(f"model.subsampling_activation must be one of {names}, is {self.activation!r}")
+            raise ConfigError(f"model.subsampling_activation must be one of {names}, is {quoted(self.activation)}")
 
     @property
     def blocks(self) -> list[ConvolutionBlock]:

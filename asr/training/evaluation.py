@@ -12,7 +12,7 @@ from asr.corpus.texts import read_references
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AudioError, ManifestError
-from asr.files import listed
+from asr.files import several_errors
 from asr.model.model import SpeechModel
 from asr.scoring.cer import CharErrors, char_errors
 from asr.text.tokenizer import Tokenizer
@@ -50,7 +50,7 @@ def read_dev_sets(paths: Sequence[str | Path]) -> list[DevSet]:
                 errors.append(str(error))
         sets.append(DevSet(name, utterances, samples))
     if errors:
-        raise AudioError(listed(errors, "dev utterances cannot be read"))
+        raise AudioError(several_errors(errors, "dev utterances cannot be read"))
     return sets
 
 

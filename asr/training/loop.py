@@ -24,8 +24,7 @@ from asr.training.checkpoint import (
     averaged_steps,
     checkpoint_path,
     remove_dropped,
-    restore_optimizer,
-    restore_random,
+    restore,
     save_state,
     stopped_early,
 )
@@ -123,10 +122,7 @@ def _train(
     if state is None:
         begin(folder, config, tokenizer.table)
     else:
-        progress = Progress(**state["progress"])
-        model.load_state_dict(state["model"])
-        restore_optimizer(state, model, optimizer)
-        restore_random(state, device)
+        progress = restore(state, folder, model, optimizer, device)
         display.line(f"going on from step {progress.step}")
     hours, size = sum(u.duration for u in within) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
     display.line(f"{len(within):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters")
