@@ -54,6 +54,12 @@ def transcribe(
     channels: Annotated[
         str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
     ] = "mix",
+    track: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Which track of sound of a film, counted from 0; the first that can be decoded by default."
+        ),
+    ] = None,
     live: Annotated[
         bool,
         typer.Option(
@@ -93,6 +99,8 @@ def transcribe(
     if live and (script or numbers or punctuate or channels != "mix"):
         why = "writes what is heard as it is: no --script, --numbers, --punctuate or --channels"
         raise typer.BadParameter(why, param_hint="--live")
+    if live and track is not None:
+        raise typer.BadParameter("there are no tracks in --live", param_hint="--track")
     if rate is not None and not (live and audio):
         raise typer.BadParameter("goes with --live - only: other audio says its rate itself", param_hint="--rate")
     if listed and (audio or live or channels != "mix"):
@@ -141,7 +149,7 @@ def transcribe(
             chunks = microphone_chunks()
         transcribe_live(transcriber(), chunks, format, say)
         return
-    failed = transcribe_files(audio, transcriber, outputs, out, force, say, channels == "split", listed)
+    failed = transcribe_files(audio, transcriber, outputs, out, force, say, channels == "split", listed, track)
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 
