@@ -26,7 +26,7 @@ def open_sound(path: Path) -> "SoundFile | WaveFile":
     try:
         if goes_on(path):
             raise UnknownFormat
-        if waves := find_waves(file):
+        if waves := find_waves(path):
             return WaveFile(path, file, waves)
         return SoundFile(path, file)
     except (soundfile.LibsndfileError, TypeError) as error:

@@ -14,8 +14,12 @@ GAP = 0.1
 """Seconds missing between two frames that are filled; times in matroska are rounded, and shorter ones may be no gaps."""
 LONGEST_GAP = 3600.0
 """Seconds, of all gaps together; a jump beyond it is an error in the times, or meant to do harm."""
+MOST_SILENCE = 2**29
+"""Samples, of all channels together, of all gaps: reading them takes time, too."""
 MOST_BAD = 10_000
 """Packets in a row that cannot be decoded, behind which the rest is given up."""
+TAGS = (b"ID3", b"TAG")
+"""How packets begin that are no sound, where MP3 files are put end to end."""
 OTHER_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 """FFmpeg's own decoders of these stop at frames of comfort noise."""
 DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -32,7 +36,9 @@ class Timeline:
         base, began = self.stream.time_base, opened.container.start_time
         started = float(self.stream.start_time * base) if self.stream.start_time is not None else 0.0
         late = started - (began / av.time_base if began is not None else started)
-        self.silence = round(late * self.rate) if GAP < late < LONGEST_GAP else 0
+        self.longest = min(round(LONGEST_GAP * self.rate), MOST_SILENCE // opened.channels)
+        """Samples of silence in all."""
+        self.silence = round(late * self.rate) if GAP < late and late * self.rate < self.longest else 0
         """Samples by which the sound begins after the picture."""
         self.sought = second > 0
         self.position = second * self.rate - self.silence if self.sought else 0
@@ -69,7 +75,7 @@ class Timeline:
 
     def _gap(self, n: int) -> Iterator[np.ndarray]:
         """So many samples of silence, as long as there are not too many in all."""
-        if self.missing + n > LONGEST_GAP * self.rate:
+        if self.missing + self.silence + n > self.longest:
             self.jumped += n
             self.first += n / self.rate
             return
@@ -97,7 +103,8 @@ class Timeline:
             except av.error.EOFError:
                 break
             except av.error.FFmpegError:
-                self.bad, in_a_row = self.bad + 1, in_a_row + 1
+                self.bad += bytes(packet)[:3] not in TAGS
+                in_a_row += 1
                 if in_a_row >= MOST_BAD:
                     raise
                 continue

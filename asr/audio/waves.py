@@ -8,6 +8,7 @@ knows is looked at: other chunks, tags and zeros are no sound, the rest is.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +22,22 @@ PLAIN, EXTENDED = b"\1\0", b"\xfe\xff"
 """Formats in a header: whole numbers, and what is said in 24 more bytes."""
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS", b"<?xpacket", b"<?xml")
 """How tags begin that are put behind a file."""
+CHUNKS = (
+    b"LIST",
+    b"id3 ",
+    b"ID3 ",
+    b"bext",
+    b"iXML",
+    b"cue ",
+    b"smpl",
+    b"JUNK",
+    b"junk",
+    b"PAD ",
+    b"fact",
+    b"FLLR",
+    b"_PMX",
+)
+"""Names of what else a WAV has."""
 LEAST = 64
 """Bytes behind the samples that may be some more."""
 LOOKED_AT = 2**16
@@ -43,20 +60,27 @@ class Wave:
     """Byte behind them."""
 
 
-def find_waves(file: BinaryIO) -> list[Wave]:
-    """The waves of a file whose header does not tell how many samples there are; empty for all other files."""
-    size = os.fstat(file.fileno()).st_size
+def find_waves(path: Path) -> tuple[Wave, ...]:
+    """The waves of a file whose header does not tell how many samples there are; none for all other files."""
+    status = os.stat(path)
+    return _find_waves(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=10_000)
+def _find_waves(path: Path, size: int, changed: int) -> tuple[Wave, ...]:
+    """Remembered, because training reads many pieces of one file."""
     waves: list[Wave] = []
     begin, right = 0, True
-    while begin is not None and len(waves) < MOST_CHUNKS:
-        found = _wave(file, begin, size)
-        if found is None:
-            break
-        header, first, end, told, begin = found
-        mended = _mended(header)
-        right = right and end == told and begin is None and mended is header
-        waves += _pieces(mended, first, end)
-    return [] if right else waves
+    with open(path, "rb") as file:
+        while begin is not None and len(waves) < MOST_CHUNKS:
+            found = _wave(file, begin, size)
+            if found is None:
+                break
+            header, first, end, told, begin = found
+            mended = _mended(header)
+            right = right and end == told and begin is None and mended is header
+            waves += _pieces(mended, first, end)
+    return () if right else tuple(waves)
 
 
 def _wave(file: BinaryIO, begin: int, size: int) -> tuple[bytes, int, int, int, int | None] | None:
@@ -84,15 +108,16 @@ def _wave(file: BinaryIO, begin: int, size: int) -> tuple[bytes, int, int, int, 
     file.seek(begin)
     header = file.read(first - begin)
     told = min(first + length, size)
-    rest = _behind(file, told, size)
-    end = told if rest is not None else _next_wave(file, told, size)
+    rest = _behind(file, told, size) if first + length <= size else None
+    # where more than the rest is said to be samples, there may be other waves among them
+    end = told if rest is not None else _next_wave(file, told if told < size else first, size)
     following = end if rest is None else rest
     return header, first, end, told, following if following < size else None
 
 
 def _behind(file: BinaryIO, end: int, size: int) -> int | None:
     """Where another wave begins behind samples that end where the header says, `size` for nowhere; None if they go on."""
-    for place in {end, end + end % 2, end + 1}:
+    for place in (end, end + 1):  # chunks begin at even places, but not all programs know
         if size - place < LEAST:
             return size
         behind = place
@@ -104,6 +129,8 @@ def _behind(file: BinaryIO, end: int, size: int) -> int | None:
             if size - behind < LEAST or head.startswith(TAGS):
                 return size
             length = int.from_bytes(head[4:8], "little")
+            if head[:4] in CHUNKS and behind + 8 + length > size:  # cut off
+                return size
             if not _is_name(head[:4]) or behind + 8 + length > size + 1:
                 break
             behind += 8 + length + length % 2
@@ -206,7 +233,7 @@ class Window:
 class WaveFile:
     """The waves of a file one behind the other, at the rate and with the channels of the first."""
 
-    def __init__(self, path: Path, file: BinaryIO, waves: list[Wave]):
+    def __init__(self, path: Path, file: BinaryIO, waves: tuple[Wave, ...]):
         self.path, self.file, self.waves = path, file, waves
         self.cut_off = self.goes_on = False
         heads = [self._opened(wave) for wave in waves]
