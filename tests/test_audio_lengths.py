@@ -129,6 +129,25 @@ def test_an_mp3_that_does_not_count_its_frames_is_read_to_its_end(tmp_path, loud
     assert audio_duration(path) == pytest.approx(len(samples) / 44100, abs=0.1)
 
 
+def test_an_mp3_that_counts_fewer_frames_than_it_has(tmp_path):
+    soundfile.write(tmp_path / "a.mp3", noise(12), 16000)
+    content = bytearray((tmp_path / "a.mp3").read_bytes())
+    place = max(content.find(b"Xing"), content.find(b"Info"))
+    content[place + 8 : place + 12] = (100).to_bytes(4, "big")
+    (tmp_path / "a.mp3").write_bytes(content)
+    assert len(read_samples(tmp_path / "a.mp3")) / 16000 == pytest.approx(12, abs=0.15)
+
+
+@pytest.mark.parametrize("size", [0, 64000, 2**40])
+def test_a_long_wav_that_was_never_finished(tmp_path, size):
+    soundfile.write(tmp_path / "a.wav", noise(4), 16000, format="RF64")
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    place = content.index(b"ds64")
+    content[place + 16 : place + 24] = size.to_bytes(8, "little")
+    (tmp_path / "b.wav").write_bytes(content)
+    assert np.array_equal(read_samples(tmp_path / "b.wav"), read_samples(tmp_path / "a.wav"))
+
+
 def test_a_flac_that_counts_fewer_samples_than_it_has(tmp_path):
     soundfile.write(tmp_path / "a.flac", noise(8), 16000)
     whole = read_samples(tmp_path / "a.flac")

@@ -15,6 +15,8 @@ from asr.errors import AudioError
 
 UNKNOWN_FRAMES = 2**62
 """libsndfile gives the largest integer for a length that the header leaves open."""
+SAMPLE_DUMP = b"\xf0\x7e"
+"""How MIDI sample dumps begin, about whose damage libsndfile writes to stdout."""
 UNREAD = 2**12
 """Bytes behind what has been read that may hold more; the decoder itself reads ahead less."""
 
@@ -24,7 +26,7 @@ def open_sound(path: Path) -> "SoundFile | WaveFile":
     # without a buffer, for libsndfile reads from where the descriptor stands
     file = open(path, "rb", buffering=0)  # noqa: SIM115
     try:
-        if goes_on(path):
+        if file.read(2) == SAMPLE_DUMP or goes_on(path):
             raise UnknownFormat
         if waves := find_waves(path):
             return WaveFile(path, file, waves)
@@ -69,7 +71,7 @@ class SoundFile:
                     left -= len(block)
                     position += len(block)
                     yield block
-                self.goes_on = self.file.format == "FLAC" and duration is None and self._unread() > UNREAD
+                self.goes_on = duration is None and self._has_more()
         except AudioError as error:
             for block in self._rest(position, min(left, frames)):
                 position += len(block)
@@ -81,9 +83,11 @@ class SoundFile:
         finally:
             self.close()
 
-    def _unread(self) -> int:
-        here = os.lseek(self.raw.fileno(), 0, os.SEEK_CUR)
-        return os.fstat(self.raw.fileno()).st_size - here
+    def _has_more(self) -> bool:
+        size = os.fstat(self.raw.fileno()).st_size
+        unread = size - os.lseek(self.raw.fileno(), 0, os.SEEK_CUR)
+        # an MP3 can end in tags with pictures
+        return self.file.format in ("FLAC", "MP3") and unread > max(UNREAD, size // 10 * (self.file.format == "MP3"))
 
     def _rest(self, position: int, n: int) -> Iterator[np.ndarray]:
         """What can still be read of n samples that cannot be read together."""

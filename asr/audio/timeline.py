@@ -109,7 +109,7 @@ class Timeline:
                     raise
                 continue
             for frame in frames:
-                time = None if frame.pts is None else float(frame.pts * base)
+                time = None if frame.pts is None else frame.pts * base.numerator / base.denominator
                 decoded, in_a_row = decoded + 1, 0
                 samples, rate = frame_samples(frame), frame.rate or self.rate
                 if decoded == 1 and not self.sought:

@@ -20,6 +20,7 @@ from asr.audio.conform import Conform
 MOST_CHUNKS = 10_000
 PLAIN, EXTENDED = b"\1\0", b"\xfe\xff"
 """Formats in a header: whole numbers, and what is said in 24 more bytes."""
+FORMS = (b"RIFF", b"RF64", b"BW64")
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS", b"<?xpacket", b"<?xml")
 """How tags begin that are put behind a file."""
 CHUNKS = (
@@ -88,16 +89,19 @@ def _wave(file: BinaryIO, begin: int, size: int) -> tuple[bytes, int, int, int, 
     there; None for anything else."""
     file.seek(begin)
     head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+    if head[:4] not in FORMS or head[8:] != b"WAVE":
         return None
-    place = begin + 12
+    place, long = begin + 12, 0xFFFFFFFF
     for _ in range(MOST_CHUNKS):
         file.seek(place)
         head = file.read(8)
         if len(head) < 8:
             return None
         length = int.from_bytes(head[4:], "little")
+        if head[:4] == b"ds64":  # the sizes that have no place in 32 bits
+            long = int.from_bytes(file.read(16)[8:], "little")
         if head[:4] == b"data":
+            length = long if length == 0xFFFFFFFF else length
             break
         place += 8 + length + length % 2
     else:
@@ -124,7 +128,7 @@ def _behind(file: BinaryIO, end: int, size: int) -> int | None:
         for _ in range(MOST_CHUNKS):
             file.seek(behind)
             head = file.read(12)
-            if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+            if head[:4] in FORMS and head[8:] == b"WAVE":
                 return behind
             if size - behind < LEAST or head.startswith(TAGS):
                 return size

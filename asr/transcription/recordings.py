@@ -58,6 +58,8 @@ class RecordingInProgress:
         """Whether any piece was found."""
         self.problems: list[str] = []
         """What is wrong with the file."""
+        self.louder_track = ""
+        """A hint at another track, where the one that was read is silent."""
         self.error: AudioError | None = None
         """Why there will be no transcript."""
         self.segments: list[Segment] = []
@@ -103,7 +105,7 @@ class RecordingInProgress:
         self.told, self.rate = recording.seconds, recording.rate
         yield from _as_far_as_it_goes(recording, channel, self.problems)
         if self.peak < SILENCE_PEAK and recording.tracks > 1:
-            self.problems += louder_tracks(recording)
+            self.louder_track = next(louder_tracks(recording), "")
 
     def warnings(self) -> tuple[str, ...]:
         """What concerns the recording as a whole, once it has been read."""
@@ -112,7 +114,7 @@ class RecordingInProgress:
         elif self.duration < SHORTEST:
             nothing = TOO_SHORT
         elif self.peak < SILENCE_PEAK:
-            nothing = SILENCE
+            nothing = SILENCE + self.louder_track
         else:
             nothing = "" if self.heard else NO_SPEECH
             if nothing and self.peak < FAINT_PEAK and not self.problems:
@@ -149,7 +151,7 @@ def louder_tracks(silent: Recording) -> Iterator[str]:
     for track in range(min(silent.tracks, MOST_TRACKS)):
         try:
             if any(np.abs(block).max(initial=0) >= SILENCE_PEAK for block in Recording(silent.path, track).blocks()):
-                yield f"its track {track} is not silent: --track {track} reads it (tracks are counted from 0)"
+                yield f"; its track {track}, counted from 0, is not: --track {track} reads it"
                 return
         except AudioError:  # a track that cannot be decoded
             continue

@@ -17,7 +17,7 @@ from tests.fuzz.target import Target
 from tests.sounds import speech
 
 NAME = "audio"
-SECONDS = 0.5
+SECONDS = 0.25
 SOUNDFILE = [
     ("WAV", "PCM_16", 1),
     ("WAV", "PCM_24", 2),
@@ -181,23 +181,33 @@ def _other_claim(random: Random, data: bytes) -> bytes:
 
 
 def read_whole(folder: Path) -> None:
-    """Every way in which a recording is read."""
+    """Reads a recording whole, and in one more way, which its size decides: for each input the same."""
     path = folder / NAME
     if not path.is_file():
         return
-    for channel in (MIX, None):
-        recording = Recording(path)
-        samples = 0
-        for block in recording.blocks(channel=channel):
-            samples += len(block)
-            assert block.dtype == np.float32 and block.shape[1] == (recording.channels if channel is None else 1)
-            assert np.isfinite(block).all() and np.abs(block).max(initial=0) < 2  # the resampling filter overshoots
-        if samples > 100 * SAMPLE_RATE:
-            return  # the other ways would only take as long again
-    list(louder_tracks(recording))
-    for block in Recording(path).blocks(0.2, 0.1):
-        assert len(block) <= 1601
-    assert audio_duration(path) >= 0
+    n = _check(path, MIX)
+    way = path.stat().st_size % 4
+    if n > 100 * SAMPLE_RATE:
+        return  # the other ways would only take as long again
+    if way == 0:
+        _check(path, None)
+    elif way == 1:
+        assert sum(map(len, Recording(path).blocks(0.1, 0.1))) <= 1601
+    elif way == 2:
+        assert audio_duration(path) >= 0
+    else:
+        list(louder_tracks(Recording(path)))
+
+
+def _check(path: Path, channel: int | None) -> int:
+    """Reads a recording and returns how many samples it has."""
+    recording = Recording(path)
+    n = 0
+    for block in recording.blocks(channel=channel):
+        n += len(block)
+        assert block.dtype == np.float32 and block.shape[1] == (recording.channels if channel is None else 1)
+        assert np.isfinite(block).all() and np.abs(block).max(initial=0) < 2  # the resampling filter overshoots
+    return n
 
 
 TARGETS = {
