@@ -133,3 +133,32 @@ def test_subtitles_beside_a_film_and_resources_beside_a_recording_stay_closed(tm
     (tmp_path / "a.sd2").write_bytes(b"\1\2\3\4" * 1000)
     with pytest.raises(AudioError, match=r"a\.sd2: not recognised as audio"):
         Recording(tmp_path / "a.sd2")
+
+
+def test_pictures_are_not_decoded(tmp_path):
+    """A film of a kilobyte can say that its pictures are of gigabytes."""
+    import av
+
+    from asr.audio.demuxers import open_container, sound_decoders
+
+    assert not {"png", "h264", "mjpeg", "hevc", "srt"} & set(sound_decoders())
+    assert {"aac", "mp3float", "flac", "libopus", "amrnb", "wmav2", "pcm_s16le", "alac", "ac3"} <= set(sound_decoders())
+    with av.open(str(tmp_path / "a.mov"), "w") as container:
+        video = container.add_stream("png", rate=1, width=64, height=64, pix_fmt="rgba")
+        audio = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 4), np.uint8), format="rgba")
+        container.mux(video.encode(picture))
+        frame = av.AudioFrame.from_ndarray(np.full((1, 16000), 500, np.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 16000, 0
+        container.mux(audio.encode(frame))
+    assert len(read_samples(tmp_path / "a.mov")) == 16000
+    with open(tmp_path / "a.mov", "rb") as file, open_container(file) as opened:
+        assert opened.streams.video[0].codec_context.pix_fmt is None  # nobody has looked
+
+
+def test_a_suffix_helps_where_a_long_tag_hides_what_is_behind_it(tmp_path):
+    content = encode(tmp_path / "1.aac", sine(2, 44100), 44100, "aac").read_bytes()
+    size = 300_000
+    digits = bytes(size >> shift & 127 for shift in (21, 14, 7, 0))
+    (tmp_path / "a.aac").write_bytes(b"ID3\3\0\0" + digits + bytes(size) + content)
+    assert len(read_samples(tmp_path / "a.aac")) / 16000 == pytest.approx(2, abs=0.1)

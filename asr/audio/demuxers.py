@@ -4,6 +4,7 @@ Many of FFmpeg's formats are lists of other files, addresses or ports, which it 
 open file. None of them is named here, no protocol is allowed, and what a container asks for besides is refused.
 """
 
+from functools import cache
 from typing import BinaryIO
 
 import av
@@ -25,9 +26,23 @@ def open_container(file: BinaryIO) -> av.container.InputContainer:
     options = {
         "format_whitelist": ",".join(DEMUXERS),
         "protocol_whitelist": "none",
+        "codec_whitelist": ",".join(sound_decoders()),
         "max_samples": str(MOST_VALUES),
     }
     return av.open(_Source(file), options=options, metadata_errors="ignore", io_open=_refuse)
+
+
+@cache
+def sound_decoders() -> tuple[str, ...]:
+    """All decoders of sound. To open a film, FFmpeg would decode some of its pictures, too, whatever size these say they have."""
+    found = []
+    for name in sorted(av.codecs_available):
+        try:
+            if av.Codec(name, "r").type == "audio":
+                found.append(name)
+        except Exception:  # an encoder only
+            continue
+    return tuple(found)
 
 
 def _refuse(url: str, flags: int, options: dict) -> None:
@@ -40,6 +55,7 @@ class _Source:
     def __init__(self, file: BinaryIO):
         self.read, self.tell = file.read, file.tell
         self.file = file
+        self.name = file.name  # by its suffix FFmpeg decides where bytes alone leave a doubt
 
     def seek(self, offset: int, whence: int) -> int:
         try:
