@@ -56,6 +56,12 @@ def transcribe(
     channels: Annotated[
         str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
     ] = "mix",
+    track: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Which track of sound of a film, counted from 0; the first that can be decoded by default."
+        ),
+    ] = None,
     script: Script = "",
     numbers: Numbers = "",
     punctuate: Punctuate = False,
@@ -113,7 +119,7 @@ def transcribe(
     def transcriber():
         return load_said(decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam))
 
-    failed = transcribe_files(audio, transcriber, outputs, out, force, say, channels == "split", listed)
+    failed = transcribe_files(audio, transcriber, outputs, out, force, say, channels == "split", listed, track)
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 

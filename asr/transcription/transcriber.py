@@ -41,41 +41,51 @@ class Transcriber:
         self.segments = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
         self.voice_activity = load_voice_activity()
 
-    def transcribe(self, audio: Audio, split: bool = False, *, cancelled: Callable[[], bool] = never) -> Transcript:
-        """The transcript of a recording, `split`: of each of its channels. Raises AudioError where it cannot be read.
+    def transcribe(
+        self, audio: Audio, split: bool = False, *, track: int | None = None, cancelled: Callable[[], bool] = never
+    ) -> Transcript:
+        """The transcript of a recording, `split`: of each of its channels; `track`: of that track of sound, counted from 0.
 
         `cancelled` is asked again and again meanwhile; soon after it says True, Cancelled is raised. The same below.
+        Raises AudioError where it cannot be read.
         """
-        (_, transcript), *_ = self.transcribe_all([audio], split, cancelled=cancelled)
+        (_, transcript), *_ = self.transcribe_all([audio], split, track=track, cancelled=cancelled)
         if isinstance(transcript, AudioError):
             raise transcript
         return transcript
 
     def transcribe_all(
-        self, audios: Iterable[Audio], split: bool = False, *, cancelled: Callable[[], bool] = never
+        self,
+        audios: Iterable[Audio],
+        split: bool = False,
+        *,
+        track: int | None = None,
+        cancelled: Callable[[], bool] = never,
     ) -> Iterator[tuple[Audio, Transcript | AudioError]]:
         """Transcripts of many recordings, decoded together and given in order; an error in place of what cannot be read."""
-        for recording, segment in self.stream((self.open(audio, split) for audio in audios), cancelled):
+        for recording, segment in self.stream((self.open(audio, split, track=track) for audio in audios), cancelled):
             if segment is None:
                 yield recording.audio, recording.error or self.transcript(recording)
 
     def iter_segments(
-        self, audio: Audio, split: bool = False, *, cancelled: Callable[[], bool] = never
+        self, audio: Audio, split: bool = False, *, track: int | None = None, cancelled: Callable[[], bool] = never
     ) -> Iterator[Segment]:
         """Segments with speech in order of time (within each channel), as they are decoded.
 
         Raises AudioError where the recording cannot be read.
         """
-        for recording, segment in self.stream([self.open(audio, split)], cancelled):
+        for recording, segment in self.stream([self.open(audio, split, track=track)], cancelled):
             if segment:
                 recording.segments.clear()
                 yield segment
             elif recording.error:
                 raise recording.error
 
-    def open(self, audio: Audio, split: bool = False, name: str | None = None) -> RecordingInProgress:
+    def open(
+        self, audio: Audio, split: bool = False, name: str | None = None, *, track: int | None = None
+    ) -> RecordingInProgress:
         """A recording for `stream`; `name` is what its transcript calls it, by default its path."""
-        return RecordingInProgress(audio, self.voice_activity, self.segments, split, name)
+        return RecordingInProgress(audio, self.voice_activity, self.segments, split, name, track=track)
 
     def transcript(self, recording: RecordingInProgress) -> Transcript:
         """What `stream` has found in a recording that it is done with."""
