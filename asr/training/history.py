@@ -6,6 +6,7 @@ from pathlib import Path
 
 from asr.errors import CheckpointError
 from asr.model.folder import WEIGHTS, read_header
+from asr.model.formats import upgraded
 from asr.training.start import LOG, QUARANTINE, SETTINGS
 
 
@@ -38,7 +39,7 @@ def read_history(folder: str | Path) -> History:
     """Raises CheckpointError for a folder that holds no run."""
     folder = Path(folder)
     try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        settings = upgraded(json.loads((folder / SETTINGS).read_text(encoding="utf-8")))
         text = (folder / LOG).read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]  # a kill may cut the last line short
         lines = [json.loads(line) for line in whole.splitlines()]

@@ -26,6 +26,7 @@ from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
 from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, read_decode
+from asr.model.formats import upgraded
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
@@ -84,7 +85,7 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
             )
         return None
     try:
-        before = asdict(from_dict(Config, json.loads(state["started_with"]["settings"]), ""))
+        before = asdict(from_dict(Config, upgraded(json.loads(state["started_with"]["settings"])), ""))
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(
             f"{folder / STATE}: is no state of this program ({error}); --force starts over"
