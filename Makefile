@@ -30,3 +30,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 clean:
 	rm -rf .venv
+
+# Kills commands at random moments, a few minutes long, and compares what the same command then makes of it.
+.PHONY: kills
+kills: $(INSTALLED)
+	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kills

@@ -11,6 +11,7 @@ _HOMES = {
     "load": "asr.transcription.transcriber",
     "transcribe": "asr.transcription.transcriber",
     "align": "asr.transcription.aligning",
+    "evaluate": "asr.transcription.evaluate",
     "write": "asr.outputs.writers",
     "Transcriber": "asr.transcription.transcriber",
     "Decoding": "asr.transcription.opening",

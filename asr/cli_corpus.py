@@ -31,9 +31,16 @@ def corpus_import(
     where: Annotated[
         list[str], typer.Option(metavar="COLUMN=VALUE", help="Only rows with this value; may be repeated.")
     ] = [],  # noqa: B006
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out rows whose audio cannot be used, and write the others.")
+    ] = False,
     force: Force = False,
 ) -> None:
-    """Turn a table, a list of another toolkit or a Kaldi directory into a manifest."""
+    """Turn a table, a list of another toolkit or a Kaldi directory into a manifest.
+
+    Rows whose audio is missing, damaged or too short are listed, all of them; then nothing is written and the status is 1,
+    unless --skip-broken leaves them out.
+    """
     from asr.corpus.importing import Skipped, import_corpus
     from asr.corpus.manifest import write_manifest
 
@@ -44,6 +51,15 @@ def corpus_import(
     skipped = Skipped()
     utterances = list(import_corpus(source, audio_root, dict(c.split("=", 1) for c in where), skipped))
     left_out = f"left out: {skipped.without_text:,} without text, {skipped.filtered:,} by --where"
+    for line in skipped.broken:
+        say(f"asr: {line}")
+    if skipped.broken and not skip_broken:
+        n = len(utterances) + len(skipped.broken)
+        raise AsrError(
+            f"{source}: {len(skipped.broken):,} of {n:,} rows cannot be used, nothing was written; correct them, or leave"
+            " them out with --skip-broken"
+        )
+    left_out += f", {len(skipped.broken):,} broken" if skip_broken else ""
     if not utterances:
         raise AsrError(f"{source}: no row is left to import; {left_out}")
     say(f"{out}: {write_manifest(out, utterances):,} utterances; {left_out}")

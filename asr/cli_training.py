@@ -36,7 +36,10 @@ def train(
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
 ) -> None:
-    """Train a model by a recipe. Killed or stopped, the same command goes on where it was."""
+    """Train a model by a recipe. Killed or stopped, the same command goes on where it was.
+
+    Ctrl-C (status 130) and SIGTERM (status 143) let the step be finished and saved; a second one ends at once.
+    """
     set_threads(threads)
     from asr.config import load_config
     from asr.training.display import display
@@ -49,9 +52,10 @@ def train(
 
         config = from_model(config, find_model(init).absolute())
     if dry_run:
+        from asr.cli_dry_run import dry_run_lines
         from asr.training.dry_run import dry_run as try_out
 
-        for line in try_out(config):
+        for line in dry_run_lines(try_out(config)):
             print(line, flush=True)
         return
     if out is None:
@@ -60,7 +64,7 @@ def train(
         with display(config.train.max_steps) as shown:
             run(config, out, force=force, display=shown, tensorboard=tensorboard)
     except KeyboardInterrupt:
-        say(f"stopped; the same command goes on from the last checkpoint in {out}")
+        say(f"stopped; the same command goes on from the last state in {out}")
         raise typer.Exit(130) from None
 
 

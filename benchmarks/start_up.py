@@ -123,9 +123,9 @@ def live(folder: Path) -> None:
 
 
 def in_real_time(samples: np.ndarray) -> list[tuple[float, dict]]:
-    """(seconds since the first sample was sent, state) of what `asr transcribe --live -` prints."""
+    """(seconds since the first sample was sent, state) of what `asr live -` prints."""
     pipe = subprocess.PIPE
-    command = [*ASR, "transcribe", "--live", "-", "--format", "json"]
+    command = [*ASR, "live", "-", "--format", "json"]
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         process.stderr.readline()  # it listens
         printed: list[tuple[float, dict]] = []

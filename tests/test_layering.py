@@ -7,8 +7,9 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = [
-    {"asr.version", "asr.errors", "asr.transcript"},
+    {"asr.version", "asr.errors", "asr.printable", "asr.stopping", "asr.transcript"},
     {"asr.files", "asr.config_values"},
+    {"asr.folders"},
     {"asr.text", "asr.audio", "asr.outputs"},
     {"asr.features", "asr.decoding"},
     {"asr.model", "asr.corpus", "asr.training.settings"},
@@ -16,8 +17,9 @@ LAYERS = [
     {"asr.scoring", "asr.decoding.recognizer", "asr.config"},
     {"asr.interop"},
     {"asr.training", "asr.transcription"},
-    {"asr.cli_options"},
-    {"asr.cli_model", "asr.cli_corpus", "asr.cli_training", "asr.cli_transcribe"},
+    {"asr.serving"},
+    {"asr.cli_dry_run", "asr.cli_options"},
+    {"asr.cli_corpus", "asr.cli_live", "asr.cli_model", "asr.cli_serve", "asr.cli_training", "asr.cli_transcribe"},
     {"asr.cli"},
     {"asr", "asr.__main__"},
 ]

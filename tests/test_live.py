@@ -86,7 +86,7 @@ def test_pcm_of_any_rate_and_odd_chunks():
     ("first", "name"), [(b"RIFF", "WAV"), (b"fLaC", "FLAC"), (b"\0\0\0\x20ftypM4A ", "MP4"), (b"ID3\4", "MP3")]
 )
 def test_a_file_in_the_pipe_is_refused(first, name):
-    with pytest.raises(AudioError, match=f"stdin: is {name}, and --live takes bare samples: `arecord -t raw …`"):
+    with pytest.raises(AudioError, match=f"stdin: is {name}, and asr live takes bare samples: `arecord -t raw …`"):
         list(pcm_chunks(Pipe(first + b"\0" * 100), 16000))
 
 
@@ -106,8 +106,8 @@ def test_what_was_said_before_the_microphone_failed_is_printed(transcriber, caps
 
 
 def test_a_rate_goes_with_a_pipe_only(run):
-    status, _, told = run("transcribe", "--live", "--rate", "8000")
-    assert status == 2 and "goes with --live - only: other audio says its rate itself" in " ".join(told.split())
+    status, _, told = run("live", "--rate", "8000")
+    assert status == 2 and "goes with - only: the microphone says its rate itself" in " ".join(told.split())
 
 
 def test_a_microphone_needs_its_extra(monkeypatch):
@@ -158,17 +158,17 @@ def test_a_microphone_is_heard_until_it_is_gone(monkeypatch):
 @pytest.mark.parametrize(("fails_at", "why"), [("open", "Error querying device -1"), ("start", "Device unavailable")])
 def test_no_microphone(run, monkeypatch, fails_at, why):
     monkeypatch.setitem(sys.modules, "sounddevice", FakeSoundDevice(fails_at))
-    assert run("transcribe", "--live") == (
+    assert run("live") == (
         1,
         "",
         f"asr: no microphone can be opened ({why}): `python -m sounddevice` lists what there is; 16-bit PCM of another"
-        " program can be piped into `asr transcribe --live -`\n",
+        " program can be piped into `asr live -`\n",
     )
 
 
 def test_a_pipe_is_transcribed_as_it_comes(model):
     """What is printed while the pipe is open, and at its end."""
-    command = [sys.executable, "-m", "asr", "transcribe", "--live", "-", "--format", "json", "--model", str(model)]
+    command = [sys.executable, "-m", "asr", "live", "-", "--format", "json", "--model", str(model)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert b"listening" in process.stderr.readline()
@@ -188,7 +188,7 @@ def test_it_ends_quietly_while_nothing_comes(model):
     """Ctrl-C, the pipe still open: a thread is waiting for it."""
     # what is started in the background ignores Ctrl-C, and so would this
     start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from asr.cli import main; main()"
-    command = [sys.executable, "-c", start, "transcribe", "--live", "-", "--model", str(model)]
+    command = [sys.executable, "-c", start, "live", "-", "--model", str(model)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert b"listening" in process.stderr.readline()

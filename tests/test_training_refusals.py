@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from asr.errors import AudioError, CheckpointError, ConfigError, ManifestError
+from asr.folders import locked
 from asr.training.checkpoint import load_state
 from asr.training.loop import train
 from asr.training.settings import TrainConfig
-from asr.training.start import locked, read_utterances
+from asr.training.start import read_utterances
 from tests.runs import QUIET, changed, with_data
 
 
@@ -116,13 +117,13 @@ def test_missing_audio_is_named_before_the_first_step(config, corpus, tmp_path):
 
 
 def test_two_processes_do_not_train_in_one_folder(config, tmp_path):
-    with locked(tmp_path / "run"):
+    with locked(tmp_path / "run", CheckpointError, "training"):
         with pytest.raises(CheckpointError, match="run: another process is training there"):
             train(config, tmp_path / "run", display=QUIET)
 
 
 def test_the_lock_takes_no_error_of_the_training_for_its_own(tmp_path):
-    with pytest.raises(BlockingIOError, match="of the training"), locked(tmp_path / "run"):
+    with pytest.raises(BlockingIOError, match="of the training"), locked(tmp_path / "run", CheckpointError, "training"):
         raise BlockingIOError("of the training")
 
 

@@ -147,6 +147,7 @@ def test_public_names():
         "load",
         "transcribe",
         "align",
+        "evaluate",
         "write",
         "Transcriber",
         "Decoding",

@@ -15,6 +15,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
 from asr.errors import AudioError, ConfigError, ManifestError
 from asr.features.fbank import pad_samples
+from asr.stopping import leave_to_parent
 from asr.text.tokenizer import IGNORED, Tokenizer
 
 LENGTH_JITTER = 0.1
@@ -252,6 +253,7 @@ class BatchReader(Dataset):
             num_workers=workers,
             pin_memory=for_gpu,
             generator=torch.Generator(),
+            worker_init_fn=leave_to_parent,
         )
         yield from loader
 

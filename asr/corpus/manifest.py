@@ -9,7 +9,7 @@ Fields that are not known survive in `extra`.
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.errors import AudioError, ManifestError
-from asr.files import atomic_write, read_lines
+from asr.files import atomic_write, listed, read_lines
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Utterance:
             samples = read_samples(self.audio, self.start, self.duration, self.channel)
         except AudioError as error:
             raise AudioError(f"{self.where}: {error} ({self.id})") from error
+        except (OSError, MemoryError) as error:
+            raise AudioError(f"{self.where}: {self.audio}: cannot be read ({error}) ({self.id})") from error
         seconds = len(samples) / SAMPLE_RATE
         if seconds < self.shortest:
             raise AudioError(
@@ -193,11 +195,16 @@ def _to_json(utterance: Utterance, folder: Path) -> dict:
     return data | utterance.extra
 
 
-def check_audio(utterances: Sequence[Utterance]) -> None:
-    """Raises AudioError for the first utterance whose file is not there: better at once than in the middle of the work."""
+def missing_audio(utterances: Iterable[Utterance]) -> list[Utterance]:
+    """The first utterance of each file that is not there, or is no file."""
     of_file: dict[Path, Utterance] = {}
     for u in utterances:
         of_file.setdefault(u.audio, u)
-    for u in of_file.values():
-        if not u.audio.is_file():
-            raise AudioError(f"{u.where}: {u.audio}: no such file ({u.id}); correct the manifest or put the audio back")
+    return [u for u in of_file.values() if not os.path.isfile(u.audio)]
+
+
+def check_audio(utterances: Iterable[Utterance]) -> None:
+    """Raises AudioError where files are not there, and names them: better at once than in the middle of the work."""
+    if missing := missing_audio(utterances):
+        errors = [f"{u.where}: {u.audio}: no such file ({u.id})" for u in missing]
+        raise AudioError(listed(errors, "files are not there", "; correct the manifest or put the audio back"))

@@ -32,6 +32,7 @@ from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
 from asr.files import atomic_write, is_of_the_name
+from asr.folders import put_back
 from asr.model.formats import FORMAT, upgraded
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.storage import restored, stored
@@ -128,6 +129,17 @@ def writing(path: Path) -> Iterator[None]:
             ". Free some space and start again" if full else ". Choose another name" if is_of_the_name(error) else ""
         )
         raise CheckpointError(f"{path}: could not be saved, {reason}; {kept}{advice}") from error
+
+
+def refuse_folder(out: Path, force: bool) -> None:
+    """Raises CheckpointError where a model cannot be written as the folder `out`, `force`: in place of the model there."""
+    put_back(out)
+    if out.exists() and not out.is_dir():
+        raise CheckpointError(f"{out}: is a file, no model folder; choose another name")
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise CheckpointError(f"{out}: is there already; choose another name, or --force to overwrite it")
+    if out.is_dir() and any(out.iterdir()) and not (out / WEIGHTS).is_file():
+        raise CheckpointError(f"{out}: holds files but no model; --force only overwrites a model folder")
 
 
 @torch.no_grad()

@@ -12,7 +12,8 @@ from asr.corpus.manifest import Utterance
 from asr.corpus.texts import read_references
 from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
-from asr.errors import ManifestError
+from asr.errors import AudioError, ManifestError
+from asr.files import listed
 from asr.model.model import SpeechModel
 from asr.scoring.cer import CharErrors, char_errors
 from asr.text.tokenizer import Tokenizer
@@ -39,11 +40,18 @@ class DevSet:
 
 
 def read_dev_sets(paths: Sequence[str | Path]) -> list[DevSet]:
-    """Dev manifests with their audio. Raises ManifestError or AudioError for the first that cannot be used."""
-    sets = []
+    """Dev manifests with their audio. Raises ManifestError for the first that is none, AudioError for all that cannot be read."""
+    sets, errors = [], []
     for path, name in zip(paths, distinct_names([Path(path).absolute() for path in paths]), strict=True):
-        utterances = read_references(path)
-        sets.append(DevSet(name, utterances, [u.read() for u in utterances]))
+        utterances, samples = read_references(path), []
+        for u in utterances:
+            try:
+                samples.append(u.read())
+            except AudioError as error:
+                errors.append(str(error))
+        sets.append(DevSet(name, utterances, samples))
+    if errors:
+        raise AudioError(listed(errors, "dev utterances cannot be read"))
     return sets
 
 

@@ -3,18 +3,11 @@
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 from asr.config import Config
 from asr.config_values import from_dict
@@ -193,30 +186,10 @@ def not_taken_over(config: Config) -> Iterator[str]:
         )
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps a second process out of the folder of a run; the lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(
-                f"{folder}: another process is training there; wait for it or choose another --out"
-            ) from None
-        yield
-    finally:
-        os.close(handle)
-
-
-def token_table(config: Config, utterances: list[Utterance], folder: Path, resumed: bool) -> TokenTable:
-    """The run's own table where it goes on, the initial model's, the one the config names; else one built from the texts."""
-    if resumed:
-        return TokenTable.load(folder / TOKENS)
+def token_table(config: Config, utterances: list[Utterance], goes_on: Path | None = None) -> TokenTable:
+    """The table of the run that goes on in a folder, the initial model's, the one the config names; else one of the texts."""
+    if goes_on is not None:
+        return TokenTable.load(goes_on / TOKENS)
     if config.train.initial_model:
         if config.train.new_tokens:
             texts = (u.text for u in utterances)

@@ -1,12 +1,12 @@
 """Recordings of any length to transcripts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from asr.audio.voice_activity import load_voice_activity
-from asr.decoding.recognizer import Recognizer
+from asr.decoding.recognizer import Recognizer, never
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords
@@ -41,27 +41,32 @@ class Transcriber:
         self.segments = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
         self.voice_activity = load_voice_activity()
 
-    def transcribe(self, audio: Audio, split: bool = False) -> Transcript:
-        """The transcript of a recording, `split`: of each of its channels. Raises AudioError where it cannot be read."""
-        (_, transcript), *_ = self.transcribe_all([audio], split)
+    def transcribe(self, audio: Audio, split: bool = False, *, cancelled: Callable[[], bool] = never) -> Transcript:
+        """The transcript of a recording, `split`: of each of its channels. Raises AudioError where it cannot be read.
+
+        `cancelled` is asked again and again meanwhile; soon after it says True, Cancelled is raised. The same below.
+        """
+        (_, transcript), *_ = self.transcribe_all([audio], split, cancelled=cancelled)
         if isinstance(transcript, AudioError):
             raise transcript
         return transcript
 
     def transcribe_all(
-        self, audios: Iterable[Audio], split: bool = False
+        self, audios: Iterable[Audio], split: bool = False, *, cancelled: Callable[[], bool] = never
     ) -> Iterator[tuple[Audio, Transcript | AudioError]]:
         """Transcripts of many recordings, decoded together and given in order; an error in place of what cannot be read."""
-        for recording, segment in self.stream(self.open(audio, split) for audio in audios):
+        for recording, segment in self.stream((self.open(audio, split) for audio in audios), cancelled):
             if segment is None:
                 yield recording.audio, recording.error or self.transcript(recording)
 
-    def iter_segments(self, audio: Audio, split: bool = False) -> Iterator[Segment]:
+    def iter_segments(
+        self, audio: Audio, split: bool = False, *, cancelled: Callable[[], bool] = never
+    ) -> Iterator[Segment]:
         """Segments with speech in order of time (within each channel), as they are decoded.
 
         Raises AudioError where the recording cannot be read.
         """
-        for recording, segment in self.stream([self.open(audio, split)]):
+        for recording, segment in self.stream([self.open(audio, split)], cancelled):
             if segment:
                 recording.segments.clear()
                 yield segment
@@ -81,29 +86,36 @@ class Transcriber:
             warnings = (*warnings, NOTHING_WRITTEN)
         return Transcript(recording.name, recording.duration, segments, self.loaded.name, warnings, settings)
 
-    def stream(self, recordings: Iterable[RecordingInProgress]) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
-        """(recording, segment) in order, and (recording, None) behind the last segment of each. They are decoded together."""
+    def stream(
+        self, recordings: Iterable[RecordingInProgress], cancelled: Callable[[], bool] = never
+    ) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
+        """(recording, segment) in order, and (recording, None) behind the last segment of each. They are decoded together.
+
+        `cancelled` is asked after each block that is read, speech or not, and at each step of the search.
+        """
         waiting: list[tuple[RecordingInProgress, int | None, Piece | None]] = []
         seconds, n_open = 0.0, 0
         for recording in recordings:
-            for channel, piece in recording.pieces():
+            for channel, piece in recording.pieces(cancelled):
                 waiting.append((recording, channel, piece))
                 seconds += piece.end - piece.start
                 if seconds >= DECODED_TOGETHER:
-                    yield from self._decode(waiting)
+                    yield from self._decode(waiting, cancelled)
                     waiting, seconds, n_open = [], 0.0, 0
             waiting.append((recording, None, None))
             n_open += 1
             if n_open == OPEN_RECORDINGS:
-                yield from self._decode(waiting)
+                yield from self._decode(waiting, cancelled)
                 waiting, seconds, n_open = [], 0.0, 0
-        yield from self._decode(waiting)
+        yield from self._decode(waiting, cancelled)
 
     def _decode(
-        self, waiting: Sequence[tuple[RecordingInProgress, int | None, Piece | None]]
+        self,
+        waiting: Sequence[tuple[RecordingInProgress, int | None, Piece | None]],
+        cancelled: Callable[[], bool],
     ) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
         pieces = [piece.samples for _, _, piece in waiting if piece and piece.end - piece.start >= SHORTEST]
-        results = iter(self.recognizer.recognize(pieces, timed=True))
+        results = iter(self.recognizer.recognize(pieces, timed=True, cancelled=cancelled))
         for recording, channel, piece in waiting:
             if piece is None:
                 yield recording, None
