@@ -13,10 +13,12 @@ import torch
 from asr.corpus.manifest import read_manifest, write_manifest
 from asr.errors import AsrError, ManifestError
 from asr.model.folder import load_model, read_weights
+from asr.model.formats import SUBSAMPLING
 from asr.scoring.cer import CharErrors
 from asr.training import gradients
 from asr.training.checkpoint import average_weights, load_state
 from asr.training.evaluation import distinct_names
+from asr.training.history import read_history
 from asr.training.loop import train
 from tests.conftest import ROOT
 from tests.killing import killed_at_file
@@ -56,6 +58,23 @@ def test_the_run_folder_is_a_model_folder_and_keeps_the_best(config, tmp_path):
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == sorted(
         f"step-{s:08d}.safetensors" for _, s in best
     )
+
+
+def test_a_run_of_an_earlier_version_goes_on(config, tmp_path):
+    """Its settings had the subsampling's among the model's, and a sample rate."""
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=5)
+    state = torch.load(run / "state.pt", weights_only=True)
+    settings = json.loads(state["started_with"]["settings"])
+    subsampling = settings["model"].pop("subsampling")
+    settings["model"] |= {old: subsampling[new] for old, new in SUBSAMPLING.items()}
+    settings["features"]["sample_rate"] = 16000
+    del settings["features"]["unit"]
+    (run / "settings.json").write_text(json.dumps(settings))
+    state["started_with"]["settings"] = json.dumps(settings)
+    torch.save(state, run / "state.pt")
+    assert read_history(run).settings["model.subsampling.factor"] == 4
+    train(config, run, display=QUIET)
+    assert load_state(run)["progress"]["step"] == 10
 
 
 def test_average_is_the_mean_of_the_files(config, tmp_path):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.beam import Chosen
 from asr.decoding.boundaries import Span
 from asr.decoding.ctc_prefix import CtcPrefixScorer
@@ -76,8 +77,8 @@ CPU_GROUP = 10.0
 
 def encode(model: SpeechModel, utterances: Sequence[np.ndarray]) -> Memory:
     """Arrays (S,) of samples, best sorted by length → the memory of all. On a CPU a few at a time."""
-    device, rate = model.cmvn.mean.device, model.log_mel.config.sample_rate
-    budget = CPU_GROUP * rate if device.type == "cpu" else float("inf")
+    device = model.cmvn.mean.device
+    budget = CPU_GROUP * SAMPLE_RATE if device.type == "cpu" else float("inf")
     memories = []
     for group in grouped([model.encoded_samples(len(u)) for u in utterances], budget):
         samples, lengths = pad_samples([utterances[i] for i in group], model.shortest_samples)
@@ -152,11 +153,10 @@ class Recognizer:
 
         The model is put in evaluation mode meanwhile. Raises Cancelled soon after `cancelled` says so.
         """
-        self.cancelled = cancelled
-        training, rate = self.model.training, self.model.log_mel.config.sample_rate
+        self.cancelled, training = cancelled, self.model.training
         self.model.eval()
         try:
-            parts = [cut_to_fit(samples, rate, self.model.longest_samples) for samples in utterances]
+            parts = [cut_to_fit(samples, SAMPLE_RATE, self.model.longest_samples) for samples in utterances]
             pieces = [piece for some in parts for piece in some]
             results: list[list[Recognized]] = [[] for _ in pieces]
             for batch in self.batches([len(piece) for piece in pieces]):
@@ -176,7 +176,7 @@ class Recognizer:
             return nbests[0]
         whole, behind = nbests[0][0], len(pieces[0])
         for piece, (best, *_) in zip(pieces[1:], nbests[1:], strict=True):
-            seconds = behind / self.model.log_mel.config.sample_rate
+            seconds = behind / SAMPLE_RATE
             later = tuple((start + seconds, end + seconds) for start, end in best.spans)
             joined = self._recognized(join(whole.hypothesis, best.hypothesis, reasons))
             whole, behind = replace(joined, spans=whole.spans + later), behind + len(piece)
@@ -187,7 +187,7 @@ class Recognizer:
     ) -> list[Recognized]:
         """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; marked where that cannot be."""
         best = nbest[0].hypothesis
-        halves = cut_in_two(samples, self.model.log_mel.config.sample_rate) if self.config.redecode else None
+        halves = cut_in_two(samples, SAMPLE_RATE) if self.config.redecode else None
         if halves is None:
             warnings = tuple(dict.fromkeys(best.warnings + reasons))
             return [replace(nbest[0], hypothesis=replace(best, warnings=warnings)), *nbest[1:]]
@@ -197,7 +197,7 @@ class Recognizer:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
         lengths = [self.model.encoded_samples(length) for length in lengths]
         order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-        budget = self.config.batch_seconds * self.model.log_mel.config.sample_rate
+        budget = self.config.batch_seconds * SAMPLE_RATE
         return [[order[place] for place in group] for group in grouped([lengths[i] for i in order], budget)]
 
     def scorer(self, memory: Memory) -> NetworkScorer:
@@ -208,8 +208,8 @@ class Recognizer:
 
     def limits(self, utterances: Sequence[np.ndarray]) -> list[int]:
         """Tokens that the text of each utterance (S,) may have: by its seconds, and by the decoder's positions."""
-        rate, longest = self.model.log_mel.config.sample_rate, self.model.decoder.longest_text
-        limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
+        longest = self.model.decoder.longest_text
+        limits = [self.config.max_tokens(len(u) / SAMPLE_RATE) for u in utterances]
         return limits if longest is None else [min(limit, longest) for limit in limits]
 
     def _recognize_batch(self, utterances: Sequence[np.ndarray], timed: bool) -> list[list[Recognized]]:

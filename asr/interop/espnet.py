@@ -25,6 +25,7 @@ from asr.interop.transformer import (
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 from asr.model.relative import LEGACY_PLACES
+from asr.model.subsampling import SubsamplingConfig
 from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK
 
 EPS = 1e-12
@@ -58,7 +59,7 @@ def read_espnet(folder: Path) -> Foreign:
     _map_cmvn(weights, top, folder, features.n_mels)
     _check_mel(weights, features)
     tensors.ignore(r"normalize\.(mean|std)", "read from the statistics")
-    config = ModelConfig(subsampling=factor, channels=encoder.width, ctc=ctc, encoder=encoder, decoder=decoder)
+    config = ModelConfig(SubsamplingConfig(factor, encoder.width), ctc=ctc, encoder=encoder, decoder=decoder)
     return Foreign(
         features,
         config,

@@ -14,7 +14,7 @@ from asr.interop.speechbrain_weights import map_cmvn, map_model
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
-from asr.model.subsampling import ConvolutionBlock
+from asr.model.subsampling import ConvolutionBlock, SubsamplingConfig
 from asr.text.pieces import pieces_of
 from asr.text.tokenizer import BLANK, BLANK_UNK, EOS, SOS, SOS_EOS, UNK
 
@@ -95,11 +95,13 @@ def _model(settings: Settings, encoder: EncoderConfig, decoder: DecoderConfig, c
     settings.pass_over("input_shape", "dropout", "conv_init", "norm", "conv_bias")
     settings.finish()
     return ModelConfig(
-        subsampling=math.prod(block.stride for block in blocks),
-        blocks=blocks,
-        subsampling_reflect=padding,
-        subsampling_norm=norm,
-        subsampling_activation=activation,
+        subsampling=SubsamplingConfig(
+            factor=math.prod(block.stride for block in blocks),
+            blocks=blocks,
+            reflect=padding,
+            norm=norm,
+            activation=activation,
+        ),
         ctc=ctc,
         encoder=encoder,
         decoder=decoder,

@@ -27,6 +27,7 @@ from asr.interop.transformer import (
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
+from asr.model.subsampling import SubsamplingConfig
 from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK
 
 KINDS = {"transformer": "transformer", "conformer": "conformer"}
@@ -73,8 +74,7 @@ def read_wenet(folder: Path) -> Foreign:
     _map_cmvn(weights, folder, top)
     tensors.ignore(r"encoder\.global_cmvn\.(mean|istd)", "read from global_cmvn")
     config = ModelConfig(
-        subsampling=factor,
-        channels=encoder.width,
+        subsampling=SubsamplingConfig(factor, encoder.width),
         ctc=ctc,
         encoder=encoder,
         decoder=decoder,

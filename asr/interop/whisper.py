@@ -13,6 +13,7 @@ from asr.interop.foreign import Foreign, Settings, Weights, token_table
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
+from asr.model.subsampling import SubsamplingConfig
 from asr.text.byte_pairs import byte_symbols
 from asr.text.tokenizer import BLANK_UNK, CONTROL, EOS, SOS, TokenTable
 
@@ -52,8 +53,7 @@ def read_whisper(folder: Path) -> Foreign:
     table, prompt = read_tokens(folder, vocabulary)
     encoder, decoder = _sizes(settings, "encoder", "source"), _sizes(settings, "decoder", "target")
     config = ModelConfig(
-        subsampling=FRAMES_PER_POSITION,
-        over_time=True,
+        subsampling=SubsamplingConfig(FRAMES_PER_POSITION, over_time=True),
         encoder=EncoderConfig(width=settings.get("d_model", 384, int), **encoder),
         decoder=DecoderConfig(tied=True, prompt=prompt, alignment_heads=_alignment_heads(folder), **decoder),
     )

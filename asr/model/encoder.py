@@ -1,4 +1,4 @@
-"""Encoders: subsampled features and lengths in, memory and the same lengths out. A new one is a class and a line in ENCODERS."""
+"""Encoders: subsampled features and lengths in, memory and the same lengths out. A new one is a class and a line in BLOCKS."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class EncoderConfig:
     """The size and kind of the encoder."""
 
     kind: str = "transformer"
-    """A name in ENCODERS."""
+    """A name in BLOCKS."""
     layers: int = 12
     """Number of blocks."""
     width: int = 256
@@ -61,7 +61,7 @@ class EncoderConfig:
     """Whether the convolution sees past frames only."""
 
     def __post_init__(self):
-        check_names("encoder", self, kind=ENCODERS, positions=POSITIONS, conv_norm=NORMS, activation=("", *ACTIVATIONS))
+        check_names("encoder", self, kind=BLOCKS, positions=POSITIONS, conv_norm=NORMS, activation=("", *ACTIVATIONS))
         check_sizes("encoder", self)
         check_places("encoder", self)
         if self.kernel < 1 or (self.kernel % 2 == 0 and not self.causal):
@@ -212,7 +212,7 @@ class Encoder(nn.Module):
         if config.places:
             self.places = LearnedPositions(config.places, config.width, "memory frames")
         self.dropout = Dropout(config.dropout)
-        self.blocks = nn.ModuleList(ENCODERS[config.kind](config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(BLOCKS[config.kind](config) for _ in range(config.layers))
         eps = config.last_norm_eps or config.norm_eps
         self.norm = nn.LayerNorm(config.width, eps=eps) if config.last_norm else nn.Identity()
 
@@ -232,5 +232,5 @@ class Encoder(nn.Module):
         return self.norm(x)
 
 
-ENCODERS = {"transformer": TransformerBlock, "conformer": ConformerBlock}
+BLOCKS = {"transformer": TransformerBlock, "conformer": ConformerBlock}
 """Kind → block."""

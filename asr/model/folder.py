@@ -27,14 +27,16 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
 from asr.files import atomic_write, is_of_the_name
 from asr.folders import put_back
 from asr.foreign_bytes import listed, quoted, reading
+from asr.model.formats import FORMAT, upgraded
 from asr.model.model import ModelConfig, SpeechModel
-from asr.model.storage import DTYPES, restored, stored
+from asr.model.storage import restored, stored
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
 from asr.text.pieces import PieceTokenizer
@@ -81,7 +83,7 @@ def save_model(
     """
     folder = Path(folder)
     config = {
-        "format_version": DTYPES[dtype],
+        "format_version": FORMAT,
         "asr_version": VERSION,
         "normalizer": NORMALIZER,
         "features": dataclasses.asdict(model.log_mel.config),
@@ -144,8 +146,7 @@ def refuse_folder(out: Path, force: bool) -> None:
 @torch.no_grad()
 def golden_answers(model: SpeechModel) -> list[float]:
     """Log-probabilities of some tokens after `sos` and one token, for a sound made of two gliding tones."""
-    config = model.log_mel.config
-    t = torch.arange(config.sample_rate, dtype=torch.float64) / config.sample_rate
+    t = torch.arange(SAMPLE_RATE, dtype=torch.float64) / SAMPLE_RATE
     sound = 0.3 * torch.sin(2 * torch.pi * (200 + 300 * t) * t) + 0.1 * torch.sin(2 * torch.pi * (1500 - 400 * t) * t)
     device, training = model.cmvn.mean.device, model.training
     model.eval()
@@ -279,10 +280,10 @@ def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
     with reading(path, CheckpointError):
         data = json.loads(path.read_text(encoding="utf-8"))
         version, normalizer = data["format_version"], data["normalizer"]
-        parts = data["features"], data["model"]
-    if version not in DTYPES.values():
+        parts = upgraded({"features": data["features"], "model": data["model"]})
+    if version not in range(1, FORMAT + 1):
         raise CheckpointError(
-            f"{path}: has format {quoted(version)}, this program ({VERSION}) reads 1 to {max(DTYPES.values())}; update it"
+            f"{path}: has format {quoted(version)}, this program ({VERSION}) reads 1 to {FORMAT}; update it"
         )
     if normalizer != NORMALIZER:
         raise CheckpointError(
@@ -290,9 +291,9 @@ def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
         )
     try:
         with reading(path, CheckpointError):
-            if isinstance(parts[0], dict) and "unit" not in parts[0] and parts[0].get("kind") == "stft":
-                parts[0]["unit"] = 0.0  # imported before there was this setting
-            return from_dict(FeatureConfig, parts[0], "features"), from_dict(ModelConfig, parts[1], "model")
+            return from_dict(FeatureConfig, parts["features"], "features"), from_dict(
+                ModelConfig, parts["model"], "model"
+            )
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
 from asr.corpus.texts import read_references
 from asr.decoding.recognizer import Recognizer
@@ -56,13 +57,13 @@ def read_dev_sets(paths: Sequence[str | Path]) -> list[DevSet]:
 
 def require_window(dev_sets: Sequence[DevSet], model: SpeechModel) -> None:
     """Raises ManifestError for an utterance that is longer than what the model hears at once, if it hears windows."""
-    rate, longest = model.log_mel.config.sample_rate, model.longest_samples
+    longest = model.longest_samples
     for dev in dev_sets if longest else ():
         for utterance, samples in zip(dev.utterances, dev.samples, strict=True):
             if len(samples) > longest:
                 raise ManifestError(
-                    f"{utterance.where}: {utterance.id} is {len(samples) / rate:.1f} s long, the model hears"
-                    f" {longest / rate:g} s at once; leave it out of the dev manifest"
+                    f"{utterance.where}: {utterance.id} is {len(samples) / SAMPLE_RATE:.1f} s long, the model hears"
+                    f" {longest / SAMPLE_RATE:g} s at once; leave it out of the dev manifest"
                 )
 
 

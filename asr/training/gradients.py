@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.config import Config
 from asr.corpus.batching import Batch, BatchReader, drop_tokens, plan_batches
 from asr.corpus.manifest import Utterance
@@ -115,6 +116,6 @@ def add_gradients(
         (losses.total / settings.accumulate).backward()
         values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
         means = [0.0 if value is None else value.item() / settings.accumulate for value in values]
-        seconds = float(batch.lengths.sum()) / config.features.sample_rate
+        seconds = float(batch.lengths.sum()) / SAMPLE_RATE
         numbers += StepNumbers(*means, 1, seconds, list(batch.ids))
     return numbers

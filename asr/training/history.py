@@ -8,6 +8,7 @@ from asr.config_values import LARGEST
 from asr.errors import CheckpointError
 from asr.foreign_bytes import quoted, reading, shortened
 from asr.model.folder import WEIGHTS, read_header
+from asr.model.formats import upgraded
 from asr.training.start import LOG, QUARANTINE, SETTINGS
 
 
@@ -43,7 +44,7 @@ def read_history(folder: str | Path) -> History:
         if not (folder / name).exists():
             raise CheckpointError(f"{folder}: holds no training run ({name} is missing)")
     with reading(folder / SETTINGS, CheckpointError, "is no table of settings"):
-        settings = dict(_flat(json.loads((folder / SETTINGS).read_text(encoding="utf-8")), ""))
+        settings = dict(_flat(upgraded(json.loads((folder / SETTINGS).read_text(encoding="utf-8"))), ""))
     lines = _log(folder / LOG)
     quarantine = folder / QUARANTINE
     return History(

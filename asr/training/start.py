@@ -20,6 +20,7 @@ from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
 from asr.foreign_bytes import quoted, reading
 from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, read_decode
+from asr.model.formats import upgraded
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
@@ -79,7 +80,7 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
         return None
     try:
         with reading(folder / STATE, CheckpointError, "is no state of this program", "--force starts over"):
-            before = asdict(from_dict(Config, json.loads(state["started_with"]["settings"]), ""))
+            before = asdict(from_dict(Config, upgraded(json.loads(state["started_with"]["settings"])), ""))
     except ConfigError as error:
         raise CheckpointError(
             f"{folder / STATE}: is no state of this program ({error}); --force starts over"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.guards import cut_to_fit
 from asr.decoding.recognizer import Recognizer, encode
 from asr.decoding.search import beam_search
@@ -59,9 +60,8 @@ def benchmark(decoding: Decoding, audio: Sequence[np.ndarray], *, rounds: int = 
     """Decodes these arrays (S,) in batches, `rounds` times after one that is not counted."""
     opened = open_decoding(decoding)
     model, config, recognizer = opened.loaded.model, opened.settings, opened.recognizer()
-    rate = model.log_mel.config.sample_rate
-    seconds = sum(map(len, audio)) / rate
-    parts = [part for samples in audio for part in cut_to_fit(samples, rate, model.longest_samples)]
+    seconds = sum(map(len, audio)) / SAMPLE_RATE
+    parts = [part for samples in audio for part in cut_to_fit(samples, SAMPLE_RATE, model.longest_samples)]
     timings = [_round(recognizer, parts, config) for _ in range(rounds + 1)][1:]
     encoder, search = (
         float(np.median(column)) for column in zip(*((t.encoder, t.search) for t in timings), strict=True)

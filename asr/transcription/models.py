@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
 from asr.decoding.network_lm import NetworkLm
 from asr.decoding.ngram import NgramScorer
@@ -128,11 +129,11 @@ def describe(loaded: LoadedModel) -> list[str]:
         f"name        {loaded.name}",
         f"parameters  {parameters / 1e6:.2f} M",
         f"encoder     {encoder.kind}, {encoder.layers} layers, width {encoder.width}, {encoder.heads} heads,"
-        f" feed-forward {encoder.feed_forward}, one memory frame per {config.subsampling * features.shift_ms:g} ms",
+        f" feed-forward {encoder.feed_forward}, one memory frame per {config.subsampling.factor * features.shift_ms:g} ms",
         f"decoder     {decoder.layers} layers, {decoder.heads} heads, feed-forward {decoder.feed_forward}",
         f"CTC head    {'yes' if config.ctc else 'no'}",
         f"tokens      {len(loaded.tokenizer.table):,}, fingerprint {loaded.tokenizer.table.fingerprint}",
-        f"features    {features.n_mels} log-mel bins, {features.sample_rate} Hz",
+        f"features    {features.n_mels} log-mel bins, {SAMPLE_RATE} Hz",
         *(
             f"{key:11} {value}"
             for key, value in sorted(loaded.metadata.items())
