@@ -13,9 +13,10 @@ from asr.audio.mixing import CANCELLING, TWO_TALKERS, Mixer
 from asr.audio.reading import Recording, read_samples, resample
 from asr.audio.voice_activity import load_voice_activity
 from asr.errors import AudioError
+from asr.model.folder import save_model
 from asr.transcription.recordings import SILENCE, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
-from tests.conftest import ROOT
+from tests.conftest import ROOT, random_model
 from tests.sounds import encode, frequency, noise, silence, sine, speech, write_wav
 
 OTHER = "has 2 tracks of sound, of which the first is read; --track 1 reads the other"
@@ -126,6 +127,19 @@ def test_a_silent_first_track_is_said_to_have_another_beside_it(tmp_path):
     recording = in_progress(path, track=2)
     assert recording.heard and recording.warnings() == ()
     assert in_progress(film(tmp_path / "b.mkv", 2 * [silence(2)])).warnings()[-1] == SILENCE
+
+
+def test_the_command_reads_the_track_that_is_asked_for(run, tokenizer, tmp_path):
+    save_model(tmp_path / "model", random_model(), tokenizer.table)
+    path = film(tmp_path / "a.mkv", [silence(2), speech(2)])
+    status, out, err = run("transcribe", "--model", tmp_path / "model", path)
+    assert (status, out) == (0, "\n") and "its track 1, counted from 0, is not: --track 1 reads it" in err
+    status, out, err = run("transcribe", "--model", tmp_path / "model", path, "--track", "1")
+    assert status == 0 and len(out) > 2 and "is silent" not in err
+    status, out, err = run("transcribe", "--model", tmp_path / "model", path, "--track", "2")
+    assert (status, out) == (1, "\n") and "a.mkv: has 2 tracks of sound, counted from 0; there is no track 2" in err
+    status, out, err = run("transcribe", "-", "--live", "--track", "1")
+    assert status == 2 and "there are no tracks in --live" in err
 
 
 def test_the_first_track_that_can_be_decoded_is_read(tmp_path):

@@ -15,8 +15,7 @@ from asr.errors import AudioError
 DEMUXERS = (
     "mov mp4 m4a 3gp 3g2 mj2 matroska webm ogg flac mp3 aac loas ac3 eac3 ac4 dts dtshd mlp truehd wav w64 aiff caf au"
     " asf avi flv live_flv mpeg mpegts mpegvideo amr amrnb amrwb ape mpc mpc8 tta tak wv oma aea qcp gsm voc nut mxf rm"
-    " ircam nistsphere avr dsf iff mmf sox sol xwma pvf rso lc3 sbc shn bonk osq wavarc qoa rka dhav act ilbc g729 dss"
-    " s337m spdif dv gxf vqf hcom paf wtv swf ast ivf evc smjpeg"
+    " nistsphere dsf sox sbc lc3 shn dhav act ilbc dss spdif dv wtv"
 ).split()
 """Formats, under FFmpeg's names, that hold their own samples."""
 

@@ -175,6 +175,6 @@ def load_decoding(decoding: Decoding) -> Transcriber:
     return Transcriber(opened.loaded, opened.settings, opened.lm, opened.hotwords)
 
 
-def transcribe(audio: Audio, model: str | Path = "", device: str = "auto") -> Transcript:
+def transcribe(audio: Audio, model: str | Path = "", device: str = "auto", *, track: int | None = None) -> Transcript:
     """Loads a model and transcribes one recording; to transcribe several, keep what `load` returns."""
-    return load(model, device).transcribe(audio)
+    return load(model, device).transcribe(audio, track=track)
