@@ -11,6 +11,8 @@ AsrError
 └── Cancelled        work that was given up because whoever asked for it said so
 """
 
+from asr.printable import printable
+
 LONGEST = 1000
 """Characters of a message; one that quotes more loses its middle."""
 
@@ -26,14 +28,7 @@ class AsrError(Exception):
         text = str(message)
         if len(text) > LONGEST:
             text = f"{text[: LONGEST * 2 // 3]} … {text[3 - LONGEST // 3 :]}"
-        super().__init__("".join(map(_visible, text)))
-
-
-def _visible(character: str) -> str:
-    """The character, or what stands for it: no line but the message's own, nothing that a terminal obeys, no half character."""
-    if character.isprintable() or character in "\n\u3000":
-        return character
-    return character.encode("unicode_escape").decode() if not character.isspace() else " "
+        super().__init__(printable(text))
 
 
 class ConfigError(AsrError):
