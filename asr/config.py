@@ -86,11 +86,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def _read_toml(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The values of a file, and of what it extends. `extending`: the files that led here."""
-    if path.resolve() in extending:
-        raise ConfigError(f"{path}: extends itself, by way of {extending[-1]}")
-    if extending and not path.is_file():
-        raise ConfigError(f"{path}: no such file, which {extending[-1]} extends")
     with reading(path, ConfigError, "not TOML"):
+        if path.resolve() in extending:
+            raise ConfigError(f"{path}: extends itself, by way of {extending[-1]}")
+        if extending and not path.exists():
+            raise ConfigError(f"{path}: no such file, which {extending[-1]} extends")
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     if "extends" not in values:
         return values

@@ -79,7 +79,7 @@ def import_corpus(
     `where`: only rows whose columns have these values. Rows without text, and those whose audio cannot be used, are left out
     and counted in `skipped`; without it the first of the latter raises ManifestError, as what is no table always does.
     """
-    path = Path(path)
+    path, strict, skipped = Path(path), skipped is None, skipped or Skipped()
     if path.is_dir():
         rows = _kaldi_rows(path)
     elif path.is_file():
@@ -89,11 +89,12 @@ def import_corpus(
         raise ManifestError(f"{path}: no such table or Kaldi directory")
     root = Path(audio_root) if audio_root else (Path() if path.is_dir() else path.parent)
     with reading(path, ManifestError, "cannot be read"):
-        yield from _utterances(rows, root, where or {}, skipped)
+        yield from _utterances(rows, root, where or {}, skipped, strict=strict)
 
 
-def _utterances(rows: Iterator[Row], root: Path, where: dict[str, str], given: Skipped | None) -> Iterator[Utterance]:
-    skipped = given or Skipped()
+def _utterances(
+    rows: Iterator[Row], root: Path, where: dict[str, str], skipped: Skipped, *, strict: bool
+) -> Iterator[Utterance]:
     seen: dict[str, str] = {}
     for row in rows:
         if not all(row.column(name) == value for name, value in where.items()):
@@ -108,11 +109,14 @@ def _utterances(rows: Iterator[Row], root: Path, where: dict[str, str], given: S
                 raise ManifestError(f"{row.line}: id must be unique, {quoted(id)} is already at {seen[id]}")
             seen[id] = row.line
             try:
-                yield _utterance(row.fields, root, row.line)
+                with reading(row.line, ManifestError, "cannot be used"):
+                    utterance = _utterance(row.fields, root, row.line)
             except ManifestError as error:
-                if given is None:
+                if strict:
                     raise
                 skipped.broken.append(str(error))
+            else:
+                yield utterance
 
 
 def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:

@@ -7,7 +7,7 @@ import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
-from asr.foreign_bytes import quoted, reason
+from asr.foreign_bytes import quoted, reading
 from asr.interop.checkpoints import Tensors, existing, find_file, read_json, read_pickle, read_safetensors
 from asr.interop.foreign import Foreign, Settings, Weights, token_table
 from asr.model.decoder import DecoderConfig
@@ -185,12 +185,10 @@ def _vocabulary(folder: Path) -> tuple[Path, dict[str, int]]:
 def _part(path: Path, name: str) -> Any:
     """The tokens of bytes, or those that were added, in a tokenizer.json, with their ids."""
     data = read_json(path)
-    try:
+    with reading(path, CheckpointError, f"holds no {name}"):
         if name == "vocab":
             return data["model"]["vocab"]
         return {token["content"]: token["id"] for token in data["added_tokens"]}
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: holds no {name} ({reason(error)})") from error
 
 
 def _ids(data: Any, path: Path) -> dict[str, int]:

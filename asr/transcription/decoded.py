@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from asr.corpus.manifest import Utterance
 from asr.decoding.recognizer import Recognizer
-from asr.errors import AudioError
+from asr.errors import AudioError, CheckpointError
 from asr.files import naming
+from asr.foreign_bytes import reading
 
 UNFINISHED = "decoded.part.jsonl"
 """Name of the file beside the results; it goes when they are there."""
@@ -121,10 +122,11 @@ def _result(nbest: Sequence) -> Result:
 def _parsed(line: bytes, id: str) -> Result | None:
     """The result on a line; None for a line that is not whole, or another utterance's."""
     try:
-        entry = json.loads(line)
-        nbest = tuple(Decoded(each["text"], each["score"]) for each in entry["nbest"])
-        error = entry.get("error", "")
-        sound = nbest and all(isinstance(d.text, str) and isinstance(d.score, float) for d in nbest)
-        return Result(nbest, error) if sound and entry["id"] == id and isinstance(error, str) else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        with reading(UNFINISHED, CheckpointError):
+            entry = json.loads(line)
+            nbest = tuple(Decoded(each["text"], each["score"]) for each in entry["nbest"])
+            error = entry.get("error", "")
+            sound = nbest and all(isinstance(d.text, str) and isinstance(d.score, float) for d in nbest)
+            return Result(nbest, error) if sound and entry["id"] == id and isinstance(error, str) else None
+    except CheckpointError:
         return None
