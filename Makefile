@@ -1,12 +1,14 @@
 # Two commands on a fresh machine:
 #   make transcribe AUDIO=path/to/file     make test
+# and `make fuzz MINUTES=30` reads mutated input of every kind, far more of it than the tests do.
 PYTHON ?= python3
 AUDIO ?=
+MINUTES ?= 30
 INSTALLED := .venv/installed
 # A process for each core, up to four, each with one thread; what measures time comes by itself, when the others are done.
 PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: transcribe test test-fast lint clean
+.PHONY: transcribe test test-fast fuzz lint clean
 
 transcribe: $(INSTALLED)
 	.venv/bin/asr transcribe $(if $(AUDIO),"$(AUDIO)",data/sample/*.flac)
@@ -17,6 +19,9 @@ test: $(INSTALLED)
 
 test-fast: $(INSTALLED)
 	$(PYTEST) -m "not slow and not alone"
+
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 .venv/bin/python -m tests.fuzz --minutes $(MINUTES)
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

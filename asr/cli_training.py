@@ -52,9 +52,10 @@ def train(
 
         config = from_model(config, find_model(init).absolute())
     if dry_run:
+        from asr.cli_dry_run import dry_run_lines
         from asr.training.dry_run import dry_run as try_out
 
-        for line in try_out(config):
+        for line in dry_run_lines(try_out(config)):
             print(line, flush=True)
         return
     if out is None:

@@ -16,6 +16,7 @@ except ImportError:  # Windows
     fcntl = None
 
 from asr.errors import ManifestError
+from asr.foreign_bytes import reading
 
 PREFIX, SUFFIX = ".asr-", ".tmp"
 """How the names of our temporary files begin and end."""
@@ -130,7 +131,7 @@ def naming(path: str | Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def listed(errors: Sequence[str], what: str, advice: str = "") -> str:
+def several_errors(errors: Sequence[str], what: str, advice: str = "") -> str:
     """One message of several: the first, how many there are and of what kind, what to do, and the others, a line each."""
     first, *others = errors
     more = f"; in all {len(errors):,} {what}" if others else ""
@@ -157,21 +158,18 @@ def require_writable(folder: Path) -> None:
 
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a UTF-8 text file, with or without BOM. Raises ManifestError where it cannot be read."""
-    try:
+    with reading(path, ManifestError):
         data = Path(path).read_bytes()
         if b"\0" in data[:1000]:
             raise ManifestError(f"{path}: is no text in UTF-8, perhaps audio, or text in UTF-16")
-        return split_lines(data.decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise ManifestError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ManifestError(
-            f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start});"
-            " if it is GBK, `iconv -f GB18030 -t UTF-8` converts it"
-        ) from error
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+        try:
+            return split_lines(data.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise ManifestError(
+                f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start});"
+                " if it is GBK, `iconv -f GB18030 -t UTF-8` converts it"
+            ) from error
 
 
 def split_lines(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The commands of recipes/aishell/README.md, as they stand there, on 200 utterances in AISHELL's layout."""
+"""The commands of recipes/README.md for AISHELL, as they stand there, on 200 utterances in AISHELL's layout."""
 
 import hashlib
 import io
@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from asr.audio.reading import SAMPLE_RATE
+from asr.corpus.corpora import CORPORA
 from asr.corpus.manifest import read_manifest
-from asr.corpus.public import CORPORA
 from asr.corpus.toy import CHARACTERS, speak
 from tests.conftest import ROOT
 
@@ -24,9 +24,9 @@ pytest.importorskip("lhotse")
 SPEAKERS = {"train": range(2, 18), "dev": range(724, 726), "test": range(764, 766)}
 """AISHELL's numbers of speakers; ten utterances each."""
 SMALLER = """
-    model.channels=8 model.encoder.layers=1 model.encoder.width=32 model.encoder.feed_forward=64 model.decoder.layers=1
-    model.decoder.feed_forward=64 data.batch_seconds=40 data.workers=0 train.max_steps=12 train.warmup_steps=4
-    train.evaluate_every=6 train.checkpoint_every=6 train.average=2 train.precision=float32 train.log_every=4
+    model.subsampling.channels=8 model.encoder.layers=1 model.encoder.width=32 model.encoder.feed_forward=64
+    model.decoder.layers=1 model.decoder.feed_forward=64 data.batch_seconds=40 data.workers=0 train.max_steps=12
+    train.warmup_steps=4 train.evaluate_every=6 train.checkpoint_every=6 train.average=2 train.precision=float32 train.log_every=4
 """
 """What is set besides: a model and a run that take seconds."""
 
@@ -81,7 +81,7 @@ def mirror(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_commands_of_the_readme(run, tmp_path, monkeypatch, mirror):
-    readme = (ROOT / "recipes/aishell/README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "recipes/README.md").read_text(encoding="utf-8")
     commands = re.search(r"```sh\n(.*?)```", readme, re.S).group(1).strip().splitlines()
     assert [c.split()[1:3] for c in commands[:3]] == [["corpus", w] for w in ("download", "prepare", "check")]
     more = {

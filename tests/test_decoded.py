@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import soundfile
 
+import asr
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.corpus.toy import CHARACTERS
 from asr.decoding.recognizer import Recognizer
@@ -15,7 +16,7 @@ from asr.errors import AsrError
 from asr.folders import locked
 from asr.transcription import decoded
 from asr.transcription.decoded import UNFINISHED, Unfinished
-from asr.transcription.evaluate import evaluate_manifest
+from asr.transcription.opening import Decoding
 from tests.sounds import speech
 
 
@@ -55,7 +56,8 @@ def whole(model, manifest, tmp_path_factory) -> list[str]:
 
 def evaluate(model: Path, manifest: Path, out: Path, **settings) -> tuple[list[str], list[str]]:
     said: list[str] = []
-    return list(evaluate_manifest(model, manifest, out, nbest=2, say=said.append, **settings)), said
+    decoding = Decoding(model, {"nbest": 2} | settings.pop("decode", {}))
+    return asr.evaluate(decoding, manifest, out=out, say=said.append, **settings).lines(), said
 
 
 def test_it_goes_on_where_it_was(model, manifest, tmp_path, monkeypatch):
@@ -74,7 +76,7 @@ def test_it_goes_on_where_it_was(model, manifest, tmp_path, monkeypatch):
         assert (tmp_path / "out" / name).read_text() == (tmp_path / "whole" / name).read_text()
 
 
-@pytest.mark.parametrize("settings", [{"overrides": ["length_bonus=0.5"]}, {"swap_audio": True}])
+@pytest.mark.parametrize("settings", [{"decode": {"length_bonus": 0.5}}, {"swap_audio": True}])
 def test_what_was_decoded_otherwise_is_not_used(model, manifest, tmp_path, monkeypatch, settings):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         Counting(patch, at=2)

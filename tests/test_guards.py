@@ -104,7 +104,7 @@ def test_attended_is_what_the_last_layer_looks_at():
     with torch.inference_mode():
         memory = model.encode(samples, lengths)
         state = model.decoder.start(memory.values, memory.mask)
-        attended = model.decoder.attended(torch.tensor([[2, 5, 9], [2, 6, 6]]), state)
+        attended = model.decoder.mean_alignment(torch.tensor([[2, 5, 9], [2, 6, 6]]), state)
     assert attended.shape == (2, 3, memory.values.shape[1])
     assert torch.allclose(attended.sum(-1), torch.ones(2, 3))
     assert attended[1, :, int(memory.lengths[1]) :].abs().max() == 0

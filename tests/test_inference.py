@@ -12,7 +12,7 @@ from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
 from asr.model import inference
 from asr.model.folder import load_model, save_model
-from asr.model.inference import PackedLinear, _halved, compile_steps, pack, packs_bfloat16, quantize, ready_to_decode
+from asr.model.inference import PackedLinear, compile_steps, halved, pack, packs_bfloat16, quantize, ready_to_decode
 from tests.conftest import random_model
 from tests.test_model import sounds
 
@@ -122,7 +122,7 @@ IN_16_BITS = [
         id="products",
         marks=pytest.mark.skipif(not packs_bfloat16(), reason="this CPU does not multiply in bfloat16"),
     ),
-    pytest.param(lambda model: _halved(model, torch.bfloat16), id="all"),  # as on a GPU
+    pytest.param(lambda model: halved(model, torch.bfloat16), id="all"),  # as on a GPU
 ]
 KINDS = ["transformer", "conformer", "relative"]
 

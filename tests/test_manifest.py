@@ -18,9 +18,6 @@ def write_lines(path: Path, *lines: dict | str) -> Path:
     return path
 
 
-TOO_DEEP = "maximum recursion depth exceeded while decoding a JSON array from a unicode string"
-
-
 def test_utterances_survive_writing_and_reading(tmp_path):
     utterances = [
         Utterance("a", tmp_path / "wav/a.wav", 1.5, "你好，World。"),
@@ -141,7 +138,7 @@ def test_a_wrong_value_is_named_with_file_line_and_rule(tmp_path, change, messag
         ('{"id": "b"', "m.jsonl:2: each line must be a JSON object, is '{\"id\": \"b\"' (Expecting ',' delimiter)"),
         ("b 你好", "m.jsonl:2: each line must be a JSON object, is 'b 你好' (Expecting value)"),
         ('["b"]', "m.jsonl:2: each line must be a JSON object, is '[\"b\"]'"),
-        ("[" * 100_000, f"m.jsonl:2: each line must be a JSON object, is {'[' * 60!r} ({TOO_DEEP})"),
+        ("[" * 100_000, f"m.jsonl:2: each line must be a JSON object, is {'[' * 60!r} (nested too deeply)"),
         ("{}", "m.jsonl:2: field 'id' is missing; the line has no field"),
         ('{"key": "b", "wav": "b.wav"}', "the line has key, wav; `asr corpus import` makes a manifest of such a list"),
         ('{"id": "b", "wav": "b.wav"}', "m.jsonl:2: field 'audio' is missing; the line has id, wav"),

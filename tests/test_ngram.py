@@ -240,7 +240,7 @@ def test_it_prefers_what_it_has_read(tmp_path):
             "lm.arpa:2: a 1-gram must be a number, 1 words and perhaps a number, is",
         ),
         ("今天天气很好\n", "lm.arpa: not an ARPA language model (no line such as \\1-grams: is in it)"),
-        ("\\1-grams:\nabc\t你\n", "lm.arpa: not an ARPA language model"),
+        ("\\1-grams:\nabc\t你\n", "lm.arpa:2: not an ARPA language model (could not convert"),
         ("\\1-grams:\n-1\t你\n\\2-grams:\n-1\t好 你\n", "lm.arpa:4: its context is no n-gram of the model"),
     ],
 )
@@ -253,7 +253,7 @@ def test_what_is_no_arpa_file(tmp_path, content, message):
 def test_a_compressed_file_that_is_cut_short(arpa, tmp_path):
     whole = gzip.compress(Path(arpa).read_bytes())
     (tmp_path / "cut.arpa.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(AsrError, match="cut.arpa.gz: not an ARPA language model"):
+    with pytest.raises(AsrError, match=r"cut.arpa.gz:\d+: not an ARPA language model"):
         NgramScorer(tmp_path / "cut.arpa.gz", SYMBOLS, EOS)
 
 

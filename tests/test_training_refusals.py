@@ -10,6 +10,7 @@ from asr.folders import locked
 from asr.training.checkpoint import load_state
 from asr.training.loop import train
 from asr.training.settings import TrainConfig
+from asr.training.start import read_utterances
 from tests.runs import QUIET, changed, with_data
 
 
@@ -67,6 +68,16 @@ def test_bounds_that_leave_nothing_are_refused(config, tmp_path):
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, min_seconds=15.0))
     with pytest.raises(ConfigError, match="no utterance is between data.min_seconds 15 and data.max_seconds 20 long"):
         train(config, tmp_path / "run", display=QUIET)
+
+
+def test_a_manifest_that_counts_several_times(config, corpus, tmp_path):
+    times = with_data(config, train=(f"{corpus['train']}=3",))
+    once = read_utterances(config)[0]
+    assert read_utterances(times)[0] == once * 3 == read_utterances(with_data(config, train=config.data.train * 3))[0]
+    with pytest.raises(
+        ConfigError, match="train.jsonl=0.5: must be a whole number of times; asr corpus mix takes parts"
+    ):
+        read_utterances(with_data(config, train=(f"{corpus['train']}=0.5",)))
 
 
 def test_force_drops_the_old_run_only_when_the_new_one_can_start(config, tmp_path):

@@ -30,7 +30,7 @@ class Evidence:
     columns: np.ndarray
     """(U,) each token's column."""
     blank: np.ndarray
-    """(L,) none of them."""
+    """(L,) that none of them is said there."""
     apart: np.ndarray
     """(U,) True where a blank must part a token from the one before it."""
 
@@ -109,9 +109,10 @@ def best_path(evidence: Evidence, window: int = WINDOW) -> Path | None:
 
 
 def _followed(evidence: Evidence, moved: np.ndarray, lows: np.ndarray, on_token: bool) -> Path:
-    """The path, from its last frame back to its first. moved (L, 2, W + 1): for the blank before token u whether the path came
+    """The path, from its last frame back to its first.
 
-    from the token before it; for token u - 1 whether it came from itself (0), the blank before it (1) or the token before (2).
+    moved (L, 2, W + 1): where it came from. First row: for the blank before token u, whether from the token before it.
+    Second row: for token u - 1, whether from itself (0), the blank before it (1) or the token before (2).
     """
     U = len(evidence.columns)
     peaks, log_probs = np.zeros(U, int), np.full(U, -np.inf)

@@ -17,7 +17,7 @@ class _State(NamedTuple):
 
     nodes: Tensor
     grown: Tensor | None = None
-    """The same after each candidate (B, N, C)."""
+    """(B, N, C) where it is after each candidate."""
 
 
 class HotwordScorer:

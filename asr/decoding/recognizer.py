@@ -1,6 +1,6 @@
 """A model and its tokenizer, put to work: arrays of samples to n-best lists of texts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.beam import Chosen
 from asr.decoding.boundaries import Span
 from asr.decoding.ctc_prefix import CtcPrefixScorer
@@ -19,11 +20,16 @@ from asr.decoding.search import CandidateScorer, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.timing import decoder_inputs, token_spans
 from asr.decoding.wordlists import Hotwords
-from asr.errors import ConfigError
+from asr.errors import Cancelled, ConfigError
 from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
 from asr.text.tokenizer import Tokenizer, TokenTable
+
+
+def never() -> bool:
+    """What does not cancel."""
+    return False
 
 
 class NetworkScorer:
@@ -36,8 +42,9 @@ class NetworkScorer:
         table: TokenTable,
         temperature: float = 1.0,
         never_written: Sequence[int] = (),
+        cancelled: Callable[[], bool] = never,
     ):
-        self.model, self.memory, self.temperature = model, memory, temperature
+        self.model, self.memory, self.temperature, self.cancelled = model, memory, temperature, cancelled
         self.sos, self.eos = table.sos, table.eos
         self.n_utterances, self.device = len(memory.lengths), memory.values.device
         self.allowed = torch.zeros(len(table), device=self.device)
@@ -52,6 +59,8 @@ class NetworkScorer:
         return self.initial
 
     def score(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        if self.cancelled():
+            raise Cancelled("given up while it was decoded")
         logits, state = self.model.decoder(tokens[:, :, None], state)
         logits = logits[:, :, 0].float()
         if self.temperature != 1:
@@ -68,8 +77,8 @@ CPU_GROUP = 10.0
 
 def encode(model: SpeechModel, utterances: Sequence[np.ndarray]) -> Memory:
     """Arrays (S,) of samples, best sorted by length → the memory of all. On a CPU a few at a time."""
-    device, rate = model.cmvn.mean.device, model.log_mel.config.sample_rate
-    budget = CPU_GROUP * rate if device.type == "cpu" else float("inf")
+    device = model.cmvn.mean.device
+    budget = CPU_GROUP * SAMPLE_RATE if device.type == "cpu" else float("inf")
     memories = []
     for group in grouped([model.encoded_samples(len(u)) for u in utterances], budget):
         samples, lengths = pad_samples([utterances[i] for i in group], model.shortest_samples)
@@ -124,6 +133,7 @@ class Recognizer:
     ):
         self.model, self.tokenizer = model, tokenizer
         self.config, self.lm, self.hotwords = config or DecodeConfig(), lm, hotwords
+        self.cancelled: Callable[[], bool] = never
         table, words = tokenizer.table, hotwords.weights if hotwords else {}
         if wrong := [i for i in self.config.never_written if not 0 <= i < len(table)]:
             raise ConfigError(f"decode.never_written: {wrong[0]} is no id of {len(table)} tokens")
@@ -136,15 +146,17 @@ class Recognizer:
         return self.model.cmvn.mean.device
 
     @torch.inference_mode()
-    def recognize(self, utterances: Sequence[np.ndarray], timed: bool = False) -> list[list[Recognized]]:
+    def recognize(
+        self, utterances: Sequence[np.ndarray], timed: bool = False, cancelled: Callable[[], bool] = never
+    ) -> list[list[Recognized]]:
         """Arrays (S,) of 16 kHz samples → per utterance its n-best list, the best with the spans of its tokens if `timed`.
 
-        The model is put in evaluation mode meanwhile.
+        The model is put in evaluation mode meanwhile. Raises Cancelled soon after `cancelled` says so.
         """
-        training, rate = self.model.training, self.model.log_mel.config.sample_rate
+        self.cancelled, training = cancelled, self.model.training
         self.model.eval()
         try:
-            parts = [cut_to_fit(samples, rate, self.model.longest_samples) for samples in utterances]
+            parts = [cut_to_fit(samples, SAMPLE_RATE, self.model.longest_samples) for samples in utterances]
             pieces = [piece for some in parts for piece in some]
             results: list[list[Recognized]] = [[] for _ in pieces]
             for batch in self.batches([len(piece) for piece in pieces]):
@@ -154,6 +166,7 @@ class Recognizer:
             return [self._joined(some, [next(left) for _ in some]) for some in parts]
         finally:
             self.model.train(training)
+            self.cancelled = never
 
     def _joined(
         self, pieces: Sequence[np.ndarray], nbests: Sequence[list[Recognized]], reasons: tuple[str, ...] = ()
@@ -163,7 +176,7 @@ class Recognizer:
             return nbests[0]
         whole, behind = nbests[0][0], len(pieces[0])
         for piece, (best, *_) in zip(pieces[1:], nbests[1:], strict=True):
-            seconds = behind / self.model.log_mel.config.sample_rate
+            seconds = behind / SAMPLE_RATE
             later = tuple((start + seconds, end + seconds) for start, end in best.spans)
             joined = self._recognized(join(whole.hypothesis, best.hypothesis, reasons))
             whole, behind = replace(joined, spans=whole.spans + later), behind + len(piece)
@@ -174,7 +187,7 @@ class Recognizer:
     ) -> list[Recognized]:
         """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; marked where that cannot be."""
         best = nbest[0].hypothesis
-        halves = cut_in_two(samples, self.model.log_mel.config.sample_rate) if self.config.redecode else None
+        halves = cut_in_two(samples, SAMPLE_RATE) if self.config.redecode else None
         if halves is None:
             warnings = tuple(dict.fromkeys(best.warnings + reasons))
             return [replace(nbest[0], hypothesis=replace(best, warnings=warnings)), *nbest[1:]]
@@ -184,18 +197,19 @@ class Recognizer:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
         lengths = [self.model.encoded_samples(length) for length in lengths]
         order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-        budget = self.config.batch_seconds * self.model.log_mel.config.sample_rate
+        budget = self.config.batch_seconds * SAMPLE_RATE
         return [[order[place] for place in group] for group in grouped([lengths[i] for i in order], budget)]
 
     def scorer(self, memory: Memory) -> NetworkScorer:
         """The decoder as it is searched, listening to this memory."""
         config = self.config
-        return NetworkScorer(self.model, memory, self.tokenizer.table, config.temperature, config.never_written)
+        table, temperature, barred = self.tokenizer.table, config.temperature, config.never_written
+        return NetworkScorer(self.model, memory, table, temperature, barred, self.cancelled)
 
     def limits(self, utterances: Sequence[np.ndarray]) -> list[int]:
         """Tokens that the text of each utterance (S,) may have: by its seconds, and by the decoder's positions."""
-        rate, longest = self.model.log_mel.config.sample_rate, self.model.decoder.longest_text
-        limits = [self.config.max_tokens(len(u) / rate) for u in utterances]
+        longest = self.model.decoder.longest_text
+        limits = [self.config.max_tokens(len(u) / SAMPLE_RATE) for u in utterances]
         return limits if longest is None else [min(limit, longest) for limit in limits]
 
     def _recognize_batch(self, utterances: Sequence[np.ndarray], timed: bool) -> list[list[Recognized]]:
@@ -240,7 +254,7 @@ class Recognizer:
     def _attended(self, best: list[Hypothesis], scorer: NetworkScorer, nothing: float = 0.0) -> Tensor:
         """(B, U, L): where each token of a hypothesis, and eos, was listened for; `nothing` behind the audio."""
         tokens = decoder_inputs(self.tokenizer.table, [h.tokens for h in best]).to(self.device)
-        attended = self.model.decoder.attended(tokens, scorer.initial).float()
+        attended = self.model.decoder.mean_alignment(tokens, scorer.initial).float()
         return attended.masked_fill(~scorer.memory.mask[:, None], nothing).cpu()
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:

@@ -2,11 +2,24 @@
 
 from dataclasses import dataclass
 
+from asr.decoding.rules import RULES
 from asr.errors import ConfigError
+from asr.foreign_bytes import quoted
 
-RULES = ("own", "wenet", "espnet", "speechbrain", "transformers")
-"""How a beam search treats finished hypotheses: ours, and those of the toolkits that a model may come from."""
-
+LARGEST = {
+    "length_power": 10,
+    "length_bonus": 1000,
+    "eos_threshold": 1000,
+    "temperature": 1000,
+    "ctc_weight": 1000,
+    "lm_weight": 1000,
+    "hotword_weight": 1000,
+    "hotword_margin": 1e6,
+    "coverage_weight": 1000,
+    "max_chars_per_second": 1000,
+    "batch_seconds": 1e6,
+}
+"""Setting → its largest value, either way: beyond it sums overflow, or memory ends."""
 MOST = 500
 """The widest beam: memory and time grow with it, and nobody needs more."""
 
@@ -64,12 +77,15 @@ class DecodeConfig:
             if not 1 <= getattr(self, name) <= MOST:
                 raise ConfigError(f"decode.{name} must be from 1 to {MOST}, is {getattr(self, name)}")
         if self.rule not in RULES:
-            raise ConfigError(f"decode.rule must be one of {', '.join(RULES)}, is {self.rule!r}")
+            raise ConfigError(f"decode.rule must be one of {', '.join(RULES)}, is {quoted(self.rule)}")
         if self.nbest > self.beam:
             raise ConfigError(f"decode.nbest {self.nbest} cannot be more than decode.beam {self.beam}")
         for name in ("max_chars_per_second", "batch_seconds", "temperature"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"decode.{name} must be above 0, is {getattr(self, name)}")
+        for name, most in LARGEST.items():
+            if not abs(getattr(self, name)) <= most:
+                raise ConfigError(f"decode.{name} must be at most {most:,g}, is {getattr(self, name):g}")
         if not 0 <= self.reverse_weight <= 1:
             raise ConfigError(f"decode.reverse_weight must be from 0 to 1, is {self.reverse_weight}")
         for name in ("ctc_weight", "eos_threshold", "coverage_weight"):
@@ -77,8 +93,8 @@ class DecodeConfig:
                 raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")
 
     def max_tokens(self, seconds: float) -> int:
-        """The longest hypothesis for so much audio, eos not counted; one more where the last is not written (toolkit_rules)."""
-        return int(seconds * self.max_chars_per_second) + (3 if self.rule == "speechbrain" else 2)
+        """The longest hypothesis for so much audio, eos and what the rule does not write not counted."""
+        return int(seconds * self.max_chars_per_second) + 2 + RULES[self.rule].n_unwritten
 
     def rank(self, total: float, n_tokens: int) -> float:
         """What a hypothesis is ranked by, from its summed score; n_tokens includes eos."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.alignment import Path, attention_evidence, best_path, ctc_evidence
 from asr.decoding.boundaries import Span, in_pause, spans
 from asr.model.decoder import DecoderState
@@ -51,13 +52,13 @@ def attended_path(model: SpeechModel, heads: np.ndarray, samples: np.ndarray) ->
     """
     heads = heads[:, :, : model.spoken_frames(heads.shape[2], len(samples))]
     moments = model.first_frame + np.arange(heads.shape[2]) * model.frame_seconds
-    return best_path(attention_evidence(heads, in_pause(moments, samples, model.log_mel.config.sample_rate)))
+    return best_path(attention_evidence(heads, in_pause(moments, samples, SAMPLE_RATE)))
 
 
 def frame_spans(model: SpeechModel, frames: np.ndarray, samples: np.ndarray) -> list[Span]:
     """Start and end in seconds of tokens that were heard best in these memory frames (U,) of the audio (S,)."""
     moments = model.first_frame + frames * model.frame_seconds
-    return spans(moments.tolist(), samples, model.log_mel.config.sample_rate)
+    return spans(moments.tolist(), samples, SAMPLE_RATE)
 
 
 def attention(model: SpeechModel, table: TokenTable, texts: Sequence[Sequence[int]], state: DecoderState) -> np.ndarray:
@@ -67,7 +68,7 @@ def attention(model: SpeechModel, table: TokenTable, texts: Sequence[Sequence[in
     """
     n_layers = len(model.decoder.layers)
     tokens = decoder_inputs(table, texts).to(model.cmvn.mean.device)
-    return model.decoder.listening(tokens, state, range(n_layers // 2, n_layers)).float().cpu().numpy()
+    return model.decoder.alignments(tokens, state, range(n_layers // 2, n_layers)).float().cpu().numpy()
 
 
 def decoder_inputs(table: TokenTable, texts: Sequence[Sequence[int]]) -> Tensor:

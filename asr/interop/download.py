@@ -6,6 +6,7 @@ to go on with the same version of the file (If-Range).
 """
 
 import hashlib
+import math
 import os
 import re
 import ssl
@@ -98,7 +99,12 @@ def look_up(url: str, token: str = "") -> Remote:
     sizes = [h["X-Linked-Size"] for h in answers if h["X-Linked-Size"]] + [length]
     tags = [h["X-Linked-ETag"].strip('"').lower() for h in answers if h["X-Linked-ETag"]]
     sums = [tag for tag in tags if re.fullmatch("[0-9a-f]{64}", tag)]
-    return Remote(int(sizes[0]) if sizes[0].isdigit() else 0, sums[0] if sums else "")
+    return Remote(_number(sizes[0]), sums[0] if sums else "")
+
+
+def _number(stated: str) -> int:
+    """Bytes that a header states; 0 where it states none, or more than any file has."""
+    return int(stated) if re.fullmatch("[0-9]{1,15}", stated) else 0
 
 
 def download(url: str, target: Path, expected: Remote, token: str = "", progress: Progress = lambda n: None) -> None:
@@ -159,7 +165,7 @@ def _append(url: str, part: Path, start: int, expected: Remote, token: str, vers
             raise DownloadError(f"{url}: the answer is a web page, not the file: is there a login page in between?")
         if response.status != 206 or not (answer["Content-Range"] or "").startswith(f"bytes {start}-"):
             start = 0
-        total = start + int(answer["Content-Length"] or 0)
+        total = start + _number(answer["Content-Length"] or "")
         if total > start and expected.size and total != expected.size:
             raise DownloadError(f"{url}: {total:,} bytes long there, {expected.size:,} were expected: it was changed")
         strong = answer["ETag"] if not (answer["ETag"] or "W/").startswith("W/") else ""
@@ -168,8 +174,12 @@ def _append(url: str, part: Path, start: int, expected: Remote, token: str, vers
         with open(part, "r+b" if start else "wb") as file:
             file.seek(start)
             while block := _read(response, version):
-                file.write(block)
                 done += len(block)
+                if done > (expected.size or total or math.inf):
+                    raise DownloadError(
+                        f"{url}: sends more than the {expected.size or total:,} bytes that were announced; it was stopped"
+                    )
+                file.write(block)
                 progress(done)
             file.truncate()
         if done < total:

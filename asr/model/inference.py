@@ -113,10 +113,10 @@ def quantize(model: SpeechModel, precision: str) -> SpeechModel:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch announces a successor, which is no faster here
             return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
-    return _halved(model, HALVES[precision]) if precision in HALVES and device.type != "cpu" else model
+    return halved(model, HALVES[precision]) if precision in HALVES and device.type != "cpu" else model
 
 
-def _halved(model: SpeechModel, dtype: torch.dtype) -> SpeechModel:
+def halved(model: SpeechModel, dtype: torch.dtype) -> SpeechModel:
     """A copy with weights of 16 bits, but for the features and the CTC head."""
     model = copy.deepcopy(model)
     for part in (model.subsampling, model.encoder, model.decoder, model.reverse_decoder):

@@ -4,32 +4,25 @@ import math
 from dataclasses import dataclass, field, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.errors import ConfigError
-from asr.features.augment import AugmentConfig, augment
 from asr.features.cmvn import Cmvn
-from asr.features.fbank import FeatureConfig, LogMel
-from asr.features.telephone import telephone
+from asr.features.fbank import NATS_PER_DECIBEL, FeatureConfig, LogMel
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask, sinusoids_at
-from asr.model.subsampling import ConvolutionBlock, Subsampling, SubsamplingConfig, SubsamplingOverTime
-from asr.text.tokenizer import IGNORED
-
-FRAME_STEP = 48
-"""In training, frames are padded to a multiple of this: every new shape makes a CPU generate code again."""
+from asr.model.sizes import check_size
+from asr.model.subsampling import Subsampling, SubsamplingConfig, SubsamplingOverTime
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The network, except for its vocabulary, which the token table gives."""
 
-    subsampling: int = 4
-    """Frames per memory frame: 1, 2, 4, 6 or 8, or what `blocks` make of them."""
-    channels: int = 64
-    """Channels of the subsampling convolutions."""
+    subsampling: SubsamplingConfig = field(default_factory=SubsamplingConfig)
+    """The convolutions in front of the encoder."""
     ctc: bool = False
     """Whether there is a CTC head; training switches it on when its ctc_weight is above 0."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -39,46 +32,16 @@ class ModelConfig:
     count_tokens: bool = False
     """Whether each memory frame tells the decoder how many tokens the CTC head has heard up to it: the place that the decoder
     must find for its next token then has the number that the token has. Needs the CTC head."""
-    last_channels: int = 0
-    """Channels of the last of them; 0: as many as of the others."""
-    subsampling_reflect: bool = False
-    """Whether the convolutions see reflected frames and bins beyond the edges."""
-    subsampling_norm: bool = False
-    """Whether a layer norm over channels and bins follows each convolution, and LeakyReLU takes the place of ReLU."""
-    subsampling_activation: str = ""
-    """relu, leaky_relu, gelu or swish behind each convolution; empty: as the norm has it."""
-    blocks: tuple[ConvolutionBlock, ...] = ()
-    """The subsampling convolutions one by one, in place of the usual ones and of `channels`, for models that have others."""
-    over_time: bool = False
-    """Whether the convolutions are over time alone, mel bins being their channels, gelu behind each (Whisper). `channels` do
-    not matter then: there are as many as the encoder is wide."""
-    extra_frames: int = 0
-    """Frames of zeros added behind each utterance, so that its last frames make memory frames, too."""
     reverse_layers: int = 0
     """Layers of a second decoder that reads the text from its end (U2++, arXiv:2106.05642); it can judge finished texts."""
 
     def __post_init__(self):
-        _ = self.convolutions  # raises for settings that cannot be
         if self.reverse_layers < 0:
             raise ConfigError(f"model.reverse_layers must be 0 or more, is {self.reverse_layers}")
+        check_size("model.reverse_layers", max(1, self.reverse_layers))
         if self.count_tokens and not self.ctc:
             raise ConfigError("model.count_tokens needs the head that counts: set model.ctc = true")
         check_heads("decoder", self.encoder.width, self.decoder.heads)
-
-    @property
-    def convolutions(self) -> SubsamplingConfig:
-        """The settings of the subsampling together."""
-        return SubsamplingConfig(
-            self.subsampling,
-            self.channels,
-            self.last_channels,
-            self.subsampling_reflect,
-            self.subsampling_norm,
-            self.subsampling_activation,
-            self.extra_frames,
-            self.blocks,
-            self.over_time,
-        )
 
 
 @dataclass(frozen=True)
@@ -98,20 +61,6 @@ class Memory:
         return length_mask(self.lengths, self.values.shape[1])
 
 
-@dataclass(frozen=True)
-class Losses:
-    """Losses of one batch, each a mean over its tokens."""
-
-    total: Tensor
-    """What is minimised."""
-    attention: Tensor
-    """Cross-entropy of the decoder, with label smoothing."""
-    ctc: Tensor | None
-    """CTC loss of the encoder, or None."""
-    accuracy: Tensor
-    """Share of target tokens that the decoder ranks first, given the true tokens before them."""
-
-
 class SpeechModel(nn.Module):
     """The network as one module. It knows ids, not characters."""
 
@@ -123,8 +72,8 @@ class SpeechModel(nn.Module):
         width = config.encoder.width
         self.log_mel = LogMel(features)
         self.cmvn = Cmvn(features.n_mels)
-        subsampling = SubsamplingOverTime if config.over_time else Subsampling
-        self.subsampling = subsampling(config.convolutions, features.n_mels, width)
+        subsampling = SubsamplingOverTime if config.subsampling.over_time else Subsampling
+        self.subsampling = subsampling(config.subsampling, features.n_mels, width)
         self.encoder = Encoder(config.encoder)
         self.decoder = Decoder(config.decoder, width, vocabulary)
         self.reverse_decoder = None
@@ -145,9 +94,15 @@ class SpeechModel(nn.Module):
         return self.decoder.embedding.weight.dtype
 
     @property
+    def unit(self) -> float | Tensor:
+        """Nats of power in a unit of the normalised features: of all bins, or of each (F,)."""
+        features = self.log_mel.config
+        return features.unit or (NATS_PER_DECIBEL if features.decibels else 1.0) / self.cmvn.inverse_std
+
+    @property
     def shortest_samples(self) -> int:
         """Samples that give one memory frame; shorter audio cannot be encoded."""
-        return self.log_mel.config.samples_of(self.config.convolutions.shortest_input)
+        return self.log_mel.config.samples_of(self.config.subsampling.shortest_input)
 
     @property
     def longest_samples(self) -> int | None:
@@ -162,18 +117,18 @@ class SpeechModel(nn.Module):
         """How many of an utterance's memory frames are of its samples, not of the silence that fills up a window."""
         if self.longest_samples is None:
             return n_frames
-        return min(n_frames, max(1, math.ceil(n_samples / self.log_mel.config.sample_rate / self.frame_seconds)))
+        return min(n_frames, max(1, math.ceil(n_samples / SAMPLE_RATE / self.frame_seconds)))
 
     @property
     def frame_seconds(self) -> float:
         """Seconds from one memory frame to the next."""
-        return self.config.subsampling * self.log_mel.config.shift_ms / 1000
+        return self.config.subsampling.factor * self.log_mel.config.shift_ms / 1000
 
     @property
     def first_frame(self) -> float:
         """The middle, in seconds, of the audio that the subsampling sees in the first memory frame."""
         features = self.log_mel.config
-        return self.config.convolutions.first_centre * features.shift_ms / 1000 + features.first_centre
+        return self.config.subsampling.first_centre * features.shift_ms / 1000 + features.first_centre
 
     def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (B, S), lengths (B,) → normalised features (B, T, F) and their lengths."""
@@ -210,98 +165,3 @@ class SpeechModel(nn.Module):
         """Logits (B, U, V) after each of the tokens (B, U), the first of which is `<sos>`."""
         logits, _ = self.decoder(tokens[:, None], self.decoder.start(memory.values, memory.mask))
         return logits[:, 0]
-
-    def losses(
-        self,
-        samples: Tensor,
-        sample_lengths: Tensor,
-        inputs: Tensor,
-        targets: Tensor,
-        label_smoothing: float = 0.0,
-        ctc_weight: float = 0.0,
-        blank: int = 0,
-        augmentation: AugmentConfig | None = None,
-        guessed_share: float = 0.0,
-        syllables: Tensor | None = None,
-        syllable_share: float = 0.0,
-        consistency: float = 0.0,
-    ) -> Losses:
-        """Losses of a batch: `inputs` (B, U) start with sos; `targets` (B, U) end with eos, and are IGNORED beyond it.
-
-        `guessed_share`: how many of the inputs are replaced by the decoder's own guesses. `syllables` (V,): the sound of each
-        token; a `syllable_share` of the CTC loss is that of sounds. `consistency`: above 0, each utterance is heard twice,
-        augmented differently, and what the CTC head makes of one is to agree with what it makes of the other; its weight in
-        the CTC loss (CR-CTC, Yao et al. 2024, arXiv:2410.05101).
-        """
-        views = 2 if consistency and ctc_weight else 1
-        inputs, targets = inputs.repeat(views, 1), targets.repeat(views, 1)
-        with torch.no_grad():
-            if augmentation is not None and augmentation.telephone:
-                with torch.autocast(samples.device.type, enabled=False):
-                    samples = telephone(samples, augmentation.telephone)
-            features, lengths = self.features(samples, sample_lengths)
-            if augmentation is None:
-                features, lengths = features.repeat(views, 1, 1), lengths.repeat(views)
-            else:
-                with torch.autocast(features.device.type, enabled=False):
-                    features, lengths = augment(features, lengths, augmentation, views)
-                if not self.longest_samples:
-                    features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
-        memory = self.encode_features(features, lengths)
-        if guessed_share:
-            inputs = self._with_guesses(memory, inputs, guessed_share)
-        logits = self.decode_teacher_forced(memory, inputs).float()
-        real = targets != IGNORED
-        attention = F.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, label_smoothing=label_smoothing
-        )
-        accuracy = ((logits.argmax(-1) == targets) & real).sum() / real.sum()
-        if not ctc_weight:
-            return Losses(attention, attention, None, accuracy)
-        lengths = real.sum(1) - 1  # all but eos
-        log_probs, spoken = self.ctc_log_probs(memory), targets.clamp(min=0)
-        ctc = ctc_loss(log_probs, memory.lengths, spoken, lengths, blank)
-        if syllables is not None:
-            sounds = log_probs_of_sounds(log_probs, syllables)
-            of_sounds = ctc_loss(sounds, memory.lengths, syllables[spoken], lengths, int(syllables[blank]))
-            ctc = (1 - syllable_share) * ctc + syllable_share * of_sounds
-        if consistency:
-            ctc = ctc + consistency * consistency_loss(log_probs, memory.lengths, lengths)
-        return Losses((1 - ctc_weight) * attention + ctc_weight * ctc, attention, ctc, accuracy)
-
-    @torch.no_grad()
-    def _with_guesses(self, memory: Memory, inputs: Tensor, share: float) -> Tensor:
-        """Inputs (B, U) with tokens drawn from what the decoder expects there in the place of some; the first, sos, stays.
-
-        The share differs between utterances, from 0 to twice `share`: it writes some of them well and loses itself in others.
-        """
-        logits = self.decode_teacher_forced(memory, inputs).float()
-        below = logits.softmax(-1).cumsum(-1)  # drawn by their probabilities, with one random number a token
-        drawn = torch.searchsorted(below, below[..., -1:] * torch.rand_like(below[..., :1]))[..., 0]
-        drawn = drawn.clamp(max=logits.shape[-1] - 1)
-        chance = torch.rand_like(inputs, dtype=torch.float)
-        replaced = chance < 2 * share * torch.rand(len(inputs), 1, device=inputs.device)
-        replaced[:, 0] = False
-        return torch.where(replaced, drawn.roll(1, dims=1), inputs)
-
-
-def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor, blank: int) -> Tensor:
-    """CTC loss a target: log_probs (B, L, V) of which `frames` (B,) are real, targets (B, U) of which `lengths` (B,) are."""
-    loss = F.ctc_loss(log_probs.transpose(0, 1), targets, frames, lengths, blank, reduction="sum", zero_infinity=True)
-    return loss / lengths.sum().clamp(min=1)
-
-
-def consistency_loss(log_probs: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
-    """How far two views are apart, a target: log_probs (2B, L, V) of which `frames` (2B,) are real; the views are its halves.
-
-    The divergence of each view from the other, which is taken as given: its gradient pulls a view towards the other alone.
-    """
-    other = log_probs.detach().roll(len(log_probs) // 2, dims=0)
-    apart = (other.exp() * (other - log_probs)).sum(-1)
-    return apart.masked_fill(~length_mask(frames, apart.shape[1]), 0.0).sum() / lengths.sum().clamp(min=1)
-
-
-def log_probs_of_sounds(log_probs: Tensor, sounds: Tensor) -> Tensor:
-    """(B, L, V) of tokens → (B, L, S) of the sounds, `sounds` (V,), that they have: homophones added up."""
-    summed = log_probs.new_zeros(*log_probs.shape[:2], int(sounds.max()) + 1).index_add(2, sounds, log_probs.exp())
-    return summed.clamp(min=torch.finfo(summed.dtype).tiny).log()

@@ -105,7 +105,7 @@ def train_language_model(
 def perplexity(
     model: LanguageModel, texts: Sequence[Sequence[int]], table: TokenTable, settings: LanguageModelTraining
 ) -> float:
-    """Of texts, lists of ids, per token with eos."""
+    """The perplexity a token, eos included, of texts, which are lists of ids."""
     model.eval()
     losses = [_loss(model, batch, table) for batch in _batches(texts, settings, 0)]
     return math.exp(sum(float(loss) for loss, _ in losses) / sum(n for _, n in losses))

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from asr.errors import ConfigError
+from asr.foreign_bytes import quoted
 
 AVERAGES = ("best", "last", "ema")
 
@@ -122,9 +123,9 @@ class TrainConfig:
         if not 0 < self.ema_decay < 1:
             raise ConfigError(f"train.ema_decay must be between 0 and 1, is {self.ema_decay}")
         if self.average_of not in AVERAGES:
-            raise ConfigError(f"train.average_of must be one of {', '.join(AVERAGES)}, is {self.average_of!r}")
+            raise ConfigError(f"train.average_of must be one of {', '.join(AVERAGES)}, is {quoted(self.average_of)}")
         if self.precision not in ("bfloat16", "float32"):
-            raise ConfigError(f"train.precision must be bfloat16 or float32, is {self.precision!r}")
+            raise ConfigError(f"train.precision must be bfloat16 or float32, is {quoted(self.precision)}")
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:

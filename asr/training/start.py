@@ -13,11 +13,14 @@ from asr.config import Config
 from asr.config_values import from_dict
 from asr.corpus.batching import check_empty
 from asr.corpus.manifest import Utterance, read_manifest
+from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
+from asr.foreign_bytes import quoted, reading
 from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, read_decode
+from asr.model.formats import upgraded
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
@@ -45,10 +48,20 @@ def read_utterances(config: Config) -> tuple[list[Utterance], list[Utterance]]:
     if not config.data.train:
         raise ConfigError("data.train lists no manifest: name in the recipe what to train on")
     speech, silent = (
-        [u for path in paths for u in read_manifest(path)] for paths in (config.data.train, config.data.nonspeech)
+        [u for name in names for u in _repeated(name)] for names in (config.data.train, config.data.nonspeech)
     )
     check_empty(silent)
     return speech, silent
+
+
+def _repeated(manifest: str) -> list[Utterance]:
+    """The utterances of `a.jsonl`, or those of `a.jsonl=20` twenty times."""
+    path, times = path_and_times(manifest)
+    if times < 1 or times != int(times):
+        raise ConfigError(
+            f"data.train {manifest}: must be a whole number of times; asr corpus mix takes parts of manifests"
+        )
+    return read_manifest(path) * int(times)
 
 
 def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
@@ -66,8 +79,9 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
             )
         return None
     try:
-        before = asdict(from_dict(Config, json.loads(state["started_with"]["settings"]), ""))
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        with reading(folder / STATE, CheckpointError, "is no state of this program", "--force starts over"):
+            before = asdict(from_dict(Config, upgraded(json.loads(state["started_with"]["settings"])), ""))
+    except ConfigError as error:
         raise CheckpointError(
             f"{folder / STATE}: is no state of this program ({error}); --force starts over"
         ) from error
@@ -82,20 +96,23 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
 def _had_state(folder: Path) -> bool:
     """Whether the run in a folder has come so far that it must have saved a state; before that it starts anew."""
     try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["train"]
-        lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
-        saved, last = settings["checkpoint_every"], settings["max_steps"]
-    except (OSError, ValueError, KeyError, TypeError):
+        with reading(folder, CheckpointError):
+            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["train"]
+            lines = (folder / LOG).read_text(encoding="utf-8").split("\n")
+            saved, last = settings["checkpoint_every"], settings["max_steps"]
+            reached = max((step for step in map(step_of, lines) if step < math.inf), default=0)
+            return reached > saved or (reached >= last and (folder / WEIGHTS).exists())
+    except CheckpointError:
         return False
-    reached = max((step for step in map(step_of, lines) if step < math.inf), default=0)
-    return reached > saved or (reached >= last and (folder / WEIGHTS).exists())
 
 
 def step_of(line: str) -> float:
-    """The step of a line of the log; infinite for one that a kill cut short."""
+    """The step of a line of the log; infinite for one that a kill cut short, or that is none."""
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
+        with reading(LOG, CheckpointError):
+            step = json.loads(line)["step"]
+            return step if isinstance(step, int) and not isinstance(step, bool) else math.inf
+    except CheckpointError:
         return math.inf
 
 
@@ -105,13 +122,13 @@ def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:
         if isinstance(value, dict):
             yield from _differences(before[key], value, f"{name}.")
         elif before[key] != value and name not in MAY_CHANGE:
-            yield f"{name} was {before[key]!r} and is {value!r}"
+            yield f"{name} was {quoted(before[key])} and is {quoted(value)}"
 
 
 def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> None:
     """Refuses to go on with another token table, other noises or other utterances, to train on or to choose by, than before."""
     before = state["started_with"]
-    if before["tokens"] != started_with["tokens"]:
+    if before.get("tokens") != started_with["tokens"]:
         raise CheckpointError(f"{folder / TOKENS}: is not the table the run was started with; put it back")
     for name, what in (
         ("data", "training manifests"),
@@ -174,10 +191,10 @@ def not_taken_over(config: Config) -> Iterator[str]:
         )
 
 
-def token_table(config: Config, utterances: list[Utterance], folder: Path, resumed: bool) -> TokenTable:
-    """The run's own table where it goes on, the initial model's, the one the config names; else one built from the texts."""
-    if resumed:
-        return TokenTable.load(folder / TOKENS)
+def token_table(config: Config, utterances: list[Utterance], goes_on: Path | None = None) -> TokenTable:
+    """The table of the run that goes on in a folder, the initial model's, the one the config names; else one of the texts."""
+    if goes_on is not None:
+        return TokenTable.load(goes_on / TOKENS)
     if config.train.initial_model:
         if config.train.new_tokens:
             texts = (u.text for u in utterances)

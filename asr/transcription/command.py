@@ -28,6 +28,7 @@ def transcribe_files(
     say: Callable[[str], None],
     split: bool = False,
     listed: Path | None = None,
+    track: int | None = None,
 ) -> int:
     """Transcribes files, folders and stdin (`-`), or what a list names; returns how many inputs failed.
 
@@ -53,7 +54,7 @@ def transcribe_files(
         if job.todo:
             if out is not None:
                 require_writable(out)
-            failed += job.run(transcriber(), split)
+            failed += job.run(transcriber(), split, track)
     shares.add("failed", failed)
     shares.wait()
     return shares.add("failed", 0)
@@ -88,7 +89,7 @@ class _Job:
                 else f"asr: {there} of {len(inputs)} transcripts are there already and stay as they are; --force overwrites them"
             )
 
-    def run(self, transcriber: Transcriber, split: bool) -> int:
+    def run(self, transcriber: Transcriber, split: bool, track: int | None = None) -> int:
         """The number of recordings that failed."""
         tell_ignored_hotwords(transcriber, self.say)
         taken: dict[RecordingInProgress, Input] = {}
@@ -96,7 +97,7 @@ class _Job:
 
         def recordings() -> Iterator[RecordingInProgress]:
             for one in self._take():
-                recording = transcriber.open(one.path, split, one.shown)
+                recording = transcriber.open(one.path, split, one.shown, track=track)
                 taken[recording] = one
                 yield recording
 

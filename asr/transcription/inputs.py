@@ -13,6 +13,7 @@ from typing import BinaryIO
 from asr.audio.reading import looks_like_a_recording
 from asr.corpus.importing import recordings
 from asr.errors import AsrError, AudioError
+from asr.files import naming
 
 STDIN = "-"
 NAMED = 8
@@ -120,8 +121,9 @@ def _spooled(source: BinaryIO) -> Path:
     else:
         file = tempfile.NamedTemporaryFile(prefix="asr-stdin-")  # noqa: SIM115
         path = Path(file.name)
-    shutil.copyfileobj(source, file, 2**20)
-    file.flush()
+    with naming(tempfile.gettempdir()):
+        shutil.copyfileobj(source, file, 2**20)
+        file.flush()
     _SPOOLED.append(file)
     return path
 

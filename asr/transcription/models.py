@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
 from asr.decoding.network_lm import NetworkLm
 from asr.decoding.ngram import NgramScorer
@@ -21,6 +22,7 @@ from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, LoadedModel, load_mode
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 from asr.model.storage import check_dtype
+from asr.printable import printable
 from asr.text.byte_pairs import BytePairTokenizer
 from asr.transcription.settings import NO_LM
 
@@ -42,7 +44,7 @@ def find_model(name: str | Path = "") -> Path:
     if name in PUBLISHED:
         from asr.interop.pull import pull  # brings what speaks HTTP: others need not wait for it
 
-        return pull(name, say=lambda line: print(line, file=sys.stderr, flush=True))
+        return pull(name, say=lambda line: print(printable(line), file=sys.stderr, flush=True))
     own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
     raise CheckpointError(
         f"{name}: no such model folder, none of the models that came with the program ({own}), and none of the published"
@@ -74,15 +76,15 @@ def results_folder(model: Path) -> Path:
 
 
 def open_model(
-    name: str | Path = "", device: str = "auto", precision: str = "none", greedy: bool = False
+    name: str | Path = "", device: str = "auto", *, quantize: str = "none", greedy: bool = False
 ) -> LoadedModel:
     """Loads a model by path or name onto a device, to decode with.
 
-    `precision`: one of asr.model.inference.PRECISIONS. `greedy`: whether it will be searched with a beam of 1.
+    `quantize`: one of asr.model.inference.PRECISIONS. `greedy`: whether it will be searched with a beam of 1.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KEPT_KERNELS)  # read when the first kernel is compiled
-    loaded = load_model(find_model(name), pick_device("cpu" if precision == "int8" and device == "auto" else device))
-    return replace(loaded, model=ready_to_decode(loaded.model, precision, greedy))
+    loaded = load_model(find_model(name), pick_device("cpu" if quantize == "int8" and device == "auto" else device))
+    return replace(loaded, model=ready_to_decode(loaded.model, quantize, greedy))
 
 
 def language_model(
@@ -127,11 +129,11 @@ def describe(loaded: LoadedModel) -> list[str]:
         f"name        {loaded.name}",
         f"parameters  {parameters / 1e6:.2f} M",
         f"encoder     {encoder.kind}, {encoder.layers} layers, width {encoder.width}, {encoder.heads} heads,"
-        f" feed-forward {encoder.feed_forward}, one memory frame per {config.subsampling * features.shift_ms:g} ms",
+        f" feed-forward {encoder.feed_forward}, one memory frame per {config.subsampling.factor * features.shift_ms:g} ms",
         f"decoder     {decoder.layers} layers, {decoder.heads} heads, feed-forward {decoder.feed_forward}",
         f"CTC head    {'yes' if config.ctc else 'no'}",
         f"tokens      {len(loaded.tokenizer.table):,}, fingerprint {loaded.tokenizer.table.fingerprint}",
-        f"features    {features.n_mels} log-mel bins, {features.sample_rate} Hz",
+        f"features    {features.n_mels} log-mel bins, {SAMPLE_RATE} Hz",
         *(
             f"{key:11} {value}"
             for key, value in sorted(loaded.metadata.items())
