@@ -7,8 +7,8 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = [
-    {"asr.printable"},
-    {"asr.version", "asr.errors", "asr.stopping", "asr.transcript"},
+    {"asr.version", "asr.printable", "asr.stopping", "asr.transcript"},
+    {"asr.errors"},
     {"asr.foreign_bytes"},
     {"asr.files", "asr.config_values"},
     {"asr.folders"},
