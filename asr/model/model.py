@@ -1,6 +1,7 @@
 """The whole network: samples → log-mel → CMVN → subsampling → encoder → memory → decoder (and, if asked for, a CTC head)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -96,6 +97,10 @@ class Memory:
     def mask(self) -> Tensor:
         """(B, L), True where a frame is real."""
         return length_mask(self.lengths, self.values.shape[1])
+
+    def rows(self, utterances: Sequence[int]) -> "Memory":
+        """The memory of these utterances, any number of times."""
+        return Memory(self.values[utterances], self.lengths[utterances], self.encoded[utterances])
 
 
 @dataclass(frozen=True)

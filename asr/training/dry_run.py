@@ -19,7 +19,8 @@ from asr.model.model import SpeechModel
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
 from asr.training.gradients import add_gradients, training_reader
 from asr.training.initial import fill_from
-from asr.training.start import make_optimizer, read_utterances, token_table
+from asr.training.parts import make_optimizer
+from asr.training.start import read_utterances, token_table
 from asr.training.statistics import cmvn_of
 
 TIMED = 4

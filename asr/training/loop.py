@@ -37,6 +37,7 @@ from asr.training.initial import fill_from
 from asr.training.moving_average import follow, start_following, take_over
 from asr.training.origin import origin
 from asr.training.parallel import Helpers
+from asr.training.parts import make_optimizer, new_first
 from asr.training.run_log import RunLog
 from asr.training.start import (
     QUARANTINE,
@@ -44,7 +45,6 @@ from asr.training.start import (
     check_unchanged,
     fingerprint,
     locked,
-    make_optimizer,
     not_taken_over,
     read_utterances,
     resumable_state,
@@ -133,6 +133,7 @@ def _train(
     hours, size = sum(u.duration for u in within) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
     display.line(f"{len(within):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters")
 
+    new_first(optimizer, model, config.train, progress)
     header = origin(config, started_with["data"], started_with["tokens"])
     moving_average = start_following(model, config.train, state)
     batches = endless_batches(reader, config, progress)

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 try:
     import fcntl
 except ImportError:  # Windows
@@ -25,11 +23,9 @@ from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
 from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, read_decode
-from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.initial import OF_THE_TOKENS, grown_table, pieces_of_model
-from asr.training.settings import TrainConfig
 from asr.training.tensorboard import event_files
 
 SETTINGS, LOG, TOKENS, QUARANTINE = "settings.json", "log.jsonl", "tokens.txt", "quarantine.jsonl"
@@ -214,11 +210,3 @@ def token_table(config: Config, utterances: list[Utterance], folder: Path, resum
         return TokenTable.load(config.data.tokens)
     lines = [line for path in config.data.texts for line in texts_of(path)]
     return TokenTable.build([u.text for u in utterances] + lines, config.data.min_count)
-
-
-def make_optimizer(model: SpeechModel, settings: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW; biases, norms and the embedding do not decay."""
-    spared = [p for n, p in model.named_parameters() if p.ndim < 2 or n == "decoder.embedding.weight"]
-    decayed = [p for n, p in model.named_parameters() if not (p.ndim < 2 or n == "decoder.embedding.weight")]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), fused=True)
