@@ -22,7 +22,9 @@ def make_optimizer(model: nn.Module, settings: TrainConfig) -> torch.optim.Optim
         for part in parts:
             if not any(_is_of(name, part) for name in names):
                 known = ", ".join(sorted({name.split(".")[0] for name in names}))
-                raise ConfigError(f"train.{setting}: the model has no part {part!r}; it has {known}, and what is in them")
+                raise ConfigError(
+                    f"train.{setting}: the model has no part {part!r}; it has {known}, and what is in them"
+                )
     groups: dict[tuple[float, float], dict] = {}
     for name, parameter in model.named_parameters():
         if _longest(name, settings.frozen):
@@ -59,9 +61,7 @@ def _is_of(name: str, part: str) -> bool:
     return name == part or name.startswith(part + ".")
 
 
-def new_first(
-    optimizer: torch.optim.Optimizer, model: nn.Module, settings: TrainConfig, progress: Progress
-) -> None:
+def new_first(optimizer: torch.optim.Optimizer, model: nn.Module, settings: TrainConfig, progress: Progress) -> None:
     """Keeps everything that the initial model had as it is for `new_only_steps`; where nothing is new there is nothing to do."""
     if not settings.initial_model or progress.step >= settings.new_only_steps:
         return

@@ -103,12 +103,12 @@ def step_of(line: str) -> float:
 
 
 def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:
-    for key, value in now.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _differences(before[key], value, f"{name}.")
-        elif before[key] != value and name not in MAY_CHANGE:
-            yield f"{name} was {before[key]!r} and is {value!r}"
+    for key in before | now:
+        name, was, value = f"{prefix}{key}", before.get(key), now.get(key)
+        if isinstance(was, dict) and isinstance(value, dict):
+            yield from _differences(was, value, f"{name}.")
+        elif was != value and name not in MAY_CHANGE:
+            yield f"{name} was {was!r} and is {value!r}"
 
 
 def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> None:
