@@ -73,7 +73,9 @@ def joined_from(tokenizer: BytePairTokenizer, token: int) -> set[int]:
     ids, parts = tokenizer.table.ids, list(tokenizer.table.tokens[token])
     seen = {ids[part] for part in parts}
     while len(parts) > 1:
-        best, place = min((ids.get(a + b, token + 1), i) for i, (a, b) in enumerate(zip(parts, parts[1:], strict=False)))
+        best, place = min(
+            (ids.get(a + b, token + 1), i) for i, (a, b) in enumerate(zip(parts, parts[1:], strict=False))
+        )
         if best > token:
             break
         parts[place : place + 2] = [tokenizer.table.tokens[best]]
