@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from asr.cli_corpus import corpus_app
+from asr.cli_live import live
 from asr.cli_model import model_app
 from asr.cli_options import (
     Beam,
@@ -25,19 +26,25 @@ from asr.cli_options import (
     LanguageModel,
     Quantize,
     Threads,
+    decoding_of,
     require_own,
     say,
     set_threads,
 )
+from asr.cli_serve import serve
 from asr.cli_training import compare, report, train, train_lm, verify
-from asr.cli_transcribe import align, doctor, serve, transcribe
+from asr.cli_transcribe import align, doctor, transcribe
 from asr.errors import AsrError, AudioError, ConfigError, UsageError
 from asr.files import is_of_the_name
 from asr.version import VERSION
 
+NAMED = 20
+"""Utterances without audio that are named at the terminal; result.json names all."""
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("transcribe")(transcribe)
 app.command("align")(align)
+app.command("live")(live)
 app.command("serve")(serve)
 app.command("train")(train)
 app.command("report")(report)
@@ -64,11 +71,11 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         other = "; choose another name" if is_of_the_name(error) else ""
-        _end(f"asr: {error.filename or 'output'}: {error.strerror or error}{other}")
+        _end(f"asr: {error.filename or 'stdout'}: {error.strerror or error}{other}")
 
 
 def _end(line: str, status: int = 1) -> None:
-    print(line, file=sys.stderr)
+    say(line)
     sys.exit(status)
 
 
@@ -119,14 +126,27 @@ def evaluate(
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
-    """Decode a manifest and print its CER. Interrupted, the same command goes on where it was."""
-    set_threads(threads)
-    from asr.transcription.evaluate import evaluate_manifest
+    """Decode a manifest and print its CER. Interrupted, the same command goes on where it was.
 
-    for line in evaluate_manifest(
-        model, manifest, out, by, beam, nbest, swap_audio, device, quantize, force, say, decode, hotwords, lm
-    ):
+    Utterances that cannot be read are listed and count as nothing recognised; then the status is 1.
+    """
+    set_threads(threads)
+    from asr.transcription.evaluate import RESULT
+    from asr.transcription.evaluate import evaluate as run
+
+    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam, nbest=nbest)
+    found = run(decoding, manifest, out=out, by=by, swap_audio=swap_audio, force=force, say=say)
+    for line in found.lines():
         print(line)
+    errors = list(found.unreadable.values())
+    for error in errors[:NAMED]:
+        say(f"asr: {error}")
+    if errors:
+        more = f"; {found.folder / RESULT} names all" if len(errors) > NAMED else ""
+        raise AudioError(
+            f"{len(errors):,} of {len(found.score.utterances):,} utterances could not be read,"
+            f" and count as nothing recognised{more}"
+        )
 
 
 @app.command()
@@ -149,7 +169,7 @@ def tune(
     from asr.transcription.settings import not_default
     from asr.transcription.tune import tune as run
 
-    settings, errors = run(model, manifest, decode, lm, device, quantize, say)
+    settings, errors = run(decoding_of(model, decode, lm, None, device, quantize), manifest, say=say)
     chosen = ", ".join(f"{name} {value}" for name, value in not_default(settings).items())
     print(f"{errors}: {chosen or 'the defaults'}")
 
@@ -181,8 +201,23 @@ def benchmark(
             raise AudioError(
                 f"{path}: is {seconds:.1f} s long, more than {LONGEST_TIMED} s are not decoded at once; cut it"
             )
-    for line in run(model, samples, decode, beam, device, quantize, rounds, lm):
-        print(line)
+    import torch
+
+    found = run(decoding_of(model, decode, lm, None, device, quantize, beam=beam), samples, rounds=rounds)
+    together = found.encoder + found.search
+    print(f"model     {found.model}, beam {found.beam}, quantize {quantize}, {torch.get_num_threads()} threads")
+    print(f"audio     {found.recordings} recordings, {found.seconds:.1f} s, {rounds} rounds, medians")
+    print(f"encoder   {found.encoder:.3f} s, RTF {found.encoder / found.seconds:.5f}")
+    print(
+        f"search    {found.search:.3f} s, RTF {found.search / found.seconds:.5f},"
+        f" {found.tokens / found.search:.0f} tokens per second"
+    )
+    print(f"together  {together:.3f} s, RTF {together / found.seconds:.5f}")
+    print(f"memory    {found.memory / 1e6:.0f} MB at most")
+    print(
+        f"machine   {found.peak / 1e9:.1f} GFLOP/s measured multiplying matrices;"
+        f" the search reached {100 * found.used:.1f} % of it"
+    )
 
 
 @app.command()

@@ -6,16 +6,13 @@ from typing import Annotated
 import typer
 
 from asr.cli_options import Force, refuse_existing, say
+from asr.corpus.corpora import CORPORA
 from asr.errors import AsrError
 
 corpus_app = typer.Typer(
     no_args_is_help=True,
     help="Corpora, manifests, token tables and statistics for training.",
     rich_markup_mode=None,
-)
-NAMES = (
-    "toy, aishell, aishell2, aishell3, aishell4, alimeeting, thchs30, stcmds, primewords, magicdata, aidatatang_200zh,"
-    " commonvoice_zh_cn, commonvoice_zh_tw, fleurs, wenetspeech, kespeech"
 )
 
 
@@ -34,9 +31,16 @@ def corpus_import(
     where: Annotated[
         list[str], typer.Option(metavar="COLUMN=VALUE", help="Only rows with this value; may be repeated.")
     ] = [],  # noqa: B006
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out rows whose audio cannot be used, and write the others.")
+    ] = False,
     force: Force = False,
 ) -> None:
-    """Turn a table, a list of another toolkit or a Kaldi directory into a manifest."""
+    """Turn a table, a list of another toolkit or a Kaldi directory into a manifest.
+
+    Rows whose audio is missing, damaged or too short are listed, all of them; then nothing is written and the status is 1,
+    unless --skip-broken leaves them out.
+    """
     from asr.corpus.importing import Skipped, import_corpus
     from asr.corpus.manifest import write_manifest
 
@@ -47,6 +51,15 @@ def corpus_import(
     skipped = Skipped()
     utterances = list(import_corpus(source, audio_root, dict(c.split("=", 1) for c in where), skipped))
     left_out = f"left out: {skipped.without_text:,} without text, {skipped.filtered:,} by --where"
+    for line in skipped.broken:
+        say(f"asr: {line}")
+    if skipped.broken and not skip_broken:
+        n = len(utterances) + len(skipped.broken)
+        raise AsrError(
+            f"{source}: {len(skipped.broken):,} of {n:,} rows cannot be used, nothing was written; correct them, or leave"
+            " them out with --skip-broken"
+        )
+    left_out += f", {len(skipped.broken):,} broken" if skip_broken else ""
     if not utterances:
         raise AsrError(f"{source}: no row is left to import; {left_out}")
     say(f"{out}: {write_manifest(out, utterances):,} utterances; {left_out}")
@@ -61,7 +74,7 @@ def corpus_download(
     ] = "",
 ) -> None:
     """Fetch and unpack a public corpus, and compare its checksum where one is known."""
-    from asr.corpus.public import CORPORA, download_public
+    from asr.corpus.public import download_public
 
     if name not in CORPORA:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(CORPORA)}", param_hint="NAME")
@@ -71,7 +84,7 @@ def corpus_download(
 
 @corpus_app.command("prepare")
 def corpus_prepare(
-    name: Annotated[str, typer.Argument(help=f"One of {NAMES}.")],
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(['toy', *CORPORA])}.")],
     out: Annotated[Path, typer.Option(help="Folder for the manifests.")],
     source: Annotated[
         Path | None, typer.Option("--from", help="Where the corpus lies; the toy corpus is made, and needs none.")
@@ -82,7 +95,7 @@ def corpus_prepare(
 
     The audio stays where it is.
     """
-    from asr.corpus.public import CORPORA, prepare_public
+    from asr.corpus.public import prepare_public
     from asr.corpus.toy import prepare_toy
 
     if name not in CORPORA and name != "toy":
@@ -258,21 +271,9 @@ def corpus_mix(
 ) -> None:
     """Put several corpora into one manifest."""
     from asr.corpus.manifest import read_manifest, write_manifest
-    from asr.corpus.selecting import mix
+    from asr.corpus.selecting import mix, path_and_times
 
-    factors: list[tuple[Path, float]] = []
-    for argument in manifests:
-        name, equals, times = argument.rpartition("=")
-        path = Path(name if equals else argument)
-        try:
-            factor = float(times) if equals else 1.0
-        except ValueError:
-            factor = -1.0
-        if not 0 < factor < 1000:
-            raise typer.BadParameter(
-                f"{argument!r} must have the form MANIFEST or MANIFEST=TIMES", param_hint="MANIFEST"
-            )
-        factors.append((path, factor))
+    factors = [path_and_times(manifest) for manifest in manifests]
     refuse_existing(out, force, [*(path for path, _ in factors), *exclude])
     parts = []
     for path, factor in factors:

@@ -97,8 +97,7 @@ def model_export(
     """Copy a model without its training state, the weights in as many bits as are asked for. In memory they are float32 again."""
     from asr.transcription.models import export
 
-    refuse_existing(out, force)
-    say(f"{out}: {export(source, out, card, dtype) / 1e6:.1f} MB")
+    say(f"{out}: {export(source, out, card, dtype, force) / 1e6:.1f} MB")
 
 
 @model_app.command("import")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from asr.errors import AsrError, ConfigError
+from asr.printable import printable
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
@@ -68,9 +69,28 @@ ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt: characters a second
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
 
 
+def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantize: str, **given: int | None):
+    """What the options of a command say of decoding: `given` are options of their own for settings, such as --beam."""
+    from asr.transcription.opening import Decoding
+    from asr.transcription.settings import changes
+
+    return Decoding(model, changes(decode, **given), lm, hotwords, device, quantize)
+
+
+def load_said(decoding):
+    """A transcriber of a Decoding; what of its settings changes nothing is said."""
+    from asr.transcription.opening import without_effect
+    from asr.transcription.transcriber import load_decoding
+
+    transcriber = load_decoding(decoding)
+    for line in without_effect(decoding, transcriber.recognizer):
+        say(f"asr: {line}")
+    return transcriber
+
+
 def say(line: str) -> None:
-    """A line for the person at the terminal."""
-    print(line, file=sys.stderr, flush=True)
+    """A line for the person at the terminal, whatever the names in it hold."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def refuse_existing(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:

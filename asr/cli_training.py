@@ -37,7 +37,10 @@ def train(
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
 ) -> None:
-    """Train a model by a recipe. Killed or stopped, the same command goes on where it was."""
+    """Train a model by a recipe. Killed or stopped, the same command goes on where it was.
+
+    Ctrl-C (status 130) and SIGTERM (status 143) let the step be finished and saved; a second one ends at once.
+    """
     set_threads(threads)
     from asr.config import load_config
     from asr.training.display import display
@@ -62,7 +65,7 @@ def train(
         with display(config.train.max_steps) as shown:
             run(config, out, force=force, display=shown, tensorboard=tensorboard)
     except KeyboardInterrupt:
-        say(f"stopped; the same command goes on from the last checkpoint in {out}")
+        say(f"stopped; the same command goes on from the last state in {out}")
         raise typer.Exit(130) from None
 
 

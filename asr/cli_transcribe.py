@@ -1,4 +1,4 @@
-"""`asr transcribe`, `asr align`, `asr serve` and `asr doctor`."""
+"""`asr transcribe`, `asr align` and `asr doctor`."""
 
 import sys
 from pathlib import Path
@@ -25,6 +25,8 @@ from asr.cli_options import (
     Script,
     Threads,
     Words,
+    decoding_of,
+    load_said,
     refuse_existing,
     say,
     set_threads,
@@ -54,15 +56,6 @@ def transcribe(
     channels: Annotated[
         str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
     ] = "mix",
-    live: Annotated[
-        bool,
-        typer.Option(
-            "--live", help="Print text while it is spoken: to the microphone, or with - as 16-bit PCM on stdin."
-        ),
-    ] = False,
-    rate: Annotated[
-        int | None, typer.Option(min=1000, help="With --live -: samples per second of the PCM, mono; 16000 by default.")
-    ] = None,
     script: Script = "",
     numbers: Numbers = "",
     punctuate: Punctuate = False,
@@ -88,16 +81,9 @@ def transcribe(
     audio = audio or []
     if not all(audio):
         raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
-    if live and (audio not in ([], ["-"]) or format not in ("txt", "json") or out):
-        raise typer.BadParameter("takes - or nothing, --format txt or json, and no --out", param_hint="--live")
-    if live and (script or numbers or punctuate or channels != "mix"):
-        why = "writes what is heard as it is: no --script, --numbers, --punctuate or --channels"
-        raise typer.BadParameter(why, param_hint="--live")
-    if rate is not None and not (live and audio):
-        raise typer.BadParameter("goes with --live - only: other audio says its rate itself", param_hint="--rate")
-    if listed and (audio or live or channels != "mix"):
-        raise typer.BadParameter("takes no AUDIO, --live or --channels split beside it", param_hint="--list")
-    if not live and not audio and not listed:
+    if listed and (audio or channels != "mix"):
+        raise typer.BadParameter("takes no AUDIO or --channels split beside it", param_hint="--list")
+    if not audio and not listed:
         raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
     if out and out.exists() and not out.is_dir():
         raise typer.BadParameter(f"{out} is a file, not a folder", param_hint="--out")
@@ -107,7 +93,7 @@ def transcribe(
         raise typer.BadParameter(
             f"{out} would be a folder; `> {out}` makes a file of one transcript", param_hint="--out"
         )
-    if "," in format and not out and not live:
+    if "," in format and not out:
         raise typer.BadParameter("several formats need a folder: --out", param_hint="--format")
     if "-" in audio and "manifest" in format.split(","):
         raise typer.BadParameter("a manifest names files that can be read again; stdin cannot", param_hint="--format")
@@ -125,22 +111,8 @@ def transcribe(
     from asr.transcription.models import hint_at_larger_models
 
     def transcriber():
-        return _load(model, decode, beam, device, quantize, hotwords, lm)
+        return load_said(decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam))
 
-    if live:
-        from asr.audio.reading import SAMPLE_RATE
-        from asr.transcription.inputs import require_stdin
-        from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
-
-        if audio:
-            require_stdin()
-            # unbuffered: a thread that waits inside Python's own buffer of stdin would break the end of the program
-            stdin = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
-            chunks = pcm_chunks(stdin, rate or SAMPLE_RATE)
-        else:
-            chunks = microphone_chunks()
-        transcribe_live(transcriber(), chunks, format, say)
-        return
     failed = transcribe_files(audio, transcriber, outputs, out, force, say, channels == "split", listed)
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
@@ -207,65 +179,6 @@ def align(
         return
     with atomic_write(out) as file:
         output.write(transcript, file)
-
-
-def serve(
-    host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0 is every one of this machine.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
-    key: Annotated[
-        str,
-        typer.Option(
-            envvar="ASR_KEY", help="What clients must send as their key, but to /health; empty asks for none."
-        ),
-    ] = "",
-    max_upload: Annotated[float, typer.Option(min=0.001, max=1e6, help="Megabytes of the largest upload.")] = 2000,
-    model: Annotated[
-        str, typer.Option(help="A model folder, or a name of `asr model list`; embedded by default.")
-    ] = "",
-    beam: Beam = None,
-    script: Script = "",
-    numbers: Numbers = "",
-    punctuate: Punctuate = False,
-    hotwords: HotwordFile = None,
-    lm: LanguageModel = None,
-    decode: Decode = [],  # noqa: B006
-    device: Device = "auto",
-    quantize: Quantize = "none",
-    threads: Threads = 0,
-) -> None:
-    """Transcribe over HTTP, as OpenAI's /v1/audio/transcriptions does: json, text, srt, vtt, verbose_json.
-
-    Recordings come one at a time. What is sent is not encrypted: to a network that you do not trust open it behind a proxy only.
-    """
-    from asr.text.finishing import Finishing
-
-    with usage_errors():
-        finishing = Finishing(script, numbers, punctuate)
-    if not host:
-        raise typer.BadParameter("is empty; 0.0.0.0 is every address of this machine", param_hint="--host")
-    if not (key := key.strip()).isascii():
-        raise typer.BadParameter("must be of ASCII characters, as headers are", param_hint="--key")
-    set_threads(threads)
-    from asr.transcription.server import Door
-    from asr.transcription.server import serve as run
-
-    door = Door(host, port, key, int(max_upload * 1e6))
-    run(lambda: _load(model, decode, beam, device, quantize, hotwords, lm), finishing, door, say)
-
-
-def _load(model: str, decode: list[str], beam: int | None, device: str, quantize: str, hotwords, lm):
-    """A transcriber with the model's own settings and those of the command line."""
-    from asr.transcription.models import find_model
-    from asr.transcription.settings import decode_settings, without_effect
-    from asr.transcription.transcriber import load
-
-    settings = decode_settings(find_model(model), decode, beam=beam)
-    transcriber = load(model, device, settings, quantize, hotwords, lm)
-    for line in without_effect(decode, transcriber.recognizer, lm):
-        say(f"asr: {line}")
-    return transcriber
 
 
 def doctor() -> None:

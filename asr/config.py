@@ -67,15 +67,12 @@ class Config:
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """The settings of a TOML file, with `section.key=value` overrides. Raises ConfigError that names the setting."""
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+    """The settings of a TOML file, with `section.key=value` overrides. Raises ConfigError that names the setting.
+
+    `extends = "other.toml"` in the first lines of a file takes the settings of another, relative to it, but for those that
+    it sets itself.
+    """
+    values = _read_toml(Path(path))
     changed = copy.deepcopy(values)
     for override in overrides:
         apply_override(changed, override)
@@ -83,6 +80,37 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         return from_dict(Config, changed, "")
     except ConfigError as error:
         raise whose_fault(Config, values, "")(f"{path}: {error}") from None
+
+
+def _read_toml(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The values of a file, and of what it extends. `extending`: the files that led here."""
+    if path.resolve() in extending:
+        raise ConfigError(f"{path}: extends itself, by way of {extending[-1]}")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        by = f", which {extending[-1]} extends" if extending else ""
+        raise ConfigError(f"{path}: no such file{by}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    if "extends" not in values:
+        return values
+    other = values.pop("extends")
+    if not isinstance(other, str) or not other:
+        raise ConfigError(f"{path}: extends must be the name of another recipe, is {other!r}")
+    return _merged(_read_toml(path.parent / other, (*extending, path.resolve())), values)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Nested values, those `above` where both have one."""
+    both = {
+        key: _merged(below[key], value)
+        for key, value in above.items()
+        if isinstance(below.get(key), dict) and isinstance(value, dict)
+    }
+    return below | above | both
 
 
 def parse_override(override: str, option: str) -> tuple[str, Any]:

@@ -7,7 +7,8 @@ AsrError
 ├── ManifestError    a list of utterances or transcripts that breaks a rule
 ├── TokenError       a token table that is damaged or does not fit
 ├── CheckpointError  a model folder or training state that cannot be read, written or used
-└── DownloadError    a published model that cannot be fetched, or is not what it should be
+├── DownloadError    a published model that cannot be fetched, or is not what it should be
+└── Cancelled        work that was given up because whoever asked for it said so
 """
 
 
@@ -40,4 +41,8 @@ class CheckpointError(AsrError):
 
 
 class DownloadError(AsrError):
+    pass
+
+
+class Cancelled(AsrError):
     pass

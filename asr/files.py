@@ -1,6 +1,7 @@
 """Writing files so that nothing is ever half there, and reading lists."""
 
 import errno
+import hashlib
 import os
 import tempfile
 import time
@@ -9,42 +10,120 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 from asr.errors import ManifestError
 
-PREFIX = ".asr-"
-"""How the names of our temporary files begin."""
+PREFIX, SUFFIX = ".asr-", ".tmp"
+"""How the names of our temporary files begin and end."""
 
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """An open file that takes the name `path` only when the block ends without an error.
 
-    Until then, and for ever if the block fails, whatever stood under `path` stays as it was. What `path` links to is
-    replaced, not the link; a device or pipe is written to as it is.
+    Until then, and for ever if the block fails, whatever stood under `path` stays as it was; its mode is kept. What `path`
+    links to is replaced, not the link; a device or pipe is written to as it is. What a process leaves that is killed
+    meanwhile goes when `path` is next written.
     """
     path = Path(path)
     encoding = None if "b" in mode else "utf-8"
     special = path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)) and path.parts[:3] != ("/", "dev", "shm")
     if special or (path.exists() and not path.is_file()):
-        with open(path, mode, encoding=encoding) as file:
+        with naming(path), open(path, mode, encoding=encoding) as file:
             yield file
         return
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = _temporary(path)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PREFIX, suffix=".tmp")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error  # not the temporary name
-    try:
-        with os.fdopen(handle, mode, encoding=encoding) as file:
+        with naming(path), os.fdopen(handle, mode, encoding=encoding) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+            if fcntl is not None:  # while it is locked; Windows renames no open file
+                _take_name(temporary, path)
+        if fcntl is None:
+            _take_name(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def _take_name(temporary: Path, path: Path) -> None:
+    os.chmod(temporary, path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~umask())
+    os.replace(temporary, path)
+
+
+def _temporary(path: Path) -> tuple[int, Path]:
+    """An empty file beside `path`, open, and its name."""
+    with suppress(OSError):
+        fixed = path.parent / temporary_name(path.name)
+        if (handle := _locked_file(fixed)) is not None:
+            return handle, fixed
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PREFIX, suffix=SUFFIX)
+        return handle, Path(name)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # not the temporary name
+
+
+def _locked_file(path: Path) -> int | None:
+    """A file that is new, or was left by a process that has ended, empty and locked; None where another process has it."""
+    while fcntl is not None:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        mine = os.fstat(handle).st_uid == os.geteuid()
+        if mine and lock(handle) and is_still(handle, path):
+            os.ftruncate(handle, 0)
+            return handle
+        gone = not is_still(handle, path)  # it has got its name, or was deleted, since it was opened
+        os.close(handle)
+        if not gone:
+            return None
+    return None
+
+
+def temporary_name(name: str) -> str:
+    """What a file is called while it is written, the same each time; short, however long its own name is."""
+    return f"{PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}{SUFFIX}"
+
+
+def lock(handle: int) -> bool | None:
+    """Locks an open file or folder until it is closed, or this process ends; False where another process has it locked.
+
+    None where the system knows no locks.
+    """
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without them
+        pass
+    return None
+
+
+def is_still(handle: int, path: Path) -> bool:
+    """Whether an open file or folder is the one that has the name now."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """A block that writes `path`: an OSError that names no file, such as that of a full disk, gets its name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def is_of_the_name(error: OSError) -> bool:
@@ -89,7 +168,7 @@ def split_lines(text: str) -> list[str]:
 
 def is_leftover(path: Path) -> bool:
     """Whether a name is one of our temporary files'."""
-    return path.name.startswith(PREFIX) and path.name.endswith(".tmp")
+    return path.name.startswith(PREFIX) and path.name.endswith(SUFFIX)
 
 
 def remove_leftovers(folder: str | Path, older_than: float = 0.0) -> None:
@@ -99,11 +178,12 @@ def remove_leftovers(folder: str | Path, older_than: float = 0.0) -> None:
     """
     for path in filter(is_leftover, Path(folder).glob("*")):
         with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime >= older_than:
+            if path.is_file() and time.time() - path.stat().st_mtime >= older_than:
                 path.unlink()
 
 
-def _umask() -> int:
+def umask() -> int:
+    """What new files may not be, by the settings of the process."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

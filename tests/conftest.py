@@ -1,12 +1,13 @@
 """What several tests share: small random models, a small corpus and a run on it, and a model that has really learned the toy
 language."""
 
-import functools
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import soundfile
 import torch
 
 from asr.cli import main
-from asr.config import Config, load_config
+from asr.config import Config
 from asr.corpus.toy import CHARACTERS, prepare_toy
 from asr.features.fbank import FeatureConfig
 from asr.model.decoder import DecoderConfig
@@ -27,33 +28,15 @@ from tests.runs import small_run
 from tests.sounds import speech
 
 ROOT = Path(__file__).parent.parent
+EMBEDDED = ROOT / "asr/pretrained/embedded"
 
 
-TOY = "toy_run"
-
-
-@functools.cache
-def needs_toy(file: Path) -> bool:
-    """Whether a file's tests need the trained toy model."""
-    return TOY in file.read_text(encoding="utf-8")
-
-
-def pytest_collection_modifyitems(items) -> None:
-    """What needs the trained toy model comes first: it takes longest, and then nothing waits for it."""
-    items.sort(key=lambda item: not needs_toy(item.path))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """A file's tests run in one process, and all files that need the toy model in one, which trains it once."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return TOY if needs_toy(config.rootpath / file) else file
-
-    return ByFile(config, log)
+def small_sizes(**of_encoder) -> dict[str, Any]:
+    """Encoder and decoder of a few thousand parameters, for ModelConfig."""
+    return {
+        "encoder": EncoderConfig(layers=2, width=16, heads=2, feed_forward=32, kernel=5, **of_encoder),
+        "decoder": DecoderConfig(layers=2, heads=2, feed_forward=32),
+    }
 
 
 def random_model(
@@ -61,9 +44,8 @@ def random_model(
 ):
     """An untrained model of a few thousand parameters, in evaluation mode."""
     torch.manual_seed(seed)
-    encoder = EncoderConfig(kind=kind, layers=2, width=16, heads=2, feed_forward=32, kernel=5, **of_encoder)
-    decoder = DecoderConfig(layers=2, heads=2, feed_forward=32)
-    model = SpeechModel(FeatureConfig(), ModelConfig(subsampling, 4, ctc, encoder, decoder), vocabulary)
+    config = ModelConfig(subsampling, 4, ctc, **small_sizes(kind=kind, **of_encoder))
+    model = SpeechModel(FeatureConfig(), config, vocabulary)
     torch.nn.init.normal_(model.decoder.out.bias, std=0.5)
     return model.eval()
 
@@ -115,14 +97,13 @@ def model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def toy_run(toy_corpus, tmp_path_factory) -> Path:
-    """A run of recipes/toy/base.toml, exactly as a user would train it."""
-    from asr.training.loop import train
-
-    config = load_config(
-        ROOT / "recipes/toy/base.toml",
-        [f'data.train=["{toy_corpus["train"]}"]', f'data.dev=["{toy_corpus["dev"]}"]'],
-    )
-    return train(config, tmp_path_factory.mktemp("run") / "toy")
+    """A finished run of recipes/toy/base.toml, trained once and kept: no test trains until it has learned."""
+    folder = tmp_path_factory.mktemp("run") / "toy"
+    shutil.copytree(ROOT / "tests/fixtures/toy", folder)
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    settings["data"] |= {name: [str(toy_corpus[name])] for name in ("train", "dev")}
+    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")

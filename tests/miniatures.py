@@ -1,7 +1,9 @@
 """Every public corpus in its published layout, two or three utterances a split, and what the embedded model is made from."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -195,22 +197,73 @@ def kespeech(root: Path) -> None:
         write(folder / "utt2subdialect", f"{id} {'Mandarin' if n else 'Zhongyuan'}")
 
 
+class Miniature(NamedTuple):
+    """A public corpus in its published layout, with an utterance or two in each split."""
+
+    write: Callable[[Path], object]
+    """Puts it into a folder."""
+    splits: dict[str, int]
+    """Its official splits, and the utterances of each."""
+    first: tuple[str, str, str, float, str]
+    """(split, id, text, seconds, speaker) of an utterance."""
+
+
 MINIATURES = {
-    "aishell": aishell,
-    "aishell2": aishell2,
-    "aishell3": aishell3,
-    "aishell4": aishell4,
-    "alimeeting": alimeeting,
-    "thchs30": thchs30,
-    "stcmds": stcmds,
-    "primewords": primewords,
-    "magicdata": magicdata,
-    "aidatatang_200zh": aidatatang_200zh,
-    "commonvoice_zh_cn": lambda root: common_voice(root, "zh-CN"),
-    "commonvoice_zh_tw": lambda root: common_voice(root, "zh-TW"),
-    "fleurs": fleurs,
-    "wenetspeech": wenetspeech,
-    "kespeech": kespeech,
+    "aishell": Miniature(
+        aishell, {"train": 2, "dev": 2, "test": 2}, ("train", "BAC009S0002W0001", "今天天气很好", 0.6, "S0002")
+    ),
+    "aishell2": Miniature(
+        aishell2, {"train": 2, "dev": 2, "test": 2}, ("train", "IC0001W0001", "今天天气很好", 0.5, "C0001")
+    ),
+    "aishell3": Miniature(aishell3, {"train": 1, "test": 1}, ("test", "SSB00090001", "广州女大", 0.5, "SSB0009")),
+    "aishell4": Miniature(
+        aishell4,
+        {"train_l": 2, "train_m": 2, "train_s": 2, "test": 2},
+        ("train_l", "20200616_L_R001S07C01-SPK0001-1", "今天开会", 0.75, "SPK0001"),
+    ),
+    "alimeeting": Miniature(
+        alimeeting,
+        {"train_near": 1, "train_far": 1, "dev_near": 1, "dev_far": 1, "test_near": 1, "test_far": 1},
+        ("dev_far", "R0004_M0046-0043-1", "我们开始", 1.0, "0043"),
+    ),
+    "thchs30": Miniature(thchs30, {"train": 2, "dev": 2, "test": 2}, ("test", "D4_0", "绿 是 阳春 烟 景", 0.5, "D4")),
+    "stcmds": Miniature(stcmds, {"train": 2}, ("train", "20170001P00001A0001", "他站在门口等着", 0.5, "P00001A")),
+    "primewords": Miniature(
+        primewords, {"train": 2}, ("train", "00c5c6cf-2ebe-4b87-bf9e-8c4b5a3c8a00", "今天 天气 很 好", 0.5, "1030")
+    ),
+    "magicdata": Miniature(
+        magicdata, {"train": 1, "dev": 1, "test": 1}, ("test", "38_5837_20170614184106", "请打开空调OK", 0.5, "38_5837")
+    ),
+    "aidatatang_200zh": Miniature(
+        aidatatang_200zh,
+        {"train": 1, "dev": 1, "test": 1},
+        ("dev", "T0055G0048S0001", "以后 你 是 男 孩子", 0.5, "G0048"),
+    ),
+    "commonvoice_zh_cn": Miniature(
+        lambda root: common_voice(root, "zh-CN"),
+        {"train": 2, "dev": 2, "test": 2},
+        ("train", "common_voice_zh-CN_00", "宋朝末年年间定居粉岭围。", 0.5, "speaker0"),
+    ),
+    "commonvoice_zh_tw": Miniature(
+        lambda root: common_voice(root, "zh-TW"),
+        {"train": 2, "dev": 2, "test": 2},
+        ("test", "common_voice_zh-TW_20", "宋朝末年年间定居粉岭围。", 0.5, "speaker2"),
+    ),
+    "fleurs": Miniature(
+        fleurs,
+        {"train": 2, "dev": 2, "test": 2},
+        ("dev", "161_10094632109738473", "这并不是告别，它是新的开始。", 0.5, ""),
+    ),
+    "wenetspeech": Miniature(
+        wenetspeech,
+        {"l": 2, "m": 1, "s": 1, "dev": 1, "test_net": 1, "test_meeting": 1},
+        ("test_meeting", "Y00000004_wrong_S00000", "怎么样这些日子住得还习惯吧", 1.25, ""),
+    ),
+    "kespeech": Miniature(
+        kespeech,
+        {"train_phase1": 1, "train_phase2": 1, "dev_phase1": 1, "dev_phase2": 1, "test": 1},
+        ("train_phase1", "1000000_5f0d9a1b", "今天天气很好", 0.5, "1000000"),
+    ),
 }
 
 

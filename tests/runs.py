@@ -4,7 +4,12 @@ import dataclasses
 import json
 from pathlib import Path
 
+from torch import Tensor
+
 from asr.config import Config, load_config
+from asr.corpus.batching import Batch
+from asr.model.model import SpeechModel
+from asr.training.objective import Losses, Objective, losses_of
 
 RECIPE = Path(__file__).parents[1] / "recipes/toy/base.toml"
 
@@ -34,6 +39,11 @@ def small_run(corpus: dict[str, Path], *settings: str) -> Config:
     """recipes/toy/base.toml on a corpus of a few utterances, with these settings in addition."""
     data = (f'data.train=["{corpus["train"]}"]', f'data.dev=["{corpus["dev"]}"]')
     return load_config(RECIPE, [*data, "data.batch_seconds=12", *settings])
+
+
+def losses_with(model: SpeechModel, *tensors: Tensor, **objective) -> Losses:
+    """Losses of a batch of samples, lengths, inputs and targets, by an Objective of these settings."""
+    return losses_of(model, Batch(("a",) * len(tensors[0]), *tensors), Objective(**objective))
 
 
 def changed(config: Config, **train) -> Config:

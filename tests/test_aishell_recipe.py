@@ -1,4 +1,4 @@
-"""The commands of recipes/aishell/README.md, as they stand there, on 200 utterances in AISHELL's layout."""
+"""The commands of recipes/README.md for AISHELL, as they stand there, on 200 utterances in AISHELL's layout."""
 
 import hashlib
 import io
@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from asr.audio.reading import SAMPLE_RATE
+from asr.corpus.corpora import CORPORA
 from asr.corpus.manifest import read_manifest
-from asr.corpus.public import CORPORA
 from asr.corpus.toy import CHARACTERS, speak
 from tests.conftest import ROOT
 
@@ -81,7 +81,7 @@ def mirror(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_commands_of_the_readme(run, tmp_path, monkeypatch, mirror):
-    readme = (ROOT / "recipes/aishell/README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "recipes/README.md").read_text(encoding="utf-8")
     commands = re.search(r"```sh\n(.*?)```", readme, re.S).group(1).strip().splitlines()
     assert [c.split()[1:3] for c in commands[:3]] == [["corpus", w] for w in ("download", "prepare", "check")]
     more = {

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from asr.errors import ConfigError
+from asr.features import augment as augment_module
 from asr.features.augment import (
-    DECIBEL,
-    STD,
     AugmentConfig,
     add_noise,
     augment,
@@ -19,7 +18,13 @@ from asr.features.augment import (
     smooth_curves,
     warp_frequency,
 )
-from asr.features.fbank import FeatureConfig, LogMel
+from asr.features.fbank import NATS_PER_DECIBEL, USUAL_UNIT, FeatureConfig, LogMel
+from asr.features.waveforms import add_recording
+from asr.model.folder import load_model
+from asr.model.model import ModelConfig, SpeechModel
+from tests.conftest import EMBEDDED, small_sizes
+
+DECIBEL = NATS_PER_DECIBEL / USUAL_UNIT
 
 
 def ramp(B: int, T: int, F: int) -> torch.Tensor:
@@ -142,14 +147,14 @@ def test_an_echo_dies_away_and_never_comes_before_the_sound():
     wet = reverberate(features, 1.0)
     assert torch.allclose(wet[:, :10], features[:, :10], atol=0.26)  # the silence before echoes itself a little
     assert (wet[:, 11:30].diff(dim=1) < 0).all()
-    power = torch.exp(wet * STD)
+    power = torch.exp(wet * USUAL_UNIT)
     ratio = 10 * torch.log10(power[:, 11:].sum(1) / power[:, 10]).mean(1)
     assert -16 < ratio.min() and ratio.max() < 4
 
 
 def log_mel(samples: torch.Tensor) -> torch.Tensor:
-    """Samples (B, S) → features (B, T, F) in units of STD."""
-    return LogMel(FeatureConfig()).eval()(samples, torch.full((len(samples),), samples.shape[1]))[0] / STD
+    """Samples (B, S) → features (B, T, F) in units of 4.4 nats."""
+    return LogMel(FeatureConfig()).eval()(samples, torch.full((len(samples),), samples.shape[1]))[0] / USUAL_UNIT
 
 
 def test_volume_is_what_a_gain_on_the_samples_is():
@@ -163,6 +168,70 @@ def test_volume_is_what_a_gain_on_the_samples_is():
     offsets = augment(features, torch.full((2000,), 7), only)[0] - features
     assert (offsets - offsets[:, :1, :1]).abs().max() < 1e-5
     assert offsets[:, 0, 0].std() == pytest.approx(0.3, abs=0.02) and offsets.mean().abs() < 0.02
+
+
+def plain_stft(**other) -> FeatureConfig:
+    return FeatureConfig(kind="stft", low_hz=0, sample_scale=1.0, window="hann", floor=1e-10, unit=0.0, **other)
+
+
+FLAVOURS = {
+    "ours": None,
+    "whisper": (plain_stft(filters="slaney", decibels=True, range_db=80.0), 40.0),
+    "decibels": (plain_stft(filters="htk", decibels=True), 1.0),
+    "decibels, normalised": (plain_stft(filters="htk", decibels=True), 17.0),
+    "nats": (plain_stft(filters="htk"), 1.0),
+    "kaldi, not normalised": (FeatureConfig(unit=0.0), 1.0),
+}
+"""Name → features and the standard deviation that they are divided by; ours with the statistics of much speech."""
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request) -> SpeechModel:
+    if request.param == "ours":
+        return load_model(EMBEDDED).model
+    features, std = FLAVOURS[request.param]
+    model = SpeechModel(features, ModelConfig(**small_sizes()), 24).eval()
+    model.cmvn.inverse_std.fill_(1 / std)
+    return model
+
+
+def decibels_below(model: SpeechModel, features: torch.Tensor) -> float:
+    """How far the quiet frames 60 to 90 lie below the loud ones 25 to 35, by the statistics of the model."""
+    nats = (NATS_PER_DECIBEL if model.log_mel.config.decibels else 1.0) / model.cmvn.inverse_std
+    levels = (features * nats).mean((0, 2)) / NATS_PER_DECIBEL
+    return float(levels[25:35].mean() - levels[60:90].mean())
+
+
+def test_noise_at_20_db_is_20_db_in_every_flavour(flavour, monkeypatch):
+    """White noise, loud for 0.2 s: real noise of a hundredth of its power fills the rest as far below as that of `add_noise`."""
+    generator = torch.Generator().manual_seed(0)
+    samples = 1e-6 * torch.randn(16000, generator=generator)
+    samples[3200:6400] = 0.1 * torch.randn(3200, generator=generator)
+    lengths = torch.tensor([16000])
+    noisy = add_recording(samples.numpy(), torch.randn(16000, generator=generator).numpy(), 20.0)
+    real = decibels_below(flavour, flavour.features(torch.from_numpy(noisy)[None], lengths)[0])
+    assert real == pytest.approx(20, abs=1)
+    monkeypatch.setattr(augment_module, "NOISE_DECIBELS", (20.0, 20.0))
+    torch.manual_seed(0)
+    dry, n_frames = flavour.features(samples[None], lengths)
+    wet = add_noise(dry.expand(100, -1, -1), n_frames.expand(100), 1.0, unit=flavour.unit)
+    assert decibels_below(flavour, wet) == pytest.approx(real, abs=1.5)
+
+
+def test_volume_and_echo_are_as_strong_in_every_flavour(flavour):
+    """An offset of 0.3 is 5.7 dB; an echo falls by 60 dB in 0.1 to 0.7 s."""
+    torch.manual_seed(0)
+    nats = (NATS_PER_DECIBEL if flavour.log_mel.config.decibels else 1.0) / flavour.cmvn.inverse_std
+    features, lengths = torch.zeros(2000, 3, 80), torch.full((2000,), 3)
+    only = AugmentConfig(frequency_masks=0, time_masks=0, volume=0.3)
+    offsets = augment(features, lengths, only, unit=flavour.unit)[0] * nats / NATS_PER_DECIBEL
+    assert offsets[:, 0].mean(1).std() == pytest.approx(0.3 * USUAL_UNIT / NATS_PER_DECIBEL, rel=0.06)
+    burst = torch.full((200, 40, 80), -100.0) / nats
+    burst[:, 5:8] = 0.0
+    slopes = (reverberate(burst, 1.0, unit=flavour.unit)[:, 10:20] * nats).mean(2).diff(dim=1).mean(
+        1
+    ) / NATS_PER_DECIBEL
+    assert slopes.min() == pytest.approx(-6, abs=1) and slopes.max() == pytest.approx(-60 / 70, abs=0.15)
 
 
 def test_an_echo_falls_as_fast_as_that_of_a_room():

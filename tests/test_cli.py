@@ -182,15 +182,15 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
         (("transcribe", "a.wav", "--bogus"), "No such option: --bogus"),
         (("transcribe", "a.wav", "--channels", "left"), "'left' is not one of mix, split"),
         (("serve", "--host", ""), "is empty; 0.0.0.0 is every address of this machine"),
-        (("transcribe", "a.wav", "--list", "wav.scp"), "takes no AUDIO, --live or --channels split beside it"),
+        (("transcribe", "a.wav", "--list", "wav.scp"), "takes no AUDIO or --channels split beside it"),
         (("transcribe", "a.wav", "--format", "txt,srt"), "several formats need a folder: --out"),
         (("transcribe", "a.wav", "--out", "x", "--format", "txt,pdf"), "format must be one of txt, json, srt"),
         (
             ("transcribe", "a.wav", "--out", "x", "--format", "txt,srt", "--words"),
             "words have times of their own in vtt and tsv",
         ),
-        (("transcribe", "a.wav", "--live"), "takes - or nothing, --format txt or json, and no --out"),
-        (("transcribe", "-", "--live", "--numbers", "digits"), "writes what is heard as it is"),
+        (("live", "a.wav"), "'a.wav' is neither - nor nothing; files are for asr transcribe"),
+        (("live", "--format", "srt"), "'srt' is not one of txt, json"),
         (("transcribe", "-", "--format", "manifest"), "a manifest names files that can be read again; stdin cannot"),
         (("transcribe", "a.wav", "--beam", "0"), "Invalid value for '--beam'"),
         (

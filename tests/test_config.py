@@ -28,6 +28,29 @@ def test_values_reach_nested_sections_and_overrides_win(toml):
     assert config.train.learning_rate == 1.0 and config.train.device == "cpu"
 
 
+def test_a_recipe_extends_another(tmp_path):
+    """Its own settings win, those of lists as a whole; overrides win over both. Names are relative to the file."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/base.toml").write_text(
+        '[model.encoder]\nlayers = 3\nwidth = 64\n[data]\ntrain = ["a.jsonl", "b.jsonl"]\n'
+    )
+    (tmp_path / "middle.toml").write_text('extends = "a/base.toml"\n[model.encoder]\nlayers = 5\n')
+    top = tmp_path / "top.toml"
+    top.write_text('extends = "middle.toml"\n[data]\ntrain = ["c.jsonl"]\n[train]\nmax_steps = 7\n')
+    config = load_config(top, ["train.max_steps=8"])
+    assert (config.model.encoder.layers, config.model.encoder.width) == (5, 64)
+    assert config.data.train == ("c.jsonl",) and config.train.max_steps == 8
+    top.write_text('extends = "lost.toml"')
+    with pytest.raises(ConfigError, match="lost.toml: no such file, which .*top.toml extends"):
+        load_config(top)
+    top.write_text("extends = 3")
+    with pytest.raises(ConfigError, match="top.toml: extends must be the name of another recipe, is 3"):
+        load_config(top)
+    (tmp_path / "a/base.toml").write_text('extends = "../middle.toml"')
+    with pytest.raises(ConfigError, match="middle.toml: extends itself, by way of .*base.toml"):
+        load_config(tmp_path / "middle.toml")
+
+
 @pytest.mark.parametrize("recipe", sorted(ROOT.glob("recipes/*/*.toml")), ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_every_recipe_loads(recipe):
     assert load_config(recipe).data.train

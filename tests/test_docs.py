@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "data/README.md",
+    ROOT / "recipes/README.md",
     *ROOT.glob("recipes/*/README.md"),
     *ROOT.glob("asr/pretrained/*/README.md"),
 ]

@@ -3,12 +3,10 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 import soundfile
 
-from asr.audio.reading import read_samples
 from asr.text.normalize import is_han
 from asr.transcription.models import DEFAULT, PRETRAINED
 from asr.transcription.transcriber import load
@@ -40,30 +38,6 @@ def test_it_prints_chinese_for_the_samples(transcriber):
 
 def test_different_audio_gives_different_text(transcriber):
     assert len({transcriber.transcribe(clip).text for clip in CLIPS}) == 3
-
-
-@pytest.mark.alone
-def test_ten_seconds_take_less_than_three_of_wall_time(tmp_path):
-    """Start-up included. The best of three, because the machine may be busy.
-
-    A machine on which Python and PyTorch take more than a second and a half to start is slow: there twice their time is enough.
-    """
-    samples = read_samples(CLIPS[0])
-    soundfile.write(tmp_path / "ten.wav", [samples[i % len(samples)] for i in range(160_000)], 16000)
-    times, starts = [], []
-    for _ in range(3):
-        starts.append(_seconds("-c", "import torch"))
-        times.append(_seconds("-m", "asr", "transcribe", str(tmp_path / "ten.wav")))
-        if times[-1] < 3:
-            return
-    print(f"{min(times):.2f} s at best, of which starting Python and PyTorch takes {min(starts):.2f}")
-    assert min(times) < 2 * min(starts), f"it took {min(times):.1f} s at best"
-
-
-def _seconds(*arguments: str) -> float:
-    started = time.monotonic()
-    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True)
-    return time.monotonic() - started
 
 
 def test_the_sample_clips_can_be_made_again(tmp_path):

@@ -7,7 +7,7 @@ from asr.errors import AudioError, ConfigError
 from asr.features.cmvn import Cmvn, CmvnStats, compute_cmvn
 from asr.features.fbank import FeatureConfig, LogMel, mel_matrix, pad_samples
 from asr.features.mel import slaney_filters
-from asr.features.torchaudio_import import import_torchaudio
+from tests.torchaudio_import import import_torchaudio
 
 
 def noise(n: int, seed: int = 0, level: float = 0.1) -> torch.Tensor:

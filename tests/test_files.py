@@ -1,10 +1,13 @@
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from asr.files import atomic_write
+from asr.files import atomic_write, temporary_name
+from tests.conftest import ROOT
 
 
 def test_a_file_appears_whole_and_in_utf_8(tmp_path):
@@ -99,3 +102,41 @@ def test_an_output_that_cannot_be_written_is_named():
     with pytest.raises(OSError) as error, atomic_write("/sys/kernel/x.json"):
         pass
     assert error.value.filename == "/sys/kernel/x.json"
+
+
+def test_the_mode_of_a_file_that_is_replaced_stays(tmp_path):
+    (tmp_path / "a.txt").touch()
+    (tmp_path / "a.txt").chmod(0o640)
+    with atomic_write(tmp_path / "a.txt") as file:
+        file.write("x")
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9")
+def test_what_a_killed_process_left_goes_when_the_file_is_next_written(tmp_path):
+    code = "import os, sys; from asr.files import atomic_write\nwith atomic_write(sys.argv[1]) as f: "
+    code += "f.write('half' * 9999); f.flush(); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "a.txt"], cwd=ROOT).returncode == -9
+    assert os.listdir(tmp_path) == [temporary_name("a.txt")]
+    with atomic_write(tmp_path / "a.txt") as file:
+        file.write("x")
+    assert os.listdir(tmp_path) == ["a.txt"] and (tmp_path / "a.txt").read_text() == "x"
+
+
+def test_two_that_write_the_same_file_do_not_mix(tmp_path):
+    with atomic_write(tmp_path / "a.txt") as one:
+        one.write("first")
+        with atomic_write(tmp_path / "a.txt") as other:
+            other.write("second")
+        assert (tmp_path / "a.txt").read_text() == "second"
+    assert (tmp_path / "a.txt").read_text() == "first" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_is_said_with_the_file(run, tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    (tmp_path / "t.txt").write_text("今天 天气\n")
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"), atomic_write("/dev/full") as file:
+        file.write("x")
+    status, _, err = run("corpus", "tokens", tmp_path / "t.txt", "--out", "/dev/full", "--force")
+    assert status == 1 and err == "asr: /dev/full: No space left on device\n"

@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import random
 
 import pytest
 import torch
 
 from asr.config import Config, load_config
-from asr.corpus.manifest import read_manifest, write_manifest
+from asr.corpus.manifest import read_manifest
 from asr.corpus.toy import CHARACTERS
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.training.health import Health, Probe, diagonality, measure
@@ -16,7 +15,7 @@ from asr.training.health_advice import advice
 from asr.training.loop import train
 from asr.training.settings import TrainConfig
 from tests.conftest import ROOT, random_model
-from tests.runs import Lines
+from tests.runs import Lines, small_run
 
 HEALTHY = Health(diagonal=0.9, entropy=0.3, gain=3.0, accuracy=0.9, by_position={"1": 0.9})
 RECITES = Health(diagonal=0.1, entropy=0.95, gain=0.01, accuracy=0.2, by_position={"1": 0.05, "2": 0.2})
@@ -108,19 +107,13 @@ def test_silent_on_the_healthy_toy(toy_run):
     assert lines[-1]["health"]["diagonal"] > 0.9 and lines[-1]["health"]["gain"] > 3
 
 
-@pytest.mark.slow
-def test_warns_on_shuffled_transcripts(toy_corpus, tmp_path):
-    utterances = read_manifest(toy_corpus["train"])
-    texts = [u.text for u in utterances]
-    random.Random(1).shuffle(texts)
-    shuffled = tmp_path / "shuffled.jsonl"
-    write_manifest(shuffled, [dataclasses.replace(u, text=t) for u, t in zip(utterances, texts, strict=True)])
-    settings = [f'data.train=["{shuffled}"]', f'data.dev=["{toy_corpus["dev"]}"]', "train.evaluate_every=1000"]
-    settings += ["train.max_steps=150", "train.health_every=150"]
+def test_a_run_that_does_not_listen_is_warned_once(corpus, tmp_path):
+    """A rate of next to nothing leaves the network as random as it began, on any machine."""
+    rate = ["train.learning_rate=1e-9", "train.warmup_steps=2"]
+    epochs = ["train.max_steps=60", "train.health_every=30", "train.evaluate_every=1000"]
     told = Lines()
-    config = load_config(ROOT / "recipes/toy/base.toml", settings)
-    run = train(config, tmp_path / "run", display=told)
+    run = train(small_run(corpus, *rate, *epochs), tmp_path / "run", display=told)
     warnings = [line for line in told.lines if line.startswith("WARNING: attention has not formed")]
-    assert len(warnings) == 1 and "the decoder recites" in warnings[0]
+    assert len(warnings) == 2 and all("the decoder recites" in line for line in warnings)
     assert sum("do the texts belong to the recordings" in line for line in told.lines) == 1
-    assert logged(run)[-1]["health"]["gain"] < 0.1 and logged(run)[-1]["health"]["diagonal"] < 0.3
+    assert len(logged(run)) == 2 and logged(run)[-1]["health"]["diagonal"] < 0.3

@@ -1,5 +1,6 @@
 """Hot words: a bonus per character, taken back where the word breaks off."""
 
+import random
 import re
 
 import pytest
@@ -61,6 +62,17 @@ def test_what_a_text_gets(tokens, expected):
 )
 def test_words_inside_of_others(words, tokens, expected):
     assert total(HotwordScorer(dict.fromkeys(words, 2.0), 10, EOS), tokens) == pytest.approx(expected)
+
+
+def test_a_text_without_a_hot_word_gets_nothing():
+    """However often words begin in it: so hot words that are not said change nothing but what the beam holds on the way."""
+    source = random.Random(0)
+    words = {tuple(source.choices(range(1, 7), k=source.randint(3, 4))): source.uniform(0.5, 3) for _ in range(60)}
+    scorer = HotwordScorer(words, 10, EOS)
+    texts = [source.choices(range(1, 9), k=source.randint(0, 12)) for _ in range(300)]
+    without = [text for text in texts if not occurrences(text, words)]
+    assert len(without) > 100
+    assert [total(scorer, text) for text in without] == pytest.approx([0.0] * len(without), abs=1e-4)
 
 
 def test_many_hypotheses_and_candidates_at_once():

@@ -303,3 +303,20 @@ def test_half_a_character_is_refused(folder):
     path = table(folder / "list.jsonl", '{"key": "a", "wav": "wav/a.wav", "txt": "你\\ud83d好"}')
     with pytest.raises(ManifestError, match=r"list.jsonl:1: holds '\\ud83d', which is no character"):
         list(import_corpus(path))
+
+
+def test_all_rows_that_cannot_be_used_are_listed_and_left_out_if_asked(run, folder, tmp_path):
+    (folder / "wav/damaged.wav").write_bytes(b"RIFF but no audio")
+    rows = ["wav/a.wav\t今天", "wav/none.wav\t北京", "wav/damaged.wav\t天气", "wav/b.wav\t很好"]
+    path, out = table(folder / "t.tsv", "audio\ttext", *rows), tmp_path / "out.jsonl"
+    status, _, err = run("corpus", "import", path, "--out", out)
+    first, second, last = err.splitlines()
+    assert status == 1 and not out.exists() and list(tmp_path.glob(".asr-*")) == []
+    assert first.startswith(f"asr: {path}:3: audio must be a file, ") and "none.wav" in first
+    assert second.startswith(f"asr: {path}:4: ") and "damaged.wav" in second
+    assert last == (
+        f"asr: {path}: 2 of 4 rows cannot be used, nothing was written; correct them, or leave them out with --skip-broken"
+    )
+    status, _, err = run("corpus", "import", path, "--out", out, "--skip-broken")
+    assert status == 0 and [u.text for u in read_manifest(out)] == ["今天", "很好"]
+    assert err.splitlines()[2] == f"{out}: 2 utterances; left out: 0 without text, 0 by --where, 2 broken"

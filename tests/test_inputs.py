@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from asr.errors import AsrError
+from asr.transcription import recordings
 from asr.transcription.inputs import find_inputs, find_targets
 from tests.conftest import ROOT
 from tests.sounds import speech, write_wav
@@ -107,6 +108,40 @@ def test_a_named_pipe_is_read_like_stdin(run, clip, tmp_path, model):
 
 def test_a_stdin_that_is_closed(run, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
-    for arguments in (["-"], ["--live", "-"]):
-        status, out, err = run("transcribe", *arguments)
+    for arguments in (["transcribe", "-"], ["live", "-"]):
+        status, out, err = run(*arguments)
         assert (status, out) == (1, "") and "asr: stdin: is closed, there is nothing to read" in err
+
+
+def test_every_kind_of_recording_in_a_folder_is_found_and_the_rest_is_named(tmp_path):
+    names = [f"{n}.{s}" for n, s in enumerate("wav m4b m4v avi wmv flv mpg wv silk MP3 mka mp2 3gpp".split())]
+    for name in (*names, "a.txt", "b.txt", "cover.jpg", "README", ".hidden.txt", ".a.wav"):
+        (tmp_path / name).write_bytes(b"\0")
+    (tmp_path / "video.ts").write_bytes(b"G\x40\x11\x10" + bytes(184))
+    (tmp_path / "program.ts").write_text("const 今天 = 1;\n", encoding="utf-8")
+    said: list[str] = []
+    inputs, failed = find_inputs([str(tmp_path)], said.append)
+    assert sorted(one.name.name for one in inputs) == sorted([*names, "video.ts"]) and failed == 0
+    begin, _, kinds = said[0].rpartition(": ")
+    assert begin == f"asr: {tmp_path}: 5 files are left out, by their names no recordings" and len(said) == 1
+    assert sorted(kinds.split(", ")) == ["1 .jpg", "1 .ts", "1 without a suffix", "2 .txt"] and kinds[0] == "2"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), ValueError("of a decoder"), MemoryError(), TypeError()]
+)
+def test_whatever_happens_inside_a_recording_stays_with_it(run, model, clip, tmp_path, monkeypatch, error):
+    others = [shutil.copy(clip, tmp_path / name) for name in ("a.wav", "c.wav")]
+    bad = shutil.copy(clip, tmp_path / "b.wav")
+    real = recordings.Recording
+
+    class Recording(real):
+        def blocks(self, *args, **named):
+            if self.path.name == "b.wav":
+                raise error
+            yield from super().blocks(*args, **named)
+
+    monkeypatch.setattr(recordings, "Recording", Recording)
+    status, _, err = run("transcribe", "--model", model, others[0], bad, others[1], "--out", tmp_path / "out")
+    assert status == 1 and f"asr: {bad}: cannot be read ({str(error) or type(error).__name__})\n" in err
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.txt", "c.txt"]

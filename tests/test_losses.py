@@ -10,9 +10,11 @@ from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig, pad_samples
 from asr.model.layers import sinusoids_at
-from asr.model.model import Memory, ModelConfig, SpeechModel, consistency_loss, log_probs_of_sounds
+from asr.model.model import Memory, ModelConfig, SpeechModel
 from asr.text.tokenizer import IGNORED
+from asr.training.objective import consistency_loss, log_probs_of_sounds, with_guesses
 from tests.conftest import random_model
+from tests.runs import losses_with
 from tests.test_model import KINDS, sounds
 
 
@@ -22,7 +24,7 @@ def test_every_parameter_learns(kind):
     samples, lengths = pad_samples(sounds(1.0, 0.6))
     inputs = torch.tensor([[2, 5, 6], [2, 7, 3]])
     targets = torch.tensor([[5, 6, 3], [7, 3, IGNORED]])
-    losses = model.losses(samples, lengths, inputs, targets, label_smoothing=0.1, ctc_weight=0.3)
+    losses = losses_with(model, samples, lengths, inputs, targets, label_smoothing=0.1, ctc_weight=0.3)
     losses.total.backward()
     assert torch.allclose(losses.total, 0.7 * losses.attention + 0.3 * losses.ctc)
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
@@ -34,7 +36,7 @@ def test_loss_of_a_uniform_model_is_the_log_of_the_vocabulary():
     torch.nn.init.zeros_(model.decoder.out.weight)
     torch.nn.init.zeros_(model.decoder.out.bias)
     samples, lengths = pad_samples(sounds(1.0, 0.6))
-    losses = model.losses(samples, lengths, torch.tensor([[2, 5], [2, 3]]), torch.tensor([[5, 3], [3, IGNORED]]))
+    losses = losses_with(model, samples, lengths, torch.tensor([[2, 5], [2, 3]]), torch.tensor([[5, 3], [3, IGNORED]]))
     assert losses.total.item() == pytest.approx(torch.tensor(24.0).log().item(), abs=1e-5)
     assert losses.ctc is None
 
@@ -42,9 +44,9 @@ def test_loss_of_a_uniform_model_is_the_log_of_the_vocabulary():
 def test_padded_targets_do_not_count():
     model = random_model()
     samples, lengths = pad_samples(sounds(1.0))
-    short = model.losses(samples, lengths, torch.tensor([[2, 5]]), torch.tensor([[5, 3]]), ctc_weight=0.5)
-    long = model.losses(
-        samples, lengths, torch.tensor([[2, 5, 3, 3]]), torch.tensor([[5, 3, IGNORED, IGNORED]]), ctc_weight=0.5
+    short = losses_with(model, samples, lengths, torch.tensor([[2, 5]]), torch.tensor([[5, 3]]), ctc_weight=0.5)
+    long = losses_with(
+        model, samples, lengths, torch.tensor([[2, 5, 3, 3]]), torch.tensor([[5, 3, IGNORED, IGNORED]]), ctc_weight=0.5
     )
     assert torch.allclose(short.total, long.total, atol=1e-6)
 
@@ -61,9 +63,9 @@ def test_the_ctc_loss_of_syllables():
     batch = (samples, lengths, torch.tensor([[2, 5, 6], [2, 7, 3]]), torch.tensor([[5, 6, 3], [7, 3, IGNORED]]))
 
     def ctc(syllables: torch.Tensor, share: float) -> float:
-        return model.losses(*batch, ctc_weight=0.5, syllables=syllables, syllable_share=share).ctc.item()
+        return losses_with(model, *batch, ctc_weight=0.5, syllables=syllables, syllable_share=share).ctc.item()
 
-    characters = model.losses(*batch, ctc_weight=0.5).ctc.item()
+    characters = losses_with(model, *batch, ctc_weight=0.5).ctc.item()
     apart, alike = (
         torch.arange(24).flip(0),
         torch.arange(24).clamp(max=4),
@@ -88,15 +90,15 @@ def test_two_views_that_are_one_cost_nothing():
     model = random_model(vocabulary=24).eval()
     samples, lengths = pad_samples(sounds(1.0, 0.6))
     batch = (samples, lengths, torch.tensor([[2, 5, 6], [2, 7, 3]]), torch.tensor([[5, 6, 3], [7, 3, IGNORED]]))
-    plain = model.losses(*batch, ctc_weight=0.5)
-    twice = model.losses(*batch, ctc_weight=0.5, consistency=0.2)
+    plain = losses_with(model, *batch, ctc_weight=0.5)
+    twice = losses_with(model, *batch, ctc_weight=0.5, consistency=0.2)
     assert twice.ctc.item() == pytest.approx(plain.ctc.item(), rel=1e-5)
     assert twice.total.item() == pytest.approx(plain.total.item(), rel=1e-5)
 
     def of_differing(consistency: float) -> float:
         torch.manual_seed(1)
-        return model.losses(
-            *batch, ctc_weight=0.5, consistency=consistency, augmentation=AugmentConfig(volume=1.0)
+        return losses_with(
+            model, *batch, ctc_weight=0.5, consistency=consistency, augmentation=AugmentConfig(volume=1.0)
         ).ctc.item()
 
     assert of_differing(0.2) < of_differing(0.4)
@@ -153,7 +155,7 @@ def test_guesses_take_the_place_of_a_share_of_the_tokens():
         one = model.encode(samples, lengths)
     memory = Memory(one.values.expand(400, -1, -1), one.lengths.expand(400), one.encoded.expand(400, -1, -1))
     torch.manual_seed(0)
-    guessed = model._with_guesses(memory, inputs, 0.4)
+    guessed = with_guesses(model, memory, inputs, 0.4)
     assert (guessed[:, 0] == 2).all() and set(guessed[:, 1:].unique().tolist()) == {5, 7}
     shares = (guessed[:, 1:] == 7).float().mean(1)
     assert shares.mean() == pytest.approx(0.4, abs=0.04)
@@ -166,6 +168,6 @@ def test_guesses_are_drawn_by_what_the_decoder_expects():
         model.decoder.out.weight.zero_()
         model.decoder.out.bias.copy_(torch.tensor([0.5, 0, 0, 0.25, 0, 0.25]).log())
     memory = model.encode_features(torch.randn(200, 24, 80), torch.full((200,), 24))
-    guessed = model._with_guesses(memory, torch.full((200, 50), 1), 5.0)[:, 1:]  # nearly all of them
+    guessed = with_guesses(model, memory, torch.full((200, 50), 1), 5.0)[:, 1:]  # nearly all of them
     shares = torch.bincount(guessed[guessed != 1], minlength=6) / (guessed != 1).sum()
     assert shares.tolist() == pytest.approx([0.5, 0, 0, 0.25, 0, 0.25], abs=0.03)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from asr.decoding.settings import DecodeConfig
 from asr.transcription.display import status
 from asr.transcription.transcriber import OPEN_RECORDINGS, load
 from tests.conftest import ROOT
+from tests.killing import killed_at_file
 from tests.sounds import speech
 
 N = 50
@@ -83,17 +83,13 @@ def confidences(data: dict) -> list[float]:
     return [token["confidence"] for segment in data["segments"] for token in segment["tokens"]]
 
 
-@pytest.mark.alone
 @pytest.mark.slow
-def test_a_run_that_is_killed_goes_on_where_it_was(model, calls, undisturbed, tmp_path):
-    process = subprocess.Popen(command(model, calls, tmp_path), cwd=ROOT, stderr=subprocess.DEVNULL)
-    while len(results(tmp_path)) < 9:
-        assert process.poll() is None, "the run was over before it could be killed"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_that_is_killed_goes_on_where_it_was(model, calls, undisturbed, tmp_path, when):
+    killed = run(command(model, calls, tmp_path, *killed_at_file(9, when)))
+    assert killed.returncode == -signal.SIGKILL
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
-    assert 9 <= len(before) < N - 1
+    assert len(before) == (8 if when == "before" else 9)
     done = run(command(model, calls, tmp_path))
     assert done.returncode == 1
     assert f"{len(before)} of {N} transcripts are there already and stay as they are" in done.stderr
@@ -110,7 +106,7 @@ def test_two_processes_share_the_list(model, calls, undisturbed, tmp_path):
 
 
 def test_at_most_eight_recordings_are_open(model):
-    transcriber = load(model, "cpu", DecodeConfig(beam=1))
+    transcriber = load(model, "cpu", decode=DecodeConfig(beam=1))
     opened = finished = 0
 
     def audios():

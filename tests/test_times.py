@@ -52,14 +52,14 @@ def tiny(request, tmp_path_factory):
 
 @pytest.mark.parametrize("ctc_weight", [0.0, 0.5])
 def test_every_token_has_its_place(tiny, ctc_weight):
-    transcriber = load(tiny, "cpu", DecodeConfig(beam=2, ctc_weight=ctc_weight))
+    transcriber = load(tiny, "cpu", decode=DecodeConfig(beam=2, ctc_weight=ctc_weight))
     lengths = (0.3, 1.0, 40.0)
     found = [check_invariants(transcriber.transcribe((speech(s, seed=i), SAMPLE_RATE))) for i, s in enumerate(lengths)]
     assert sum(found) > 20
 
 
 def test_times_do_not_depend_on_what_is_decoded_together(tiny):
-    transcriber = load(tiny, "cpu", DecodeConfig(beam=2))
+    transcriber = load(tiny, "cpu", decode=DecodeConfig(beam=2))
     alone = transcriber.recognizer.recognize([noise(3.0)], timed=True)[0][0]
     among = transcriber.recognizer.recognize([noise(2.0, seed=5), noise(3.0), noise(5.0, seed=6)], timed=True)[1][0]
     assert alone.spans == among.spans and len(alone.spans) == len(alone.hypothesis.tokens) > 0
@@ -67,7 +67,7 @@ def test_times_do_not_depend_on_what_is_decoded_together(tiny):
 
 def test_times_go_on_where_audio_was_decoded_in_pieces(tiny):
     """A hypothesis that loops is decoded again in halves; times of the second half come after the cut."""
-    transcriber = load(tiny, "cpu", DecodeConfig(beam=1, max_chars_per_second=30, stop_loops=False))
+    transcriber = load(tiny, "cpu", decode=DecodeConfig(beam=1, max_chars_per_second=30, stop_loops=False))
     result = transcriber.recognizer.recognize([noise(6.0)], timed=True)[0][0]
     assert any("decoded again in pieces" in warning for warning in result.hypothesis.warnings)
     assert len(result.spans) == len(result.hypothesis.tokens)

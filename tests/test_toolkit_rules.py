@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from asr.decoding.beam import LIMIT_REACHED
+from asr.decoding.rules import RULES
 from asr.decoding.search import beam_search
 from asr.decoding.settings import DecodeConfig
 from tests.tables import EOS, OneOf, TableScorer, V
@@ -45,6 +46,30 @@ def test_better_ones_push_out_what_is_finished_where_wenet_searches():
     texts = found("wenet", rows, 2)
     assert () not in texts and all(len(text) == 3 for text in texts)
     assert found("espnet", rows, 2)[0] == ()
+
+
+class Scored(Written):
+    """Log-probabilities written down by prefix, so that sums of them are exact."""
+
+    def row(self, b, prefix):
+        row = torch.full((V,), -50.0)
+        for token, log_prob in self.rows.get(prefix, {}).items():
+            row[token] = log_prob
+        return row
+
+
+def test_of_two_that_scored_the_same_only_the_one_pushed_out_is_lost():
+    """The empty text ends with -3 and loses its place to two of -1.5 and -2; later `2 3` ends with the same -3, and stays."""
+    rows = {
+        (): {EOS: -3.0, 2: -1.0},
+        (2,): {3: -0.5, 4: -1.0},
+        (2, 3): {EOS: -1.5},
+        (2, 4): {2: -0.5},
+        (2, 4, 2): {EOS: 0.0},
+    }
+    config = DecodeConfig(beam=2, nbest=2, length_power=0.0, rule="wenet")
+    nbest = beam_search(Scored(rows), config, [9])[0]
+    assert [(h.tokens, h.score) for h in nbest] == [((2, 4, 2), -2.5), ((2, 3), -3.0)]
 
 
 def test_speechbrain_is_done_when_as_many_as_the_beam_have_ended():
@@ -115,7 +140,7 @@ def test_at_the_limit_what_speechbrain_ended_last_takes_a_second_place():
     assert nbest[1].score == pytest.approx(math.log(0.85 * 0.3))
 
 
-@pytest.mark.parametrize("rule", ["wenet", "espnet", "speechbrain", "transformers"])
+@pytest.mark.parametrize("rule", RULES)
 def test_by_any_rule_a_batch_gives_what_each_utterance_gives_alone(rule):
     table = TableScorer(3, 5)
     config = DecodeConfig(beam=3, nbest=3, rule=rule)

@@ -5,7 +5,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,12 @@ from asr.corpus.manifest import read_manifest, write_manifest
 from asr.errors import AsrError, ManifestError
 from asr.model.folder import load_model, read_weights
 from asr.scoring.cer import CharErrors
+from asr.training import gradients
 from asr.training.checkpoint import average_weights, load_state
 from asr.training.evaluation import _names
 from asr.training.loop import train
 from tests.conftest import ROOT
+from tests.killing import killed_at_file
 from tests.runs import QUIET, changed, lines_of, with_data
 
 
@@ -67,30 +68,19 @@ def test_average_is_the_mean_of_the_files(config, tmp_path):
     assert not torch.equal(all_weights[0][name], all_weights[1][name])
 
 
-@pytest.mark.alone
-def test_killed_at_any_moment_it_goes_on(config, corpus, tmp_path):
+def test_killed_at_any_file_it_goes_on(config, corpus, tmp_path):
     """A process that saves at every step is killed again and again; what it leaves can always be read, and it finishes."""
     (tmp_path / "r.toml").write_text((ROOT / "recipes/toy/base.toml").read_text())
     settings = [f'data.train=["{corpus["train"]}"]', f'data.dev=["{corpus["dev"]}"]', "train.checkpoint_every=1"]
     settings += ["train.max_steps=30", "train.evaluate_every=15", "data.batch_seconds=12", "train.warmup_steps=3"]
-    command = [sys.executable, "-m", "asr", "train", str(tmp_path / "r.toml"), "--out", str(tmp_path / "run")]
-    command += [f"--set={s}" for s in settings]
+    arguments = ["train", str(tmp_path / "r.toml"), "--out", str(tmp_path / "run"), *(f"--set={s}" for s in settings)]
     steps = []
-    for delay in (0.05, 0.2):
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        before = steps[-1] if steps else -1
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            state = load_state(tmp_path / "run")
-            if state and state["progress"]["step"] > before:
-                break
-            time.sleep(0.02)
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    for n, when in ((9, "before"), (14, "after")):
+        killed = subprocess.run([*killed_at_file(n, when), *arguments], cwd=ROOT, stderr=subprocess.DEVNULL)
+        assert killed.returncode == -signal.SIGKILL
         steps.append(load_state(tmp_path / "run")["progress"]["step"])
-    assert steps == sorted(set(steps))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert 0 < steps[0] < steps[1] < 30
+    done = subprocess.run([sys.executable, "-m", "asr", *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and f"going on from step {steps[-1]}" in done.stderr
     assert load_state(tmp_path / "run")["progress"]["step"] == 30
     assert load_model(tmp_path / "run").metadata["step"]
@@ -109,15 +99,13 @@ def test_sounds_without_speech_are_trained_on_with_empty_texts(config, corpus, t
 
 
 def test_three_unusable_gradients_in_a_row_stop_the_run(config, tmp_path, monkeypatch):
-    from asr.model.model import SpeechModel
+    real = gradients.losses_of
 
-    real = SpeechModel.losses
-
-    def spoiled(self, *args, **kwargs):
-        losses = real(self, *args, **kwargs)
+    def spoiled(model, batch, objective):
+        losses = real(model, batch, objective)
         return dataclasses.replace(losses, total=losses.total * float("nan"))
 
-    monkeypatch.setattr(SpeechModel, "losses", spoiled)
+    monkeypatch.setattr(gradients, "losses_of", spoiled)
     with pytest.raises(
         AsrError, match=r"step 2: loss or gradient was not a number 3 times in a row \(utterances train-"
     ):

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from asr.errors import AudioError, CheckpointError, ConfigError, ManifestError
+from asr.folders import locked
 from asr.training.checkpoint import load_state
 from asr.training.loop import train
 from asr.training.settings import TrainConfig
-from asr.training.start import locked
+from asr.training.start import read_utterances
 from tests.runs import QUIET, changed, with_data
 
 
@@ -69,6 +70,16 @@ def test_bounds_that_leave_nothing_are_refused(config, tmp_path):
         train(config, tmp_path / "run", display=QUIET)
 
 
+def test_a_manifest_that_counts_several_times(config, corpus, tmp_path):
+    times = with_data(config, train=(f"{corpus['train']}=3",))
+    once = read_utterances(config)[0]
+    assert read_utterances(times)[0] == once * 3 == read_utterances(with_data(config, train=config.data.train * 3))[0]
+    with pytest.raises(
+        ConfigError, match="train.jsonl=0.5: must be a whole number of times; asr corpus mix takes parts"
+    ):
+        read_utterances(with_data(config, train=(f"{corpus['train']}=0.5",)))
+
+
 def test_force_drops_the_old_run_only_when_the_new_one_can_start(config, tmp_path):
     run = train(config, tmp_path / "run", display=QUIET, stop_after=2)
     before = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
@@ -106,13 +117,13 @@ def test_missing_audio_is_named_before_the_first_step(config, corpus, tmp_path):
 
 
 def test_two_processes_do_not_train_in_one_folder(config, tmp_path):
-    with locked(tmp_path / "run"):
+    with locked(tmp_path / "run", CheckpointError, "training"):
         with pytest.raises(CheckpointError, match="run: another process is training there"):
             train(config, tmp_path / "run", display=QUIET)
 
 
 def test_the_lock_takes_no_error_of_the_training_for_its_own(tmp_path):
-    with pytest.raises(BlockingIOError, match="of the training"), locked(tmp_path / "run"):
+    with pytest.raises(BlockingIOError, match="of the training"), locked(tmp_path / "run", CheckpointError, "training"):
         raise BlockingIOError("of the training")
 
 

@@ -24,7 +24,7 @@ def transcriber(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
-    return load(folder, "cpu", DecodeConfig(beam=2))
+    return load(folder, "cpu", decode=DecodeConfig(beam=2))
 
 
 def test_a_file_and_its_array_give_the_same(transcriber, tmp_path):
@@ -147,8 +147,10 @@ def test_public_names():
         "load",
         "transcribe",
         "align",
+        "evaluate",
         "write",
         "Transcriber",
+        "Decoding",
         "Transcript",
         "Segment",
         "TranscriptToken",

@@ -1,6 +1,5 @@
 import importlib.util
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -31,27 +30,6 @@ def test_the_probabilities_are_those_of_the_package(network):
     assert len(found) == len(expected)
     assert np.abs(found - expected).max() < 1e-4
     assert found.max() > 0.9 and found[:20].max() < 0.1
-
-
-@pytest.mark.alone
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_minute_takes_much_less_time_than_with_the_package(network):
-    path = Path(importlib.util.find_spec("silero_vad").submodule_search_locations[0]) / "data" / "silero_vad.jit"
-    theirs, x = torch.jit.load(path), noise(60)
-
-    def package() -> None:
-        with torch.inference_mode():
-            for i in range(0, len(x) - WINDOW + 1, WINDOW):
-                theirs(torch.from_numpy(x[i : i + WINDOW]), 16000)
-
-    times = {}
-    for _ in range(2):  # the first round warms up
-        for name, function in (("package", package), ("here", lambda: SpeechProbabilities(network).add(x))):
-            started = time.perf_counter()
-            function()
-            times[name] = time.perf_counter() - started
-    print(f"60 s take the package {times['package']:.2f} s, here {times['here']:.2f} s")
-    assert times["here"] < times["package"] / 3
 
 
 @pytest.mark.parametrize("n", [1, 511, 4000])

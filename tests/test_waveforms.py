@@ -126,7 +126,7 @@ def test_what_happens_to_a_batch_depends_on_seed_and_members_alone(folder, tmp_p
     plan = [[0, 1], [2, 3, 4], [5], [6, 7]]
 
     def read(first=0, workers=0, seed="1 0"):
-        reader = BatchReader(utterances, tokenizer, waveforms=Waveforms(config))
+        reader = BatchReader(utterances, tokenizer, change=Waveforms(config))
         return [batch.samples for batch in reader.iterate(plan, first, workers, seed)]
 
     whole = read()

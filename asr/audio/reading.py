@@ -23,10 +23,31 @@ MISSING = 0.25
 """Seconds by which a recording may be shorter than its header says without a word."""
 NOT_SCALED = "its samples are far above 1, which is full scale: divide them by 32768, or write whole numbers of 16 bits"
 AUDIO_SUFFIXES = frozenset(
-    ".wav .flac .mp3 .ogg .opus .oga .m4a .aac .wma .amr .3gp .mp4 .mkv .webm .mov .aif .aiff .au .caf .w64".split()
+    (
+        ".wav .wave .w64 .rf64 .bwf .aif .aiff .aifc .caf .au .snd .sph .voc .flac .wv .ape .tta .tak .alac"
+        " .mp3 .mp2 .mpa .m4a .m4b .m4r .aac .ac3 .eac3 .dts .ogg .oga .opus .spx .wma .mpc .ra"
+        " .amr .awb .gsm .silk .slk .3gp .3gpp .3g2 .mp4 .m4v .mov .mkv .mka .webm .weba .avi .wmv .asf .flv .f4v .mpg .mpeg"
+        " .ts .mts .m2ts .vob .ogv .ogm .rm .rmvb .mxf"
+    ).split()
 )
+"""What of a folder is taken for a recording. What a single file is called does not matter: its content tells."""
+SHARED_SUFFIXES = frozenset((".ts", ".mts"))
+"""Those of them that programs' sources have, too."""
 MIX = -1
 """In place of a channel: the average of all."""
+
+
+def looks_like_a_recording(path: str | Path) -> bool:
+    """Whether a file in a folder is meant to be one, by its name; where that may be a text's, by its content, too."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in SHARED_SUFFIXES:
+        return suffix in AUDIO_SUFFIXES
+    try:
+        with open(path, "rb") as file:
+            head = file.read(1000)
+    except OSError:
+        return True  # reading it will say why
+    return not head or not all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
 
 
 class Recording:

@@ -3,7 +3,7 @@
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
 from asr.errors import AudioError, ConfigError, ManifestError
 from asr.features.fbank import pad_samples
-from asr.features.waveforms import Waveforms
+from asr.stopping import leave_to_parent
 from asr.text.tokenizer import IGNORED, Tokenizer
 
 LENGTH_JITTER = 0.1
@@ -30,7 +30,7 @@ class DataConfig:
     """What is trained on and how it is batched. Paths are relative to where the command is run."""
 
     train: tuple[str, ...] = ()
-    """Manifests to train on; one listed twice counts twice."""
+    """Manifests to train on; `a.jsonl=20` counts twenty times."""
     nonspeech: tuple[str, ...] = ()
     """Manifests of sounds in which nothing is said, with empty texts, to train on too: the model learns to write nothing."""
     dev: tuple[str, ...] = ()
@@ -102,9 +102,15 @@ class Batch:
     """(id, error) of the utterances that should be here too; a batch of nothing else has no ids."""
 
     def pin_memory(self) -> "Batch":
-        """The same in memory that a GPU can read; DataLoader calls this."""
-        tensors = {name: value.pin_memory() for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **tensors)
+        """It in memory that a GPU can read; DataLoader calls this."""
+        return self._moved(Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> "Batch":
+        """It on a device."""
+        return self._moved(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _moved(self, move: Callable[[Tensor], Tensor]) -> "Batch":
+        return replace(self, **{name: move(value) for name, value in vars(self).items() if isinstance(value, Tensor)})
 
 
 def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[str, int]:
@@ -177,10 +183,10 @@ class BatchReader(Dataset):
         cache_audio: bool = False,
         join: float = 0.0,
         longest: float = math.inf,
-        waveforms: Waveforms | None = None,
+        change: Callable[[np.ndarray, random.Random], np.ndarray] | None = None,
     ):
         self.utterances, self.tokenizer = utterances, tokenizer
-        self.join, self.longest, self.waveforms = join, longest, waveforms
+        self.join, self.longest, self.change = join, longest, change
         self.tokens = [tokenizer.encode(u.text) for u in utterances]
         self.plan: list[list[int]] = []
         self.seed = ""
@@ -213,8 +219,8 @@ class BatchReader(Dataset):
         chance = random.Random(f"{self.seed} {self.plan[i]}")  # the same in every process, and when a run goes on
         if chance.random() < self.join:
             spoken = self._joined(read)
-        if self.waveforms:
-            spoken = [(self.waveforms(samples, chance), tokens) for samples, tokens in spoken]
+        if self.change:
+            spoken = [(self.change(samples, chance), tokens) for samples, tokens in spoken]
         samples, tokens = zip(*spoken, strict=True)
         return replace(make_batch(ids, samples, tokens, self.tokenizer), unreadable=tuple(unreadable))
 
@@ -247,6 +253,7 @@ class BatchReader(Dataset):
             num_workers=workers,
             pin_memory=for_gpu,
             generator=torch.Generator(),
+            worker_init_fn=leave_to_parent,
         )
         yield from loader
 

@@ -1,6 +1,7 @@
 """A table (TSV, CSV), a list of JSON lines or a Kaldi directory as utterances."""
 
 import csv
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ class Skipped:
     """Rows whose text is empty."""
     filtered: int = 0
     """Rows that `where` ruled out."""
+    broken: list[str] = dataclasses.field(default_factory=list)
+    """Of rows whose audio, or what is said of it, cannot be used: what is wrong with each."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,10 @@ def import_corpus(
 
     `audio_root`: what relative audio paths are relative to; without it, the file's folder, and for a Kaldi directory
     the current one, as Kaldi has it.
-    `where`: only rows whose columns have these values. Rows without text are left out and counted in `skipped`.
+    `where`: only rows whose columns have these values. Rows without text, and those whose audio cannot be used, are left out
+    and counted in `skipped`; without it the first of the latter raises ManifestError, as what is no table always does.
     """
-    path, skipped = Path(path), skipped or Skipped()
+    path, strict, skipped = Path(path), skipped is None, skipped or Skipped()
     if path.is_dir():
         rows = _kaldi_rows(path)
     elif path.is_file():
@@ -96,7 +100,12 @@ def import_corpus(
             if id in seen:
                 raise ManifestError(f"{row.line}: id must be unique, {id!r} is already at {seen[id]}")
             seen[id] = row.line
-            yield _utterance(row.fields, root, row.line)
+            try:
+                yield _utterance(row.fields, root, row.line)
+            except ManifestError as error:
+                if strict:
+                    raise
+                skipped.broken.append(str(error))
 
 
 def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
@@ -113,7 +122,7 @@ def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
     else:
         try:
             duration = audio_duration(audio) - start
-        except AudioError as error:
+        except (AudioError, OSError, MemoryError) as error:
             raise ManifestError(f"{line}: {error}") from error
     if duration <= 0:
         raise ManifestError(f"{line}: duration must be above 0 seconds, is {duration:.3f}")

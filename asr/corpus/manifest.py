@@ -9,7 +9,7 @@ Fields that are not known survive in `extra`.
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -52,6 +52,8 @@ class Utterance:
             samples = read_samples(self.audio, self.start, self.duration, self.channel)
         except AudioError as error:
             raise AudioError(f"{self.where}: {error} ({self.id})") from error
+        except (OSError, MemoryError) as error:
+            raise AudioError(f"{self.where}: {self.audio}: cannot be read ({error}) ({self.id})") from error
         seconds = len(samples) / SAMPLE_RATE
         if seconds < self.shortest:
             raise AudioError(
@@ -73,6 +75,8 @@ class Utterance:
 
 TOLERANCE = 0.5
 """Seconds that a file may be shorter than its utterance says: tables round, and codecs pad."""
+NAMED = 20
+"""Files that a message lists."""
 LONGEST = 1e9
 """Seconds; more is no length of a recording."""
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
@@ -193,11 +197,18 @@ def _to_json(utterance: Utterance, folder: Path) -> dict:
     return data | utterance.extra
 
 
-def check_audio(utterances: Sequence[Utterance]) -> None:
-    """Raises AudioError for the first utterance whose file is not there: better at once than in the middle of the work."""
+def missing_audio(utterances: Iterable[Utterance]) -> list[Utterance]:
+    """The first utterance of each file that is not there, or is no file."""
     of_file: dict[Path, Utterance] = {}
     for u in utterances:
         of_file.setdefault(u.audio, u)
-    for u in of_file.values():
-        if not u.audio.is_file():
-            raise AudioError(f"{u.where}: {u.audio}: no such file ({u.id}); correct the manifest or put the audio back")
+    return [u for u in of_file.values() if not os.path.isfile(u.audio)]
+
+
+def check_audio(utterances: Iterable[Utterance]) -> None:
+    """Raises AudioError where files are not there, and names them: better at once than in the middle of the work."""
+    if missing := missing_audio(utterances):
+        first, *others = (f"{u.where}: {u.audio}: no such file ({u.id})" for u in missing)
+        named = "".join(f"\n  {line}" for line in others[:NAMED]) + ("\n  …" if len(others) > NAMED else "")
+        more = f", and {len(others):,} more files are not there" if others else ""
+        raise AudioError(f"{first}{more}; correct the manifest or put the audio back{named}")

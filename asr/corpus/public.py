@@ -1,4 +1,4 @@
-"""The public Mandarin corpora by name: what is where in them, and how they become our manifests.
+"""Public Mandarin corpora as they are published, and how they become our manifests; corpora.py lists them.
 
     asr corpus prepare aishell --from corpora/aishell --out data/aishell
 
@@ -8,10 +8,10 @@ writes a manifest a split, the official ones, under the corpus's own names in lo
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
+from asr.corpus.corpora import CORPORA, Corpus
 from asr.corpus.importing import import_corpus
 from asr.corpus.lhotse_recipes import download_with_lhotse, read_with_lhotse
 from asr.corpus.manifest import Utterance, write_manifest
@@ -22,33 +22,13 @@ Splits = tuple[dict[str, list[Utterance]], list[str]]
 """Utterances by split, and what there was to warn of."""
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """A public corpus."""
-
-    title: str
-    """What it is called."""
-    page: str
-    """Where it is described, and handed out."""
-    expects: tuple[str, ...]
-    """What must lie in its folder, as patterns."""
-    read: Callable[[Path], Splits]
-    """The reader of its published layout."""
-    splits: dict[str, str] = field(default_factory=dict)
-    """The reader's name of a split → ours, where that is not the same in lower case."""
-    download: Callable[[Path, str], None] | None = None
-    """Fetches and unpacks it into a folder, from a mirror or the original; None where its owner wants to be asked first."""
-    md5: dict[str, str] = field(default_factory=dict)
-    """Checksums of its archives, where one is known."""
-
-
 def prepare_public(name: str, folder: Path, out: Path) -> dict[str, tuple[Path, int, Counter]]:
     """Writes a manifest for each split that is there: split → (manifest, utterances, what was left out and why).
 
     Raises ManifestError that says what it expected, where the folder holds another layout.
     """
     corpus = CORPORA[name]
-    splits, warnings = corpus.read(find_root(corpus, Path(folder)))
+    splits, warnings = read_public(name, find_root(corpus, Path(folder)))
     written = {}
     for split, utterances in splits.items():
         kept, left_out = _sound(utterances, name)
@@ -63,12 +43,20 @@ def prepare_public(name: str, folder: Path, out: Path) -> dict[str, tuple[Path, 
     return written
 
 
+def read_public(name: str, root: Path) -> Splits:
+    """What lies in a corpus's folder, by the reader of our own where there is one, else by lhotse's recipe."""
+    if name in READERS:
+        return READERS[name](root)
+    corpus = CORPORA[name]
+    return read_with_lhotse(corpus.recipe, f"prepare_{corpus.recipe}", root, **corpus.options)
+
+
 def download_public(name: str, folder: Path, mirror: str = "") -> None:
     """Fetches a corpus, and compares its archives with the checksums that are known."""
     corpus = CORPORA[name]
-    if corpus.download is None:
+    if not corpus.handed_out:
         raise AsrError(f"{corpus.title} has to be fetched by hand: get it from {corpus.page}, then prepare it")
-    corpus.download(Path(folder), mirror)
+    download_with_lhotse(corpus.recipe, f"download_{corpus.recipe}", Path(folder), mirror)
     for archive, expected in corpus.md5.items():
         path = Path(folder) / archive
         if path.is_file() and (found := _md5(path)) != expected:
@@ -179,167 +167,10 @@ def read_ali_meeting(folder: Path) -> Splits:
     return splits, warnings
 
 
-def _lhotse(recipe: str, **options) -> Callable[[Path], Splits]:
-    return partial(read_with_lhotse, recipe, f"prepare_{recipe}", **options)
-
-
-def _fetch(recipe: str, subfolder: str = "") -> Callable[[Path, str], None]:
-    return lambda folder, mirror: download_with_lhotse(recipe, f"download_{recipe}", folder / subfolder, mirror)
-
-
-CORPORA: dict[str, Corpus] = {
-    "aishell": Corpus(
-        "AISHELL-1",
-        "https://www.openslr.org/33/",
-        (
-            "data_aishell/transcript/aishell_transcript_v0.8.txt",
-            "data_aishell/wav/train/*/*.wav",
-            "data_aishell/wav/dev/*/*.wav",
-            "data_aishell/wav/test/*/*.wav",
-        ),
-        _lhotse("aishell"),
-        download=_fetch("aishell"),
-        md5={
-            "data_aishell.tgz": "2f494334227864a8a8fec932999db9d8",
-            "resource_aishell.tgz": "957d480a0fcac85fc18e550756f624e5",
-        },
-    ),
-    "aishell2": Corpus(
-        "AISHELL-2",
-        "https://www.aishelltech.com/aishell_2",
-        (
-            "AISHELL-2/iOS/data/trans.txt",
-            "AISHELL-2/iOS/data/wav",
-            "AISHELL-2/iOS/dev/trans.txt",
-            "AISHELL-2/iOS/dev/wav",
-            "AISHELL-2/iOS/test/trans.txt",
-            "AISHELL-2/iOS/test/wav",
-        ),
-        _lhotse("aishell2"),
-    ),
-    "aishell3": Corpus(
-        "AISHELL-3",
-        "https://www.openslr.org/93/",
-        (
-            "spk-info.txt",
-            "train/label_train-set.txt",
-            "train/content.txt",
-            "train/wav/*/*.wav",
-            "test/content.txt",
-            "test/wav/*/*.wav",
-        ),
-        _lhotse("aishell3"),
-        download=_fetch("aishell3"),
-    ),
-    "aishell4": Corpus(
-        "AISHELL-4",
-        "https://www.openslr.org/111/",
-        (
-            "train_L/wav/*.flac",
-            "train_M/wav/*.flac",
-            "train_S/wav/*.flac",
-            "test/wav/*.flac",
-            "test/TextGrid/*.TextGrid",
-        ),
-        _lhotse("aishell4", normalize_text=True),
-        download=_fetch("aishell4"),
-    ),
-    "alimeeting": Corpus(
-        "AliMeeting",
-        "https://www.openslr.org/119/",
-        (
-            "Train_Ali_far/textgrid_dir/*.TextGrid",
-            "Train_Ali_near/textgrid_dir/*.TextGrid",
-            "Eval_Ali/Eval_Ali_far/textgrid_dir/*.TextGrid",
-            "Test_Ali/Test_Ali_far/textgrid_dir/*.TextGrid",
-        ),
-        read_ali_meeting,
-        {"eval_near": "dev_near", "eval_far": "dev_far"},
-        download=_fetch("ali_meeting"),
-    ),
-    "thchs30": Corpus(
-        "THCHS-30",
-        "https://www.openslr.org/18/",
-        (
-            "data_thchs30/data/*.wav.trn",
-            "data_thchs30/train/*.wav",
-            "data_thchs30/dev/*.wav",
-            "data_thchs30/test/*.wav",
-        ),
-        _lhotse("thchs_30"),
-        download=_fetch("thchs_30"),
-        md5={"data_thchs30.tgz": "2d2252bde5c8429929e1841d4cb95e90"},
-    ),
-    "stcmds": Corpus(
-        "ST-CMDS",
-        "https://www.openslr.org/38/",
-        ("ST-CMDS-20170001_1-OS/*.wav", "ST-CMDS-20170001_1-OS/*.txt"),
-        _lhotse("stcmds"),
-        download=_fetch("stcmds"),
-        md5={"ST-CMDS-20170001_1-OS.tar.gz": "c28ddfc8e4ebe48949bc79a0c23c5545"},
-    ),
-    "primewords": Corpus(
-        "Primewords set 1",
-        "https://www.openslr.org/47/",
-        ("primewords_md_2018_set1/set1_transcript.json", "primewords_md_2018_set1/audio_files"),
-        _lhotse("primewords"),
-        download=_fetch("primewords"),
-    ),
-    "magicdata": Corpus(
-        "MagicData",
-        "https://www.openslr.org/68/",
-        ("train/TRANS.txt", "train/*/*.wav", "dev/TRANS.txt", "dev/*/*.wav", "test/TRANS.txt", "test/*/*.wav"),
-        _lhotse("magicdata"),
-        download=_fetch("magicdata"),
-    ),
-    "aidatatang_200zh": Corpus(
-        "aidatatang_200zh",
-        "https://www.openslr.org/62/",
-        (
-            "aidatatang_200zh/transcript/aidatatang_200_zh_transcript.txt",
-            "aidatatang_200zh/corpus/train/*/*.wav",
-            "aidatatang_200zh/corpus/dev/*/*.wav",
-            "aidatatang_200zh/corpus/test/*/*.wav",
-        ),
-        _lhotse("aidatatang_200zh"),
-        download=_fetch("aidatatang_200zh"),
-        md5={"aidatatang_200zh.tgz": "6e0f4f39cd5f667a7ee53c397c8d0949"},
-    ),
-    "commonvoice_zh_cn": Corpus(
-        "Common Voice zh-CN",
-        "https://commonvoice.mozilla.org/datasets",
-        ("zh-CN/clips", "zh-CN/train.tsv", "zh-CN/dev.tsv", "zh-CN/test.tsv"),
-        lambda folder: read_common_voice(folder / "zh-CN"),
-    ),
-    "commonvoice_zh_tw": Corpus(
-        "Common Voice zh-TW",
-        "https://commonvoice.mozilla.org/datasets",
-        ("zh-TW/clips", "zh-TW/train.tsv", "zh-TW/dev.tsv", "zh-TW/test.tsv"),
-        lambda folder: read_common_voice(folder / "zh-TW"),
-    ),
-    "fleurs": Corpus(
-        "FLEURS cmn_hans_cn",
-        "https://huggingface.co/datasets/google/fleurs",
-        ("cmn_hans_cn/train.tsv", "cmn_hans_cn/dev.tsv", "cmn_hans_cn/test.tsv"),
-        lambda folder: read_fleurs(folder / "cmn_hans_cn"),
-    ),
-    "wenetspeech": Corpus(
-        "WenetSpeech",
-        "https://wenet-e2e.github.io/WenetSpeech/",
-        ("WenetSpeech.json", "audio"),
-        _lhotse("wenet_speech"),
-    ),
-    "kespeech": Corpus(
-        "KeSpeech",
-        "https://github.com/KeSpeech/KeSpeech",
-        (
-            "Tasks/ASR/train_phase1/wav.scp",
-            "Tasks/ASR/train_phase2/wav.scp",
-            "Tasks/ASR/dev_phase1/wav.scp",
-            "Tasks/ASR/dev_phase2/wav.scp",
-            "Tasks/ASR/test/wav.scp",
-        ),
-        _lhotse("kespeech", output_dir=None),
-    ),
+READERS: dict[str, Callable[[Path], Splits]] = {
+    "alimeeting": read_ali_meeting,
+    "commonvoice_zh_cn": lambda folder: read_common_voice(folder / "zh-CN"),
+    "commonvoice_zh_tw": lambda folder: read_common_voice(folder / "zh-TW"),
+    "fleurs": lambda folder: read_fleurs(folder / "cmn_hans_cn"),
 }
-"""Name on the command line → corpus."""
+"""Readers of our own."""

@@ -1,12 +1,14 @@
 """Manifests out of manifests: a split that shares nothing it should not, and a mixture of several corpora."""
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from asr.corpus.manifest import Utterance
 from asr.corpus.overlap import Recorded
-from asr.errors import ManifestError
+from asr.errors import ManifestError, UsageError
 from asr.text.normalize import normalize
 
 TOGETHER: dict[str, Callable[[Utterance], str]] = {
@@ -15,6 +17,22 @@ TOGETHER: dict[str, Callable[[Utterance], str]] = {
     "utterance": lambda u: u.id,
 }
 """What must not be in two splits: all that a speaker said, a sentence whoever says it, or an utterance."""
+
+
+def path_and_times(manifest: str) -> tuple[Path, float]:
+    """`a.jsonl=20` → the manifest, and how often it counts; once where nothing is said. Raises UsageError for other times."""
+    match = re.fullmatch(r"(.+\.\w+)=(.*)", manifest)
+    if not match:
+        return Path(manifest), 1.0
+    try:
+        times = float(match[2])
+    except ValueError:
+        times = 0.0
+    if not 0 < times < 1000:
+        raise UsageError(
+            f"{manifest}: must have the form MANIFEST or MANIFEST=TIMES, with TIMES above 0 and below 1000"
+        )
+    return Path(match[1]), times
 
 
 def split(

@@ -3,14 +3,26 @@
 Dimensions besides those of the model: N hypotheses of an utterance, U tokens so far, C candidates for the next, P scorers.
 """
 
-from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 LIMIT_REACHED = "stopped at the length limit: more text than speech of this length can hold"
 LOOPING = "stopped where it repeated itself"
+
+
+class SearchSettings(Protocol):
+    """What the steps of a search ask of DecodeConfig."""
+
+    beam: int
+    stop_loops: bool
+    length_bonus: float
+
+    def rank(self, total: Tensor, n_tokens: int) -> Tensor:
+        """What hypotheses are ranked by, from their summed scores; n_tokens includes eos."""
+        ...
 
 
 class Chosen(NamedTuple):
@@ -40,10 +52,11 @@ class Beam:
     """(B, N, U) tokens so far."""
     log_probs: Tensor
     """(B, N, U, P) what each scorer gave them."""
-    kept: Tensor
-    """(B, N) scores of the finished ones that hold a place in the beam; -inf for no more."""
-    best_ended: Tensor
-    """(B, U) scores of the best that ended at each step so far; -inf where none did."""
+
+    @property
+    def alive(self) -> Tensor:
+        """(B,) True where a hypothesis goes on."""
+        return ~(self.total == -torch.inf).all(1)
 
 
 class Ended(NamedTuple):
@@ -55,52 +68,108 @@ class Ended(NamedTuple):
     """(m, U)."""
     log_probs: Tensor
     """(m, U, P), with one more for eos where it was reached."""
-    totals: Tensor
-    """(m,) what it had scored in the beam."""
     warning: str = ""
     """Why it ended without eos."""
 
+    def only(self, rows: list[int]) -> "Ended":
+        """Some of them."""
+        return Ended(self.utterances[rows], self.tokens[rows], self.log_probs[rows], self.warning)
 
-def continued(beam: Beam, candidates: Tensor, parts: Tensor, weights: Tensor, M: int) -> tuple[Tensor, ...]:
-    """The best M continuations, or all: scores, origins, places among the candidates, tokens, and log-probabilities by scorer."""
+
+class Best(NamedTuple):
+    """The M best continuations of each utterance, best first, (B, M) each."""
+
+    scores: Tensor
+    """Weighted sums; -inf where there are fewer."""
+    origins: Tensor
+    """Which hypothesis each continues."""
+    places: Tensor
+    """Which of its candidates."""
+    tokens: Tensor
+    """The token that is added."""
+    log_probs: Tensor
+    """(B, M, U + 1, P) what each scorer gave its tokens."""
+    is_eos: Tensor
+    """True where that token is eos."""
+
+    @property
+    def real(self) -> Tensor:
+        """True where there is a continuation."""
+        return self.scores > -torch.inf
+
+
+class Step(NamedTuple):
+    """What a step makes of a beam."""
+
+    beam: Beam
+    """What goes on."""
+    chosen: Chosen | None
+    """Where it comes from; None where all utterances are done."""
+    ended: list[Ended]
+    """What has ended."""
+
+
+def best_continuations(beam: Beam, candidates: Tensor, parts: Tensor, *, weights: Tensor, most: int, eos: int) -> Best:
+    """The best continuations, at most so many, by what each scorer says of the candidates: parts (B, N, C, P)."""
     C = parts.shape[2]
     weighted = parts[..., 0] if len(weights) == 1 else (parts * weights).sum(-1)
     sums = (beam.total[:, :, None] + weighted).flatten(1)  # (B, N * C)
-    top, flat = sums.topk(min(M, sums.shape[1]), dim=1)
+    top, flat = sums.topk(min(most, sums.shape[1]), dim=1)
     origin, place = flat // C, flat % C
     token = candidates.flatten(1).gather(1, flat)
     log_probs = torch.cat([take_rows(beam.log_probs, origin), take_rows(parts.flatten(1, 2), flat)[:, :, None]], dim=2)
-    return top, origin, place, token, log_probs
+    return Best(top, origin, place, token, log_probs, token == eos)
 
 
-def ended_now(beam: Beam, ends: Tensor, continuations: tuple[Tensor, ...]) -> Ended:
-    """Those of what `continued` gave that end with its tokens, where `ends` (B, M) is True."""
-    top, origin, _, _, log_probs = continuations
+def finished(beam: Beam, best: Best, ends: Tensor) -> list[Ended]:
+    """The continuations that end with their token, where `ends` (B, M) is True: in its order, all as one, or none."""
+    if not ends.any():
+        return []
     b, rank = ends.nonzero(as_tuple=True)
-    return Ended(beam.utterances[b], beam.tokens[b, origin[b, rank]], log_probs[b, rank], top[b, rank])
+    tokens = beam.tokens[b, best.origins[b, rank]]
+    return [Ended(beam.utterances[b], tokens, best.log_probs[b, rank])]
 
 
-def going_on(
-    beam: Beam, is_eos: Tensor, continuations: tuple[Tensor, ...], N: int, stop_loops: bool, length_bonus: float
-) -> tuple[Beam, Tensor, Tensor, Tensor]:
-    """The best N of what `continued` gave that do not end, as a beam; origins and places of them, and which are loops."""
-    top, origin, place, token, log_probs = continuations
-    total, pick = top.masked_fill(is_eos, -torch.inf).topk(min(N, top.shape[1]), dim=1)
-    last, origin, place = (x.gather(1, pick) for x in (token, origin, place))
-    tokens = torch.cat([take_rows(beam.tokens, origin), last[:, :, None]], dim=2)
-    loops = find_loops(tokens) if stop_loops else torch.zeros_like(total, dtype=torch.bool)
-    total = (total + length_bonus).masked_fill(loops, -torch.inf)
-    new = replace(beam, last=last, total=total, tokens=tokens, log_probs=take_rows(log_probs, pick))
-    return new, origin, place, loops
+def unfinished(beam: Beam, best: Best, stops: Tensor, n_unwritten: int = 0) -> list[Ended]:
+    """The continuations that the length limit stops, where `stops` (B, M) is True; the last `n_unwritten` tokens are left out."""
+    if not stops.any():
+        return []
+    b, rank = stops.nonzero(as_tuple=True)
+    tokens = torch.cat([beam.tokens[b, best.origins[b, rank]], best.tokens[b, rank][:, None]], dim=1)
+    tokens = tokens[:, : tokens.shape[1] - n_unwritten]
+    return [Ended(beam.utterances[b], tokens, best.log_probs[b, rank], LIMIT_REACHED)]
 
 
-def left_over(beam: Beam, chosen: Chosen) -> tuple[Beam, Chosen]:
-    """The beam and what was chosen without the utterances that are done."""
-    left = chosen.utterances
-    if len(left) == len(beam.utterances):
-        return beam, chosen
-    beam = Beam(*(getattr(beam, f.name)[left] for f in fields(Beam)))
-    return beam, Chosen(left, chosen.hypotheses[left], chosen.candidates[left])
+def closed_up(beam: Beam, best: Best, settings: SearchSettings, n_ended: Tensor) -> tuple[Beam, Chosen, Tensor]:
+    """The best `beam` continuations that do not end, what they continue, and which of them (B, N) are loops, and dropped."""
+    total, pick = best.scores.masked_fill(best.is_eos, -torch.inf).topk(min(settings.beam, best.scores.shape[1]), dim=1)
+    last, origins, places = (x.gather(1, pick) for x in (best.tokens, best.origins, best.places))
+    tokens = torch.cat([take_rows(beam.tokens, origins), last[:, :, None]], dim=2)
+    loops = find_loops(tokens) if settings.stop_loops else torch.zeros_like(total, dtype=torch.bool)
+    total = (total + settings.length_bonus).masked_fill(loops, -torch.inf)
+    new = Beam(beam.utterances, n_ended, last, total, tokens, take_rows(best.log_probs, pick))
+    return new, Chosen(torch.arange(len(pick), device=pick.device), origins, places), loops
+
+
+def in_their_places(beam: Beam, best: Best, settings: SearchSettings, n_ended: Tensor) -> tuple[Beam, Chosen, Tensor]:
+    """What `closed_up` gives, but all continuations keep their places: that of one that ends is empty."""
+    tokens = torch.cat([take_rows(beam.tokens, best.origins), best.tokens[:, :, None]], dim=2)
+    goes_on = best.real & ~best.is_eos
+    loops = find_loops(tokens) & goes_on if settings.stop_loops else torch.zeros_like(goes_on)
+    total = (best.scores + settings.length_bonus).masked_fill(~goes_on | loops, -torch.inf)
+    new = Beam(beam.utterances, n_ended, best.tokens, total, tokens, best.log_probs)
+    return new, Chosen(torch.arange(len(total), device=total.device), best.origins, best.places), loops
+
+
+def without_done(before: Beam, new: Beam, chosen: Chosen, done: Tensor, ended: list[Ended]) -> Step:
+    """The step from `before` to `new`, of the utterances that are not done (B,)."""
+    left = (~done).nonzero()[:, 0]
+    if not len(left):
+        return Step(before, None, ended)
+    if len(left) == len(done):
+        return Step(new, chosen, ended)
+    new = Beam(*(getattr(new, f.name)[left] for f in fields(Beam)))
+    return Step(new, Chosen(left, chosen.hypotheses[left], chosen.candidates[left]), ended)
 
 
 def stopped_early(beam: Beam, stopped: Tensor, loops: Tensor) -> list[Ended]:
@@ -110,7 +179,7 @@ def stopped_early(beam: Beam, stopped: Tensor, loops: Tensor) -> list[Ended]:
         real = beam.total[b] > -torch.inf
         tokens, log_probs = beam.tokens[b, real], beam.log_probs[b, real]
         warning = LOOPING if bool(loops[b].any()) else LIMIT_REACHED
-        ended.append(Ended(beam.utterances[b].expand(len(tokens)), tokens, log_probs, beam.total[b, real], warning))
+        ended.append(Ended(beam.utterances[b].expand(len(tokens)), tokens, log_probs, warning))
     return ended
 
 

@@ -1,6 +1,6 @@
 """A model and its tokenizer, put to work: arrays of samples to n-best lists of texts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,11 +19,16 @@ from asr.decoding.search import CandidateScorer, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.timing import decoder_inputs, token_spans
 from asr.decoding.wordlists import Hotwords
-from asr.errors import ConfigError
+from asr.errors import Cancelled, ConfigError
 from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
 from asr.text.tokenizer import Tokenizer, TokenTable
+
+
+def never() -> bool:
+    """What does not cancel."""
+    return False
 
 
 class NetworkScorer:
@@ -36,8 +41,9 @@ class NetworkScorer:
         table: TokenTable,
         temperature: float = 1.0,
         never_written: Sequence[int] = (),
+        cancelled: Callable[[], bool] = never,
     ):
-        self.model, self.memory, self.temperature = model, memory, temperature
+        self.model, self.memory, self.temperature, self.cancelled = model, memory, temperature, cancelled
         self.sos, self.eos = table.sos, table.eos
         self.n_utterances, self.device = len(memory.lengths), memory.values.device
         self.allowed = torch.zeros(len(table), device=self.device)
@@ -52,6 +58,8 @@ class NetworkScorer:
         return self.initial
 
     def score(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        if self.cancelled():
+            raise Cancelled("given up while it was decoded")
         logits, state = self.model.decoder(tokens[:, :, None], state)
         logits = logits[:, :, 0].float()
         if self.temperature != 1:
@@ -124,6 +132,7 @@ class Recognizer:
     ):
         self.model, self.tokenizer = model, tokenizer
         self.config, self.lm, self.hotwords = config or DecodeConfig(), lm, hotwords
+        self.cancelled: Callable[[], bool] = never
         table, words = tokenizer.table, hotwords.weights if hotwords else {}
         if wrong := [i for i in self.config.never_written if not 0 <= i < len(table)]:
             raise ConfigError(f"decode.never_written: {wrong[0]} is no id of {len(table)} tokens")
@@ -136,11 +145,14 @@ class Recognizer:
         return self.model.cmvn.mean.device
 
     @torch.inference_mode()
-    def recognize(self, utterances: Sequence[np.ndarray], timed: bool = False) -> list[list[Recognized]]:
+    def recognize(
+        self, utterances: Sequence[np.ndarray], timed: bool = False, cancelled: Callable[[], bool] = never
+    ) -> list[list[Recognized]]:
         """Arrays (S,) of 16 kHz samples → per utterance its n-best list, the best with the spans of its tokens if `timed`.
 
-        The model is put in evaluation mode meanwhile.
+        The model is put in evaluation mode meanwhile. Raises Cancelled soon after `cancelled` says so.
         """
+        self.cancelled = cancelled
         training, rate = self.model.training, self.model.log_mel.config.sample_rate
         self.model.eval()
         try:
@@ -154,6 +166,7 @@ class Recognizer:
             return [self._joined(some, [next(left) for _ in some]) for some in parts]
         finally:
             self.model.train(training)
+            self.cancelled = never
 
     def _joined(
         self, pieces: Sequence[np.ndarray], nbests: Sequence[list[Recognized]], reasons: tuple[str, ...] = ()
@@ -201,7 +214,8 @@ class Recognizer:
     def scorer(self, memory: Memory) -> NetworkScorer:
         """The decoder as it is searched, listening to this memory."""
         config = self.config
-        return NetworkScorer(self.model, memory, self.tokenizer.table, config.temperature, config.never_written)
+        table, temperature, barred = self.tokenizer.table, config.temperature, config.never_written
+        return NetworkScorer(self.model, memory, table, temperature, barred, self.cancelled)
 
     def limits(self, utterances: Sequence[np.ndarray]) -> list[int]:
         """Tokens that the text of each utterance (S,) may have: by its seconds, and by the decoder's positions."""

@@ -8,15 +8,15 @@ Dimensions besides those of the model: C candidates of each hypothesis, P scorer
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from asr.decoding.beam import Beam, Chosen, Ended, continued, ended_now, going_on, left_over, stopped_early
+from asr.decoding.beam import Beam, Chosen, Ended, best_continuations
+from asr.decoding.rules import RULES
 from asr.decoding.settings import DecodeConfig
-from asr.decoding.toolkit_rules import step_by_rule, step_of_transformers
 
 DECODER = "decoder"
 """Name of the main scorer in Hypothesis.scores."""
@@ -69,9 +69,9 @@ class CandidateScorer(Protocol):
         ...
 
     def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Last tokens (B, N), candidates (B, N, C) for the next and what the main scorer said of them (B, N, C)
+        """Log-probabilities (B, N, C) of candidates (B, N, C) for the next token, and the new state.
 
-        → log-probabilities (B, N, C), and the new state.
+        tokens (B, N): the last ones. said (B, N, C): what the main scorer said of the candidates.
         """
         ...
 
@@ -87,46 +87,45 @@ def beam_search(
     max_tokens: list[int],
     others: Mapping[str, tuple[CandidateScorer, float]] | None = None,
 ) -> list[list[Hypothesis]]:
-    """The `nbest` best complete hypotheses found while `beam` unfinished ones are kept, best first; a beam of 1 is greedy.
+    """The `nbest` best hypotheses of each utterance, best first, found with a beam of `beam`; a beam of 1 is greedy.
 
-    max_tokens: the longest hypothesis of each utterance, eos not counted. others: name → scorer and weight.
-    At each step the best 2 * beam continuations of an utterance are looked at: those that end and rank among the first
-    `beam` are finished, and the best `beam` that do not end go on. An utterance is done when `beam` hypotheses are
-    finished, or at its length limit, where the unfinished are returned only if none finished.
+    max_tokens: the longest hypothesis of each utterance, eos not counted. others: name → scorer and weight. When a
+    hypothesis is finished, what that means for the others and when an utterance is done, `config.rule` says.
     """
     others = {name: pair for name, pair in (others or {}).items() if pair[1] != 0}
     B, device = scorer.n_utterances, scorer.device
     limits = torch.tensor(max_tokens, device=device)
     weights = torch.tensor([1.0, *(weight for _, weight in others.values())], device=device)
-    beam = Beam(
-        torch.arange(B, device=device),
-        torch.zeros(B, dtype=torch.long, device=device),
-        torch.full((B, 1), scorer.sos, device=device),
-        torch.zeros(B, 1, device=device),
-        torch.zeros(B, 1, 0, dtype=torch.long, device=device),
-        torch.zeros(B, 1, 0, len(weights), device=device),
-        torch.full((B, config.beam), -torch.inf, device=device),
-        torch.zeros(B, 0, device=device),
-    )
+    rule = RULES[config.rule](B, config, device)
+    beam = _first_beam(B, scorer.sos, len(weights), device)
     state, states = scorer.start(), [other.start(B) for other, _ in others.values()]
     ended: list[Ended] = []
-    gone: set[tuple[int, float]] = set()
-    for step in range(max(max_tokens) + 1):
+    for n_tokens in range(max(max_tokens) + 1):
         scores, state = scorer.score(beam.last, state)
         candidates, parts, states = _judge(scores, beam.last, others, states, config, scorer.eos)
-        judged = (beam, candidates, parts, weights, config, scorer.eos)
-        if config.rule == "own":
-            beam, chosen, finished = _step(*judged, limits == step)
-        elif config.rule == "transformers":
-            beam, chosen, finished = step_of_transformers(*judged, limits <= step + 1)
-        else:
-            beam, chosen, finished = step_by_rule(*judged, limits <= step + 1, gone)
-        ended += finished
+        most = rule.looks * config.beam
+        best = best_continuations(beam, candidates, parts, weights=weights, most=most, eos=scorer.eos)
+        beam, chosen, now_ended = rule.step(beam, best, limits[beam.utterances] - n_tokens)
+        ended += now_ended
         if chosen is None:
             break
+        rule.select(chosen.utterances)
         state = scorer.select(state, chosen)
         states = [other.select(s, chosen) for s, (other, _) in zip(states, others.values(), strict=True)]
-    return _nbest(ended, B, [DECODER, *others], weights.tolist(), config, gone)
+    return _nbest(rule.ranked(ended), B, [DECODER, *others], weights.tolist(), config)
+
+
+def _first_beam(n_utterances: int, sos: int, n_scorers: int, device: torch.device) -> Beam:
+    """One hypothesis of each utterance, without a token."""
+    B = n_utterances
+    return Beam(
+        torch.arange(B, device=device),
+        torch.zeros(B, dtype=torch.long, device=device),
+        torch.full((B, 1), sos, device=device),
+        torch.zeros(B, 1, device=device),
+        torch.zeros(B, 1, 0, dtype=torch.long, device=device),
+        torch.zeros(B, 1, 0, n_scorers, device=device),
+    )
 
 
 def _judge(
@@ -149,48 +148,15 @@ def _judge(
     return candidates, parts, [state for _, state in judged]
 
 
-def _step(
-    beam: Beam,
-    candidates: Tensor,
-    parts: Tensor,
-    weights: Tensor,
-    config: DecodeConfig,
-    eos: int,
-    at_limit: Tensor,
-) -> tuple[Beam, Chosen | None, list[Ended]]:
-    """One token more. `at_limit` (B of the input,): utterances that may take none but eos. No Chosen: all are done."""
-    N = config.beam
-    top, _, _, token, _ = continuations = continued(beam, candidates, parts, weights, 2 * N)
-    is_eos = token == eos
-    ends = is_eos & (top > -torch.inf)
-    ends[:, N:] = False
-    ended = [ended_now(beam, ends, continuations)] if ends.any() else []
-    n_ended = beam.n_ended + ends.sum(1)
-    new, origin, place, loops = going_on(beam, is_eos, continuations, N, config.stop_loops, config.length_bonus)
-
-    done = (n_ended >= N) | at_limit[beam.utterances] | (new.total == -torch.inf).all(1)
-    ended += stopped_early(beam, done & (n_ended == 0), loops)
-    left = (~done).nonzero()[:, 0]
-    if not len(left):
-        return beam, None, ended
-    return *left_over(replace(new, n_ended=n_ended), Chosen(left, origin, place)), ended
-
-
 def _nbest(
-    ended: list[Ended],
-    n_utterances: int,
-    names: list[str],
-    weights: list[float],
-    config: DecodeConfig,
-    gone: set[tuple[int, float]],
+    ended: list[Ended], n_utterances: int, names: list[str], weights: list[float], config: DecodeConfig
 ) -> list[list[Hypothesis]]:
     found: list[list[Hypothesis]] = [[] for _ in range(n_utterances)]
-    for utterances, tokens, log_probs, totals, warning in ended:
+    for utterances, tokens, log_probs, warning in ended:
         sums = log_probs.double().sum(1).tolist()
-        rows = zip(utterances.tolist(), tokens.tolist(), log_probs[..., 0].tolist(), sums, totals.tolist(), strict=True)
-        for b, ids, of_decoder, scores, in_beam in rows:
-            if not warning and (b, in_beam) in gone:
-                continue  # better ones took its place
+        for b, ids, of_decoder, scores in zip(
+            utterances.tolist(), tokens.tolist(), log_probs[..., 0].tolist(), sums, strict=True
+        ):
             total = sum(w * s for w, s in zip(weights, scores, strict=True)) + config.length_bonus * len(ids)
             found[b].append(
                 Hypothesis(

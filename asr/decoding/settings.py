@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
+from asr.decoding.rules import RULES
 from asr.errors import ConfigError
-
-RULES = ("own", "wenet", "espnet", "speechbrain", "transformers")
-"""How a beam search treats finished hypotheses: ours, and those of the toolkits that a model may come from."""
 
 MOST = 500
 """The widest beam: memory and time grow with it, and nobody needs more."""
@@ -77,8 +75,8 @@ class DecodeConfig:
                 raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")
 
     def max_tokens(self, seconds: float) -> int:
-        """The longest hypothesis for so much audio, eos not counted; one more where the last is not written (toolkit_rules)."""
-        return int(seconds * self.max_chars_per_second) + (3 if self.rule == "speechbrain" else 2)
+        """The longest hypothesis for so much audio, eos and what the rule does not write not counted."""
+        return int(seconds * self.max_chars_per_second) + 2 + RULES[self.rule].n_unwritten
 
     def rank(self, total: float, n_tokens: int) -> float:
         """What a hypothesis is ranked by, from its summed score; n_tokens includes eos."""

@@ -13,11 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from asr.errors import ConfigError
+from asr.features.fbank import NATS_PER_DECIBEL, USUAL_UNIT
 
-STD = 4.4
-"""About one standard deviation of log-mel features, in natural logarithms of power: what turns them into power and back."""
-DECIBEL = math.log(10) / 10 / STD
-"""A decibel in normalised features."""
 ENVELOPE_COSINES = 12
 """Cosines over the mel axis that make a spectral envelope: formants are wider than that, the harmonics of a voice narrower."""
 TILT_COSINES = 4
@@ -51,7 +48,7 @@ class AugmentConfig:
     tempo: float = 0.0
     """Largest relative change of tempo, pitch kept: 0.15 draws from 0.85 to 1.15."""
     volume: float = 0.0
-    """Standard deviation of an offset to all log-mel bins, in units of their standard deviation."""
+    """Standard deviation of an offset to all log-mel bins, in units of 4.4 nats (19 dB): about their standard deviation."""
     pitch: float = 0.0
     """Largest change of pitch, as the logarithm of a factor, the spectral envelope kept: 0.7 draws from half to twice as high."""
     equalizer: float = 0.0
@@ -91,9 +88,12 @@ class AugmentConfig:
                 raise ConfigError(f"augment.{name} must not be negative, is {getattr(self, name)}")
 
 
-def augment(features: Tensor, lengths: Tensor, config: AugmentConfig, views: int = 1) -> tuple[Tensor, Tensor]:
+def augment(
+    features: Tensor, lengths: Tensor, config: AugmentConfig, *, views: int = 1, unit: float | Tensor = USUAL_UNIT
+) -> tuple[Tensor, Tensor]:
     """Normalised features (B, T, F) with lengths (B,) → changed features (views · B, T', F) and their lengths.
 
+    `unit`: nats of power in a unit of the features, of all or of each bin (F,), as `SpeechModel.unit` has it.
     Row v · B + b is the v-th view of utterance b. All views of it have one tempo, so that they agree on what is in each frame;
     all else is drawn for each.
     """
@@ -109,13 +109,14 @@ def augment(features: Tensor, lengths: Tensor, config: AugmentConfig, views: int
     if config.frequency_warp:
         features = warp_frequency(features, _uniform(features, config.frequency_warp))
     if config.reverberation:
-        features = reverberate(features, config.reverberation)
+        features = reverberate(features, config.reverberation, unit=unit)
+    usual = USUAL_UNIT / unit
     if config.equalizer:
-        features = features + config.equalizer * smooth_curves(features)
+        features = features + config.equalizer * usual * smooth_curves(features)
     if config.noise and not config.noise_folder:
-        features = add_noise(features, lengths, config.noise)
+        features = add_noise(features, lengths, config.noise, unit=unit)
     if config.volume:
-        features = features + config.volume * torch.randn(len(features), 1, 1, device=features.device)
+        features = features + config.volume * usual * torch.randn(len(features), 1, 1, device=features.device)
     features = mask_frequency(features, config.frequency_masks, config.frequency_width)
     features = mask_time(features, lengths, config.time_masks, config.time_width, config.time_share)
     return features, lengths
@@ -157,26 +158,30 @@ def smooth_curves(features: Tensor) -> Tensor:
     return weights @ basis.T
 
 
-def add_noise(features: Tensor, lengths: Tensor, share: float) -> Tensor:
-    """A `share` of the utterances with steady noise of a random smooth spectrum, 5 to 35 dB below the loudest frame."""
+def add_noise(features: Tensor, lengths: Tensor, share: float, *, unit: float | Tensor = USUAL_UNIT) -> Tensor:
+    """A `share` of the utterances with steady noise of a random smooth spectrum, 5 to 35 dB below the loudest frame.
+
+    `unit`: as for `augment`.
+    """
     B, T, _ = features.shape
     real = torch.arange(T, device=features.device) < lengths[:, None]
     loudest = features.mean(2).masked_fill(~real, -math.inf).amax(1)[:, None, None]
     low, high = NOISE_DECIBELS
     decibels = low + (high - low) * torch.rand(B, 1, 1, device=features.device)
-    noise = loudest - decibels * DECIBEL + 0.4 * smooth_curves(features)
+    decibel = NATS_PER_DECIBEL / unit
+    noise = loudest - decibels * decibel + 0.4 * (USUAL_UNIT / unit) * smooth_curves(features)
     unsteady = torch.randn(features.shape, device=features.device)  # power in a mel bin is never quite steady
-    noise = noise + 3 * DECIBEL * unsteady
-    louder = torch.logaddexp(features * STD, noise * STD) / STD
+    noise = noise + 3 * decibel * unsteady
+    louder = torch.logaddexp(features * unit, noise * unit) / unit
     chosen = torch.rand(B, 1, 1, device=features.device) < share
     return torch.where(chosen & real[:, :, None], louder, features)
 
 
-def reverberate(features: Tensor, share: float) -> Tensor:
+def reverberate(features: Tensor, share: float, *, unit: float | Tensor = USUAL_UNIT) -> Tensor:
     """A `share` of the utterances with an echo: each frame's power dies away over the frames that follow it.
 
     The echo takes 0.1 to 0.7 s to fall by 60 dB and holds -3 to 15 dB less power than the sound itself. Frames are taken to be
-    10 ms apart.
+    10 ms apart. `unit`: as for `augment`.
     """
     B, T, _ = features.shape
     frames_60_db = 10 + 60 * torch.rand(B, 1, device=features.device)
@@ -184,9 +189,9 @@ def reverberate(features: Tensor, share: float) -> Tensor:
     k = torch.arange(ECHO_FRAMES, device=features.device)
     echo = torch.where(k > 0, 10 ** (-6 * k / frames_60_db), 0.0)  # (B, K)
     kernels = echo / echo.sum(1, keepdim=True) * below + (k == 0)
-    power = torch.exp(features * STD).transpose(0, 2).transpose(1, 2)  # (F, B, T)
+    power = torch.exp(features * unit).transpose(0, 2).transpose(1, 2)  # (F, B, T)
     power = F.conv1d(F.pad(power, (ECHO_FRAMES - 1, 0)), kernels.flip(1)[:, None], groups=B)
-    wet = power.clamp(min=1e-30).log().permute(1, 2, 0) / STD
+    wet = power.clamp(min=1e-30).log().permute(1, 2, 0) / unit
     chosen = torch.rand(B, 1, 1, device=features.device) < share
     return torch.where(chosen, wet, features)
 

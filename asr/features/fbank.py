@@ -22,6 +22,10 @@ POVEY_POWER = 0.85
 LOG_FLOOR = float(torch.finfo(torch.float32).eps)
 DECIBELS = 10 / math.log(10)
 """Decibels of power in a natural logarithm of one."""
+NATS_PER_DECIBEL = math.log(10) / 10
+"""Natural logarithms of power in a decibel."""
+USUAL_UNIT = 4.4
+"""Nats of power in about one standard deviation of log-mel features of speech."""
 WINDOWS = {
     "povey": lambda length: torch.hann_window(length, periodic=False) ** POVEY_POWER,
     "hann": torch.hann_window,
@@ -71,6 +75,9 @@ class FeatureConfig:
     """What lies more than so many decibels below an utterance's loudest bin is raised to that; 0 is off."""
     window_seconds: float = 0.0
     """Each utterance is filled up to so long with silence, of which all frames count (Whisper), and none is longer; 0 is off."""
+    unit: float = USUAL_UNIT
+    """Nats of power in a unit of the normalised features, with which augmentation computes decibels: about a standard deviation
+    where the statistics are those of speech. 0: what the statistics in the model say, bin by bin, as for imported models."""
 
     def __post_init__(self):
         for name, known in (("kind", KINDS), ("window", WINDOWS), ("edges", EDGES), ("filters", FILTERS)):
@@ -90,6 +97,8 @@ class FeatureConfig:
             raise ConfigError(
                 f"features: frames of {self.frame_ms:g} ms every {self.shift_ms:g} ms are shorter than a sample"
             )
+        if self.unit < 0:
+            raise ConfigError(f"features.unit must be 0 or more, is {self.unit:g}")
         if self.window_seconds < 0 or self.window_samples % self.frame_shift:
             raise ConfigError(f"features.window_seconds must be a multiple of the shift, is {self.window_seconds:g}")
         if self.window_seconds and self.kind != "stft":

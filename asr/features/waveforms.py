@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 import soxr
 
-from asr.audio.reading import AUDIO_SUFFIXES, SAMPLE_RATE, audio_duration, read_samples
+from asr.audio.reading import SAMPLE_RATE, audio_duration, looks_like_a_recording, read_samples
 from asr.errors import AudioError, ConfigError
 from asr.features.augment import NOISE_DECIBELS, AugmentConfig
 
@@ -47,7 +47,7 @@ class Waveforms:
 
 def recordings(folder: Path) -> dict[Path, float]:
     """The recordings in a folder and those within it, with their lengths in seconds."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if looks_like_a_recording(path))
     if not found:
         what = "is a file, not a folder" if folder.is_file() else "no such folder"
         what = "holds no recording" if folder.is_dir() else what

@@ -1,17 +1,15 @@
 """From a folder of another toolkit to a model folder of ours, whole or not at all."""
 
 import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from asr.errors import CheckpointError, ConfigError, UsageError
-from asr.files import PREFIX, atomic_write
+from asr.files import atomic_write
+from asr.folders import whole_folder
 from asr.interop.espnet import read_espnet
 from asr.interop.firered import read_firered
 from asr.interop.foreign import Foreign
@@ -19,7 +17,7 @@ from asr.interop.selfcheck import check_model
 from asr.interop.speechbrain import read_speechbrain
 from asr.interop.wenet import read_wenet
 from asr.interop.whisper import read_whisper
-from asr.model.folder import DECODE, WEIGHTS, empty_model, fill_weights, save_model, writing
+from asr.model.folder import DECODE, LM, PIECES, empty_model, fill_weights, refuse_folder, save_model, writing
 from asr.model.model import SpeechModel
 from asr.model.storage import check_dtype
 
@@ -33,8 +31,6 @@ IMPORTERS: dict[str, Callable[[Path], Foreign]] = {
 """Toolkit → reader of its folders."""
 SHOWN = 8
 """Tensors that a message lists."""
-REPLACED = "replaced.tmp"
-"""Where the model that an import takes the place of lies for a moment."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def import_model(
     source, out = Path(source), Path(out)
     if not source.is_dir():
         raise CheckpointError(f"{source}: no such folder; give the folder that holds the checkpoint and its settings")
-    _refuse(out, force)
+    refuse_folder(out, force)
     try:
         foreign = IMPORTERS[toolkit](source)
         foreign.tensors.finish()
@@ -81,7 +77,7 @@ def import_model(
     except (ConfigError, OSError) as error:
         raise CheckpointError(f"{source}: {error}") from error
     doubts = tuple(check_model(model, foreign.table))
-    with _whole_folder(out) as folder:
+    with writing(out), whole_folder(out, (PIECES, DECODE, LM)) as folder:
         card = model_card(toolkit, foreign, notes or {}, doubts, out.name)
         metadata = {"toolkit": toolkit} | {name: text for name, text in (notes or {}).items() if text}
         save_model(folder, model, foreign.table, metadata, card, dtype, foreign.pieces)
@@ -95,7 +91,8 @@ def import_model(
 def build(foreign: Foreign) -> SpeechModel:
     """The network with the foreign weights, in evaluation mode. Raises CheckpointError with names and shapes that do not fit."""
     try:
-        model = empty_model(foreign.features, foreign.config, len(foreign.table))
+        features = replace(foreign.features, unit=0.0)  # whatever the toolkit's statistics make of it
+        model = empty_model(features, foreign.config, len(foreign.table))
     except (RuntimeError, MemoryError, OverflowError, ValueError, TypeError) as error:  # of numbers beyond all measure
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{foreign.tensors.path}: no network can be built of its settings ({reason})") from error
@@ -115,33 +112,6 @@ def _check_shapes(model: SpeechModel, foreign: Foreign) -> None:
     if wrong:
         more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise CheckpointError(f"{foreign.tensors.path}: {'; '.join(wrong[:SHOWN])}{more}")
-
-
-def _refuse(out: Path, force: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise CheckpointError(f"{out}: is a file; choose another name for the model folder")
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise CheckpointError(f"{out}: is there already; choose another name, or --force to overwrite it")
-    if out.is_dir() and any(out.iterdir()) and not (out / WEIGHTS).is_file():
-        raise CheckpointError(f"{out}: holds files but no model; --force only overwrites a model folder")
-
-
-@contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to write into, which takes its place when all is written, and goes when something failed."""
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=PREFIX))
-    try:
-        yield folder
-        with writing(out):
-            folder.chmod(0o755)
-            if out.is_dir():
-                out.rename(folder / REPLACED)  # at every moment there is a whole model under one name or the other
-            folder.rename(out)
-            shutil.rmtree(out / REPLACED, ignore_errors=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def model_card(toolkit: str, foreign: Foreign, notes: dict[str, str], doubts: tuple[str, ...], name: str) -> str:

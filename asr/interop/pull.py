@@ -2,8 +2,9 @@
 
 $XDG_CACHE_HOME/mandarin-asr/       ~/.cache/mandarin-asr/ by default
   models/NAME/                      an ordinary model folder; it appears whole or not at all
-  models/.asr-NAME-….tmp            an import under way, or what a killed one left
+  models/.asr-….tmp                 an import under way, or what a killed one left
   downloads/NAME/HUB/…              the toolkit's files, while they are needed; FILE.part: not whole yet
+  downloads/NAME/unpacked/…         the files of an archive among them, during the import
   NAME.lock                         held by the process that is pulling
 """
 
@@ -12,7 +13,6 @@ import os
 import shutil
 import sys
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from asr.errors import DownloadError
-from asr.files import PREFIX
+from asr.folders import put_back, whole_folder
 from asr.interop.download import PART, Remote, download, look_up
 from asr.interop.hubs import HUBS
 from asr.interop.published import NOT_RUN, PublishedFile, PublishedModel, published
@@ -30,7 +30,7 @@ CONFIG = "config.json"
 """What every model folder holds."""
 MODEL_SHARE = 1.1
 """Disk that an imported model takes, at most, for each byte of its checkpoint."""
-ARCHIVE = ".tar.gz"
+ARCHIVE, UNPACKED = ".tar.gz", "unpacked"
 UNPACKED_SHARE = 4
 """An archive of weights does not grow by more than this when it is unpacked."""
 
@@ -46,7 +46,7 @@ def cache() -> Path:
 def cached(name: str) -> Path | None:
     """The folder of a model that was pulled before."""
     folder = cache() / "models" / name
-    return folder if (folder / CONFIG).is_file() else None
+    return folder if put_back(folder) and (folder / CONFIG).is_file() else None
 
 
 def origin(model: PublishedModel, hub: str) -> str:
@@ -72,8 +72,6 @@ def pull(name: str, hub: str = "", say: Say = print, force: bool = False) -> Pat
     with _alone(name, say):
         if not force and cached(name):  # by the process that we have waited for
             return folder
-        for left in folder.parent.glob(f"{PREFIX}{name}-*.tmp"):
-            shutil.rmtree(left, ignore_errors=True)
         source = cache() / "downloads" / name / hub
         if force:
             for file in model.files:
@@ -139,23 +137,23 @@ def _expected(file: PublishedFile, url: str, token: str) -> Remote:
 
 
 def _import(model: PublishedModel, hub: str, source: Path, folder: Path, say: Say) -> None:
-    """The checkpoint in `source` as a model folder, made under another name and put in its place whole."""
+    """The checkpoint in `source` as a model folder, put in its place whole."""
     from asr.interop.importing import import_model
+    from asr.model.folder import DECODE, LM, PIECES
 
     say(f"{model.name}: importing")
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{PREFIX}{model.name}-", suffix=".tmp"))
+    unpacked = source.parent / UNPACKED
+    shutil.rmtree(unpacked, ignore_errors=True)  # of a killed import
     try:
         notes = {"source": f"{origin(model, hub)}, {_title(hub)}", "licence": model.licence}
-        checkpoint = _unpacked(model, source, work / "archive")
-        imported = import_model(model.toolkit, checkpoint, work / model.name, notes, dtype=model.dtype)
-        if folder.exists():
-            folder.rename(work / "old")
-        (work / model.name).rename(folder)
+        checkpoint = _unpacked(model, source, unpacked)
+        with whole_folder(folder, (PIECES, DECODE, LM)) as new:
+            imported = import_model(model.toolkit, checkpoint, new, notes, dtype=model.dtype)
     except Exception:
         say(f"{model.name}: cannot be imported. What was fetched stays in {source}; --force fetches it again")
         raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(unpacked, ignore_errors=True)
     for line in (*imported.remarks, *(f"warning: {doubt}" for doubt in imported.doubts)):
         say(f"{model.name}: {line}")
 

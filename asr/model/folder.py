@@ -31,6 +31,7 @@ from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
 from asr.files import atomic_write, is_of_the_name
+from asr.folders import put_back
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.storage import DTYPES, restored, stored
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
@@ -126,6 +127,17 @@ def writing(path: Path) -> Iterator[None]:
             ". Free some space and start again" if full else ". Choose another name" if is_of_the_name(error) else ""
         )
         raise CheckpointError(f"{path}: could not be saved, {reason}; {kept}{advice}") from error
+
+
+def refuse_folder(out: Path, force: bool) -> None:
+    """Raises CheckpointError where a model cannot be written as the folder `out`, `force`: in place of the model there."""
+    put_back(out)
+    if out.exists() and not out.is_dir():
+        raise CheckpointError(f"{out}: is a file, no model folder; choose another name")
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise CheckpointError(f"{out}: is there already; choose another name, or --force to overwrite it")
+    if out.is_dir() and any(out.iterdir()) and not (out / WEIGHTS).is_file():
+        raise CheckpointError(f"{out}: holds files but no model; --force only overwrites a model folder")
 
 
 @torch.no_grad()
@@ -266,6 +278,8 @@ def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
             f"{path}: was trained on text normalised by {normalizer!r}; this program knows {NORMALIZER!r}"
         )
     try:
+        if isinstance(parts[0], dict) and "unit" not in parts[0] and parts[0].get("kind") == "stft":
+            parts[0]["unit"] = 0.0  # imported before there was this setting
         return from_dict(FeatureConfig, parts[0], "features"), from_dict(ModelConfig, parts[1], "model")
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error

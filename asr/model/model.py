@@ -5,22 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr.errors import ConfigError
-from asr.features.augment import AugmentConfig, augment
 from asr.features.cmvn import Cmvn
-from asr.features.fbank import FeatureConfig, LogMel
-from asr.features.telephone import telephone
+from asr.features.fbank import NATS_PER_DECIBEL, FeatureConfig, LogMel
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask, sinusoids_at
 from asr.model.subsampling import ConvolutionBlock, Subsampling, SubsamplingConfig, SubsamplingOverTime
-from asr.text.tokenizer import IGNORED
-
-FRAME_STEP = 48
-"""In training, frames are padded to a multiple of this: every new shape makes a CPU generate code again."""
 
 
 @dataclass(frozen=True)
@@ -103,20 +96,6 @@ class Memory:
         return Memory(self.values[utterances], self.lengths[utterances], self.encoded[utterances])
 
 
-@dataclass(frozen=True)
-class Losses:
-    """Losses of one batch, each a mean over its tokens."""
-
-    total: Tensor
-    """What is minimised."""
-    attention: Tensor
-    """Cross-entropy of the decoder, with label smoothing."""
-    ctc: Tensor | None
-    """CTC loss of the encoder, or None."""
-    accuracy: Tensor
-    """Share of target tokens that the decoder ranks first, given the true tokens before them."""
-
-
 class SpeechModel(nn.Module):
     """The network as one module. It knows ids, not characters."""
 
@@ -148,6 +127,12 @@ class SpeechModel(nn.Module):
     def dtype(self) -> torch.dtype:
         """In what the network computes behind the features; the CTC head in float32."""
         return self.decoder.embedding.weight.dtype
+
+    @property
+    def unit(self) -> float | Tensor:
+        """Nats of power in a unit of the normalised features: of all bins, or of each (F,)."""
+        features = self.log_mel.config
+        return features.unit or (NATS_PER_DECIBEL if features.decibels else 1.0) / self.cmvn.inverse_std
 
     @property
     def shortest_samples(self) -> int:
@@ -215,98 +200,3 @@ class SpeechModel(nn.Module):
         """Logits (B, U, V) after each of the tokens (B, U), the first of which is `<sos>`."""
         logits, _ = self.decoder(tokens[:, None], self.decoder.start(memory.values, memory.mask))
         return logits[:, 0]
-
-    def losses(
-        self,
-        samples: Tensor,
-        sample_lengths: Tensor,
-        inputs: Tensor,
-        targets: Tensor,
-        label_smoothing: float = 0.0,
-        ctc_weight: float = 0.0,
-        blank: int = 0,
-        augmentation: AugmentConfig | None = None,
-        guessed_share: float = 0.0,
-        syllables: Tensor | None = None,
-        syllable_share: float = 0.0,
-        consistency: float = 0.0,
-    ) -> Losses:
-        """Losses of a batch: `inputs` (B, U) start with sos; `targets` (B, U) end with eos, and are IGNORED beyond it.
-
-        `guessed_share`: how many of the inputs are replaced by the decoder's own guesses. `syllables` (V,): the sound of each
-        token; a `syllable_share` of the CTC loss is that of sounds. `consistency`: above 0, each utterance is heard twice,
-        augmented differently, and what the CTC head makes of one is to agree with what it makes of the other; its weight in
-        the CTC loss (CR-CTC, Yao et al. 2024, arXiv:2410.05101).
-        """
-        views = 2 if consistency and ctc_weight else 1
-        inputs, targets = inputs.repeat(views, 1), targets.repeat(views, 1)
-        with torch.no_grad():
-            if augmentation is not None and augmentation.telephone:
-                with torch.autocast(samples.device.type, enabled=False):
-                    samples = telephone(samples, augmentation.telephone)
-            features, lengths = self.features(samples, sample_lengths)
-            if augmentation is None:
-                features, lengths = features.repeat(views, 1, 1), lengths.repeat(views)
-            else:
-                with torch.autocast(features.device.type, enabled=False):
-                    features, lengths = augment(features, lengths, augmentation, views)
-                if not self.longest_samples:
-                    features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
-        memory = self.encode_features(features, lengths)
-        if guessed_share:
-            inputs = self._with_guesses(memory, inputs, guessed_share)
-        logits = self.decode_teacher_forced(memory, inputs).float()
-        real = targets != IGNORED
-        attention = F.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, label_smoothing=label_smoothing
-        )
-        accuracy = ((logits.argmax(-1) == targets) & real).sum() / real.sum()
-        if not ctc_weight:
-            return Losses(attention, attention, None, accuracy)
-        lengths = real.sum(1) - 1  # all but eos
-        log_probs, spoken = self.ctc_log_probs(memory), targets.clamp(min=0)
-        ctc = ctc_loss(log_probs, memory.lengths, spoken, lengths, blank)
-        if syllables is not None:
-            sounds = log_probs_of_sounds(log_probs, syllables)
-            of_sounds = ctc_loss(sounds, memory.lengths, syllables[spoken], lengths, int(syllables[blank]))
-            ctc = (1 - syllable_share) * ctc + syllable_share * of_sounds
-        if consistency:
-            ctc = ctc + consistency * consistency_loss(log_probs, memory.lengths, lengths)
-        return Losses((1 - ctc_weight) * attention + ctc_weight * ctc, attention, ctc, accuracy)
-
-    @torch.no_grad()
-    def _with_guesses(self, memory: Memory, inputs: Tensor, share: float) -> Tensor:
-        """Inputs (B, U) with tokens drawn from what the decoder expects there in the place of some; the first, sos, stays.
-
-        The share differs between utterances, from 0 to twice `share`: it writes some of them well and loses itself in others.
-        """
-        logits = self.decode_teacher_forced(memory, inputs).float()
-        below = logits.softmax(-1).cumsum(-1)  # drawn by their probabilities, with one random number a token
-        drawn = torch.searchsorted(below, below[..., -1:] * torch.rand_like(below[..., :1]))[..., 0]
-        drawn = drawn.clamp(max=logits.shape[-1] - 1)
-        chance = torch.rand_like(inputs, dtype=torch.float)
-        replaced = chance < 2 * share * torch.rand(len(inputs), 1, device=inputs.device)
-        replaced[:, 0] = False
-        return torch.where(replaced, drawn.roll(1, dims=1), inputs)
-
-
-def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor, blank: int) -> Tensor:
-    """CTC loss a target: log_probs (B, L, V) of which `frames` (B,) are real, targets (B, U) of which `lengths` (B,) are."""
-    loss = F.ctc_loss(log_probs.transpose(0, 1), targets, frames, lengths, blank, reduction="sum", zero_infinity=True)
-    return loss / lengths.sum().clamp(min=1)
-
-
-def consistency_loss(log_probs: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
-    """How far two views are apart, a target: log_probs (2B, L, V) of which `frames` (2B,) are real; the views are its halves.
-
-    The divergence of each view from the other, which is taken as given: its gradient pulls a view towards the other alone.
-    """
-    other = log_probs.detach().roll(len(log_probs) // 2, dims=0)
-    apart = (other.exp() * (other - log_probs)).sum(-1)
-    return apart.masked_fill(~length_mask(frames, apart.shape[1]), 0.0).sum() / lengths.sum().clamp(min=1)
-
-
-def log_probs_of_sounds(log_probs: Tensor, sounds: Tensor) -> Tensor:
-    """(B, L, V) of tokens → (B, L, S) of the sounds, `sounds` (V,), that they have: homophones added up."""
-    summed = log_probs.new_zeros(*log_probs.shape[:2], int(sounds.max()) + 1).index_add(2, sounds, log_probs.exp())
-    return summed.clamp(min=torch.finfo(summed.dtype).tiny).log()

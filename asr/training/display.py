@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from asr.printable import printable
+
 
 class Display(Protocol):
     """Where a run reports to."""
@@ -20,7 +22,7 @@ class Lines:
     """Lines on stderr; for logs and files."""
 
     def line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def step(self, step: int, text: str) -> None:
         pass
@@ -33,7 +35,7 @@ class Bar(Lines):
         self.bar, self.task = bar, bar.tasks[0].id
 
     def line(self, text: str) -> None:
-        self.bar.console.print(text, highlight=False, markup=False)
+        self.bar.console.print(printable(text), highlight=False, markup=False)
 
     def step(self, step: int, text: str) -> None:
         self.bar.update(self.task, completed=step, description=text)

@@ -1,8 +1,7 @@
 """The gradient of one batch, and the batches of a run in order: what one process of a step does."""
 
-import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -10,12 +9,12 @@ from asr.config import Config
 from asr.corpus.batching import Batch, BatchReader, drop_tokens, plan_batches
 from asr.corpus.manifest import Utterance
 from asr.errors import ConfigError
-from asr.features.waveforms import Waveforms
 from asr.model.device import pick_device
 from asr.model.model import SpeechModel
-from asr.text.pinyin import syllable_ids
 from asr.text.tokenizer import Tokenizer, TokenTable
+from asr.training.augmentation import change_of_recordings
 from asr.training.checkpoint import Progress
+from asr.training.objective import losses_of, objective_of
 
 
 @dataclass
@@ -54,8 +53,8 @@ class StepNumbers:
 def training_reader(utterances: Sequence[Utterance], tokenizer: Tokenizer, config: Config) -> BatchReader:
     """Reads batches as the settings have them, recordings changed for training."""
     data = config.data
-    waveforms = Waveforms(config.augment)
-    return BatchReader(utterances, tokenizer, data.cache_audio, data.join, data.max_seconds, waveforms)
+    change = change_of_recordings(config.augment)
+    return BatchReader(utterances, tokenizer, data.cache_audio, data.join, data.max_seconds, change)
 
 
 def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch]:
@@ -90,11 +89,6 @@ def planned(reader: BatchReader, config: Config, progress: Progress) -> list[lis
     return plan
 
 
-@functools.lru_cache(1)
-def _syllables(table: TokenTable, device: torch.device) -> torch.Tensor:
-    return torch.tensor(syllable_ids(table.tokens), device=device)
-
-
 def add_gradients(
     model: SpeechModel,
     batches: Iterator[Batch],
@@ -105,27 +99,16 @@ def add_gradients(
 ) -> StepNumbers:
     """Adds the gradient of this process's batches of a step to the parameters'."""
     settings = config.train
-    numbers = StepNumbers()
+    numbers, objective = StepNumbers(), objective_of(config, table, step, device)
     for _ in range(settings.accumulate // settings.processes):
         batch = next(batches)
         numbers.unreadable += batch.unreadable
         if not batch.ids:
             continue
-        inputs = batch.inputs
         if settings.token_dropout and step >= settings.token_dropout_after:
-            inputs = drop_tokens(inputs, settings.token_dropout, table.unk)
+            batch = replace(batch, inputs=drop_tokens(batch.inputs, settings.token_dropout, table.unk))
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            losses = model.losses(
-                *(x.to(device, non_blocking=True) for x in (batch.samples, batch.lengths, inputs, batch.targets)),
-                label_smoothing=settings.label_smoothing,
-                ctc_weight=1.0 if step < settings.ctc_only_steps else settings.ctc_weight,
-                blank=table.blank,
-                augmentation=config.augment,
-                guessed_share=settings.token_guesses,
-                syllables=_syllables(table, device) if settings.ctc_syllables else None,
-                syllable_share=settings.ctc_syllables,
-                consistency=settings.ctc_consistency,
-            )
+            losses = losses_of(model, batch.to(device), objective)
         if not torch.isfinite(losses.total):
             numbers.not_finite += batch.ids
             continue

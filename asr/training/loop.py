@@ -10,11 +10,13 @@ from torch import Tensor
 from asr.config import Config
 from asr.corpus.batching import DataConfig, check_texts
 from asr.corpus.manifest import Utterance, check_audio, read_manifest
-from asr.errors import ConfigError
+from asr.errors import CheckpointError, ConfigError
 from asr.features.waveforms import noises_fingerprint
+from asr.folders import locked
 from asr.model.device import pick_device
 from asr.model.folder import WEIGHTS, fill_weights, open_tokenizer, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
+from asr.stopping import stoppable
 from asr.text.pinyin import syllable_ids
 from asr.text.tokenizer import CharacterTokenizer
 from asr.training.checkpoint import (
@@ -44,7 +46,6 @@ from asr.training.start import (
     begin,
     check_unchanged,
     fingerprint,
-    locked,
     not_taken_over,
     read_utterances,
     resumable_state,
@@ -68,12 +69,13 @@ def train(
 ) -> Path:
     """Trains a model in a folder, or goes on with a run that was interrupted there; returns the folder, a model folder.
 
+    Ctrl-C, SIGTERM and SIGHUP let the step be finished and saved before they have their effect; a second one acts at once.
     `force` drops a run that is there. `stop_after`: stop at this step as if killed just after saving; for tests.
     `tensorboard`: draw the curves of log.jsonl for TensorBoard too.
     """
     if tensorboard:
         writer_class()  # raises now what would stop the run later
-    with locked(Path(folder)):
+    with locked(Path(folder), CheckpointError, "training"):
         return _train(config, Path(folder), force, stop_after, display or Lines(), tensorboard)
 
 
@@ -140,6 +142,7 @@ def _train(
     started = time.monotonic() - progress.wall_seconds
     probe = config.train.health_every and Probe.choose(_probed(dev_sets, utterances), tokenizer)
     with (
+        stoppable() as stop,
         Helpers(model, config, tokenizer, utterances, progress) as helpers,
         RunLog(folder, progress.step, tensorboard) as log,
     ):
@@ -158,11 +161,15 @@ def _train(
             if dev_sets and (last or progress.step % config.train.evaluate_every == 0):
                 _evaluate(model, tokenizer, dev_sets, config, progress, folder, log, display, header)
                 last = last or stopped_early(progress, config.train)
-            if last or progress.step % config.train.checkpoint_every == 0 or progress.step == stop_after:
+            due = last or progress.step % config.train.checkpoint_every == 0
+            if due or progress.step == stop_after or stop.signal:
                 save_state(folder, started_with, progress, model, optimizer, moving_average)
                 remove_dropped(folder, progress, config.train)
             if progress.step == stop_after:
                 return folder
+            if stop.signal:
+                display.line(f"stopped at step {progress.step}, which is saved; the same command goes on from there")
+                break
     if progress.step < config.train.max_steps:
         display.line(
             f"stopped: {config.train.patience} evaluations in a row were not better than step {progress.best[0][1]}"

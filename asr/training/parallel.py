@@ -5,7 +5,6 @@ and answers once the gradient of its batches lies in shared memory too. A helper
 does, however that ends.
 """
 
-import signal
 from multiprocessing.connection import Connection
 
 import torch
@@ -16,6 +15,7 @@ from asr.config import Config
 from asr.corpus.manifest import Utterance
 from asr.errors import AsrError
 from asr.model.model import SpeechModel
+from asr.stopping import leave_to_parent
 from asr.text.tokenizer import Tokenizer
 from asr.training.checkpoint import Progress
 from asr.training.gradients import StepNumbers, add_gradients, endless_batches, training_reader
@@ -117,7 +117,7 @@ def _help(
     connection: Connection,
 ) -> None:
     """The life of a helper. Its random numbers depend on the step alone, so that a run can be resumed anywhere."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
+    leave_to_parent()
     torch.set_num_threads(threads)
     keep_buffers(model)
     batches = endless_batches(training_reader(utterances, tokenizer, config), config, progress, rank)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from asr.files import atomic_write
+from asr.files import atomic_write, naming
 from asr.training.start import LOG, QUARANTINE, step_of
 from asr.training.tensorboard import Curves
 
@@ -20,8 +20,9 @@ class RunLog:
 
     def write(self, line: dict) -> None:
         """A line, which holds `step`; on disk when this returns."""
-        self.file.write(json.dumps(line) + "\n")
-        self.file.flush()
+        with naming(self.file.name):
+            self.file.write(json.dumps(line) + "\n")
+            self.file.flush()
         if self.curves:
             self.curves.add(line)
 

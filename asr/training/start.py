@@ -1,23 +1,17 @@
-"""What a run needs before its first step: a folder it may use, a token table, an optimizer."""
+"""What a run needs before its first step: a folder it may use and a token table."""
 
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 from asr.config import Config
 from asr.config_values import from_dict
 from asr.corpus.batching import check_empty
 from asr.corpus.manifest import Utterance, read_manifest
+from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
 from asr.decoding.settings import DecodeConfig
 from asr.errors import CheckpointError, ConfigError
@@ -48,10 +42,20 @@ def read_utterances(config: Config) -> tuple[list[Utterance], list[Utterance]]:
     if not config.data.train:
         raise ConfigError("data.train lists no manifest: name in the recipe what to train on")
     speech, silent = (
-        [u for path in paths for u in read_manifest(path)] for paths in (config.data.train, config.data.nonspeech)
+        [u for name in names for u in _repeated(name)] for names in (config.data.train, config.data.nonspeech)
     )
     check_empty(silent)
     return speech, silent
+
+
+def _repeated(manifest: str) -> list[Utterance]:
+    """The utterances of `a.jsonl`, or those of `a.jsonl=20` twenty times."""
+    path, times = path_and_times(manifest)
+    if times < 1 or times != int(times):
+        raise ConfigError(
+            f"data.train {manifest}: must be a whole number of times; asr corpus mix takes parts of manifests"
+        )
+    return read_manifest(path) * int(times)
 
 
 def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
@@ -175,26 +179,6 @@ def not_taken_over(config: Config) -> Iterator[str]:
             f"not taken over from {folder}: {' and '.join(there)}, chosen for its weights; asr tune and asr model add-lm make"
             " new ones, or copy them into the run's folder"
         )
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps a second process out of the folder of a run; the lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(
-                f"{folder}: another process is training there; wait for it or choose another --out"
-            ) from None
-        yield
-    finally:
-        os.close(handle)
 
 
 def token_table(config: Config, utterances: list[Utterance], folder: Path, resumed: bool) -> TokenTable:

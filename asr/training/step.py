@@ -10,6 +10,7 @@ import torch
 from asr.config import Config
 from asr.corpus.batching import Batch
 from asr.errors import AsrError, AudioError
+from asr.files import naming
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import Progress
@@ -77,7 +78,7 @@ def set_aside(numbers: StepNumbers, progress: Progress, config: Config, path: Pa
     """
     reasons = [(id, error) for id, error in numbers.unreadable]
     reasons += [(id, "the loss or the gradient of its batch was not a number") for id in numbers.not_finite]
-    with open(path, "a", encoding="utf-8") as file:
+    with naming(path), open(path, "a", encoding="utf-8") as file:
         for id, reason in reasons:
             line = {"step": progress.step, "epoch": progress.epoch, "id": id, "reason": reason}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,9 +1,8 @@
 """`asr benchmark`: where the time of decoding goes on this machine, and how much of the machine is used."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,8 +13,7 @@ from asr.decoding.search import beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.model.device import peak_memory
 from asr.model.model import SpeechModel
-from asr.transcription.models import find_model, language_model, open_model
-from asr.transcription.settings import decode_settings
+from asr.transcription.opening import Decoding, open_decoding
 
 LONGEST_TIMED = 30
 """Seconds of a recording: nothing is cut at pauses here."""
@@ -31,41 +29,57 @@ class Timing:
     """Tokens of the best hypotheses, eos included."""
 
 
-def benchmark(
-    model: str | Path,
-    audio: list[np.ndarray],
-    overrides: list[str],
-    beam: int | None,
-    device: str,
-    precision: str,
-    rounds: int,
-    lm: str | Path | None = None,
-) -> Iterator[str]:
-    """Decodes these arrays (S,) in batches, `rounds` times after one that is not counted; yields what was found, line by line.
+@dataclass(frozen=True)
+class Benchmark:
+    """Where the time of decoding went."""
 
-    `lm`: a language model in the place of the model's own, as in `asr.load`.
-    """
-    folder = find_model(model)
-    config = decode_settings(folder, overrides, beam=beam)
-    loaded = open_model(folder, device, precision, config.beam == 1)
-    recognizer = Recognizer(loaded.model, loaded.tokenizer, config, language_model(folder, loaded, config, lm))
-    rate = loaded.model.log_mel.config.sample_rate
+    model: str
+    """Its name."""
+    beam: int
+    """Hypotheses kept in the search."""
+    recordings: int
+    """How many were decoded together; longer ones than the model hears at once count as several."""
+    seconds: float
+    """Of audio."""
+    encoder: float
+    """Seconds that a round spends in features and encoder, the median."""
+    search: float
+    """Seconds that a round spends in the search, the median."""
+    tokens: int
+    """Tokens of the best hypotheses, eos included."""
+    memory: int
+    """Bytes at most."""
+    peak: float
+    """Operations a second of a large matrix product on this machine."""
+    used: float
+    """Share of that peak which the search reached."""
+
+
+def benchmark(decoding: Decoding, audio: Sequence[np.ndarray], *, rounds: int = 3) -> Benchmark:
+    """Decodes these arrays (S,) in batches, `rounds` times after one that is not counted."""
+    opened = open_decoding(decoding)
+    model, config, recognizer = opened.loaded.model, opened.settings, opened.recognizer()
+    rate = model.log_mel.config.sample_rate
     seconds = sum(map(len, audio)) / rate
-    audio = [part for samples in audio for part in cut_to_fit(samples, rate, loaded.model.longest_samples)]
-    timings = [_round(recognizer, audio, config) for _ in range(rounds + 1)][1:]
+    parts = [part for samples in audio for part in cut_to_fit(samples, rate, model.longest_samples)]
+    timings = [_round(recognizer, parts, config) for _ in range(rounds + 1)][1:]
     encoder, search = (
         float(np.median(column)) for column in zip(*((t.encoder, t.search) for t in timings), strict=True)
     )
-    tokens = timings[0].tokens
-    peak = _peak_flops(loaded.model)
-    used = 2 * _weights_per_token(loaded.model, len(loaded.tokenizer.table)) * tokens * config.beam / search
-    yield f"model     {loaded.name}, beam {config.beam}, quantize {precision}, {torch.get_num_threads()} threads"
-    yield f"audio     {len(audio)} recordings, {seconds:.1f} s, {rounds} rounds, medians"
-    yield f"encoder   {encoder:.3f} s, RTF {encoder / seconds:.5f}"
-    yield f"search    {search:.3f} s, RTF {search / seconds:.5f}, {tokens / search:.0f} tokens per second"
-    yield f"together  {encoder + search:.3f} s, RTF {(encoder + search) / seconds:.5f}"
-    yield f"memory    {peak_memory(loaded.model.cmvn.mean.device) / 1e6:.0f} MB at most"
-    yield f"machine   {peak / 1e9:.1f} GFLOP/s measured multiplying matrices; the search reached {100 * used / peak:.1f} % of it"
+    tokens, peak = timings[0].tokens, _peak_flops(model)
+    operations = 2 * _weights_per_token(model, len(opened.loaded.tokenizer.table)) * tokens * config.beam
+    return Benchmark(
+        opened.loaded.name,
+        config.beam,
+        len(parts),
+        seconds,
+        encoder,
+        search,
+        tokens,
+        peak_memory(model.cmvn.mean.device),
+        peak,
+        operations / search / peak,
+    )
 
 
 @torch.inference_mode()

@@ -1,18 +1,26 @@
-"""What `asr evaluate` has decoded so far, kept on disk, so that the same command goes on after an interruption."""
+"""What `asr evaluate` has decoded so far, kept on disk, so that the same command goes on after an interruption.
+
+The first line of the file says what the hypotheses depend on, each other one is an utterance's, in the manifest's order. What
+a kill or a power cut has spoiled, and all behind it, is decoded again.
+"""
 
 import json
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from asr.corpus.manifest import Utterance
 from asr.decoding.recognizer import Recognizer
+from asr.errors import AudioError
+from asr.files import naming
 
 UNFINISHED = "decoded.part.jsonl"
 """Name of the file beside the results; it goes when they are there."""
 CHUNK = 512
-"""Utterances whose audio is in memory at once, and that are lost at most."""
+"""Utterances whose audio is in memory at once, that are decoded together, and that are lost at most."""
 
 
 class Decoded(NamedTuple):
@@ -23,46 +31,100 @@ class Decoded(NamedTuple):
     """What the search ranks by."""
 
 
-def decoded(
-    recognizer: Recognizer,
-    utterances: Sequence[Utterance],
-    path: Path,
-    started_with: dict,
-    say: Callable[[str], None],
-) -> Iterator[list[Decoded]]:
-    """The n-best list of each utterance in order. What stands in the file is taken from there, and the rest added to it.
+NOTHING = (Decoded("", 0.0),)
+"""What is recognised of a recording that cannot be read."""
 
-    `started_with`: all that the hypotheses depend on; a file that was started with anything else is begun anew.
+
+@dataclass(frozen=True)
+class Result:
+    """What became of an utterance."""
+
+    nbest: tuple[Decoded, ...]
+    """Hypotheses, best first; NOTHING where there is an error."""
+    error: str = ""
+    """Why its audio cannot be read."""
+
+    def to_json(self) -> dict:
+        nbest = [hypothesis._asdict() for hypothesis in self.nbest]
+        return {"nbest": nbest} | ({"error": self.error} if self.error else {})
+
+
+class Unfinished:
+    """What stands in a file already of the results of some utterances; it is only looked at until `finish` goes on with it.
+
+    `started_with`: all that the hypotheses depend on; a file that was started with anything else counts as none.
     """
-    known = _read(path, started_with)
-    if known:
-        say(f"{path}: {len(known):,} of {len(utterances):,} utterances are decoded already")
-    else:
-        path.write_text(json.dumps(started_with, ensure_ascii=False) + "\n", encoding="utf-8")
-    left = [u for u in utterances if u.id not in known]
-    started, seconds = time.monotonic(), sum(u.duration for u in left)
-    with open(path, "a", encoding="utf-8") as file:
-        for first in range(0, len(left), CHUNK):
-            chunk = left[first : first + CHUNK]
-            for u, results in zip(chunk, recognizer.recognize([u.read() for u in chunk]), strict=True):
-                known[u.id] = [Decoded(r.text, round(r.hypothesis.score, 4)) for r in results]
-                file.write(json.dumps({"id": u.id, "nbest": known[u.id]}, ensure_ascii=False) + "\n")
-            file.flush()
-    if left:
-        took = time.monotonic() - started
-        say(f"decoded {seconds / 3600:.3f} h in {took:.1f} s: RTF {took / seconds:.4f}")
-    yield from (known[u.id] for u in utterances)
+
+    def __init__(self, path: Path, started_with: dict, utterances: Sequence[Utterance]):
+        self.path, self.utterances = path, utterances
+        self.head = json.dumps(started_with, ensure_ascii=False).encode() + b"\n"
+        self.results: list[Result] = []
+        """Of the first utterances, as many as CHUNK goes into, or of all: chunks are decoded as if never interrupted."""
+        self.size = 0
+        """Bytes of the file in which they stand."""
+        data = path.read_bytes() if path.is_file() else b""
+        if data.startswith(self.head):
+            self._take(data[len(self.head) :].split(b"\n")[:-1])
+
+    def _take(self, lines: list[bytes]) -> None:
+        for line, utterance in zip(lines, self.utterances, strict=False):
+            if (result := _parsed(line, utterance.id)) is None:
+                break
+            self.results.append(result)
+        if not self.whole:
+            del self.results[len(self.results) // CHUNK * CHUNK :]
+        self.size = len(self.head) + sum(len(line) + 1 for line in lines[: len(self.results)])
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left to do."""
+        return len(self.results) == len(self.utterances)
+
+    def finish(self, recognizer: Recognizer, say: Callable[[str], None]) -> list[Result]:
+        """The result of each utterance in order. What the file lacks is decoded and added to it."""
+        if self.results:
+            say(f"{self.path}: {len(self.results):,} of {len(self.utterances):,} utterances are decoded already")
+        left = self.utterances[len(self.results) :]
+        started, seconds = time.monotonic(), sum(u.duration for u in left)
+        with naming(self.path), open(self.path, "ab") as file:
+            os.ftruncate(file.fileno(), self.size)
+            if not self.size:
+                file.write(self.head)
+            for first in range(0, len(left), CHUNK):
+                chunk = left[first : first + CHUNK]
+                results = _recognized(recognizer, chunk)
+                for u, result in zip(chunk, results, strict=True):
+                    file.write(json.dumps({"id": u.id} | result.to_json(), ensure_ascii=False).encode() + b"\n")
+                file.flush()
+                self.results += results
+        if left:
+            took = time.monotonic() - started
+            say(f"decoded {seconds / 3600:.3f} h in {took:.1f} s: RTF {took / seconds:.4f}")
+        return self.results
 
 
-def _read(path: Path, started_with: dict) -> dict[str, list[Decoded]]:
-    """Whole lines of the file, if it was started with the same; a last line that was cut off is left out, also on disk."""
-    if not path.is_file():
-        return {}
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        path.write_text("".join(lines[:-1]), encoding="utf-8")
-        lines.pop()
-    if not lines or json.loads(lines[0]) != started_with:
-        return {}
-    entries = map(json.loads, lines[1:])
-    return {entry["id"]: [Decoded(*each) for each in entry["nbest"]] for entry in entries}
+def _recognized(recognizer: Recognizer, utterances: Sequence[Utterance]) -> list[Result]:
+    heard, errors = [], {}
+    for u in utterances:
+        try:
+            heard.append(u.read())
+        except AudioError as error:
+            errors[u.id] = str(error)
+    found = iter(recognizer.recognize(heard))
+    return [Result(NOTHING, errors[u.id]) if u.id in errors else _result(next(found)) for u in utterances]
+
+
+def _result(nbest: Sequence) -> Result:
+    return Result(tuple(Decoded(r.text, round(r.hypothesis.score, 4)) for r in nbest))
+
+
+def _parsed(line: bytes, id: str) -> Result | None:
+    """The result on a line; None for a line that is not whole, or another utterance's."""
+    try:
+        entry = json.loads(line)
+        nbest = tuple(Decoded(each["text"], each["score"]) for each in entry["nbest"])
+        error = entry.get("error", "")
+        sound = nbest and all(isinstance(d.text, str) and isinstance(d.score, float) for d in nbest)
+        return Result(nbest, error) if sound and entry["id"] == id and isinstance(error, str) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

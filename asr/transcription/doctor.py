@@ -71,9 +71,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("asr", True, f"{VERSION}, Python {python}, {platform.system()} {platform.machine()}")
     core, extras = requirements()
     for name, bounds in core.items():
-        yield examine_package(
-            name, bounds, f"pip install '{name}{bounds}'", needed=name not in ("torchaudio", "librosa")
-        )
+        yield examine_package(name, bounds, f"pip install '{name}{bounds}'", needed=True)
     for look in (examine_device, examine_decoders, examine_models):
         yield from guarded(look)
     for extra, packages in sorted(extras.items()):

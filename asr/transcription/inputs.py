@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from asr.audio.reading import AUDIO_SUFFIXES
+from asr.audio.reading import looks_like_a_recording
 from asr.corpus.importing import recordings
 from asr.errors import AsrError, AudioError
 
 STDIN = "-"
+NAMED = 8
+"""Suffixes that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -50,28 +52,42 @@ def find_inputs(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[
             inputs.append(Input(path, Path(path.name), str(path)))
         else:
             unreadable: list[OSError] = []
-            inside = _recordings_in(path, unreadable)
+            inside, others = _recordings_in(path, unreadable)
+            if others:
+                say(f"asr: {path}: {_left_out(others)}")
             for error in unreadable:
                 say(f"asr: {error.filename}: cannot be searched ({error.strerror})")
                 failed += 1
             if not inside:
-                say(f"asr: {path}: a folder without audio files ({', '.join(sorted(AUDIO_SUFFIXES))})")
+                say(
+                    f"asr: {path}: a folder without audio files, that is, names that end in .wav, .mp3, .m4a and the like"
+                )
                 failed += 1
             inputs += [Input(file, file.relative_to(path), str(file)) for file in inside]
     return inputs, failed
 
 
-def _recordings_in(folder: Path, unreadable: list[OSError]) -> list[Path]:
+def _recordings_in(folder: Path, unreadable: list[OSError]) -> tuple[list[Path], list[Path]]:
+    """The recordings in a folder and below, and the other files; hidden ones are neither."""
     found: list[Path] = []
+    others: list[Path] = []
     searched: set[str] = set()
     for inside, folders, names in os.walk(folder, onerror=unreadable.append, followlinks=True):
         if (real := os.path.realpath(inside)) in searched:  # links can lead in a circle
             folders.clear()
             continue
         searched.add(real)
-        audio = (n for n in names if Path(n).suffix.lower() in AUDIO_SUFFIXES and not n.startswith("."))
-        found += [Path(inside) / name for name in audio]
-    return sorted(found)
+        for path in (Path(inside) / name for name in names if not name.startswith(".")):
+            (found if looks_like_a_recording(path) else others).append(path)
+    return sorted(found), others
+
+
+def _left_out(others: list[Path]) -> str:
+    """`3 files are left out, by their names no recordings: 2 .txt, 1 .jpg`."""
+    counts = Counter(path.suffix.lower() or "without a suffix" for path in others).most_common()
+    kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in counts[:NAMED]) + (" …" if len(counts) > NAMED else "")
+    files = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
+    return f"{files} left out, by their names no recordings: {kinds}"
 
 
 def is_pipe(path: str | Path) -> bool:

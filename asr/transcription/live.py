@@ -1,4 +1,4 @@
-"""`asr transcribe --live`: text while somebody speaks.
+"""`asr live`: text while somebody speaks.
 
 What was heard since the last pause is decoded again and again; what two decodings in a row begin with is settled. A pause
 ends the utterance, which is then decoded once more with the full search.
@@ -209,8 +209,8 @@ def _refuse_container(first: bytes) -> None:
         found = ["MP4"]
     if found:
         raise AudioError(
-            f"stdin: is {found[0]}, and --live takes bare samples: `arecord -t raw …`, or `ffmpeg -i FILE -f s16le -ac 1"
-            " -ar 16000 -`; without --live, - takes files of any format"
+            f"stdin: is {found[0]}, and asr live takes bare samples: `arecord -t raw …`, or `ffmpeg -i FILE -f s16le -ac 1"
+            " -ar 16000 -`; asr transcribe - takes files of any format"
         )
 
 
@@ -236,7 +236,7 @@ def microphone_chunks() -> Iterator[np.ndarray]:
     except sounddevice.PortAudioError as error:
         raise AsrError(
             f"no microphone can be opened ({error}): `python -m sounddevice` lists what there is; 16-bit PCM of another"
-            " program can be piped into `asr transcribe --live -`"
+            " program can be piped into `asr live -`"
         ) from error
     return _heard(stream, heard)
 

@@ -1,6 +1,7 @@
 """Finding models, describing them, making them smaller, and the language model that one may come with."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,13 +14,14 @@ from asr.decoding.ngram_file import pack, read_ngrams, words_of
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError, CheckpointError
-from asr.files import atomic_write
+from asr.folders import put_back, whole_folder
 from asr.interop.published import PUBLISHED
 from asr.model.device import pick_device
-from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, LoadedModel, load_model, save_model, writing
+from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, LoadedModel, load_model, refuse_folder, save_model, writing
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 from asr.model.storage import check_dtype
+from asr.printable import printable
 from asr.text.byte_pairs import BytePairTokenizer
 from asr.text.normalize import holds_han
 from asr.transcription.settings import NO_LM
@@ -35,14 +37,14 @@ def find_model(name: str | Path = "") -> Path:
     """The folder of a model: a path, the name of one that came with the program (the default one without a name), or
     of a published one, which is fetched if it was not before; what is fetched, and how much, is said on stderr."""
     name = str(name) or DEFAULT
-    if Path(name).is_dir():
+    if put_back(Path(name)) and Path(name).is_dir():
         return Path(name)
     if (PRETRAINED / name / WEIGHTS).is_file():
         return PRETRAINED / name
     if name in PUBLISHED:
         from asr.interop.pull import pull  # brings what speaks HTTP: others need not wait for it
 
-        return pull(name, say=lambda line: print(line, file=sys.stderr, flush=True))
+        return pull(name, say=lambda line: print(printable(line), file=sys.stderr, flush=True))
     own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
     raise CheckpointError(
         f"{name}: no such model folder, none of the models that came with the program ({own}), and none of the published"
@@ -74,15 +76,15 @@ def results_folder(model: Path) -> Path:
 
 
 def open_model(
-    name: str | Path = "", device: str = "auto", precision: str = "none", greedy: bool = False
+    name: str | Path = "", device: str = "auto", *, quantize: str = "none", greedy: bool = False
 ) -> LoadedModel:
     """Loads a model by path or name onto a device, to decode with.
 
-    `precision`: one of asr.model.inference.PRECISIONS. `greedy`: whether it will be searched with a beam of 1.
+    `quantize`: one of asr.model.inference.PRECISIONS. `greedy`: whether it will be searched with a beam of 1.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KEPT_KERNELS)  # read when the first kernel is compiled
-    loaded = load_model(find_model(name), pick_device("cpu" if precision == "int8" and device == "auto" else device))
-    return replace(loaded, model=ready_to_decode(loaded.model, precision, greedy))
+    loaded = load_model(find_model(name), pick_device("cpu" if quantize == "int8" and device == "auto" else device))
+    return replace(loaded, model=ready_to_decode(loaded.model, quantize, greedy))
 
 
 def language_model(
@@ -145,19 +147,22 @@ def describe(loaded: LoadedModel) -> list[str]:
     ]
 
 
-def export(source: str | Path, out: str | Path, card: Path | None = None, dtype: str = "float16") -> int:
-    """Writes a model folder with weights in `dtype` and all else that decoding takes; returns the bytes of its weights."""
+def export(
+    source: str | Path, out: str | Path, card: Path | None = None, dtype: str = "float16", force: bool = False
+) -> int:
+    """Writes a model folder with weights in `dtype` and all else that decoding takes; returns the bytes of its weights.
+
+    `force`: in place of the model that is there, whose other files stay. Killed, `out` is what it was before.
+    """
     check_dtype(dtype)
     folder, out = find_model(source), Path(out)
+    refuse_folder(out, force)
     loaded = load_model(folder)
     metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "tokens")}
     text = card.read_text(encoding="utf-8") if card else None
-    save_model(out, loaded.model, loaded.tokenizer.table, metadata, text, dtype)
-    for name in (PIECES, DECODE, LM):
-        if (folder / name).is_file():
-            data = (folder / name).read_bytes()
-            with writing(out / name), atomic_write(out / name, "wb") as file:
-                file.write(data)
-        else:
-            (out / name).unlink(missing_ok=True)  # of the model that was there before
+    with writing(out), whole_folder(out, (PIECES, DECODE, LM)) as new:
+        save_model(new, loaded.model, loaded.tokenizer.table, metadata, text, dtype)
+        for name in (PIECES, DECODE, LM):
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, new / name)
     return (out / WEIGHTS).stat().st_size

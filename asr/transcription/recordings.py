@@ -1,14 +1,14 @@
 """One recording on its way from a file to a transcript."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from asr.audio.diagnostics import InputCheck
 from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
 from asr.audio.voice_activity import VoiceActivity
-from asr.errors import AudioError
+from asr.errors import AudioError, Cancelled
 from asr.transcript import Segment
 from asr.transcription.pieces import SILENCE_PEAK, Piece
 from asr.transcription.segmenting import SegmentConfig, SpeechCutter
@@ -63,12 +63,17 @@ class RecordingInProgress:
         """Seconds read."""
         return self.n_samples / SAMPLE_RATE
 
-    def pieces(self) -> Iterator[tuple[int | None, Piece]]:
-        """(channel, piece) of speech; the channel is None where they are averaged. Where nothing can be read, `error` is set."""
+    def pieces(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[tuple[int | None, Piece]]:
+        """(channel, piece) of speech; the channel is None where they are averaged. Where nothing can be read, `error` is set.
+
+        Raises Cancelled where `cancelled`, which is asked after each block of audio, says so.
+        """
         cutters: list[SpeechCutter] = []
         try:
             for block in self._blocks():
                 self.n_samples += len(block)
+                if cancelled():
+                    raise Cancelled(f"{self.name}: given up after {self.duration:.0f} s of audio")
                 self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
                 if not cutters:
                     cutters = [SpeechCutter(self.network, self.config) for _ in range(block.shape[1])]
@@ -78,6 +83,9 @@ class RecordingInProgress:
                     yield from self._found(channel, cutter.add(block[:, channel]))
         except AudioError as error:
             self.error = error
+            return
+        except Exception as error:  # whatever it is, it stays with this recording
+            self.error = AudioError(f"{self.name}: cannot be read ({str(error) or type(error).__name__})")
             return
         for channel, cutter in enumerate(cutters):
             yield from self._found(channel, cutter.finish())

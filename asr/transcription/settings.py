@@ -1,13 +1,13 @@
 """Which decoding settings hold: those saved with the model, changed by what the command line says."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from asr.config import parse_override
 from asr.config_values import from_dict, whose_fault
-from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError, UsageError
 from asr.files import atomic_write
@@ -17,37 +17,25 @@ NO_LM = "none"
 """What --lm takes for no language model at all."""
 
 
-def decode_settings(folder: Path, overrides: Sequence[str] = (), **given: int | None) -> DecodeConfig:
-    """The model's own settings, then `given` ones that are not None, then `key=value` texts. Raises ConfigError."""
-    saved = read_decode(folder)
-    values = saved | {name: value for name, value in given.items() if value is not None}
+def changes(overrides: Sequence[str], **given: int | None) -> dict[str, Any]:
+    """`given` settings that are not None, then those of `key=value` texts. Raises UsageError for texts of another form."""
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for override in overrides:
         name, value = parse_override(override, "--decode")
         if "." in name:
             raise UsageError(f"--decode {override}: must have the form key=value, and key no dot")
         values[name] = value
+    return values
+
+
+def decode_settings(folder: Path, changed: Mapping[str, Any] | None = None) -> DecodeConfig:
+    """The settings that are saved with a model, but for those that are `changed`. Raises ConfigError for what cannot be."""
+    saved = read_decode(folder)
     try:
-        return from_dict(DecodeConfig, values, "decode")
+        return from_dict(DecodeConfig, saved | dict(changed or {}), "decode")
     except ConfigError as error:
         kind = whose_fault(DecodeConfig, saved, "decode")
         raise kind(str(error) if kind is UsageError else f"{folder / DECODE}: {error}") from None
-
-
-def without_effect(overrides: Sequence[str], recognizer: Recognizer, lm: str | Path | None = None) -> Iterator[str]:
-    """A line for each weight among `key=value` texts of something that the recognizer does not have, and for a language
-    model `lm` that has no weight."""
-    if lm and str(lm) != NO_LM and recognizer.lm is None:
-        yield f"--lm {lm}: changes nothing, lm_weight is 0; --decode lm_weight=0.3 gives it a weight"
-    model = recognizer.model
-    lacking = {
-        "ctc_weight": "" if model.ctc is not None else "the model has no CTC head",
-        "lm_weight": "" if recognizer.lm is not None else "there is no language model",
-        "reverse_weight": "" if model.reverse_decoder is not None else "the model has no right-to-left decoder",
-    }
-    for override in overrides:
-        name, value = parse_override(override, "--decode")
-        if value and lacking.get(name):
-            yield f"--decode {override}: changes nothing, {lacking[name]}"
 
 
 def save_decode_settings(folder: Path, config: DecodeConfig) -> None:

@@ -1,22 +1,22 @@
 """Recordings of any length to transcripts."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from asr.audio.voice_activity import load_voice_activity
-from asr.decoding.recognizer import Recognizer
+from asr.decoding.recognizer import Recognizer, never
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
-from asr.decoding.wordlists import Hotwords, read_hotwords
+from asr.decoding.wordlists import Hotwords
 from asr.errors import AudioError
 from asr.model.folder import LoadedModel
 from asr.transcript import Segment, Transcript
-from asr.transcription.models import find_model, language_model, open_model
+from asr.transcription.opening import Decoding, open_decoding
 from asr.transcription.pieces import Piece
 from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, Audio, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
-from asr.transcription.settings import decode_settings
 from asr.transcription.tokens import transcript_tokens
 
 DECODED_TOGETHER = 120.0
@@ -41,27 +41,32 @@ class Transcriber:
         self.segments = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
         self.voice_activity = load_voice_activity()
 
-    def transcribe(self, audio: Audio, split: bool = False) -> Transcript:
-        """The transcript of a recording, `split`: of each of its channels. Raises AudioError where it cannot be read."""
-        (_, transcript), *_ = self.transcribe_all([audio], split)
+    def transcribe(self, audio: Audio, split: bool = False, *, cancelled: Callable[[], bool] = never) -> Transcript:
+        """The transcript of a recording, `split`: of each of its channels. Raises AudioError where it cannot be read.
+
+        `cancelled` is asked again and again meanwhile; soon after it says True, Cancelled is raised. The same below.
+        """
+        (_, transcript), *_ = self.transcribe_all([audio], split, cancelled=cancelled)
         if isinstance(transcript, AudioError):
             raise transcript
         return transcript
 
     def transcribe_all(
-        self, audios: Iterable[Audio], split: bool = False
+        self, audios: Iterable[Audio], split: bool = False, *, cancelled: Callable[[], bool] = never
     ) -> Iterator[tuple[Audio, Transcript | AudioError]]:
         """Transcripts of many recordings, decoded together and given in order; an error in place of what cannot be read."""
-        for recording, segment in self.stream(self.open(audio, split) for audio in audios):
+        for recording, segment in self.stream((self.open(audio, split) for audio in audios), cancelled):
             if segment is None:
                 yield recording.audio, recording.error or self.transcript(recording)
 
-    def iter_segments(self, audio: Audio, split: bool = False) -> Iterator[Segment]:
+    def iter_segments(
+        self, audio: Audio, split: bool = False, *, cancelled: Callable[[], bool] = never
+    ) -> Iterator[Segment]:
         """Segments with speech in order of time (within each channel), as they are decoded.
 
         Raises AudioError where the recording cannot be read.
         """
-        for recording, segment in self.stream([self.open(audio, split)]):
+        for recording, segment in self.stream([self.open(audio, split)], cancelled):
             if segment:
                 recording.segments.clear()
                 yield segment
@@ -81,29 +86,36 @@ class Transcriber:
             warnings = (*warnings, NOTHING_WRITTEN)
         return Transcript(recording.name, recording.duration, segments, self.loaded.name, warnings, settings)
 
-    def stream(self, recordings: Iterable[RecordingInProgress]) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
-        """(recording, segment) in order, and (recording, None) behind the last segment of each. They are decoded together."""
+    def stream(
+        self, recordings: Iterable[RecordingInProgress], cancelled: Callable[[], bool] = never
+    ) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
+        """(recording, segment) in order, and (recording, None) behind the last segment of each. They are decoded together.
+
+        `cancelled` is asked after each block that is read, speech or not, and at each step of the search.
+        """
         waiting: list[tuple[RecordingInProgress, int | None, Piece | None]] = []
         seconds, n_open = 0.0, 0
         for recording in recordings:
-            for channel, piece in recording.pieces():
+            for channel, piece in recording.pieces(cancelled):
                 waiting.append((recording, channel, piece))
                 seconds += piece.end - piece.start
                 if seconds >= DECODED_TOGETHER:
-                    yield from self._decode(waiting)
+                    yield from self._decode(waiting, cancelled)
                     waiting, seconds, n_open = [], 0.0, 0
             waiting.append((recording, None, None))
             n_open += 1
             if n_open == OPEN_RECORDINGS:
-                yield from self._decode(waiting)
+                yield from self._decode(waiting, cancelled)
                 waiting, seconds, n_open = [], 0.0, 0
-        yield from self._decode(waiting)
+        yield from self._decode(waiting, cancelled)
 
     def _decode(
-        self, waiting: Sequence[tuple[RecordingInProgress, int | None, Piece | None]]
+        self,
+        waiting: Sequence[tuple[RecordingInProgress, int | None, Piece | None]],
+        cancelled: Callable[[], bool],
     ) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
         pieces = [piece.samples for _, _, piece in waiting if piece and piece.end - piece.start >= SHORTEST]
-        results = iter(self.recognizer.recognize(pieces, timed=True))
+        results = iter(self.recognizer.recognize(pieces, timed=True, cancelled=cancelled))
         for recording, channel, piece in waiting:
             if piece is None:
                 yield recording, None
@@ -126,26 +138,31 @@ class Transcriber:
 def load(
     model: str | Path = "",
     device: str = "auto",
-    decode: DecodeConfig | None = None,
-    precision: str = "none",
+    *,
+    beam: int | None = None,
+    decode: DecodeConfig | Mapping[str, Any] | None = None,
+    quantize: str = "none",
     hotwords: str | Path | None = None,
     lm: str | Path | None = None,
 ) -> Transcriber:
     """A model by path or name, ready to transcribe; without a name, the one that came with the program.
 
-    `decode`: the settings saved with the model by default. `precision`: "int8", "bfloat16" or "float16" for weights of fewer
-    bits, as with --quantize.
-    `hotwords`: a file with a word a line. `lm`: an n-gram model, an ARPA file, in place of the one that the model may come
-    with; "none" for none.
+    `beam`, and `decode` such as {"ctc_weight": 0.3}: what is to differ from the settings that are saved with the model.
+    `quantize`: "int8", "bfloat16" or "float16" for weights of fewer bits. `hotwords`: a file with a word a line. `lm`: an
+    n-gram model, an ARPA file, in place of the one that the model may come with; "none" for none.
     Example: `asr.load().transcribe("talk.wav").text`
     """
-    folder = find_model(model)
-    config = decode or decode_settings(folder)
-    loaded = open_model(folder, device, precision, config.beam == 1)
-    table = loaded.tokenizer.table
-    scorer = language_model(folder, loaded, config, lm)
-    words = read_hotwords(hotwords, loaded.tokenizer, table, config.hotword_weight) if hotwords else None
-    return Transcriber(loaded, config, scorer, words)
+    if isinstance(decode, DecodeConfig):
+        settings = decode if beam is None else replace(decode, beam=beam)
+    else:
+        settings = dict(decode or {}) | ({} if beam is None else {"beam": beam})
+    return load_decoding(Decoding(model, settings, lm, hotwords, device, quantize))
+
+
+def load_decoding(decoding: Decoding) -> Transcriber:
+    """The same of a Decoding."""
+    opened = open_decoding(decoding)
+    return Transcriber(opened.loaded, opened.settings, opened.lm, opened.hotwords)
 
 
 def transcribe(audio: Audio, model: str | Path = "", device: str = "auto") -> Transcript:

@@ -1,17 +1,17 @@
 """`asr tune`: decoding settings chosen on a dev set, one after the other, and saved with the model."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from asr.corpus.manifest import read_manifest
-from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError
 from asr.files import require_writable
 from asr.scoring.cer import CharErrors, char_errors
-from asr.transcription.models import find_model, language_model, open_model
-from asr.transcription.settings import decode_settings, save_decode_settings
+from asr.transcription.models import find_model
+from asr.transcription.opening import Decoding, open_decoding
+from asr.transcription.settings import save_decode_settings
 
 GRID: dict[str, tuple] = {
     "ctc_weight": (0.0, 0.2, 0.5, 1.0, 2.0),
@@ -24,42 +24,34 @@ GRID: dict[str, tuple] = {
 
 
 def tune(
-    model: str | Path,
-    manifest: Path,
-    overrides: Sequence[str] = (),
-    lm: str | Path | None = None,
-    device: str = "auto",
-    precision: str = "none",
-    say: Callable[[str], None] = print,
+    decoding: Decoding, manifest: Path, *, say: Callable[[str], None] = lambda line: None
 ) -> tuple[DecodeConfig, CharErrors]:
     """Tries each value of GRID with what was best before, and saves the best of all in the model's folder.
 
-    What the model or the call does not have (a CTC head, a language model) is left out, and so is what `overrides` fix.
-    A larger beam is taken only where it is at least 1 % better.
+    What is not there (a CTC head, a language model) is left out, and so is what `decoding` sets. A larger beam is taken only
+    where it is at least 1 % better. Each trial is said.
     """
-    folder = find_model(model)
-    require_writable(folder)
-    loaded = open_model(folder, device, precision)
+    require_writable(find_model(decoding.model))
+    opened = open_decoding(decoding, tuned=True)
     utterances = read_manifest(manifest)
     audio = [u.read() for u in utterances]
-    best = decode_settings(folder, overrides)
-    # The weight that is tried may be above 0 where the saved one is not.
-    scorer = language_model(folder, loaded, replace(best, lm_weight=best.lm_weight or 1.0), lm)
+    best = opened.settings
 
     def errors(config: DecodeConfig) -> CharErrors:
-        results = Recognizer(loaded.model, loaded.tokenizer, config, scorer).recognize(audio)
+        results = opened.recognizer(config).recognize(audio)
         found = sum((char_errors(u.text, r[0].text) for u, r in zip(utterances, results, strict=True)), CharErrors())
         if not found.reference:
             raise AsrError(f"{manifest}: no utterance has a text to compare with")
         return found
 
+    fixed = decoding.settings if isinstance(decoding.settings, Mapping) else asdict(decoding.settings)
     least = errors(best)
     say(f"as it is: {least}")
     for name, values in GRID.items():
         if (
-            _is_fixed(name, overrides)
-            or (name == "ctc_weight" and loaded.model.ctc is None)
-            or (name == "lm_weight" and not scorer)
+            name in fixed
+            or (name == "ctc_weight" and opened.loaded.model.ctc is None)
+            or (name == "lm_weight" and not opened.lm)
         ):
             continue
         for value in values:
@@ -73,9 +65,5 @@ def tune(
                 name == "beam" and value < best.beam and found.total <= least.total
             ):
                 best, least = config, found
-    save_decode_settings(folder, best)
+    save_decode_settings(opened.folder, best)
     return best, least
-
-
-def _is_fixed(name: str, overrides: Sequence[str]) -> bool:
-    return any(override.partition("=")[0].strip() == name for override in overrides)

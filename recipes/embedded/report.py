@@ -10,7 +10,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from asr.transcription.evaluate import evaluate_manifest
+from asr.transcription.evaluate import evaluate
+from asr.transcription.opening import Decoding
 
 APART = "S0913"
 
@@ -38,7 +39,8 @@ def evaluated(model: str, manifest: Path, beam: int | None, swap_audio: bool) ->
     """What `asr evaluate` writes to result.json."""
     with tempfile.TemporaryDirectory() as folder:
         by = ("licence", "speaker")
-        list(evaluate_manifest(model, manifest, Path(folder), by, beam, swap_audio=swap_audio, say=lambda line: None))
+        settings = {} if beam is None else {"beam": beam}
+        evaluate(Decoding(model, settings), manifest, out=folder, by=by, swap_audio=swap_audio)
         return json.loads((Path(folder) / "result.json").read_text(encoding="utf-8"))
 
 

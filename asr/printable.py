@@ -1,0 +1,20 @@
+"""Text that a terminal shows and does not obey."""
+
+import unicodedata
+
+OBEYED = ("C", "Zl", "Zp")
+"""Categories of Unicode whose characters are not shown but do something: ESC colours and types, U+202E turns a name round."""
+
+
+def printable(text: str) -> str:
+    """The text with a backslash and a number in the place of each character that would not be seen.
+
+    Names of files and of uploads may hold anything: `a\x1b[2J.wav` becomes `a\\x1b[2J.wav`. Lines stay lines.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c == "\n" or _is_seen(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_seen(character: str) -> bool:
+    return not unicodedata.category(character).startswith(OBEYED)

@@ -1,0 +1,129 @@
+"""Requests to answers: an ASGI application, under the addresses of OpenAI's API."""
+
+import tempfile
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from asr.errors import AsrError
+from asr.serving.access import knows, refusal
+from asr.serving.answers import answer_of
+from asr.serving.body import Body, until_nobody_waits
+from asr.serving.forms import read_form, read_request
+from asr.serving.refusals import Abandoned, BadRequest, problem
+from asr.serving.settings import ServerSettings
+from asr.serving.turns import Turns
+from asr.serving.uploads import transcribe
+from asr.text.finishing import Finishing, finish
+from asr.transcription.transcriber import Transcriber
+
+PATH = "/v1/audio/transcriptions"
+
+
+class Application:
+    """An ASGI application. Once `stopping` is set it answers nothing but that it ends. Warnings of recordings are said."""
+
+    def __init__(
+        self, transcriber: Transcriber, finishing: Finishing, settings: ServerSettings, say: Callable[[str], None]
+    ):
+        self.transcriber, self.finishing, self.settings, self.say = transcriber, finishing, settings, say
+        self.stopping = threading.Event()
+        self.turns = Turns(settings.most_waiting)
+        routes = [
+            Route(PATH, self.transcriptions, methods=["POST"]),
+            Route("/v1/models", self.models),
+            Route("/health", self.health),
+        ]
+        self.app: ASGIApp = Starlette(routes=routes, exception_handlers=HANDLERS)
+        if settings.origins:
+            allowed = {"allow_methods": ["GET", "POST"], "allow_headers": ["Authorization"]}
+            self.app = CORSMiddleware(self.app, allow_origins=settings.origins, **allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            if reason := refusal(request.headers, self.settings):
+                await self._refuse(request, 403, reason, send)
+            else:
+                await self.app(scope, receive, send)
+        except (Abandoned, BadRequest, ClientDisconnect):
+            pass  # while the rest of a refused request was dropped
+        except Exception as error:  # a bug, for which the client has got its answer
+            *_, place = traceback.extract_tb(error.__traceback__)
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            self.say(f"asr: a request could not be answered: {type(error).__name__} in {where}: {str(error)[:200]}")
+
+    async def _refuse(self, request: Request, status: int, message: str, send: Send) -> None:
+        await self._body(request).drop()
+        await _answer(status, message)(request.scope, request.receive, send)
+
+    def _body(self, request: Request) -> Body:
+        return Body(request.receive, self.settings.most_bytes, self.stopping)
+
+    async def transcriptions(self, request: Request) -> Response:
+        body = self._body(request)
+        await self._ask_for_key(request)
+        try:
+            with self.turns.place():
+                return await self._transcribed(Request(request.scope, body.receive), request.receive)
+        except BadRequest as error:
+            if error.status == 429:
+                await body.drop()
+            raise
+
+    async def _transcribed(self, request: Request, receive: Callable[[], Awaitable[Any]]) -> Response:
+        try:
+            wanted = read_request(await read_form(request))
+            name, file = wanted.name, wanted.upload.file
+            job = partial(transcribe, self.transcriber, file, name, self.settings.most_seconds)
+            transcript = await self.turns.work(job, until_nobody_waits(receive, self.stopping))
+        finally:
+            await request.close()
+        for warning in transcript.all_warnings:
+            self.say(f"asr: {name}: warning: {warning}")
+        answer = answer_of(finish(transcript, self.finishing), wanted.format, wanted.words)
+        return PlainTextResponse(answer) if isinstance(answer, str) else JSONResponse(answer)
+
+    async def _ask_for_key(self, request: Request) -> None:
+        if self.settings.key and not knows(self.settings.key, request.headers.get("authorization", "")):
+            await self._body(request).drop()
+            raise HTTPException(401, "the key is wrong or missing; send it as Authorization: Bearer KEY")
+
+    async def models(self, request: Request) -> Response:
+        await self._ask_for_key(request)
+        only = {"id": self.transcriber.loaded.name, "object": "model", "created": 0, "owned_by": "asr"}
+        return JSONResponse({"object": "list", "data": [only]})
+
+    async def health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok", "model": self.transcriber.loaded.name})
+
+
+def _answer(status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None) -> Response:
+    return Response(problem(status, message, field), status, headers, "application/json")
+
+
+def _of_system(error: OSError) -> Response:
+    where = error.filename or f"the temporary folder {tempfile.gettempdir()}"
+    return _answer(500, f"{where}: {error.strerror or error}")
+
+
+HANDLERS: dict[Any, Any] = {
+    BadRequest: lambda request, error: _answer(error.status, str(error), error.field, error.headers),
+    Abandoned: lambda request, error: _answer(503, str(error)),
+    ClientDisconnect: lambda request, error: _answer(400, "the upload was not finished"),
+    HTTPException: lambda request, error: _answer(error.status_code, error.detail, headers=error.headers),
+    AsrError: lambda request, error: _answer(500, str(error)),
+    OSError: lambda request, error: _of_system(error),
+    Exception: lambda request, error: _answer(500, f"the server failed ({type(error).__name__}), its log says where"),
+}

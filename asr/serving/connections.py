@@ -1,0 +1,70 @@
+"""HTTP on a connection: uvicorn's, but that it says in JSON what is wrong with a request, and waits for none without end."""
+
+import asyncio
+import sys
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from asr.serving.body import PATIENCE
+from asr.serving.refusals import problem
+
+LONGEST_REASON = 200
+REASONS = {408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
+
+
+class Connection(H11Protocol):
+    """A client's connection. Its next request must have come as far as its body within PATIENCE seconds."""
+
+    waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Lets the clock run while no request is being answered."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering or self.transport.is_closing():
+            if self.waiting:
+                self.waiting.cancel()
+            self.waiting = None
+        elif self.waiting is None:
+            self.waiting = self.loop.call_later(PATIENCE, self._too_late)
+
+    def _too_late(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self._refuse(408, f"no request has come within {PATIENCE:g} s")
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls for bytes that are no HTTP."""
+        error = sys.exception()
+        status = getattr(error, "error_status_hint", 400)
+        self._refuse(status if status in REASONS else 400, f"this is no request of HTTP: {str(error)[:LONGEST_REASON]}")
+
+    def _refuse(self, status: int, message: str) -> None:
+        if self.transport.is_closing():
+            return
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            body = problem(status, message)
+            headers = [
+                ("Content-Type", "application/json"),
+                ("Content-Length", str(len(body))),
+                ("Connection", "close"),
+            ]
+            reason = REASONS.get(status, b"Bad Request")
+            events = [h11.Response(status_code=status, headers=headers, reason=reason), h11.Data(data=body)]
+            for event in (*events, h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        if self.cycle is not None:  # whoever still reads or answers has nobody to do it for
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()

@@ -1,0 +1,26 @@
+"""Requests that are not answered with a transcript: why, with which status, and as what JSON."""
+
+import json
+
+from asr.errors import AsrError
+
+
+class BadRequest(AsrError):
+    """A request that cannot be answered, with the status of HTTP and the field that is wrong."""
+
+    def __init__(
+        self, message: str, field: str | None = None, status: int = 400, headers: dict[str, str] | None = None
+    ):
+        super().__init__(message)
+        self.field, self.status, self.headers = field, status, headers or {}
+
+
+class Abandoned(AsrError):
+    """Nobody waits for the answer, or the server is about to end."""
+
+
+def problem(status: int, message: str, field: str | None = None) -> bytes:
+    """The body of an answer that says what is wrong, as OpenAI's API says it."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": message, "type": kind, "param": field, "code": None}
+    return json.dumps({"error": error}).encode()

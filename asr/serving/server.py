@@ -1,0 +1,78 @@
+"""`asr serve`: transcripts over HTTP, asked for as OpenAI's /v1/audio/transcriptions is, so that clients for that work.
+
+    curl http://127.0.0.1:8000/v1/audio/transcriptions -F file=@talk.m4a -F response_format=srt
+
+Recordings are transcribed one at a time, in the order in which they came in; until its turn an upload lies on disk, without
+a name. What nobody waits for any more is not transcribed to its end.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from asr.errors import AsrError
+from asr.serving.settings import ServerSettings
+from asr.text.finishing import Finishing
+from asr.transcription.command import tell_ignored_hotwords
+from asr.transcription.transcriber import Transcriber
+
+GRACE = 2
+"""Seconds that requests get to end in once the server is told to."""
+
+
+def serve(
+    load: Callable[[], Transcriber], finishing: Finishing, settings: ServerSettings, say: Callable[[str], None]
+) -> None:
+    """Answers requests until it is interrupted. Raises AsrError where the port is taken, or a package is missing."""
+    try:
+        import python_multipart  # noqa: F401  what Starlette reads forms with
+        import starlette  # noqa: F401
+        import uvicorn
+    except ImportError:
+        raise AsrError("a server needs more packages: pip install 'mandarin-asr[serve]'") from None
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it tells of every form that is none
+    from asr.serving.application import PATH, Application
+    from asr.serving.connections import Connection
+
+    with socket_at(settings.host, settings.port) as listening:
+        transcriber = load()
+        tell_ignored_hotwords(transcriber, say)
+        application = Application(transcriber, finishing, settings, say)
+
+        class Server(uvicorn.Server):
+            def handle_exit(self, sig, frame):
+                if application.stopping.is_set():
+                    os._exit(128 + sig)  # asked twice; uploads have no names, so nothing is left of them
+                application.stopping.set()  # or it would wait until all is transcribed
+                super().handle_exit(sig, frame)
+
+        config = uvicorn.Config(
+            application,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            proxy_headers=False,
+            log_level="critical",  # the application says itself what it must
+            timeout_graceful_shutdown=GRACE,
+        )
+        where = f"[{settings.host}]" if ":" in settings.host else settings.host
+        port = listening.getsockname()[1]
+        say(f"asr: {transcriber.loaded.name} answers at http://{where}:{port}{PATH}; Ctrl-C ends it")
+        with suppress(KeyboardInterrupt):  # which uvicorn raises again behind a clean end
+            Server(config).run(sockets=[listening])
+        if not application.turns.end(GRACE):
+            os._exit(0)  # in the middle of something that cannot be interrupted
+
+
+def socket_at(host: str, port: int) -> socket.socket:
+    """A listening socket; with port 0 the system chooses one."""
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error
+        raise AsrError(f"{host}:{port}: cannot be listened at ({reason}); choose another --host or --port") from error
+    # connections inherit it; else the second part of an answer waits for the client's word that it has the first, 40 ms
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening

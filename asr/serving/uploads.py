@@ -1,0 +1,49 @@
+"""An upload on its way to a transcript."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from asr.errors import Cancelled
+from asr.serving.body import ENDING
+from asr.serving.refusals import Abandoned, BadRequest
+from asr.transcript import Transcript
+from asr.transcription.inputs import OPEN_FILES
+from asr.transcription.transcriber import Transcriber
+
+
+def transcribe(
+    transcriber: Transcriber, upload: IO[bytes], name: str, most_seconds: float, given_up: Callable[[], bool]
+) -> Transcript:
+    """The transcript of an upload. Raises BadRequest where it cannot be read or is too long, Abandoned where it is given up."""
+    with on_disk(upload) as path:
+        recording = transcriber.open(path, name=name)
+        try:
+            for _ in transcriber.stream([recording], lambda: given_up() or recording.duration > most_seconds):
+                pass
+        except Cancelled:
+            if given_up():
+                raise Abandoned(ENDING) from None
+            limit = f"{most_seconds:g} s ({most_seconds / 3600:.3g} h)"
+            raise BadRequest(f"{name}: is longer than {limit}; send it in parts", "file", 413) from None
+        if recording.error:
+            raise BadRequest(str(recording.error).replace(str(path), name), "file") from recording.error
+        return transcriber.transcript(recording)
+
+
+@contextmanager
+def on_disk(upload: IO[bytes]) -> Iterator[Path]:
+    """A path to a temporary file that has no name of its own where the system can do that, so that nothing is ever left of it."""
+    if OPEN_FILES.is_dir():
+        number = upload.fileno()  # what was in memory so far is written into a file
+        upload.flush()
+        yield OPEN_FILES / str(number)
+        return
+    with tempfile.NamedTemporaryFile(prefix="asr-") as file:
+        upload.seek(0)
+        shutil.copyfileobj(upload, file, 2**20)
+        file.flush()
+        yield Path(file.name)

@@ -1,0 +1,60 @@
+"""Signals that ask a run to end: the step it is at is finished and saved first."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+DEFAULTS = {
+    getattr(signal, name): (signal.default_int_handler, signal.SIG_DFL)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)
+}
+"""Ctrl-C, `kill` or a scheduler, a terminal that goes → how they are dealt with where nobody has said otherwise."""
+NOTICE = b"\nstopping after this step; once more to stop at once, and lose what is not saved\n"
+
+
+class Stop:
+    """Whether a run is to end."""
+
+    signal: int = 0
+    """The signal that asked for it; 0 where none has."""
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """A block that looks at what it is given, and ends soon once a signal has asked for it; a second one acts at once.
+
+    Behind the block the signal has its effect: KeyboardInterrupt, or SystemExit with the status 128 + its number. Outside the
+    main thread, and where a signal is ignored or has a handler of somebody else's, nothing changes.
+    """
+    stop, before = Stop(), {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, _) -> None:
+        stop.signal = number
+        restore()
+        os.write(2, NOTICE)  # print might be in the middle of a line
+
+    if threading.current_thread() is threading.main_thread():
+        before |= {n: signal.getsignal(n) for n, defaults in DEFAULTS.items() if signal.getsignal(n) in defaults}
+        for number in before:
+            signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        restore()
+    if stop.signal == signal.SIGINT:
+        raise KeyboardInterrupt
+    if stop.signal:
+        raise SystemExit(128 + stop.signal)
+
+
+def leave_to_parent(_: int = 0) -> None:
+    """In a process that works for a run: signals that a terminal or a scheduler sends to all are for the run to act on."""
+    for number in DEFAULTS:
+        signal.signal(number, signal.SIG_IGN)

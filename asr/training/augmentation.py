@@ -1,0 +1,43 @@
+"""What training changes of what it hears: each recording as it is read, then the batch, then its features."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from asr.features.augment import AugmentConfig, augment
+from asr.features.telephone import telephone
+from asr.features.waveforms import Waveforms
+from asr.model.model import SpeechModel
+
+FRAME_STEP = 48
+"""Frames are padded to a multiple of this: every new shape makes a CPU generate code again."""
+
+
+def change_of_recordings(config: AugmentConfig) -> Waveforms:
+    """What is done to each recording before it becomes part of a batch: another speed, recorded noise.
+
+    Raises ConfigError for a noise folder that cannot be used.
+    """
+    return Waveforms(config)
+
+
+@torch.no_grad()
+def augmented_features(
+    model: SpeechModel, samples: Tensor, lengths: Tensor, config: AugmentConfig | None, *, views: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Samples (B, S), lengths (B,) → normalised features (views · B, T, F), changed, and their lengths.
+
+    Row v · B + b is the v-th view of utterance b; without a config all are the same.
+    """
+    device = samples.device.type
+    if config is not None and config.telephone:
+        with torch.autocast(device, enabled=False):
+            samples = telephone(samples, config.telephone)
+    features, lengths = model.features(samples, lengths)
+    if config is None:
+        return features.repeat(views, 1, 1), lengths.repeat(views)
+    with torch.autocast(device, enabled=False):
+        features, lengths = augment(features, lengths, config, views=views, unit=model.unit)
+    if not model.longest_samples:
+        features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
+    return features, lengths

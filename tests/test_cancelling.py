@@ -1,0 +1,71 @@
+"""Work that nobody waits for any more is given up, whether or not it has yielded anything."""
+
+import numpy as np
+import pytest
+
+from asr.audio.reading import SAMPLE_RATE
+from asr.errors import Cancelled
+from tests.conftest import random_model
+from tests.sounds import silence, speech
+
+
+@pytest.fixture(scope="module")
+def transcriber(tmp_path_factory):
+    from asr.corpus.toy import CHARACTERS
+    from asr.decoding.settings import DecodeConfig
+    from asr.model.folder import save_model
+    from asr.text.tokenizer import TokenTable
+    from asr.transcription.transcriber import load
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
+    return load(folder, "cpu", DecodeConfig(beam=2))
+
+
+def after(asked: int):
+    """What cancels when it is asked that many times; and how often it was."""
+    times = []
+
+    def cancelled() -> bool:
+        times.append(None)
+        return len(times) >= asked
+
+    return cancelled, times
+
+
+def test_silence_is_given_up_in_its_first_block(transcriber, monkeypatch):
+    read = []
+
+    class Endless:
+        seconds, rate, damage, problems = None, SAMPLE_RATE, None, []
+
+        def __init__(self, path):
+            pass
+
+        def blocks(self, **_):
+            while True:
+                read.append(None)
+                yield silence(10.0)[:, None]
+
+    monkeypatch.setattr("asr.transcription.recordings.Recording", Endless)
+    cancelled, asked = after(3)
+    with pytest.raises(Cancelled, match="^endless.flac: given up after 30 s of audio$"):
+        transcriber.transcribe("endless.flac", cancelled=cancelled)
+    assert len(read) == len(asked) == 3
+
+
+def test_a_search_is_given_up_in_its_next_step(transcriber):
+    samples = np.concatenate([part for seed in range(3) for part in (speech(4.0, seed=seed), silence(1.0))])
+    cancelled, asked = after(4)
+    with pytest.raises(Cancelled, match="^given up while it was decoded$"):
+        list(transcriber.iter_segments((samples, SAMPLE_RATE), cancelled=cancelled))
+    assert len(asked) == 4  # a block, and three steps
+    assert list(transcriber.iter_segments((samples, SAMPLE_RATE)))  # which does not concern what comes after
+
+
+def test_who_is_asked_and_never_cancels_changes_nothing(transcriber):
+    audio = (speech(2.0), SAMPLE_RATE)
+    cancelled, asked = after(10**9)
+    assert transcriber.transcribe(audio, cancelled=cancelled) == transcriber.transcribe(audio)
+    assert len(asked) > 2
+    assert [t for _, t in transcriber.transcribe_all([audio], cancelled=cancelled)] == [transcriber.transcribe(audio)]

@@ -1,0 +1,198 @@
+"""Requests that are none, over a connection: an answer in JSON each, and the next client finds the server as it was."""
+
+import os
+import socket
+
+import pytest
+
+from asr.serving.settings import ServerSettings
+from tests.serving import FORM, PATH, answer_at, exchange, running, status_and_json
+
+pytest.importorskip("starlette")
+POST = b"POST " + PATH.encode() + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+MULTIPART = b"Content-Type: multipart/form-data; boundary=b\r\n"
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The port of a server, and what it says."""
+    with running() as found:
+        yield found
+
+
+def sized(form: bytes, kind: bytes = MULTIPART) -> bytes:
+    return POST + kind + b"Content-Length: %d\r\n\r\n" % len(form) + form
+
+
+def chunked(*chunks: bytes) -> bytes:
+    return POST + MULTIPART + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(chunks)
+
+
+def field(name: str, value: bytes) -> bytes:
+    return b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name.encode(), value)
+
+
+GOOD = FORM % b"a.wav"
+
+
+@pytest.mark.parametrize(
+    "request_bytes, status, message",
+    [
+        (b"nonsense\r\n\r\n", 400, "this is no request of HTTP: illegal request line"),
+        (POST + b"Content-Length: abc\r\n\r\n", 400, "this is no request of HTTP: bad Content-Length"),
+        (POST + b"Content-Length: -5\r\n\r\n", 400, "this is no request of HTTP: bad Content-Length"),
+        (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "this is no request of HTTP: conflicting"),
+        (POST + b"Transfer-Encoding: gzip\r\n\r\n", 400, "this is no request of HTTP: Only Transfer-Encoding: chunked"),
+        (POST + b"Host: other\r\n\r\n", 400, "this is no request of HTTP: Found multiple Host: headers"),
+        (POST + b"A: " + b"x" * 100_000, 431, "this is no request of HTTP: Receive buffer too long"),
+        (chunked(b"zz\r\n"), 400, "this is no request of HTTP: illegal chunk header"),
+        (chunked(b"5\r\n--b\r\nX"), 400, "this is no request of HTTP: malformed chunk footer"),
+        (chunked(b"f" * 25 + b"\r\n"), 400, "this is no request of HTTP: "),
+        (
+            sized(b"file=1", b"Content-Type: application/x-www-form-urlencoded\r\n"),
+            400,
+            "the recording must come as the field",
+        ),
+        (
+            sized(b"{}", b"Content-Type: application/json\r\n"),
+            400,
+            "the recording must come as the field file of a form",
+        ),
+        (
+            sized(b"", b""),
+            400,
+            "the recording must come as the field file of a form of the type multipart/form-data, not ''",
+        ),
+        (sized(GOOD, b"Content-Type: multipart/form-data\r\n"), 400, "Missing boundary in multipart."),
+        (
+            sized(GOOD, b"Content-Type: multipart/form-data; boundary=" + b"b" * 5000 + b"\r\n"),
+            400,
+            "Invalid multipart data.",
+        ),
+        (sized(b"no form"), 400, "Invalid multipart data."),
+        (
+            sized(b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--\r\n"),
+            400,
+            'The Content-Disposition header field "name"',
+        ),
+        (sized(b"--b\r\nX: " + b"x" * 20_000 + b"\r\n\r\n1\r\n--b--\r\n"), 400, "Invalid multipart data."),
+        (sized(field("prompt", b"x" * 100_000) + GOOD), 400, "Part exceeded maximum size of 64KB."),
+        (sized(field("include[]", b"1") * 70 + GOOD), 400, "Too many fields. Maximum number of fields is 64."),
+        (sized(GOOD.removesuffix(b"--b--\r\n") + GOOD), 400, "file must come once, comes several times"),
+        (sized(GOOD.removesuffix(b"--b--\r\n") * 17 + GOOD), 400, "Too many files. Maximum number of files is 16."),
+        (sized(field("language", b"zh") * 2 + GOOD), 400, "language must come once, comes several times"),
+        (sized(field("language", b"\xff\xfe") + GOOD), 400, "language must be zh, is 'ÿþ'"),
+        (sized(field("x" * 5000, b"1") + GOOD), 400, "Invalid multipart data."),
+        (sized(field("x" * 500, b"1") + GOOD), 400, "there is no field '" + 100 * "x" + "'"),
+        (
+            sized(field("prompt", b"\xff") + GOOD, MULTIPART[:-2] + b"; charset=punycode\r\n"),
+            400,
+            "the form cannot be read (Uni",
+        ),
+        (b"PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404, "Not Found"),
+        (b"PUT /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405, "Method Not Allowed"),
+        (
+            b"GET /health HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+            403,
+            "this server does not go by the name",
+        ),
+    ],
+)
+def test_what_is_no_request(server, request_bytes, status, message):
+    port, said = server
+    answer = status_and_json(exchange(port, request_bytes))
+    assert answer[0] == status and answer[1]["error"]["message"].startswith(message), answer
+    assert len(answer[1]["error"]["message"]) < 500
+    assert status_and_json(exchange(port, sized(GOOD)))[1] == {"text": "好"}
+    assert not [line for line in said if not line.startswith("asr: a.wav: warning: ")]
+
+
+def test_whoever_hangs_up_is_forgotten(server):
+    port, said = server
+    for end in (0, 1, 30, 150, len(sized(GOOD)) - 1):
+        exchange(port, sized(GOOD)[:end], 0.01)
+    assert status_and_json(exchange(port, sized(GOOD)))[0] == 200
+    assert not [line for line in said if "could not be answered" in line]
+
+
+def test_whoever_sends_too_slowly_is_sent_away(monkeypatch):
+    monkeypatch.setattr("asr.serving.body.PATIENCE", 0.3)
+    monkeypatch.setattr("asr.serving.connections.PATIENCE", 0.3)
+    with running() as (port, _):
+        for sent, message in (
+            (b"POST /v1", "no request has come within 0.3 s"),
+            (sized(GOOD)[:-5], "the upload came too slowly"),
+        ):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+                connection.sendall(sent)
+                received = b""
+                while data := connection.recv(65536):
+                    received += data
+            status, answer = status_and_json(received)
+            assert status == 408 and answer["error"]["message"].startswith(message)
+
+
+def test_a_name_that_a_terminal_would_obey_is_only_shown(server):
+    port, said = server
+    said.clear()
+    name = "a/\x1b[2J\x07\u202egpj.wav".encode()
+    assert status_and_json(exchange(port, sized(FORM % name)))[0] == 200
+    assert said == ["asr: \\x1b[2J\\x07\\u202egpj.wav: warning: clips"]
+
+
+def test_an_upload_has_no_name_in_the_file_system(tmp_path, monkeypatch):
+    """So nothing is left of it, however the server ends."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen = []
+
+    from tests.serving import Nobody
+
+    class Curious(Nobody):
+        def open(self, path, name):
+            seen.append((os.listdir(tmp_path), len(open(path, "rb").read())))
+            return super().open(path, name)
+
+    big = FORM.replace(b"0000", b"0" * 3_000_000) % b"a.wav"
+    for form, size in ((big, 3_000_000), (GOOD, 4)):
+        assert answer_at(ServerSettings(), [form], transcriber=Curious())[0] == 200
+        assert seen.pop() == ([], size)
+
+
+def test_a_disk_that_is_full_is_named(monkeypatch, tmp_path):
+    from tests.serving import Nobody
+
+    class Full(Nobody):
+        def open(self, path, name):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    status, answer = answer_at(ServerSettings(), [GOOD], transcriber=Full())
+    assert status == 500
+    assert answer["error"]["message"] == f"the temporary folder {tmp_path}: No space left on device"
+
+
+def test_a_bug_is_one_line():
+    from tests.serving import Nobody
+
+    class Broken(Nobody):
+        def open(self, path, name):
+            raise ZeroDivisionError("what")
+
+    with running(transcriber=Broken()) as (port, said):
+        status, answer = status_and_json(exchange(port, sized(GOOD)))
+    assert (status, answer["error"]["type"]) == (500, "server_error")
+    assert answer["error"]["message"] == "the server failed (ZeroDivisionError), its log says where"
+    assert len(said) == 1 and said[0].startswith(
+        "asr: a request could not be answered: ZeroDivisionError in test_serving"
+    )
+
+
+def test_answers_are_not_held_back():
+    """Nagle's algorithm and a client that waits to acknowledge cost 40 ms an answer."""
+    from asr.serving.server import socket_at
+
+    with socket_at("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()) as client:
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert client
