@@ -141,8 +141,11 @@ class SpeechModel(nn.Module):
 
     @property
     def longest_samples(self) -> int | None:
-        """Samples that the model hears at once; None: any number."""
-        return self.log_mel.config.window_samples or None
+        """Samples that the model hears at once, of a window or as far as learned positions reach; None: any number."""
+        features, places = self.log_mel.config, self.config.encoder.places
+        if features.window_samples or not places:
+            return features.window_samples or None
+        return round(places * self.frame_seconds * features.sample_rate)
 
     def encoded_samples(self, n_samples: int) -> int:
         """How many samples are encoded for so many: all of a window, if the model has one."""
@@ -150,7 +153,7 @@ class SpeechModel(nn.Module):
 
     def spoken_frames(self, n_frames: int, n_samples: int) -> int:
         """How many of an utterance's memory frames are of its samples, not of the silence that fills up a window."""
-        if self.longest_samples is None:
+        if not self.log_mel.config.window_samples:
             return n_frames
         return min(n_frames, max(1, math.ceil(n_samples / self.log_mel.config.sample_rate / self.frame_seconds)))
 
