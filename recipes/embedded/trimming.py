@@ -20,17 +20,19 @@ from asr.model.folder import DECODE, empty_model, fill_weights, load_model, read
 from asr.text.byte_pairs import WORD, BytePairTokenizer, byte_symbols
 from asr.text.normalize import normalize
 from asr.text.tokenizer import TokenTable
+from asr.transcription.models import find_model
 
 BY_TOKEN = ("decoder.embedding.weight", "decoder.out.bias")
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", help="a folder, or the name of a published model")
     parser.add_argument("texts", type=Path, nargs="+", help="plain text, a sentence a line, and manifests (.jsonl)")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    loaded = load_model(options.model)
+    folder = find_model(options.model)
+    loaded = load_model(folder)
     kept = needed(loaded.tokenizer, (text for path in options.texts for text in texts_of(path)), loaded.model.config)
     table = TokenTable(loaded.tokenizer.table.tokens[i] for i in kept)
     place = {old: new for new, old in enumerate(kept)}
@@ -42,10 +44,10 @@ def main(arguments: list[str] | None = None) -> None:
     model = empty_model(features, replace(old.config, encoder=encoder, decoder=decoder), len(table))
     tensors = {name: tensor for name, tensor in old.state_dict().items() if name != "decoder.out.weight"}
     rows = torch.tensor(kept)
-    fill_weights(model, tensors | {name: tensors[name][rows] for name in BY_TOKEN}, options.model)
-    save_model(options.out, model, table, card=(options.model / "README.md").read_text(encoding="utf-8"))
+    fill_weights(model, tensors | {name: tensors[name][rows] for name in BY_TOKEN}, folder)
+    save_model(options.out, model, table, card=(folder / "README.md").read_text(encoding="utf-8"))
 
-    decode = read_decode(options.model)
+    decode = read_decode(folder)
     decode["never_written"] = [place[i] for i in decode.get("never_written", []) if i in place]
     with atomic_write(options.out / DECODE) as file:
         file.write(json.dumps(decode, indent=2) + "\n")
