@@ -13,7 +13,7 @@ from asr.training.loop import train
 from asr.training.parts import known_rows, make_optimizer, rate_factor, set_rate
 from asr.training.settings import TrainConfig
 from tests.conftest import random_model
-from tests.runs import QUIET, changed, small_run
+from tests.runs import QUIET, Lines, changed, small_run
 from tests.test_interop import FIXTURES
 
 
@@ -124,6 +124,15 @@ def heard_loss(model) -> float:
         memory = model.encode(samples, torch.full((2,), 16000))
         logits = model.decode_teacher_forced(memory, torch.tensor([[2, 6, 7, 8], [2, 9, 6, 5]]))[..., :20]
     return float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.tensor([6, 7, 8, 3, 9, 6, 5, 3])))
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_bfloat16_on_a_cpu_without_it_is_told(recipe, folder, tmp_path, monkeypatch, able):
+    abilities = {"architecture": "x86_64", "avx512_bf16": able, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities, raising=False)
+    shown = Lines()
+    train(changed(from_model(recipe, folder), max_steps=1, precision="bfloat16"), tmp_path / "run", display=shown)
+    assert any("train.precision = float32 is many times faster here" in line for line in shown.lines) is not able
 
 
 def test_dropout_is_that_of_the_model_unless_asked_for(recipe, folder):

@@ -13,7 +13,7 @@ from asr.corpus.manifest import Utterance, check_audio, read_manifest
 from asr.errors import CheckpointError, ConfigError
 from asr.features.waveforms import noises_fingerprint
 from asr.folders import locked
-from asr.model.device import pick_device
+from asr.model.device import pick_device, slow_in_bfloat16
 from asr.model.folder import WEIGHTS, fill_weights, open_tokenizer, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
 from asr.stopping import stoppable
@@ -135,6 +135,8 @@ def _train(
     hours, size = sum(u.duration for u in within) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
     display.line(f"{len(within):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters")
 
+    if config.train.precision == "bfloat16" and slow_in_bfloat16(device):
+        display.line("this CPU has no instructions for bfloat16: train.precision = float32 is many times faster here")
     new_first(optimizer, model, config.train, progress)
     header = origin(config, started_with["data"], started_with["tokens"])
     moving_average = start_following(model, config.train, state)
