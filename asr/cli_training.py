@@ -1,5 +1,6 @@
 """`asr train` and what looks at its runs; `asr train-lm`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,8 @@ def train(
         from asr.training.initial import from_model
         from asr.transcription.models import find_model
 
-        config = from_model(config, find_model(init).absolute())
+        asked = [override.partition("=")[0].strip() for override in set]
+        config = from_model(config, find_model(init).absolute(), asked)
     if dry_run:
         from asr.cli_dry_run import dry_run_lines
         from asr.training.dry_run import dry_run as try_out
@@ -111,6 +113,17 @@ def verify(
     raise typer.Exit(0 if good else 1)
 
 
+def tokens_of(model: str) -> Callable[[str], list[str]]:
+    """What splits a text into the tokens of a model."""
+    from asr.model.folder import TOKENS, open_tokenizer
+    from asr.text.tokenizer import TokenTable
+    from asr.transcription.models import find_model
+
+    folder = find_model(model)
+    tokenizer = open_tokenizer(folder, TokenTable.load(folder / TOKENS))
+    return lambda text: [tokenizer.table.tokens[i] for i in tokenizer.encode(text)]
+
+
 def train_lm(
     sources: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, and manifests (.jsonl).")],
     out: Annotated[Path, typer.Option(help="The ARPA file to write, or the folder of a Transformer.")],
@@ -121,6 +134,12 @@ def train_lm(
         int,
         typer.Option(min=0, help="Keep at most so many n-grams, those that matter most; 0: all that --prune leaves."),
     ] = 0,
+    tokens: Annotated[
+        str,
+        typer.Option(
+            help="Of n-grams: a model, by path or name, whose tokens take the place of characters (byte pairs)."
+        ),
+    ] = "",
     set: Annotated[
         list[str],
         typer.Option("--set", metavar="KEY=VALUE", help="Of a Transformer: change a setting; may be repeated."),
@@ -128,7 +147,7 @@ def train_lm(
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
-    """Estimate a character language model from text, for --lm."""
+    """Estimate a language model of characters, or of a model's own tokens, from text, for --lm."""
     from asr.corpus.texts import texts_of
     from asr.text.tokenizer import symbols
 
@@ -138,8 +157,11 @@ def train_lm(
         raise typer.BadParameter("is for --kind transformer", param_hint="--set")
     if size and kind == "transformer":
         raise typer.BadParameter("is for --kind ngram", param_hint="--size")
+    if tokens and kind == "transformer":
+        raise typer.BadParameter("is for --kind ngram", param_hint="--tokens")
     refuse_existing(out, force, sources)
-    sentences = filter(None, (symbols(text) for path in sources for text in texts_of(path)))
+    split = tokens_of(tokens) if tokens else symbols
+    sentences = filter(None, (split(text) for path in sources for text in texts_of(path)))
     if kind == "ngram":
         from asr.training.ngram import train_ngram
 

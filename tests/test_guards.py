@@ -7,12 +7,16 @@ import torch
 from asr.decoding.beam import LIMIT_REACHED, LOOPING
 from asr.decoding.guards import (
     REPEATS,
+    SHORTENED,
     STANDS_STILL,
     cut_in_two,
     cut_to_fit,
+    forward_tokens,
     has_loop,
     join,
+    one_copy,
     reasons_to_doubt,
+    shortened,
     stands_still,
 )
 from asr.decoding.recognizer import Recognizer
@@ -60,6 +64,41 @@ def test_reasons():
     assert reasons_to_doubt(fine, attention([7] * 12), 0.04) == (STANDS_STILL,)
     loop = Hypothesis((3,) * 12, -1.0, (-0.1,) * 12, complete=False, warnings=(LIMIT_REACHED,))
     assert reasons_to_doubt(loop, None, 0.04) == (LIMIT_REACHED, REPEATS)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "length"),
+    [
+        ([1, 2, 3] + [5] * 20, 4),
+        ([1, 2] + [5, 6] * 8 + [5], 4),
+        ([5, 6] * 3, 6),  # three copies of two may have been said
+        (list(range(10)) * 5, 10),
+        (list(range(10)) * 2 + [0, 1, 2], 10),  # the last copy was cut off
+        ([7] + list(range(10)) + list(range(9)), 20),  # less than two copies
+        ([5] * 20 + [1, 2, 3], 23),  # it went on behind them
+        ([], 0),
+    ],
+)
+def test_one_copy_of_what_the_end_repeats(tokens, length):
+    assert one_copy(tokens) == length
+
+
+def test_tokens_while_attention_goes_forward():
+    forward = list(range(0, 60, 4))
+    assert forward_tokens(attention(forward), 0.04) == 15
+    assert forward_tokens(attention(forward + [56] * 12), 0.04) == 15
+    assert forward_tokens(attention(forward + forward[:12]), 0.04) == 15  # once more from the start
+    assert forward_tokens(attention(forward + [56] * 11), 0.04) == 26  # too few to be sure
+    assert forward_tokens(torch.zeros(0, 100), 0.04) == 0
+
+
+def test_a_shortened_hypothesis_says_so_and_keeps_what_was_said():
+    copies = Hypothesis(tuple(range(10)) * 5, -0.2, (-0.1,) * 50, complete=False, warnings=(LIMIT_REACHED,))
+    short = shortened(copies, None, 0.02)
+    assert short.tokens == tuple(range(10)) and short.token_log_probs == (-0.1,) * 10 and not short.complete
+    assert short.score == pytest.approx(-0.1) and short.warnings == (LIMIT_REACHED, SHORTENED)
+    fine = Hypothesis(tuple(range(15)), -0.2, (-0.1,) * 16)
+    assert shortened(fine, attention(list(range(0, 60, 4))), 0.04) is fine
 
 
 def test_audio_is_cut_at_its_quietest_place():
@@ -110,6 +149,10 @@ def test_attended_is_what_the_last_layer_looks_at():
     assert attended[1, :, int(memory.lengths[1]) :].abs().max() == 0
 
 
+LISTED = (((7,) * 14, -0.1), ((5, 6, 7), -0.2), ((5, 6), -0.3))
+"""Tokens and score of three hypotheses, the first of which repeats itself."""
+
+
 def looping_model():
     """A model that says the same token for ever."""
     model = random_model()
@@ -127,12 +170,37 @@ def test_what_loops_is_decoded_again_in_pieces_and_marked(tokenizer):
 
 
 def test_what_speechbrains_search_leaves_out_at_the_limit_is_lost_to_nobody(tokenizer):
-    """Its last token is not written: the text is as long as the limit all the same, warned of, or decoded again in pieces."""
+    """Its last token is not written: it is stopped at the limit all the same, then cut down or decoded again in pieces."""
     config = DecodeConfig(beam=2, rule="speechbrain", ctc_weight=0.0, stop_loops=False)
     [[short]] = Recognizer(looping_model(), tokenizer, config).recognize(sounds(1.0))
-    assert short.hypothesis.tokens == (7,) * 12 and short.hypothesis.warnings[:2] == (LIMIT_REACHED, REPEATS)
+    assert short.hypothesis.tokens == (7,) and short.hypothesis.warnings == (
+        LIMIT_REACHED,
+        REPEATS,
+        STANDS_STILL,
+        SHORTENED,
+    )
     [[long]] = Recognizer(looping_model(), tokenizer, config).recognize(sounds(3.0))
     assert f"decoded again in pieces: {LIMIT_REACHED}" in long.hypothesis.warnings
+
+
+def test_nothing_that_a_guard_doubts_wins_over_what_it_does_not(tokenizer, monkeypatch):
+    """Whatever their scores: what has no doubt against it comes first, and neither is decoded again."""
+    loop, fine, other = (Hypothesis(tokens, score, (-0.1,) * 15) for tokens, score in LISTED)
+    monkeypatch.setattr("asr.decoding.recognizer.beam_search", lambda *_: [[loop, fine, other]])
+    config = DecodeConfig(nbest=3)
+    [nbest] = Recognizer(random_model(), tokenizer, config).recognize(sounds(1.5))
+    assert [r.hypothesis.tokens for r in nbest] == [fine.tokens, other.tokens, loop.tokens]
+    assert not nbest[0].hypothesis.warnings
+
+
+def test_what_cannot_be_cut_ends_after_one_copy(tokenizer, monkeypatch):
+    """A clip too short for pieces, and no hypothesis without a doubt."""
+    copies = Hypothesis(LISTED[0][0], -0.1, (-0.1,) * 15)
+    monkeypatch.setattr("asr.decoding.recognizer.beam_search", lambda *_: [[copies]])
+    [[short]] = Recognizer(random_model(), tokenizer).recognize(sounds(1.5))
+    assert short.hypothesis.tokens == (7,) and short.hypothesis.warnings[-1] == SHORTENED
+    [[left]] = Recognizer(random_model(), tokenizer, DecodeConfig(redecode=False)).recognize(sounds(1.5))
+    assert left.hypothesis.tokens == copies.tokens and SHORTENED not in left.hypothesis.warnings
 
 
 def test_what_is_fine_is_left_alone(tokenizer):

@@ -4,6 +4,7 @@ Attention decoders now and then repeat themselves without end, or go on writing 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
@@ -14,10 +15,13 @@ from asr.decoding.search import Hypothesis
 REPEATS = "the same piece comes four times over"
 STANDS_STILL = "many characters were read off one place of the audio"
 IN_PIECES = "decoded again in pieces: "
+SHORTENED = "ends where it began to repeat itself or attention went no further"
 WINDOW = 12
 """Tokens that are looked at together."""
 LEAST_PROGRESS = 0.5
 """Seconds of audio that so many tokens must take: nobody says 24 characters in a second."""
+NEARLY = 0.1
+"""Seconds; attention that is so near to the furthest place it gets to is there."""
 SHORTEST = 1.0
 """Seconds; no piece is made shorter."""
 
@@ -50,6 +54,49 @@ def stands_still(attended: Tensor, seconds_per_frame: float) -> bool:
     frames = attended @ attended.new_tensor(range(attended.shape[1]))  # (U,) centres of attention
     windows = frames.unfold(0, WINDOW, 1)
     return bool(((windows.amax(1) - windows.amin(1)) * seconds_per_frame < LEAST_PROGRESS).any())
+
+
+def shortened(hypothesis: Hypothesis, attended: Tensor | None, seconds_per_frame: float) -> Hypothesis:
+    """One copy of what comes over and over at the end, or what there is until attention goes no further; marked as such.
+
+    The same hypothesis where neither is seen. attended: (U, L), where each token was listened for.
+    """
+    length = one_copy(hypothesis.tokens)
+    if attended is not None:
+        length = min(length, forward_tokens(attended, seconds_per_frame))
+    if length == len(hypothesis.tokens):
+        return hypothesis
+    log_probs = hypothesis.token_log_probs[:length]
+    return replace(
+        hypothesis,
+        tokens=hypothesis.tokens[:length],
+        token_log_probs=log_probs,
+        score=sum(log_probs) / max(1, length),
+        complete=False,
+        warnings=(*hypothesis.warnings, SHORTENED),
+    )
+
+
+def one_copy(tokens: Sequence[int]) -> int:
+    """How many tokens there are up to the end of the first copy of what the end repeats; all where it repeats nothing.
+
+    Of pieces of up to LONGEST_LOOP tokens four copies count as that, of longer ones two, the last of which may be unfinished.
+    """
+    for period in range(1, len(tokens) // 2 + 1):
+        same = 0
+        while same < len(tokens) - period and tokens[-1 - same] == tokens[-1 - same - period]:
+            same += 1
+        if same >= (max(3 * period, WINDOW - period) if period <= LONGEST_LOOP else period):
+            return len(tokens) - same
+    return len(tokens)
+
+
+def forward_tokens(attended: Tensor, seconds_per_frame: float) -> int:
+    """How many tokens there are until the middle of attention has got as far as it ever gets, if WINDOW or more come behind."""
+    frames = attended @ attended.new_tensor(range(attended.shape[1]))
+    near = frames >= frames.amax() - NEARLY / seconds_per_frame if len(frames) else frames
+    first = int(near.int().argmax()) + 1 if len(frames) else 0
+    return first if len(frames) - first >= WINDOW else len(frames)
 
 
 def cut_in_two(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,16 @@ def read_ngrams(path: str | Path, symbols: Sequence[str], eos: int) -> Ngrams:
     log_prob, backoff = (np.array(x, np.float32) * np.float32(LN10) for x in zip(*map(values.get, nodes), strict=True))
     parent = np.array([nodes[tokens[:-1]] for tokens in nodes], np.int64)
     return Ngrams(parent, np.array([-1, *(tokens[-1] for tokens in nodes if tokens)], np.int64), log_prob, backoff)
+
+
+def words_of(path: Path) -> Iterator[str]:
+    """The words of an ARPA file; none of a packed one, which says itself whose tokens it has."""
+    if str(path).endswith(PACKED) or not path.is_file():
+        return
+    opened = gzip.open if str(path).endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8", errors="replace") as file:
+        for line in itertools.takewhile(lambda line: not line.startswith("\\2-grams:"), file):
+            yield from line.split()[1:2]
 
 
 def pack(ngrams: Ngrams, path: Path, symbols: Sequence[str]) -> int:

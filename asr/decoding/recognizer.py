@@ -13,7 +13,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.beam import Chosen
 from asr.decoding.boundaries import Span
 from asr.decoding.ctc_prefix import CtcPrefixScorer
-from asr.decoding.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt
+from asr.decoding.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt, shortened
 from asr.decoding.hotwords import HotwordScorer, occurrences
 from asr.decoding.rescoring import penalise_uncovered, rescore
 from asr.decoding.search import CandidateScorer, Hypothesis, beam_search
@@ -183,15 +183,26 @@ class Recognizer:
         return [whole]
 
     def _in_pieces(
-        self, samples: np.ndarray, nbest: list[Recognized], reasons: tuple[str, ...], timed: bool
+        self, samples: np.ndarray, best: Hypothesis, reasons: tuple[str, ...], heard: Memory, timed: bool
     ) -> list[Recognized]:
-        """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; marked where that cannot be."""
-        best = nbest[0].hypothesis
+        """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; what there is of it before it
+
+        went wrong where that cannot be. heard: the memory of this utterance.
+        """
         halves = cut_in_two(samples, SAMPLE_RATE) if self.config.redecode else None
-        if halves is None:
-            warnings = tuple(dict.fromkeys(best.warnings + reasons))
-            return [replace(nbest[0], hypothesis=replace(best, warnings=warnings)), *nbest[1:]]
-        return self._joined(halves, self._recognize_batch(halves, timed), reasons)
+        if halves is not None:
+            return self._joined(halves, self._recognize_batch(halves, timed), reasons)
+        best = replace(best, warnings=tuple(dict.fromkeys(best.warnings + reasons)))
+        if self.config.redecode:
+            [attended] = self._followed([best], self.scorer(heard))
+            best = shortened(best, attended, self.model.frame_seconds)
+        return [self._recognized(best)]
+
+    def _trusted_first(self, nbest: list[Hypothesis], heard: Memory) -> tuple[list[Hypothesis], tuple[str, ...]]:
+        """What nothing is to be said against before what cannot be trusted, and why the first cannot; heard: of the utterance."""
+        doubts = self._doubts(nbest, self.scorer(heard.rows([0] * len(nbest))))
+        order = sorted(range(len(nbest)), key=lambda n: n in doubts)
+        return [nbest[n] for n in order], doubts.get(order[0], ())
 
     def batches(self, lengths: list[int]) -> list[list[int]]:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
@@ -217,10 +228,16 @@ class Recognizer:
         scorer, limits = self.scorer(memory), self.limits(utterances)
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
         found = self._found(scorer, limits, memory, log_probs)
-        results = [[self._recognized(h) for h in nbest] for nbest in found]
-        doubts = self._doubts([nbest[0] for nbest in found], scorer)
-        for b, reasons in doubts.items():
-            results[b] = self._in_pieces(utterances[b], results[b], reasons, timed)
+        results: list[list[Recognized]] = [[] for _ in found]
+        for b in self._doubts([nbest[0] for nbest in found], scorer):
+            heard = memory.rows([b])
+            found[b], reasons = self._trusted_first(found[b], heard)
+            if reasons:
+                results[b] = self._in_pieces(utterances[b], found[b][0], reasons, heard, timed)
+        wanted = self.config.nbest
+        results = [
+            done or [self._recognized(h) for h in nbest[:wanted]] for done, nbest in zip(results, found, strict=True)
+        ]
         if timed:
             whole = [b for b, nbest in enumerate(results) if not nbest[0].spans]
             texts = [results[b][0].hypothesis.tokens if b in whole else () for b in range(len(results))]
@@ -234,12 +251,11 @@ class Recognizer:
     def _found(
         self, scorer: NetworkScorer, limits: list[int], memory: Memory, log_probs: Tensor | None
     ) -> list[list[Hypothesis]]:
-        """The n-best lists of the search, ranked anew by what has a weight for that."""
-        config, reverse, others = self.config, self.model.reverse_decoder, self.others(memory, log_probs)
+        """All hypotheses that the search ends with, ranked anew by what has a weight for that."""
+        config, others = replace(self.config, nbest=self.config.beam), self.others(memory, log_probs)
+        reverse = self.model.reverse_decoder
         reverse = reverse if config.reverse_weight else None
-        if reverse is None and not config.coverage_weight:
-            return beam_search(scorer, config, limits, others)
-        found = beam_search(scorer, replace(config, nbest=config.beam), limits, others)
+        found = beam_search(scorer, config, limits, others)
         if reverse is not None:
             state = reverse.start(memory.values, memory.mask)
 
@@ -249,7 +265,7 @@ class Recognizer:
             found = rescore(found, log_probs_of, scorer.sos, scorer.eos, config)
         if config.coverage_weight:
             found = penalise_uncovered(found, lambda best: self._attended(best, scorer, -1.0), config)
-        return [nbest[: config.nbest] for nbest in found]
+        return found
 
     def _attended(self, best: list[Hypothesis], scorer: NetworkScorer, nothing: float = 0.0) -> Tensor:
         """(B, U, L): where each token of a hypothesis, and eos, was listened for; `nothing` behind the audio."""
@@ -259,13 +275,16 @@ class Recognizer:
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
-        frame = self.model.frame_seconds
-        attended: list[Tensor | None] = [None] * len(best)
-        if self.model.decoder.alignment_heads or not self.model.longest_samples:  # Whisper's last layer looks anywhere
-            rows = self._attended(best, scorer)
-            attended = [row[: len(h.tokens)] for row, h in zip(rows, best, strict=True)]
+        frame, attended = self.model.frame_seconds, self._followed(best, scorer)
         doubts = {b: reasons_to_doubt(h, attended[b], frame) for b, h in enumerate(best)}
         return {b: reasons for b, reasons in doubts.items() if reasons}
+
+    def _followed(self, best: list[Hypothesis], scorer: NetworkScorer) -> list[Tensor | None]:
+        """Where each token of a hypothesis was listened for (U, L), of models whose attention says that."""
+        if not self.model.decoder.alignment_heads and self.model.log_mel.config.window_seconds:
+            return [None] * len(best)  # Whisper's last layer looks anywhere
+        rows = self._attended(best, scorer)
+        return [row[: len(h.tokens)] for row, h in zip(rows, best, strict=True)]
 
     def _recognized(self, hypothesis: Hypothesis) -> Recognized:
         hot = self.hotwords

@@ -31,7 +31,7 @@ NOTHING = ("<|nospeech|>", "<|nocaptions|>")
 DECODE = {"beam": 5, "rule": "transformers", "max_chars_per_second": 20.0}
 """The beam of the authors' program. A character may be up to three tokens, which are what the limit is of."""
 NO_MATTER = (
-    "dropout attention_dropout activation_dropout encoder_layerdrop decoder_layerdrop init_std use_cache dtype torch_dtype"
+    "attention_dropout activation_dropout encoder_layerdrop decoder_layerdrop init_std use_cache dtype torch_dtype"
     " apply_spec_augment mask_feature_length mask_feature_min_masks mask_feature_prob mask_time_length mask_time_min_masks"
     " mask_time_prob classifier_proj_size median_filter_width num_hidden_layers transformers_version architectures"
     " bos_token_id eos_token_id pad_token_id decoder_start_token_id suppress_tokens begin_suppress_tokens forced_decoder_ids"
@@ -99,6 +99,7 @@ def _sizes(settings: Settings, part: str, positions: str) -> dict[str, Any]:
         "heads": settings.get(f"{part}_attention_heads", 6, int),
         "feed_forward": settings.get(f"{part}_ffn_dim", 1536, int),
         "activation": "gelu",
+        "dropout": settings.get("dropout", 0.0, float),
         "positions": "learned",
         "places": settings.get(f"max_{positions}_positions", 1500 if part == "encoder" else 448, int),
     }

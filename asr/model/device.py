@@ -32,6 +32,17 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def slow_in_bfloat16(device: torch.device) -> bool:
+    """Whether training in bfloat16 is slow there: on an x86 CPU without instructions for it.
+
+    It then took ten times as long as float32 and more (AMD EPYC with AVX2, PyTorch 2.13). Not known is not slow.
+    """
+    if device.type != "cpu":
+        return False
+    able = getattr(torch.cpu, "get_capabilities", dict)()
+    return able.get("architecture") == "x86_64" and not (able.get("avx512_bf16", True) or able.get("amx_bf16", True))
+
+
 def peak_memory(device: torch.device) -> float:
     """Most bytes that this process has taken so far, or has taken of the GPU."""
     if device.type == "cuda":

@@ -200,6 +200,12 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         return restored({name: file.get_tensor(name) for name in file.keys()}), _header(file)
 
 
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors, without reading these."""
+    with _opened(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+
+
 def read_header(path: Path) -> dict[str, str]:
     """The header alone, without reading the tensors."""
     with _opened(path) as file:

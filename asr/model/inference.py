@@ -14,6 +14,8 @@ PRECISIONS = ("none", "int8", *HALVES)
 """What `--quantize` takes."""
 PACKED_FOR = 10
 """Rows that oneDNN is told of when it chooses a layout: the one it then takes is good for any number, that for 1 is not."""
+SMALLEST = 1e-12
+"""What a row of inputs is divided by at least."""
 LARGEST_PLAIN = 1 << 16
 """Weights of a layer up to which PyTorch's own product is as fast: oneDNN takes 10 microseconds to get ready."""
 
@@ -110,10 +112,39 @@ def quantize(model: SpeechModel, precision: str) -> SpeechModel:
     if precision == "bfloat16" and device.type == "cpu" and not packs_bfloat16():
         raise UsageError("quantize bfloat16 needs a GPU or a CPU on which PyTorch multiplies in bfloat16; take int8")
     if precision == "int8":
+        return _in_int8(copy.deepcopy(model))
+    return halved(model, HALVES[precision]) if precision in HALVES and device.type != "cpu" else model
+
+
+class Int8Linear(nn.Module):
+    """A linear layer on a CPU that multiplies whole numbers: each output has a scale of its own, and each row of inputs too.
+
+    PyTorch's own has one scale for all inputs of a call, the largest of which leaves few steps to the others: of Whisper base
+    that cost 1.4 points of CER.
+    """
+
+    def __init__(self, layer: nn.Linear):
+        super().__init__()
+        self.bias, self.smallest = layer.bias, SMALLEST
+        bare = nn.Linear(layer.in_features, layer.out_features, bias=False)
+        bare.weight = layer.weight
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch announces a successor, which is no faster here
-            return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
-    return halved(model, HALVES[precision]) if precision in HALVES and device.type != "cpu" else model
+            settings = {nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
+            self.product = torch.ao.quantization.quantize_dynamic(nn.Sequential(bare), settings)[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = x.abs().amax(-1, keepdim=True).clamp(min=self.smallest)
+        y = self.product(x / scale) * scale
+        return y if self.bias is None else y + self.bias
+
+
+def _in_int8(model: SpeechModel) -> SpeechModel:
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.Linear):
+                setattr(parent, name, Int8Linear(layer))
+    return model
 
 
 def halved(model: SpeechModel, dtype: torch.dtype) -> SpeechModel:

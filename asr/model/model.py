@@ -1,6 +1,7 @@
 """The whole network: samples → log-mel → CMVN → subsampling → encoder → memory → decoder (and, if asked for, a CTC head)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -60,6 +61,10 @@ class Memory:
         """(B, L), True where a frame is real."""
         return length_mask(self.lengths, self.values.shape[1])
 
+    def rows(self, utterances: Sequence[int]) -> "Memory":
+        """The memory of these utterances, any number of times."""
+        return Memory(self.values[utterances], self.lengths[utterances], self.encoded[utterances])
+
 
 class SpeechModel(nn.Module):
     """The network as one module. It knows ids, not characters."""
@@ -106,8 +111,11 @@ class SpeechModel(nn.Module):
 
     @property
     def longest_samples(self) -> int | None:
-        """Samples that the model hears at once; None: any number."""
-        return self.log_mel.config.window_samples or None
+        """Samples that the model hears at once, of a window or as far as learned positions reach; None: any number."""
+        features, places = self.log_mel.config, self.config.encoder.places
+        if features.window_samples or not places:
+            return features.window_samples or None
+        return round(places * self.frame_seconds * features.sample_rate)
 
     def encoded_samples(self, n_samples: int) -> int:
         """How many samples are encoded for so many: all of a window, if the model has one."""
@@ -115,7 +123,7 @@ class SpeechModel(nn.Module):
 
     def spoken_frames(self, n_frames: int, n_samples: int) -> int:
         """How many of an utterance's memory frames are of its samples, not of the silence that fills up a window."""
-        if self.longest_samples is None:
+        if not self.log_mel.config.window_samples:
             return n_frames
         return min(n_frames, max(1, math.ceil(n_samples / SAMPLE_RATE / self.frame_seconds)))
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from asr.features.augment import AugmentConfig, augment
 from asr.features.telephone import telephone
 from asr.features.waveforms import Waveforms
-from asr.model.model import SpeechModel
+from asr.model.model import ModelConfig, SpeechModel
 
 FRAME_STEP = 48
 """Frames are padded to a multiple of this: every new shape makes a CPU generate code again."""
@@ -38,6 +38,12 @@ def augmented_features(
         return features.repeat(views, 1, 1), lengths.repeat(views)
     with torch.autocast(device, enabled=False):
         features, lengths = augment(features, lengths, config, views=views, unit=model.unit)
-    if not model.longest_samples:
-        features = F.pad(features, (0, 0, 0, -features.shape[1] % FRAME_STEP))
+    if not model.log_mel.config.window_samples:
+        features = F.pad(features, (0, 0, 0, _padding(model.config, features.shape[1])))
     return features, lengths
+
+
+def _padding(config: ModelConfig, frames: int) -> int:
+    """Frames to add, no further than learned positions reach."""
+    padding, places = -frames % FRAME_STEP, config.encoder.places
+    return min(padding, max(0, places * config.subsampling - frames)) if places else padding

@@ -16,8 +16,8 @@ from asr.model.device import peak_memory
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.gradients import add_gradients
+from asr.training.parts import make_optimizer
 from asr.training.preparation import Prepared, prepare
-from asr.training.start import make_optimizer
 from asr.training.statistics import cmvn_of
 
 TIMED = 4

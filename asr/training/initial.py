@@ -1,15 +1,18 @@
 """Going on from a model, one of ours or an imported one: its network and its tokens, to which new ones may be added."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
 from asr.config import Config
 from asr.config_values import from_dict
 from asr.decoding.settings import DecodeConfig
+from asr.model.decoder import DecoderConfig
+from asr.model.encoder import EncoderConfig
 from asr.model.folder import (
     PIECES,
     TOKENS,
@@ -23,6 +26,7 @@ from asr.model.folder import (
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable, symbols
 
+T = TypeVar("T", EncoderConfig, DecoderConfig)
 BY_TOKEN = tuple(
     f"{part}.{name}"
     for part in ("decoder", "reverse_decoder")
@@ -35,22 +39,27 @@ NAMED = 20
 """New tokens that are named."""
 
 
-def from_model(config: Config, folder: Path) -> Config:
-    """The recipe with the network and the features of a model folder in the place of its own, dropout apart.
+def from_model(config: Config, folder: Path, asked: Collection[str] = ()) -> Config:
+    """The recipe with the network and the features of a model folder in the place of its own.
 
-    A CTC head that the recipe trains and the model lacks is added. Tokens that the texts need are added, too. What the model's
-    own decoding settings say of its tokens holds for dev manifests as well.
+    Dropout too is that of the model, unless it is among the settings `asked` for: a network that never saw a channel vanish is
+    lost without it. A CTC head that the recipe trains and the model lacks is added. Tokens that the texts need are added, too.
+    What the model's own decoding settings say of its tokens holds for dev manifests as well.
     """
     features, model = read_config(folder)
     model = replace(
         model,
         ctc=model.ctc or config.model.ctc or config.train.ctc_weight > 0,
-        encoder=replace(model.encoder, dropout=config.model.encoder.dropout),
-        decoder=replace(model.decoder, dropout=config.model.decoder.dropout),
+        encoder=_with_dropout(model.encoder, config.model.encoder, "model.encoder.dropout" in asked),
+        decoder=_with_dropout(model.decoder, config.model.decoder, "model.decoder.dropout" in asked),
     )
     features = replace(features, dither=config.features.dither)
     train = replace(config.train, initial_model=str(folder), new_tokens=True)
     return replace(config, features=features, model=model, train=train, decode=_decode(config, folder))
+
+
+def _with_dropout(part: T, recipe: T, asked: bool) -> T:
+    return replace(part, dropout=recipe.dropout) if asked else part
 
 
 def _decode(config: Config, folder: Path) -> DecodeConfig:

@@ -13,6 +13,7 @@ from asr.corpus.manifest import Utterance
 from asr.errors import CheckpointError
 from asr.features.waveforms import noises_fingerprint
 from asr.folders import locked
+from asr.model.device import slow_in_bfloat16
 from asr.model.folder import WEIGHTS, fill_weights, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
 from asr.scoring.cer import CharErrors
@@ -36,6 +37,7 @@ from asr.training.health_advice import advice
 from asr.training.moving_average import follow, start_following, take_over
 from asr.training.origin import origin
 from asr.training.parallel import Helpers
+from asr.training.parts import make_optimizer, new_first
 from asr.training.preparation import Prepared, prepare
 from asr.training.run_log import RunLog
 from asr.training.start import (
@@ -43,7 +45,6 @@ from asr.training.start import (
     begin,
     check_unchanged,
     fingerprint,
-    make_optimizer,
     resumable_state,
 )
 from asr.training.statistics import cmvn_of
@@ -127,6 +128,9 @@ def _train(
     hours, size = sum(u.duration for u in within) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
     display.line(f"{len(within):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters")
 
+    if config.train.precision == "bfloat16" and slow_in_bfloat16(device):
+        display.line("this CPU has no instructions for bfloat16: train.precision = float32 is many times faster here")
+    new_first(optimizer, model, config.train, progress)
     run = Run(
         config,
         folder,

@@ -34,7 +34,7 @@ class Helpers:
         utterances: list[Utterance],
         progress: Progress,
     ):
-        self.parameters = list(model.parameters())
+        self.parameters = learning(model)
         self.connections: list[Connection] = []
         self.gradients: list[list[Tensor]] = []
         self.processes = []
@@ -87,6 +87,11 @@ class Helpers:
             numbers += answer
 
 
+def learning(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are not frozen."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
 def _parts(flat: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
     """Views of a flat tensor in the shapes of the parameters: one piece of shared memory, and one open file, for all."""
     sizes = [p.numel() for p in parameters]
@@ -116,7 +121,7 @@ def _help(
     torch.set_num_threads(threads)
     keep_buffers(model)
     batches = endless_batches(training_reader(utterances, tokenizer, config), config, progress, rank)
-    parameters = list(model.parameters())
+    parameters = learning(model)
     gradients = _parts(shared, parameters)
     while True:
         try:

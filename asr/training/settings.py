@@ -1,7 +1,7 @@
 """How a model is trained, and the learning rate at each step."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asr.errors import ConfigError
 from asr.foreign_bytes import quoted
@@ -40,6 +40,13 @@ class TrainConfig:
     """A model folder whose weights, CMVN statistics and token table training starts from; empty starts from random weights."""
     new_tokens: bool = False
     """Whether characters of the training texts that the initial model cannot write are added to its token table."""
+    rates: dict[str, float] = field(default_factory=dict)
+    """Part → what its learning rate is multiplied by: `encoder = 0.3`. The longest name that a tensor's begins with counts."""
+    frozen: tuple[str, ...] = ()
+    """Parts that stay as they are: `encoder.blocks.0`, `subsampling`."""
+    new_only_steps: int = 0
+    """Steps at the start in which nothing learns but what the initial model did not have, a CTC head or rows of new tokens: from
+    random weights they would spoil the rest."""
     label_smoothing: float = 0.1
     """Probability spread over all tokens in the decoder's target."""
     ctc_weight: float = 0.0
@@ -100,6 +107,7 @@ class TrainConfig:
             ("token_dropout_after", 0),
             ("ctc_consistency", 0),
             ("ctc_only_steps", 0),
+            ("new_only_steps", 0),
             ("health_every", 0),
             ("patience", 0),
         }:
@@ -120,6 +128,9 @@ class TrainConfig:
         for name in ("decay_share", "final_rate", "ctc_syllables"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"train.{name} must be from 0 to 1, is {getattr(self, name)}")
+        for part, factor in self.rates.items():
+            if factor < 0:
+                raise ConfigError(f"train.rates.{part} must be 0 or more, is {factor:g}")
         if not 0 < self.ema_decay < 1:
             raise ConfigError(f"train.ema_decay must be between 0 and 1, is {self.ema_decay}")
         if self.average_of not in AVERAGES:

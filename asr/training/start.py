@@ -1,4 +1,4 @@
-"""What a run needs before its first step: a folder it may use, a token table, an optimizer."""
+"""What a run needs before its first step: a folder it may use and a token table."""
 
 import hashlib
 import json
@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-
-import torch
 
 from asr.config import Config
 from asr.config_values import from_dict
@@ -21,11 +19,9 @@ from asr.files import atomic_write, is_leftover, remove_leftovers
 from asr.foreign_bytes import quoted, reading
 from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, read_decode
 from asr.model.formats import upgraded
-from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.initial import OF_THE_TOKENS, grown_table, pieces_of_model
-from asr.training.settings import TrainConfig
 from asr.training.tensorboard import event_files
 
 SETTINGS, LOG, TOKENS, QUARANTINE = "settings.json", "log.jsonl", "tokens.txt", "quarantine.jsonl"
@@ -117,12 +113,12 @@ def step_of(line: str) -> float:
 
 
 def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:
-    for key, value in now.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _differences(before[key], value, f"{name}.")
-        elif before[key] != value and name not in MAY_CHANGE:
-            yield f"{name} was {quoted(before[key])} and is {quoted(value)}"
+    for key in before | now:
+        name, was, value = f"{prefix}{key}", before.get(key), now.get(key)
+        if isinstance(was, dict) and isinstance(value, dict):
+            yield from _differences(was, value, f"{name}.")
+        elif was != value and name not in MAY_CHANGE:
+            yield f"{name} was {quoted(was)} and is {quoted(value)}"
 
 
 def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> None:
@@ -204,11 +200,3 @@ def token_table(config: Config, utterances: list[Utterance], goes_on: Path | Non
         return TokenTable.load(config.data.tokens)
     lines = [line for path in config.data.texts for line in texts_of(path)]
     return TokenTable.build([u.text for u in utterances] + lines, config.data.min_count)
-
-
-def make_optimizer(model: SpeechModel, settings: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW; biases, norms and the embedding do not decay."""
-    spared = [p for n, p in model.named_parameters() if p.ndim < 2 or n == "decoder.embedding.weight"]
-    decayed = [p for n, p in model.named_parameters() if not (p.ndim < 2 or n == "decoder.embedding.weight")]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), fused=True)

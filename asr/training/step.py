@@ -17,6 +17,7 @@ from asr.training.checkpoint import Progress
 from asr.training.display import Display
 from asr.training.gradients import StepNumbers, add_gradients
 from asr.training.parallel import Helpers
+from asr.training.parts import set_rate
 from asr.training.settings import learning_rate
 
 MOST_UNUSABLE = 3
@@ -47,8 +48,7 @@ def take_step(
         _mean_over_used(model, numbers, config.train.accumulate / numbers.batches)
     progress.audio_seconds += numbers.seconds
     numbers.rate = learning_rate(progress.step, config.train)
-    for group in optimizer.param_groups:
-        group["lr"] = numbers.rate
+    set_rate(optimizer, numbers.rate)
     numbers.gradient = torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip).item()
     if numbers.ids and math.isfinite(numbers.gradient):
         optimizer.step()

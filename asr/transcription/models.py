@@ -11,7 +11,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
 from asr.decoding.network_lm import NetworkLm
 from asr.decoding.ngram import NgramScorer
-from asr.decoding.ngram_file import pack, read_ngrams
+from asr.decoding.ngram_file import pack, read_ngrams, words_of
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError, CheckpointError
@@ -24,6 +24,7 @@ from asr.model.language_model import load_language_model
 from asr.model.storage import check_dtype
 from asr.printable import printable
 from asr.text.byte_pairs import BytePairTokenizer
+from asr.text.normalize import holds_han
 from asr.transcription.settings import NO_LM
 
 KEPT_KERNELS = "64"
@@ -95,7 +96,7 @@ def language_model(
     path = Path(lm) if lm else folder / LM
     if str(lm) == NO_LM or not config.lm_weight or (not lm and not path.is_file()):
         return None
-    _require_characters(loaded, path)
+    _require_tokens(loaded, path)
     table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
     if path.is_dir():
         network, own = load_language_model(path, device)
@@ -105,17 +106,22 @@ def language_model(
     return NgramScorer(path, table.tokens, table.eos, device)
 
 
-def _require_characters(loaded: LoadedModel, lm: Path) -> None:
-    """Raises AsrError for a model whose tokens no language model of ours has."""
-    if isinstance(loaded.tokenizer, BytePairTokenizer):
-        raise AsrError(f"{lm}: is a language model of characters, the tokens of {loaded.name} are bytes of UTF-8")
+def _require_tokens(loaded: LoadedModel, lm: Path) -> None:
+    """Raises AsrError for a language model of characters where the model's tokens are bytes."""
+    if not isinstance(loaded.tokenizer, BytePairTokenizer):
+        return
+    if lm.is_dir() or is_kenlm_binary(lm) or any(holds_han(word) for word in words_of(lm)):
+        raise AsrError(
+            f"{lm}: is a language model of characters, the tokens of {loaded.name} are bytes of UTF-8;"
+            f" asr train-lm --tokens {loaded.name} makes one of these"
+        )
 
 
 def add_lm(folder: str | Path, lm: Path) -> int:
     """Packs an ARPA file into a model's folder; returns the bytes it takes there."""
     folder = find_model(folder)
     loaded = load_model(folder)
-    _require_characters(loaded, lm)
+    _require_tokens(loaded, lm)
     table = loaded.tokenizer.table
     return pack(read_ngrams(lm, table.tokens, table.eos), folder / LM, table.tokens)
 

@@ -1,6 +1,6 @@
 """The weighted mean of the weights of models that were trained one from the other.
 
-    python recipes/embedded/averaging.py exp/embedded-sixth exp/embedded-fifth --out exp/embedded-mean
+    python recipes/embedded/averaging.py exp/embedded exp/embedded-start --shares 6 4 --out exp/embedded-mean
 
 What the later one has learnt and what the earlier one knew, together (Wortsman et al. 2022, arXiv:2109.01903: WiSE-FT).
 """
@@ -8,8 +8,13 @@ What the later one has learnt and what the earlier one knew, together (Wortsman 
 import argparse
 from pathlib import Path
 
+from torch import Tensor
+
 from asr.errors import CheckpointError
 from asr.model.folder import WEIGHTS, fill_weights, load_model, read_weights, save_model
+
+HEAD = ("ctc.weight", "ctc.bias")
+"""What a later model may have and an earlier one not: it stays as it is."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,17 +30,26 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error("--shares: must be as many as the models, and more than nothing")
     loaded = load_model(options.models[0])
     tensors = [read_weights(folder / WEIGHTS)[0] for folder in options.models]
+    shapes = {name: tensor.shape for name, tensor in tensors[0].items()}
     for folder, other in zip(options.models, tensors, strict=True):
-        if {name: t.shape for name, t in other.items()} != {name: t.shape for name, t in tensors[0].items()}:
+        lacking = shapes.keys() - other.keys()
+        if lacking - set(HEAD) or {name: t.shape for name, t in other.items()} != {
+            n: shapes[n] for n in shapes.keys() - lacking
+        }:
             raise CheckpointError(f"{folder}: is another network than {options.models[0]}")
     mean = {
-        name: sum(share / sum(shares) * each[name].float() for share, each in zip(shares, tensors, strict=True))
-        for name in tensors[0]
+        name: weighted([(t[name], w) for t, w in zip(tensors, shares, strict=True) if name in t]) for name in shapes
     }
     fill_weights(loaded.model, mean, options.out / WEIGHTS)
     header = {key: value for key, value in loaded.metadata.items() if key not in ("golden", "tokens", "dev_cer")}
     averaged = " ".join(f"{share:g} {folder.name}" for share, folder in zip(shares, options.models, strict=True))
     save_model(options.out, loaded.model, loaded.tokenizer.table, header | {"averaged": averaged})
+
+
+def weighted(parts: list[tuple[Tensor, float]]) -> Tensor:
+    """The mean of tensors by their shares."""
+    whole = sum(share for _, share in parts)
+    return sum(share / whole * tensor.float() for tensor, share in parts)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,72 @@
 
     python recipes/embedded/invented.py MODEL
 
-Five minutes of the kinds of sound that nonspeech.py makes, drawn anew, and five of kinds that no model was trained on.
+Five minutes of noise, hum, tunes and knocks, and five of sirens, birds, crackle and the murmur of a hall.
 """
 
 import argparse
 
 import numpy as np
-from nonspeech import KINDS, level
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.transcription.transcriber import load
+
+
+def noise(n: int, random: np.random.Generator) -> np.ndarray:
+    """Noise whose power falls with the frequency to the power of 0 (white) to 2 (brown), in a band of its own."""
+    spectrum = np.fft.rfft(random.standard_normal(n))
+    hz = np.fft.rfftfreq(n, 1 / SAMPLE_RATE)
+    low, high = random.uniform(20, 300), random.uniform(1000, 8000)
+    shape = np.maximum(hz, 20) ** (-random.uniform(0, 1)) * (hz > low) * (hz < high)
+    return np.fft.irfft(spectrum * shape, n)
+
+
+def swelling(n: int, random: np.random.Generator) -> np.ndarray:
+    """Noise that comes and goes, as wind, breath and cars do."""
+    points = random.integers(3, 3 + 4 * n // SAMPLE_RATE)
+    loudness = np.interp(np.arange(n), np.linspace(0, n, points), random.uniform(-40, 0, points))
+    return noise(n, random) * 10 ** (loudness / 20)
+
+
+def hum(n: int, random: np.random.Generator) -> np.ndarray:
+    """The mains, a fan or a motor: a low tone and its multiples, and some noise."""
+    t = np.arange(n) / SAMPLE_RATE
+    base = random.choice([50.0, 60.0, 100.0, random.uniform(25, 250)]) * (
+        1 + 0.02 * np.sin(2 * np.pi * t * random.random())
+    )
+    phase = 2 * np.pi * np.cumsum(base) / SAMPLE_RATE
+    tones = sum(random.random() / k * np.sin(k * phase) for k in range(1, 12))
+    return level(tones) + random.uniform(0, 0.5) * level(noise(n, random))
+
+
+def tune(n: int, random: np.random.Generator) -> np.ndarray:
+    """Notes of an instrument with a few harmonics, one, two or three at a time; or beeps."""
+    out, start = np.zeros(n), 0
+    harmonics = random.random(random.integers(1, 8))
+    while start < n:
+        length = min(n - start, int(random.uniform(0.1, 0.8) * SAMPLE_RATE))
+        t = np.arange(length) / SAMPLE_RATE
+        for _ in range(random.integers(1, 4)):
+            hz = 110 * 2 ** (random.integers(0, 40) / 12)
+            note = sum(a * np.sin(2 * np.pi * hz * (k + 1) * t) for k, a in enumerate(harmonics) if hz * (k + 1) < 7900)
+            out[start : start + length] += note * np.exp(-t * random.uniform(0, 8)) * np.minimum(1, t * 100)
+        start += length + int(random.choice([0, 0, random.uniform(0, 0.5)]) * SAMPLE_RATE)
+    return out
+
+
+def knocks(n: int, random: np.random.Generator) -> np.ndarray:
+    """Short dull or bright bursts: keys, doors, steps."""
+    out = 0.003 * level(noise(n, random))
+    for start in random.integers(0, n, size=random.integers(1, 2 + 6 * n // SAMPLE_RATE)):
+        length = min(n - start, int(random.uniform(0.01, 0.15) * SAMPLE_RATE))
+        dying = np.exp(-6 * np.arange(length) / length)
+        out[start : start + length] += random.uniform(0.2, 1) * level(noise(max(length, 64), random))[:length] * dying
+    return out
+
+
+def level(samples: np.ndarray) -> np.ndarray:
+    """The same with a root mean square of 1."""
+    return samples / max(float(np.sqrt(np.square(samples).mean())), 1e-9)
 
 
 def siren(n: int, random: np.random.Generator) -> np.ndarray:
@@ -45,6 +101,9 @@ def room(n: int, random: np.random.Generator) -> np.ndarray:
     return np.fft.irfft(spectrum / (1 + (hz / 500) ** 2) ** 0.75, n) * rhythm
 
 
+KINDS = ((noise, swelling, hum, tune, knocks), (siren, birds, crackle, room))
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
@@ -52,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     transcriber, random = load(options.model, lm=options.lm), np.random.default_rng(2026)
     total = 0
-    for kinds in (KINDS, (siren, birds, crackle, room)):
+    for kinds in KINDS:
         for kind in kinds:
             seconds, texts = 300 // len(kinds), []
             for _ in range(5):

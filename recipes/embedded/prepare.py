@@ -1,36 +1,39 @@
-"""Manifests, and synthetic sentences, for the embedded model.
+"""Manifests and sentences for the embedded model.
 
     python recipes/embedded/prepare.py SPEECH TEXTS... --out data/embedded
 
-SPEECH is a folder with train.tsv and dev.tsv (id, audio, text, speaker, seconds, source, kind); TEXTS are files with a sentence
-a line. Sentences that can be spelled with the recorded words are joined from them: silence cut away, levels made equal, edges
-cross-faded, then resampled to another voice and sped up to the tempo of connected speech. What is there is not joined again.
+SPEECH is a folder with train.tsv and dev.tsv (id, audio, text, speaker, seconds, source, kind, licence); of train.tsv only what
+may be used without passing on its licence is taken. TEXTS are files with a sentence or a paragraph a line. What is in dev.tsv is
+taken out of both.
 """
 
 import argparse
 import dataclasses
-import functools
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import numpy as np
-import soundfile
-import soxr
-from joining import change_tempo, cross_fade, level, loud_part, trim
-from phrases import spell
+from joining import loud_part
 
-from asr.audio.reading import SAMPLE_RATE, read_samples
+from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.importing import import_corpus
 from asr.corpus.manifest import Utterance, write_manifest
 from asr.files import atomic_write, read_lines
-from asr.text.normalize import normalize
+from asr.text.normalize import RULES, TRAINING, normalize
 
-MARGIN = 0.05
+MARGIN = 0.1
 """Seconds kept around a trimmed word."""
-CROSS_FADE = 0.02
-"""Seconds in which one word fades into the next."""
+EVERY = 5
+"""One recording of a word in so many is taken: they are twelve words, each many times over."""
+PASSED_ON = "CC-BY-SA"
+"""What the name of a licence begins with that the weights would have to be under as well."""
+SPELLED = tuple(rule for rule in RULES if rule in {*TRAINING, "numbers"})
+"""Texts are what is said: numbers in characters."""
+SENTENCE_END = re.compile("[。？！；…\\n]+")
+LONGEST = 60
+"""Characters of a sentence; longer ones are lists and such."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,8 +41,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("speech", type=Path)
     parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--joined", type=int, default=16000, help="synthetic sentences to make")
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
 
@@ -47,24 +48,25 @@ def main(arguments: list[str] | None = None) -> None:
     for kind in sorted({u.extra["kind"] for u in dev}):
         write_manifest(options.out / f"dev_{kind}s.jsonl", (u for u in dev if u.extra["kind"] == kind))
     heard = {normalize(u.text) for u in dev if u.extra["kind"] == "sentence"}
-    train = [u for u in import_corpus(options.speech / "train.tsv") if normalize(u.text) not in heard]
-
-    by_source = defaultdict(list)
-    for utterance in train:
-        by_source[utterance.source].append(utterance)
-    with ProcessPoolExecutor(options.processes) as pool:
-        by_source["hsk"] = list(pool.map(trimmed, by_source["hsk"], chunksize=64))
+    by_source = usable(import_corpus(options.speech / "train.tsv"), heard)
     for source, utterances in by_source.items():
+        if utterances[0].extra["kind"] == "word":
+            with ProcessPoolExecutor(options.processes) as pool:
+                utterances = list(pool.map(trimmed, utterances[::EVERY], chunksize=64))
         write_manifest(options.out / f"{source}.jsonl", utterances)
 
-    sentences = sorted({normalize(line) for path in options.texts for line in read_lines(path)} - {""} - heard)
+    lines = (line for path in options.texts for line in read_lines(path))
     with atomic_write(options.out / "text.txt") as file:
-        file.writelines(f"{sentence}\n" for sentence in sentences)
-    if not (options.out / "joined.jsonl").exists():
-        joined = join_sentences(
-            sentences, by_source["hsk"], options.out / "joined", options.joined, options.seed, options.processes
-        )
-        write_manifest(options.out / "joined.jsonl", joined)
+        file.writelines(f"{sentence}\n" for sentence in sentences(lines, heard))
+
+
+def usable(utterances: Iterable[Utterance], heard: set[str]) -> dict[str, list[Utterance]]:
+    """Source → what may be trained on: no sentence that is in the dev set, nothing under a licence that is passed on."""
+    by_source = defaultdict(list)
+    for utterance in utterances:
+        if normalize(utterance.text) not in heard and not utterance.extra["licence"].startswith(PASSED_ON):
+            by_source[utterance.source].append(utterance)
+    return by_source
 
 
 def trimmed(utterance: Utterance) -> Utterance:
@@ -76,49 +78,11 @@ def trimmed(utterance: Utterance) -> Utterance:
     return dataclasses.replace(utterance, start=utterance.start + start, duration=end - start)
 
 
-def join_sentences(
-    sentences: Iterable[str], recorded: list[Utterance], folder: Path, n: int, seed: int, processes: int
-) -> list[Utterance]:
-    """At most n sentences as audio files in `folder`, each from a random choice of recordings, voice and tempo."""
-    words: dict[str, list[Utterance]] = defaultdict(list)
-    for utterance in recorded:
-        words[normalize(utterance.text)].append(utterance)
-    spelled = [(s, parts) for s in sentences if 2 <= len(s) <= 30 and (parts := spell(s, words))]
-    random = np.random.default_rng(seed)
-    chosen = [spelled[i] for i in random.permutation(len(spelled))[:n]]
-    print(f"{len(spelled):,} sentences can be spelled with {len(words):,} recorded words; joining {len(chosen):,}")
-    folder.mkdir(parents=True, exist_ok=True)
-    tasks = [
-        (
-            text,
-            [words[w][random.integers(len(words[w]))] for w in parts],
-            folder / f"joined-{i:05d}.flac",
-            int(random.integers(2**31)),
-        )
-        for i, (text, parts) in enumerate(chosen)
-    ]
-    with ProcessPoolExecutor(processes) as pool:
-        return list(pool.map(_join, tasks, chunksize=32))
-
-
-def _join(task: tuple[str, list[Utterance], Path, int]) -> Utterance:
-    text, parts, path, seed = task
-    random = np.random.default_rng(seed)
-    samples = cross_fade([level(_word(u.audio, u.start, u.duration)) for u in parts], CROSS_FADE)
-    voice, tempo = random.uniform(0.8, 1.2), random.uniform(1.1, 1.7)
-    samples = soxr.resample(samples, SAMPLE_RATE * voice, SAMPLE_RATE)  # lower and slower for a voice below 1
-    samples = change_tempo(samples, float(np.clip(tempo / voice, 0.5, 2.0)))
-    silence = [np.zeros(int(random.uniform(0, 0.3) * SAMPLE_RATE), np.float32) for _ in range(2)]
-    samples = np.concatenate([silence[0], samples, silence[1]]) * random.uniform(0.3, 1.5)
-    samples += random.normal(0, 10 ** random.uniform(-4.5, -2.5), len(samples))
-    soundfile.write(path, samples.clip(-1, 1), SAMPLE_RATE, subtype="PCM_16")
-    return Utterance(path.stem, path, len(samples) / SAMPLE_RATE, text, speaker="joined", source="joined")
-
-
-@functools.cache
-def _word(audio: Path, start: float, duration: float) -> np.ndarray:
-    """The word without the margins that trimming left."""
-    return trim(read_samples(audio, start, duration))
+def sentences(lines: Iterable[str], heard: set[str]) -> list[str]:
+    """The sentences of all lines as they would be said, sorted, each once; none that holds a dev sentence."""
+    found = {normalize(part, SPELLED) for line in lines for part in SENTENCE_END.split(line)}
+    kept = (sentence for sentence in found if 2 <= len(sentence) <= LONGEST)
+    return sorted(sentence for sentence in kept if not any(part in sentence for part in heard))
 
 
 if __name__ == "__main__":
