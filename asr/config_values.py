@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import tomllib
 import typing
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -66,3 +67,27 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if kind is int and abs(value) > LARGEST:
         raise ConfigError(f"{name} must be at most {LARGEST:,}, is {quoted(value)}")
     return value
+
+
+def parse_override(override: str, option: str) -> tuple[str, Any]:
+    """The name and the value of `name=value`; a text need not be quoted."""
+    name, equals, text = override.partition("=")
+    if not equals or not name.strip():
+        raise UsageError(f"{option} {override}: must have the form key=value")
+    try:
+        return name.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), text
+
+
+def apply_override(values: dict[str, Any], override: str, sections_only: bool = True) -> None:
+    """Puts the value of `section.key=value` into nested values; without `sections_only` also that of `key=value`."""
+    *sections, key = override.partition("=")[0].strip().split(".")
+    if "=" not in override or not key or (sections_only and not sections):
+        form = "section.key=value" if sections_only else "key=value"
+        raise UsageError(f"--set {override}: must have the form {form}")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"--set {override}: {section} is a setting, not a section")
+    values[key] = parse_override(override, "--set")[1]

@@ -15,7 +15,6 @@ import soundfile
 import torch
 
 from asr.cli import main
-from asr.config import Config
 from asr.corpus.toy import CHARACTERS, prepare_toy
 from asr.features.fbank import FeatureConfig
 from asr.model.decoder import DecoderConfig
@@ -24,6 +23,7 @@ from asr.model.folder import save_model
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.subsampling import SubsamplingConfig
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
+from asr.training.config import Config
 from tests.miniatures import recorded_speech
 from tests.runs import small_run
 from tests.sounds import speech

@@ -1,7 +1,7 @@
 import pytest
 
-from asr.config import Config, load_config
 from asr.errors import ConfigError
+from asr.training.config import Config, load_config
 from asr.training.settings import TrainConfig, learning_rate
 from tests.conftest import ROOT
 

@@ -5,8 +5,8 @@ from importlib import metadata
 
 import pytest
 
+from asr.cli.examination import Finding, examine, examine_extra, examine_package, guarded, requirements, within
 from asr.transcription import doctor
-from asr.transcription.doctor import Finding, examine, examine_extra, examine_package, guarded, requirements, within
 
 
 def test_a_machine_that_can_transcribe(run):

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from asr.cli_dry_run import dry_run_lines
-from asr.config import load_config
+from asr.cli.dry_run import dry_run_lines
 from asr.corpus.toy import CHARACTERS, prepare_toy
 from asr.errors import AsrError, AudioError
+from asr.training.config import load_config
 from asr.training.dry_run import dry_run
 from asr.training.loop import train
 from tests.conftest import ROOT

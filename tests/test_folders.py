@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from asr import folders
+from asr.catalogue.exporting import export
+from asr.catalogue.finding import find_model
 from asr.errors import AsrError, CheckpointError
 from asr.files import temporary_name
 from asr.folders import exchange, locked, put_back, whole_folder
-from asr.transcription.models import export, find_model
 from tests.conftest import ROOT
 
 

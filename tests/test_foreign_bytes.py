@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from asr.config import load_config
 from asr.config_values import from_dict
 from asr.decoding.ngram_file import read_ngrams
 from asr.decoding.settings import DecodeConfig
@@ -22,6 +21,7 @@ from asr.interop.checkpoints import read_json, read_pickle, read_tensors, read_y
 from asr.model.folder import load_model
 from asr.model.sizes import MOST_SIZES
 from asr.training.checkpoint import load_state
+from asr.training.config import load_config
 from asr.training.history import read_history
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
 from asr.model import inference
 from asr.model.folder import load_model, save_model
 from asr.model.inference import PackedLinear, compile_steps, halved, pack, packs_bfloat16, quantize, ready_to_decode
+from asr.recognition.recognizer import Recognizer
 from tests.conftest import random_model
 from tests.test_model import sounds
 

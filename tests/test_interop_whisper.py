@@ -16,13 +16,13 @@ import asr
 from asr.audio.reading import read_samples
 from asr.audio.voice_activity import load_voice_activity
 from asr.corpus.toy import prepare_toy
-from asr.decoding.guards import STANDS_STILL
-from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError, AudioError
 from asr.features.fbank import pad_samples
 from asr.interop.importing import IMPORTERS, import_model
 from asr.model.folder import load_model, read_header
+from asr.recognition.guards import STANDS_STILL
+from asr.recognition.recognizer import Recognizer
 from asr.text.byte_pairs import BytePairTokenizer
 from asr.transcription.segmenting import SegmentConfig
 from tests.conftest import ROOT

@@ -10,13 +10,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from asr.catalogue.exporting import describe, export
+from asr.catalogue.finding import find_model
 from asr.errors import CheckpointError, UsageError
 from asr.features.fbank import FeatureConfig
 from asr.model.folder import load_model, read_config, save_model
 from asr.model.storage import restored, stored
 from asr.model.subsampling import ConvolutionBlock, SubsamplingConfig
 from asr.text.tokenizer import TokenTable
-from asr.transcription.models import describe, export, find_model
 from tests.conftest import EMBEDDED, ROOT, random_model
 
 

@@ -11,9 +11,9 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from asr.catalogue.published import PUBLISHED, PublishedFile
 from asr.interop import pull
 from asr.interop.importing import IMPORTERS, import_model
-from asr.interop.published import PUBLISHED, PublishedFile
 from tests.conftest import ROOT
 from tests.hub import hub
 

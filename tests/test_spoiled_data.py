@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from asr.cli_dry_run import dry_run_lines
-from asr.config import Config, load_config
+from asr.cli.dry_run import dry_run_lines
 from asr.corpus.batching import make_batch
 from asr.corpus.manifest import read_manifest, write_manifest
 from asr.corpus.toy import prepare_toy
@@ -18,6 +17,7 @@ from asr.features.augment import AugmentConfig
 from asr.model.model import SpeechModel
 from asr.training import gradients
 from asr.training.checkpoint import Progress, load_state
+from asr.training.config import Config, load_config
 from asr.training.dry_run import dry_run
 from asr.training.history import read_history
 from asr.training.loop import train

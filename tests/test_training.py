@@ -140,7 +140,7 @@ def test_without_dev_manifests_the_last_weights_are_the_model(config, tmp_path):
 
 FULL_DISK = """
 import json, sys
-from asr.config import Config
+from asr.training.config import Config
 from asr.config_values import from_dict
 from asr.errors import CheckpointError
 from asr.training.loop import train

@@ -8,13 +8,13 @@ from itertools import cycle
 
 import torch
 
-from asr.config import Config
 from asr.corpus.batching import Batch, BatchReader
 from asr.errors import AudioError
 from asr.features.augment import AugmentConfig
 from asr.model.device import peak_memory
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
+from asr.training.config import Config
 from asr.training.gradients import add_gradients
 from asr.training.parts import make_optimizer
 from asr.training.preparation import Prepared, prepare

@@ -10,11 +10,11 @@ import numpy as np
 from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
 from asr.corpus.texts import read_references
-from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AudioError, ManifestError
 from asr.files import several_errors
 from asr.model.model import SpeechModel
+from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors, char_errors
 from asr.text.tokenizer import Tokenizer
 

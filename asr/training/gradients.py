@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.config import Config
 from asr.corpus.batching import Batch, BatchReader, drop_tokens, plan_batches
 from asr.corpus.manifest import Utterance
 from asr.errors import ConfigError
@@ -15,6 +14,7 @@ from asr.model.model import SpeechModel
 from asr.text.tokenizer import Tokenizer, TokenTable
 from asr.training.augmentation import change_of_recordings
 from asr.training.checkpoint import Progress
+from asr.training.config import Config
 from asr.training.objective import losses_of, objective_of
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from asr.config import Config
 from asr.corpus.manifest import Utterance
 from asr.errors import CheckpointError
 from asr.features.waveforms import noises_fingerprint
@@ -29,6 +28,7 @@ from asr.training.checkpoint import (
     save_state,
     stopped_early,
 )
+from asr.training.config import Config
 from asr.training.display import Display, Lines
 from asr.training.evaluation import DevSet, dev_errors
 from asr.training.gradients import endless_batches

@@ -11,13 +11,13 @@ import torch
 import torch.multiprocessing
 from torch import Tensor, nn
 
-from asr.config import Config
 from asr.corpus.manifest import Utterance
 from asr.errors import AsrError
 from asr.model.model import SpeechModel
 from asr.stopping import leave_to_parent
 from asr.text.tokenizer import Tokenizer
 from asr.training.checkpoint import Progress
+from asr.training.config import Config
 from asr.training.gradients import StepNumbers, add_gradients, endless_batches, training_reader
 
 DIED = "a training process died; start the command again, it goes on from its last state"

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from asr.config import Config
 from asr.corpus.batching import BatchReader, check_texts
 from asr.corpus.manifest import Utterance, check_audio
 from asr.errors import ConfigError
@@ -15,6 +14,7 @@ from asr.model.model import SpeechModel
 from asr.text.pinyin import syllable_ids
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer
 from asr.training.checkpoint import Progress
+from asr.training.config import Config
 from asr.training.evaluation import DevSet, read_dev_sets, require_window
 from asr.training.gradients import planned, training_reader
 from asr.training.initial import fill_from

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from asr.decoding.recognizer import Recognizer
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError, CheckpointError
 from asr.files import atomic_write
 from asr.foreign_bytes import reading
 from asr.model.folder import LoadedModel, load_model
+from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors, char_errors
 from asr.training.charts import line_chart, picture
 from asr.training.evaluation import DevSet, read_dev_sets

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from asr.config import Config
 from asr.config_values import from_dict
 from asr.corpus.batching import check_empty
 from asr.corpus.manifest import Utterance, read_manifest
@@ -21,6 +20,7 @@ from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, read_decode
 from asr.model.formats import upgraded
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
+from asr.training.config import Config
 from asr.training.initial import OF_THE_TOKENS, grown_table, pieces_of_model
 from asr.training.tensorboard import event_files
 

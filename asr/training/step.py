@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from asr.config import Config
 from asr.corpus.batching import Batch
 from asr.errors import AsrError, AudioError
 from asr.files import naming
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import Progress
+from asr.training.config import Config
 from asr.training.display import Display
 from asr.training.gradients import StepNumbers, add_gradients
 from asr.training.parallel import Helpers

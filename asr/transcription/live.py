@@ -18,8 +18,8 @@ import soxr
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW
-from asr.decoding.recognizer import Recognizer
 from asr.errors import AsrError, AudioError
+from asr.recognition.recognizer import Recognizer
 from asr.transcription.pieces import Piece
 from asr.transcription.segmenting import SpeechCutter
 from asr.transcription.transcriber import Transcriber

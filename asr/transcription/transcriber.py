@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from asr.audio.voice_activity import load_voice_activity
-from asr.decoding.recognizer import Recognizer, never
+from asr.catalogue.opening import Decoding, open_decoding
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords
 from asr.errors import AudioError
 from asr.model.folder import LoadedModel
+from asr.recognition.recognizer import Recognizer, never
+from asr.recognition.transcript_tokens import transcript_tokens
 from asr.transcript import Segment, Transcript
-from asr.transcription.opening import Decoding, open_decoding
 from asr.transcription.pieces import Piece
 from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, Audio, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
-from asr.transcription.tokens import transcript_tokens
 
 DECODED_TOGETHER = 120.0
 """Seconds of speech, of one recording or of several: memory is bounded by this, not by what is transcribed."""

@@ -40,9 +40,9 @@ def decode_with(folder: Path) -> None:
     import torch
 
     from asr.config_values import from_dict
-    from asr.decoding.recognizer import Recognizer
     from asr.decoding.settings import DecodeConfig
     from asr.model.folder import load_model, read_decode
+    from asr.recognition.recognizer import Recognizer
 
     loaded = load_model(folder)
     config = from_dict(DecodeConfig, read_decode(folder), "decode")
@@ -113,7 +113,7 @@ def recipes() -> list[Files]:
 
 
 def read_a_recipe(folder: Path) -> None:
-    from asr.config import load_config
+    from asr.training.config import load_config
 
     load_config(folder / "recipe.toml").to_json()
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli_options import Force, refuse_existing, say
+from asr.cli.options import Force, refuse_existing, say
 from asr.corpus.corpora import CORPORA
 from asr.errors import AsrError
 

@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from asr.catalogue.finding import find_model, results_folder
+from asr.catalogue.opening import Decoding, Opened, open_decoding, without_effect
 from asr.corpus.batching import lacking_characters
 from asr.corpus.manifest import Utterance, missing_audio
 from asr.corpus.texts import read_references
-from asr.decoding.recognizer import Recognizer
 from asr.errors import AsrError, AudioError, ManifestError
+from asr.evaluation.decoded import UNFINISHED, Result, Unfinished
 from asr.files import atomic_write, require_writable
 from asr.folders import locked
 from asr.model.folder import WEIGHTS
+from asr.recognition.recognizer import Recognizer
 from asr.scoring.breakdown import Group, by_field
 from asr.scoring.report import write_report
 from asr.scoring.results import numbers, system_summary
 from asr.scoring.score import Score, score_lines
 from asr.scoring.transcripts import Line
-from asr.transcription.decoded import UNFINISHED, Result, Unfinished
-from asr.transcription.models import find_model, results_folder
-from asr.transcription.opening import Decoding, Opened, open_decoding, without_effect
 from asr.version import VERSION
 
 RESULT = "result.json"

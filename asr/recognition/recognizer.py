@@ -11,19 +11,19 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.beam import Chosen
-from asr.decoding.boundaries import Span
 from asr.decoding.ctc_prefix import CtcPrefixScorer
-from asr.decoding.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt, shortened
 from asr.decoding.hotwords import HotwordScorer, occurrences
 from asr.decoding.rescoring import penalise_uncovered, rescore
 from asr.decoding.search import CandidateScorer, Hypothesis, beam_search
 from asr.decoding.settings import DecodeConfig
-from asr.decoding.timing import decoder_inputs, token_spans
 from asr.decoding.wordlists import Hotwords
 from asr.errors import Cancelled, ConfigError
 from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
+from asr.recognition.boundaries import Span
+from asr.recognition.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt, shortened
+from asr.recognition.timing import decoder_inputs, token_spans
 from asr.text.tokenizer import Tokenizer, TokenTable
 
 

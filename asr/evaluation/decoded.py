@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr.corpus.manifest import Utterance
-from asr.decoding.recognizer import Recognizer
 from asr.errors import AudioError, CheckpointError
 from asr.files import naming
 from asr.foreign_bytes import reading
+from asr.recognition.recognizer import Recognizer
 
 UNFINISHED = "decoded.part.jsonl"
 """Name of the file beside the results; it goes when they are there."""

@@ -176,8 +176,8 @@ def examine_decoders() -> Iterator[Finding]:
 
 def examine_models() -> Iterator[Finding]:
     """Every model that came with the program, loaded and asked for its golden answers."""
+    from asr.catalogue.finding import DEFAULT, PRETRAINED
     from asr.model.folder import WEIGHTS, load_model
-    from asr.transcription.models import DEFAULT, PRETRAINED
 
     folders = sorted(path.parent for path in PRETRAINED.glob(f"*/{WEIGHTS}"))
     if PRETRAINED / DEFAULT not in folders:

@@ -71,15 +71,15 @@ Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu 
 
 def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantize: str, **given: int | None):
     """What the options of a command say of decoding: `given` are options of their own for settings, such as --beam."""
-    from asr.transcription.opening import Decoding
-    from asr.transcription.settings import changes
+    from asr.catalogue.decode_settings import changes
+    from asr.catalogue.opening import Decoding
 
     return Decoding(model, changes(decode, **given), lm, hotwords, device, quantize)
 
 
 def load_said(decoding):
     """A transcriber of a Decoding; what of its settings changes nothing is said."""
-    from asr.transcription.opening import without_effect
+    from asr.catalogue.opening import without_effect
     from asr.transcription.transcriber import load_decoding
 
     transcriber = load_decoding(decoding)

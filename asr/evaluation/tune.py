@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from asr.catalogue.decode_settings import save_decode_settings
+from asr.catalogue.finding import find_model
+from asr.catalogue.opening import Decoding, open_decoding
 from asr.corpus.manifest import read_manifest
 from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError
 from asr.files import require_writable
 from asr.scoring.cer import CharErrors, char_errors
-from asr.transcription.models import find_model
-from asr.transcription.opening import Decoding, open_decoding
-from asr.transcription.settings import save_decode_settings
 
 GRID: dict[str, tuple] = {
     "ctc_weight": (0.0, 0.2, 0.5, 1.0, 2.0),

@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 
-from asr.cli_corpus import corpus_app
-from asr.cli_live import live
-from asr.cli_model import model_app
-from asr.cli_options import (
+from asr.cli.corpus import corpus_app
+from asr.cli.live import live
+from asr.cli.model import model_app
+from asr.cli.options import (
     Beam,
     Decode,
     Device,
@@ -31,9 +31,9 @@ from asr.cli_options import (
     say,
     set_threads,
 )
-from asr.cli_serve import serve
-from asr.cli_training import compare, report, train, train_lm, verify
-from asr.cli_transcribe import align, doctor, transcribe
+from asr.cli.serve import serve
+from asr.cli.training import compare, report, train, train_lm, verify
+from asr.cli.transcribe import align, doctor, transcribe
 from asr.errors import AsrError, AudioError, ConfigError, UsageError
 from asr.files import is_of_the_name
 from asr.version import VERSION
@@ -131,8 +131,8 @@ def evaluate(
     Utterances that cannot be read are listed and count as nothing recognised; then the status is 1.
     """
     set_threads(threads)
-    from asr.transcription.evaluate import RESULT
-    from asr.transcription.evaluate import evaluate as run
+    from asr.evaluation.evaluate import RESULT
+    from asr.evaluation.evaluate import evaluate as run
 
     decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam, nbest=nbest)
     found = run(decoding, manifest, out=out, by=by, swap_audio=swap_audio, force=force, say=say)
@@ -166,8 +166,8 @@ def tune(
     """
     require_own(model)
     set_threads(threads)
-    from asr.transcription.settings import not_default
-    from asr.transcription.tune import tune as run
+    from asr.catalogue.decode_settings import not_default
+    from asr.evaluation.tune import tune as run
 
     settings, errors = run(decoding_of(model, decode, lm, None, device, quantize), manifest, say=say)
     chosen = ", ".join(f"{name} {value}" for name, value in not_default(settings).items())
@@ -189,8 +189,8 @@ def benchmark(
     """Time the encoder and the search on this machine: RTF, tokens per second, memory, share of the machine's peak."""
     set_threads(threads)
     from asr.audio.reading import SAMPLE_RATE, read_samples
-    from asr.transcription.benchmark import LONGEST_TIMED
-    from asr.transcription.benchmark import benchmark as run
+    from asr.evaluation.benchmark import LONGEST_TIMED
+    from asr.evaluation.benchmark import benchmark as run
 
     samples = [read_samples(path) for path in audio]
     for path, heard in zip(audio, samples, strict=True):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli_options import Force, refuse_existing, require_own, say
+from asr.cli.options import Force, refuse_existing, require_own, say
 from asr.errors import AsrError
 
 model_app = typer.Typer(
@@ -21,7 +21,7 @@ def model_list(
     json: Annotated[bool, typer.Option("--json", help="All that is known of each, for programs.")] = False,
 ) -> None:
     """Print the published models that can be fetched by name."""
-    from asr.interop.listing import rows, table
+    from asr.catalogue.listing import rows, table
 
     print(dumps(rows(), ensure_ascii=False, indent=2) if json else "\n".join(table()))
 
@@ -37,8 +37,8 @@ def model_pull(
     An interrupted download goes on where it was. Mirrors: HF_ENDPOINT, MODELSCOPE_DOMAIN; access: HF_TOKEN; proxies:
     HTTPS_PROXY. The model stays in $XDG_CACHE_HOME/mandarin-asr (~/.cache/mandarin-asr).
     """
-    from asr.interop.hubs import HUBS
-    from asr.interop.pull import pull
+    from asr.catalogue.hubs import HUBS
+    from asr.catalogue.pull import pull
 
     if hub and hub not in HUBS:
         raise typer.BadParameter(f"{hub!r} is not one of {', '.join(HUBS)}", param_hint="--from")
@@ -51,8 +51,8 @@ def model_pull(
 @model_app.command("remove")
 def model_remove(name: Annotated[str, typer.Argument(help="A name of `asr model list`.")]) -> None:
     """Delete a model that was pulled, and what is left of its download."""
-    from asr.interop.pull import remove
-    from asr.transcription.models import PRETRAINED
+    from asr.catalogue.finding import PRETRAINED
+    from asr.catalogue.pull import remove
 
     if name in (folder.name for folder in PRETRAINED.iterdir()):
         raise AsrError(f"{name}: no published model has this name; it came with the program, and stays with it")
@@ -68,17 +68,18 @@ def model_info(
     ] = "",
 ) -> None:
     """Print what a model is: sizes, tokens, feature settings, training step; and of a published one where it is from."""
-    from asr.interop.listing import details
-    from asr.interop.published import PUBLISHED
-    from asr.interop.pull import cached
+    from asr.catalogue.listing import details
+    from asr.catalogue.published import PUBLISHED
+    from asr.catalogue.pull import cached
 
     if name in PUBLISHED and not Path(name).is_dir():
         print("\n".join(details(PUBLISHED[name])))
         if not cached(name):
             return
         print()
+    from asr.catalogue.exporting import describe
+    from asr.catalogue.finding import find_model
     from asr.model.folder import load_model
-    from asr.transcription.models import describe, find_model
 
     for line in describe(load_model(find_model(name))):
         print(line)
@@ -95,7 +96,7 @@ def model_export(
     force: Force = False,
 ) -> None:
     """Copy a model without its training state, the weights in as many bits as are asked for. In memory they are float32 again."""
-    from asr.transcription.models import export
+    from asr.catalogue.exporting import export
 
     say(f"{out}: {export(source, out, card, dtype, force) / 1e6:.1f} MB")
 
@@ -129,9 +130,9 @@ def model_check(
     audio: Annotated[Path | None, typer.Argument(help="A recording of speech; a synthetic one by default.")] = None,
 ) -> None:
     """Look whether a model is what it seems: its features of speech are normal, its decoder ends and is sure of something."""
+    from asr.catalogue.finding import find_model
     from asr.interop.selfcheck import SPEECH, check_model
     from asr.model.folder import load_model
-    from asr.transcription.models import find_model
 
     loaded = load_model(find_model(folder))
     doubts = list(check_model(loaded.model, loaded.tokenizer.table, audio or SPEECH))
@@ -153,8 +154,9 @@ def model_add_lm(
     `asr tune` chooses its weight; `--lm none` does without it.
     """
     require_own(model)
-    from asr.transcription.models import LM, add_lm
-    from asr.transcription.settings import decode_settings
+    from asr.catalogue.decode_settings import decode_settings
+    from asr.catalogue.exporting import add_lm
+    from asr.catalogue.finding import LM
 
     path = model / LM
     refuse_existing(path, force)

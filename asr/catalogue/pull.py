@@ -20,11 +20,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from asr.catalogue.download import PART, Remote, download, look_up
+from asr.catalogue.hubs import HUBS
+from asr.catalogue.published import NOT_RUN, PublishedFile, PublishedModel, published
 from asr.errors import DownloadError
 from asr.folders import put_back, whole_folder
-from asr.interop.download import PART, Remote, download, look_up
-from asr.interop.hubs import HUBS
-from asr.interop.published import NOT_RUN, PublishedFile, PublishedModel, published
 
 CONFIG = "config.json"
 """What every model folder holds."""

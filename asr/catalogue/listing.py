@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from asr.interop.published import NOT_RUN, PUBLISHED, PublishedModel
-from asr.interop.pull import cached, origin
+from asr.catalogue.published import NOT_RUN, PUBLISHED, PublishedModel
+from asr.catalogue.pull import cached, origin
 
 UNKNOWN = "not stated"
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asr.config_values import from_dict, whose_fault
+from asr.config_values import apply_override, from_dict, whose_fault
 from asr.corpus.batching import DataConfig
 from asr.decoding.settings import DecodeConfig
-from asr.errors import ConfigError, UsageError
+from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig
 from asr.foreign_bytes import quoted, reading
@@ -108,27 +108,3 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         if isinstance(below.get(key), dict) and isinstance(value, dict)
     }
     return below | above | both
-
-
-def parse_override(override: str, option: str) -> tuple[str, Any]:
-    """The name and the value of `name=value`; a text need not be quoted."""
-    name, equals, text = override.partition("=")
-    if not equals or not name.strip():
-        raise UsageError(f"{option} {override}: must have the form key=value")
-    try:
-        return name.strip(), tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name.strip(), text
-
-
-def apply_override(values: dict[str, Any], override: str, sections_only: bool = True) -> None:
-    """Puts the value of `section.key=value` into nested values; without `sections_only` also that of `key=value`."""
-    *sections, key = override.partition("=")[0].strip().split(".")
-    if "=" not in override or not key or (sections_only and not sections):
-        form = "section.key=value" if sections_only else "key=value"
-        raise UsageError(f"--set {override}: must have the form {form}")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise UsageError(f"--set {override}: {section} is a setting, not a section")
-    values[key] = parse_override(override, "--set")[1]

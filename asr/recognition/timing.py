@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.decoding.alignment import Path, attention_evidence, best_path, ctc_evidence
-from asr.decoding.boundaries import Span, in_pause, spans
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
+from asr.recognition.alignment import Path, attention_evidence, best_path, ctc_evidence
+from asr.recognition.boundaries import Span, in_pause, spans
 from asr.text.tokenizer import TokenTable
 
 

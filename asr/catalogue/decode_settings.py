@@ -6,8 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asr.config import parse_override
-from asr.config_values import from_dict, whose_fault
+from asr.config_values import from_dict, parse_override, whose_fault
 from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError, UsageError
 from asr.files import atomic_write

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.decoding.guards import cut_to_fit
-from asr.decoding.recognizer import Recognizer, encode
+from asr.catalogue.opening import Decoding, open_decoding
 from asr.decoding.search import beam_search
 from asr.decoding.settings import DecodeConfig
 from asr.model.device import peak_memory
 from asr.model.model import SpeechModel
-from asr.transcription.opening import Decoding, open_decoding
+from asr.recognition.guards import cut_to_fit
+from asr.recognition.recognizer import Recognizer, encode
 
 LONGEST_TIMED = 30
 """Seconds of a recording: nothing is cut at pauses here."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli_options import (
+from asr.cli.options import (
     Beam,
     Decode,
     Device,
@@ -113,8 +113,8 @@ def transcribe(
         style = Style(line_characters, lines, reading_speed, words, min_confidence)
         outputs = outputs_of(format, style, Finishing(script, numbers, punctuate))
     set_threads(threads)
-    from asr.transcription.command import transcribe_files
-    from asr.transcription.models import hint_at_larger_models
+    from asr.catalogue.finding import hint_at_larger_models
+    from asr.transcription.many_files import transcribe_files
 
     def transcriber():
         return load_said(decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam))
@@ -160,10 +160,10 @@ def align(
     if out:
         refuse_existing(out, force, [Path(audio), Path(text)])
     set_threads(threads)
+    from asr.catalogue.opening import open_model
     from asr.files import atomic_write
     from asr.transcription.aligning import LINE_UNHEARD, RIGHT_ONE, Aligner, text_of
     from asr.transcription.inputs import STDIN, is_pipe, spooled, spooled_stdin
-    from asr.transcription.models import open_model
 
     wanted = text_of(text)
     path, name = (spooled_stdin(), "stdin") if audio == STDIN else (audio, audio)
@@ -192,7 +192,7 @@ def doctor() -> None:
 
     The status is 1 if recordings cannot be transcribed.
     """
-    from asr.transcription.doctor import examine
+    from asr.cli.examination import examine
 
     findings = list(examine())
     for finding in findings:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli_options import Force, Threads, refuse_existing, say, set_threads, usage_errors
+from asr.cli.options import Force, Threads, refuse_existing, say, set_threads, usage_errors
 
 
 def train(
@@ -42,19 +42,19 @@ def train(
     Ctrl-C (status 130) and SIGTERM (status 143) let the step be finished and saved; a second one ends at once.
     """
     set_threads(threads)
-    from asr.config import load_config
+    from asr.training.config import load_config
     from asr.training.display import display
     from asr.training.loop import train as run
 
     config = load_config(recipe, set)
     if init:
+        from asr.catalogue.finding import find_model
         from asr.training.initial import from_model
-        from asr.transcription.models import find_model
 
         asked = [override.partition("=")[0].strip() for override in set]
         config = from_model(config, find_model(init).absolute(), asked)
     if dry_run:
-        from asr.cli_dry_run import dry_run_lines
+        from asr.cli.dry_run import dry_run_lines
         from asr.training.dry_run import dry_run as try_out
 
         for line in dry_run_lines(try_out(config)):
@@ -115,9 +115,9 @@ def verify(
 
 def tokens_of(model: str) -> Callable[[str], list[str]]:
     """What splits a text into the tokens of a model."""
+    from asr.catalogue.finding import find_model
     from asr.model.folder import TOKENS, open_tokenizer
     from asr.text.tokenizer import TokenTable
-    from asr.transcription.models import find_model
 
     folder = find_model(model)
     tokenizer = open_tokenizer(folder, TokenTable.load(folder / TOKENS))
@@ -168,7 +168,7 @@ def train_lm(
         say(f"{out}: {train_ngram(sentences, out, order, prune, size):,} n-grams")
         return
     set_threads(threads)
-    from asr.config import apply_override
+    from asr.config_values import apply_override
     from asr.training.language_model import train_language_model, training_settings
 
     values: dict = {}

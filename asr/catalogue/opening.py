@@ -1,17 +1,32 @@
 """Which model decodes, and how: one object that every command takes, and one place where it is opened."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from asr.decoding.recognizer import Recognizer
+from asr.catalogue.decode_settings import NO_LM, decode_settings
+from asr.catalogue.finding import find_model
+from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
+from asr.decoding.network_lm import NetworkLm
+from asr.decoding.ngram import NgramScorer
+from asr.decoding.ngram_file import words_of
 from asr.decoding.search import CandidateScorer
 from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords, read_hotwords
-from asr.model.folder import LoadedModel
-from asr.transcription.models import find_model, language_model, open_model
-from asr.transcription.settings import NO_LM, decode_settings
+from asr.errors import AsrError
+from asr.model.device import pick_device
+from asr.model.folder import LM, LoadedModel, load_model
+from asr.model.inference import ready_to_decode
+from asr.model.language_model import load_language_model
+from asr.recognition.recognizer import Recognizer
+from asr.text.byte_pairs import BytePairTokenizer
+from asr.text.normalize import holds_han
+
+KEPT_KERNELS = "64"
+"""Compiled kernels that oneDNN keeps. Left alone it keeps 1,024, one for each shape it meets, which is faster by a twentieth or a
+little more, and takes 0.4 GB in ten hours of audio (benchmarks/README.md)."""
 
 
 @dataclass(frozen=True)
@@ -86,3 +101,44 @@ def without_effect(decoding: Decoding, recognizer: Recognizer) -> Iterator[str]:
     for name, value in decoding.settings.items() if isinstance(decoding.settings, Mapping) else ():
         if value and lacking.get(name):
             yield f"--decode {name}={value}: changes nothing, {lacking[name]}"
+
+
+def open_model(
+    name: str | Path = "", device: str = "auto", *, quantize: str = "none", greedy: bool = False
+) -> LoadedModel:
+    """Loads a model by path or name onto a device, to decode with.
+
+    `quantize`: one of asr.model.inference.PRECISIONS. `greedy`: whether it will be searched with a beam of 1.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KEPT_KERNELS)  # read when the first kernel is compiled
+    loaded = load_model(find_model(name), pick_device("cpu" if quantize == "int8" and device == "auto" else device))
+    return replace(loaded, model=ready_to_decode(loaded.model, quantize, greedy))
+
+
+def language_model(
+    folder: Path, loaded: LoadedModel, config: DecodeConfig, lm: str | Path | None = None
+) -> CandidateScorer | None:
+    """The language model `lm`, a file of n-grams or the folder of a network; without a name the one in the model's folder,
+    if there is one; None for "none"."""
+    path = Path(lm) if lm else folder / LM
+    if str(lm) == NO_LM or not config.lm_weight or (not lm and not path.is_file()):
+        return None
+    require_tokens(loaded, path)
+    table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
+    if path.is_dir():
+        network, own = load_language_model(path, device)
+        return NetworkLm(network, own, table.tokens, table.sos, table.eos, device, path)
+    if is_kenlm_binary(path):
+        return KenlmScorer(path, table.tokens, table.eos)
+    return NgramScorer(path, table.tokens, table.eos, device)
+
+
+def require_tokens(loaded: LoadedModel, lm: Path) -> None:
+    """Raises AsrError for a language model of characters where the model's tokens are bytes."""
+    if not isinstance(loaded.tokenizer, BytePairTokenizer):
+        return
+    if lm.is_dir() or is_kenlm_binary(lm) or any(holds_han(word) for word in words_of(lm)):
+        raise AsrError(
+            f"{lm}: is a language model of characters, the tokens of {loaded.name} are bytes of UTF-8;"
+            f" asr train-lm --tokens {loaded.name} makes one of these"
+        )
