@@ -58,7 +58,9 @@ class Case:
 
     def search(self, memory, beam: int, limit: int, **settings):
         config = DecodeConfig(**{"rule": self.foreign.decode["rule"], "beam": beam, "stop_loops": False} | settings)
-        scorer = NetworkScorer(self.model, memory, self.table, 1.0, self.foreign.decode.get("never_written", ()))
+        scorer = NetworkScorer(
+            self.model, memory, self.table, 1.0, never_written=self.foreign.decode.get("never_written", ())
+        )
         return beam_search(scorer, config, [limit])[0]
 
 

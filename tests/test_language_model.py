@@ -25,7 +25,7 @@ def model() -> LanguageModel:
 
 
 def scorer(model: LanguageModel, symbols: list[str], sos: int, eos: int) -> NetworkLm:
-    return NetworkLm(model, TABLE, symbols, sos, eos, "cpu", "lm")
+    return NetworkLm(model, TABLE, symbols, sos, eos=eos, device="cpu", path="lm")
 
 
 @torch.inference_mode()

@@ -97,9 +97,16 @@ def test_a_step_that_lacks_a_batch_is_the_mean_of_the_others(tokenizer):
     norms, losses = [], []
     for batches in ([batch, batch], [batch, nothing]):
         optimizer = torch.optim.SGD(model.parameters(), 0.0)
-        with Helpers(model, config, tokenizer, [], Progress()) as helpers:
+        with Helpers(model, config, tokenizer, [], progress=Progress()) as helpers:
             numbers = take_step(
-                model, optimizer, iter(batches), helpers, config, Progress(), tokenizer.table, torch.device("cpu")
+                model,
+                optimizer,
+                iter(batches),
+                helpers,
+                config=config,
+                progress=Progress(),
+                table=tokenizer.table,
+                device=torch.device("cpu"),
             )
         norms.append(numbers.gradient)
         losses.append(numbers.loss)

@@ -107,7 +107,7 @@ def _number(stated: str) -> int:
     return int(stated) if re.fullmatch("[0-9]{1,15}", stated) else 0
 
 
-def download(url: str, target: Path, expected: Remote, token: str = "", progress: Progress = lambda n: None) -> None:
+def download(url: str, target: Path, expected: Remote, token: str = "", *, progress: Progress = lambda n: None) -> None:
     """Fetches a file. Raises DownloadError if it cannot be had, or is not what was expected: then `target` is not there.
 
     Stopped (Ctrl-C, a broken connection), it leaves `target`.part, from which the next call goes on.

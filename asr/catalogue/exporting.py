@@ -35,7 +35,7 @@ def describe(loaded: LoadedModel) -> list[str]:
 
 
 def export(
-    source: str | Path, out: str | Path, card: Path | None = None, dtype: str = "float16", force: bool = False
+    source: str | Path, out: str | Path, card: Path | None = None, dtype: str = "float16", *, force: bool = False
 ) -> int:
     """Writes a model folder with weights in `dtype` and all else that decoding takes; returns the bytes of its weights.
 
@@ -48,7 +48,7 @@ def export(
     metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "tokens")}
     text = card.read_text(encoding="utf-8") if card else None
     with writing(out), whole_folder(out, (PIECES, DECODE, LM)) as new:
-        save_model(new, loaded.model, loaded.tokenizer.table, metadata, text, dtype)
+        save_model(new, loaded.model, loaded.tokenizer.table, metadata, card=text, dtype=dtype)
         for name in (PIECES, DECODE, LM):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, new / name)

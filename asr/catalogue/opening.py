@@ -64,7 +64,9 @@ class Opened:
 
     def recognizer(self, settings: DecodeConfig | None = None) -> Recognizer:
         """Decodes with what was opened, by these settings or by other ones."""
-        return Recognizer(self.loaded.model, self.loaded.tokenizer, settings or self.settings, self.lm, self.hotwords)
+        return Recognizer(
+            self.loaded.model, self.loaded.tokenizer, settings or self.settings, self.lm, hotwords=self.hotwords
+        )
 
 
 def open_decoding(decoding: Decoding, *, tuned: bool = False) -> Opened:
@@ -127,7 +129,7 @@ def language_model(
     table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
     if path.is_dir():
         network, own = load_language_model(path, device)
-        return NetworkLm(network, own, table.tokens, table.sos, table.eos, device, path)
+        return NetworkLm(network, own, table.tokens, table.sos, eos=table.eos, device=device, path=path)
     if is_kenlm_binary(path):
         return KenlmScorer(path, table.tokens, table.eos)
     return NgramScorer(path, table.tokens, table.eos, device)

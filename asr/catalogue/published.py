@@ -103,25 +103,23 @@ _HUGGING_FACE = ("config.json", "generation_config.json", "preprocessor_config.j
 """What stands beside the weights of a Whisper model."""
 
 
-def _whisper(
-    name: str, parameters: str, download: str, weights: PublishedFile, revision: str, cer: str, note: str = "",
-    licence: str = "Apache-2.0", dtype: str = "float32", modelscope: bool = True,
-):  # fmt: skip
-    """A multilingual model of OpenAI's, whose figures for Mandarin are others'."""
+def _whisper(name: str, parameters: str, revision: str, weights: PublishedFile, *, modelscope: bool = True, **row):
+    """A multilingual model of OpenAI's, whose figures for Mandarin are others'; `row`: what is particular to it."""
     mirror = {"modelscope": Repository(f"AI-ModelScope/{name}", "master")} if modelscope else {}
+    usual = {
+        "licence": "Apache-2.0",
+        "source": "pages of the repository on Hugging Face; README_en.md of yeyupiaoling/Whisper-Finetune",
+        "cer_by": "yeyupiaoling/Whisper-Finetune says",
+    }
+    note = f"{_WINDOW} {row.pop('note', '')}".strip()
     return PublishedModel(
         name=name,
         toolkit="whisper",
         title=f"OpenAI's {name}: {parameters} parameters, 99 languages, told to write Mandarin",
         repositories={"huggingface": Repository(f"openai/{name}", revision)} | mirror,
         files=(weights, *map(PublishedFile, _HUGGING_FACE)),
-        download=download,
-        licence=licence,
-        cer=cer,
-        source="pages of the repository on Hugging Face; README_en.md of yeyupiaoling/Whisper-Finetune",
-        cer_by="yeyupiaoling/Whisper-Finetune says",
-        note=f"{_WINDOW} {note}".strip(),
-        dtype=dtype,
+        note=note,
+        **(usual | row),
     )
 
 
@@ -285,57 +283,72 @@ _ROWS = (
         source="recipes/AISHELL-1/ASR/transformer/README.md of SpeechBrain; pages of the repository on Hugging Face",
     ),
     _whisper(
-        "whisper-large-v3", "1,550 M", "3.09 GB",
+        "whisper-large-v3",
+        "1,550 M",
+        "06f233fe06e710322aca913c1bc4249a0d71fce1",
         PublishedFile(
             "model.safetensors", 3_087_130_976, "a8e94b85976e5864ba3e9525c7e6c83b2a1eca42d4b797a0c7c24d778e40fd95"
         ),
-        "06f233fe06e710322aca913c1bc4249a0d71fce1",
-        "AISHELL-1 8.09, WenetSpeech net 11.45, meeting 19.88",
+        download="3.09 GB",
+        cer="AISHELL-1 8.09, WenetSpeech net 11.45, meeting 19.88",
         note="FireRedTeam/FireRedASR measured AISHELL-1 5.14, AISHELL-2 4.96, WenetSpeech net 10.48, meeting 18.87.",
         dtype="float16",
     ),
     _whisper(
-        "whisper-large-v3-turbo", "809 M", "1.62 GB",
+        "whisper-large-v3-turbo",
+        "809 M",
+        "41f01f3fe87f28c78e2fbf8b568835947dd65ed9",
         PublishedFile(
             "model.safetensors", 1_617_824_864, "542566a422ae4f3fd23f1ba11add198fca01bbf82e66e6a2857b3f608b1eb9d1"
         ),
-        "41f01f3fe87f28c78e2fbf8b568835947dd65ed9",
-        "", note="Belle's model card has AISHELL-1 8.64 for it.", licence="MIT", dtype="float16",
+        download="1.62 GB",
+        cer="",
+        note="Belle's model card has AISHELL-1 8.64 for it.",
+        licence="MIT",
+        dtype="float16",
     ),
     _whisper(
-        "whisper-medium", "769 M", "3.06 GB",
+        "whisper-medium",
+        "769 M",
+        "abdf7c39ab9d0397620ccaea8974cc764cd0953e",
         PublishedFile(
             "model.safetensors", 3_055_544_304, "62f73550fa6db24b0c6f6c5962bd0dae80fa644e93cde9cd9c3792971b47fd28"
         ),
-        "abdf7c39ab9d0397620ccaea8974cc764cd0953e",
-        "AISHELL-1 9.54, WenetSpeech net 13.59, meeting 26.67",
+        download="3.06 GB",
+        cer="AISHELL-1 9.54, WenetSpeech net 13.59, meeting 26.67",
     ),
     _whisper(
-        "whisper-small", "244 M", "967 MB",
+        "whisper-small",
+        "244 M",
+        "973afd24965f72e36ca33b3055d56a652f456b4d",
         PublishedFile(
             "model.safetensors", 966_995_080, "1d7734884874f1a1513ed9aa760a4f8e97aaa02fd6d93a3a85d27b2ae9ca596b"
         ),
-        "973afd24965f72e36ca33b3055d56a652f456b4d",
-        "AISHELL-1 13.90, WenetSpeech net 18.42, meeting 31.15",
+        download="967 MB",
+        cer="AISHELL-1 13.90, WenetSpeech net 18.42, meeting 31.15",
     ),
     _whisper(
-        "whisper-base", "74 M", "290 MB",
+        "whisper-base",
+        "74 M",
+        "e37978b90ca9030d5170a5c07aadb050351a65bb",
         PublishedFile(
             "model.safetensors", 290_403_936, "07cadb9f25677c8d50df603e66a98fbd842cce45047139baeb16e6219a1e807b"
         ),
-        "e37978b90ca9030d5170a5c07aadb050351a65bb",
-        "AISHELL-1 22.20, WenetSpeech net 30.40, meeting 50.38",
+        download="290 MB",
+        cer="AISHELL-1 22.20, WenetSpeech net 30.40, meeting 50.38",
         modelscope=False,
     ),
     _whisper(
-        "whisper-tiny", "39 M", "151 MB",
+        "whisper-tiny",
+        "39 M",
+        "169d4a4341b33bc18d8881c4b69c2e104e1cc0af",
         PublishedFile(
             "model.safetensors", 151_061_672, "7ebd0e69e78190ffe1438491fa05cc1f5c1aa3a4c4db3bc1723adbb551ea2395"
         ),
-        "169d4a4341b33bc18d8881c4b69c2e104e1cc0af",
-        "AISHELL-1 31.90, WenetSpeech net 40.48, meeting 75.33",
+        download="151 MB",
+        cer="AISHELL-1 31.90, WenetSpeech net 40.48, meeting 75.33",
     ),
-)  # fmt: skip
+)
 
 PUBLISHED = {model.name: model for model in _ROWS}
 """By name, the most accurate first as far as is known."""

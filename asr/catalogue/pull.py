@@ -123,7 +123,7 @@ def _fetch(model: PublishedModel, hub: str, source: Path, folder: Path, say: Say
         done = 0
         for file in missing:
             target = source / file.path
-            download(urls[file], target, remotes[file], token, lambda n, before=done: show(before + n))
+            download(urls[file], target, remotes[file], token, progress=lambda n, before=done: show(before + n))
             done += _bytes(target)
 
 

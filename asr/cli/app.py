@@ -275,7 +275,7 @@ def score(
     files = Files(html, json, details)
     systems = [hypothesis, other] if other else [hypothesis]
     files.check([reference, *systems], force)
-    result = score_command(reference, systems, unit, chosen, ids, by, files, say)
+    result = score_command(reference, systems, unit, chosen, ids=ids, by=by, files=files, say=say)
     if fail_above is not None and 100 * result.cer > fail_above:
         say(f"{result.rate_name} {100 * result.cer:.2f} % is above {fail_above:g} %")
         raise typer.Exit(1)

@@ -98,7 +98,7 @@ def model_export(
     """Copy a model without its training state, the weights in as many bits as are asked for. In memory they are float32 again."""
     from asr.catalogue.exporting import export
 
-    say(f"{out}: {export(source, out, card, dtype, force) / 1e6:.1f} MB")
+    say(f"{out}: {export(source, out, card, dtype, force=force) / 1e6:.1f} MB")
 
 
 @model_app.command("import")
@@ -116,7 +116,7 @@ def model_import(
     """Make a model folder of a checkpoint that another toolkit wrote. Nothing in the checkpoint is run."""
     from asr.interop.importing import import_model
 
-    imported = import_model(toolkit, source, out, {"source": origin, "licence": licence}, force, dtype)
+    imported = import_model(toolkit, source, out, {"source": origin, "licence": licence}, force=force, dtype=dtype)
     for line in (*imported.remarks, *(f"warning: {doubt}" for doubt in imported.doubts)):
         say(f"asr: {out}: {line}")
     say(

@@ -165,7 +165,7 @@ def train_lm(
     if kind == "ngram":
         from asr.training.ngram import train_ngram
 
-        say(f"{out}: {train_ngram(sentences, out, order, prune, size):,} n-grams")
+        say(f"{out}: {train_ngram(sentences, out, order, prune, size=size):,} n-grams")
         return
     set_threads(threads)
     from asr.config_values import apply_override

@@ -119,7 +119,10 @@ def transcribe(
     def transcriber():
         return load_said(decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam))
 
-    failed = transcribe_files(audio, transcriber, outputs, out, force, say, channels == "split", listed, track)
+    split = channels == "split"
+    failed = transcribe_files(
+        listed or audio, transcriber, outputs, out, force=force, say=say, split=split, track=track
+    )
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
 

@@ -146,7 +146,7 @@ def check_empty(utterances: Iterable[Utterance]) -> None:
 
 
 def plan_batches(
-    durations: Sequence[float], config: DataConfig, seed: int, epoch: int, window: float = 0.0
+    durations: Sequence[float], config: DataConfig, seed: int, epoch: int, *, window: float = 0.0
 ) -> list[list[int]]:
     """Indices of each batch of one epoch: a pure function of its arguments, so that a run can be resumed anywhere.
 
@@ -183,6 +183,7 @@ class BatchReader(Dataset):
         tokenizer: Tokenizer,
         cache_audio: bool = False,
         join: float = 0.0,
+        *,
         longest: float = math.inf,
         change: Callable[[np.ndarray, random.Random], np.ndarray] | None = None,
     ):
@@ -239,7 +240,7 @@ class BatchReader(Dataset):
         return spoken
 
     def iterate(
-        self, plan: list[list[int]], first: int = 0, workers: int = 0, seed: str = "", for_gpu: bool = False
+        self, plan: list[list[int]], first: int = 0, workers: int = 0, seed: str = "", *, for_gpu: bool = False
     ) -> Iterator[Batch]:
         """The batches of a plan from number `first`. Takes no number from torch's global random generator.
 

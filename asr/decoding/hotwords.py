@@ -29,6 +29,7 @@ class HotwordScorer:
         n_tokens: int,
         eos: int,
         margin: float = 3.0,
+        *,
         device: torch.device | str = "cpu",
     ):
         """words: token sequence → bonus for each of its tokens.

@@ -22,7 +22,7 @@ LEAST_COVERED = 1e-4
 
 
 def rescore(
-    found: list[list[Hypothesis]], log_probs_of: Callable[[Tensor], Tensor], sos: int, eos: int, config: DecodeConfig
+    found: list[list[Hypothesis]], log_probs_of: Callable[[Tensor], Tensor], sos: int, eos: int, *, config: DecodeConfig
 ) -> list[list[Hypothesis]]:
     """Each utterance's hypotheses ranked anew: the first decoder's score counts 1 - reverse_weight, the second's reverse_weight.
 

@@ -53,7 +53,7 @@ def read_espnet(folder: Path) -> Foreign:
     factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", FACTORS)
     map_subsampling(weights, factor)
     map_encoder(weights, encoder, top.get("encoder", "", str) == "conformer", Biases())
-    map_decoder(weights, decoder, "decoder", "decoder", Biases(), Biases())
+    map_decoder(weights, decoder, "decoder", "decoder", biases=Biases(), cross=Biases())
     ctc = map_ctc(weights)
     features = _features(top)
     _map_cmvn(weights, top, folder, features.n_mels)

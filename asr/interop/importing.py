@@ -65,6 +65,7 @@ def import_model(
     source: str | Path,
     out: str | Path,
     notes: dict[str, str] | None = None,
+    *,
     force: bool = False,
     dtype: str = "float32",
 ) -> ImportedModel:
@@ -84,9 +85,9 @@ def import_model(
     foreign.release()
     doubts = tuple(check_model(model, foreign.table))
     with writing(out), whole_folder(out, (PIECES, DECODE, LM)) as folder:
-        card = model_card(toolkit, foreign, notes or {}, doubts, out.name)
+        card = model_card(toolkit, foreign, notes or {}, doubts, name=out.name)
         metadata = {"toolkit": toolkit} | {name: text for name, text in (notes or {}).items() if text}
-        save_model(folder, model, foreign.table, metadata, card, dtype, foreign.pieces)
+        save_model(folder, model, foreign.table, metadata, card=card, dtype=dtype, pieces=foreign.pieces)
         if foreign.decode:
             with atomic_write(folder / DECODE) as file:
                 file.write(json.dumps(foreign.decode, indent=2) + "\n")
@@ -128,7 +129,7 @@ def _check_shapes(model: SpeechModel, foreign: Foreign) -> None:
         raise CheckpointError(f"{foreign.tensors.path}: {'; '.join(wrong[:SHOWN])}{more}")
 
 
-def model_card(toolkit: str, foreign: Foreign, notes: dict[str, str], doubts: tuple[str, ...], name: str) -> str:
+def model_card(toolkit: str, foreign: Foreign, notes: dict[str, str], doubts: tuple[str, ...], *, name: str) -> str:
     """What is known of the model, and no more."""
     unknown = "not stated at the import; ask whoever published the files"
     encoder, decoder = foreign.config.encoder, foreign.config.decoder

@@ -48,7 +48,7 @@ def read_speechbrain(folder: Path) -> Foreign:
     features = _features(recipe.section("features.Fbank"))
     tensors = read_tensors(find_file(folder, ["asr.ckpt"], "weights"))
     weights = Weights(tensors)
-    map_model(weights, config, features.n_mels, parts, conformer_bias)
+    map_model(weights, config, features.n_mels, parts, conformer_bias=conformer_bias)
     map_cmvn(weights, existing(folder / "normalizer.ckpt"), recipe.section("InputNormalization"))
     pieces = find_file(folder, ["tokenizer.ckpt", "*.model"], "SentencePiece model")
     return Foreign(

@@ -13,7 +13,9 @@ from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 
 
-def map_model(weights: Weights, config: ModelConfig, n_mels: int, parts: dict[str, Part], conformer_bias: bool) -> None:
+def map_model(
+    weights: Weights, config: ModelConfig, n_mels: int, parts: dict[str, Part], *, conformer_bias: bool
+) -> None:
     """All tensors of asr.ckpt. conformer_bias: whether the convolutions of a Conformer have biases."""
     body = parts["transformer"].place
     _map_convolutions(weights, config, parts["cnn"])

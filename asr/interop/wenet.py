@@ -58,7 +58,7 @@ def read_wenet(folder: Path) -> Foreign:
     Settings(top.get("model_conf", {}), f"{path}: model_conf").require("apply_non_blank_embedding", False)
     encoder, biases = _encoder(top)
     tensors = read_tensors(find_file(folder, ["final.pt", "avg*.pt", "*.pt"], "weights"))
-    decoder, reverse_layers, decoder_biases = _decoder(top, tensors)
+    decoder, reverse_layers, (biases, cross) = _decoder(top, tensors)
     weights = Weights(tensors)
     factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", SUBSAMPLING)
     map_subsampling(weights, factor)
@@ -66,10 +66,12 @@ def read_wenet(folder: Path) -> Foreign:
     if encoder.positions == "none":
         _without_positions(weights, encoder)
     two_ways = top.get("decoder", DECODER, str) == "bitransformer"
-    map_decoder(weights, decoder, "decoder", "decoder.left_decoder" if two_ways else "decoder", *decoder_biases)
+    map_decoder(
+        weights, decoder, "decoder", "decoder.left_decoder" if two_ways else "decoder", biases=biases, cross=cross
+    )
     if reverse_layers:
         settings = DecoderConfig(**{**decoder.__dict__, "layers": reverse_layers})
-        map_decoder(weights, settings, "reverse_decoder", "decoder.right_decoder", *decoder_biases)
+        map_decoder(weights, settings, "reverse_decoder", "decoder.right_decoder", biases=biases, cross=cross)
     ctc = map_ctc(weights)
     _map_cmvn(weights, folder, top)
     tensors.ignore(r"encoder\.global_cmvn\.(mean|istd)", "read from global_cmvn")
@@ -278,7 +280,7 @@ def _map_cmvn(weights: Weights, folder: Path, top: Settings) -> None:
     stats = read_json(path)
     with reading(path, CheckpointError, "holds no numbers as mean_stat, var_stat and frame_num"):
         sums, squares = (np.array(stats[name], np.float64) for name in ("mean_stat", "var_stat"))
-        put_cmvn(weights, sums, squares, float(stats["frame_num"]), path)
+        put_cmvn(weights, sums, squares, float(stats["frame_num"]), path=path)
 
 
 def _pieces(folder: Path, values: dict) -> bytes | None:

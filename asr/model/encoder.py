@@ -183,9 +183,9 @@ class ConformerBlock(Block):
                 config.kernel,
                 config.conv_expansion,
                 config.conv_norm,
-                config.norm_eps,
-                config.causal,
-                self.activation,
+                eps=config.norm_eps,
+                causal=config.causal,
+                activation=self.activation,
             )
             self.out_norm = self._norm(config)
         self.second_norm = self._norm(config)

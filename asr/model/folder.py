@@ -70,6 +70,7 @@ def save_model(
     model: SpeechModel,
     table: TokenTable,
     metadata: dict[str, str] | None = None,
+    *,
     card: str | None = None,
     dtype: str = "float32",
     pieces: bytes | None = None,
@@ -96,14 +97,14 @@ def save_model(
         if pieces is not None:
             with atomic_write(folder / PIECES, "wb") as file:
                 file.write(pieces)
-        save_weights(folder / WEIGHTS, model, table, metadata, dtype)
+        save_weights(folder / WEIGHTS, model, table, metadata, dtype=dtype)
         if card is not None:
             with atomic_write(folder / CARD) as file:
                 file.write(card)
 
 
 def save_weights(
-    path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None = None, dtype: str = "float32"
+    path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None = None, *, dtype: str = "float32"
 ) -> None:
     """The weights alone, with the header that load_model checks."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}

@@ -41,6 +41,7 @@ class NetworkScorer:
         memory: Memory,
         table: TokenTable,
         temperature: float = 1.0,
+        *,
         never_written: Sequence[int] = (),
         cancelled: Callable[[], bool] = never,
     ):
@@ -129,6 +130,7 @@ class Recognizer:
         tokenizer: Tokenizer,
         config: DecodeConfig | None = None,
         lm: CandidateScorer | None = None,
+        *,
         hotwords: Hotwords | None = None,
     ):
         self.model, self.tokenizer = model, tokenizer
@@ -138,7 +140,9 @@ class Recognizer:
         if wrong := [i for i in self.config.never_written if not 0 <= i < len(table)]:
             raise ConfigError(f"decode.never_written: {wrong[0]} is no id of {len(table)} tokens")
         self.biasing = (
-            HotwordScorer(words, len(table), table.eos, self.config.hotword_margin, self.device) if words else None
+            HotwordScorer(words, len(table), table.eos, self.config.hotword_margin, device=self.device)
+            if words
+            else None
         )
 
     @property
@@ -215,7 +219,7 @@ class Recognizer:
         """The decoder as it is searched, listening to this memory."""
         config = self.config
         table, temperature, barred = self.tokenizer.table, config.temperature, config.never_written
-        return NetworkScorer(self.model, memory, table, temperature, barred, self.cancelled)
+        return NetworkScorer(self.model, memory, table, temperature, never_written=barred, cancelled=self.cancelled)
 
     def limits(self, utterances: Sequence[np.ndarray]) -> list[int]:
         """Tokens that the text of each utterance (S,) may have: by its seconds, and by the decoder's positions."""
@@ -242,7 +246,13 @@ class Recognizer:
             whole = [b for b, nbest in enumerate(results) if not nbest[0].spans]
             texts = [results[b][0].hypothesis.tokens if b in whole else () for b in range(len(results))]
             timings = token_spans(
-                self.model, self.tokenizer.table, utterances, texts, memory, log_probs, scorer.initial
+                self.model,
+                self.tokenizer.table,
+                utterances,
+                texts,
+                memory=memory,
+                log_probs=log_probs,
+                state=scorer.initial,
             )
             for b in whole:
                 results[b][0] = replace(results[b][0], spans=timings[b])
@@ -262,7 +272,7 @@ class Recognizer:
             def log_probs_of(texts: Tensor) -> Tensor:
                 return reverse(texts.to(self.device), state)[0].float().log_softmax(-1)
 
-            found = rescore(found, log_probs_of, scorer.sos, scorer.eos, config)
+            found = rescore(found, log_probs_of, scorer.sos, scorer.eos, config=config)
         if config.coverage_weight:
             found = penalise_uncovered(found, lambda best: self._attended(best, scorer, -1.0), config)
         return found

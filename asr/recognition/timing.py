@@ -20,6 +20,7 @@ def token_spans(
     table: TokenTable,
     utterances: Sequence[np.ndarray],
     texts: Sequence[Sequence[int]],
+    *,
     memory: Memory,
     log_probs: Tensor | None,
     state: DecoderState,

@@ -59,6 +59,7 @@ def save_state(
     started_with: dict[str, str],
     progress: Progress,
     model: torch.nn.Module,
+    *,
     optimizer: torch.optim.Optimizer,
     moving_average: list[Tensor] = (),
 ) -> None:
@@ -95,7 +96,12 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 
 
 def restore(
-    state: dict[str, Any], folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+    state: dict[str, Any],
+    folder: Path,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    device: torch.device,
 ) -> Progress:
     """Puts model, optimizer and random generators where they were, and returns where the run was.
 

@@ -134,7 +134,7 @@ def _times(config: Config, model: SpeechModel, reader: BatchReader, plan: list[l
         for again in range(2 if n == 0 else 1):  # the first time a shape is met takes longer
             _synchronize(device)
             start = time.perf_counter()
-            add_gradients(model, iter([batch]), one, reader.tokenizer.table, 10**9, device)
+            add_gradients(model, iter([batch]), one, reader.tokenizer.table, step=10**9, device=device)
             model.zero_grad(set_to_none=True)
             _synchronize(device)
             if n or again:
@@ -158,7 +158,7 @@ def _overfit(config: Config, model: SpeechModel, batch: Batch, table: TokenTable
         group["lr"] = min(train.learning_rate, 1e-3)
     start, first, step, numbers = time.monotonic(), None, 0, None
     for step, same in enumerate(cycle([batch]), 1):
-        numbers = add_gradients(model, iter([same]), config, table, 10**9, device)
+        numbers = add_gradients(model, iter([same]), config, table, step=10**9, device=device)
         if not numbers.ids:
             return Overfit(len(batch.ids), step)
         first = numbers if first is None else first

@@ -55,7 +55,7 @@ def training_reader(utterances: Sequence[Utterance], tokenizer: Tokenizer, confi
     """Reads batches as the settings have them, recordings changed for training."""
     data = config.data
     change = change_of_recordings(config.augment)
-    return BatchReader(utterances, tokenizer, data.cache_audio, data.join, data.max_seconds, change)
+    return BatchReader(utterances, tokenizer, data.cache_audio, data.join, longest=data.max_seconds, change=change)
 
 
 def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch]:
@@ -65,7 +65,7 @@ def endless_batches(reader: BatchReader, config: Config, progress: Progress, ran
         plan = planned(reader, config, progress)
         shared = plan[: len(plan) // processes * processes]
         seed = f"{config.train.seed} {progress.epoch}"
-        for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers, seed, on_gpu):
+        for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers, seed, for_gpu=on_gpu):
             progress.batch += 1
             yield batch
         progress.epoch, progress.batch = progress.epoch + 1, 0
@@ -77,7 +77,9 @@ def planned(reader: BatchReader, config: Config, progress: Progress) -> list[lis
         u.duration if progress.quarantine.get(u.id, progress.epoch) >= progress.epoch else -1.0  # no plan takes it
         for u in reader.utterances
     ]
-    plan = plan_batches(durations, config.data, config.train.seed, progress.epoch, config.features.window_seconds)
+    plan = plan_batches(
+        durations, config.data, config.train.seed, progress.epoch, window=config.features.window_seconds
+    )
     if not plan:
         raise ConfigError(
             f"no utterance is between data.min_seconds {config.data.min_seconds:g}"
@@ -95,6 +97,7 @@ def add_gradients(
     batches: Iterator[Batch],
     config: Config,
     table: TokenTable,
+    *,
     step: int,
     device: torch.device,
 ) -> StepNumbers:

@@ -82,6 +82,7 @@ def train(
     folder: str | Path,
     force: bool = False,
     stop_after: int | None = None,
+    *,
     display: Display | None = None,
     tensorboard: bool = False,
 ) -> Path:
@@ -123,7 +124,7 @@ def _train(
     if state is None:
         begin(folder, config, tokenizer.table)
     else:
-        progress = restore(state, folder, model, optimizer, device)
+        progress = restore(state, folder, model, optimizer, device=device)
         display.line(f"going on from step {progress.step}")
     hours, size = sum(u.duration for u in within) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
     display.line(f"{len(within):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters")
@@ -145,16 +146,25 @@ def _train(
     probe = config.train.health_every and Probe.choose(_probed(prepared), tokenizer)
     with (
         stoppable() as stop,
-        Helpers(model, config, tokenizer, prepared.utterances, progress) as helpers,
+        Helpers(model, config, tokenizer, prepared.utterances, progress=progress) as helpers,
         RunLog(folder, progress.step, tensorboard) as log,
     ):
         while progress.step < config.train.max_steps and not stopped_early(progress, config.train):
-            numbers = take_step(model, optimizer, batches, helpers, config, progress, tokenizer.table, device)
+            numbers = take_step(
+                model,
+                optimizer,
+                batches,
+                helpers,
+                config=config,
+                progress=progress,
+                table=tokenizer.table,
+                device=device,
+            )
             follow(moving_average, model, config.train, progress.step)
             progress.wall_seconds = time.monotonic() - started
             display.step(progress.step, f"loss {numbers.loss:.3f}")
             if numbers.not_finite or numbers.unreadable:
-                set_aside(numbers, progress, config, folder / QUARANTINE, display)
+                set_aside(numbers, progress, config, folder / QUARANTINE, display=display)
             if numbers.ids and progress.step % config.train.log_every == 0:
                 _log(run, log, progress, numbers.to_log())
             if probe and progress.step % config.train.health_every == 0:
@@ -165,7 +175,7 @@ def _train(
                 last = last or stopped_early(progress, config.train)
             due = last or progress.step % config.train.checkpoint_every == 0
             if due or progress.step == stop_after or stop.signal:
-                save_state(folder, started_with, progress, model, optimizer, moving_average)
+                save_state(folder, started_with, progress, model, optimizer=optimizer, moving_average=moving_average)
                 remove_dropped(folder, progress, config.train)
             if progress.step == stop_after:
                 return folder

@@ -70,7 +70,7 @@ class LiveTranscriber:
         self.cutter = SpeechCutter(transcriber.voice_activity, config, WINDOW)
         self.full, self.every = transcriber.recognizer, every
         quick = replace(self.full.config, beam=1, nbest=1, redecode=False)
-        self.quick = Recognizer(self.full.model, self.full.tokenizer, quick, self.full.lm, self.full.hotwords)
+        self.quick = Recognizer(self.full.model, self.full.tokenizer, quick, self.full.lm, hotwords=self.full.hotwords)
         self._begin()
 
     def _begin(self) -> None:

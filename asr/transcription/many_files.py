@@ -20,17 +20,17 @@ from asr.transcription.transcriber import Transcriber
 
 
 def transcribe_files(
-    names: Sequence[str],
+    names: Sequence[str] | Path,
     transcriber: Callable[[], Transcriber],
     outputs: Sequence[Output],
     out: Path | None,
+    *,
     force: bool,
     say: Callable[[str], None],
     split: bool = False,
-    listed: Path | None = None,
     track: int | None = None,
 ) -> int:
-    """Transcribes files, folders and stdin (`-`), or what a list names; returns how many inputs failed.
+    """Transcribes files, folders and stdin (`-`), or what a list at a path names; returns how many inputs failed.
 
     The model is loaded only for some. Texts go to stdout in the order given, behind their ids where these are listed, or to
     a file per recording and output under `out`; what is there already is left alone without `force`. Several processes
@@ -38,7 +38,7 @@ def transcribe_files(
     """
     if processes() > 1 and out is None:
         raise UsageError("several processes cannot print to one stdout in order; give them a folder with --out")
-    inputs, failed = (listed_inputs(listed), 0) if listed else find_inputs(names, say)
+    inputs, failed = (listed_inputs(names), 0) if isinstance(names, Path) else find_inputs(names, say)
     format = outputs[0].format
     if len(inputs) > 1 and out is None and format in ONE_EACH:
         raise UsageError(
@@ -50,7 +50,7 @@ def transcribe_files(
         for output in outputs:
             output.check()
         targets = find_targets(inputs, out, [output.suffix for output in outputs])
-        job = _Job(inputs, targets, outputs, force, say, shares)
+        job = _Job(inputs, targets, outputs, force, say=say, shares=shares)
         if job.todo:
             if out is not None:
                 require_writable(out)
@@ -67,6 +67,7 @@ class _Job:
         targets: dict[Input, list[Path]],
         outputs: Sequence[Output],
         force: bool,
+        *,
         say: Callable[[str], None],
         shares: Shares,
     ):

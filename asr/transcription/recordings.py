@@ -38,8 +38,8 @@ class RecordingInProgress:
         network: VoiceActivity,
         config: SegmentConfig,
         split: bool = False,
-        name: str | None = None,
         *,
+        name: str | None = None,
         track: int | None = None,
     ):
         check_kind(audio)

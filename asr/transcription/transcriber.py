@@ -34,10 +34,11 @@ class Transcriber:
         decode: DecodeConfig | None = None,
         lm: CandidateScorer | None = None,
         hotwords: Hotwords | None = None,
+        *,
         segments: SegmentConfig | None = None,
     ):
         self.loaded = loaded
-        self.recognizer = Recognizer(loaded.model, loaded.tokenizer, decode, lm, hotwords)
+        self.recognizer = Recognizer(loaded.model, loaded.tokenizer, decode, lm, hotwords=hotwords)
         self.segments = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
         self.voice_activity = load_voice_activity()
 
@@ -85,7 +86,7 @@ class Transcriber:
         self, audio: Audio, split: bool = False, name: str | None = None, *, track: int | None = None
     ) -> RecordingInProgress:
         """A recording for `stream`; `name` is what its transcript calls it, by default its path."""
-        return RecordingInProgress(audio, self.voice_activity, self.segments, split, name, track=track)
+        return RecordingInProgress(audio, self.voice_activity, self.segments, split, name=name, track=track)
 
     def transcript(self, recording: RecordingInProgress) -> Transcript:
         """What `stream` has found in a recording that it is done with."""

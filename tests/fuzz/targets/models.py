@@ -27,7 +27,9 @@ def _a_model(folder: Path, dtype: str = "float32") -> None:
     from asr.text.tokenizer import TokenTable
     from tests.conftest import CHARACTERS, random_model
 
-    save_model(folder, random_model(), TokenTable([*SPECIAL, *CHARACTERS]), {"step": "3"}, "# a card\n", dtype)
+    save_model(
+        folder, random_model(), TokenTable([*SPECIAL, *CHARACTERS]), {"step": "3"}, card="# a card\n", dtype=dtype
+    )
     (folder / "decode.json").write_text('{"beam": 2, "length_power": 0.5, "rule": "wenet", "never_written": [5]}\n')
 
 
