@@ -28,7 +28,11 @@ def open_container(file: BinaryIO) -> av.container.InputContainer:
         "codec_whitelist": ",".join(sound_decoders()),
         "max_samples": str(MOST_VALUES),
     }
-    return av.open(_Source(file), options=options, metadata_errors="ignore", io_open=_refuse)
+    try:
+        return av.open(_Source(file), options=options, metadata_errors="ignore", io_open=_refuse)
+    except MemoryError:
+        pass  # FFmpeg itself refuses sizes in a header that are beyond 2 GB: no memory has run out
+    raise AudioError("announces more than there can be")
 
 
 @cache

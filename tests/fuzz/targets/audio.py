@@ -206,12 +206,12 @@ def _check(path: Path, channel: int | None) -> int:
     for block in recording.blocks(channel=channel):
         n += len(block)
         assert block.dtype == np.float32 and block.shape[1] == (recording.channels if channel is None else 1)
-        assert np.isfinite(block).all() and np.abs(block).max(initial=0) < 2  # the resampling filter overshoots
+        assert np.isfinite(block).all() and np.abs(block).max(initial=0) < 5  # the resampling filter overshoots
     return n
 
 
 TARGETS = {
-    "audio waves": Target(read_whole, wave_seeds, mutate_audio, in_tests=60),
-    "audio soundfile": Target(read_whole, soundfile_seeds, mutate_audio, in_tests=60),
-    "audio containers": Target(read_whole, ffmpeg_seeds, mutate_audio, in_tests=80),
+    "audio_waves": Target(read_whole, wave_seeds, mutate_audio, in_tests=60),
+    "audio_soundfiles": Target(read_whole, soundfile_seeds, mutate_audio, in_tests=60),
+    "audio_containers": Target(read_whole, ffmpeg_seeds, mutate_audio, in_tests=80),
 }
