@@ -8,6 +8,7 @@ A line for each target at the end; status 1 where an input failed. Failing input
 import argparse
 import sys
 import time
+from contextlib import suppress
 
 from tests.fuzz.engine import Engine, Tally
 from tests.fuzz.target import all_targets
@@ -26,11 +27,12 @@ def main() -> None:
     names = [name for name in all_targets() if not wanted.only or name.startswith(tuple(wanted.only))]
     tallies = {name: Tally() for name in names}
     until = time.monotonic() + 60 * wanted.minutes
-    with Engine() as engine:
-        done = 0
+    done = 0
+    with Engine() as engine, suppress(KeyboardInterrupt):  # what was done so far is told all the same
         while done < wanted.inputs and time.monotonic() < until:
             for name, tally in tallies.items():
-                _round(engine, name, wanted.first + done, min(ROUND, wanted.inputs - done), tally)
+                if time.monotonic() < until:
+                    _round(engine, name, wanted.first + done, min(ROUND, wanted.inputs - done), tally)
             done += ROUND
     for name, tally in tallies.items():
         print(f"{name:24s} {tally}")
