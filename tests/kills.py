@@ -30,10 +30,10 @@ import torch
 from asr.cli import main
 from asr.corpus.manifest import Utterance, write_manifest
 from asr.corpus.toy import CHARACTERS, prepare_toy
+from asr.evaluation import decoded
 from asr.folders import put_back
 from asr.model.folder import save_model
 from asr.text.tokenizer import TokenTable
-from asr.transcription import decoded
 from tests.conftest import ROOT, random_model
 from tests.sounds import speech
 

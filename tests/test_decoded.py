@@ -13,10 +13,10 @@ from asr.catalogue.opening import Decoding
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.corpus.toy import CHARACTERS
 from asr.errors import AsrError
+from asr.evaluation import decoded
 from asr.evaluation.decoded import UNFINISHED, Unfinished
 from asr.folders import locked
 from asr.recognition.recognizer import Recognizer
-from asr.transcription import decoded
 from tests.sounds import speech
 
 

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
+from asr.catalogue import download as module
 from asr.catalogue.download import Remote, download, look_up
 from asr.errors import DownloadError
-from asr.interop import download as module
 from tests.hub import hub, sha256
 
 DATA = bytes(range(256)) * 40_000  # ten megabytes: several blocks

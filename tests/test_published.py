@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from asr.catalogue import published, pull
 from asr.catalogue.published import PUBLISHED, Repository
-from asr.interop import published, pull
 from tests.conftest import imported_by
 
 

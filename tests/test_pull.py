@@ -15,11 +15,11 @@ import pytest
 import soundfile
 
 import asr
+from asr.catalogue import download, pull
 from asr.catalogue.published import PUBLISHED, PublishedFile, Repository
 from asr.corpus.toy import CHARACTERS
 from asr.errors import CheckpointError, DownloadError
 from asr.files import temporary_name
-from asr.interop import download, pull
 from asr.model.folder import save_model
 from tests.conftest import ROOT, random_model
 from tests.hub import CHECKPOINT, WEIGHTS, Importer, hub, row, sha256
@@ -227,7 +227,7 @@ def test_a_full_disk_is_noticed_before(run, server, monkeypatch):
 
 PROCESS = """
 import sys, time, types, pathlib
-from asr.interop import published, pull
+from asr.catalogue import published, pull
 def import_model(toolkit, source, out, notes, dtype):
     assert (source / "units.txt").stat().st_size == 2_000_000
     (out / "half").touch(); time.sleep(0.5); (out / "config.json").touch()

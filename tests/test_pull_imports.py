@@ -11,8 +11,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from asr.catalogue import pull
 from asr.catalogue.published import PUBLISHED, PublishedFile
-from asr.interop import pull
 from asr.interop.importing import IMPORTERS, import_model
 from tests.conftest import ROOT
 from tests.hub import hub

@@ -260,7 +260,7 @@ KINDS = {"kaldi": _kaldi_frames, "stft": _centred_frames}
 def mel_matrix(config: FeatureConfig) -> Tensor:
     """The filters that the settings name: (fft_size / 2 + 1, F). Raises ConfigError where one of them would be empty."""
     build = FILTERS[config.filters]
-    matrix = build(config.n_mels, config.n_fft, SAMPLE_RATE, config.low_hz, config.high_hz)
+    matrix = build(config.n_mels, config.n_fft, SAMPLE_RATE, config.low_hz, high_hz=config.high_hz)
     if empty := int((matrix.sum(0) == 0).sum()):
         raise ConfigError(
             f"features.n_mels {config.n_mels}: {empty} filters hold no frequency bin; use fewer mels or longer frames"

@@ -58,7 +58,7 @@ def read_wenet(folder: Path) -> Foreign:
     Settings(top.get("model_conf", {}), f"{path}: model_conf").require("apply_non_blank_embedding", False)
     encoder, biases = _encoder(top)
     tensors = read_tensors(find_file(folder, ["final.pt", "avg*.pt", "*.pt"], "weights"))
-    decoder, reverse_layers, (biases, cross) = _decoder(top, tensors)
+    decoder, reverse_layers, (own, cross) = _decoder(top, tensors)
     weights = Weights(tensors)
     factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", SUBSAMPLING)
     map_subsampling(weights, factor)
@@ -71,7 +71,7 @@ def read_wenet(folder: Path) -> Foreign:
     )
     if reverse_layers:
         settings = DecoderConfig(**{**decoder.__dict__, "layers": reverse_layers})
-        map_decoder(weights, settings, "reverse_decoder", "decoder.right_decoder", biases=biases, cross=cross)
+        map_decoder(weights, settings, "reverse_decoder", "decoder.right_decoder", biases=own, cross=cross)
     ctc = map_ctc(weights)
     _map_cmvn(weights, folder, top)
     tensors.ignore(r"encoder\.global_cmvn\.(mean|istd)", "read from global_cmvn")
