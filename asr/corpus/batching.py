@@ -181,6 +181,7 @@ class BatchReader(Dataset):
         self,
         utterances: Sequence[Utterance],
         tokenizer: Tokenizer,
+        *,
         cache_audio: bool = False,
         join: float = 0.0,
         longest: float = math.inf,
