@@ -181,9 +181,9 @@ class BatchReader(Dataset):
         self,
         utterances: Sequence[Utterance],
         tokenizer: Tokenizer,
+        *,
         cache_audio: bool = False,
         join: float = 0.0,
-        *,
         longest: float = math.inf,
         change: Callable[[np.ndarray, random.Random], np.ndarray] | None = None,
     ):

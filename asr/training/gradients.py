@@ -54,8 +54,14 @@ class StepNumbers:
 def training_reader(utterances: Sequence[Utterance], tokenizer: Tokenizer, config: Config) -> BatchReader:
     """Reads batches as the settings have them, recordings changed for training."""
     data = config.data
-    change = change_of_recordings(config.augment)
-    return BatchReader(utterances, tokenizer, data.cache_audio, data.join, longest=data.max_seconds, change=change)
+    return BatchReader(
+        utterances,
+        tokenizer,
+        cache_audio=data.cache_audio,
+        join=data.join,
+        longest=data.max_seconds,
+        change=change_of_recordings(config.augment),
+    )
 
 
 def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch]:
