@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from asr.catalogue.published import PublishedFile, PublishedModel, Repository
+from asr.catalogue.published_model import PublishedFile, PublishedModel, Repository
 from asr.model.folder import save_model
 from tests.conftest import random_model
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from asr.catalogue import published, pull
-from asr.catalogue.published import PUBLISHED, Repository
+from asr.catalogue.published import PUBLISHED
+from asr.catalogue.published_model import Repository
 from tests.conftest import imported_by
 
 

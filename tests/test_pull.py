@@ -16,7 +16,8 @@ import soundfile
 
 import asr
 from asr.catalogue import download, pull
-from asr.catalogue.published import PUBLISHED, PublishedFile, Repository
+from asr.catalogue.published import PUBLISHED
+from asr.catalogue.published_model import PublishedFile, Repository
 from asr.corpus.toy import CHARACTERS
 from asr.errors import CheckpointError, DownloadError
 from asr.files import temporary_name

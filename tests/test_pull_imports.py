@@ -12,7 +12,8 @@ import yaml
 from safetensors.torch import load_file
 
 from asr.catalogue import pull
-from asr.catalogue.published import PUBLISHED, PublishedFile
+from asr.catalogue.published import PUBLISHED
+from asr.catalogue.published_model import PublishedFile
 from asr.interop.importing import IMPORTERS, import_model
 from tests.conftest import ROOT
 from tests.hub import hub

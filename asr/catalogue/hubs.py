@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from asr.catalogue.published import Repository
+from asr.catalogue.published_model import Repository
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from asr.catalogue.published import NOT_RUN, PUBLISHED, PublishedModel
+from asr.catalogue.published import PUBLISHED
+from asr.catalogue.published_model import NOT_RUN, PublishedModel
 from asr.catalogue.pull import cached, origin
 
 UNKNOWN = "not stated"

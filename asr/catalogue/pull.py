@@ -22,7 +22,8 @@ from filelock import FileLock, Timeout
 
 from asr.catalogue.download import PART, Remote, download, look_up
 from asr.catalogue.hubs import HUBS
-from asr.catalogue.published import NOT_RUN, PublishedFile, PublishedModel, published
+from asr.catalogue.published import published
+from asr.catalogue.published_model import NOT_RUN, PublishedFile, PublishedModel
 from asr.errors import DownloadError
 from asr.folders import put_back, whole_folder
 

@@ -156,7 +156,7 @@ def model_add_lm(
     require_own(model)
     from asr.catalogue.decode_settings import decode_settings
     from asr.catalogue.exporting import add_lm
-    from asr.catalogue.finding import LM
+    from asr.model.folder import LM
 
     path = model / LM
     refuse_existing(path, force)

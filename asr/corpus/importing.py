@@ -32,8 +32,6 @@ JSON_NAMES = COLUMNS | {
     "start": ("start", "offset"),
 }
 """Field → names in JSON lines, in order: ours, WeNet's (key, wav, txt), FunASR's (source, target), NeMo's (audio_filepath …)."""
-LONGEST_ID = 200
-"""Bytes of an id that becomes the name of a file."""
 
 
 @dataclass
@@ -260,62 +258,16 @@ def json_rows(path: Path, lines: Sequence[str], required: Sequence[str] = ("audi
         yield Row(where, row, {name: str(value) for name, value in data.items()})
 
 
-def recordings(path: Path) -> Iterator[tuple[str, Path]]:
-    """(id, audio) of each line of a list without texts.
-
-    Paths of a wav.scp are relative to the current folder, as Kaldi has it, those of JSON lines to the list's. Raises
-    ManifestError where a line is wrong, or names no whole file.
-    """
-    with reading(path, ManifestError, "cannot be read"):
-        yield from _recordings(path)
-
-
-def _recordings(path: Path) -> Iterator[tuple[str, Path]]:
-    lines, root, seen = read_lines(path), Path(), {}
-    if holds_json(lines):
-        root = path.parent
-        named = ((row.line, row.fields["id"], row.fields) for row in json_rows(path, lines, ("audio",)))
-    else:
-        named = ((where, id, {"audio": audio}) for where, id, audio in _kaldi_lines(path, lines))
-    for where, id, fields in named:
-        _check_id(id, where)
-        if seen.setdefault(id, where) != where:
-            raise ManifestError(f"{where}: id must be unique, {quoted(id)} is already at {seen[id]}")
-        if fields["audio"].endswith("|") or not fields["audio"]:
-            raise ManifestError(f"{where}: each line must be `id path`, {quoted(id)} has {quoted(fields['audio'])}")
-        if float(fields.get("start") or 0) or "channel" in fields:
-            raise ManifestError(f"{where}: names a part of a file; `asr evaluate` decodes manifests of utterances")
-        yield id, root / fields["audio"]
-    if not seen:
-        raise ManifestError(f"{path}: names no recording")
-
-
-def _check_id(id: str, where: str) -> None:
-    """An id may become the name of a file, below folders even, but not anywhere else."""
-    if (
-        not id.isprintable()
-        or len(id.split()) != 1
-        or ".." in id.split("/")
-        or id != Path(id).as_posix()
-        or id[0] == "/"
-    ):
-        raise ManifestError(f"{where}: id must be a word without spaces that can name a file, is {quoted(id)}")
-    if len(id.encode()) > LONGEST_ID:
-        raise ManifestError(f"{where}: id must have at most {LONGEST_ID} bytes, is {id[:40]!r} …")
-
-
 def _kaldi_rows(folder: Path) -> Iterator[Row]:
     for name in ("wav.scp", "text"):
         if not (folder / name).is_file():
             raise ManifestError(f"{folder}: not a Kaldi directory, {name} is missing")
-    recordings = {id: value for _, id, value in _kaldi_lines(folder / "wav.scp")}
-    speakers = (
-        {id: value for _, id, value in _kaldi_lines(folder / "utt2spk")} if (folder / "utt2spk").is_file() else {}
-    )
+    recordings = {id: value for _, id, value in kaldi_lines(folder / "wav.scp")}
+    speakers = {id: value for _, id, value in kaldi_lines(folder / "utt2spk")} if (folder / "utt2spk").is_file() else {}
     segments = {}
     if (folder / "segments").is_file():
-        segments = {id: (line, value.split()) for line, id, value in _kaldi_lines(folder / "segments")}
-    for line, id, text in _kaldi_lines(folder / "text"):
+        segments = {id: (line, value.split()) for line, id, value in kaldi_lines(folder / "segments")}
+    for line, id, text in kaldi_lines(folder / "text"):
         row = {"id": id, "text": text, "speaker": speakers.get(id, "")}
         recording = id
         if segments:
@@ -341,7 +293,7 @@ def _kaldi_rows(folder: Path) -> Iterator[Row]:
         yield Row(line, row, row)
 
 
-def _kaldi_lines(path: Path, lines: Sequence[str] | None = None) -> Iterator[tuple[str, str, str]]:
+def kaldi_lines(path: Path, lines: Sequence[str] | None = None) -> Iterator[tuple[str, str, str]]:
     """(file:line, id, rest) of each line of a Kaldi file; `lines` where they have been read already."""
     seen: set[str] = set()
     for number, line in enumerate(read_lines(path) if lines is None else lines, 1):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from asr.audio.reading import looks_like_a_recording
-from asr.corpus.importing import recordings
+from asr.corpus.lists import recordings
 from asr.errors import AsrError, AudioError
 from asr.files import naming
 

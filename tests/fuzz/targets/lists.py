@@ -85,7 +85,7 @@ def import_a_table(folder: Path) -> None:
 
 
 def list_recordings(folder: Path) -> None:
-    from asr.corpus.importing import recordings
+    from asr.corpus.lists import recordings
 
     list(recordings(_only(folder)))
 
