@@ -140,7 +140,7 @@ def several_errors(errors: Sequence[str], what: str, advice: str = "") -> str:
     )
 
 
-def is_of_the_name(error: OSError) -> bool:
+def another_name_would_help(error: OSError) -> bool:
     """Whether another name would help: it is too long, or a file is where a folder is to be made, or the other way round."""
     in_the_way = isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError)
     return in_the_way or error.errno == errno.ENAMETOOLONG

@@ -23,7 +23,7 @@ import torch
 from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import read_manifest
 from asr.corpus.toy import prepare_toy
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AsrError
 from asr.files import atomic_write
 from asr.model.folder import load_model

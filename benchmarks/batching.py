@@ -14,8 +14,8 @@ import time
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch  # noqa: E402
 
+from asr.decoding.decode_config import DecodeConfig  # noqa: E402
 from asr.decoding.search import beam_search  # noqa: E402
-from asr.decoding.settings import DecodeConfig  # noqa: E402
 from asr.features.fbank import FeatureConfig  # noqa: E402
 from asr.model.decoder import DecoderConfig  # noqa: E402
 from asr.model.encoder import EncoderConfig  # noqa: E402

@@ -12,7 +12,7 @@ from tests.sounds import silence, speech
 @pytest.fixture(scope="module")
 def transcriber(tmp_path_factory):
     from asr.corpus.toy import CHARACTERS
-    from asr.decoding.settings import DecodeConfig
+    from asr.decoding.decode_config import DecodeConfig
     from asr.model.folder import save_model
     from asr.text.tokenizer import TokenTable
     from asr.transcription.transcriber import load

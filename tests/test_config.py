@@ -2,7 +2,7 @@ import pytest
 
 from asr.errors import ConfigError
 from asr.training.config import Config, load_config
-from asr.training.settings import TrainConfig, learning_rate
+from asr.training.train_config import TrainConfig, learning_rate
 from tests.conftest import ROOT
 
 WINDOW = '[features]\nkind = "stft"\nwindow_seconds = 30'

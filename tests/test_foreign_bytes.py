@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from asr.config_values import from_dict
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.ngram_file import read_ngrams
-from asr.decoding.settings import DecodeConfig
 from asr.errors import LONGEST, AsrError, CheckpointError, ConfigError, ManifestError
 from asr.foreign_bytes import QUOTED, listed, quoted, reading, shortened
 from asr.interop.checkpoints import read_json, read_pickle, read_tensors, read_yaml

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from asr.decoding.beam import LIMIT_REACHED, LOOPING
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import Hypothesis
-from asr.decoding.settings import DecodeConfig
 from asr.features.fbank import pad_samples
 from asr.recognition.guards import (
     REPEATS,

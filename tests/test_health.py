@@ -13,7 +13,7 @@ from asr.training.config import Config, load_config
 from asr.training.health import Health, Probe, diagonality, measure
 from asr.training.health_advice import advice
 from asr.training.loop import train
-from asr.training.settings import TrainConfig
+from asr.training.train_config import TrainConfig
 from tests.conftest import ROOT, random_model
 from tests.runs import Lines, small_run
 

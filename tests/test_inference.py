@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
 from asr.model import inference

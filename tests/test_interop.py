@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.rescoring import REVERSE
 from asr.decoding.search import DECODER, beam_search
-from asr.decoding.settings import DecodeConfig
 from asr.features.fbank import pad_samples
 from asr.interop.importing import IMPORTERS, build, import_model
 from asr.model.folder import load_model

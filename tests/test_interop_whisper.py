@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.interop.importing import IMPORTERS, import_model
 from asr.model.folder import load_model
 from asr.recognition.guards import STANDS_STILL

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.transcription.display import status
 from asr.transcription.transcriber import OPEN_RECORDINGS, load
 from tests.conftest import ROOT

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.rescoring import COVERAGE, penalise_uncovered
 from asr.decoding.search import Hypothesis
-from asr.decoding.settings import DecodeConfig
 from asr.recognition.recognizer import Recognizer, encode, grouped
 from tests.conftest import random_model
 

@@ -7,8 +7,8 @@ import pytest
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.catalogue.opening import open_model
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import Hypothesis
-from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError
 from asr.model.folder import save_model
 from asr.recognition.recognizer import Recognized

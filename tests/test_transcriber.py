@@ -7,7 +7,7 @@ import soundfile
 import asr
 from asr.audio.reading import NOT_SCALED, SAMPLE_RATE, Recording
 from asr.catalogue.opening import open_model
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AudioError
 from asr.model.folder import save_model
 from asr.text.units import units

@@ -16,7 +16,7 @@ import asr
 from asr.audio.reading import read_samples
 from asr.audio.voice_activity import load_voice_activity
 from asr.corpus.toy import prepare_toy
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AsrError, AudioError
 from asr.features.fbank import pad_samples
 from asr.interop.importing import import_model

@@ -36,7 +36,7 @@ class ContainerFile:
         self.problems: list[str] = []
         self.rate, self.channels, self.seconds = 16000, 1, 0.0
         self.tracks = 1
-        """Of sound; those that cannot be decoded, too."""
+        """All tracks of sound, those that cannot be decoded among them."""
         self.track = 0
         """The one that is read."""
         # an open file, not a name: FFmpeg takes names like concat:x or http:x for something else

@@ -8,7 +8,7 @@ CANCELLED = 0.06
 PART_SECONDS = 1.0
 """Decided over."""
 KEPT = 0.25
-"""Of the loudest channel's power; one that has as much goes on to be the one that is read."""
+"""Share of the loudest channel's power; a channel that has as much goes on to be the one that is read."""
 ALONE = 100.0
 """Power of a channel over that of the other where one talker is in it and nobody in the other."""
 HEARD = 1e-6

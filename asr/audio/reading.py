@@ -206,7 +206,7 @@ def read_blocks(
 def read_samples(
     path: str | Path, start: float = 0.0, duration: float | None = None, channel: int | None = None
 ) -> np.ndarray:
-    """The same in one array (S,), for recordings that are known to be short."""
+    """What `read_blocks` gives as one array (S,), for recordings that are known to be short."""
     blocks = list(read_blocks(path, start, duration, channel))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 

@@ -30,8 +30,10 @@ class Timeline:
     """The samples of a stream in their places."""
 
     def __init__(self, opened, second: int = 0, first: float | None = None):
-        """Of a ContainerFile, from the start, or from a second that was sought; `first` is then known from an earlier look at
-        the start."""
+        """A timeline of a ContainerFile, from the start, or from a second that was sought.
+
+        `first` is then known from an earlier look at the start.
+        """
         self.opened, self.stream, self.rate = opened, opened.stream, opened.rate
         base, began = self.stream.time_base, opened.container.start_time
         started = float(self.stream.start_time * base) if self.stream.start_time is not None else 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.config_values import from_dict, parse_override, whose_fault
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError, UsageError
 from asr.files import atomic_write
 from asr.model.folder import DECODE, read_decode

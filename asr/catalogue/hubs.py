@@ -18,7 +18,7 @@ class Hub:
     variable: str
     """The environment variable that names another address, a mirror for example."""
     path: str
-    """Of a file, behind the address."""
+    """Path of a file, behind the address."""
     branch: str
     """The revision that has the latest files."""
     token_variable: str = ""

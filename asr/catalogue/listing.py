@@ -21,7 +21,7 @@ def table() -> list[str]:
 
 
 def rows() -> list[dict]:
-    """The same for programs: all that is known of each model, and the folder it is in if it was pulled."""
+    """All that is known of each model, for programs, and the folder it is in if it was pulled."""
     return [
         dataclasses.asdict(model) | {"state": _state(model), "folder": str(cached(model.name) or "")}
         for model in PUBLISHED.values()

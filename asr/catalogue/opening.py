@@ -8,12 +8,12 @@ from typing import Any
 
 from asr.catalogue.decode_settings import NO_LM, decode_settings
 from asr.catalogue.finding import find_model
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
 from asr.decoding.network_lm import NetworkLm
 from asr.decoding.ngram import NgramScorer
 from asr.decoding.ngram_file import words_of
 from asr.decoding.search import CandidateScorer
-from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords, read_hotwords
 from asr.errors import AsrError
 from asr.model.device import pick_device

@@ -44,7 +44,7 @@ class PublishedModel:
     download: str
     """How much there is to fetch, as the hub's page says; empty: not read."""
     licence: str
-    """Of the weights."""
+    """Under which the weights are published."""
     cer: str
     """Published character error rates in percent, of test sets where nothing else is said; empty: none that belongs to this
     file for certain."""

@@ -35,7 +35,7 @@ from asr.cli.serve import serve
 from asr.cli.training import compare, report, train, train_lm, verify
 from asr.cli.transcribe import align, doctor, transcribe
 from asr.errors import AsrError, AudioError, ConfigError, UsageError
-from asr.files import is_of_the_name
+from asr.files import another_name_would_help
 from asr.version import VERSION
 
 NAMED = 20
@@ -70,7 +70,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nor can Python flush what is left
         sys.exit(1)
     except OSError as error:
-        other = "; choose another name" if is_of_the_name(error) else ""
+        other = "; choose another name" if another_name_would_help(error) else ""
         _end(f"asr: {error.filename or 'stdout'}: {error.strerror or error}{other}")
 
 

@@ -43,7 +43,7 @@ class Skipped:
     filtered: int = 0
     """Rows that `where` ruled out."""
     broken: list[str] = dataclasses.field(default_factory=list)
-    """Of rows whose audio, or what is said of it, cannot be used: what is wrong with each."""
+    """What is wrong with each row whose audio, or what is said of it, cannot be used."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import DECODER, Hypothesis
-from asr.decoding.settings import DecodeConfig
 
 REVERSE = "reverse decoder"
 """Name of the second decoder in Hypothesis.scores."""

@@ -9,8 +9,8 @@ import torch
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.catalogue.opening import Decoding, open_decoding
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import beam_search
-from asr.decoding.settings import DecodeConfig
 from asr.model.device import peak_memory
 from asr.model.model import SpeechModel
 from asr.recognition.guards import cut_to_fit
@@ -41,7 +41,7 @@ class Benchmark:
     recordings: int
     """How many were decoded together; longer ones than the model hears at once count as several."""
     seconds: float
-    """Of audio."""
+    """Seconds of audio."""
     encoder: float
     """Seconds that a round spends in features and encoder, the median."""
     search: float

@@ -60,7 +60,7 @@ class Unfinished:
         self.path, self.utterances = path, utterances
         self.head = json.dumps(started_with, ensure_ascii=False).encode() + b"\n"
         self.results: list[Result] = []
-        """Of the first utterances, as many as CHUNK goes into, or of all: chunks are decoded as if never interrupted."""
+        """Results of the first utterances, as many as CHUNK goes into, or of all: chunks are decoded as if never interrupted."""
         self.size = 0
         """Bytes of the file in which they stand."""
         data = path.read_bytes() if path.is_file() else b""

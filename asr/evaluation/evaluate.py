@@ -38,7 +38,7 @@ class Evaluation:
     """What a model recognised of a manifest, scored, and written into a folder."""
 
     score: Score
-    """Of all utterances: rate, interval, counts; its `lines()` are what is printed."""
+    """Rate, interval and counts over all utterances; its `lines()` are what is printed."""
     groups: dict[str, list[Group]]
     """Field → the score of each of its values."""
     folder: Path

@@ -8,7 +8,7 @@ from asr.catalogue.decode_settings import save_decode_settings
 from asr.catalogue.finding import find_model
 from asr.catalogue.opening import Decoding, open_decoding
 from asr.corpus.manifest import read_manifest
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AsrError
 from asr.files import require_writable
 from asr.scoring.cer import CharErrors, char_errors

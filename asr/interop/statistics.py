@@ -12,7 +12,7 @@ from asr.interop.foreign import Weights
 
 VARIANCE_FLOOR = 1e-20
 HEADER = re.compile(rb"\0B(D|F)M \x04(.{4})\x04(.{4})", re.DOTALL)
-"""Of a binary Kaldi matrix: kind of numbers, rows, columns."""
+"""The head of a binary Kaldi matrix: kind of numbers, rows, columns."""
 TEXT = re.compile(r"[^\[\]]*\[([^\[\]]*)\]\s*")
 """A Kaldi matrix as text, after a key or without one."""
 

@@ -44,7 +44,7 @@ DECODER = "bitransformer"
 WITH_PITCH = (43, 83)
 """Kaldi's features of 40 or 80 mel bins with three of pitch."""
 SUBSAMPLING = {name: FACTORS[name] for name in ("conv2d", "conv2d6", "conv2d8")}
-"""Of the same names ESPnet's and WeNet's conv2d2 are different layers."""
+"""ESPnet's and WeNet's conv2d2 are different layers of one name."""
 
 
 def read_wenet(folder: Path) -> Foreign:

@@ -31,7 +31,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
-from asr.files import atomic_write, is_of_the_name
+from asr.files import another_name_would_help, atomic_write
 from asr.folders import put_back
 from asr.foreign_bytes import listed, quoted, reading
 from asr.model.formats import FORMAT, upgraded
@@ -128,7 +128,11 @@ def writing(path: Path) -> Iterator[None]:
         reason = "the disk is full" if full else error.strerror
         kept = "the one saved before is intact" if path.exists() else "nothing was saved there before"
         advice = (
-            ". Free some space and start again" if full else ". Choose another name" if is_of_the_name(error) else ""
+            ". Free some space and start again"
+            if full
+            else ". Choose another name"
+            if another_name_would_help(error)
+            else ""
         )
         raise CheckpointError(f"{path}: could not be saved, {reason}; {kept}{advice}") from error
 
@@ -245,7 +249,7 @@ def empty_model(features: FeatureConfig, config: ModelConfig, vocabulary: int) -
 
 
 def sizes_alone(features: FeatureConfig, config: ModelConfig, vocabulary: int) -> SpeechModel:
-    """The same network without a number in it: what its tensors would be called, and how large they would be."""
+    """A network without a number in it: what its tensors would be called, and how large they would be."""
     with torch.device("meta"):
         return empty_model(features, config, vocabulary)
 

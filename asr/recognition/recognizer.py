@@ -12,10 +12,10 @@ from torch.nn.utils.rnn import pad_sequence
 from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.beam import Chosen
 from asr.decoding.ctc_prefix import CtcPrefixScorer
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.hotwords import HotwordScorer, occurrences
 from asr.decoding.rescoring import penalise_uncovered, rescore
 from asr.decoding.search import CandidateScorer, Hypothesis, beam_search
-from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords
 from asr.errors import Cancelled, ConfigError
 from asr.features.fbank import pad_samples

@@ -73,7 +73,7 @@ class Score:
 
     @cached_property
     def oracle(self) -> CharErrors:
-        """The same if the best of each n-best list had been chosen."""
+        """What the errors would be if the best of each n-best list had been chosen."""
         return sum((u.best for u in self.utterances), CharErrors())
 
     @property
@@ -158,7 +158,7 @@ def score_read(
     *,
     say: Callable[[str], None] = lambda line: None,
 ) -> Score:
-    """The same for files that are read already. Raises ManifestError where no id is in both."""
+    """A score of references and hypotheses that are read already. Raises ManifestError where no id is in both."""
     if not references.lines.keys() & hypotheses.lines.keys():
         raise ManifestError(
             f"{hypotheses.path}: has no id of {references.path}; its first id is {next(iter(hypotheses.lines), 'none')!r},"

@@ -22,7 +22,7 @@ from asr.text.normalize import holds_han
 
 RECOGNISED = ("hypothesis", "hyp", "pred_text")
 HYPOTHESIS_COLUMNS = COLUMNS | {"text": (*RECOGNISED, *COLUMNS["text"])}
-"""The same for what a system wrote: a table may hold its reference, too."""
+"""Names of fields in what a system wrote: a table may hold its reference, too."""
 REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
 """What the text may be called in JSON lines."""
 _SURROGATE = re.compile("[\ud800-\udfff]")

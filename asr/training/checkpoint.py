@@ -21,7 +21,7 @@ from asr.files import atomic_write
 from asr.foreign_bytes import quoted, reading, shortened
 from asr.model.folder import read_weights, writing
 from asr.model.pickles import load_pickle
-from asr.training.settings import TrainConfig
+from asr.training.train_config import TrainConfig
 
 STATE, CHECKPOINTS = "state.pt", "checkpoints"
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from asr.config_values import apply_override, from_dict, whose_fault
 from asr.corpus.batching import DataConfig
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig
 from asr.foreign_bytes import quoted, reading
 from asr.model.model import ModelConfig
-from asr.training.settings import TrainConfig
+from asr.training.train_config import TrainConfig
 
 
 @dataclass(frozen=True)

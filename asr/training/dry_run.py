@@ -63,9 +63,9 @@ class DryRun:
     memory: int
     """Bytes at most, on the largest batch, without the optimizer's two numbers a parameter."""
     seconds: float
-    """Of a typical batch."""
+    """Seconds that a typical batch takes."""
     largest_seconds: float
-    """Of the largest one."""
+    """Seconds that the largest one takes."""
     overfit: Overfit
     """Whether a few utterances can be learned by heart."""
 

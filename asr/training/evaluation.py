@@ -10,7 +10,7 @@ import numpy as np
 from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
 from asr.corpus.texts import read_references
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AudioError, ManifestError
 from asr.files import several_errors
 from asr.model.model import SpeechModel

@@ -9,7 +9,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from asr.config_values import from_dict
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.folder import (

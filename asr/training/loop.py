@@ -52,7 +52,7 @@ from asr.training.step import set_aside, take_step
 from asr.training.tensorboard import writer_class
 
 DIGITS = 8
-"""Of the dev CER that is stored with a model, and compared: more than are ever shown."""
+"""Digits of the dev CER that is stored with a model, and compared: more than are ever shown."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Run:
     """What a model that it saves says of where it is from."""
 
     def errors(self, model: SpeechModel) -> tuple[CharErrors, dict[str, CharErrors]]:
-        """Of the model on all dev sets together, and on each by its name."""
+        """Errors of the model on all dev sets together, and on each by its name."""
         return dev_errors(self.dev_sets, model, self.tokenizer, self.config.decode)
 
 

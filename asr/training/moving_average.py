@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from asr.errors import CheckpointError
 from asr.foreign_bytes import reading
-from asr.training.settings import TrainConfig
+from asr.training.train_config import TrainConfig
 
 
 def start_following(model: nn.Module, settings: TrainConfig, state: dict[str, Any] | None) -> list[Tensor]:

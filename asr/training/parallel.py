@@ -39,7 +39,7 @@ class Work:
     progress: Progress
     """Where the run is."""
     threads: int
-    """Of its PyTorch."""
+    """Threads of its PyTorch."""
 
 
 class Helpers:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AsrError, CheckpointError
 from asr.files import atomic_write
 from asr.foreign_bytes import reading

@@ -12,7 +12,7 @@ from asr.corpus.batching import check_empty
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
 from asr.foreign_bytes import quoted, reading

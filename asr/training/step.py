@@ -18,7 +18,7 @@ from asr.training.display import Display
 from asr.training.gradients import StepNumbers, add_gradients
 from asr.training.parallel import Helpers
 from asr.training.parts import set_rate
-from asr.training.settings import learning_rate
+from asr.training.train_config import learning_rate
 
 MOST_UNUSABLE = 3
 """Steps in a row without a usable gradient before a run gives up."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from asr.catalogue.opening import open_model
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AsrError, AudioError
 from asr.files import read_lines, split_lines
 from asr.model.folder import LoadedModel
@@ -125,7 +125,7 @@ class Aligner:
                 yield piece, ctc_evidence(row[:length], ids, self.tokenizer.table.blank)
 
     def _by_attention(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
-        """The same from the decoder, which reads the text while it listens to the whole recording."""
+        """Spans from the decoder, which reads the text while it listens to the whole recording."""
         if not pieces:
             return None
         heard = self.model.log_mel.config.window_seconds or LONGEST_ATTENTION

@@ -9,7 +9,7 @@ EVERY = 60.0
 """Seconds between two lines where stderr is not a terminal."""
 
 
-class Progress:
+class ProgressLine:
     """Counts work in bytes of recordings: no file need be opened for that."""
 
     def __init__(self, total: int, n_files: int, say: Callable[[str], None]):

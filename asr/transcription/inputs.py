@@ -97,7 +97,7 @@ def is_pipe(path: str | Path) -> bool:
 
 
 def spooled(path: str | Path) -> Path:
-    """The same of a named pipe as `spooled_stdin` of stdin."""
+    """All of a named pipe in a file that vanishes with this process, as `spooled_stdin` does with stdin."""
     with open(path, "rb") as source:
         return _spooled(source)
 

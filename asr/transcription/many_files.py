@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from asr.errors import UsageError
-from asr.files import atomic_write, is_of_the_name, remove_leftovers, require_writable
+from asr.files import another_name_would_help, atomic_write, remove_leftovers, require_writable
 from asr.outputs.writers import ONE_EACH
 from asr.transcript import Transcript
-from asr.transcription.display import Progress
+from asr.transcription.display import ProgressLine
 from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
 from asr.transcription.output import Output
 from asr.transcription.recordings import RecordingInProgress
@@ -78,7 +78,7 @@ class _Job:
         for folder in {target.parent for files in targets.values() for target in files}:
             remove_leftovers(folder, older_than=3600)
         self.todo = [one for one in inputs if not self._is_done(one)]
-        self.progress = Progress(sum(self.sizes[one] for one in self.todo), len(self.todo), say)
+        self.progress = ProgressLine(sum(self.sizes[one] for one in self.todo), len(self.todo), say)
         self.say = self._above(say)
         self.failed = 0
         there = len(inputs) - len(self.todo)
@@ -155,7 +155,7 @@ class _Job:
                     with atomic_write(target) as file:
                         output.write(transcript, file)
                 except OSError as error:
-                    if not is_of_the_name(error):  # a full disk, say, which would stop all that follow, too
+                    if not another_name_would_help(error):  # a full disk, say, which would stop all that follow, too
                         raise
                     self.say(f"asr: {target}: {error.strerror}; give the recording another name")
                     self.failed += 1
@@ -167,7 +167,7 @@ class _Job:
         done, files = self.shares.add("bytes", 0), self.shares.add("files", 0)
         if not finished:
             seconds += recording.duration
-            done += self.sizes[one] * min(1.0, recording.duration / recording.told) if recording.told else 0
+            done += self.sizes[one] * min(1.0, recording.duration / recording.announced) if recording.announced else 0
         self.progress.show(done, files, seconds)
 
     def _above(self, say: Callable[[str], None]) -> Callable[[str], None]:

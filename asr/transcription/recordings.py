@@ -51,7 +51,7 @@ class RecordingInProgress:
         """Samples per second in the file."""
         self.checks: list[InputCheck] = []
         """What each channel sounds like."""
-        self.told: float | None = None
+        self.announced: float | None = None
         """Seconds that the header says there are."""
         self.peak = 0.0
         self.heard = False
@@ -112,7 +112,7 @@ class RecordingInProgress:
             yield resample(np.asarray(samples), self.rate, channel, self.problems)
             return
         recording = Recording(self.audio, self.track)
-        self.told, self.rate = recording.seconds, recording.rate
+        self.announced, self.rate = recording.seconds, recording.rate
         yield from _as_far_as_it_goes(recording, channel, self.problems)
         if self.peak < SILENCE_PEAK and recording.tracks > 1:
             self.louder_track = next(louder_tracks(recording), "")

@@ -7,8 +7,8 @@ from typing import Any
 
 from asr.audio.voice_activity import load_voice_activity
 from asr.catalogue.opening import Decoding, open_decoding
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import CandidateScorer
-from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords
 from asr.errors import AudioError
 from asr.model.folder import LoadedModel
@@ -171,7 +171,7 @@ def load(
 
 
 def load_decoding(decoding: Decoding) -> Transcriber:
-    """The same of a Decoding."""
+    """A Transcriber of what a Decoding names."""
     opened = open_decoding(decoding)
     return Transcriber(opened.loaded, opened.settings, opened.lm, opened.hotwords)
 

@@ -8,8 +8,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from waiting import FEED_FORWARD, FRAMES, HEADS, LAYERS, STEPS, VOCABULARY, WIDTH, serve  # noqa: E402
 
+from asr.decoding.decode_config import DecodeConfig  # noqa: E402
 from asr.decoding.search import beam_search  # noqa: E402
-from asr.decoding.settings import DecodeConfig  # noqa: E402
 from asr.features.fbank import FeatureConfig  # noqa: E402
 from asr.model.decoder import DecoderConfig  # noqa: E402
 from asr.model.encoder import EncoderConfig  # noqa: E402

@@ -42,7 +42,7 @@ def decode_with(folder: Path) -> None:
     import torch
 
     from asr.config_values import from_dict
-    from asr.decoding.settings import DecodeConfig
+    from asr.decoding.decode_config import DecodeConfig
     from asr.model.folder import load_model, read_decode
     from asr.recognition.recognizer import Recognizer
 

@@ -73,7 +73,7 @@ class TrainConfig:
     device: str = "auto"
     """cpu, cuda, cuda:1, …; auto takes a GPU where there is one."""
     seed: int = 1
-    """Of the initial weights, the order of batches, dropout and augmentation."""
+    """Seed of the initial weights, the order of batches, dropout and augmentation."""
     log_every: int = 10
     """Steps between two lines of log.jsonl."""
     evaluate_every: int = 1_000
