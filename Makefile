@@ -5,23 +5,26 @@ PYTHON ?= python3
 AUDIO ?=
 MINUTES ?= 30
 INSTALLED := .venv/installed
-# A process for each core, up to four, each with one thread; what measures time comes by itself, when the others are done.
+# A process for each core, up to four, each with one thread.
 PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: transcribe test test-fast fuzz lint clean
+.PHONY: transcribe test test-fast fuzz kills lint clean
 
 transcribe: $(INSTALLED)
 	.venv/bin/asr transcribe $(if $(AUDIO),"$(AUDIO)",data/sample/*.flac)
 
 test: $(INSTALLED)
-	$(PYTEST) -m "not alone"
-	.venv/bin/python -m pytest -m alone
+	$(PYTEST)
 
 test-fast: $(INSTALLED)
-	$(PYTEST) -m "not slow and not alone"
+	$(PYTEST) -m "not slow"
 
 fuzz: $(INSTALLED)
 	OMP_NUM_THREADS=1 .venv/bin/python -m tests.fuzz --minutes $(MINUTES)
+
+# Kills commands at random moments, and compares what the same command then makes of it.
+kills: $(INSTALLED)
+	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kills
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
@@ -35,8 +38,3 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 clean:
 	rm -rf .venv
-
-# Kills commands at random moments, a few minutes long, and compares what the same command then makes of it.
-.PHONY: kills
-kills: $(INSTALLED)
-	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kills
