@@ -143,7 +143,7 @@ def _config():
     return small_run(
         {"train": f"{CORPUS}/train.jsonl", "dev": f"{CORPUS}/dev.jsonl"},
         *("data.curriculum_epochs=0", "train.max_steps=2", "train.log_every=1", "train.evaluate_every=1"),
-        *("train.checkpoint_every=1", "train.health_every=1", "train.warmup_steps=1", "model.channels=4"),
+        *("train.checkpoint_every=1", "train.health_every=1", "train.warmup_steps=1", "model.subsampling.channels=4"),
         *("model.encoder.layers=1", "model.encoder.width=16", "model.encoder.heads=2", "model.encoder.feed_forward=32"),
         *("model.decoder.layers=1", "model.decoder.heads=2", "model.decoder.feed_forward=32"),
     )
