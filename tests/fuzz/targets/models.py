@@ -151,8 +151,8 @@ def _config():
 
 def look_at_a_run(folder: Path) -> None:
     """What reads a run that is there: the report, the comparison with itself, and training that would go on."""
-    from asr.training.compare import compare, verify, write_reference
     from asr.training.history import read_history
+    from asr.training.run_comparison import compare, verify, write_reference
     from asr.training.run_log import RunLog
     from asr.training.run_report import write_run_report
     from asr.training.start import read_utterances, resumable_state
