@@ -214,3 +214,47 @@ def test_end_to_end_in_a_codec(tmp_path):
     one = encode(tmp_path / "1.aac", sine(2, 44100), 44100, "aac").read_bytes()
     (tmp_path / "a.aac").write_bytes(2 * one)
     assert len(read_samples(tmp_path / "a.aac")) / 16000 == pytest.approx(4, abs=0.1)
+
+
+def test_flac_end_to_end_of_other_kinds_is_said(tmp_path):
+    """Nothing that we have reads the second part: it is not lost without a word."""
+    soundfile.write(tmp_path / "a.flac", speech(3), 16000)
+    soundfile.write(tmp_path / "b.flac", speech(3), 16000, subtype="PCM_24")
+    (tmp_path / "c.flac").write_bytes((tmp_path / "a.flac").read_bytes() + (tmp_path / "b.flac").read_bytes())
+    recording = Recording(tmp_path / "c.flac")
+    list(recording.blocks())
+    assert recording.problems, "nothing is said"
+
+
+def test_an_au_behind_another_is_said(tmp_path):
+    soundfile.write(tmp_path / "a.au", speech(3), 16000)
+    recording = Recording(tmp_path / "a.au")
+    list(recording.blocks())
+    assert recording.problems == []
+    (tmp_path / "b.au").write_bytes(2 * (tmp_path / "a.au").read_bytes())
+    recording = Recording(tmp_path / "b.au")
+    read = sum(map(len, recording.blocks()))
+    assert read >= 6 * 16000 or "holds more behind 3.0 s" in " ".join(recording.problems)
+
+
+def test_an_aiff_that_says_half_of_what_it_has(tmp_path):
+    soundfile.write(tmp_path / "a.aiff", speech(4), 16000)
+    data = (tmp_path / "a.aiff").read_bytes()
+    common = data.find(b"COMM") + 10  # how many samples
+    sound = data.find(b"SSND") + 4
+    half = bytearray(data)
+    half[4:8] = struct.pack(">I", len(data) // 2)
+    half[common : common + 4] = struct.pack(">I", 32000)
+    half[sound : sound + 4] = struct.pack(">I", 64008)
+    (tmp_path / "b.aiff").write_bytes(half)
+    recording = Recording(tmp_path / "b.aiff")
+    read = sum(map(len, recording.blocks()))
+    assert read >= 4 * 16000 - 100 or "holds more behind 2.0 s" in " ".join(recording.problems)
+
+
+def test_an_au_whose_size_is_none_is_read(tmp_path):
+    soundfile.write(tmp_path / "a.au", speech(3), 16000)
+    data = bytearray((tmp_path / "a.au").read_bytes())
+    data[8:12] = struct.pack(">I", 0x7FFFFFFF)
+    (tmp_path / "a.au").write_bytes(data)
+    assert len(read_samples(tmp_path / "a.au")) == pytest.approx(3 * 16000, abs=100)

@@ -249,3 +249,10 @@ def test_what_is_no_recording_is_named(tmp_path, content):
     with pytest.raises(AudioError) as error:
         Recording(tmp_path / "a.mp3")
     assert str(error.value).startswith(f"{tmp_path}/a.mp3: {CAUSES[content]}") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("track", [-1, "a", True])
+def test_a_track_is_a_number_from_0(tmp_path, track):
+    soundfile.write(tmp_path / "a.wav", speech(1), 16000)
+    with pytest.raises(AudioError, match="a.wav: track must be a whole number from 0, is"):
+        Recording(tmp_path / "a.wav", track)

@@ -69,3 +69,11 @@ def test_who_is_asked_and_never_cancels_changes_nothing(transcriber):
     assert transcriber.transcribe(audio, cancelled=cancelled) == transcriber.transcribe(audio)
     assert len(asked) > 2
     assert [t for _, t in transcriber.transcribe_all([audio], cancelled=cancelled)] == [transcriber.transcribe(audio)]
+
+
+def test_what_the_callers_own_function_raises_is_the_callers(transcriber):
+    def fails() -> bool:
+        raise RuntimeError("my bug")
+
+    with pytest.raises(RuntimeError, match="my bug"):
+        transcriber.transcribe((silence(30.0), SAMPLE_RATE), cancelled=fails)

@@ -24,4 +24,6 @@ def decoding(path: Path) -> Iterator[None]:
 
 def reason(error: Exception) -> str:
     """What an exception says, in at most 200 characters."""
+    if type(error).__name__ == "PatchWelcomeError":  # which says "Not yet implemented in FFmpeg, patches welcome"
+        return "FFmpeg cannot follow it, as where rate or channels change on the way"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)[:200]

@@ -37,6 +37,13 @@ def is_cut_off(path: Path) -> bool:
     return False
 
 
+def bytes_behind_form(path: Path) -> int:
+    """Bytes of an AIFF that lie behind the end that its first size gives."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+    return max(0, os.path.getsize(path) - 8 - int.from_bytes(head[4:8], "big")) if head[:4] == b"FORM" else 0
+
+
 def is_placeholder(size: int) -> bool:
     """Whether a size in a header, of all that follows or of the samples alone, was written before it was known."""
     return not size or size >= LARGEST or any(size >= unit and size % unit < 128 for unit in ROUND)
@@ -46,7 +53,9 @@ def is_mp3_without_audio(path: Path) -> bool:
     """Whether a file is an ID3 tag and at most the one frame that says how many follow."""
     with open(path, "rb") as file:
         tag = _id3(file)
-        return bool(tag) and os.path.getsize(path) - tag < MP3_FRAMES
+        file.seek(tag)
+        behind = file.read(MP3_FRAMES)
+        return bool(tag) and len(behind) < MP3_FRAMES and (behind[:1] == b"\xff" or not any(behind))
 
 
 def wav_codec(path: Path) -> str:

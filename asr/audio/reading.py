@@ -15,6 +15,7 @@ from asr.audio.mixing import Mixer
 from asr.audio.soundfiles import SoundFile, UnknownFormat, open_sound
 from asr.audio.waves import WaveFile
 from asr.errors import AudioError
+from asr.foreign_bytes import quoted
 
 SAMPLE_RATE = 16000
 BLOCK_SECONDS = 10.0
@@ -62,6 +63,8 @@ class Recording:
     def __init__(self, path: str | Path, track: int | None = None):
         self.path = Path(path)
         _check_file(self.path)
+        if track is not None and (not isinstance(track, int) or isinstance(track, bool) or track < 0):
+            raise AudioError(f"{path}: track must be a whole number from 0, is {quoted(track)}")
         self.problems: list[str] = []
         with decoding(self.path):
             self.file = self._opened(track)
@@ -153,7 +156,14 @@ class Recording:
                 n += len(block)
                 yield block
         if self.file.goes_on:
-            yield from self._by_ffmpeg(start + n / self.rate, None)
+            behind, more = start + n / self.rate, 0
+            for block in self._by_ffmpeg(behind, None):
+                more += len(block)
+                yield block
+            if not more and self.file.more_is_sound:
+                self.problems.append(
+                    f"holds more behind {behind:.1f} s, which cannot be read with it: split it into its parts"
+                )
 
     def require_channel(self, channel: int | None) -> None:
         """Raises AudioError for a channel that the file does not have."""
@@ -182,6 +192,7 @@ class Recording:
             other = ContainerFile(self.path)
             if (other.rate, other.channels) == (self.rate, self.channels):
                 yield from other.blocks(start, duration, self.block)
+                self.problems += other.problems
             else:
                 other.close()
         except AudioError:

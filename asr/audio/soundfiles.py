@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from asr.audio.foreign import decoding
-from asr.audio.headers import counts_mp3, goes_on, is_cut_off, is_whole_mp3
+from asr.audio.headers import bytes_behind_form, counts_mp3, goes_on, is_cut_off, is_whole_mp3
 from asr.audio.waves import WaveFile, find_waves
 from asr.errors import AudioError
 
@@ -47,9 +47,13 @@ class SoundFile:
         raw.seek(0)
         # a descriptor, not a name: there are formats that libsndfile finds by their suffix, or reads from a file beside it
         self.file = soundfile.SoundFile(raw.fileno(), closefd=False)
-        if self.file.frames >= UNKNOWN_FRAMES or (self.file.format == "MP3" and not counts_mp3(path)):
+        self.size = os.fstat(raw.fileno()).st_size
+        guessed = self.file.format == "MP3" and not counts_mp3(path)
+        nothing = not self.file.frames and self.size > UNREAD  # a size that is none, of an AU for instance
+        if self.file.frames >= UNKNOWN_FRAMES or guessed or nothing:
             self.file.close()
             raise UnknownFormat
+        self.file_format: str = self.file.format
         self.rate, self.channels = self.file.samplerate, self.file.channels
         self.seconds: float | None = self.file.frames / self.rate
         self.cut_off = is_cut_off(path)
@@ -85,11 +89,18 @@ class SoundFile:
         finally:
             self.close()
 
+    @property
+    def more_is_sound(self) -> bool:
+        """Whether what is behind the end can be nothing but sound: an MP3 can end in tags with pictures."""
+        return self.file_format != "MP3"
+
     def _has_more(self) -> bool:
-        size = os.fstat(self.raw.fileno()).st_size
-        unread = size - os.lseek(self.raw.fileno(), 0, os.SEEK_CUR)
-        # an MP3 can end in tags with pictures
-        return self.file.format in ("FLAC", "MP3") and unread > max(UNREAD, size // 10 * (self.file.format == "MP3"))
+        unread = self.size - os.lseek(self.raw.fileno(), 0, os.SEEK_CUR)
+        if self.file_format == "AIFF":  # chunks of other kinds may follow, within the size of the whole
+            return bytes_behind_form(self.path) > UNREAD
+        return self.file_format in ("FLAC", "MP3", "AU") and unread > max(
+            UNREAD, self.size // 10 * (self.file_format == "MP3")
+        )
 
     def _rest(self, position: int, n: int) -> Iterator[np.ndarray]:
         """What can still be read of n samples that cannot be read together."""

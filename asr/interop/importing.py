@@ -22,6 +22,7 @@ from asr.model.folder import (
     empty_model,
     fill_weights,
     refuse_folder,
+    refuse_model,
     save_model,
     sizes_alone,
     writing,
@@ -78,6 +79,7 @@ def import_model(
     foreign.release()
     doubts = tuple(check_model(model, foreign.table))
     with writing(out), whole_folder(out, (PIECES, DECODE, LM)) as folder:
+        refuse_model(out, force)  # another import may have come first
         card = model_card(toolkit, foreign, notes or {}, doubts, name=out.name)
         metadata = {"toolkit": toolkit} | {name: text for name, text in (notes or {}).items() if text}
         save_model(folder, model, foreign.table, metadata, card=card, dtype=dtype, pieces=foreign.pieces)

@@ -137,13 +137,18 @@ def writing(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: could not be saved, {reason}; {kept}{advice}") from error
 
 
+def refuse_model(out: Path, force: bool) -> None:
+    """Raises CheckpointError where something is in the folder `out` already, unless it is to be overwritten."""
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise CheckpointError(f"{out}: is there already; choose another name, or --force to overwrite it")
+
+
 def refuse_folder(out: Path, force: bool) -> None:
     """Raises CheckpointError where a model cannot be written as the folder `out`, `force`: in place of the model there."""
     put_back(out)
     if out.exists() and not out.is_dir():
         raise CheckpointError(f"{out}: is a file, no model folder; choose another name")
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise CheckpointError(f"{out}: is there already; choose another name, or --force to overwrite it")
+    refuse_model(out, force)
     if out.is_dir() and any(out.iterdir()) and not (out / WEIGHTS).is_file():
         raise CheckpointError(f"{out}: holds files but no model; --force only overwrites a model folder")
 

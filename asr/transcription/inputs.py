@@ -79,7 +79,8 @@ def _recordings_in(folder: Path, unreadable: list[OSError]) -> tuple[list[Path],
             continue
         searched.add(real)
         for path in (Path(inside) / name for name in names if not name.startswith(".")):
-            (found if looks_like_a_recording(path) else others).append(path)
+            special = path.exists() and not path.is_file()  # a named pipe, which would be waited for
+            (found if not special and looks_like_a_recording(path) else others).append(path)
     return sorted(found), others
 
 

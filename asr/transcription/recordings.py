@@ -45,6 +45,8 @@ class RecordingInProgress:
         check_kind(audio)
         self.audio, self.network, self.config, self.split, self.track = audio, network, config, split, track
         self.name = name or ("array" if isinstance(audio, tuple) else str(audio))
+        self.asking = False
+        """Whether `cancelled` is being asked."""
         self.n_samples = 0
         """Samples read, at 16 kHz."""
         self.rate = SAMPLE_RATE
@@ -78,7 +80,10 @@ class RecordingInProgress:
         try:
             for block in self._blocks():
                 self.n_samples += len(block)
-                if cancelled():
+                self.asking = True
+                given_up = cancelled()
+                self.asking = False
+                if given_up:
                     raise Cancelled(f"{self.name}: given up after {self.duration:.0f} s of audio")
                 self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
                 if not cutters:
@@ -93,6 +98,8 @@ class RecordingInProgress:
             self.error = error
             return
         except Exception as error:  # whatever it is, it stays with this recording
+            if self.asking:  # but for what the caller's own function raises
+                raise
             self.error = AudioError(f"{self.name}: cannot be read ({str(error) or type(error).__name__})")
             return
         for channel, cutter in enumerate(cutters):

@@ -10,7 +10,8 @@ from asr.catalogue.opening import Decoding, open_decoding
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import Hotwords
-from asr.errors import AudioError
+from asr.errors import AudioError, UsageError
+from asr.foreign_bytes import quoted
 from asr.model.folder import LoadedModel
 from asr.recognition.recognizer import Recognizer, never
 from asr.recognition.transcript_tokens import transcript_tokens
@@ -163,6 +164,8 @@ def load(
     n-gram model, an ARPA file, in place of the one that the model may come with; "none" for none.
     Example: `asr.load().transcribe("talk.wav").text`
     """
+    if not isinstance(decode, DecodeConfig | Mapping | None):
+        raise UsageError(f'decode must be a table of settings, such as {{"ctc_weight": 0.3}}, is {quoted(decode)}')
     if isinstance(decode, DecodeConfig):
         settings = decode if beam is None else replace(decode, beam=beam)
     else:
