@@ -1,22 +1,30 @@
 # Two commands on a fresh machine:
 #   make transcribe AUDIO=path/to/file     make test
+# and `make fuzz MINUTES=30` reads mutated input of every kind, far more of it than the tests do.
 PYTHON ?= python3
 AUDIO ?=
+MINUTES ?= 30
 INSTALLED := .venv/installed
-# A process for each core, up to four, each with one thread; what measures time comes by itself, when the others are done.
+# A process for each core, up to four, each with one thread.
 PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: transcribe test test-fast lint clean
+.PHONY: transcribe test test-fast fuzz kills lint clean
 
 transcribe: $(INSTALLED)
 	.venv/bin/asr transcribe $(if $(AUDIO),"$(AUDIO)",data/sample/*.flac)
 
 test: $(INSTALLED)
-	$(PYTEST) -m "not alone"
-	.venv/bin/python -m pytest -m alone
+	$(PYTEST)
 
 test-fast: $(INSTALLED)
-	$(PYTEST) -m "not slow and not alone"
+	$(PYTEST) -m "not slow"
+
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 .venv/bin/python -m tests.fuzz --minutes $(MINUTES)
+
+# Kills commands at random moments, and compares what the same command then makes of it.
+kills: $(INSTALLED)
+	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kills
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -3,26 +3,30 @@
 import dataclasses
 import difflib
 import math
+import tomllib
 import typing
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from asr.errors import ConfigError, UsageError
+from asr.foreign_bytes import QUOTED, listed, quoted
 
 T = TypeVar("T")
+LARGEST = 2**53
+"""No number of a setting is larger, or further below 0: up to this floats hold whole numbers exactly."""
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
 def from_dict(cls: type[T], values: Any, section: str) -> T:
     """An instance of a dataclass from a dict; nested dataclasses from nested dicts. `section` is only for messages."""
     if not isinstance(values, dict):
-        raise ConfigError(f"[{section}] must be a section, is {values!r}")
+        raise ConfigError(f"[{section}] must be a section, is {quoted(values)}")
     hints = typing.get_type_hints(cls)
     prefix = f"{section}." if section else ""
     names = [f.name for f in dataclasses.fields(cls)]
     for key in values:
         if key not in names:
-            raise ConfigError(f"{prefix}{key}: there is no such setting; {nearest(key, names)}")
+            raise ConfigError(f"{prefix}{listed([key])}: there is no such setting; {nearest(str(key), names)}")
     return cls(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
 
 
@@ -38,7 +42,7 @@ def whose_fault(cls: type, values: Any, section: str) -> type[ConfigError]:
 def nearest(key: str, names: Iterable[str]) -> str:
     """What to say of a name that does not exist: the one that was probably meant, or all there are."""
     names = list(names)
-    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(key[:QUOTED], names, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"valid are {', '.join(names)}"
 
 
@@ -47,7 +51,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
         return from_dict(kind, value, name)
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{name} must be a list, is {value!r}")
+            raise ConfigError(f"{name} must be a list, is {quoted(value)}")
         item = typing.get_args(kind)[0]
         return tuple(_value(item, v, f"{name}[{i}]") for i, v in enumerate(value))
     if typing.get_origin(kind) is dict:
@@ -55,9 +59,35 @@ def _value(kind: Any, value: Any, name: str) -> Any:
             raise ConfigError(f"[{name}] must be a section, is {value!r}")
         return {key: _value(typing.get_args(kind)[1], v, f"{name}.{key}") for key, v in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) <= LARGEST else math.inf
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ConfigError(f"{name} must be {KINDS[kind]}, is {value!r}")
+        raise ConfigError(f"{name} must be {KINDS[kind]}, is {quoted(value)}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{name} must be a finite number, is {value!r}")
+        raise ConfigError(f"{name} must be a finite number, is {quoted(value)}")
+    if kind is int and abs(value) > LARGEST:
+        raise ConfigError(f"{name} must be at most {LARGEST:,}, is {quoted(value)}")
     return value
+
+
+def parse_override(override: str, option: str) -> tuple[str, Any]:
+    """The name and the value of `name=value`; a text need not be quoted."""
+    name, equals, text = override.partition("=")
+    if not equals or not name.strip():
+        raise UsageError(f"{option} {override}: must have the form key=value")
+    try:
+        return name.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), text
+
+
+def apply_override(values: dict[str, Any], override: str, sections_only: bool = True) -> None:
+    """Puts the value of `section.key=value` into nested values; without `sections_only` also that of `key=value`."""
+    *sections, key = override.partition("=")[0].strip().split(".")
+    if "=" not in override or not key or (sections_only and not sections):
+        form = "section.key=value" if sections_only else "key=value"
+        raise UsageError(f"--set {override}: must have the form {form}")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"--set {override}: {section} is a setting, not a section")
+    values[key] = parse_override(override, "--set")[1]

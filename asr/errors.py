@@ -11,9 +11,24 @@ AsrError
 └── Cancelled        work that was given up because whoever asked for it said so
 """
 
+from asr.printable import printable
+
+LONGEST = 1000
+"""Characters of a message; one that quotes more loses its middle."""
+
 
 class AsrError(Exception):
-    """The base of all errors that are the input's fault, not the program's."""
+    """The base of all errors that are the input's fault, not the program's.
+
+    Its message can be shown as it is: control characters that names and values may hold, a terminal's among them, are written
+    as escapes, and it is not long.
+    """
+
+    def __init__(self, message: object = ""):
+        text = str(message)
+        if len(text) > LONGEST:
+            text = f"{text[: LONGEST * 2 // 3]} … {text[3 - LONGEST // 3 :]}"
+        super().__init__(printable(text))
 
 
 class ConfigError(AsrError):

@@ -5,7 +5,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -16,9 +16,12 @@ except ImportError:  # Windows
     fcntl = None
 
 from asr.errors import ManifestError
+from asr.foreign_bytes import reading
 
 PREFIX, SUFFIX = ".asr-", ".tmp"
 """How the names of our temporary files begin and end."""
+LISTED = 20
+"""Lines that a message has at most, behind its first."""
 
 
 @contextmanager
@@ -75,13 +78,15 @@ def _locked_file(path: Path) -> int | None:
     """A file that is new, or was left by a process that has ended, empty and locked; None where another process has it."""
     while fcntl is not None:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        mine = os.fstat(handle).st_uid == os.geteuid()
-        if mine and lock(handle) and is_still(handle, path):
+        free = lock(handle) if os.fstat(handle).st_uid == os.geteuid() else False
+        still = is_still(handle, path)  # else it has got its name, or was deleted, since it was opened
+        if free and still:
             os.ftruncate(handle, 0)
             return handle
-        gone = not is_still(handle, path)  # it has got its name, or was deleted, since it was opened
         os.close(handle)
-        if not gone:
+        if free is None:  # a file system without locks
+            path.unlink(missing_ok=True)
+        if still:
             return None
     return None
 
@@ -126,7 +131,16 @@ def naming(path: str | Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def is_of_the_name(error: OSError) -> bool:
+def several_errors(errors: Sequence[str], what: str, advice: str = "") -> str:
+    """One message of several: the first, how many there are and of what kind, what to do, and the others, a line each."""
+    first, *others = errors
+    more = f"; in all {len(errors):,} {what}" if others else ""
+    return f"{first}{more}{advice}" + "".join(
+        f"\n  {line}" for line in [*others[:LISTED], *(["…"] if others[LISTED:] else [])]
+    )
+
+
+def another_name_would_help(error: OSError) -> bool:
     """Whether another name would help: it is too long, or a file is where a folder is to be made, or the other way round."""
     in_the_way = isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError)
     return in_the_way or error.errno == errno.ENAMETOOLONG
@@ -144,21 +158,18 @@ def require_writable(folder: Path) -> None:
 
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a UTF-8 text file, with or without BOM. Raises ManifestError where it cannot be read."""
-    try:
+    with reading(path, ManifestError):
         data = Path(path).read_bytes()
         if b"\0" in data[:1000]:
             raise ManifestError(f"{path}: is no text in UTF-8, perhaps audio, or text in UTF-16")
-        return split_lines(data.decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise ManifestError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ManifestError(
-            f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start});"
-            " if it is GBK, `iconv -f GB18030 -t UTF-8` converts it"
-        ) from error
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+        try:
+            return split_lines(data.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise ManifestError(
+                f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start});"
+                " if it is GBK, `iconv -f GB18030 -t UTF-8` converts it"
+            ) from error
 
 
 def split_lines(text: str) -> list[str]:

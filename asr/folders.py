@@ -6,7 +6,6 @@ writes under the same name takes its place.
 
 import contextlib
 import ctypes
-import errno
 import os
 import shutil
 import sys
@@ -146,14 +145,10 @@ def _put_in_place(new: Path, out: Path) -> None:
 
 def exchange(one: Path, other: Path) -> bool:
     """Gives two files or folders each other's name in one step; False, and nothing done, where the system cannot."""
-    library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    library = ctypes.CDLL(None) if os.name == "posix" else None
     names = os.fsencode(one), os.fsencode(other)
     if sys.platform == "darwin" and hasattr(library, "renamex_np"):
         return library.renamex_np(*names, _EXCHANGE) == 0
-    if not hasattr(library, "renameat2"):
-        return False
-    if library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE) == 0:
-        return True
-    if (error := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EXDEV):
-        raise OSError(error, os.strerror(error), str(other))
+    if hasattr(library, "renameat2"):
+        return library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE) == 0
     return False

@@ -21,15 +21,15 @@ import soxr
 import torch
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.config import load_config
 from asr.corpus.manifest import read_manifest
 from asr.corpus.toy import prepare_toy
-from asr.decoding.recognizer import Recognizer
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AsrError
 from asr.files import atomic_write
 from asr.model.folder import load_model
+from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors, char_errors
+from asr.training.config import load_config
 from asr.training.loop import train
 
 ROOT = Path(__file__).parents[1]

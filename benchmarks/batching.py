@@ -14,14 +14,14 @@ import time
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch  # noqa: E402
 
-from asr.decoding.recognizer import NetworkScorer, encode  # noqa: E402
+from asr.decoding.decode_config import DecodeConfig  # noqa: E402
 from asr.decoding.search import beam_search  # noqa: E402
-from asr.decoding.settings import DecodeConfig  # noqa: E402
 from asr.features.fbank import FeatureConfig  # noqa: E402
 from asr.model.decoder import DecoderConfig  # noqa: E402
 from asr.model.encoder import EncoderConfig  # noqa: E402
 from asr.model.inference import ready_to_decode  # noqa: E402
 from asr.model.model import ModelConfig, SpeechModel  # noqa: E402
+from asr.recognition.recognizer import NetworkScorer, encode  # noqa: E402
 from asr.text.tokenizer import TokenTable  # noqa: E402
 
 RATE, TOKENS_PER_SECOND = 16000, 4

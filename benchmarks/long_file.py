@@ -23,9 +23,9 @@ sys.path.insert(0, str(ROOT))
 
 from asr.audio.reading import SAMPLE_RATE, Recording, read_samples  # noqa: E402
 from asr.audio.voice_activity import SpeechProbabilities  # noqa: E402
-from asr.decoding.recognizer import Recognizer  # noqa: E402
 from asr.features.fbank import LogMel  # noqa: E402
 from asr.model.model import SpeechModel  # noqa: E402
+from asr.recognition.recognizer import Recognizer  # noqa: E402
 from asr.transcription.transcriber import load  # noqa: E402
 
 STAGES = ("audio", "voice activity", "features", "encoder", "decoder")

@@ -6,7 +6,7 @@ SPEECH is a folder with train.tsv (id, audio, pinyin, source, …) and the recor
 syllable is trimmed to what is above -35 dB, brought to one level, and joined to the next with a cross-fade of 5 ms; the middle of
 the cross-fade is the truth. The text is a common character for each syllable, so that the words mean nothing.
 
-The weights in asr/decoding/boundaries.py were fitted on every second syllable (`--half 0`); the others are measured.
+The weights in asr/recognition/boundaries.py were fitted on every second syllable (`--half 0`); the others are measured.
 """
 
 import argparse
@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
+from asr.catalogue.opening import open_model
 from asr.text.pinyin import readings
 from asr.text.tokenizer import TokenTable
 from asr.transcription.aligning import Aligner
-from asr.transcription.models import open_model
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "recipes/embedded"))
 from joining import change_tempo, cross_fade, level, trim  # noqa: E402

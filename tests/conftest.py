@@ -15,14 +15,15 @@ import soundfile
 import torch
 
 from asr.cli import main
-from asr.config import Config
 from asr.corpus.toy import CHARACTERS, prepare_toy
 from asr.features.fbank import FeatureConfig
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.folder import save_model
 from asr.model.model import ModelConfig, SpeechModel
+from asr.model.subsampling import SubsamplingConfig
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
+from asr.training.config import Config
 from tests.miniatures import recorded_speech
 from tests.runs import small_run
 from tests.sounds import speech
@@ -44,7 +45,7 @@ def random_model(
 ):
     """An untrained model of a few thousand parameters, in evaluation mode."""
     torch.manual_seed(seed)
-    config = ModelConfig(subsampling, 4, ctc, **small_sizes(kind=kind, **of_encoder))
+    config = ModelConfig(SubsamplingConfig(subsampling, 4), ctc, **small_sizes(kind=kind, **of_encoder))
     model = SpeechModel(FeatureConfig(), config, vocabulary)
     torch.nn.init.normal_(model.decoder.out.bias, std=0.5)
     return model.eval()

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from asr.interop.published import PublishedFile, PublishedModel, Repository
+from asr.catalogue.published_model import PublishedFile, PublishedModel, Repository
 from asr.model.folder import save_model
 from tests.conftest import random_model
 
@@ -154,7 +154,7 @@ class Importer:
     def __call__(self, toolkit, source, out, notes=None, force=False, dtype="float32"):
         self.calls.append((toolkit, source, notes))
         assert {path: (source / path).read_bytes() for path in CHECKPOINT} == CHECKPOINT
-        save_model(out, random_model(), self.table, dict(notes), "# card\n")
+        save_model(out, random_model(), self.table, dict(notes), card="# card\n")
         if self.fails:
             raise self.fails
         return types.SimpleNamespace(remarks=("has no CTC head",), doubts=("its features are too loud",))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from asr.config import Config, load_config
 from asr.corpus.batching import Batch
 from asr.model.model import SpeechModel
+from asr.training.config import Config, load_config
 from asr.training.objective import Losses, Objective, losses_of
 
 RECIPE = Path(__file__).parents[1] / "recipes/toy/base.toml"

@@ -1,5 +1,6 @@
 """Sounds that the tests make, and what they measure of them."""
 
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import numpy as np
 import soundfile
 import soxr
 
+from asr.audio.voice_activity import VoiceActivity
 from asr.corpus.toy import CHARACTERS, speak
+from asr.transcription.pieces import Piece
+from asr.transcription.segmenting import SegmentConfig, SpeechCutter
 
 
 def sine(seconds: float, rate: int = 16000, hz: float = 440.0, level: float = 0.5) -> np.ndarray:
@@ -118,3 +122,13 @@ def peak_level(samples: np.ndarray) -> float:
     """The peak of a tone, from the power of its middle half."""
     quarter = len(samples) // 4
     return float(samples[quarter:-quarter].std() * np.sqrt(2))
+
+
+def cut_speech(
+    blocks: Iterable[np.ndarray], network: VoiceActivity, config: SegmentConfig | None = None
+) -> Iterator[Piece]:
+    """Pieces of speech in order, from blocks (S,) of any length, as they are found."""
+    cutter = SpeechCutter(network, config)
+    for block in blocks:
+        yield from cutter.add(block)
+    yield from cutter.finish()

@@ -24,9 +24,9 @@ pytest.importorskip("lhotse")
 SPEAKERS = {"train": range(2, 18), "dev": range(724, 726), "test": range(764, 766)}
 """AISHELL's numbers of speakers; ten utterances each."""
 SMALLER = """
-    model.channels=8 model.encoder.layers=1 model.encoder.width=32 model.encoder.feed_forward=64 model.decoder.layers=1
-    model.decoder.feed_forward=64 data.batch_seconds=40 data.workers=0 train.max_steps=12 train.warmup_steps=4
-    train.evaluate_every=6 train.checkpoint_every=6 train.average=2 train.precision=float32 train.log_every=4
+    model.subsampling.channels=8 model.encoder.layers=1 model.encoder.width=32 model.encoder.feed_forward=64
+    model.decoder.layers=1 model.decoder.feed_forward=64 data.batch_seconds=40 data.workers=0 train.max_steps=12
+    train.warmup_steps=4 train.evaluate_every=6 train.checkpoint_every=6 train.average=2 train.precision=float32 train.log_every=4
 """
 """What is set besides: a model and a run that take seconds."""
 

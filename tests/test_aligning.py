@@ -10,11 +10,11 @@ import soundfile
 
 import asr
 from asr.audio.reading import SAMPLE_RATE, read_samples
+from asr.catalogue.opening import open_model
 from asr.errors import AsrError
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.text.units import units
 from asr.transcription.aligning import Aligner, read_line
-from asr.transcription.models import open_model
 from tests.conftest import ROOT
 from tests.sounds import noise
 from tests.test_times import CLIPS, check_invariants

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from asr.decoding.alignment import Evidence, attention_evidence, best_path, ctc_evidence
-from asr.decoding.boundaries import spans
+from asr.recognition.alignment import Evidence, attention_evidence, best_path, ctc_evidence
+from asr.recognition.boundaries import spans
 from tests.sounds import noise, silence, sine
 
 RATE = 16000

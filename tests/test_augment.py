@@ -64,7 +64,7 @@ def test_masks_are_bands_within_bounds():
     hidden = mask_frequency(features, 1, 10) == 0
     assert (hidden.all(1) == hidden.any(1)).all()  # a bin is hidden in all frames or in none
     assert 1 < hidden[:, 0].sum(1).float().mean() < 9 and hidden[:, 0].sum(1).max() <= 10
-    hidden = mask_time(features, lengths, 1, 30, 0.5) == 0
+    hidden = mask_time(features, lengths, 1, 30, share=0.5) == 0
     assert (hidden.all(2) == hidden.any(2)).all()
     assert hidden[:, :, 0].sum(1).max() <= 30
     assert hidden[0, :, 0].sum() <= 10 and not hidden[0, 20:].any()

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from asr.config import load_config
 from asr.errors import AsrError
+from asr.training.config import load_config
 from tests.conftest import ROOT
 from tests.sounds import frequency, sine
 

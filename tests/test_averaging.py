@@ -12,7 +12,7 @@ from asr.model.folder import load_model, read_weights
 from asr.scoring.cer import CharErrors
 from asr.training.checkpoint import Progress, averaged_steps, load_state, stopped_early
 from asr.training.loop import train
-from asr.training.settings import TrainConfig
+from asr.training.train_config import TrainConfig
 from tests.conftest import ROOT
 from tests.runs import Lines, small_run
 

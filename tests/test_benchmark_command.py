@@ -15,7 +15,7 @@ def test_benchmark_says_where_the_time_goes(run, model, wav):
 def test_benchmark_listens_to_the_language_model(run, model, wav, monkeypatch):
     """To the model's own where there is one, as decoding does."""
     asked = []
-    monkeypatch.setattr("asr.transcription.opening.language_model", lambda *given: asked.append(given[3]))
+    monkeypatch.setattr("asr.catalogue.opening.language_model", lambda *given: asked.append(given[3]))
     assert run("benchmark", wav("a.wav", 1.0), "--model", model, "--rounds", 1)[0] == 0
     assert run("benchmark", wav("a.wav", 1.0), "--model", model, "--rounds", 1, "--lm", "none")[0] == 0
     assert asked == [None, "none"]

@@ -1,8 +1,8 @@
 import pytest
 
-from asr.config import Config, load_config
 from asr.errors import ConfigError
-from asr.training.settings import TrainConfig, learning_rate
+from asr.training.config import Config, load_config
+from asr.training.train_config import TrainConfig, learning_rate
 from tests.conftest import ROOT
 
 WINDOW = '[features]\nkind = "stft"\nwindow_seconds = 30'

@@ -109,7 +109,7 @@ def test_what_is_cut_off_is_read_as_far_as_it_goes_and_said(tmp_path, name, code
 def test_an_m4a_without_its_index_is_an_error(tmp_path):
     path = write(tmp_path / "a.m4a", beeps(), "aac", 44100)
     path.write_bytes(path.read_bytes()[:10000])
-    with pytest.raises(AudioError, match=r"a\.m4a: not recognised as audio, or damaged"):
+    with pytest.raises(AudioError, match=r"a\.m4a: was never finished: what is written last, the index \(moov\)"):
         read_samples(path)
 
 
@@ -148,7 +148,8 @@ def test_a_file_without_samples_is_no_error(tmp_path, name):
     ("name", "codec"), [("a.m4a", "aac"), ("a.webm", "libopus"), ("a.mkv", "pcm_s16le"), ("a.wma", "wmav2")]
 )
 def test_a_part_far_inside_is_found_without_decoding_what_is_before(tmp_path, name, codec, monkeypatch):
-    from asr.audio.containers import ContainerFile, Timeline
+    from asr.audio.containers import ContainerFile
+    from asr.audio.timeline import Timeline
 
     path = write(tmp_path / name, beeps(120, 48000), codec, 48000)
     whole = read_samples(path)

@@ -9,8 +9,8 @@ import torch
 
 from asr.decoding.beam import Chosen
 from asr.decoding.ctc_prefix import NEVER, CtcPrefixScorer
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import beam_search
-from asr.decoding.settings import DecodeConfig
 from tests.tables import TableScorer
 
 BLANK, SOS, EOS, V = 0, 1, 2, 5

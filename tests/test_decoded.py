@@ -9,14 +9,14 @@ import pytest
 import soundfile
 
 import asr
+from asr.catalogue.opening import Decoding
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.corpus.toy import CHARACTERS
-from asr.decoding.recognizer import Recognizer
 from asr.errors import AsrError
+from asr.evaluation import decoded
+from asr.evaluation.decoded import UNFINISHED, Unfinished
 from asr.folders import locked
-from asr.transcription import decoded
-from asr.transcription.decoded import UNFINISHED, Unfinished
-from asr.transcription.opening import Decoding
+from asr.recognition.recognizer import Recognizer
 from tests.sounds import speech
 
 

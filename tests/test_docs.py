@@ -9,12 +9,15 @@ import pytest
 import typer.main
 
 from asr.cli import app
-from asr.config import Config
+from asr.training.config import Config
 from asr.version import VERSION
 from tests.conftest import ROOT
 
 DOCUMENTS = [
     ROOT / "README.md",
+    ROOT / "README.zh-CN.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     ROOT / "data/README.md",
     ROOT / "recipes/README.md",
     *ROOT.glob("recipes/*/README.md"),
@@ -66,7 +69,24 @@ def test_the_tree_in_the_readme_is_the_tree():
     ).group(1)
     named = {line.split()[0].rstrip("/") for line in block.splitlines() if line.startswith("  ")}
     folders = {p.name for p in (ROOT / "asr").iterdir() if p.is_dir() and not p.name.startswith("__")}
-    assert folders <= named and "cli.py" in named
+    assert folders == {name for name in named if "." not in name}
+
+
+def code_of(document: str) -> list[str]:
+    """The lines of its code blocks, without comments and the tree."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:sh|python)\n(.*?)```", text, re.S)
+    return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_both_readmes_show_the_same_commands():
+    assert len(code_of("README.md")) > 40 and code_of("README.md") == code_of("README.zh-CN.md")
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"])
+def test_a_document_is_short_enough_to_be_read(document):
+    lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 200 and all(len(line) <= 120 for line in lines if not line.startswith("|"))
 
 
 def test_every_setting_is_described():

@@ -5,8 +5,8 @@ from importlib import metadata
 
 import pytest
 
-from asr.transcription import doctor
-from asr.transcription.doctor import Finding, examine, examine_extra, examine_package, guarded, requirements, within
+from asr.cli import examination as doctor
+from asr.cli.examination import Finding, examine, examine_extra, examine_package, guarded, requirements, within
 
 
 def test_a_machine_that_can_transcribe(run):
@@ -78,7 +78,7 @@ def test_an_extra_that_is_missing_breaks_nothing():
 
 
 def test_a_model_that_is_missing(monkeypatch, tmp_path):
-    from asr.transcription import models
+    from asr.catalogue import finding as models
 
     monkeypatch.setattr(models, "PRETRAINED", tmp_path)
     (finding,) = doctor.examine_models()

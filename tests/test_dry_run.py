@@ -1,14 +1,18 @@
 """asr train --dry-run: what a run would be, without one."""
 
+import json
 import re
 
 import pytest
 
-from asr.config import load_config
+from asr.cli.dry_run import dry_run_lines
 from asr.corpus.toy import CHARACTERS, prepare_toy
-from asr.errors import AudioError
+from asr.errors import AsrError, AudioError
+from asr.training.config import load_config
 from asr.training.dry_run import dry_run
+from asr.training.loop import train
 from tests.conftest import ROOT
+from tests.runs import QUIET
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +47,34 @@ def test_characters_the_table_lacks_are_named(corpus, tmp_path):
     (tmp_path / "tokens.txt").write_text(
         "\n".join(["<blank>", "<unk>", "<sos>", "<eos>", *known]) + "\n", encoding="utf-8"
     )
-    lines = dry_run(
-        load_config(ROOT / "recipes/toy/base.toml", settings(corpus, f'data.tokens="{tmp_path / "tokens.txt"}"'))
-    )
-    next(lines)
-    assert re.fullmatch(r"tokens: 22; \d+ characters are unknown, 2 different ones: \w \w", next(lines))
+    config = load_config(ROOT / "recipes/toy/base.toml", settings(corpus, f'data.tokens="{tmp_path / "tokens.txt"}"'))
+    lines = list(dry_run_lines(dry_run(config)))
+    assert re.fullmatch(r"tokens: 22; \d+ characters are unknown, 2 different ones: \w \w", lines[1])
+
+
+def test_what_stops_a_run_stops_a_dry_run(corpus, tmp_path):
+    """Both are prepared by the same code."""
+    silent = tmp_path / "silent.jsonl"
+    row = json.loads(corpus["dev"].read_text().splitlines()[0])
+    silent.write_text(json.dumps(row | {"text": "", "audio": str(corpus["dev"].parent / row["audio"])}) + "\n")
+    for setting, error in (
+        (f'data.dev=["{silent}"]', "text"),
+        ("train.processes=40", "train.processes must be at most"),
+    ):
+        config = load_config(ROOT / "recipes/toy/base.toml", settings(corpus, setting, "train.accumulate=40"))
+        said = []
+        for start in (dry_run, lambda config: train(config, tmp_path / "run", display=QUIET)):
+            with pytest.raises(AsrError, match=error) as raised:
+                start(config)
+            said.append(str(raised.value))
+        assert said[0] == said[1]
 
 
 def test_audio_that_is_not_there_stops_a_dry_run_too(corpus, tmp_path):
     lost = tmp_path / "lost.jsonl"
     lost.write_text('{"id": "a", "audio": "a.wav", "duration": 1.0, "text": "阿"}\n', encoding="utf-8")
     with pytest.raises(AudioError, match="a.wav: no such file"):
-        list(dry_run(load_config(ROOT / "recipes/toy/base.toml", settings(corpus, f'data.train=["{lost}"]'))))
+        dry_run(load_config(ROOT / "recipes/toy/base.toml", settings(corpus, f'data.train=["{lost}"]')))
 
 
 def test_audio_that_cannot_be_read_stops_it_by_name(tmp_path):
@@ -63,7 +83,7 @@ def test_audio_that_cannot_be_read_stops_it_by_name(tmp_path):
     bad.write_text('{"id": "a", "audio": "a.wav", "duration": 1.0, "text": "阿"}\n', encoding="utf-8")
     config = load_config(ROOT / "recipes/toy/base.toml", [f'data.train=["{bad}"]', f'data.dev=["{bad}"]'])
     with pytest.raises(AudioError, match="a.wav"):
-        list(dry_run(config))
+        dry_run(config)
 
 
 def test_a_run_needs_a_folder(run):

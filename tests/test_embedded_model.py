@@ -7,8 +7,8 @@ import sys
 import pytest
 import soundfile
 
+from asr.catalogue.finding import DEFAULT, PRETRAINED
 from asr.text.normalize import is_han
-from asr.transcription.models import DEFAULT, PRETRAINED
 from asr.transcription.transcriber import load
 from tests.conftest import ROOT, require_program
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from asr import files
 from asr.files import atomic_write, temporary_name
 from tests.conftest import ROOT
 
@@ -140,3 +142,15 @@ def test_a_full_disk_is_said_with_the_file(run, tmp_path):
         file.write("x")
     status, _, err = run("corpus", "tokens", tmp_path / "t.txt", "--out", "/dev/full", "--force")
     assert status == 1 and err == "asr: /dev/full: No space left on device\n"
+
+
+def test_file_systems_without_locks(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError(errno.ENOTSUP, "no locks")
+
+    if files.fcntl is None:
+        pytest.skip("no locks here at all")
+    monkeypatch.setattr(files.fcntl, "flock", fails)
+    with atomic_write(tmp_path / "a.txt") as file:
+        file.write("x")
+    assert os.listdir(tmp_path) == ["a.txt"]

@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from asr.decoding.beam import LIMIT_REACHED, LOOPING
-from asr.decoding.guards import (
+from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.search import Hypothesis
+from asr.features.fbank import pad_samples
+from asr.recognition.guards import (
     REPEATS,
     SHORTENED,
     STANDS_STILL,
@@ -19,10 +22,7 @@ from asr.decoding.guards import (
     shortened,
     stands_still,
 )
-from asr.decoding.recognizer import Recognizer
-from asr.decoding.search import Hypothesis
-from asr.decoding.settings import DecodeConfig
-from asr.features.fbank import pad_samples
+from asr.recognition.recognizer import Recognizer
 from tests.conftest import random_model
 from tests.test_recognizer import sounds
 
@@ -143,7 +143,7 @@ def test_attended_is_what_the_last_layer_looks_at():
     with torch.inference_mode():
         memory = model.encode(samples, lengths)
         state = model.decoder.start(memory.values, memory.mask)
-        attended = model.decoder.attended(torch.tensor([[2, 5, 9], [2, 6, 6]]), state)
+        attended = model.decoder.mean_alignment(torch.tensor([[2, 5, 9], [2, 6, 6]]), state)
     assert attended.shape == (2, 3, memory.values.shape[1])
     assert torch.allclose(attended.sum(-1), torch.ones(2, 3))
     assert attended[1, :, int(memory.lengths[1]) :].abs().max() == 0
@@ -186,7 +186,7 @@ def test_what_speechbrains_search_leaves_out_at_the_limit_is_lost_to_nobody(toke
 def test_nothing_that_a_guard_doubts_wins_over_what_it_does_not(tokenizer, monkeypatch):
     """Whatever their scores: what has no doubt against it comes first, and neither is decoded again."""
     loop, fine, other = (Hypothesis(tokens, score, (-0.1,) * 15) for tokens, score in LISTED)
-    monkeypatch.setattr("asr.decoding.recognizer.beam_search", lambda *_: [[loop, fine, other]])
+    monkeypatch.setattr("asr.recognition.recognizer.beam_search", lambda *_: [[loop, fine, other]])
     config = DecodeConfig(nbest=3)
     [nbest] = Recognizer(random_model(), tokenizer, config).recognize(sounds(1.5))
     assert [r.hypothesis.tokens for r in nbest] == [fine.tokens, other.tokens, loop.tokens]
@@ -196,7 +196,7 @@ def test_nothing_that_a_guard_doubts_wins_over_what_it_does_not(tokenizer, monke
 def test_what_cannot_be_cut_ends_after_one_copy(tokenizer, monkeypatch):
     """A clip too short for pieces, and no hypothesis without a doubt."""
     copies = Hypothesis(LISTED[0][0], -0.1, (-0.1,) * 15)
-    monkeypatch.setattr("asr.decoding.recognizer.beam_search", lambda *_: [[copies]])
+    monkeypatch.setattr("asr.recognition.recognizer.beam_search", lambda *_: [[copies]])
     [[short]] = Recognizer(random_model(), tokenizer).recognize(sounds(1.5))
     assert short.hypothesis.tokens == (7,) and short.hypothesis.warnings[-1] == SHORTENED
     [[left]] = Recognizer(random_model(), tokenizer, DecodeConfig(redecode=False)).recognize(sounds(1.5))

@@ -6,14 +6,14 @@ import json
 import pytest
 import torch
 
-from asr.config import Config, load_config
 from asr.corpus.manifest import read_manifest
 from asr.corpus.toy import CHARACTERS
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
+from asr.training.config import Config, load_config
 from asr.training.health import Health, Probe, diagonality, measure
 from asr.training.health_advice import advice
 from asr.training.loop import train
-from asr.training.settings import TrainConfig
+from asr.training.train_config import TrainConfig
 from tests.conftest import ROOT, random_model
 from tests.runs import Lines, small_run
 

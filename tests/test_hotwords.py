@@ -8,7 +8,7 @@ import torch
 
 from asr.decoding.beam import Chosen
 from asr.decoding.hotwords import HotwordScorer, occurrences
-from asr.decoding.wordlists import Hotwords, _split, read_hotwords
+from asr.decoding.wordlists import Hotwords, read_hotwords, word_and_weight
 from asr.errors import ConfigError
 
 EOS = 0
@@ -132,7 +132,7 @@ def test_a_file_of_hot_words(tmp_path, tokenizer):
     ],
 )
 def test_numbers_that_belong_to_a_name(line, word, weight):
-    assert _split(line, "words.txt:1") == (word, weight)
+    assert word_and_weight(line, "words.txt:1") == (word, weight)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from asr.corpus.importing import Skipped, import_corpus, recordings
+from asr.corpus.importing import Skipped, import_corpus
+from asr.corpus.lists import recordings
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.errors import ManifestError
 from tests.sounds import silence, write_wav

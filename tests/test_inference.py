@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from asr.decoding.recognizer import Recognizer
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
 from asr.model import inference
@@ -15,13 +14,14 @@ from asr.model.folder import load_model, save_model
 from asr.model.inference import (
     Int8Linear,
     PackedLinear,
-    _halved,
     compile_steps,
+    halved,
     pack,
     packs_bfloat16,
     quantize,
     ready_to_decode,
 )
+from asr.recognition.recognizer import Recognizer
 from tests.conftest import random_model
 from tests.test_model import sounds
 
@@ -144,7 +144,7 @@ IN_16_BITS = [
         id="products",
         marks=pytest.mark.skipif(not packs_bfloat16(), reason="this CPU does not multiply in bfloat16"),
     ),
-    pytest.param(lambda model: _halved(model, torch.bfloat16), id="all"),  # as on a GPU
+    pytest.param(lambda model: halved(model, torch.bfloat16), id="all"),  # as on a GPU
 ]
 KINDS = ["transformer", "conformer", "relative"]
 

@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 
-from asr.config import Config
 from asr.corpus.toy import prepare_toy
 from asr.errors import CheckpointError
 from asr.interop.importing import import_model
 from asr.model.folder import load_model, read_weights
 from asr.training.checkpoint import load_state
+from asr.training.config import Config
 from asr.training.initial import BY_TOKEN, fill_from, from_model, grown_table
 from asr.training.loop import train
 from tests.conftest import ROOT

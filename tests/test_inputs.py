@@ -1,10 +1,12 @@
 """Which recordings are meant, and where their transcripts go."""
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -111,6 +113,17 @@ def test_a_stdin_that_is_closed(run, monkeypatch):
     for arguments in (["transcribe", "-"], ["live", "-"]):
         status, out, err = run(*arguments)
         assert (status, out) == (1, "") and "asr: stdin: is closed, there is nothing to read" in err
+
+
+def test_a_temporary_folder_that_is_full_is_named(run, clip, monkeypatch):
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with open(clip, "rb") as file:
+        monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": file})())
+        monkeypatch.setattr(shutil, "copyfileobj", full)
+        status, out, err = run("transcribe", "-")
+    assert (status, out) == (1, "") and err == f"asr: {tempfile.gettempdir()}: No space left on device\n"
 
 
 def test_every_kind_of_recording_in_a_folder_is_found_and_the_rest_is_named(tmp_path):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from asr.decoding.recognizer import NetworkScorer, Recognizer
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.rescoring import REVERSE
 from asr.decoding.search import DECODER, beam_search
-from asr.decoding.settings import DecodeConfig
 from asr.features.fbank import pad_samples
 from asr.interop.importing import IMPORTERS, build, import_model
 from asr.model.folder import load_model
+from asr.recognition.recognizer import NetworkScorer, Recognizer
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.tokenizer import CharacterTokenizer
 from tests.conftest import ROOT
@@ -58,7 +58,9 @@ class Case:
 
     def search(self, memory, beam: int, limit: int, **settings):
         config = DecodeConfig(**{"rule": self.foreign.decode["rule"], "beam": beam, "stop_loops": False} | settings)
-        scorer = NetworkScorer(self.model, memory, self.table, 1.0, self.foreign.decode.get("never_written", ()))
+        scorer = NetworkScorer(
+            self.model, memory, self.table, 1.0, never_written=self.foreign.decode.get("never_written", ())
+        )
         return beam_search(scorer, config, [limit])[0]
 
 

@@ -1,31 +1,20 @@
 """Whisper's folders: what is read and what is refused, and that a model with a window of audio does all that others do."""
 
 import json
-import math
-import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-import asr
-from asr.audio.reading import read_samples
-from asr.audio.voice_activity import load_voice_activity
-from asr.corpus.toy import prepare_toy
-from asr.decoding.guards import STANDS_STILL
-from asr.decoding.recognizer import Recognizer
-from asr.decoding.settings import DecodeConfig
-from asr.errors import AsrError, AudioError
-from asr.features.fbank import pad_samples
+from asr.decoding.decode_config import DecodeConfig
 from asr.interop.importing import IMPORTERS, import_model
-from asr.model.folder import load_model, read_header
+from asr.model.folder import load_model
+from asr.recognition.guards import STANDS_STILL
+from asr.recognition.recognizer import Recognizer
 from asr.text.byte_pairs import BytePairTokenizer
-from asr.transcription.segmenting import SegmentConfig, cut_speech
-from tests.conftest import ROOT
 from tests.test_interop import FIXTURES, VARIANTS
 from tests.test_interop_refusals import refused
 
@@ -248,160 +237,3 @@ def test_a_folder_without_weights_says_what_is_there(copy):
         folder,
         r"holds no weights of Whisper .* \(model.safetensors or pytorch_model.bin\); there is: added_tokens",
     )
-
-
-def test_audio_longer_than_the_window_is_not_heard_in_part(folder):
-    model = load_model(folder).model
-    samples, lengths = pad_samples([np.zeros(3 * 16000 + 1, np.float32)])
-    with pytest.raises(AudioError, match="3.0 s of audio are more than the 3 s that the model hears at once"):
-        model.encode(samples, lengths)
-
-
-def test_longer_audio_is_decoded_in_parts_whose_times_follow_each_other(folder):
-    sound = np.load(TINY / "golden.npz")["waveform"]
-    long = np.concatenate([sound, sound * 0.5, sound[:8000]])
-    recognizer = asr.load(folder).recognizer
-    short, joined = (nbest[0] for nbest in recognizer.recognize([sound[:20000], long], timed=True))
-    assert short.spans and short.spans[-1][1] <= 20000 / 16000
-    times = [t for span in joined.spans for t in span]
-    assert len(joined.spans) == len(joined.hypothesis.tokens) and times == sorted(times)
-    assert 3.5 < times[-1] <= len(long) / 16000
-
-
-def test_recordings_are_cut_into_pieces_that_fill_the_window(folder):
-    assert SegmentConfig.within(0) == SegmentConfig()
-    assert SegmentConfig.within(30.0) == SegmentConfig(longest=29.0, shortest=14.5, pause=2.0)
-    assert asr.load(folder).segments == SegmentConfig(longest=2.0, shortest=1.0, pause=2.0)
-    clips = [read_samples(path) for path in sorted(ROOT.glob("data/sample/*.flac"))]
-    sound = np.concatenate([np.concatenate([clip, np.zeros(16000, np.float32)]) for clip in clips * 4])
-    pieces = list(cut_speech([sound], load_voice_activity(), SegmentConfig.within(30.0)))
-    assert len(sound) > 40 * 16000 and len(pieces) <= len(sound) / 16000 / 14.5 + 1
-    assert max(piece.end - piece.start for piece in pieces) <= 30
-
-
-def test_no_piece_ends_behind_the_recording():
-    """A cut in the last window, which is filled up with zeros."""
-    speech = read_samples(sorted(ROOT.glob("data/sample/*.flac"))[0])
-    for extra in (1, 100, 400, 511):
-        sound = np.tile(speech, 3)[: 2 * 512 * 40 + extra]
-        pieces = list(cut_speech([sound], load_voice_activity(), SegmentConfig(longest=0.6, shortest=0.3)))
-        assert pieces and max(piece.first + len(piece.samples) for piece in pieces) <= len(sound)
-
-
-def test_texts_longer_than_the_positions_are_refused(folder):
-    model = load_model(folder).model
-    assert model.decoder.longest_text == 64 - 3 - 1
-    memory = model.encode(*pad_samples([np.zeros(100, np.float32)]))
-    assert model.decode_teacher_forced(memory, torch.full((1, 61), 50)).shape == (1, 61, 382)
-    with pytest.raises(
-        AsrError, match="65 tokens of a text and its prompt are more than the 64 that the model has positions"
-    ):
-        model.decode_teacher_forced(memory, torch.full((1, 62), 50))
-
-
-def test_the_search_ends_where_the_positions_do(folder):
-    """At 1,000 characters a second a greedy search would write 3,002 tokens of noise."""
-    config = DecodeConfig(beam=1, max_chars_per_second=1000.0, stop_loops=False, redecode=False)
-    noise = np.random.default_rng(1).normal(0, 0.1, 48000).astype(np.float32)
-    loaded = load_model(folder)
-    recognizer = Recognizer(loaded.model, loaded.tokenizer, config)
-    recognizer.model.decoder.out.bias.data[321] = -100.0  # it never ends by itself
-    (best,) = recognizer.recognize([noise])[0]
-    assert len(best.hypothesis.tokens) == 60 and not best.hypothesis.complete
-
-
-def test_a_unit_of_its_features_is_40_decibels(folder):
-    """In a folder that was imported before features said so, too."""
-    expected = torch.full((80,), 4 * math.log(10))
-    assert torch.allclose(load_model(folder).model.unit, expected)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    del config["features"]["unit"]
-    copied = Path(shutil.copytree(folder, folder.parent / "older"))
-    (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert torch.allclose(load_model(copied).model.unit, expected)
-
-
-def test_a_checkpoint_in_16_bits_stays_what_it_is(copy, tmp_path):
-    folder = copy()
-    tensors = {name: tensor.half() for name, tensor in load_file(folder / "model.safetensors").items()}
-    save_file(tensors, folder / "model.safetensors")
-    out = import_model("whisper", folder, tmp_path / "model", dtype="float16").folder
-    assert read_header(out / "model.safetensors")["dtype"] == "float16"
-    embedding = load_model(out).model.decoder.embedding.weight
-    assert torch.equal(embedding, tensors["model.decoder.embed_tokens.weight"].float())
-
-
-def test_the_model_info_and_the_check_of_it(folder, run):
-    status, out, _ = run("model", "info", folder)
-    assert status == 0 and "toolkit     whisper" in out and "one memory frame per 20 ms" in out
-    assert run("model", "check", folder)[:2] == (0, "tiny: nothing to doubt\n")
-
-
-def test_a_benchmark_does_what_decoding_does(folder, tmp_path, run):
-    sound = np.load(TINY / "golden.npz")["waveform"]
-    soundfile.write(tmp_path / "long.wav", np.tile(sound, 2), 16000)
-    options = ("--beam", 1, "--rounds", 1, "--decode", "stop_loops=false", "--decode", "max_chars_per_second=1000")
-    status, out, err = run("benchmark", "--model", folder, tmp_path / "long.wav", *options)
-    assert status == 0 and "1 rounds, medians" in out, err
-
-
-def test_going_on_from_a_model_keeps_what_its_tokens_need(folder, toy_manifests, tmp_path, run):
-    config = tmp_path / "recipe.toml"
-    config.write_text(
-        f"[data]\ntrain = ['{toy_manifests / 'train.jsonl'}']\ndev = ['{toy_manifests / 'dev.jsonl'}']\nmax_seconds = 3\n"
-        "[train]\nmax_steps = 2\nwarmup_steps = 1\nevaluate_every = 2\nhealth_every = 0\n"
-    )
-    status, _, err = run("train", config, "--init", folder, "--out", tmp_path / "run", "--threads", 1)
-    assert status == 0, err
-    kept = json.loads((tmp_path / "run/decode.json").read_text())
-    assert kept == {"rule": "transformers", "max_chars_per_second": 20.0}
-    lines = (toy_manifests / "train.jsonl").read_text(encoding="utf-8").splitlines()
-    lines[0] = json.dumps(json.loads(lines[0]) | {"text": "长" * 61}, ensure_ascii=False)
-    config.write_text(config.read_text().replace(str(toy_manifests / "train.jsonl"), str(toy_manifests / "long.jsonl")))
-    (toy_manifests / "long.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    status, _, err = run("train", config, "--init", folder, "--out", tmp_path / "other", "--threads", 1)
-    assert status == 1 and re.search(
-        r"long.jsonl:1: the text of \S+ has \d+ tokens, the model has positions for 60", err
-    )
-
-
-@pytest.fixture
-def toy_manifests(tmp_path):
-    prepare_toy(tmp_path / "toy", n_train=30, n_dev=4, n_test=4)
-    return tmp_path / "toy"
-
-
-def test_a_language_model_of_characters_is_refused(folder, tmp_path, run):
-    """None of its words would be a token, and each would cost as much as an unknown one."""
-    (tmp_path / "texts.txt").write_text("今天天气很好\n", encoding="utf-8")
-    assert run("train-lm", tmp_path / "texts.txt", "--out", tmp_path / "lm.arpa")[0] == 0
-    message = (
-        "lm.arpa: is a language model of characters, the tokens of tiny are bytes of UTF-8; asr train-lm --tokens tiny makes"
-        " one of these"
-    )
-    recording = ROOT / "data/sample/weather.flac"
-    for command in (
-        ("transcribe", "--model", folder, "--lm", tmp_path / "lm.arpa", recording),
-        ("model", "add-lm", folder, tmp_path / "lm.arpa"),
-    ):
-        status, _, err = run(*command)
-        assert status == 1 and message in err
-    assert run("transcribe", "--model", folder, "--lm", "none", recording)[0] == 0
-
-
-def test_a_language_model_of_bytes_scores_what_is_found(folder, tmp_path, run):
-    """Of the model's own tokens: it is searched with, stored with the model, and changes what is written."""
-    (tmp_path / "texts.txt").write_text("今天天气很好\n今天很好\n", encoding="utf-8")
-    arpa = tmp_path / "lm.arpa"
-    assert run("train-lm", tmp_path / "texts.txt", "--tokens", folder, "--out", arpa)[0] == 0
-    tokenizer = load_model(folder).tokenizer
-    first, *_ = [tokenizer.table.tokens[i] for i in tokenizer.encode("今天很好")]
-    assert f"\t<s> {first}" in arpa.read_text(encoding="utf-8")
-    copy = shutil.copytree(folder, tmp_path / "with-lm")
-    assert run("model", "add-lm", copy, arpa)[0] == 0
-    recording = ROOT / "data/sample/weather.flac"
-    texts = [
-        run("transcribe", "--model", model, "--decode", "lm_weight=30", recording, *arguments)[1]
-        for model, arguments in ((folder, ("--lm", arpa)), (copy, ()), (copy, ("--lm", "none")))
-    ]
-    assert texts[0] == texts[1] != texts[2]

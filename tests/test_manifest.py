@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from asr.corpus.manifest import Utterance, read_manifest, write_manifest
+from asr.corpus.manifest import Utterance, check_audio, read_manifest, write_manifest
 from asr.corpus.texts import texts_of
-from asr.errors import ManifestError
+from asr.errors import AudioError, ManifestError
 
 GOOD = {"id": "a", "audio": "wav/a.wav", "duration": 1.5, "text": "你好"}
 
@@ -16,9 +16,6 @@ def write_lines(path: Path, *lines: dict | str) -> Path:
     texts = [line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines]
     path.write_text("".join(text + "\n" for text in texts), encoding="utf-8")
     return path
-
-
-TOO_DEEP = "maximum recursion depth exceeded while decoding a JSON array from a unicode string"
 
 
 def test_utterances_survive_writing_and_reading(tmp_path):
@@ -141,7 +138,7 @@ def test_a_wrong_value_is_named_with_file_line_and_rule(tmp_path, change, messag
         ('{"id": "b"', "m.jsonl:2: each line must be a JSON object, is '{\"id\": \"b\"' (Expecting ',' delimiter)"),
         ("b 你好", "m.jsonl:2: each line must be a JSON object, is 'b 你好' (Expecting value)"),
         ('["b"]', "m.jsonl:2: each line must be a JSON object, is '[\"b\"]'"),
-        ("[" * 100_000, f"m.jsonl:2: each line must be a JSON object, is {'[' * 60!r} ({TOO_DEEP})"),
+        ("[" * 100_000, f"m.jsonl:2: each line must be a JSON object, is {'[' * 60!r} (nested too deeply)"),
         ("{}", "m.jsonl:2: field 'id' is missing; the line has no field"),
         ('{"key": "b", "wav": "b.wav"}', "the line has key, wav; `asr corpus import` makes a manifest of such a list"),
         ('{"id": "b", "wav": "b.wav"}', "m.jsonl:2: field 'audio' is missing; the line has id, wav"),
@@ -180,3 +177,23 @@ def test_texts_of_a_manifest_or_a_plain_file(tmp_path):
     (tmp_path / "t.txt").write_bytes("你好".encode("gb18030"))
     with pytest.raises(ManifestError, match=r"t\.txt:1: not UTF-8 \(.* at byte 0\); if it is GBK, `iconv"):
         list(texts_of(tmp_path / "t.txt"))
+
+
+def test_all_files_that_are_not_there_are_named(tmp_path):
+    utterances = [Utterance(f"u{i}", tmp_path / f"{i}.wav", 1.0, "今", where=f"m:{i}") for i in range(30)]
+    with pytest.raises(AudioError) as error:
+        check_audio(utterances)
+    first, *others = str(error.value).splitlines()
+    assert first == (
+        f"m:0: {tmp_path / '0.wav'}: no such file (u0); in all 30 files are not there; correct the manifest or put the audio back"
+    )
+    assert len(others) == 21 and others[0] == f"  m:1: {tmp_path / '1.wav'}: no such file (u1)" and others[-1] == "  …"
+
+
+def test_what_happens_while_a_file_is_read_is_said_of_its_utterance(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("asr.corpus.manifest.read_samples", fails)
+    with pytest.raises(AudioError, match=r"m:1: .*a.wav: cannot be read \(.*Input/output error\) \(u\)"):
+        Utterance("u", tmp_path / "a.wav", 1.0, "今", where="m:1").read()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.transcription.display import status
 from asr.transcription.transcriber import OPEN_RECORDINGS, load
 from tests.conftest import ROOT
@@ -130,7 +130,7 @@ def test_several_processes_need_a_folder(model, calls, monkeypatch):
 
 
 def test_progress_in_words():
-    assert status(0.25, 3, 12, 3600.0, 90.0) == (
+    assert status(0.25, 3, 12, 3600.0, elapsed=90.0) == (
         "3/12 files, 25 %, 1:00:00 of audio, 40 times as fast as it plays, 0:04:30 left"
     )
-    assert status(0.0, 0, 12, 0.0, 1.0) == "0/12 files, 0 %, 0:00:00 of audio"
+    assert status(0.0, 0, 12, 0.0, elapsed=1.0) == "0/12 files, 0 %, 0:00:00 of audio"

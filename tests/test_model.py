@@ -12,6 +12,7 @@ from asr.model.layers import Attention, Dropout, length_mask, sinusoids
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.subsampling import (
     LAYOUTS,
+    SubsamplingConfig,
 )
 from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
@@ -111,7 +112,7 @@ def whisper_like(window: float = 0.0) -> SpeechModel:
     decoder = DecoderConfig(
         layers=2, heads=2, feed_forward=32, tied=True, positions="learned", places=12, prompt=(20, 21, 22)
     )
-    config = ModelConfig(2, over_time=True, encoder=encoder, decoder=decoder)
+    config = ModelConfig(SubsamplingConfig(2, over_time=True), encoder=encoder, decoder=decoder)
     return SpeechModel(FeatureConfig(kind="stft", window_seconds=window), config, 24).eval()
 
 
@@ -137,7 +138,7 @@ def test_the_prompt_comes_before_every_text(window):
         found.append(logits[:, 0])
     assert torch.allclose(torch.cat(found, dim=1), expected, atol=1e-5) and state.n_tokens == 7
     attention = [
-        m.decoder.attention(t, m.decoder.start(memory.values, memory.mask), [1])
+        m.decoder.head_weights(t, m.decoder.start(memory.values, memory.mask), [1])
         for m, t in ((model, texts), (without, whole))
     ]
     assert torch.allclose(attention[0], attention[1][:, :, 3:], atol=1e-6)
@@ -148,12 +149,12 @@ def test_heads_that_are_known_to_listen_where_a_token_is_are_taken():
     model = random_model()
     memory, tokens = model.encode(*pad_samples(sounds(0.9, 0.5))), torch.tensor([[2, 5, 9, 7], [2, 6, 6, 8]])
     state = model.decoder.start(memory.values, memory.mask)
-    every = model.decoder.attention(tokens, state, [0, 1])  # two layers of two heads
-    assert torch.equal(model.decoder.listening(tokens, state, [1]), every[:, 2:])
-    assert torch.equal(model.decoder.attended(tokens, state), every[:, 2:].mean(1))
+    every = model.decoder.head_weights(tokens, state, [0, 1])  # two layers of two heads
+    assert torch.equal(model.decoder.alignments(tokens, state, [1]), every[:, 2:])
+    assert torch.equal(model.decoder.mean_alignment(tokens, state), every[:, 2:].mean(1))
     model.decoder.alignment_heads = ((1, 0), (0, 1))
-    assert torch.equal(model.decoder.listening(tokens, state, [1]), every[:, [2, 1]])
-    assert torch.equal(model.decoder.attended(tokens, state), every[:, [2, 1]].mean(1))
+    assert torch.equal(model.decoder.alignments(tokens, state, [1]), every[:, [2, 1]])
+    assert torch.equal(model.decoder.mean_alignment(tokens, state), every[:, [2, 1]].mean(1))
 
 
 @torch.inference_mode()
@@ -234,14 +235,14 @@ def test_audio_shorter_than_a_memory_frame_is_encoded():
             lambda: SpeechModel(FeatureConfig(), ModelConfig(decoder=DecoderConfig(prompt=(10,))), 10),
             "decoder.prompt: 10 is no id of 10 tokens",
         ),
-        (lambda: ModelConfig(channels=0), "model.channels must be at least 1, is 0"),
+        (lambda: SubsamplingConfig(channels=0), "subsampling.channels must be at least 1, is 0"),
         (lambda: ModelConfig(encoder=EncoderConfig(width=64), decoder=DecoderConfig(heads=3)), "decoder: width 64"),
         (
-            lambda: SpeechModel(FeatureConfig(), ModelConfig(subsampling=5), 10),
-            "subsampling must be one of 1, 2, 4, 6, 8, is 5",
+            lambda: SpeechModel(FeatureConfig(), ModelConfig(SubsamplingConfig(5)), 10),
+            "subsampling.factor must be one of 1, 2, 4, 6, 8, is 5",
         ),
         (
-            lambda: SpeechModel(FeatureConfig(n_mels=10), ModelConfig(subsampling=8), 10),
+            lambda: SpeechModel(FeatureConfig(n_mels=10), ModelConfig(SubsamplingConfig(8)), 10),
             "leaves nothing of 10 mel bins",
         ),
     ],

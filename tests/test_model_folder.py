@@ -10,12 +10,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from asr.catalogue.exporting import describe, export
+from asr.catalogue.finding import find_model
 from asr.errors import CheckpointError, UsageError
-from asr.model.folder import load_model, save_model
+from asr.features.fbank import FeatureConfig
+from asr.model.folder import load_model, read_config, save_model
 from asr.model.storage import restored, stored
+from asr.model.subsampling import ConvolutionBlock, SubsamplingConfig
 from asr.text.tokenizer import TokenTable
-from asr.transcription.models import describe, export, find_model
-from tests.conftest import ROOT, random_model
+from tests.conftest import EMBEDDED, ROOT, random_model
 
 
 @pytest.fixture
@@ -122,10 +125,10 @@ def change(folder, **values):
         (lambda f: (f / "tokens.txt").unlink(), "not a model folder, tokens.txt is missing"),
         (lambda f: (f / "config.json").write_text("{"), "config.json: damaged"),
         (lambda f: (f / "model.safetensors").write_bytes(b"xx"), "model.safetensors: damaged or not safetensors"),
-        (lambda f: change(f, format_version=99), "has format 99, this program .* reads 1 to 2; update it"),
+        (lambda f: change(f, format_version=99), "has format 99, this program .* reads 1 to 3; update it"),
         (lambda f: change(f, normalizer="other"), "normalised by 'other'; this program knows 'mandarin-1'"),
         (lambda f: change(f, features={"n_mel": 80}), "features.n_mel: there is no such setting; did you mean n_mels?"),
-        (lambda f: change(f, model={"channels": 8}), r"should have the shape .* by config.json, has"),
+        (lambda f: change(f, model={"subsampling": {"channels": 8}}), r"should have the shape .* by config.json, has"),
     ],
 )
 def test_damaged_folders_are_refused(folder, damage, message):
@@ -139,6 +142,32 @@ def test_truncated_weights_are_refused(folder):
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match="damaged or not safetensors"):
         load_model(folder)
+
+
+def test_settings_of_earlier_formats_are_those_of_today(folder):
+    """Format 2 had the subsampling's settings among the model's, and a sample rate that could only be 16000."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    assert config["format_version"] == 3
+    for version in (1, 2):
+        of_model = {name: value for name, value in config["model"].items() if name != "subsampling"}
+        of_model |= {"subsampling": 4, "channels": 6, "last_channels": 5, "subsampling_reflect": True}
+        of_model |= {"subsampling_norm": True, "subsampling_activation": "gelu", "extra_frames": 2, "over_time": False}
+        of_model |= {"blocks": [{"channels": 3, "kernel": 3, "stride": 4, "layers": 2, "shortcut": True}]}
+        of_features = {name: value for name, value in config["features"].items() if name != "unit"}
+        older = {"model": of_model, "features": of_features | {"sample_rate": 16000}, "format_version": version}
+        path.write_text(json.dumps(config | older))
+        features, model = read_config(folder)
+        assert features == FeatureConfig()
+        assert model.subsampling == SubsamplingConfig(
+            4, 6, 5, True, True, "gelu", 2, blocks=(ConvolutionBlock(3, 3, 4, 2, True),)
+        )
+        assert asdict(model) | {"subsampling": None} == asdict(random_model("conformer").config) | {"subsampling": None}
+
+
+def test_the_model_that_comes_along_was_saved_in_an_earlier_format_or_this_one():
+    features, model = read_config(EMBEDDED)
+    assert model.subsampling == SubsamplingConfig(6, 32) and features.unit == 4.4
 
 
 def test_unknown_models_are_named(tmp_path):

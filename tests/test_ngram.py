@@ -124,7 +124,7 @@ def _node(scorer: NgramScorer, tokens: tuple[int, ...]) -> int:
 def test_an_estimated_model_is_a_distribution(tmp_path, order, prune, size):
     """After any context the probabilities of all symbols, the end and <unk> add up to 1."""
     texts = ["你好", "你好吗", "你好吗", "再见", "你再见", "好好好"]
-    assert 6 < train_ngram(texts, tmp_path / "lm.arpa", order, prune, size) <= (size or 100)
+    assert 6 < train_ngram(texts, tmp_path / "lm.arpa", order, prune, size=size) <= (size or 100)
     scorer = NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS)
     candidates = torch.tensor([[[EOS, 4, 5, 6, 7, 8, 9]]])  # 龘 stands for <unk>
     for context in itertools.chain.from_iterable(itertools.product([4, 5, 6, 7, 8], repeat=n) for n in range(4)):
@@ -194,7 +194,7 @@ def test_an_ngram_is_worth_the_relative_entropy_of_the_model_without_it(tmp_path
     assert len(told_apart) > 7
     for n in told_apart:
         single = len(model) - len(longer)
-        assert train_ngram(TEXTS, tmp_path / "less.arpa", order, 0, single + n) == single + n
+        assert train_ngram(TEXTS, tmp_path / "less.arpa", order, 0, size=single + n) == single + n
         less = arpa_entries(tmp_path / "less.arpa")
         assert {gram for gram in less if len(gram) > 1} == set(ranked[:n])
         assert all(p == pytest.approx(model[gram], rel=1e-5) for gram, p in less.items())
@@ -203,7 +203,7 @@ def test_an_ngram_is_worth_the_relative_entropy_of_the_model_without_it(tmp_path
 def test_a_smaller_model_has_what_its_longer_ngrams_need_and_keeps_more_of_what_it_says(tmp_path):
     whole = train_ngram(TEXTS, tmp_path / "whole.arpa", 3, 0)
     size = train_ngram(TEXTS, tmp_path / "pruned.arpa", 3, 2)
-    assert train_ngram(TEXTS, tmp_path / "small.arpa", 3, 0, size) <= size < whole
+    assert train_ngram(TEXTS, tmp_path / "small.arpa", 3, 0, size=size) <= size < whole
     small, pruned = arpa_entries(tmp_path / "small.arpa"), arpa_entries(tmp_path / "pruned.arpa")
     assert all(gram[1:] in small and (gram[:-1] in small or gram[0] == "<s>") for gram in small if len(gram) > 1)
 
@@ -240,7 +240,7 @@ def test_it_prefers_what_it_has_read(tmp_path):
             "lm.arpa:2: a 1-gram must be a number, 1 words and perhaps a number, is",
         ),
         ("今天天气很好\n", "lm.arpa: not an ARPA language model (no line such as \\1-grams: is in it)"),
-        ("\\1-grams:\nabc\t你\n", "lm.arpa: not an ARPA language model"),
+        ("\\1-grams:\nabc\t你\n", "lm.arpa:2: not an ARPA language model (could not convert"),
         ("\\1-grams:\n-1\t你\n\\2-grams:\n-1\t好 你\n", "lm.arpa:4: its context is no n-gram of the model"),
     ],
 )
@@ -253,7 +253,7 @@ def test_what_is_no_arpa_file(tmp_path, content, message):
 def test_a_compressed_file_that_is_cut_short(arpa, tmp_path):
     whole = gzip.compress(Path(arpa).read_bytes())
     (tmp_path / "cut.arpa.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(AsrError, match="cut.arpa.gz: not an ARPA language model"):
+    with pytest.raises(AsrError, match=r"cut.arpa.gz:\d+: not an ARPA language model"):
         NgramScorer(tmp_path / "cut.arpa.gz", SYMBOLS, EOS)
 
 

@@ -5,14 +5,13 @@ import json
 import pytest
 import torch
 
-from asr.config import load_config
+from asr.catalogue.opening import Decoding, open_model
 from asr.corpus.manifest import read_manifest
+from asr.evaluation.evaluate import evaluate
 from asr.scoring.cer import CharErrors, char_errors
 from asr.scoring.score import score_files
+from asr.training.config import load_config
 from asr.training.loop import train
-from asr.transcription.evaluate import evaluate
-from asr.transcription.models import open_model
-from asr.transcription.opening import Decoding
 from asr.transcription.transcriber import Transcriber
 from tests.runs import QUIET, RECIPE, lines_of
 

@@ -10,11 +10,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from asr.config import load_config
 from asr.corpus.corpora import CORPORA
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.corpus.public import find_root, read_public
 from asr.errors import ManifestError
+from asr.training.config import load_config
 from tests.conftest import ROOT
 from tests.miniatures import MINIATURES, aishell, audio
 

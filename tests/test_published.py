@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from asr.interop import published, pull
-from asr.interop.published import PUBLISHED, Repository
+from asr.catalogue import published, pull
+from asr.catalogue.published import PUBLISHED
+from asr.catalogue.published_model import Repository
 from tests.conftest import imported_by
 
 
@@ -44,4 +45,4 @@ def test_rows_are_complete_and_claim_nothing_unread():
 
 
 def test_listing_loads_no_torch():
-    assert not imported_by("from asr.interop.listing import table; table()") & {"torch", "numpy", "rich", "requests"}
+    assert not imported_by("from asr.catalogue.listing import table; table()") & {"torch", "numpy", "rich", "requests"}

@@ -15,11 +15,12 @@ import pytest
 import soundfile
 
 import asr
+from asr.catalogue import download, pull
+from asr.catalogue.published import PUBLISHED
+from asr.catalogue.published_model import PublishedFile, Repository
 from asr.corpus.toy import CHARACTERS
 from asr.errors import CheckpointError, DownloadError
 from asr.files import temporary_name
-from asr.interop import download, pull
-from asr.interop.published import PUBLISHED, PublishedFile, Repository
 from asr.model.folder import save_model
 from tests.conftest import ROOT, random_model
 from tests.hub import CHECKPOINT, WEIGHTS, Importer, hub, row, sha256
@@ -227,7 +228,7 @@ def test_a_full_disk_is_noticed_before(run, server, monkeypatch):
 
 PROCESS = """
 import sys, time, types, pathlib
-from asr.interop import published, pull
+from asr.catalogue import published, pull
 def import_model(toolkit, source, out, notes, dtype):
     assert (source / "units.txt").stat().st_size == 2_000_000
     (out / "half").touch(); time.sleep(0.5); (out / "config.json").touch()
@@ -332,7 +333,7 @@ def test_the_hint_at_larger_models_is_given_once_to_a_person(run, server, wav, m
     assert hint not in run("transcribe", wav)[2]  # nobody at a terminal
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     said = []
-    models = sys.modules["asr.transcription.models"]
+    models = sys.modules["asr.catalogue.finding"]
     for model in ("tiny", "", "embedded", ""):
         models.hint_at_larger_models(model, said.append)
     assert said == [hint] and server.seen == []

@@ -11,9 +11,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from asr.interop import pull
+from asr.catalogue import pull
+from asr.catalogue.published import PUBLISHED
+from asr.catalogue.published_model import PublishedFile
 from asr.interop.importing import IMPORTERS, import_model
-from asr.interop.published import PUBLISHED, PublishedFile
 from tests.conftest import ROOT
 from tests.hub import hub
 

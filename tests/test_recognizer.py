@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from asr.decoding.recognizer import Recognizer, encode, grouped
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.rescoring import COVERAGE, penalise_uncovered
 from asr.decoding.search import Hypothesis
-from asr.decoding.settings import DecodeConfig
+from asr.recognition.recognizer import Recognizer, encode, grouped
 from tests.conftest import random_model
 
 
@@ -48,7 +48,7 @@ def test_encoding_a_few_at_a_time_changes_nothing(kind, monkeypatch):
     model, utterances = random_model(kind), sounds(2.0, 1.1, 0.7, 0.3)
     memories = []
     for seconds in (0.1, 2.5, 100.0):
-        monkeypatch.setattr("asr.decoding.recognizer.CPU_GROUP", seconds)
+        monkeypatch.setattr("asr.recognition.recognizer.CPU_GROUP", seconds)
         with torch.inference_mode():
             memories.append(encode(model, utterances))
     for memory in memories[:2]:

@@ -82,7 +82,7 @@ def test_padding_changes_no_frame_whatever_the_kind(positions, norm, causal):
 @torch.inference_mode()
 def test_a_causal_convolution_hears_no_later_frame():
     torch.manual_seed(5)
-    module = ConvolutionModule(8, 4, 1, "layer", 1e-5, True, "swish").eval()
+    module = ConvolutionModule(8, 4, 1, "layer", eps=1e-5, causal=True, activation="swish").eval()
     x, real = torch.randn(1, 7, 8), torch.ones(1, 7, dtype=torch.bool)
     changed = x.clone()
     changed[:, 4:] += 1
@@ -92,7 +92,7 @@ def test_a_causal_convolution_hears_no_later_frame():
 
 def test_batch_norm_takes_its_statistics_from_real_frames_alone():
     torch.manual_seed(6)
-    modules = [ConvolutionModule(8, 3, 1, "batch", 1e-5, False, "relu").train() for _ in range(2)]
+    modules = [ConvolutionModule(8, 3, 1, "batch", eps=1e-5, causal=False, activation="relu").train() for _ in range(2)]
     modules[1].load_state_dict(modules[0].state_dict())
     x = torch.randn(1, 6, 8)
     modules[0](x, torch.ones(1, 6, dtype=torch.bool))

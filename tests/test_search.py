@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import Hypothesis, beam_search
-from asr.decoding.settings import DecodeConfig
 from asr.errors import ConfigError
 from tests.tables import EOS, SOS, OneOf, TableScorer, V, grown, selected
 

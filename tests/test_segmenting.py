@@ -3,8 +3,8 @@ import pytest
 
 from asr.audio.voice_activity import WINDOW, load_voice_activity
 from asr.errors import ConfigError
-from asr.transcription.segmenting import SegmentConfig, SpeechCutter, cut_speech
-from tests.sounds import noise, silence, sine, speech
+from asr.transcription.segmenting import SegmentConfig, SpeechCutter
+from tests.sounds import cut_speech, noise, silence, sine, speech
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,6 @@ def test_requests_at_once_wait_for_each_other(server):
     assert len(answers) == 1 and answers.pop()[0] == 200
 
 
-@pytest.mark.alone
 def test_an_interrupt_ends_what_is_being_transcribed(tmp_path):
     pytest.importorskip("starlette")
     long = tmp_path / "long.flac"

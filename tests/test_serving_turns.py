@@ -130,7 +130,7 @@ def test_a_recording_that_is_too_long_is_not_read_to_its_end(transcriber, tmp_pa
     soundfile.write(tmp_path / "long.flac", np.zeros(600 * 1000, np.float32), 1000)
     with open(tmp_path / "long.flac", "rb") as upload:
         with pytest.raises(BadRequest, match="^a.flac: is longer than 60 s .0.0167 h.; send it in parts$") as refused:
-            transcribe(transcriber, upload, "a.flac", 60.0, lambda: False)
+            transcribe(transcriber, upload, "a.flac", 60.0, given_up=lambda: False)
         assert refused.value.status == 413
         asked = []
 
@@ -139,6 +139,6 @@ def test_a_recording_that_is_too_long_is_not_read_to_its_end(transcriber, tmp_pa
             return len(asked) > 3
 
         with pytest.raises(Abandoned):
-            transcribe(transcriber, upload, "a.flac", 1e6, given_up)
+            transcribe(transcriber, upload, "a.flac", 1e6, given_up=given_up)
         assert len(asked) < 6
-        assert transcribe(transcriber, upload, "a.flac", 600.0, lambda: False).duration == 600
+        assert transcribe(transcriber, upload, "a.flac", 600.0, given_up=lambda: False).duration == 600

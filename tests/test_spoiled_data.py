@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from asr.config import Config, load_config
+from asr.cli.dry_run import dry_run_lines
 from asr.corpus.batching import make_batch
 from asr.corpus.manifest import read_manifest, write_manifest
 from asr.corpus.toy import prepare_toy
@@ -17,6 +17,7 @@ from asr.features.augment import AugmentConfig
 from asr.model.model import SpeechModel
 from asr.training import gradients
 from asr.training.checkpoint import Progress, load_state
+from asr.training.config import Config, load_config
 from asr.training.dry_run import dry_run
 from asr.training.history import read_history
 from asr.training.loop import train
@@ -96,9 +97,16 @@ def test_a_step_that_lacks_a_batch_is_the_mean_of_the_others(tokenizer):
     norms, losses = [], []
     for batches in ([batch, batch], [batch, nothing]):
         optimizer = torch.optim.SGD(model.parameters(), 0.0)
-        with Helpers(model, config, tokenizer, [], Progress()) as helpers:
+        with Helpers(model, config, tokenizer, [], progress=Progress()) as helpers:
             numbers = take_step(
-                model, optimizer, iter(batches), helpers, config, Progress(), tokenizer.table, torch.device("cpu")
+                model,
+                optimizer,
+                iter(batches),
+                helpers,
+                config=config,
+                progress=Progress(),
+                table=tokenizer.table,
+                device=torch.device("cpu"),
             )
         norms.append(numbers.gradient)
         losses.append(numbers.loss)
@@ -176,9 +184,8 @@ def test_transcripts_with_latin_digits_and_rare_characters(run, corpus, tmp_path
     settings = [f'data.train=["{odd}"]', f'data.dev=["{corpus["dev"]}"]', "data.batch_seconds=8", "data.min_count=2"]
     settings += ["train.max_steps=2", "model.encoder.layers=1", "model.encoder.width=32", "train.log_every=1"]
     arguments = [f"--set={s}" for s in settings]
-    said = dry_run(load_config(ROOT / "recipes/toy/base.toml", settings))
-    next(said)
-    assert next(said) == "tokens: 25; 11 characters are unknown, 11 different ones: O K 0 4 年 月 𠮷 W F 龘 西"
+    said = list(dry_run_lines(dry_run(load_config(ROOT / "recipes/toy/base.toml", settings))))
+    assert said[1] == "tokens: 25; 11 characters are unknown, 11 different ones: O K 0 4 年 月 𠮷 W F 龘 西"
     status, _, err = run("train", ROOT / "recipes/toy/base.toml", "--out", tmp_path / "run", *arguments)
     assert status == 0
     assert "11 characters are not in the token table and become <unk>: O K 0 4 年 月 𠮷 W F 龘 西\n" in err

@@ -12,6 +12,7 @@ import torch
 from asr.stopping import stoppable
 from asr.training.checkpoint import load_state
 from asr.training.loop import train
+from asr.training.run_log import RunLog
 from tests.conftest import ROOT
 from tests.runs import QUIET, RECIPE, Lines, changed, lines_of
 
@@ -132,3 +133,11 @@ def test_the_command_says_so(run, corpus, handlers, tmp_path, monkeypatch):
     assert status == 130
     assert err.endswith(f"stopped; the same command goes on from the last state in {tmp_path / 'run'}\n")
     assert "stopped at step 1, which is saved" in err
+
+
+def test_lines_that_a_power_cut_spoiled_are_dropped(tmp_path):
+    good = '{"step": 1, "id": "今天"}\n'.encode()
+    for spoiled in ('{"step": 2, "id": "今'.encode()[:-1], b"\0" * 40, b'{"step": 3}\n'):
+        (tmp_path / "quarantine.jsonl").write_bytes(good + spoiled)
+        RunLog(tmp_path, step=2).close()
+        assert (tmp_path / "quarantine.jsonl").read_bytes() == good

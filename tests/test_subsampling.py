@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 
 from asr.errors import ConfigError
-from asr.model.model import ModelConfig
 from asr.model.subsampling import (
     LAYOUTS,
     OVER_TIME,
@@ -38,7 +37,7 @@ BLOCKS = (ConvolutionBlock(3, 5, 2, 2, True), ConvolutionBlock(4, 3, 1), Convolu
 @torch.inference_mode()
 def test_convolutions_one_by_one():
     """Two of width 5, one of width 3, one of width 1; edges are reflected, so that only the strides shorten: 23 → 12 → 6."""
-    config = SubsamplingConfig(4, 64, reflect=True, norm=True, given=BLOCKS)
+    config = SubsamplingConfig(4, 64, reflect=True, norm=True, blocks=BLOCKS)
     assert (
         [c for c, _, _ in config.convolutions] == [3, 3, 4, 2] and config.length(23) == 6 and config.first_centre == 0
     )
@@ -74,21 +73,23 @@ def test_convolutions_over_time_see_zeros_beyond_each_utterance(factor):
 
 
 def test_impossible_convolutions_are_refused():
-    with pytest.raises(ConfigError, match="model.subsampling must be one of 1, 2, 4, is 6"):
-        ModelConfig(subsampling=6, over_time=True)
-    with pytest.raises(ConfigError, match="model.over_time has no blocks, norms, reflected edges or extra frames"):
-        ModelConfig(over_time=True, extra_frames=6)
-    with pytest.raises(ConfigError, match="model.subsampling 6 must be the product of the blocks' strides, 4"):
-        ModelConfig(subsampling=6, blocks=BLOCKS, subsampling_reflect=True, subsampling_norm=True)
+    with pytest.raises(ConfigError, match="subsampling.factor must be one of 1, 2, 4, is 6"):
+        SubsamplingConfig(6, over_time=True)
+    with pytest.raises(
+        ConfigError, match="subsampling.over_time has no blocks, norms, reflected edges or extra frames"
+    ):
+        SubsamplingConfig(over_time=True, extra_frames=6)
+    with pytest.raises(ConfigError, match="subsampling.factor 6 must be the product of the blocks' strides, 4"):
+        SubsamplingConfig(6, blocks=BLOCKS, reflect=True, norm=True)
     with pytest.raises(
         ConfigError, match="a shortcut needs a norm, and reflected edges where kernels are wider than 1"
     ):
-        ModelConfig(blocks=BLOCKS, subsampling_norm=True)
-    with pytest.raises(ConfigError, match="model.blocks: kernel must be at least 1, is 0"):
+        SubsamplingConfig(blocks=BLOCKS, norm=True)
+    with pytest.raises(ConfigError, match="subsampling.blocks: kernel must be at least 1, is 0"):
         ConvolutionBlock(3, 0)
     with pytest.raises(
-        ConfigError, match="model.subsampling_activation must be one of relu, leaky_relu, gelu, swish, is 'elu'"
+        ConfigError, match="subsampling.activation must be one of relu, leaky_relu, gelu, swish, is 'elu'"
     ):
-        ModelConfig(subsampling_activation="elu")
-    with pytest.raises(ConfigError, match="model.subsampling 8 leaves nothing of 2 mel bins"):
+        SubsamplingConfig(activation="elu")
+    with pytest.raises(ConfigError, match="subsampling.factor 8 leaves nothing of 2 mel bins"):
         Subsampling(SubsamplingConfig(8, 4, reflect=True), 2, 8)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from asr.config import load_config
 from asr.corpus.toy import prepare_toy
 from asr.errors import AsrError
 from asr.training.checkpoint import load_state
+from asr.training.config import load_config
 from asr.training.loop import train
 from asr.training.tensorboard import Curves, event_files, points
 from tests.conftest import ROOT

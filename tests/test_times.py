@@ -6,16 +6,16 @@ import math
 import pytest
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.decoding.recognizer import Recognized
+from asr.catalogue.opening import open_model
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import Hypothesis
-from asr.decoding.settings import DecodeConfig
 from asr.errors import AsrError
 from asr.model.folder import save_model
+from asr.recognition.recognizer import Recognized
+from asr.recognition.transcript_tokens import transcript_tokens
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.transcript import Transcript
 from asr.transcription.aligning import LONGEST_ATTENTION, Aligner
-from asr.transcription.models import open_model
-from asr.transcription.tokens import transcript_tokens
 from asr.transcription.transcriber import load
 from tests.conftest import ROOT, random_model
 from tests.sounds import noise, speech
@@ -77,7 +77,7 @@ def test_times_go_on_where_audio_was_decoded_in_pieces(tiny):
 
 def test_times_are_computed_where_they_are_asked_for():
     table = TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *"一二三四五六七八九十百千万亿零甲乙丙丁戊"])
-    from asr.decoding.recognizer import Recognizer
+    from asr.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(random_model(), CharacterTokenizer(table), DecodeConfig(beam=1))
     assert recognizer.recognize([noise(2.0)])[0][0].spans == ()

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from asr.decoding.beam import LIMIT_REACHED
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.rules import RULES
 from asr.decoding.search import beam_search
-from asr.decoding.settings import DecodeConfig
 from tests.tables import EOS, OneOf, TableScorer, V
 
 

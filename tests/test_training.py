@@ -13,10 +13,12 @@ import torch
 from asr.corpus.manifest import read_manifest, write_manifest
 from asr.errors import AsrError, ManifestError
 from asr.model.folder import load_model, read_weights
+from asr.model.formats import SUBSAMPLING
 from asr.scoring.cer import CharErrors
 from asr.training import gradients
 from asr.training.checkpoint import average_weights, load_state
-from asr.training.evaluation import _names
+from asr.training.evaluation import distinct_names
+from asr.training.history import read_history
 from asr.training.loop import train
 from tests.conftest import ROOT
 from tests.killing import killed_at_file
@@ -56,6 +58,23 @@ def test_the_run_folder_is_a_model_folder_and_keeps_the_best(config, tmp_path):
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == sorted(
         f"step-{s:08d}.safetensors" for _, s in best
     )
+
+
+def test_a_run_of_an_earlier_version_goes_on(config, tmp_path):
+    """Its settings had the subsampling's among the model's, and a sample rate."""
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=5)
+    state = torch.load(run / "state.pt", weights_only=True)
+    settings = json.loads(state["started_with"]["settings"])
+    subsampling = settings["model"].pop("subsampling")
+    settings["model"] |= {old: subsampling[new] for old, new in SUBSAMPLING.items()}
+    settings["features"]["sample_rate"] = 16000
+    del settings["features"]["unit"]
+    (run / "settings.json").write_text(json.dumps(settings))
+    state["started_with"]["settings"] = json.dumps(settings)
+    torch.save(state, run / "state.pt")
+    assert read_history(run).settings["model.subsampling.factor"] == 4
+    train(config, run, display=QUIET)
+    assert load_state(run)["progress"]["step"] == 10
 
 
 def test_average_is_the_mean_of_the_files(config, tmp_path):
@@ -121,7 +140,7 @@ def test_without_dev_manifests_the_last_weights_are_the_model(config, tmp_path):
 
 FULL_DISK = """
 import json, sys
-from asr.config import Config
+from asr.training.config import Config
 from asr.config_values import from_dict
 from asr.errors import CheckpointError
 from asr.training.loop import train
@@ -200,7 +219,7 @@ def test_a_run_shortened_to_where_it_stands_ends_well(config, tmp_path):
 
 def test_dev_manifests_of_one_name_have_names_of_their_own():
     def names(*paths):
-        return _names([Path(path) for path in paths])
+        return distinct_names([Path(path) for path in paths])
 
     assert names("/a/dev.jsonl", "/a/test.jsonl") == ["dev", "test"]
     assert names("/a/dev.jsonl", "/b/dev.jsonl", "/b/test.jsonl") == ["a-dev", "b-dev", "test"]

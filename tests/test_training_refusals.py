@@ -9,8 +9,8 @@ from asr.errors import AudioError, CheckpointError, ConfigError, ManifestError
 from asr.folders import locked
 from asr.training.checkpoint import load_state
 from asr.training.loop import train
-from asr.training.settings import TrainConfig
 from asr.training.start import read_utterances
+from asr.training.train_config import TrainConfig
 from tests.runs import QUIET, changed, with_data
 
 

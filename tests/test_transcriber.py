@@ -6,12 +6,12 @@ import soundfile
 
 import asr
 from asr.audio.reading import NOT_SCALED, SAMPLE_RATE, Recording
-from asr.decoding.settings import DecodeConfig
+from asr.catalogue.opening import open_model
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AudioError
 from asr.model.folder import save_model
 from asr.text.units import units
 from asr.transcript import Segment
-from asr.transcription.models import open_model
 from asr.transcription.transcriber import Transcriber, load
 from tests.conftest import random_model
 from tests.sounds import noise, silence, speech

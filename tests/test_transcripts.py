@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from asr.errors import ManifestError
-from asr.scoring.transcripts import Line, read_together, read_transcripts
+from asr.scoring.transcripts import Line, Transcripts, read_together
 
 
-def texts(path: Path, form: str | None = None) -> dict[str, str]:
-    return {id: line.text for id, line in read_transcripts(path, form).lines.items()}
+def read(path: Path) -> Transcripts:
+    return read_together([path])[0]
+
+
+def texts(path: Path) -> dict[str, str]:
+    return {id: line.text for id, line in read(path).lines.items()}
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -55,19 +59,17 @@ def jsonl(path: Path, texts: dict[str, str | None]) -> Path:
 )
 def test_forms_are_told_apart(tmp_path, content, form, expected):
     path = write(tmp_path / "t", content)
-    assert read_transcripts(path).form == form
+    assert read(path).form == form
     assert texts(path) == expected
 
 
 def test_fields_and_hypotheses_come_along(tmp_path):
     manifest = write(tmp_path / "m", '{"id": "a", "text": "你", "audio": "a.wav", "duration": 2.5, "speaker": "S1"}\n')
-    assert read_transcripts(manifest).lines["a"] == Line(
-        "你", fields={"audio": "a.wav", "duration": 2.5, "speaker": "S1"}
-    )
+    assert read(manifest).lines["a"] == Line("你", fields={"audio": "a.wav", "duration": 2.5, "speaker": "S1"})
     nbest = write(tmp_path / "n", '{"id": "a", "nbest": ["你", {"text": "您", "score": -2}]}\n')
-    assert read_transcripts(nbest).lines["a"] == Line("你", ("你", "您"))
+    assert read(nbest).lines["a"] == Line("你", ("你", "您"))
     table = write(tmp_path / "t", "id\ttext\tclient_id\tage\nu1\t今天\tx7\t30\n")
-    assert read_transcripts(table).lines["u1"].fields == {"speaker": "x7", "age": "30"}
+    assert read(table).lines["u1"].fields == {"speaker": "x7", "age": "30"}
 
 
 def test_plain_lines_take_the_ids_of_the_reference(tmp_path):
@@ -189,14 +191,14 @@ def test_plain_lines_must_be_as_many(tmp_path):
 )
 def test_wrong_transcripts_are_refused(tmp_path, content, message):
     with pytest.raises(ManifestError, match="/" + re.escape(message)):
-        read_transcripts(write(tmp_path / "t", content))
+        read(write(tmp_path / "t", content))
 
 
 def test_transcripts_that_are_not_there(tmp_path):
     with pytest.raises(ManifestError, match="/t: no such file$"):
-        read_transcripts(tmp_path / "t")
+        read(tmp_path / "t")
     with pytest.raises(ManifestError, match="cannot be read"):
-        read_transcripts(tmp_path)
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("form", [kaldi, jsonl])

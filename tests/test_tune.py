@@ -4,15 +4,15 @@ import json
 
 import pytest
 
+from asr.catalogue.decode_settings import DECODE, changes, decode_settings, save_decode_settings
 from asr.corpus.manifest import read_manifest
-from asr.decoding.recognizer import Recognizer
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.wordlists import read_hotwords
 from asr.errors import CheckpointError, ConfigError
 from asr.model.folder import load_model, save_model
 from asr.model.model import SpeechModel
+from asr.recognition.recognizer import Recognizer
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
-from asr.transcription.settings import DECODE, changes, decode_settings, save_decode_settings
 from tests.conftest import random_model
 
 

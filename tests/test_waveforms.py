@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.config import load_config
 from asr.corpus.batching import BatchReader
 from asr.corpus.manifest import Utterance
 from asr.corpus.toy import prepare_toy
 from asr.errors import CheckpointError, ConfigError
 from asr.features.augment import AugmentConfig
 from asr.features.waveforms import Waveforms, add_recording, change_speed, noises_fingerprint, recordings
+from asr.training.config import load_config
 from asr.training.loop import train
 from asr.training.start import check_unchanged
 from tests.conftest import ROOT

@@ -10,53 +10,89 @@ from pathlib import Path
 import av
 import numpy as np
 
-from asr.audio.headers import is_mp3_without_audio
+from asr.audio.causes import cause_of
+from asr.audio.demuxers import open_container
+from asr.audio.foreign import MOST_VALUES, NOT_AUDIO, decoding, reason
+from asr.audio.headers import is_mp3_without_audio, wav_codec
+from asr.audio.timeline import Timeline
 from asr.errors import AudioError
 
 INDEXED = {"mov", "mp4", "matroska", "webm", "asf"}
 """Formats in which a place is found by its time."""
 WARM_UP = 5.0
 """Seconds decoded before the place that was asked for: the decoder then is as if it came from the start."""
-GAP = 0.1
-"""Seconds missing between two frames that are filled; times in matroska are rounded, and shorter ones may be no gaps."""
-LONGEST_GAP = 3600.0
-"""Seconds; a jump beyond it is an error in the times."""
-OTHER_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
-"""FFmpeg's own decoders of these stop at frames of comfort noise."""
+MOST_TRACKS = 1000
 
 
 class ContainerFile:
-    """A file that FFmpeg's libraries can open. Raises AudioError for others."""
+    """A track of sound in a file that FFmpeg's libraries can open. Raises AudioError for other files.
 
-    def __init__(self, path: Path):
+    `track`: counted from 0; by default the first that can be decoded.
+    """
+
+    def __init__(self, path: Path, track: int | None = None):
         self.path = path
-        self.cut_off = False
+        self.cut_off = self.goes_on = False
         self.problems: list[str] = []
         self.rate, self.channels, self.seconds = 16000, 1, 0.0
+        self.tracks = 1
+        """All tracks of sound, those that cannot be decoded among them."""
+        self.track = 0
+        """The one that is read."""
         # an open file, not a name: FFmpeg takes names like concat:x or http:x for something else
         self.file = open(path, "rb")  # noqa: SIM115
         self.container = self.stream = None
         try:
-            self.container = av.open(self.file, metadata_errors="ignore")
-        except (av.error.FFmpegError, ValueError) as error:
-            self.file.close()
-            if isinstance(error, av.error.EOFError) or is_mp3_without_audio(path):
+            with decoding(path):
+                self._open(track)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, track: int | None) -> None:
+        try:
+            self.container = open_container(self.file)
+        except Exception as error:
+            cause = cause_of(self.path)
+            if not cause and (isinstance(error, av.error.EOFError) or is_mp3_without_audio(self.path)):
                 return  # a header and nothing behind it: 0 seconds
-            raise AudioError(f"{path}: not recognised as audio, or damaged ({_reason(error)})") from error
+            raise AudioError(f"{self.path}: {cause or f'{NOT_AUDIO} ({reason(error)})'}") from error
         if not self.container.streams:
             return  # an mp4 without a track, which encoders write for no samples at all
-        if not self.container.streams.audio:
-            self.close()
-            raise AudioError(f"{path}: holds no audio")
-        self.stream = self.container.streams.audio[0]
-        if (tracks := len(self.container.streams.audio)) > 1:
-            self.problems.append(f"has {tracks} tracks of sound, of which the first is read")
-        if not self.stream.rate:
-            self.close()
-            raise AudioError(f"{path}: not recognised as audio")
+        tracks = self.container.streams.audio
+        self.tracks = len(tracks)
+        if not tracks:
+            raise AudioError(f"{self.path}: holds no audio")
+        # before any is opened: a decoder may know less than the container has found out
+        formats = [
+            (one.codec_context.sample_rate, one.codec_context.channels) if one.codec_context else (0, 0)
+            for one in tracks
+        ]
+        self.track = self._first_decodable() if track is None else track
+        if self.track >= self.tracks:
+            raise AudioError(f"{self.path}: {no_track(self.tracks, self.track)}")
+        self.stream = tracks[self.track]
+        if not _is_decodable(self.stream):
+            raise AudioError(f"{self.path}: {self._undecodable()}")
+        if track is None and self.tracks > 1:
+            others = "the other" if self.tracks == 2 else "another"
+            self.problems.append(
+                f"has {self.tracks} tracks of sound, of which the {ordinal(self.track)} is read;"
+                f" --track {1 if self.track == 0 else 0} reads {others}"
+            )
         self.formats = set(self.container.format.name.split(","))
-        self.rate, self.channels = self.stream.rate, max(1, self.stream.codec_context.channels)
+        self.rate, self.channels = formats[self.track][0], max(1, formats[self.track][1])
         self.seconds = self._declared()
+
+    def _first_decodable(self) -> int:
+        tracks = self.container.streams.audio
+        return next((number for number, one in enumerate(tracks[:MOST_TRACKS]) if _is_decodable(one)), 0)
+
+    def _undecodable(self) -> str:
+        context = self.stream.codec_context
+        codec = context.name if context else wav_codec(self.path)
+        named = f" ({codec})" if codec else ""
+        return f"its sound is in a codec that nothing here decodes{named}: convert it to wav of 16 bits first"
 
     def close(self) -> None:
         if self.container:
@@ -72,31 +108,38 @@ class ContainerFile:
         alone = len(self.container.streams) == 1  # else it may be the picture that lasts so long
         return self.container.duration / av.time_base if self.container.duration and alone else None
 
-    def blocks(self, start: float, duration: float | None, seconds: float) -> Iterator[np.ndarray]:
-        """Arrays (S, channels) float32 of about `seconds`."""
+    def blocks(self, start: float, duration: float | None, frames: int) -> Iterator[np.ndarray]:
+        """Arrays (S, channels) float32 of about so many frames. Raises AudioError where nothing can be decoded."""
         if self.stream is None:
             return
         gathered: list[np.ndarray] = []
-        skip, left = round(start * self.rate), None if duration is None else round(duration * self.rate)
+        n = 0
         try:
-            position, frames = self._frames(start)
-            for frame in frames:
-                part = frame[max(0, skip - position) : None if left is None else max(0, skip + left - position)]
-                position += len(frame)
-                gathered.append(part)
-                if sum(map(len, gathered)) >= seconds * self.rate:
-                    yield np.concatenate(gathered)
-                    gathered = []
-                if left is not None and position >= skip + left:
-                    break
-        except (av.error.FFmpegError, ValueError) as error:
-            if gathered:
+            with decoding(self.path):
+                for part in self._parts(start, duration):
+                    n += len(part)
+                    gathered.append(part)
+                    if n >= frames:
+                        yield np.concatenate(gathered)
+                        gathered, n = [], 0
+        except AudioError:
+            if n:
                 yield np.concatenate(gathered)
-            raise AudioError(f"{self.path}: not recognised as audio, or damaged ({_reason(error)})") from error
+            raise
         finally:
             self.close()
-        if any(map(len, gathered)):
+        if n:
             yield np.concatenate(gathered)
+
+    def _parts(self, start: float, duration: float | None) -> Iterator[np.ndarray]:
+        """Frames, without what lies outside of the part that is asked for."""
+        skip, left = round(start * self.rate), None if duration is None else round(duration * self.rate)
+        position, frames = self._frames(start)
+        for frame in frames:
+            yield frame[max(0, skip - position) : None if left is None else max(0, skip + left - position)]
+            position += len(frame)
+            if left is not None and position >= skip + left:
+                return
 
     def _frames(self, start: float) -> tuple[int, Iterator[np.ndarray]]:
         """Place of the first sample, and arrays (S, channels) from there on; the place is a whole second, or 0."""
@@ -113,102 +156,24 @@ class ContainerFile:
         return second * self.rate, Timeline(self, second, beginning.first).samples()
 
 
-class Timeline:
-    """The samples of a stream in their places."""
-
-    def __init__(self, opened: ContainerFile, second: int = 0, first: float | None = None):
-        """From the start, or from a second that was sought; `first` is then known from an earlier look at the start."""
-        self.opened, self.stream, self.rate = opened, opened.stream, opened.rate
-        base, began = self.stream.time_base, opened.container.start_time
-        started = float(self.stream.start_time * base) if self.stream.start_time is not None else 0.0
-        late = started - (began / av.time_base if began is not None else started)
-        self.silence = round(late * self.rate) if GAP < late < LONGEST_GAP else 0
-        """Samples by which the sound begins after the picture."""
-        self.sought = second > 0
-        self.position = second * self.rate - self.silence if self.sought else 0
-        """Samples since the stream's first."""
-        self.first = first
-        """Time in the container of the stream's first sample."""
-        self.bad = 0
-        """Packets that could not be decoded."""
-        self.missing = 0
-        """Samples that were filled in."""
-
-    def samples(self) -> Iterator[np.ndarray]:
-        """Arrays (S, channels)."""
-        if self.silence and not self.sought:
-            yield np.zeros((self.silence, self.opened.channels), np.float32)
-        for frame, time in self._decoded():
-            known = time is not None and self.first is not None
-            behind = round((time - self.first) * self.rate) - self.position if known else None
-            if self.sought and behind is not None and behind < 0:  # before the place that was asked for
-                frame = frame[-behind:]
-                if not len(frame):
-                    continue
-            elif behind is not None and GAP * self.rate < behind < LONGEST_GAP * self.rate:
-                self.missing += behind
-                self.position += behind
-                yield np.zeros((behind, frame.shape[1]), np.float32)
-            self.sought = False
-            frame = self._without_fill(frame)
-            self.position += len(frame)
-            yield frame
-        self._report()
-
-    def _decoded(self) -> Iterator[tuple[np.ndarray, float | None]]:
-        """Decoded frames (S, channels) with their times in the container; what cannot be decoded is left out."""
-        base = self.stream.time_base
-        name = OTHER_DECODERS.get(self.stream.codec_context.name)
-        decoder = av.CodecContext.create(name, "r") if name else self.stream.codec_context
-        resampler, shape = None, None
-        primed, decoded = None, 0
-        for packet in self.opened.container.demux(self.stream):
-            if primed is None:
-                primed = _names_priming(packet)
-            try:
-                frames = decoder.decode(packet if packet.size else None)
-            except av.error.EOFError:
-                break
-            except av.error.FFmpegError:
-                self.bad += 1
-                continue
-            for frame in frames:
-                time = None if frame.pts is None else float(frame.pts * base)
-                decoded += 1
-                if decoded == 1 and not self.sought:
-                    if decoder.name == "aac" and not primed:
-                        continue  # the first half of an overlap, which no encoder puts sound into
-                    if decoder.name in ("wmav1", "wmav2"):  # FFmpeg drops two blocks where the transform delays by one
-                        yield np.zeros((frame.samples, frame.layout.nb_channels), np.float32), None
-                if self.first is None and time is not None:
-                    self.first = time - self.position / self.rate
-                if (frame.format.name, frame.layout.name, frame.rate) != shape:
-                    shape = (frame.format.name, frame.layout.name, frame.rate)
-                    resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=self.rate)
-                for converted in resampler.resample(frame):
-                    yield converted.to_ndarray().T, time
-        if resampler:
-            for converted in resampler.resample(None):
-                yield converted.to_ndarray().T, None
-
-    def _without_fill(self, frame: np.ndarray) -> np.ndarray:
-        """Without what fills the last frame of a codec beyond the length that its container gives."""
-        if self.opened.seconds is None or self.stream.duration is None:
-            return frame
-        over = self.position + len(frame) - round(self.opened.seconds * self.rate)
-        return frame[: max(0, len(frame) - over)] if 0 < over <= 2 * len(frame) else frame
-
-    def _report(self) -> None:
-        if self.bad:
-            self.opened.problems.append(f"is damaged: {self.bad} packets could not be decoded and are left out")
-        if self.missing > self.rate / 4:
-            self.opened.problems.append(f"has gaps: {self.missing / self.rate:.1f} s in all, read as silence")
+def no_track(tracks: int, wanted: int) -> str:
+    """Why a track cannot be read."""
+    have = "1 track" if tracks == 1 else f"{tracks} tracks"
+    return f"has {have} of sound, counted from 0; there is no track {wanted}"
 
 
-def _names_priming(packet: av.Packet) -> bool:
-    """Whether the container says which of the first samples are not sound."""
-    return packet.has_sidedata("skip_samples") or (packet.pts is not None and packet.pts < 0)
+def ordinal(number: int) -> str:
+    """A number counted from 0 in words, as far as they are short."""
+    return ("first", "second", "third", "fourth")[number] if number < 4 else f"{number + 1}th"
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _is_decodable(stream: av.AudioStream) -> bool:
+    context = stream.codec_context
+    if context is None or not context.sample_rate:
+        return False
+    context.options = {"max_samples": str(MOST_VALUES)}
+    try:
+        context.open(strict=False)
+    except Exception:  # whatever its decoder does not like
+        return False
+    return True

@@ -8,14 +8,14 @@ FRAME = 512
 """Samples looked at together."""
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 1e-3
-"""Of the samples, at full scale and next to another that is."""
+"""Share of the samples that are at full scale and next to another that is."""
 FAINT_DECIBELS = -50.0
 """Level of the speech, in dB of full scale, below which it is said to be faint."""
 BAND_HZ = 4000
 BAND_DECIBELS = -55.0
 """Speech from a wider band has at least this much of its power above BAND_HZ."""
 LEAST_SHARE = 0.1
-"""Of the recording that is speech, below which it is said that there is little."""
+"""Share of the recording that is speech, below which it is said that there is little."""
 LONG_ENOUGH = 30.0
 """Seconds; in less, little speech is nothing to remark."""
 MOST_SECONDS = 120.0
@@ -36,7 +36,7 @@ class InputCheck:
         self.n_speech = 0
         """Samples of speech that were listened to."""
         self.power = 0.0
-        """Of these, summed."""
+        """Sum over these."""
         self.low = self.high = 0.0
         """Power of the speech below and above BAND_HZ."""
         self.pitches = np.zeros(1000)

@@ -13,8 +13,10 @@ FIRST_OF_STREAM = 2
 """The mark of an Ogg page that begins a stream."""
 XING = 200
 """Bytes from the beginning of an MP3's first frame within which a Xing header says how long the file is."""
-OPEN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
-"""What recorders write for a size that they do not know yet."""
+LARGEST = 0x7FFFF000
+"""What recorders write for a size that they do not know yet is 0, or from here on."""
+ROUND = (10**8, 2**24)
+"""Or a multiple of these: no recording is so exactly long."""
 
 
 def is_cut_off(path: Path) -> bool:
@@ -24,8 +26,9 @@ def is_cut_off(path: Path) -> bool:
         size = os.path.getsize(path)
         if head[:4] in (b"RIFF", b"FORM"):
             declared = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-            streamed = declared in OPEN_SIZES or declared >= 0x7FFFF000  # recorders round it, too
-            return not streamed and declared + 8 > size + 1  # the byte that makes it even may be missing
+            return (
+                not is_placeholder(declared) and declared + 8 > size + 1
+            )  # the byte that makes it even may be missing
         if head[:4] == b"OggS":
             file.seek(max(0, size - OGG_PAGE))
             tail = file.read()
@@ -34,11 +37,24 @@ def is_cut_off(path: Path) -> bool:
     return False
 
 
+def is_placeholder(size: int) -> bool:
+    """Whether a size in a header, of all that follows or of the samples alone, was written before it was known."""
+    return not size or size >= LARGEST or any(size >= unit and size % unit < 128 for unit in ROUND)
+
+
 def is_mp3_without_audio(path: Path) -> bool:
     """Whether a file is an ID3 tag and at most the one frame that says how many follow."""
     with open(path, "rb") as file:
         tag = _id3(file)
         return bool(tag) and os.path.getsize(path) - tag < MP3_FRAMES
+
+
+def wav_codec(path: Path) -> str:
+    """How a WAV's header numbers the codec of its samples; "" for other files."""
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    place = head.find(b"fmt ") if head[:4] == b"RIFF" else -1
+    return f"number 0x{int.from_bytes(head[place + 8 : place + 10], 'little'):04x} of WAV" if place > 0 else ""
 
 
 def goes_on(path: Path) -> bool:
@@ -76,16 +92,29 @@ def _is_chained(file: BinaryIO) -> bool:
         page += 27 + head[26] + sum(file.read(head[26]))
 
 
+def counts_mp3(path: Path) -> bool:
+    """Whether an MP3 says in its first frame how many follow; without that, its length is a guess by the first few."""
+    with open(path, "rb") as file:
+        begin, head, place = _xing(file)
+        return place >= 0 and bool(head[place + 7] & 1) and any(head[place + 8 : place + 12])
+
+
 def _end_by_xing(file: BinaryIO) -> int:
     """Where an MP3 ends by the header in its first frame; 0 where there is none."""
+    begin, head, place = _xing(file)
+    if place < 0 or not head[place + 7] & 2:
+        return 0
+    count = place + 8 + (4 if head[place + 7] & 1 else 0)
+    return begin + int.from_bytes(head[count : count + 4], "big")
+
+
+def _xing(file: BinaryIO) -> tuple[int, bytes, int]:
+    """Where the first frame of an MP3 begins, its first bytes, and where among them a Xing header is, -1 for nowhere."""
     begin = _id3(file)
     file.seek(begin)
     head = file.read(XING)
     place = max(head.find(b"Xing"), head.find(b"Info"))
-    if head[:1] != b"\xff" or place < 0 or len(head) < place + 16 or not head[place + 7] & 2:
-        return 0
-    count = place + 8 + (4 if head[place + 7] & 1 else 0)
-    return begin + int.from_bytes(head[count : count + 4], "big")
+    return begin, head, place if head[:1] == b"\xff" and 0 <= place <= len(head) - 16 else -1
 
 
 def _id3(file: BinaryIO) -> int:

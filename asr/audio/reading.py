@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from asr.audio.soundfiles import SoundFile, UnknownFormat
+from asr.audio.foreign import MOST_VALUES, decoding
+from asr.audio.mixing import Mixer
+from asr.audio.soundfiles import SoundFile, UnknownFormat, open_sound
+from asr.audio.waves import WaveFile
 from asr.errors import AudioError
 
 SAMPLE_RATE = 16000
@@ -51,19 +54,17 @@ def looks_like_a_recording(path: str | Path) -> bool:
 
 
 class Recording:
-    """A file that is being read. Raises AudioError for one that is missing, empty, or not audio."""
+    """A file that is being read. Raises AudioError for one that is missing, empty, or not audio.
 
-    def __init__(self, path: str | Path):
+    `track`: of several tracks of sound the one to read, counted from 0; by default the first that can be decoded.
+    """
+
+    def __init__(self, path: str | Path, track: int | None = None):
         self.path = Path(path)
         _check_file(self.path)
-        try:
-            self.file = SoundFile(self.path)
-            self.problems: list[str] = []
-        except UnknownFormat:
-            from asr.audio.containers import ContainerFile  # a tenth of a second that the formats above need not pay
-
-            self.file = ContainerFile(self.path)
-            self.problems = self.file.problems
+        self.problems: list[str] = []
+        with decoding(self.path):
+            self.file = self._opened(track)
         self.rate: int = self.file.rate
         """Samples per second in the file."""
         if not RATES[0] <= self.rate <= RATES[1]:
@@ -75,6 +76,30 @@ class Recording:
         """Length by the header, where it says one."""
         self.damage: AudioError | None = None
         """Why reading ended early, where it did."""
+
+    def _opened(self, track: int | None):
+        try:
+            file = open_sound(self.path)
+        except UnknownFormat:
+            from asr.audio.containers import ContainerFile  # a tenth of a second that the formats above need not pay
+
+            file = ContainerFile(self.path, track)
+            self.problems = file.problems
+            return file
+        if track:
+            file.close()
+            raise AudioError(f"{self.path}: has 1 track of sound, counted from 0; there is no track {track}")
+        return file
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks of sound there are."""
+        return getattr(self.file, "tracks", 1)
+
+    @property
+    def block(self) -> int:
+        """Samples of each channel that are read together."""
+        return max(1, min(int(BLOCK_SECONDS * self.rate), MOST_VALUES // self.channels))
 
     def blocks(
         self, start: float = 0.0, duration: float | None = None, channel: int | None = MIX
@@ -89,14 +114,16 @@ class Recording:
         # to resample a part as in the whole, the filter must see what surrounds it
         base, margin = (start, 0.0) if self.rate == SAMPLE_RATE else (max(0.0, int(start) - 1.0), 1.0)
         length = None if duration is None else start - base + duration + margin
-        raw = (_choose(block, channel) for block in self._until_damage(base, length))
+        mixer = Mixer(self.rate)
+        raw = (_choose(block, channel, mixer) for block in self._until_damage(base, length))
         resampled = _resampled(_checked(raw, self.path, self.rate, base), self.rate)
         yield from resampled if base == start and not margin else _cut(resampled, start - base, duration)
+        self.problems += mixer.problems()
 
     def _until_damage(self, start: float, duration: float | None) -> Iterator[np.ndarray]:
         n = 0
         try:
-            for block in self.file.blocks(start, duration, BLOCK_SECONDS):
+            for block in self._whole(start, duration):
                 n += len(block)
                 if NOT_SCALED not in self.problems and _not_scaled(block):
                     self.problems.append(NOT_SCALED)
@@ -118,6 +145,16 @@ class Recording:
         elif self.file.cut_off:
             self.problems.append(f"is cut off: it ends in the middle of its data after {read:.1f} s")
 
+    def _whole(self, start: float, duration: float | None) -> Iterator[np.ndarray]:
+        """What the header tells of, and what is behind that."""
+        n = 0
+        with decoding(self.path):
+            for block in self.file.blocks(start, duration, self.block):
+                n += len(block)
+                yield block
+        if self.file.goes_on:
+            yield from self._by_ffmpeg(start + n / self.rate, None)
+
     def require_channel(self, channel: int | None) -> None:
         """Raises AudioError for a channel that the file does not have."""
         if channel is not None and channel >= self.channels:
@@ -130,20 +167,25 @@ class Recording:
         """What FFmpeg, which looks for the next whole frame, can read of a file that libsndfile cannot go on with."""
         if not isinstance(self.file, SoundFile):
             return
-        from asr.audio.containers import ContainerFile
-
         n = 0
-        try:
-            other = ContainerFile(self.path)
-            if (other.rate, other.channels) != (self.rate, self.channels):
-                return
-            for block in other.blocks(start, duration, BLOCK_SECONDS):
-                n += len(block)
-                yield block
-        except AudioError:
-            return
+        for block in self._by_ffmpeg(start, duration):
+            n += len(block)
+            yield block
         if n and self.seconds is not None and self.seconds - (start + n / self.rate) <= MISSING:
             self.damage = AudioError(f"{self.path}: damaged at {start:.1f} s; something may be missing there")
+
+    def _by_ffmpeg(self, start: float, duration: float | None) -> Iterator[np.ndarray]:
+        """The file as FFmpeg reads it, as far as that goes."""
+        from asr.audio.containers import ContainerFile
+
+        try:
+            other = ContainerFile(self.path)
+            if (other.rate, other.channels) == (self.rate, self.channels):
+                yield from other.blocks(start, duration, self.block)
+            else:
+                other.close()
+        except AudioError:
+            return
 
 
 def read_blocks(
@@ -164,26 +206,31 @@ def read_blocks(
 def read_samples(
     path: str | Path, start: float = 0.0, duration: float | None = None, channel: int | None = None
 ) -> np.ndarray:
-    """The same in one array (S,), for recordings that are known to be short."""
+    """What `read_blocks` gives as one array (S,), for recordings that are known to be short."""
     blocks = list(read_blocks(path, start, duration, channel))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def audio_duration(path: str | Path, channel: int | None = None) -> float:
-    """Seconds of audio in a file, from its header where the header says it. Raises AudioError where it lacks the channel."""
+    """Seconds of audio in a file, by its header where that counts the samples, else all of it is read.
+
+    Raises AudioError where it lacks the channel.
+    """
     recording = Recording(path)
     recording.require_channel(channel)
     recording.file.close()
-    if isinstance(recording.file, SoundFile):
+    if isinstance(recording.file, SoundFile | WaveFile):
         return recording.seconds
     return sum(len(block) for block in read_blocks(path)) / SAMPLE_RATE
 
 
-def resample(samples: np.ndarray, rate: int, channel: int | None = MIX) -> np.ndarray:
+def resample(
+    samples: np.ndarray, rate: int, channel: int | None = MIX, problems: list[str] | None = None
+) -> np.ndarray:
     """An array (S,) or (S, channels) at any rate as (S, C) at 16 kHz; signed whole numbers are scaled to [-1, 1].
 
-    C is 1 for a channel or for MIX, and all channels for None. Raises AudioError for anything else: samples that are not
-    numbers, other shapes, unsigned numbers, no rate.
+    C is 1 for a channel or for MIX, and all channels for None. Adds to `problems` what is strange about the channels. Raises
+    AudioError for anything else: samples that are not numbers, other shapes, unsigned numbers, no rate.
     """
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 0 < samples.shape[1] <= MOST_CHANNELS):
         raise AudioError(f"array: must be (samples,) or (samples, channels), is {samples.shape}")
@@ -193,7 +240,10 @@ def resample(samples: np.ndarray, rate: int, channel: int | None = MIX) -> np.nd
         raise AudioError(f"array: the sample rate must be from {RATES[0]:,} to {RATES[1]:,}, is {rate!r}")
     scale = -1.0 / np.iinfo(samples.dtype).min if np.issubdtype(samples.dtype, np.signedinteger) else 1.0
     columns = samples[:, None] if samples.ndim == 1 else samples
-    chosen = _choose(columns.astype(np.float32) * np.float32(scale), channel)
+    mixer = Mixer(round(rate))
+    chosen = _choose(columns.astype(np.float32) * np.float32(scale), channel, mixer)
+    if problems is not None:
+        problems += mixer.problems()
     if not np.isfinite(chosen).all():
         raise AudioError("array: holds samples that are not numbers")
     if _not_scaled(chosen):
@@ -203,7 +253,7 @@ def resample(samples: np.ndarray, rate: int, channel: int | None = MIX) -> np.nd
 
 
 def _not_scaled(samples: np.ndarray) -> bool:
-    return bool(samples.size and np.abs(samples).max() > 2 and np.median(np.abs(samples)) > 1)
+    return bool(samples.size and max(samples.max(), -samples.min()) > 2 and np.median(np.abs(samples)) > 1)
 
 
 def _check_file(path: Path) -> None:
@@ -219,11 +269,11 @@ def _check_file(path: Path) -> None:
         raise AudioError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-def _choose(block: np.ndarray, channel: int | None) -> np.ndarray:
+def _choose(block: np.ndarray, channel: int | None, mixer: Mixer) -> np.ndarray:
     """(S, channels) → (S, 1) for a channel or MIX, and all of them for None."""
     if channel is None or block.shape[1] == 1:
         return block
-    return block.mean(axis=1, keepdims=True) if channel == MIX else block[:, channel : channel + 1]
+    return mixer.mix(block) if channel == MIX else block[:, channel : channel + 1]
 
 
 def _resampled(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:

@@ -3,73 +3,108 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
-from asr.audio.headers import goes_on, is_cut_off
+from asr.audio.foreign import decoding
+from asr.audio.headers import counts_mp3, goes_on, is_cut_off
+from asr.audio.waves import WaveFile, find_waves
 from asr.errors import AudioError
 
 UNKNOWN_FRAMES = 2**62
 """libsndfile gives the largest integer for a length that the header leaves open."""
+SAMPLE_DUMP = b"\xf0\x7e"
+"""How MIDI sample dumps begin, about whose damage libsndfile writes to stdout."""
+UNREAD = 2**12
+"""Bytes behind what has been read that may hold more; the decoder itself reads ahead less."""
+
+
+def open_sound(path: Path) -> "SoundFile | WaveFile":
+    """A file that libsndfile can open and read to its end. Raises UnknownFormat for others."""
+    # without a buffer, for libsndfile reads from where the descriptor stands
+    file = open(path, "rb", buffering=0)  # noqa: SIM115
+    try:
+        if file.read(2) == SAMPLE_DUMP or goes_on(path):
+            raise UnknownFormat
+        if waves := find_waves(path):
+            return WaveFile(path, file, waves)
+        return SoundFile(path, file)
+    except (soundfile.LibsndfileError, TypeError) as error:
+        file.close()
+        raise UnknownFormat from error
+    except BaseException:
+        file.close()
+        raise
 
 
 class SoundFile:
-    """A file that libsndfile can open, and read to its end. Raises UnknownFormat for others."""
+    """A file that libsndfile opens. Raises what soundfile raises for others, and UnknownFormat where its length is a guess."""
 
-    def __init__(self, path: Path):
-        self.path = path
-        if goes_on(path):
-            raise UnknownFormat
-        try:
-            self.file = soundfile.SoundFile(os.fsencode(path))  # bytes: a name need not be UTF-8
-        except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a suffix like .raw, which it cannot guess
-            raise UnknownFormat from error
-        if self.file.frames >= UNKNOWN_FRAMES:
+    def __init__(self, path: Path, raw: BinaryIO):
+        self.path, self.raw = path, raw
+        raw.seek(0)
+        # a descriptor, not a name: there are formats that libsndfile finds by their suffix, or reads from a file beside it
+        self.file = soundfile.SoundFile(raw.fileno(), closefd=False)
+        if self.file.frames >= UNKNOWN_FRAMES or (self.file.format == "MP3" and not counts_mp3(path)):
             self.file.close()
             raise UnknownFormat
         self.rate, self.channels = self.file.samplerate, self.file.channels
         self.seconds: float | None = self.file.frames / self.rate
         self.cut_off = is_cut_off(path)
+        self.goes_on = False
+        """Whether there may be more behind the end that the header gives; known once that has been read."""
 
-    def blocks(self, start: float, duration: float | None, seconds: float) -> Iterator[np.ndarray]:
-        """Arrays (S, channels) float32 of at most `seconds`. Raises AudioError where the file is damaged."""
+    def blocks(self, start: float, duration: float | None, frames: int) -> Iterator[np.ndarray]:
+        """Arrays (S, channels) float32 of at most so many frames. Raises AudioError where the file is damaged."""
         left = self.file.frames if duration is None else round(duration * self.rate)
         position = min(round(start * self.rate), self.file.frames)
-        size = int(seconds * self.rate)
-        with self.file as file:
-            try:
+        try:
+            with decoding(self.path):
                 if position:
-                    file.seek(position)
+                    self.file.seek(position)
                 while left > 0:
-                    block = file.read(min(left, size), dtype="float32", always_2d=True)
+                    block = self.file.read(min(left, frames), dtype="float32", always_2d=True)
                     if not len(block):
-                        return
+                        break
                     left -= len(block)
                     position += len(block)
                     yield block
-            except soundfile.LibsndfileError as error:
-                for block in self._rest(position, min(left, size)):
-                    position += len(block)
-                    yield block
-                raise AudioError(
-                    f"{self.path}: damaged or truncated; could not be read past {position / self.rate:.1f} s ({error})"
-                ) from error
+                self.goes_on = duration is None and self._has_more()
+        except AudioError as error:
+            for block in self._rest(position, min(left, frames)):
+                position += len(block)
+                yield block
+            raise AudioError(
+                f"{self.path}: damaged or truncated; could not be read past {position / self.rate:.1f} s"
+                f" ({error.__cause__ or error})"
+            ) from error
+        finally:
+            self.close()
+
+    def _has_more(self) -> bool:
+        size = os.fstat(self.raw.fileno()).st_size
+        unread = size - os.lseek(self.raw.fileno(), 0, os.SEEK_CUR)
+        # an MP3 can end in tags with pictures
+        return self.file.format in ("FLAC", "MP3") and unread > max(UNREAD, size // 10 * (self.file.format == "MP3"))
 
     def _rest(self, position: int, n: int) -> Iterator[np.ndarray]:
         """What can still be read of n samples that cannot be read together."""
         step = max(1, self.rate // 10)
-        with soundfile.SoundFile(os.fsencode(self.path)) as file:
-            try:
+        self.raw.seek(0)
+        try:
+            with soundfile.SoundFile(self.raw.fileno(), closefd=False) as file:
                 file.seek(position)
                 for first in range(0, n, step):
                     yield file.read(min(step, n - first), dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError:
-                return
+        except Exception:  # why, is known from the first time
+            return
 
     def close(self) -> None:
         self.file.close()
+        self.raw.close()
 
 
 class UnknownFormat(Exception):
-    """FFmpeg must try: not libsndfile's format, or a FLAC stream that does not say its length."""
+    """FFmpeg must try: not libsndfile's format, or one whose header does not say its length."""

@@ -31,7 +31,7 @@ NAMES = {
 """Our name of a weight → its name in the installed network for 16 kHz."""
 
 State = tuple[Tensor, Tensor]
-"""Of the LSTM: two of (1, 1, WIDTH)."""
+"""State of the LSTM: two tensors (1, 1, WIDTH)."""
 
 
 class VoiceActivity(nn.Module):

@@ -15,6 +15,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
 from asr.errors import AudioError, ConfigError, ManifestError
 from asr.features.fbank import pad_samples
+from asr.foreign_bytes import quoted
 from asr.stopping import leave_to_parent
 from asr.text.tokenizer import IGNORED, Tokenizer
 
@@ -126,7 +127,7 @@ def lacking_characters(utterances: Iterable[Utterance], tokenizer: Tokenizer, re
         ids = tokenizer.encode(utterance.text)
         if refuse and all(i == unk for i in ids):
             raise ManifestError(
-                f"{utterance.where}: text must hold a character of the token table, is {utterance.text!r}"
+                f"{utterance.where}: text must hold a character of the token table, is {quoted(utterance.text)}"
                 f" ({utterance.id}); correct the line or drop it, or build the table from these texts too (data.min_count 1)"
             )
         if unk in ids:
@@ -139,13 +140,13 @@ def check_empty(utterances: Iterable[Utterance]) -> None:
     for utterance in utterances:
         if utterance.text.strip():
             raise ManifestError(
-                f"{utterance.where}: text must be empty in a manifest of data.nonspeech, is {utterance.text!r}"
+                f"{utterance.where}: text must be empty in a manifest of data.nonspeech, is {quoted(utterance.text)}"
                 f" ({utterance.id}); list speech under data.train"
             )
 
 
 def plan_batches(
-    durations: Sequence[float], config: DataConfig, seed: int, epoch: int, window: float = 0.0
+    durations: Sequence[float], config: DataConfig, seed: int, epoch: int, *, window: float = 0.0
 ) -> list[list[int]]:
     """Indices of each batch of one epoch: a pure function of its arguments, so that a run can be resumed anywhere.
 
@@ -180,6 +181,7 @@ class BatchReader(Dataset):
         self,
         utterances: Sequence[Utterance],
         tokenizer: Tokenizer,
+        *,
         cache_audio: bool = False,
         join: float = 0.0,
         longest: float = math.inf,
@@ -238,7 +240,7 @@ class BatchReader(Dataset):
         return spoken
 
     def iterate(
-        self, plan: list[list[int]], first: int = 0, workers: int = 0, seed: str = "", for_gpu: bool = False
+        self, plan: list[list[int]], first: int = 0, workers: int = 0, seed: str = "", *, for_gpu: bool = False
     ) -> Iterator[Batch]:
         """The batches of a plan from number `first`. Takes no number from torch's global random generator.
 

@@ -11,6 +11,7 @@ from asr.audio.reading import audio_duration
 from asr.corpus.manifest import Utterance
 from asr.corpus.overlap import Recorded
 from asr.errors import AudioError
+from asr.foreign_bytes import quoted
 from asr.text.normalize import characters, is_han, normalize
 
 FASTEST, SLOWEST = 11.0, 0.5
@@ -55,7 +56,7 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
     for u in utterances:
         rate = spoken_length(u.text) / u.duration
         if rate == 0:
-            empty.items.append((u, f"({u.id}): {u.text!r}"))
+            empty.items.append((u, f"({u.id}): {quoted(u.text)}"))
         elif rate > FASTEST or rate < SLOWEST:
             (wrong if rate > IMPOSSIBLE else fast if rate > FASTEST else slow).items.append(
                 (u, f"({u.id}): {rate:.1f} in {u.duration:.2f} s, {u.text[:20]}")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.audio.reading import audio_duration
-from asr.corpus.manifest import Utterance, json_object
+from asr.corpus.manifest import LAST_CHANNEL, LONGEST, Utterance, json_object
 from asr.errors import AudioError, ManifestError
 from asr.files import read_lines
+from asr.foreign_bytes import listed, quoted, reading
 
 COLUMNS = {
     "id": ("id", "utterance", "utt"),
@@ -31,8 +32,6 @@ JSON_NAMES = COLUMNS | {
     "start": ("start", "offset"),
 }
 """Field → names in JSON lines, in order: ours, WeNet's (key, wav, txt), FunASR's (source, target), NeMo's (audio_filepath …)."""
-LONGEST_ID = 200
-"""Bytes of an id that becomes the name of a file."""
 
 
 @dataclass
@@ -44,7 +43,7 @@ class Skipped:
     filtered: int = 0
     """Rows that `where` ruled out."""
     broken: list[str] = dataclasses.field(default_factory=list)
-    """Of rows whose audio, or what is said of it, cannot be used: what is wrong with each."""
+    """What is wrong with each row whose audio, or what is said of it, cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Row:
     def column(self, name: str) -> str:
         """A value by the header's name or by ours."""
         if name not in self.columns and name not in self.fields:
-            raise ManifestError(f"{self.line}: there is no column {name!r}; there is {', '.join(self.columns)}")
+            raise ManifestError(f"{self.line}: there is no column {quoted(name)}; there is {listed(self.columns)}")
         return self.columns.get(name, self.fields.get(name, ""))
 
 
@@ -87,25 +86,35 @@ def import_corpus(
     else:
         raise ManifestError(f"{path}: no such table or Kaldi directory")
     root = Path(audio_root) if audio_root else (Path() if path.is_dir() else path.parent)
+    with reading(path, ManifestError, "cannot be read"):
+        yield from _utterances(rows, root, where or {}, skipped, strict=strict)
+
+
+def _utterances(
+    rows: Iterator[Row], root: Path, where: dict[str, str], skipped: Skipped, *, strict: bool
+) -> Iterator[Utterance]:
     seen: dict[str, str] = {}
     for row in rows:
-        if not all(row.column(name) == value for name, value in (where or {}).items()):
+        if not all(row.column(name) == value for name, value in where.items()):
             skipped.filtered += 1
         elif not row.fields.get("text", "").strip():
             skipped.without_text += 1
         else:
             id = row.fields["id"]
             if not id or len(id.split()) != 1:
-                raise ManifestError(f"{row.line}: id must be a word without spaces, is {id!r}")
+                raise ManifestError(f"{row.line}: id must be a word without spaces, is {quoted(id)}")
             if id in seen:
-                raise ManifestError(f"{row.line}: id must be unique, {id!r} is already at {seen[id]}")
+                raise ManifestError(f"{row.line}: id must be unique, {quoted(id)} is already at {seen[id]}")
             seen[id] = row.line
             try:
-                yield _utterance(row.fields, root, row.line)
+                with reading(row.line, ManifestError, "cannot be used"):
+                    utterance = _utterance(row.fields, root, row.line)
             except ManifestError as error:
                 if strict:
                     raise
                 skipped.broken.append(str(error))
+            else:
+                yield utterance
 
 
 def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
@@ -144,8 +153,8 @@ def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
 def _channel(text: str | None, line: str) -> int | None:
     if not text:
         return None
-    if not text.isdecimal():
-        raise ManifestError(f"{line}: channel must be a whole number, is {text!r}")
+    if not text.isdecimal() or len(text) > 5 or int(text) > LAST_CHANNEL:
+        raise ManifestError(f"{line}: channel must be a whole number up to {LAST_CHANNEL}, is {quoted(text)}")
     return int(text)
 
 
@@ -154,8 +163,8 @@ def _seconds(text: str, name: str, line: str) -> float:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not 0 <= value < float("inf"):
-        raise ManifestError(f"{line}: {name} must be a number of seconds, is {text!r}")
+    if not 0 <= value < LONGEST:
+        raise ManifestError(f"{line}: {name} must be a number of seconds, is {quoted(text)}")
     return value
 
 
@@ -205,14 +214,14 @@ def _field_names(
 ) -> list[str]:
     names, lower = list(header), [name.lower() for name in header]
     if twice := [name for name in names if name and names.count(name) > 1]:
-        raise ManifestError(f"{path}:1: the header has {twice[0]!r} twice")
+        raise ManifestError(f"{path}:1: the header has {quoted(twice[0])} twice")
     for field, candidates in columns.items():
         found = next((c for c in candidates if c in lower), None)
         if found:
             names[lower.index(found)] = field
         elif field in required:
             raise ManifestError(
-                f"{path}:1: no column for {field} ({', '.join(candidates)}); the header has {', '.join(header) or 'none'}"
+                f"{path}:1: no column for {field} ({', '.join(candidates)}); the header has {listed(header) or 'none'}"
             )
     return names
 
@@ -238,7 +247,7 @@ def json_rows(path: Path, lines: Sequence[str], required: Sequence[str] = ("audi
                 row[field] = str(row.pop(found))
             elif field in required:
                 raise ManifestError(
-                    f"{where}: no field for {field} ({', '.join(names)}); the line has {', '.join(data) or 'none'}"
+                    f"{where}: no field for {field} ({', '.join(names)}); the line has {listed(data) or 'none'}"
                 )
         start = _seconds(row.get("start") or "0", "start", where)
         if "end" in row:  # WeNet's parts of files: it goes before a duration, which may be the file's
@@ -249,62 +258,21 @@ def json_rows(path: Path, lines: Sequence[str], required: Sequence[str] = ("audi
         yield Row(where, row, {name: str(value) for name, value in data.items()})
 
 
-def recordings(path: Path) -> Iterator[tuple[str, Path]]:
-    """(id, audio) of each line of a list without texts.
-
-    Paths of a wav.scp are relative to the current folder, as Kaldi has it, those of JSON lines to the list's. Raises
-    ManifestError where a line is wrong, or names no whole file.
-    """
-    lines, root, seen = read_lines(path), Path(), {}
-    if holds_json(lines):
-        root = path.parent
-        named = ((row.line, row.fields["id"], row.fields) for row in json_rows(path, lines, ("audio",)))
-    else:
-        named = ((where, id, {"audio": audio}) for where, id, audio in _kaldi_lines(path, lines))
-    for where, id, fields in named:
-        _check_id(id, where)
-        if seen.setdefault(id, where) != where:
-            raise ManifestError(f"{where}: id must be unique, {id!r} is already at {seen[id]}")
-        if fields["audio"].endswith("|") or not fields["audio"]:
-            raise ManifestError(f"{where}: each line must be `id path`, {id!r} has {fields['audio']!r}")
-        if float(fields.get("start") or 0) or "channel" in fields:
-            raise ManifestError(f"{where}: names a part of a file; `asr evaluate` decodes manifests of utterances")
-        yield id, root / fields["audio"]
-    if not seen:
-        raise ManifestError(f"{path}: names no recording")
-
-
-def _check_id(id: str, where: str) -> None:
-    """An id may become the name of a file, below folders even, but not anywhere else."""
-    if (
-        not id.isprintable()
-        or len(id.split()) != 1
-        or ".." in id.split("/")
-        or id != Path(id).as_posix()
-        or id[0] == "/"
-    ):
-        raise ManifestError(f"{where}: id must be a word without spaces that can name a file, is {id!r}")
-    if len(id.encode()) > LONGEST_ID:
-        raise ManifestError(f"{where}: id must have at most {LONGEST_ID} bytes, is {id[:40]!r} …")
-
-
 def _kaldi_rows(folder: Path) -> Iterator[Row]:
     for name in ("wav.scp", "text"):
         if not (folder / name).is_file():
             raise ManifestError(f"{folder}: not a Kaldi directory, {name} is missing")
-    recordings = {id: value for _, id, value in _kaldi_lines(folder / "wav.scp")}
-    speakers = (
-        {id: value for _, id, value in _kaldi_lines(folder / "utt2spk")} if (folder / "utt2spk").is_file() else {}
-    )
+    recordings = {id: value for _, id, value in kaldi_lines(folder / "wav.scp")}
+    speakers = {id: value for _, id, value in kaldi_lines(folder / "utt2spk")} if (folder / "utt2spk").is_file() else {}
     segments = {}
     if (folder / "segments").is_file():
-        segments = {id: (line, value.split()) for line, id, value in _kaldi_lines(folder / "segments")}
-    for line, id, text in _kaldi_lines(folder / "text"):
+        segments = {id: (line, value.split()) for line, id, value in kaldi_lines(folder / "segments")}
+    for line, id, text in kaldi_lines(folder / "text"):
         row = {"id": id, "text": text, "speaker": speakers.get(id, "")}
         recording = id
         if segments:
             if id not in segments:
-                raise ManifestError(f"{line}: {id!r} is not in {folder / 'segments'}")
+                raise ManifestError(f"{line}: {quoted(id)} is not in {folder / 'segments'}")
             segment_line, fields = segments[id]
             if len(fields) != 3:
                 raise ManifestError(
@@ -316,22 +284,22 @@ def _kaldi_rows(folder: Path) -> Iterator[Row]:
                 raise ManifestError(f"{segment_line}: end must be after start, {end} is not after {start}")
             row |= {"start": start, "duration": str(seconds)}
         if recording not in recordings:
-            raise ManifestError(f"{line}: {recording!r} is not in {folder / 'wav.scp'}")
+            raise ManifestError(f"{line}: {quoted(recording)} is not in {folder / 'wav.scp'}")
         if recordings[recording].endswith("|"):
             raise ManifestError(
-                f"{folder / 'wav.scp'}: {recording!r} is a command, not a file; run it and list the files it writes"
+                f"{folder / 'wav.scp'}: {quoted(recording)} is a command, not a file; run it and list the files it writes"
             )
         row["audio"] = recordings[recording]
         yield Row(line, row, row)
 
 
-def _kaldi_lines(path: Path, lines: Sequence[str] | None = None) -> Iterator[tuple[str, str, str]]:
+def kaldi_lines(path: Path, lines: Sequence[str] | None = None) -> Iterator[tuple[str, str, str]]:
     """(file:line, id, rest) of each line of a Kaldi file; `lines` where they have been read already."""
     seen: set[str] = set()
     for number, line in enumerate(read_lines(path) if lines is None else lines, 1):
         if line.strip():
             id, *rest = line.split(maxsplit=1)
             if id in seen:
-                raise ManifestError(f"{path}:{number}: id must be unique, {id!r} occurs twice")
+                raise ManifestError(f"{path}:{number}: id must be unique, {quoted(id)} occurs twice")
             seen.add(id)
             yield f"{path}:{number}", id, rest[0].strip() if rest else ""

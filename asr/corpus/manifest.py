@@ -18,7 +18,8 @@ import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.errors import AudioError, ManifestError
-from asr.files import atomic_write, read_lines
+from asr.files import atomic_write, read_lines, several_errors
+from asr.foreign_bytes import listed, quoted, reading, reason
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ class Utterance:
 
 TOLERANCE = 0.5
 """Seconds that a file may be shorter than its utterance says: tables round, and codecs pad."""
-NAMED = 20
-"""Files that a message lists."""
 LONGEST = 1e9
 """Seconds; more is no length of a recording."""
+LAST_CHANNEL = 65535
+"""No file has more: formats count them in 16 bits."""
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 """What may be one of these, in a line as it stands; most likely two halves that make a character."""
 _NO_CHARACTER = re.compile(r"[\ud800-\udfff]|\\u0000")
@@ -93,17 +94,18 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     utterances: list[Utterance] = []
     lines_of: dict[str, int] = {}
     resolve = cache(Path.resolve)  # a folder, once: it asks the system about each of its parents
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        utterance = _parse(line, path.parent, where, resolve)
-        if utterance.id in lines_of:
-            raise ManifestError(
-                f"{where}: id must be unique, {utterance.id!r} is already on line {lines_of[utterance.id]}"
-            )
-        lines_of[utterance.id] = number
-        utterances.append(utterance)
+    with reading(path, ManifestError, "cannot be read") as place:
+        for place.line, line in enumerate(read_lines(path), 1):
+            if not line.strip():
+                continue
+            where = str(place)
+            utterance = _parse(line, path.parent, where, resolve)
+            if utterance.id in lines_of:
+                raise ManifestError(
+                    f"{where}: id must be unique, {quoted(utterance.id)} is already on line {lines_of[utterance.id]}"
+                )
+            lines_of[utterance.id] = place.line
+            utterances.append(utterance)
     if not utterances:
         raise ManifestError(f"{path}: holds no utterance")
     return utterances
@@ -124,13 +126,13 @@ def json_object(line: str, where: str) -> dict:
     """The JSON object on a line. Raises ManifestError where there is none."""
     try:
         data = json.loads(line)
-    except (ValueError, RecursionError) as error:  # the latter for what is nested too deeply
-        reason = getattr(error, "msg", error)
-        raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r} ({reason})") from None
+    except (ValueError, RecursionError) as error:
+        why = getattr(error, "msg", None) or reason(error)
+        raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r} ({why})") from None
     if not isinstance(data, dict):
         raise ManifestError(f"{where}: each line must be a JSON object, is {line.strip()[:60]!r}")
     if _SUSPECT.search(line) and (bad := _NO_CHARACTER.search(json.dumps(data, ensure_ascii=False))):
-        raise ManifestError(f"{where}: holds {bad[0]!r}, which is no character; correct the line or drop it")
+        raise ManifestError(f"{where}: holds {quoted(bad[0])}, which is no character; correct the line or drop it")
     return data
 
 
@@ -144,20 +146,20 @@ def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path])
                 else ""
             )
             raise ManifestError(
-                f"{where}: field {name!r} is missing; the line has {', '.join(data) or 'no field'}{hint}"
+                f"{where}: field {quoted(name)} is missing; the line has {listed(data) or 'no field'}{hint}"
             )
     for name in ("id", "audio", "text"):
         if not isinstance(data[name], str) or (name != "text" and not data[name].strip()):
             rule = "a text" if name == "text" else "a text that is not empty"
-            raise ManifestError(f"{where}: {name} must be {rule}, is {data[name]!r}")
+            raise ManifestError(f"{where}: {name} must be {rule}, is {quoted(data[name])}")
     if re.search(r"\s", data["id"]):
-        raise ManifestError(f"{where}: id must hold no space, is {data['id']!r}")
+        raise ManifestError(f"{where}: id must hold no space, is {quoted(data['id'])}")
     for name, types in OPTIONAL_TYPES.items():
         if data.get(name) is not None and (not isinstance(data[name], types) or isinstance(data[name], bool)):
             kind = {"start": "a number", "channel": "a whole number"}.get(name, "a text")
-            raise ManifestError(f"{where}: {name} must be {kind}, is {data[name]!r}")
-    if (data.get("channel") or 0) < 0:
-        raise ManifestError(f"{where}: channel must be 0 or more, is {data['channel']}")
+            raise ManifestError(f"{where}: {name} must be {kind}, is {quoted(data[name])}")
+    if not 0 <= (data.get("channel") or 0) <= LAST_CHANNEL:
+        raise ManifestError(f"{where}: channel must be from 0 to {LAST_CHANNEL}, is {quoted(data['channel'])}")
     _check_seconds(where, "duration", data["duration"], positive=True)
     _check_seconds(where, "start", data.get("start") or 0.0, positive=False)
     known = {name: data[name] for name in OPTIONAL_TYPES if data.get(name) is not None}
@@ -179,7 +181,7 @@ def _check_seconds(where: str, name: str, value: object, positive: bool) -> None
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value < LONGEST or (positive and value == 0):
         rule = "above 0" if positive else "0 or more"
-        raise ManifestError(f"{where}: {name} must be {rule} seconds, is {value!r}; correct the line or drop it")
+        raise ManifestError(f"{where}: {name} must be {rule} seconds, is {quoted(value)}; correct the line or drop it")
 
 
 def _to_json(utterance: Utterance, folder: Path) -> dict:
@@ -208,7 +210,5 @@ def missing_audio(utterances: Iterable[Utterance]) -> list[Utterance]:
 def check_audio(utterances: Iterable[Utterance]) -> None:
     """Raises AudioError where files are not there, and names them: better at once than in the middle of the work."""
     if missing := missing_audio(utterances):
-        first, *others = (f"{u.where}: {u.audio}: no such file ({u.id})" for u in missing)
-        named = "".join(f"\n  {line}" for line in others[:NAMED]) + ("\n  …" if len(others) > NAMED else "")
-        more = f", and {len(others):,} more files are not there" if others else ""
-        raise AudioError(f"{first}{more}; correct the manifest or put the audio back{named}")
+        errors = [f"{u.where}: {u.audio}: no such file ({u.id})" for u in missing]
+        raise AudioError(several_errors(errors, "files are not there", "; correct the manifest or put the audio back"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from asr.corpus.manifest import Utterance
 from asr.corpus.overlap import Recorded
 from asr.errors import ManifestError, UsageError
+from asr.foreign_bytes import quoted
 from asr.text.normalize import normalize
 
 TOGETHER: dict[str, Callable[[Utterance], str]] = {
@@ -94,11 +95,11 @@ def mix(
         for u, n in chosen:
             id = u.id if n == 0 else f"{u.id}-{n + 1}"
             if n == 0 and u.where in lines:
-                raise ManifestError(f"{u.where}: {id!r} is in the mixture already; is a manifest named twice?")
+                raise ManifestError(f"{u.where}: {quoted(id)} is in the mixture already; is a manifest named twice?")
             if id in mixed:
                 id = f"{name}-{id}"
             if id in mixed:
-                raise ManifestError(f"{u.where}: {id!r} is in the mixture already; give it another id")
+                raise ManifestError(f"{u.where}: {quoted(id)} is in the mixture already; give it another id")
             mixed[id] = replace(u, id=id)
         lines |= {u.where for u in utterances if u.where}
     return list(mixed.values()), left_out

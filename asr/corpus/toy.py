@@ -26,7 +26,7 @@ CHARACTERS = "".join(SPELLING)
 
 
 def prepare_toy(
-    out: str | Path, n_train: int = 1200, n_dev: int = 60, n_test: int = 100, seed: int = 1
+    out: str | Path, n_train: int = 1200, n_dev: int = 60, n_test: int = 100, *, seed: int = 1
 ) -> dict[str, Path]:
     """Writes wav files and the manifests train.jsonl, dev.jsonl and test.jsonl under `out`; no sentence is in two of them."""
     out = Path(out)

@@ -161,7 +161,7 @@ def in_their_places(beam: Beam, best: Best, settings: SearchSettings, n_ended: T
     return new, Chosen(torch.arange(len(total), device=total.device), best.origins, best.places), loops
 
 
-def without_done(before: Beam, new: Beam, chosen: Chosen, done: Tensor, ended: list[Ended]) -> Step:
+def without_done(before: Beam, new: Beam, chosen: Chosen, done: Tensor, *, ended: list[Ended]) -> Step:
     """The step from `before` to `new`, of the utterances that are not done (B,)."""
     left = (~done).nonzero()[:, 0]
     if not len(left):

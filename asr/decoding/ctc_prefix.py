@@ -14,12 +14,12 @@ LEAST = -1e30
 
 
 class _State(NamedTuple):
-    """Of each prefix (B, N): log-probabilities that frames up to t, t included, spell it and end …"""
+    """What is known of each prefix (B, N)."""
 
     on_token: Tensor
-    """… in its last token: (B, N, L)."""
+    """(B, N, L) log-probability that the frames up to t, t included, spell it and end in its last token."""
     on_blank: Tensor
-    """… in blank: (B, N, L)."""
+    """(B, N, L) log-probability that they spell it and end in blank."""
     score: Tensor
     """(B, N) log-probability that the audio begins with it."""
     utterances: Tensor
@@ -31,7 +31,7 @@ class _State(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """Of all prefixes (B, N) and their candidates (B, N, C):"""
+    """What was said of the candidates (B, N, C) of all prefixes (B, N)."""
 
     before: Tensor
     """(2, B, N, L): log-probabilities that the frames before t spell the prefix, in any way or with blank at the end."""

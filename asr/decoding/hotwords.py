@@ -17,7 +17,7 @@ class _State(NamedTuple):
 
     nodes: Tensor
     grown: Tensor | None = None
-    """The same after each candidate (B, N, C)."""
+    """(B, N, C) where it is after each candidate."""
 
 
 class HotwordScorer:
@@ -29,6 +29,7 @@ class HotwordScorer:
         n_tokens: int,
         eos: int,
         margin: float = 3.0,
+        *,
         device: torch.device | str = "cpu",
     ):
         """words: token sequence → bonus for each of its tokens.

@@ -10,6 +10,7 @@ from torch import Tensor
 from asr.decoding.beam import Chosen
 from asr.decoding.ngram_file import LN10
 from asr.errors import AsrError
+from asr.foreign_bytes import reading
 
 MAGIC = b"mmap lm http://kheafield.com/code"
 """How a binary file of KenLM begins."""
@@ -27,9 +28,9 @@ class _State(NamedTuple):
     """Contexts as KenLM keeps them."""
 
     contexts: list[list[Any]]
-    """Of each hypothesis of each utterance."""
+    """One for each hypothesis of each utterance."""
     grown: list[list[list[Any]]] | None = None
-    """The same after each candidate."""
+    """One for each candidate of each hypothesis."""
 
 
 class KenlmScorer:
@@ -46,10 +47,8 @@ class KenlmScorer:
             raise AsrError(
                 f"{path}: is a binary of KenLM, which its library reads: pip install 'mandarin-asr[kenlm]'; or give the ARPA file"
             ) from None
-        try:
+        with reading(path, AsrError, "cannot be read by KenLM"):
             self.model = kenlm.Model(str(path))
-        except (OSError, RuntimeError) as error:
-            raise AsrError(f"{path}: cannot be read by KenLM ({' '.join(str(error).split())})") from error
         self.new_state, self.path = kenlm.State, Path(path)
         self.words = list(symbols)
         self.words[eos] = "</s>"

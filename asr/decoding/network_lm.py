@@ -23,7 +23,15 @@ class NetworkLm:
     """Log-probabilities of candidates after all that was written so far. A CandidateScorer."""
 
     def __init__(
-        self, network: Network, table: TokenTable, symbols: Sequence[str], sos: int, eos: int, device, path: str | Path
+        self,
+        network: Network,
+        table: TokenTable,
+        symbols: Sequence[str],
+        sos: int,
+        *,
+        eos: int,
+        device,
+        path: str | Path,
     ):
         """path: where it is from. table: its tokens. symbols: those of the model it helps; what it does not have is its <unk>."""
         self.network, self.path = network, Path(path)

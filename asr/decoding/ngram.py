@@ -21,7 +21,7 @@ class _State(NamedTuple):
 
     nodes: Tensor
     grown: Tensor | None = None
-    """The same after each candidate (B, N, C)."""
+    """(B, N, C) the node after each candidate."""
 
 
 class NgramScorer:

@@ -4,18 +4,27 @@ import gzip
 import hashlib
 import itertools
 import math
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from asr.errors import AsrError
 from asr.files import atomic_write
+from asr.foreign_bytes import listed, reading, shortened
 
 PACKED = ".safetensors"
 """How the names of packed files end."""
+LONGEST_LINE = 1 << 20
+"""Characters that no line of an ARPA file has."""
+LARGEST_SHARE = 100
+"""Characters that a byte of a compressed ARPA file never stands for; it is about four."""
+MOST_ORDER = 20
+"""The longest n-grams."""
+LARGEST = 1e4
+"""The largest logarithm, either way; SRILM writes -99 for what cannot be."""
 LN10 = math.log(10)
 
 
@@ -97,24 +106,39 @@ def pack(ngrams: Ngrams, path: Path, symbols: Sequence[str]) -> int:
 
 
 def _unpack(path: Path, symbols: Sequence[str]) -> Ngrams:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
+    with reading(path, AsrError, "damaged or no packed language model", "copy the file again"):
         with safe_open(path, framework="numpy") as file:
             table = (file.metadata() or {}).get("tokens", "unknown")
             children, token, log_prob, backoff = map(file.get_tensor, ("children", "token", "log_prob", "backoff"))
-    except FileNotFoundError:
-        raise AsrError(f"{path}: no such file") from None
-    except (OSError, SafetensorError) as error:
-        raise AsrError(f"{path}: damaged or no packed language model ({error}); copy the file again") from error
-    if table != fingerprint(symbols):
-        raise AsrError(f"{path}: is for a token table with fingerprint {table}, the model's is {fingerprint(symbols)}")
+        if table != fingerprint(symbols):
+            raise AsrError(
+                f"{path}: is for a token table with fingerprint {shortened(table)}, the model's is {fingerprint(symbols)}"
+            )
+        _check_packed(children, token, log_prob, backoff, len(symbols))
     return Ngrams(
         np.concatenate([[0], np.repeat(np.arange(len(children)), children)]),
         np.concatenate([[-1], token.astype(np.int64)]),
         log_prob.astype(np.float32),
         np.pad(backoff.astype(np.float32), (0, len(log_prob) - len(backoff))),
     )
+
+
+def _check_packed(children: np.ndarray, token: np.ndarray, log_prob: np.ndarray, backoff: np.ndarray, n: int) -> None:
+    """Raises ValueError where the arrays are not those of one trie over `n` symbols: before anything is made of their size."""
+    if any(array.ndim != 1 for array in (children, token, log_prob, backoff)):
+        raise ValueError("its arrays have more than one dimension")
+    if not (1 <= len(backoff) == len(children) <= len(log_prob) == len(token) + 1):
+        raise ValueError(f"its arrays hold {len(children)}, {len(token)}, {len(log_prob)} and {len(backoff)} numbers")
+    if children.dtype != np.uint16 or token.dtype != np.uint16 or int(children.sum(dtype=np.int64)) != len(token):
+        raise ValueError(f"its nodes have {children.sum(dtype=np.float64):g} children, there are {len(token)}")
+    if len(token) and int(token.max()) >= n + 2:
+        raise ValueError(f"it holds the token {token.max()} of {n}")
+    if (np.cumsum(children, dtype=np.int64) < np.arange(1, len(children) + 1))[:-1].any():
+        raise ValueError("a node would come before its parent")
+    if not (np.isfinite(log_prob).all() and np.isfinite(backoff).all()):
+        raise ValueError("it holds probabilities that are not numbers")
 
 
 def fingerprint(symbols: Sequence[str]) -> str:
@@ -125,25 +149,36 @@ def fingerprint(symbols: Sequence[str]) -> str:
 def _read_arpa(path: str | Path, words: dict[str, int]) -> Iterator[tuple[tuple[int, ...], str, float, float]]:
     """(tokens, file:line, log10 probability, log10 back-off weight) of n-grams whose words all have a token."""
     order, sections = 0, 0
-    try:
-        opened = gzip.open if str(path).endswith(".gz") else open
-        with opened(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                line = line.strip()
-                if line.startswith("\\"):
-                    order = int(line[1 : line.index("-grams:")]) if line.endswith("-grams:") else 0
-                    sections += order > 0
-                elif line and order:
-                    yield from _entry(line, order, f"{path}:{number}", words)
-    except FileNotFoundError:
-        raise AsrError(f"{path}: no such file") from None
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        reason = "it is no text" if isinstance(error, UnicodeDecodeError) else error
-        raise AsrError(f"{path}: not an ARPA language model ({reason})") from error
+    opened = gzip.open if str(path).endswith(".gz") else open
+    with reading(path, AsrError, "not an ARPA language model") as place, opened(path, "rt", encoding="utf-8") as file:
+        for place.line, line in enumerate(_bounded_lines(file, Path(path).stat().st_size), 1):
+            line = line.strip()
+            if line.startswith("\\"):
+                order = _order(line) if line.endswith("-grams:") else 0
+                sections += order > 0
+            elif line and order:
+                yield from _entry(line, order, str(place), words)
     if not sections:
         if not Path(path).stat().st_size:
             raise AsrError(f"{path}: is empty")
         raise AsrError(f"{path}: not an ARPA language model (no line such as \\1-grams: is in it)")
+
+
+def _bounded_lines(file: TextIO, size: int) -> Iterator[str]:
+    """The lines of a file of `size` bytes that may be compressed. ValueError where one, or all, are longer than text can be."""
+    left = LARGEST_SHARE * size + LONGEST_LINE
+    while line := file.readline(LONGEST_LINE):
+        left -= len(line)
+        if len(line) == LONGEST_LINE or left < 0:
+            raise ValueError("it unpacks to a line, or a text, far longer than those of a language model")
+        yield line
+
+
+def _order(line: str) -> int:
+    order = int(line[1 : line.index("-grams:")][:10])
+    if not 0 < order <= MOST_ORDER:
+        raise ValueError(f"n-grams of {order} words; at most {MOST_ORDER} can be read")
+    return order
 
 
 def _entry(line: str, order: int, where: str, words: dict[str, int]) -> Iterator:
@@ -154,4 +189,7 @@ def _entry(line: str, order: int, where: str, words: dict[str, int]) -> Iterator
         )
     tokens = tuple(words.get(word, -1) for word in fields[1 : order + 1])
     if -1 not in tokens:
-        yield tokens, where, float(fields[0]), float(fields[order + 1]) if len(fields) == order + 2 else 0.0
+        numbers = float(fields[0]), float(fields[order + 1]) if len(fields) == order + 2 else 0.0
+        if not all(abs(number) <= LARGEST for number in numbers):
+            raise AsrError(f"{where}: {listed((fields[0], *fields[order + 1 :]))}: no logarithms of probabilities")
+        yield tokens, where, *numbers

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import DECODER, Hypothesis
-from asr.decoding.settings import DecodeConfig
 
 REVERSE = "reverse decoder"
 """Name of the second decoder in Hypothesis.scores."""
@@ -22,7 +22,7 @@ LEAST_COVERED = 1e-4
 
 
 def rescore(
-    found: list[list[Hypothesis]], log_probs_of: Callable[[Tensor], Tensor], sos: int, eos: int, config: DecodeConfig
+    found: list[list[Hypothesis]], log_probs_of: Callable[[Tensor], Tensor], sos: int, eos: int, *, config: DecodeConfig
 ) -> list[list[Hypothesis]]:
     """Each utterance's hypotheses ranked anew: the first decoder's score counts 1 - reverse_weight, the second's reverse_weight.
 

@@ -58,7 +58,7 @@ class Own(Rule):
         new, chosen, loops = closed_up(beam, best, self.settings, n_ended)
         done = (n_ended >= N) | (room <= 0) | ~new.alive
         ended += stopped_early(beam, done & (n_ended == 0), loops)
-        return without_done(beam, new, chosen, done, ended)
+        return without_done(beam, new, chosen, done, ended=ended)
 
 
 class Transformers(Rule):
@@ -90,7 +90,7 @@ class Transformers(Rule):
         hopeless = (worst > -torch.inf) & (rank(new.total.amax(1), U) <= worst)
         done = at_limit | hopeless | ~new.alive
         ended += stopped_early(beam, done & (n_ended == 0) & ~stops.any(1), loops)
-        return without_done(beam, new, chosen, done, ended)
+        return without_done(beam, new, chosen, done, ended=ended)
 
     def select(self, utterances: Tensor) -> None:
         self.ranks = self.ranks[utterances]
@@ -218,7 +218,7 @@ def _leaving_places(
     n_unwritten = rule.n_unwritten if rule.settings.beam > 1 else 0  # a greedy search, in that toolkit, writes all
     ended += unfinished(beam, best, stops, n_unwritten)
     ended += stopped_early(beam, done & (n_ended == 0) & ~stops.any(1), loops)
-    return without_done(beam, new, chosen, done, ended)
+    return without_done(beam, new, chosen, done, ended=ended)
 
 
 RULES: dict[str, type[Rule]] = {

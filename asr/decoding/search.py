@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from asr.decoding.beam import Beam, Chosen, Ended, best_continuations
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.rules import RULES
-from asr.decoding.settings import DecodeConfig
 
 DECODER = "decoder"
 """Name of the main scorer in Hypothesis.scores."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from asr.errors import ConfigError
 from asr.files import read_lines
+from asr.foreign_bytes import quoted, reading
 from asr.text.normalize import normalize
 from asr.text.tokenizer import Tokenizer, TokenTable
 
@@ -32,21 +33,22 @@ def read_hotwords(path: str | Path, tokenizer: Tokenizer, table: TokenTable, wei
     weight: bonus per character where the line has none. Raises ConfigError with file and line.
     """
     weights, words, ignored = {}, {}, []
-    for number, line in enumerate(read_lines(path), 1):
-        word, own = _split(line.partition("#")[0].strip(), f"{path}:{number}")
-        if not word:
-            continue
-        tokens = tuple(tokenizer.encode(normalize(word)))
-        if not tokens or table.unk in tokens:
-            ignored.append(word)
-            continue
-        weights[tokens], words[tokens] = weight if own is None else own, word
+    with reading(path, ConfigError, "cannot be read") as place:
+        for place.line, line in enumerate(read_lines(path), 1):
+            word, own = word_and_weight(line.partition("#")[0].strip(), str(place))
+            if not word:
+                continue
+            tokens = tuple(tokenizer.encode(normalize(word)))
+            if not tokens or table.unk in tokens:
+                ignored.append(word)
+                continue
+            weights[tokens], words[tokens] = weight if own is None else own, word
     if not words and not ignored:
         raise ConfigError(f"{path}: holds no hot word")
     return Hotwords(weights, words, tuple(ignored))
 
 
-def _split(line: str, where: str) -> tuple[str, float | None]:
+def word_and_weight(line: str, where: str) -> tuple[str, float | None]:
     """Word and weight of a line. What stands behind a space may be a part of the name: GPT 4, 波音 747."""
     word, tab, last = line.rpartition("\t")
     if not tab:
@@ -55,10 +57,10 @@ def _split(line: str, where: str) -> tuple[str, float | None]:
         weight = float(last)
     except ValueError:
         if tab:
-            raise ConfigError(f"{where}: behind a tab stands a weight, a number, is {last!r}") from None
+            raise ConfigError(f"{where}: behind a tab stands a weight, a number, is {quoted(last)}") from None
         return line, None
     if not word or (not tab and (re.search("[A-Za-z0-9]$", word.strip()) or (last.isdigit() and weight > MOST))):
         return line, None
     if not -MOST <= weight <= MOST:
-        raise ConfigError(f"{where}: a weight must be from -{MOST} to {MOST}, is {last}")
+        raise ConfigError(f"{where}: a weight must be from -{MOST} to {MOST}, is {quoted(last)}")
     return word.strip(), weight

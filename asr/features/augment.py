@@ -118,7 +118,7 @@ def augment(
     if config.volume:
         features = features + config.volume * usual * torch.randn(len(features), 1, 1, device=features.device)
     features = mask_frequency(features, config.frequency_masks, config.frequency_width)
-    features = mask_time(features, lengths, config.time_masks, config.time_width, config.time_share)
+    features = mask_time(features, lengths, config.time_masks, config.time_width, share=config.time_share)
     return features, lengths
 
 
@@ -227,7 +227,7 @@ def mask_frequency(features: Tensor, n_masks: int, width: int) -> Tensor:
     return features
 
 
-def mask_time(features: Tensor, lengths: Tensor, n_masks: int, width: int, share: float) -> Tensor:
+def mask_time(features: Tensor, lengths: Tensor, n_masks: int, width: int, *, share: float) -> Tensor:
     """Up to `width` frames, at most `share` of the utterance, set to 0 in each of `n_masks` places."""
     frames = torch.arange(features.shape[1], device=features.device)
     for _ in range(n_masks):

@@ -1,6 +1,7 @@
 """Global mean and variance normalisation (CMVN): statistics of the training features, stored inside the model."""
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from asr.errors import ConfigError
 from asr.files import atomic_write
+from asr.foreign_bytes import reading
 
 VARIANCE_FLOOR = 1e-10
 
@@ -31,14 +33,14 @@ class CmvnStats:
 
     @classmethod
     def load(cls, path: str | Path) -> "CmvnStats":
-        try:
+        with reading(path, ConfigError, "not CMVN statistics as `asr corpus cmvn` writes them"):
             data = json.loads(Path(path).read_text(encoding="utf-8"))
             stats = cls(tuple(map(float, data["mean"])), tuple(map(float, data["std"])), int(data["n_frames"]))
-            if len(stats.mean) != len(stats.std) or not all(s > 0 for s in stats.std):
+            if len(stats.mean) != len(stats.std) or not all(0 < s < math.inf for s in stats.std):
                 raise ValueError("std must hold a positive number for each mean")
+            if not all(map(math.isfinite, stats.mean)):
+                raise ValueError("mean must hold finite numbers")
             return stats
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path}: not CMVN statistics as `asr corpus cmvn` writes them ({error!r})") from error
 
 
 def compute_cmvn(features: Iterable[Tensor]) -> CmvnStats:

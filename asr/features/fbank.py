@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from asr.audio.reading import SAMPLE_RATE
 from asr.errors import AudioError, ConfigError
 from asr.features.mel import FILTERS
+from asr.foreign_bytes import quoted
 
 POVEY_POWER = 0.85
 LOG_FLOOR = float(torch.finfo(torch.float32).eps)
@@ -32,6 +33,8 @@ WINDOWS = {
     "hamming": torch.hamming_window,
 }
 """Name → window of a length, in float32 as the toolkits have it. Kaldi's is symmetric, the others are periodic."""
+MOST = {"n_mels": 1024, "frame_ms": 500, "shift_ms": 500, "fft_size": 16_384, "window_seconds": 3600}
+"""Beyond these is a mistake, or a trap: memory grows with them."""
 EDGES = ("reflect", "zero")
 
 
@@ -41,8 +44,6 @@ class FeatureConfig:
 
     kind: str = "kaldi"
     """kaldi: whole frames only, without mean, pre-emphasised; stft: frames centred on multiples of the shift, as they are."""
-    sample_rate: int = SAMPLE_RATE
-    """Samples per second."""
     n_mels: int = 80
     """Mel bins F."""
     frame_ms: float = 25.0
@@ -82,17 +83,20 @@ class FeatureConfig:
     def __post_init__(self):
         for name, known in (("kind", KINDS), ("window", WINDOWS), ("edges", EDGES), ("filters", FILTERS)):
             if getattr(self, name) not in known:
-                raise ConfigError(f"features.{name} must be one of {', '.join(known)}, is {getattr(self, name)!r}")
-        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
+                raise ConfigError(
+                    f"features.{name} must be one of {', '.join(known)}, is {quoted(getattr(self, name))}"
+                )
+        if not 0 <= self.low_hz < self.high_hz <= SAMPLE_RATE / 2:
             raise ConfigError(
                 f"features.low_hz {self.low_hz:g} and high_hz {self.high_hz:g} must satisfy"
-                f" 0 <= low_hz < high_hz <= {self.sample_rate / 2:g} (half the sample rate)"
+                f" 0 <= low_hz < high_hz <= {SAMPLE_RATE / 2:g} (half the sample rate)"
             )
-        if self.sample_rate != SAMPLE_RATE:
-            raise ConfigError(f"features.sample_rate must be {SAMPLE_RATE}, the rate all audio is brought to")
         for name in ("n_mels", "frame_ms", "shift_ms", "sample_scale", "floor"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"features.{name} must be above 0, is {getattr(self, name)}")
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise ConfigError(f"features.{name} must be at most {most:,}, is {getattr(self, name):,}")
         if self.frame_shift < 1 or self.frame_length < 2:
             raise ConfigError(
                 f"features: frames of {self.frame_ms:g} ms every {self.shift_ms:g} ms are shorter than a sample"
@@ -113,12 +117,12 @@ class FeatureConfig:
     @property
     def frame_length(self) -> int:
         """Samples in a frame."""
-        return round(self.sample_rate * self.frame_ms / 1000)
+        return round(SAMPLE_RATE * self.frame_ms / 1000)
 
     @property
     def frame_shift(self) -> int:
         """Samples between the starts of two frames."""
-        return round(self.sample_rate * self.shift_ms / 1000)
+        return round(SAMPLE_RATE * self.shift_ms / 1000)
 
     @property
     def n_fft(self) -> int:
@@ -128,12 +132,12 @@ class FeatureConfig:
     @property
     def window_samples(self) -> int:
         """Samples that an utterance is filled up to; 0: none is."""
-        return round(self.sample_rate * self.window_seconds)
+        return round(SAMPLE_RATE * self.window_seconds)
 
     @property
     def first_centre(self) -> float:
         """The middle of the first frame in seconds."""
-        return self.frame_length / 2 / self.sample_rate if self.kind == "kaldi" else 0.0
+        return self.frame_length / 2 / SAMPLE_RATE if self.kind == "kaldi" else 0.0
 
     def samples_of(self, n_frames: int) -> int:
         """The fewest samples that give so many frames, at least one."""
@@ -148,8 +152,9 @@ class LogMel(nn.Module):
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config
-        self.register_buffer("window", _window(config), persistent=False)
-        self.register_buffer("mel", mel_matrix(config), persistent=False)
+        with torch.device("cpu"):  # they are computed, also in a network that is sizes alone
+            self.register_buffer("window", _window(config), persistent=False)
+            self.register_buffer("mel", mel_matrix(config), persistent=False)
 
     def n_frames(self, n_samples: Tensor) -> Tensor:
         """Kaldi: whole frames that fit, 1 + (S - frame) // shift. STFT: 1 + S // shift, 0 for no samples; all of a window's."""
@@ -195,7 +200,7 @@ def _filled(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> tuple[Te
     """Samples (B, S), silent behind each length, and lengths, all of which are the window's."""
     window = config.window_samples
     if int(lengths.max()) > window:
-        seconds = int(lengths.max()) / config.sample_rate
+        seconds = int(lengths.max()) / SAMPLE_RATE
         raise AudioError(
             f"{seconds:.1f} s of audio are more than the {config.window_seconds:g} s that the model hears at once"
         )
@@ -255,7 +260,7 @@ KINDS = {"kaldi": _kaldi_frames, "stft": _centred_frames}
 def mel_matrix(config: FeatureConfig) -> Tensor:
     """The filters that the settings name: (fft_size / 2 + 1, F). Raises ConfigError where one of them would be empty."""
     build = FILTERS[config.filters]
-    matrix = build(config.n_mels, config.n_fft, config.sample_rate, config.low_hz, config.high_hz)
+    matrix = build(config.n_mels, config.n_fft, SAMPLE_RATE, config.low_hz, high_hz=config.high_hz)
     if empty := int((matrix.sum(0) == 0).sum()):
         raise ConfigError(
             f"features.n_mels {config.n_mels}: {empty} filters hold no frequency bin; use fewer mels or longer frames"

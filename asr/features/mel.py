@@ -17,7 +17,7 @@ def mel_scale(hz: Tensor | float) -> Tensor:
     return 1127.0 * torch.log1p(torch.as_tensor(hz, dtype=torch.float64) / 700.0)
 
 
-def kaldi_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, high_hz: float) -> Tensor:
+def kaldi_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, *, high_hz: float) -> Tensor:
     """Triangles of height one whose sides are straight on the mel scale; nothing of the Nyquist bin.
 
     In float32 like Kaldi's: published models were trained on its rounding, which loud sounds beside quiet bins magnify.
@@ -32,21 +32,21 @@ def kaldi_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, h
     return matrix
 
 
-def slaney_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, high_hz: float) -> Tensor:
+def slaney_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, *, high_hz: float) -> Tensor:
     """Triangles straight in Hz, of equal area, linear in frequency up to 1 kHz and logarithmic above, as librosa builds them."""
     low, high = _slaney_mel(low_hz), _slaney_mel(high_hz)
     corners = _slaney_hz(torch.linspace(low, high, n_mels + 2, dtype=torch.float64))
     return _triangles(_bins(fft_size, sample_rate), corners) * (2 / (corners[2:] - corners[:-2]))
 
 
-def htk_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, high_hz: float) -> Tensor:
+def htk_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, *, high_hz: float) -> Tensor:
     """Triangles straight in Hz, of equal area, at even distances on HTK's mel scale: librosa's with `htk`."""
     corners = torch.linspace(float(mel_scale(low_hz)), float(mel_scale(high_hz)), n_mels + 2, dtype=torch.float64)
     corners = 700 * torch.expm1(corners / 1127)
     return _triangles(_bins(fft_size, sample_rate), corners) * (2 / (corners[2:] - corners[:-2]))
 
 
-def speechbrain_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, high_hz: float) -> Tensor:
+def speechbrain_filters(n_mels: int, fft_size: int, sample_rate: int, low_hz: float, *, high_hz: float) -> Tensor:
     """SpeechBrain's triangles of height one: both sides fall over the distance in Hz to the centre below.
 
     In float32 and by the formulas of that toolkit: a corner that is off by a thousandth of a Hz weighs in a narrow filter

@@ -1,6 +1,5 @@
 """Reading what other toolkits wrote, without running any of it: pickles as plain data, YAML with unknown tags as plain data."""
 
-import argparse
 import difflib
 import json
 import re
@@ -10,30 +9,25 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from asr.errors import CheckpointError
-
-SHOWN = 8
-"""Names that a message lists."""
+from asr.foreign_bytes import QUOTED, listed, reading, shortened
+from asr.model.pickles import load_pickle
 
 
 def read_pickle(path: Path) -> Any:
     """What torch.save wrote: tensors and plain data. A pickle that wants anything else is refused, and nothing of it runs."""
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # FireRedASR keeps its sizes in one
-            return torch.load(existing(path), map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        wanted = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:class|global|operand) ([\w.]+)", str(error))
-        name = next((group for group in wanted.groups() if group), "") if wanted else ""
-        reason = f"it asks for {name}" if name else "it holds more than tensors and plain values"
-        raise CheckpointError(
-            f"{path}: is refused, {reason}, which could run code; nothing of it was run. Ask for a file with tensors only"
-        ) from error
-    except (RuntimeError, ValueError, EOFError, KeyError, IndexError, AttributeError, TypeError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path}: damaged or no PyTorch checkpoint ({reason}); copy the file again") from error
+    with reading(path, CheckpointError, "damaged or no PyTorch checkpoint", "copy the file again"):
+        try:
+            return load_pickle(existing(path))
+        except UnpicklingError as error:
+            wanted = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:class|global|operand) ([\w.]+)", str(error))
+            name = next((group for group in wanted.groups() if group), "") if wanted else ""
+            why = f"it asks for {shortened(name)}" if name else "it holds more than tensors and plain values"
+            raise CheckpointError(
+                f"{path}: is refused, {why}, which could run code; nothing of it was run. Ask for a file with tensors only"
+            ) from error
 
 
 def read_tensors(path: Path) -> "Tensors":
@@ -43,49 +37,27 @@ def read_tensors(path: Path) -> "Tensors":
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, which cannot hold anything else."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
+    with reading(path, CheckpointError, "damaged or not safetensors", "copy the file again"):
         return load_file(existing(path))
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}: damaged or not safetensors ({error}); copy the file again") from error
 
 
 def read_yaml(path: Path) -> dict:
     """A YAML file as plain values; a tag, which another program would build an object from, is left as text."""
-    import yaml
+    from asr.interop.plain_yaml import load_yaml
 
-    class Plain(yaml.SafeLoader):
-        """SafeLoader that does not stop at tags."""
-
-    def untagged(loader: Plain, tag: str, node: yaml.Node):
-        if isinstance(node, yaml.MappingNode):
-            return {TAG: tag} | loader.construct_mapping(node, deep=True)
-        if isinstance(node, yaml.SequenceNode):
-            return loader.construct_sequence(node, deep=True)
-        return f"!{tag} {node.value}".strip()
-
-    Plain.add_multi_constructor("!", untagged)
-    Plain.add_multi_constructor("tag:yaml.org,2002:python/", untagged)
-    try:
-        values = yaml.load(existing(path).read_text(encoding="utf-8"), Plain)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    with reading(path, CheckpointError, "not YAML"):
+        values = load_yaml(existing(path).read_text(encoding="utf-8"))
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: holds no settings")
     return values
 
 
-TAG = "!"
-"""The key under which the tag of a tagged mapping stands."""
-
-
 def read_json(path: Path) -> Any:
-    try:
+    """The value in a JSON file."""
+    with reading(path, CheckpointError, "not JSON"):
         return json.loads(existing(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not JSON ({error})") from error
 
 
 def existing(path: Path) -> Path:
@@ -93,7 +65,7 @@ def existing(path: Path) -> Path:
     if path.is_file():
         return path
     folder = path.parent
-    there = ", ".join(sorted(p.name for p in folder.iterdir())[:SHOWN]) if folder.is_dir() else "no such folder"
+    there = listed(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such folder"
     raise CheckpointError(f"{path}: is missing (there is: {there or 'nothing'})")
 
 
@@ -104,7 +76,7 @@ def find_file(folder: Path, names: Iterable[str], what: str) -> Path:
         for path in sorted(folder.glob(name)):
             if path.is_file():
                 return path
-    there = ", ".join(sorted(p.name for p in folder.iterdir())[:SHOWN]) if folder.is_dir() else "no such folder"
+    there = listed(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such folder"
     raise CheckpointError(f"{folder}: holds no {what} ({' or '.join(names)}); there is: {there or 'nothing'}")
 
 
@@ -125,17 +97,17 @@ class Tensors:
     def of(cls, data: Any, path: Path) -> "Tensors":
         """From a state dict. Raises CheckpointError where it is none, or holds numbers that are none."""
         if not isinstance(data, Mapping) or not data or not all(isinstance(t, Tensor) for t in data.values()):
-            kind = (
-                f"keys {', '.join(map(str, list(data)[:SHOWN]))}" if isinstance(data, Mapping) else type(data).__name__
-            )
+            kind = f"keys {listed(data)}" if isinstance(data, Mapping) else type(data).__name__
             raise CheckpointError(f"{path}: is no plain table of tensors ({kind}); is it from another toolkit?")
         for name, tensor in data.items():
-            if tensor.is_floating_point() and tensor.dtype.itemsize < 2:
+            if tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype.itemsize < 2):
                 raise CheckpointError(
-                    f"{path}: {name} is of type {tensor.dtype}, which cannot be read; ask for float16 or more"
+                    f"{path}: {listed([name])} is of type {tensor.dtype}, which cannot be read; ask for float16 or more"
                 )
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                raise CheckpointError(f"{path}: {name} holds values that are not numbers; the file is damaged")
+                raise CheckpointError(
+                    f"{path}: {listed([name])} holds values that are not numbers; the file is damaged"
+                )
         return cls(path, {str(name): tensor for name, tensor in data.items()})
 
     def __contains__(self, name: str) -> bool:
@@ -144,8 +116,8 @@ class Tensors:
     def take(self, name: str) -> Tensor:
         """A tensor by its foreign name, in float32. Raises CheckpointError with the nearest names where it is missing."""
         if name not in self.held:
-            near = difflib.get_close_matches(name, self.held, n=3, cutoff=0.6)
-            hint = f"; the nearest are {', '.join(near)}" if near else ""
+            near = difflib.get_close_matches(name, [held for held in self.held if len(held) <= QUOTED], n=3, cutoff=0.6)
+            hint = f"; the nearest are {listed(near)}" if near else ""
             raise CheckpointError(f"{self.path}: {name} is missing{hint}")
         self.taken.add(name)
         tensor = self.held[name]
@@ -159,9 +131,8 @@ class Tensors:
         """Raises CheckpointError for tensors that were neither taken nor ignored, with their shapes."""
         rest = [name for name in self.held if name not in self.taken and name not in self.ignored]
         if rest:
-            listed = ", ".join(f"{name} {tuple(self.held[name].shape)}" for name in rest[:SHOWN])
-            more = f" and {len(rest) - SHOWN} more" if len(rest) > SHOWN else ""
+            named = listed(f"{name} {tuple(self.held[name].shape)}" for name in rest)
             raise CheckpointError(
-                f"{self.path}: holds tensors that this importer knows no place for: {listed}{more}."
+                f"{self.path}: holds tensors that this importer knows no place for: {named}."
                 " A model without them would compute something else, so it is not imported"
             )

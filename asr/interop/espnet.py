@@ -8,6 +8,7 @@ import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig, mel_matrix
+from asr.foreign_bytes import quoted, reading
 from asr.interop.checkpoints import existing, find_file, read_tensors, read_yaml
 from asr.interop.foreign import Foreign, Settings, Weights, token_table
 from asr.interop.transformer import (
@@ -24,6 +25,7 @@ from asr.interop.transformer import (
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 from asr.model.relative import LEGACY_PLACES
+from asr.model.subsampling import SubsamplingConfig
 from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK
 
 EPS = 1e-12
@@ -51,13 +53,13 @@ def read_espnet(folder: Path) -> Foreign:
     factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", FACTORS)
     map_subsampling(weights, factor)
     map_encoder(weights, encoder, top.get("encoder", "", str) == "conformer", Biases())
-    map_decoder(weights, decoder, "decoder", "decoder", Biases(), Biases())
+    map_decoder(weights, decoder, "decoder", "decoder", biases=Biases(), cross=Biases())
     ctc = map_ctc(weights)
     features = _features(top)
     _map_cmvn(weights, top, folder, features.n_mels)
     _check_mel(weights, features)
     tensors.ignore(r"normalize\.(mean|std)", "read from the statistics")
-    config = ModelConfig(subsampling=factor, channels=encoder.width, ctc=ctc, encoder=encoder, decoder=decoder)
+    config = ModelConfig(SubsamplingConfig(factor, encoder.width), ctc=ctc, encoder=encoder, decoder=decoder)
     return Foreign(
         features,
         config,
@@ -153,7 +155,8 @@ def _positions(settings: Settings) -> str:
         legacy = True
     elif (kind, attention) != ("rel_pos", "rel_selfattn"):
         raise CheckpointError(
-            f"{settings.where}: pos_enc_layer_type {kind!r} with selfattention_layer_type {attention!r} cannot be imported"
+            f"{settings.where}: pos_enc_layer_type {quoted(kind)} with selfattention_layer_type {quoted(attention)}"
+            " cannot be imported"
         )
     if legacy:
         settings.require("max_pos_emb_len", LEGACY_PLACES)  # its sinusoids are counted from the end of that table
@@ -166,7 +169,7 @@ def _features(top: Settings) -> FeatureConfig:
     settings = Settings(top.get("frontend_conf", {}), f"{top.where}: frontend_conf")
     rate = settings.get("fs", 16000)
     if str(rate).lower().replace("k", "000") != "16000":
-        raise CheckpointError(f"{settings.where}.fs: {rate!r} cannot be imported; only 16000 can")
+        raise CheckpointError(f"{settings.where}.fs: {quoted(rate)} cannot be imported; only 16000 can")
     fft = settings.get("n_fft", 512, int)
     window = settings.choose("window", "hann", {"hann": "hann", "hamming": "hamming"})
     settings.require("center", True)
@@ -248,7 +251,7 @@ def _map_cmvn(weights: Weights, top: Settings, folder: Path, n_mels: int) -> Non
 
 def _statistics(path: Path, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation from sums: named arrays, or one of two rows with the count at the end of the first."""
-    try:
+    with reading(path, CheckpointError, "holds no count, sum and sum_square"):
         stats = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         if isinstance(stats, np.ndarray):
             count, total, squares = stats[0, -1], stats[0, :-1], stats[1, :-1]
@@ -256,9 +259,11 @@ def _statistics(path: Path, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
             count, total, squares = (stats[name] for name in ("count", "sum", "sum_square"))
         mean = np.asarray(total, np.float64) / count
         variance = np.asarray(squares, np.float64) / count - mean**2
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise CheckpointError(f"{path}: holds no count, sum and sum_square ({error})") from error
-    deviation = np.sqrt(np.maximum(variance, eps))
+        deviation = np.sqrt(np.maximum(variance, eps))
+    if mean.ndim != 1 or not np.isfinite(mean).all() or not (np.isfinite(deviation) & (deviation > 0)).all():
+        raise CheckpointError(
+            f"{path}: holds no statistics: their means and deviations are not numbers for each mel bin"
+        )
     return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
 
 

@@ -13,6 +13,7 @@ from asr.interop.statistics import put_kaldi_cmvn
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
+from asr.model.subsampling import SubsamplingConfig
 from asr.text.tokenizer import BLANK, EOS, PAD, SOS, UNK
 
 EXTRA_FRAMES = 6
@@ -64,9 +65,9 @@ def read_firered(folder: Path) -> Foreign:
     table = _tokens(folder, args)
     pieces = find_file(folder, ["train_bpe1000.model", "*.model"], "SentencePiece model")
     config = ModelConfig(
-        subsampling=4,
-        channels=len(tensors.take("encoder.input_preprocessor.conv.0.weight")),
-        extra_frames=EXTRA_FRAMES,
+        subsampling=SubsamplingConfig(
+            channels=len(tensors.take("encoder.input_preprocessor.conv.0.weight")), extra_frames=EXTRA_FRAMES
+        ),
         ctc=ctc,
         encoder=encoder,
         decoder=decoder,

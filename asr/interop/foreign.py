@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from asr.config_values import nearest
+from asr.config_values import LARGEST, nearest
 from asr.errors import CheckpointError, TokenError
 from asr.features.fbank import FeatureConfig
+from asr.foreign_bytes import listed, quoted, reading
 from asr.interop.checkpoints import Tensors
 from asr.model.model import ModelConfig
 from asr.text.tokenizer import SPACE, TokenTable
@@ -93,7 +94,7 @@ class Settings:
 
     def __init__(self, values: Any, where: str):
         if not isinstance(values, dict):
-            raise CheckpointError(f"{where}: is no section of settings, but {values!r}")
+            raise CheckpointError(f"{where}: is no section of settings, but {quoted(values)}")
         self.values, self.where = values, where
         self.read: set[str] = set()
 
@@ -108,9 +109,11 @@ class Settings:
             and isinstance(value, bool)
             or not isinstance(value, (int, float) if kind is float else kind)
         ):
-            raise CheckpointError(f"{self.where}.{name}: must be {kind.__name__}, is {value!r}")
+            raise CheckpointError(f"{self.where}.{name}: must be {kind.__name__}, is {quoted(value)}")
         if kind is float and not math.isfinite(value):
-            raise CheckpointError(f"{self.where}.{name}: must be a finite number, is {value!r}")
+            raise CheckpointError(f"{self.where}.{name}: must be a finite number, is {quoted(value)}")
+        if kind in (int, float) and not abs(value) <= LARGEST:
+            raise CheckpointError(f"{self.where}.{name}: must be a number up to {LARGEST:,}, is {quoted(value)}")
         return value
 
     def choose(self, name: str, default: Any, known: dict) -> Any:
@@ -118,7 +121,7 @@ class Settings:
         value = self.get(name, default)
         if not isinstance(value, str | bool | int) or value not in known:
             names = ", ".join(str(k) for k in known)
-            raise CheckpointError(f"{self.where}.{name}: {value!r} cannot be imported; known are {names}")
+            raise CheckpointError(f"{self.where}.{name}: {quoted(value)} cannot be imported; known are {names}")
         return known[value]
 
     def require(self, name: str, *allowed: Any) -> None:
@@ -126,7 +129,7 @@ class Settings:
         value = self.get(name, allowed[0])
         if value not in allowed:
             raise CheckpointError(
-                f"{self.where}.{name}: {value!r} cannot be imported; only {' or '.join(repr(a) for a in allowed)} can"
+                f"{self.where}.{name}: {quoted(value)} cannot be imported; only {' or '.join(repr(a) for a in allowed)} can"
             )
 
     def pass_over(self, *names: str) -> None:
@@ -138,8 +141,8 @@ class Settings:
         rest = [name for name in self.values if name not in self.read]
         if rest:
             raise CheckpointError(
-                f"{self.where}.{rest[0]}: this importer does not know the setting ({self.values[rest[0]]!r});"
-                f" {nearest(rest[0], self.read)}"
+                f"{self.where}.{listed(rest[:1])}: this importer does not know the setting ({quoted(self.values[rest[0]])});"
+                f" {nearest(str(rest[0]), self.read)}"
             )
 
 
@@ -156,14 +159,12 @@ def token_table(tokens: Iterable[str], path: Path) -> TokenTable:
 
 def read_token_lines(path: Path) -> list[str]:
     """Tokens of a file of `token id` lines, or of one token a line, in the order of their ids."""
-    try:
+    with reading(path, CheckpointError, "no token table"):
         lines = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    pairs = [WITH_ID.fullmatch(line) for line in lines]
-    if not all(pairs):
-        return [line or " " for line in lines]
-    by_id = {int(pair[2]): pair[1] or " " for pair in pairs}
+        pairs = [WITH_ID.fullmatch(line) for line in lines]
+        if not all(pairs):
+            return [line or " " for line in lines]
+        by_id = {int(pair[2]): pair[1] or " " for pair in pairs}
     if sorted(by_id) != list(range(len(pairs))):
         raise CheckpointError(f"{path}: the ids are not 0 to {len(pairs) - 1}, each once")
     return [by_id[i] for i in range(len(pairs))]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asr.errors import CheckpointError
-from asr.interop.checkpoints import TAG
+from asr.foreign_bytes import listed, quoted, reading, shortened
 from asr.interop.foreign import Settings
+from asr.interop.plain_yaml import TAG
 
 REFERENCE = re.compile(r"!(?:ref|copy) <(\w+)>")
 NAMED = re.compile(r"<(\w+)>")
@@ -45,22 +46,22 @@ class Recipe:
         if not isinstance(value, str):
             return value
         if depth > DEEPEST:
-            raise CheckpointError(f"{self.path}: {value!r} refers to itself")
+            raise CheckpointError(f"{self.path}: {quoted(value)} refers to itself")
         if reference := REFERENCE.fullmatch(value):
             found = self._named(reference[1], value)
             return found if isinstance(found, dict) else self.resolve(found, depth + 1)
         if value.startswith("!ref"):
             return self._computed(value, depth)
         if re.fullmatch(r"(!tuple )?\([\w\s,.()-]*\)", value):
-            try:
+            if len(value) > LONGEST:
+                raise CheckpointError(f"{self.path}: {quoted(value)} is too long for a list of sizes")
+            with reading(self.path, CheckpointError, f"{quoted(value)} is no list of numbers"):
                 return ast.literal_eval(value.removeprefix("!tuple "))
-            except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
-                raise CheckpointError(f"{self.path}: {value!r} is no list of numbers") from error
         return value
 
     def _named(self, name: str, value: str) -> Any:
         if name not in self.values:
-            raise CheckpointError(f"{self.path}: {value} refers to nothing")
+            raise CheckpointError(f"{self.path}: {shortened(value)} refers to nothing")
         return self.values[name]
 
     def _computed(self, value: str, depth: int) -> Any:
@@ -70,13 +71,9 @@ class Recipe:
         numbers = {name: self.resolve(self._named(name, value), depth + 1) for name in set(NAMED.findall(value))}
         if not all(isinstance(n, int | float) for n in numbers.values()):
             return value
-        try:
+        with reading(self.path, CheckpointError, f"{quoted(value)} cannot be computed; write its result in its place"):
             tree = ast.parse(NAMED.sub(lambda m: repr(numbers[m[1]]), value.removeprefix("!ref")).strip(), mode="eval")
             return _evaluate(tree.body)
-        except (SyntaxError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
-            raise CheckpointError(
-                f"{self.path}: {value!r} cannot be computed; write its result in its place"
-            ) from error
 
     def get(self, name: str, default: Any) -> Any:
         """A value of the top level."""
@@ -93,7 +90,7 @@ class Recipe:
         if len(found) != 1:
             raise CheckpointError(f"{self.path}: {len(found)} sections are a {kind}, not one; is it from SpeechBrain?")
         ((name, values),) = found.items()
-        return Settings(values, f"{self.path}: {name}")
+        return Settings(values, f"{self.path}: {listed([name])}")
 
     def parts(self) -> dict[str, Part]:
         """cnn, transformer, seq_lin and ctc_lin, as they lie in the list of modules."""
@@ -109,7 +106,9 @@ class Recipe:
             role = {"ConvolutionFrontEnd": "cnn", "TransformerASR": "transformer"}.get(kind.rpartition(".")[2])
             role = role or ("ctc_lin" if "ctc" in name.lower() else "seq_lin")
             if role in places:
-                raise CheckpointError(f"{self.path}: the list of modules holds {name}, for which there is no use")
+                raise CheckpointError(
+                    f"{self.path}: the list of modules holds {listed([name])}, for which there is no use"
+                )
             places[role] = part
         if missing := {"cnn", "transformer", "seq_lin"} - places.keys():
             raise CheckpointError(f"{self.path}: the list of modules lacks {', '.join(sorted(missing))}")

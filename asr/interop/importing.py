@@ -10,6 +10,7 @@ from torch import Tensor
 from asr.errors import CheckpointError, ConfigError, UsageError
 from asr.files import atomic_write
 from asr.folders import whole_folder
+from asr.foreign_bytes import reading
 from asr.interop.espnet import read_espnet
 from asr.interop.firered import read_firered
 from asr.interop.foreign import Foreign
@@ -17,7 +18,17 @@ from asr.interop.selfcheck import check_model
 from asr.interop.speechbrain import read_speechbrain
 from asr.interop.wenet import read_wenet
 from asr.interop.whisper import read_whisper
-from asr.model.folder import DECODE, LM, PIECES, empty_model, fill_weights, refuse_folder, save_model, writing
+from asr.model.folder import (
+    DECODE,
+    LM,
+    PIECES,
+    empty_model,
+    fill_weights,
+    refuse_folder,
+    save_model,
+    sizes_alone,
+    writing,
+)
 from asr.model.model import SpeechModel
 from asr.model.storage import check_dtype
 
@@ -54,6 +65,7 @@ def import_model(
     source: str | Path,
     out: str | Path,
     notes: dict[str, str] | None = None,
+    *,
     force: bool = False,
     dtype: str = "float32",
 ) -> ImportedModel:
@@ -69,18 +81,13 @@ def import_model(
     if not source.is_dir():
         raise CheckpointError(f"{source}: no such folder; give the folder that holds the checkpoint and its settings")
     refuse_folder(out, force)
-    try:
-        foreign = IMPORTERS[toolkit](source)
-        foreign.tensors.finish()
-        model = build(foreign)
-        foreign.release()
-    except (ConfigError, OSError) as error:
-        raise CheckpointError(f"{source}: {error}") from error
+    foreign, model = read_model(toolkit, source)
+    foreign.release()
     doubts = tuple(check_model(model, foreign.table))
     with writing(out), whole_folder(out, (PIECES, DECODE, LM)) as folder:
-        card = model_card(toolkit, foreign, notes or {}, doubts, out.name)
+        card = model_card(toolkit, foreign, notes or {}, doubts, name=out.name)
         metadata = {"toolkit": toolkit} | {name: text for name, text in (notes or {}).items() if text}
-        save_model(folder, model, foreign.table, metadata, card, dtype, foreign.pieces)
+        save_model(folder, model, foreign.table, metadata, card=card, dtype=dtype, pieces=foreign.pieces)
         if foreign.decode:
             with atomic_write(folder / DECODE) as file:
                 file.write(json.dumps(foreign.decode, indent=2) + "\n")
@@ -88,15 +95,23 @@ def import_model(
     return ImportedModel(out, size, foreign.tensors.ignored, doubts, foreign.remarks)
 
 
+def read_model(toolkit: str, source: Path) -> tuple[Foreign, SpeechModel]:
+    """The model of a folder, in our terms and as a network. Raises CheckpointError, whatever the folder holds."""
+    try:
+        with reading(source, CheckpointError, "cannot be imported"):
+            foreign = IMPORTERS[toolkit](source)
+            foreign.tensors.finish()
+        return foreign, build(foreign)
+    except ConfigError as error:
+        raise CheckpointError(f"{source}: {error}") from error
+
+
 def build(foreign: Foreign) -> SpeechModel:
     """The network with the foreign weights, in evaluation mode. Raises CheckpointError with names and shapes that do not fit."""
-    try:
-        features = replace(foreign.features, unit=0.0)  # whatever the toolkit's statistics make of it
+    features = replace(foreign.features, unit=0.0)  # whatever the toolkit's statistics make of it
+    with reading(foreign.tensors.path, CheckpointError, "no network can be built of its settings"):
+        _check_shapes(sizes_alone(features, foreign.config, len(foreign.table)), foreign)
         model = empty_model(features, foreign.config, len(foreign.table))
-    except (RuntimeError, MemoryError, OverflowError, ValueError, TypeError) as error:  # of numbers beyond all measure
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{foreign.tensors.path}: no network can be built of its settings ({reason})") from error
-    _check_shapes(model, foreign)
     fill_weights(model, foreign.weights, foreign.tensors.path)
     return model.eval()
 
@@ -114,7 +129,7 @@ def _check_shapes(model: SpeechModel, foreign: Foreign) -> None:
         raise CheckpointError(f"{foreign.tensors.path}: {'; '.join(wrong[:SHOWN])}{more}")
 
 
-def model_card(toolkit: str, foreign: Foreign, notes: dict[str, str], doubts: tuple[str, ...], name: str) -> str:
+def model_card(toolkit: str, foreign: Foreign, notes: dict[str, str], doubts: tuple[str, ...], *, name: str) -> str:
     """What is known of the model, and no more."""
     unknown = "not stated at the import; ask whoever published the files"
     encoder, decoder = foreign.config.encoder, foreign.config.decoder

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from asr.audio.reading import read_samples
+from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.features.fbank import DECIBELS
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
@@ -41,20 +41,20 @@ MISTAKES = {
 @torch.inference_mode()
 def check_model(model: SpeechModel, table: TokenTable, audio: str | Path = SPEECH) -> Iterator[str]:
     """Doubts about a model in evaluation mode, in words, none where all is well, by what it makes of a recording of speech."""
-    heard = model.longest_samples or round(LONGEST * model.log_mel.config.sample_rate)
+    heard = model.longest_samples or round(LONGEST * SAMPLE_RATE)
     samples = torch.from_numpy(read_samples(audio))[None, :heard].to(model.cmvn.mean.device)
     lengths = torch.tensor([samples.shape[1]], device=samples.device)
     raw, n_frames = model.log_mel(samples, lengths)
     if not model.longest_samples:  # Whisper's, in a window, are not normalised by statistics
         yield from _doubts_of_features(raw, model)
     memory = model.encode_features(model.cmvn(raw), n_frames)
-    limit = math.ceil(samples.shape[1] / model.log_mel.config.sample_rate * TOKENS_PER_SECOND)
+    limit = math.ceil(samples.shape[1] / SAMPLE_RATE * TOKENS_PER_SECOND)
     limit = min(limit, model.decoder.longest_text or limit)
     ended, entropy = _greedy(model, memory.values, memory.mask, table, limit)
     if not ended:
         yield (
             f"the decoder did not come to an end within {limit} tokens for"
-            f" {samples.shape[1] / model.log_mel.config.sample_rate:.1f} s of speech: is the id of <eos> ({table.eos}) right?"
+            f" {samples.shape[1] / SAMPLE_RATE:.1f} s of speech: is the id of <eos> ({table.eos}) right?"
         )
     if entropy > UNSURE * math.log(len(table)):
         yield (

@@ -4,8 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from asr.errors import CheckpointError
+from asr.errors import CheckpointError, TokenError
 from asr.features.fbank import FeatureConfig
+from asr.foreign_bytes import quoted
 from asr.interop.checkpoints import existing, find_file, read_tensors, read_yaml
 from asr.interop.foreign import Foreign, Settings, Weights, token_table
 from asr.interop.hyperparams import Recipe
@@ -13,7 +14,7 @@ from asr.interop.speechbrain_weights import map_cmvn, map_model
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
-from asr.model.subsampling import ConvolutionBlock
+from asr.model.subsampling import ConvolutionBlock, SubsamplingConfig
 from asr.text.pieces import pieces_of
 from asr.text.tokenizer import BLANK, BLANK_UNK, EOS, SOS, SOS_EOS, UNK
 
@@ -47,7 +48,7 @@ def read_speechbrain(folder: Path) -> Foreign:
     features = _features(recipe.section("features.Fbank"))
     tensors = read_tensors(find_file(folder, ["asr.ckpt"], "weights"))
     weights = Weights(tensors)
-    map_model(weights, config, features.n_mels, parts, conformer_bias)
+    map_model(weights, config, features.n_mels, parts, conformer_bias=conformer_bias)
     map_cmvn(weights, existing(folder / "normalizer.ckpt"), recipe.section("InputNormalization"))
     pieces = find_file(folder, ["tokenizer.ckpt", "*.model"], "SentencePiece model")
     return Foreign(
@@ -76,9 +77,9 @@ def _model(settings: Settings, encoder: EncoderConfig, decoder: DecoderConfig, c
             ("residuals", (True, True, True), bool),
         )
     ]
-    if set(_of_each_block(settings, "dilations", n_blocks, (1,) * n_blocks, int)) != {1}:
+    if set(_of_each_block(settings, "dilations", n_blocks, (1,) * len(columns[0]), int)) != {1}:
         raise CheckpointError(
-            f"{settings.where}.dilations: {settings.values['dilations']!r} cannot be imported; only 1 can"
+            f"{settings.where}.dilations: {quoted(settings.values['dilations'])} cannot be imported; only 1 can"
         )
     blocks = tuple(
         ConvolutionBlock(channels, kernel, stride, layers, shortcut)
@@ -94,11 +95,13 @@ def _model(settings: Settings, encoder: EncoderConfig, decoder: DecoderConfig, c
     settings.pass_over("input_shape", "dropout", "conv_init", "norm", "conv_bias")
     settings.finish()
     return ModelConfig(
-        subsampling=math.prod(block.stride for block in blocks),
-        blocks=blocks,
-        subsampling_reflect=padding,
-        subsampling_norm=norm,
-        subsampling_activation=activation,
+        subsampling=SubsamplingConfig(
+            factor=math.prod(block.stride for block in blocks),
+            blocks=blocks,
+            reflect=padding,
+            norm=norm,
+            activation=activation,
+        ),
         ctc=ctc,
         encoder=encoder,
         decoder=decoder,
@@ -108,12 +111,12 @@ def _model(settings: Settings, encoder: EncoderConfig, decoder: DecoderConfig, c
 def _of_each_block(settings: Settings, name: str, n_blocks: int, default: tuple, kind: type) -> tuple:
     """A setting that has a value for each block, or for more than there are."""
     values = settings.get(name, default)
-    if not isinstance(values, list | tuple) or len(values) < n_blocks or n_blocks < 1:
-        raise CheckpointError(f"{settings.where}.{name}: {values!r} is no list of {n_blocks} values")
+    if not isinstance(values, list | tuple) or not 1 <= n_blocks <= len(values):
+        raise CheckpointError(f"{settings.where}.{name}: {quoted(values)} is no list of {n_blocks} values")
     values = tuple(values[:n_blocks])
     if not all(type(value) is kind for value in values):
         raise CheckpointError(
-            f"{settings.where}.{name}: {values!r} cannot be imported; only one {kind.__name__} a block can"
+            f"{settings.where}.{name}: {quoted(values)} cannot be imported; only one {kind.__name__} a block can"
         )
     return values
 
@@ -123,7 +126,9 @@ def _class_of(settings: Settings, name: str, default: str, known: dict[str, Any]
     value = settings.get(name, default)
     named = value.removeprefix("!name:").strip() if isinstance(value, str) else value
     if not isinstance(named, str) or named not in known:
-        raise CheckpointError(f"{settings.where}.{name}: {value!r} cannot be imported; known are {', '.join(known)}")
+        raise CheckpointError(
+            f"{settings.where}.{name}: {quoted(value)} cannot be imported; known are {', '.join(known)}"
+        )
     return known[named]
 
 
@@ -200,7 +205,7 @@ def _features(settings: Settings) -> FeatureConfig:
 def _tokens(path: Path, recipe: Recipe, transformer: Settings):
     try:
         tokens = pieces_of(path)
-    except Exception as error:
+    except TokenError as error:
         raise CheckpointError(str(error)) from error
     vocabulary = transformer.get("tgt_vocab", len(tokens), int)
     if len(tokens) != vocabulary:
@@ -208,7 +213,7 @@ def _tokens(path: Path, recipe: Recipe, transformer: Settings):
     ids = {name: recipe.get(f"{name}_index", usual) for name, usual in (("blank", 0), ("bos", 1), ("eos", 2))}
     for name, number in ids.items():
         if type(number) is not int or not 0 <= number < vocabulary:
-            raise CheckpointError(f"{recipe.path}: {name}_index {number!r} is no id of {vocabulary} pieces")
+            raise CheckpointError(f"{recipe.path}: {name}_index {quoted(number)} is no id of {vocabulary} pieces")
     unk = tokens.index("<unk>") if "<unk>" in tokens else ids["blank"]
     if unk in (ids["bos"], ids["eos"]):
         unk = ids["blank"]

@@ -13,7 +13,9 @@ from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 
 
-def map_model(weights: Weights, config: ModelConfig, n_mels: int, parts: dict[str, Part], conformer_bias: bool) -> None:
+def map_model(
+    weights: Weights, config: ModelConfig, n_mels: int, parts: dict[str, Part], *, conformer_bias: bool
+) -> None:
     """All tensors of asr.ckpt. conformer_bias: whether the convolutions of a Conformer have biases."""
     body = parts["transformer"].place
     _map_convolutions(weights, config, parts["cnn"])
@@ -39,11 +41,11 @@ def map_model(weights: Weights, config: ModelConfig, n_mels: int, parts: dict[st
 def _map_convolutions(weights: Weights, config: ModelConfig, part: Part) -> None:
     """Their kernels run over frequency, then time, and their norms over bins, then channels: both are turned around."""
     bias, i = bool(part.values.get("conv_bias", True)), 0
-    for b, block in enumerate(config.blocks):
+    for b, block in enumerate(config.subsampling.blocks):
         theirs = f"{part.place}.convblock_{b}"
         for layer in range(block.layers):
             _map_convolution(weights, f"subsampling.convolutions.{2 * i}", f"{theirs}.convs.conv_{layer}.conv", bias)
-            if config.subsampling_norm:
+            if config.subsampling.norm:
                 _map_norm(weights, f"subsampling.norms.{i}", f"{theirs}.convs.norm_{layer}.norm")
             i += 1
         if block.shortcut:
@@ -68,9 +70,9 @@ def _map_norm(weights: Weights, ours: str, theirs: str) -> None:
 def _map_projection(weights: Weights, theirs: str, config: ModelConfig, n_mels: int) -> None:
     """Their bins run outside, ours inside; our encoder multiplies by sqrt(D), theirs does not."""
     weights.linear("subsampling.out", theirs, scale=config.encoder.width**-0.5)
-    bins, channels = n_mels, config.blocks[-1].channels
-    for convolution in config.convolutions.convolutions:
-        bins = config.convolutions.after(bins, convolution)
+    bins, channels = n_mels, config.subsampling.blocks[-1].channels
+    for convolution in config.subsampling.convolutions:
+        bins = config.subsampling.after(bins, convolution)
     weight = weights.named["subsampling.out.weight"]
     if weight.ndim == 2 and weight.shape[1] == bins * channels:
         weight = weight.unflatten(1, (bins, channels)).transpose(1, 2).flatten(1)

@@ -12,7 +12,7 @@ from asr.interop.foreign import Weights
 
 VARIANCE_FLOOR = 1e-20
 HEADER = re.compile(rb"\0B(D|F)M \x04(.{4})\x04(.{4})", re.DOTALL)
-"""Of a binary Kaldi matrix: kind of numbers, rows, columns."""
+"""The head of a binary Kaldi matrix: kind of numbers, rows, columns."""
 TEXT = re.compile(r"[^\[\]]*\[([^\[\]]*)\]\s*")
 """A Kaldi matrix as text, after a key or without one."""
 
@@ -20,7 +20,7 @@ TEXT = re.compile(r"[^\[\]]*\[([^\[\]]*)\]\s*")
 def put_kaldi_cmvn(weights: Weights, path: Path, n_mels: int) -> None:
     """Mean and inverse deviation from a Kaldi file."""
     sums, squares = kaldi_matrix(path, n_mels)
-    put_cmvn(weights, sums[:-1], squares[:-1], sums[-1], path)
+    put_cmvn(weights, sums[:-1], squares[:-1], sums[-1], path=path)
 
 
 def kaldi_matrix(path: Path, n_mels: int) -> np.ndarray:
@@ -54,7 +54,7 @@ def _no_matrix(path: Path, n_mels: int) -> CheckpointError:
     return CheckpointError(f"{path}: is no Kaldi matrix of 2 rows and {n_mels + 1} columns")
 
 
-def put_cmvn(weights: Weights, sums: np.ndarray, squares: np.ndarray, count: float, path: Path) -> None:
+def put_cmvn(weights: Weights, sums: np.ndarray, squares: np.ndarray, count: float, *, path: Path) -> None:
     """Mean and inverse deviation of the features."""
     sums, squares = np.asarray(sums, np.float64), np.asarray(squares, np.float64)
     if sums.ndim != 1 or sums.shape != squares.shape:

@@ -92,7 +92,9 @@ def map_encoder(weights: Weights, config: EncoderConfig, conformer: bool, biases
     )
 
 
-def map_decoder(weights: Weights, config: DecoderConfig, ours: str, theirs: str, biases: Biases, cross: Biases) -> None:
+def map_decoder(
+    weights: Weights, config: DecoderConfig, ours: str, theirs: str, *, biases: Biases, cross: Biases
+) -> None:
     """One decoder, the cross-attention of which has biases of its own, of which a bidirectional model has two."""
     tensors = weights.tensors
     weights.move(f"{ours}.embedding.weight", f"{theirs}.embed.0.weight")

@@ -9,6 +9,7 @@ import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
+from asr.foreign_bytes import quoted, reading
 from asr.interop.checkpoints import Tensors, find_file, read_json, read_tensors, read_yaml
 from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
 from asr.interop.statistics import put_cmvn, put_kaldi_cmvn
@@ -26,6 +27,7 @@ from asr.interop.transformer import (
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
+from asr.model.subsampling import SubsamplingConfig
 from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK
 
 KINDS = {"transformer": "transformer", "conformer": "conformer"}
@@ -42,7 +44,7 @@ DECODER = "bitransformer"
 WITH_PITCH = (43, 83)
 """Kaldi's features of 40 or 80 mel bins with three of pitch."""
 SUBSAMPLING = {name: FACTORS[name] for name in ("conv2d", "conv2d6", "conv2d8")}
-"""Of the same names ESPnet's and WeNet's conv2d2 are different layers."""
+"""ESPnet's and WeNet's conv2d2 are different layers of one name."""
 
 
 def read_wenet(folder: Path) -> Foreign:
@@ -56,7 +58,7 @@ def read_wenet(folder: Path) -> Foreign:
     Settings(top.get("model_conf", {}), f"{path}: model_conf").require("apply_non_blank_embedding", False)
     encoder, biases = _encoder(top)
     tensors = read_tensors(find_file(folder, ["final.pt", "avg*.pt", "*.pt"], "weights"))
-    decoder, reverse_layers, decoder_biases = _decoder(top, tensors)
+    decoder, reverse_layers, (own, cross) = _decoder(top, tensors)
     weights = Weights(tensors)
     factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", SUBSAMPLING)
     map_subsampling(weights, factor)
@@ -64,16 +66,17 @@ def read_wenet(folder: Path) -> Foreign:
     if encoder.positions == "none":
         _without_positions(weights, encoder)
     two_ways = top.get("decoder", DECODER, str) == "bitransformer"
-    map_decoder(weights, decoder, "decoder", "decoder.left_decoder" if two_ways else "decoder", *decoder_biases)
+    map_decoder(
+        weights, decoder, "decoder", "decoder.left_decoder" if two_ways else "decoder", biases=biases, cross=cross
+    )
     if reverse_layers:
         settings = DecoderConfig(**{**decoder.__dict__, "layers": reverse_layers})
-        map_decoder(weights, settings, "reverse_decoder", "decoder.right_decoder", *decoder_biases)
+        map_decoder(weights, settings, "reverse_decoder", "decoder.right_decoder", biases=own, cross=cross)
     ctc = map_ctc(weights)
     _map_cmvn(weights, folder, top)
     tensors.ignore(r"encoder\.global_cmvn\.(mean|istd)", "read from global_cmvn")
     config = ModelConfig(
-        subsampling=factor,
-        channels=encoder.width,
+        subsampling=SubsamplingConfig(factor, encoder.width),
         ctc=ctc,
         encoder=encoder,
         decoder=decoder,
@@ -106,7 +109,8 @@ def _encoder(top: Settings) -> tuple[EncoderConfig, Biases]:
         pair = (pair[0], "selfattn")  # before 2023-11 the type of positions alone decided
     if pair not in POSITIONS:
         raise CheckpointError(
-            f"{settings.where}: pos_enc_layer_type {pair[0]!r} with selfattention_layer_type {pair[1]!r} cannot be imported"
+            f"{settings.where}: pos_enc_layer_type {quoted(pair[0])} with selfattention_layer_type {quoted(pair[1])}"
+            " cannot be imported"
         )
     config = EncoderConfig(
         kind=kind,
@@ -247,7 +251,7 @@ def _tokens(folder: Path, top: Settings):
     sos, eos = given.get("<sos>", vocabulary - 1), given.get("<eos>", vocabulary - 1)
     for number in (blank, unk, sos, eos):
         if not isinstance(number, int) or not 0 <= number < vocabulary:
-            raise CheckpointError(f"{top.where}: special token {number!r} is no id of {vocabulary} tokens")
+            raise CheckpointError(f"{top.where}: special token {quoted(number)} is no id of {vocabulary} tokens")
     tokens[blank], tokens[unk] = BLANK, UNK
     if sos == eos:
         tokens[sos] = SOS_EOS
@@ -274,11 +278,9 @@ def _map_cmvn(weights: Weights, folder: Path, top: Settings) -> None:
         put_kaldi_cmvn(weights, path, n_mels)
         return
     stats = read_json(path)
-    try:
+    with reading(path, CheckpointError, "holds no numbers as mean_stat, var_stat and frame_num"):
         sums, squares = (np.array(stats[name], np.float64) for name in ("mean_stat", "var_stat"))
-        put_cmvn(weights, sums, squares, float(stats["frame_num"]), path)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: holds no numbers as mean_stat, var_stat and frame_num ({error!r})") from error
+        put_cmvn(weights, sums, squares, float(stats["frame_num"]), path=path)
 
 
 def _pieces(folder: Path, values: dict) -> bytes | None:

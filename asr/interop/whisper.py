@@ -7,11 +7,13 @@ import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
+from asr.foreign_bytes import quoted, reading
 from asr.interop.checkpoints import Tensors, existing, find_file, read_json, read_pickle, read_safetensors
 from asr.interop.foreign import Foreign, Settings, Weights, token_table
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
+from asr.model.subsampling import SubsamplingConfig
 from asr.text.byte_pairs import byte_symbols
 from asr.text.tokenizer import BLANK_UNK, CONTROL, EOS, SOS, TokenTable
 
@@ -51,8 +53,7 @@ def read_whisper(folder: Path) -> Foreign:
     table, prompt = read_tokens(folder, vocabulary)
     encoder, decoder = _sizes(settings, "encoder", "source"), _sizes(settings, "decoder", "target")
     config = ModelConfig(
-        subsampling=FRAMES_PER_POSITION,
-        over_time=True,
+        subsampling=SubsamplingConfig(FRAMES_PER_POSITION, over_time=True),
         encoder=EncoderConfig(width=settings.get("d_model", 384, int), **encoder),
         decoder=DecoderConfig(tied=True, prompt=prompt, alignment_heads=_alignment_heads(folder), **decoder),
     )
@@ -147,9 +148,9 @@ def read_tokens(folder: Path, vocabulary: int) -> tuple[TokenTable, tuple[int, .
     tokens = [f"<|unused-{i}|>" for i in range(vocabulary)]
     for token, i in ids.items():
         if not 0 <= i < vocabulary:
-            raise CheckpointError(f"{path}: {token!r} has the id {i}, the model has {vocabulary} tokens")
+            raise CheckpointError(f"{path}: {quoted(token)} has the id {i}, the model has {vocabulary} tokens")
         if not tokens[i].startswith("<|unused-"):
-            raise CheckpointError(f"{path}: {tokens[i]!r} and {token!r} both have the id {i}")
+            raise CheckpointError(f"{path}: {quoted(tokens[i])} and {quoted(token)} both have the id {i}")
         tokens[i] = token
     nothing = next((name for name in NOTHING if name in ids), NOTHING[0])
     for name in (*PROMPT, BEGIN, END, nothing):
@@ -178,19 +179,17 @@ def _vocabulary(folder: Path) -> tuple[Path, dict[str, int]]:
             if not CONTROL.fullmatch(token) and not in_bytes.issuperset(token):
                 token = "".join(symbols[byte] for byte in token.encode("utf-8", "replace"))  # stands there as it is
             if found.setdefault(token, i) != i:
-                raise CheckpointError(f"{path}: {token!r} has the ids {found[token]} and {i}")
+                raise CheckpointError(f"{path}: {quoted(token)} has the ids {found[token]} and {i}")
     return path, found
 
 
 def _part(path: Path, name: str) -> Any:
     """The tokens of bytes, or those that were added, in a tokenizer.json, with their ids."""
     data = read_json(path)
-    try:
+    with reading(path, CheckpointError, f"holds no {name}"):
         if name == "vocab":
             return data["model"]["vocab"]
         return {token["content"]: token["id"] for token in data["added_tokens"]}
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: holds no {name} ({error!r})") from error
 
 
 def _ids(data: Any, path: Path) -> dict[str, int]:

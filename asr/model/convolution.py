@@ -11,7 +11,9 @@ NORMS = ("layer", "batch")
 class ConvolutionModule(nn.Module):
     """Gate, depthwise convolution over time, norm, activation, projection. Padding never reaches a real frame."""
 
-    def __init__(self, width: int, kernel: int, expansion: int, norm: str, eps: float, causal: bool, activation: str):
+    def __init__(
+        self, width: int, kernel: int, expansion: int, norm: str, *, eps: float, causal: bool, activation: str
+    ):
         super().__init__()
         channels = expansion * width
         self.causal, self.kernel = causal, kernel

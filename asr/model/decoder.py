@@ -117,7 +117,7 @@ class DecoderLayer(nn.Module):
         return self.cross_norm(x) if self.norm_first else x
 
     def look_back(self, x: Tensor, past: KeysValues | None, visible: Tensor) -> tuple[Tensor, KeysValues]:
-        """The self-attention of `forward`."""
+        """x behind the attention to earlier tokens, and keys and values of all slots; arguments as of `forward`."""
         y = self.self_norm(x) if self.norm_first else x
         keys, values = self.self_attention.keys_values(y)
         slots = visible.shape[-1]
@@ -169,9 +169,9 @@ class Decoder(nn.Module):
         state = DecoderState(keys_values, mask, (), None)
         return self(self.prompt.expand(len(memory), 1, -1), state)[1] if len(self.prompt) else state
 
-    def start_deaf(self, n_utterances: int) -> DecoderState:
-        """The state before the first token of a decoder that listens to nothing."""
-        nothing = self.embedding.weight.new_zeros(n_utterances, 0)
+    def start_without_memory(self, n_texts: int) -> DecoderState:
+        """The state before the first token of so many texts, of a decoder that listens to nothing."""
+        nothing = self.embedding.weight.new_zeros(n_texts, 0)
         return DecoderState(((nothing, nothing),) * len(self.layers), None, (), None)
 
     def forward(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
@@ -189,23 +189,30 @@ class Decoder(nn.Module):
         after = DecoderState(state.memory, state.memory_mask, tuple(past), now_visible, state.n_tokens + U)
         return self.out(self.norm(x)).unflatten(1, (N, U)), after
 
-    def attended(self, tokens: Tensor, state: DecoderState) -> Tensor:
-        """Tokens (B, U) from the first on → (B, U, L): where in the memory is listened for what follows each, by the heads
+    def mean_alignment(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        """Tokens (B, U) from the first on → (B, U, L): which share of its attention to the memory goes to each frame.
 
-        that are known for it, or the last layer.
+        Row u is that of the step that predicts token u + 1: the mean over the heads known to follow what is said, or over
+        all of the last layer.
         """
-        return self.listening(tokens, state, [len(self.layers) - 1]).mean(1)
+        return self.alignments(tokens, state, [len(self.layers) - 1]).mean(1)
 
-    def listening(self, tokens: Tensor, state: DecoderState, layers: Sequence[int]) -> Tensor:
-        """The same of each head that is known for it (B, heads, U, L), or of all of some layers where none is."""
+    def alignments(self, tokens: Tensor, state: DecoderState, layers: Sequence[int]) -> Tensor:
+        """Tokens (B, U) → (B, heads, U, L): the attention of each head known to follow what is said.
+
+        Where no head is known, of all heads of `layers`.
+        """
         if not self.alignment_heads:
-            return self.attention(tokens, state, layers)
+            return self.head_weights(tokens, state, layers)
         layers = sorted({layer for layer, _ in self.alignment_heads})
         places = [layers.index(layer) * self.heads + head for layer, head in self.alignment_heads]
-        return self.attention(tokens, state, layers)[:, places]
+        return self.head_weights(tokens, state, layers)[:, places]
 
-    def attention(self, tokens: Tensor, state: DecoderState, layers: Sequence[int]) -> Tensor:
-        """The same of all heads of some layers, from 0 in rising order: (B, len(layers) * H, U, L)."""
+    def head_weights(self, tokens: Tensor, state: DecoderState, layers: Sequence[int]) -> Tensor:
+        """Tokens (B, U) → (B, len(layers) * H, U, L): the attention to the memory of all heads of some layers.
+
+        `layers`: from 0, in rising order.
+        """
         tokens = torch.cat([self.prompt.expand(len(tokens), -1), tokens], dim=1)
         x = self._embed(tokens[:, None], 0)
         visible = _visible(None, 1, tokens.shape[1], x.device).flatten(1, 2)[:, None]

@@ -1,4 +1,4 @@
-"""Encoders: subsampled features and lengths in, memory and the same lengths out. A new one is a class and a line in ENCODERS."""
+"""Encoders: subsampled features and lengths in, memory and the same lengths out. A new one is a class and a line in BLOCKS."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,9 +6,11 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from asr.errors import ConfigError
+from asr.foreign_bytes import quoted
 from asr.model.convolution import NORMS, ConvolutionModule
 from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, LearnedPositions, length_mask, sinusoids
 from asr.model.relative import SCORES, RelativeAttention, places_of
+from asr.model.sizes import check_size
 
 POSITIONS = ("absolute", "none", "learned", *SCORES)
 
@@ -18,7 +20,7 @@ class EncoderConfig:
     """The size and kind of the encoder."""
 
     kind: str = "transformer"
-    """A name in ENCODERS."""
+    """A name in BLOCKS."""
     layers: int = 12
     """Number of blocks."""
     width: int = 256
@@ -59,15 +61,15 @@ class EncoderConfig:
     """Whether the convolution sees past frames only."""
 
     def __post_init__(self):
-        check_names("encoder", self, kind=ENCODERS, positions=POSITIONS, conv_norm=NORMS, activation=("", *ACTIVATIONS))
+        check_names("encoder", self, kind=BLOCKS, positions=POSITIONS, conv_norm=NORMS, activation=("", *ACTIVATIONS))
         check_sizes("encoder", self)
         check_places("encoder", self)
         if self.kernel < 1 or (self.kernel % 2 == 0 and not self.causal):
             raise ConfigError(f"encoder.kernel must be odd, is {self.kernel}")
         if self.last_norm_eps < 0:
             raise ConfigError(f"encoder.last_norm_eps must be 0 or more, is {self.last_norm_eps:g}")
-        if self.conv_expansion < 1:
-            raise ConfigError(f"encoder.conv_expansion must be at least 1, is {self.conv_expansion}")
+        for name in ("kernel", "conv_expansion"):
+            check_size(f"encoder.{name}", getattr(self, name))
 
 
 def check_names(section: str, config, **known) -> None:
@@ -75,15 +77,14 @@ def check_names(section: str, config, **known) -> None:
     for name, names in known.items():
         if getattr(config, name) not in names:
             raise ConfigError(
-                f"{section}.{name} must be one of {', '.join(n or repr(n) for n in names)}, is {getattr(config, name)!r}"
+                f"{section}.{name} must be one of {', '.join(n or repr(n) for n in names)}, is {quoted(getattr(config, name))}"
             )
 
 
 def check_sizes(section: str, config) -> None:
     """What any stack of Transformer layers needs of its sizes."""
     for name in ("layers", "width", "heads", "feed_forward"):
-        if getattr(config, name, 1) < 1:
-            raise ConfigError(f"{section}.{name} must be at least 1, is {getattr(config, name)}")
+        check_size(f"{section}.{name}", getattr(config, name, 1))
     if not 0 <= config.dropout < 1:
         raise ConfigError(f"{section}.dropout must be from 0 to below 1, is {config.dropout}")
     if not config.norm_eps > 0:
@@ -94,10 +95,11 @@ def check_sizes(section: str, config) -> None:
 
 def check_places(section: str, config) -> None:
     """A table of positions has a size, and nothing else has one."""
+    check_size(f"{section}.places", max(1, config.places))
     if (config.places > 0) != (config.positions == "learned"):
         raise ConfigError(
             f"{section}.places is the number of learned positions: {config.places} cannot be where {section}.positions is"
-            f" {config.positions!r}"
+            f" {quoted(config.positions)}"
         )
 
 
@@ -181,9 +183,9 @@ class ConformerBlock(Block):
                 config.kernel,
                 config.conv_expansion,
                 config.conv_norm,
-                config.norm_eps,
-                config.causal,
-                self.activation,
+                eps=config.norm_eps,
+                causal=config.causal,
+                activation=self.activation,
             )
             self.out_norm = self._norm(config)
         self.second_norm = self._norm(config)
@@ -210,7 +212,7 @@ class Encoder(nn.Module):
         if config.places:
             self.places = LearnedPositions(config.places, config.width, "memory frames")
         self.dropout = Dropout(config.dropout)
-        self.blocks = nn.ModuleList(ENCODERS[config.kind](config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(BLOCKS[config.kind](config) for _ in range(config.layers))
         eps = config.last_norm_eps or config.norm_eps
         self.norm = nn.LayerNorm(config.width, eps=eps) if config.last_norm else nn.Identity()
 
@@ -230,5 +232,5 @@ class Encoder(nn.Module):
         return self.norm(x)
 
 
-ENCODERS = {"transformer": TransformerBlock, "conformer": ConformerBlock}
+BLOCKS = {"transformer": TransformerBlock, "conformer": ConformerBlock}
 """Kind → block."""

@@ -18,22 +18,25 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
-from asr.files import atomic_write, is_of_the_name
+from asr.files import another_name_would_help, atomic_write
 from asr.folders import put_back
+from asr.foreign_bytes import listed, quoted, reading
+from asr.model.formats import FORMAT, upgraded
 from asr.model.model import ModelConfig, SpeechModel
-from asr.model.storage import DTYPES, restored, stored
+from asr.model.storage import restored, stored
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
 from asr.text.pieces import PieceTokenizer
@@ -67,6 +70,7 @@ def save_model(
     model: SpeechModel,
     table: TokenTable,
     metadata: dict[str, str] | None = None,
+    *,
     card: str | None = None,
     dtype: str = "float32",
     pieces: bytes | None = None,
@@ -80,7 +84,7 @@ def save_model(
     """
     folder = Path(folder)
     config = {
-        "format_version": DTYPES[dtype],
+        "format_version": FORMAT,
         "asr_version": VERSION,
         "normalizer": NORMALIZER,
         "features": dataclasses.asdict(model.log_mel.config),
@@ -93,14 +97,14 @@ def save_model(
         if pieces is not None:
             with atomic_write(folder / PIECES, "wb") as file:
                 file.write(pieces)
-        save_weights(folder / WEIGHTS, model, table, metadata, dtype)
+        save_weights(folder / WEIGHTS, model, table, metadata, dtype=dtype)
         if card is not None:
             with atomic_write(folder / CARD) as file:
                 file.write(card)
 
 
 def save_weights(
-    path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None = None, dtype: str = "float32"
+    path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None = None, *, dtype: str = "float32"
 ) -> None:
     """The weights alone, with the header that load_model checks."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
@@ -124,7 +128,11 @@ def writing(path: Path) -> Iterator[None]:
         reason = "the disk is full" if full else error.strerror
         kept = "the one saved before is intact" if path.exists() else "nothing was saved there before"
         advice = (
-            ". Free some space and start again" if full else ". Choose another name" if is_of_the_name(error) else ""
+            ". Free some space and start again"
+            if full
+            else ". Choose another name"
+            if another_name_would_help(error)
+            else ""
         )
         raise CheckpointError(f"{path}: could not be saved, {reason}; {kept}{advice}") from error
 
@@ -143,8 +151,7 @@ def refuse_folder(out: Path, force: bool) -> None:
 @torch.no_grad()
 def golden_answers(model: SpeechModel) -> list[float]:
     """Log-probabilities of some tokens after `sos` and one token, for a sound made of two gliding tones."""
-    config = model.log_mel.config
-    t = torch.arange(config.sample_rate, dtype=torch.float64) / config.sample_rate
+    t = torch.arange(SAMPLE_RATE, dtype=torch.float64) / SAMPLE_RATE
     sound = 0.3 * torch.sin(2 * torch.pi * (200 + 300 * t) * t) + 0.1 * torch.sin(2 * torch.pi * (1500 - 400 * t) * t)
     device, training = model.cmvn.mean.device, model.training
     model.eval()
@@ -159,6 +166,12 @@ def golden_answers(model: SpeechModel) -> list[float]:
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
     """Rebuilds a model from its folder alone. Raises CheckpointError with what is missing, or does not fit what."""
     folder = Path(folder)
+    with reading(folder, CheckpointError, "is no model that this program can use"):
+        loaded = _load(folder)
+    return replace(loaded, model=loaded.model.to(device))
+
+
+def _load(folder: Path) -> LoadedModel:
     features, config = read_config(folder)
     table = TokenTable.load(_existing(folder, TOKENS))
     tensors, header = read_weights(_existing(folder, WEIGHTS))
@@ -169,13 +182,14 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
             f" was trained with ({rows} tokens, fingerprint {header.get('tokens', 'unknown')}); put the right one back"
         )
     try:
+        _check_shapes(sizes_alone(features, config, len(table)), tensors, folder / WEIGHTS)
         model = empty_model(features, config, len(table))
     except ConfigError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
     fill_weights(model, tensors, folder / WEIGHTS)
     model.eval()
     _check_golden(model, header, folder)
-    return LoadedModel(folder.resolve().name, model.to(device), open_tokenizer(folder, table), header)
+    return LoadedModel(folder.resolve().name, model, open_tokenizer(folder, table), header)
 
 
 def open_tokenizer(folder: Path, table: TokenTable) -> Tokenizer:
@@ -205,18 +219,18 @@ def read_header(path: Path) -> dict[str, str]:
 
 def _header(file) -> dict[str, str]:
     header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-    if not isinstance(header, dict):
-        raise ValueError(f"its header is {header!r}")
+    if not isinstance(header, dict) or not all(isinstance(text, str) for text in header.values()):
+        raise ValueError(f"its header is {quoted(header)}")
     return header
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator:
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged or not safetensors ({error}); copy the file again") from error
+    with (
+        reading(path, CheckpointError, "damaged or not safetensors", "copy the file again"),
+        safe_open(path, framework="pt") as file,
+    ):
+        yield file
 
 
 class _WithoutInit(TorchFunctionMode):
@@ -234,17 +248,28 @@ def empty_model(features: FeatureConfig, config: ModelConfig, vocabulary: int) -
         return SpeechModel(features, config, vocabulary)
 
 
+def sizes_alone(features: FeatureConfig, config: ModelConfig, vocabulary: int) -> SpeechModel:
+    """A network without a number in it: what its tensors would be called, and how large they would be."""
+    with torch.device("meta"):
+        return empty_model(features, config, vocabulary)
+
+
 def fill_weights(model: SpeechModel, tensors: dict[str, Tensor], path: Path) -> None:
     """Every tensor into its place and onto its device, as float32; none may be missing, left over or of another shape."""
+    _check_shapes(model, tensors, path)
+    own = _tensors(model)
+    values = {name: tensor.to(own[name].device, torch.float32) for name, tensor in tensors.items()}
+    model.load_state_dict(values, strict=False, assign=True)  # the tensors themselves: a copy would double the memory
+    model.tie()
+
+
+def _check_shapes(model: SpeechModel, tensors: dict[str, Tensor], path: Path) -> None:
     own = _tensors(model)
     for name in sorted(own.keys() | tensors.keys()):
         expected = tuple(own[name].shape) if name in own else "none"
         found = tuple(tensors[name].shape) if name in tensors else "none"
         if expected != found:
-            raise CheckpointError(f"{path}: {name} should have the shape {expected} by {CONFIG}, has {found}")
-    values = {name: tensor.to(own[name].device, torch.float32) for name, tensor in tensors.items()}
-    model.load_state_dict(values, strict=False, assign=True)  # the tensors themselves: a copy would double the memory
-    model.tie()
+            raise CheckpointError(f"{path}: {listed([name])} should have the shape {expected} by {CONFIG}, has {found}")
 
 
 def _tensors(model: SpeechModel) -> dict[str, Tensor]:
@@ -255,7 +280,7 @@ def _tensors(model: SpeechModel) -> dict[str, Tensor]:
 
 def _existing(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
-        present = ", ".join(sorted(os.listdir(folder))[:8]) if folder.is_dir() else "no such folder"
+        present = listed(sorted(os.listdir(folder))) if folder.is_dir() else "no such folder"
         raise CheckpointError(f"{folder}: not a model folder, {name} is missing (there is: {present or 'nothing'})")
     return folder / name
 
@@ -263,24 +288,23 @@ def _existing(folder: Path, name: str) -> Path:
 def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
     """The settings of a model folder. Raises CheckpointError where it is none or of another format."""
     path = _existing(folder, CONFIG)
-    try:
+    with reading(path, CheckpointError):
         data = json.loads(path.read_text(encoding="utf-8"))
         version, normalizer = data["format_version"], data["normalizer"]
-        parts = data["features"], data["model"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: damaged ({error!r})") from error
-    if version not in DTYPES.values():
+        parts = upgraded({"features": data["features"], "model": data["model"]})
+    if version not in range(1, FORMAT + 1):
         raise CheckpointError(
-            f"{path}: has format {version}, this program ({VERSION}) reads 1 to {max(DTYPES.values())}; update it"
+            f"{path}: has format {quoted(version)}, this program ({VERSION}) reads 1 to {FORMAT}; update it"
         )
     if normalizer != NORMALIZER:
         raise CheckpointError(
-            f"{path}: was trained on text normalised by {normalizer!r}; this program knows {NORMALIZER!r}"
+            f"{path}: was trained on text normalised by {quoted(normalizer)}; this program knows {quoted(NORMALIZER)}"
         )
     try:
-        if isinstance(parts[0], dict) and "unit" not in parts[0] and parts[0].get("kind") == "stft":
-            parts[0]["unit"] = 0.0  # imported before there was this setting
-        return from_dict(FeatureConfig, parts[0], "features"), from_dict(ModelConfig, parts[1], "model")
+        with reading(path, CheckpointError):
+            return from_dict(FeatureConfig, parts["features"], "features"), from_dict(
+                ModelConfig, parts["model"], "model"
+            )
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
@@ -290,10 +314,8 @@ def read_decode(folder: Path) -> dict:
     path = folder / DECODE
     if not path.is_file():
         return {}
-    try:
+    with reading(path, CheckpointError, advice="delete it to use the defaults"):
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged ({error}); delete it to use the defaults") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: must be a JSON object of decoding settings")
     return values
@@ -302,11 +324,9 @@ def read_decode(folder: Path) -> dict:
 def _check_golden(model: SpeechModel, header: dict[str, str], folder: Path) -> None:
     if "golden" not in header:
         return
-    try:
+    with reading(folder / WEIGHTS, CheckpointError, "its golden answers are damaged"):
         pairs = zip(json.loads(header["golden"]), golden_answers(model), strict=True)
         difference = max(abs(expected - found) for expected, found in pairs)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / WEIGHTS}: its golden answers are damaged ({error})") from error
     if not difference <= GOLDEN_TOLERANCE:
         raise CheckpointError(
             f"{folder}: on its golden input the model is off by {difference:.3g} (at most {GOLDEN_TOLERANCE} is allowed):"

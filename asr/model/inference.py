@@ -113,7 +113,7 @@ def quantize(model: SpeechModel, precision: str) -> SpeechModel:
         raise UsageError("quantize bfloat16 needs a GPU or a CPU on which PyTorch multiplies in bfloat16; take int8")
     if precision == "int8":
         return _in_int8(copy.deepcopy(model))
-    return _halved(model, HALVES[precision]) if precision in HALVES and device.type != "cpu" else model
+    return halved(model, HALVES[precision]) if precision in HALVES and device.type != "cpu" else model
 
 
 class Int8Linear(nn.Module):
@@ -147,7 +147,7 @@ def _in_int8(model: SpeechModel) -> SpeechModel:
     return model
 
 
-def _halved(model: SpeechModel, dtype: torch.dtype) -> SpeechModel:
+def halved(model: SpeechModel, dtype: torch.dtype) -> SpeechModel:
     """A copy with weights of 16 bits, but for the features and the CTC head."""
     model = copy.deepcopy(model)
     for part in (model.subsampling, model.encoder, model.decoder, model.reverse_decoder):

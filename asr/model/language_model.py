@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write
+from asr.foreign_bytes import reading
 from asr.model.decoder import Decoder, DecoderConfig, DecoderState
 from asr.model.encoder import check_heads
 from asr.model.folder import CONFIG, TOKENS, WEIGHTS, read_weights, writing
@@ -55,7 +56,7 @@ class LanguageModel(nn.Module):
 
     def start(self, n_texts: int) -> DecoderState:
         """The state before the first token of so many texts."""
-        return self.decoder.start_deaf(n_texts)
+        return self.decoder.start_without_memory(n_texts)
 
     def forward(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Tokens (B, N, U), the next U of N hypotheses → log-probabilities (B, N, U, V) of what follows each, new state."""
@@ -84,20 +85,24 @@ def load_language_model(folder: str | Path, device: str | torch.device = "cpu") 
     folder = Path(folder)
     path = folder / CONFIG
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data.get("kind") != KIND or data["format_version"] != FORMAT_VERSION:
-            raise CheckpointError(f"{folder}: holds no language model that `asr train-lm --kind transformer` wrote")
-        config = from_dict(LanguageModelConfig, data["model"], "model")
-    except (OSError, ValueError, KeyError, AttributeError, ConfigError) as error:
+        with reading(path, CheckpointError, "is not that of a language model"):
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data.get("kind") != KIND or data["format_version"] != FORMAT_VERSION:
+                raise CheckpointError(f"{folder}: holds no language model that `asr train-lm --kind transformer` wrote")
+            config = from_dict(LanguageModelConfig, data["model"], "model")
+    except ConfigError as error:
         raise CheckpointError(f"{path}: is not that of a language model ({error})") from error
     table = TokenTable.load(folder / TOKENS)
-    model = LanguageModel(config, len(table))
     tensors, header = read_weights(folder / WEIGHTS)
     if header.get("tokens") != table.fingerprint:
         raise CheckpointError(f"{folder}: {TOKENS} is not the table that {WEIGHTS} was trained with")
-    own = {name: t.shape for name, t in model.state_dict().items() if not _repeated(model, name)}
-    if own != {name: t.shape for name, t in tensors.items()}:
-        raise CheckpointError(f"{folder / WEIGHTS}: does not fit {CONFIG}; copy both again")
+    with reading(folder, CheckpointError, "is no language model that this program can use"):
+        with torch.device("meta"):  # its sizes alone, before anything so large is made
+            model = LanguageModel(config, len(table))
+        own = {name: t.shape for name, t in model.state_dict().items() if not _repeated(model, name)}
+        if own != {name: t.shape for name, t in tensors.items()}:
+            raise CheckpointError(f"{folder / WEIGHTS}: does not fit {CONFIG}; copy both again")
+        model = LanguageModel(config, len(table))
     model.load_state_dict(tensors, strict=False, assign=True)
     model.tie()
     return model.eval().to(device), table

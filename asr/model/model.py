@@ -7,23 +7,23 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.errors import ConfigError
 from asr.features.cmvn import Cmvn
 from asr.features.fbank import NATS_PER_DECIBEL, FeatureConfig, LogMel
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask, sinusoids_at
-from asr.model.subsampling import ConvolutionBlock, Subsampling, SubsamplingConfig, SubsamplingOverTime
+from asr.model.sizes import check_size
+from asr.model.subsampling import Subsampling, SubsamplingConfig, SubsamplingOverTime
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The network, except for its vocabulary, which the token table gives."""
 
-    subsampling: int = 4
-    """Frames per memory frame: 1, 2, 4, 6 or 8, or what `blocks` make of them."""
-    channels: int = 64
-    """Channels of the subsampling convolutions."""
+    subsampling: SubsamplingConfig = field(default_factory=SubsamplingConfig)
+    """The convolutions in front of the encoder."""
     ctc: bool = False
     """Whether there is a CTC head; training switches it on when its ctc_weight is above 0."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -33,46 +33,16 @@ class ModelConfig:
     count_tokens: bool = False
     """Whether each memory frame tells the decoder how many tokens the CTC head has heard up to it: the place that the decoder
     must find for its next token then has the number that the token has. Needs the CTC head."""
-    last_channels: int = 0
-    """Channels of the last of them; 0: as many as of the others."""
-    subsampling_reflect: bool = False
-    """Whether the convolutions see reflected frames and bins beyond the edges."""
-    subsampling_norm: bool = False
-    """Whether a layer norm over channels and bins follows each convolution, and LeakyReLU takes the place of ReLU."""
-    subsampling_activation: str = ""
-    """relu, leaky_relu, gelu or swish behind each convolution; empty: as the norm has it."""
-    blocks: tuple[ConvolutionBlock, ...] = ()
-    """The subsampling convolutions one by one, in place of the usual ones and of `channels`, for models that have others."""
-    over_time: bool = False
-    """Whether the convolutions are over time alone, mel bins being their channels, gelu behind each (Whisper). `channels` do
-    not matter then: there are as many as the encoder is wide."""
-    extra_frames: int = 0
-    """Frames of zeros added behind each utterance, so that its last frames make memory frames, too."""
     reverse_layers: int = 0
     """Layers of a second decoder that reads the text from its end (U2++, arXiv:2106.05642); it can judge finished texts."""
 
     def __post_init__(self):
-        _ = self.convolutions  # raises for settings that cannot be
         if self.reverse_layers < 0:
             raise ConfigError(f"model.reverse_layers must be 0 or more, is {self.reverse_layers}")
+        check_size("model.reverse_layers", max(1, self.reverse_layers))
         if self.count_tokens and not self.ctc:
             raise ConfigError("model.count_tokens needs the head that counts: set model.ctc = true")
         check_heads("decoder", self.encoder.width, self.decoder.heads)
-
-    @property
-    def convolutions(self) -> SubsamplingConfig:
-        """The settings of the subsampling together."""
-        return SubsamplingConfig(
-            self.subsampling,
-            self.channels,
-            self.last_channels,
-            self.subsampling_reflect,
-            self.subsampling_norm,
-            self.subsampling_activation,
-            self.extra_frames,
-            self.blocks,
-            self.over_time,
-        )
 
 
 @dataclass(frozen=True)
@@ -107,8 +77,8 @@ class SpeechModel(nn.Module):
         width = config.encoder.width
         self.log_mel = LogMel(features)
         self.cmvn = Cmvn(features.n_mels)
-        subsampling = SubsamplingOverTime if config.over_time else Subsampling
-        self.subsampling = subsampling(config.convolutions, features.n_mels, width)
+        subsampling = SubsamplingOverTime if config.subsampling.over_time else Subsampling
+        self.subsampling = subsampling(config.subsampling, features.n_mels, width)
         self.encoder = Encoder(config.encoder)
         self.decoder = Decoder(config.decoder, width, vocabulary)
         self.reverse_decoder = None
@@ -137,7 +107,7 @@ class SpeechModel(nn.Module):
     @property
     def shortest_samples(self) -> int:
         """Samples that give one memory frame; shorter audio cannot be encoded."""
-        return self.log_mel.config.samples_of(self.config.convolutions.shortest_input)
+        return self.log_mel.config.samples_of(self.config.subsampling.shortest_input)
 
     @property
     def longest_samples(self) -> int | None:
@@ -145,7 +115,7 @@ class SpeechModel(nn.Module):
         features, places = self.log_mel.config, self.config.encoder.places
         if features.window_samples or not places:
             return features.window_samples or None
-        return round(places * self.frame_seconds * features.sample_rate)
+        return round(places * self.frame_seconds * SAMPLE_RATE)
 
     def encoded_samples(self, n_samples: int) -> int:
         """How many samples are encoded for so many: all of a window, if the model has one."""
@@ -155,18 +125,18 @@ class SpeechModel(nn.Module):
         """How many of an utterance's memory frames are of its samples, not of the silence that fills up a window."""
         if not self.log_mel.config.window_samples:
             return n_frames
-        return min(n_frames, max(1, math.ceil(n_samples / self.log_mel.config.sample_rate / self.frame_seconds)))
+        return min(n_frames, max(1, math.ceil(n_samples / SAMPLE_RATE / self.frame_seconds)))
 
     @property
     def frame_seconds(self) -> float:
         """Seconds from one memory frame to the next."""
-        return self.config.subsampling * self.log_mel.config.shift_ms / 1000
+        return self.config.subsampling.factor * self.log_mel.config.shift_ms / 1000
 
     @property
     def first_frame(self) -> float:
         """The middle, in seconds, of the audio that the subsampling sees in the first memory frame."""
         features = self.log_mel.config
-        return self.config.convolutions.first_centre * features.shift_ms / 1000 + features.first_centre
+        return self.config.subsampling.first_centre * features.shift_ms / 1000 + features.first_centre
 
     def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (B, S), lengths (B,) → normalised features (B, T, F) and their lengths."""

@@ -5,12 +5,12 @@ from torch import Tensor
 
 from asr.errors import UsageError
 
-DTYPES = {"float32": 1, "float16": 1, "int8": 2}
-"""What weights can be stored in → the version of the model folder's format that knows it."""
+DTYPES = ("float32", "float16", "int8")
+"""What weights can be stored in."""
 SCALE = ".scale"
 """What a tensor's name has behind it in that of its scales."""
 LARGEST = 127
-"""Of the whole numbers that int8 weights are."""
+"""The largest of the whole numbers that int8 weights are."""
 
 
 def check_dtype(dtype: str) -> None:

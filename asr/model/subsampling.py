@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from asr.errors import ConfigError
 from asr.features.fbank import reflected
+from asr.foreign_bytes import quoted
 from asr.model.layers import length_mask
+from asr.model.sizes import MOST_SIZES, check_size
 
 LAYOUTS = {
     1: ((3, 1), (3, 1)),
@@ -25,7 +27,7 @@ LAYOUTS = {
 }
 """Factor → (kernel, stride) of each convolution, the same in time and frequency."""
 OVER_TIME = {1: ((3, 1), (3, 1)), 2: ((3, 1), (3, 2)), 4: ((3, 2), (3, 2))}
-"""The same of convolutions over time alone."""
+"""Factor → (kernel, stride) of each convolution over time alone."""
 
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "swish": nn.SiLU}
 """Name → activation behind a convolution."""
@@ -56,8 +58,7 @@ class ConvolutionBlock:
 
     def __post_init__(self):
         for name in ("channels", "kernel", "stride", "layers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model.blocks: {name} must be at least 1, is {getattr(self, name)}")
+            check_size(f"subsampling.blocks: {name}", getattr(self, name))
 
     @property
     def convolutions(self) -> list[Convolution]:
@@ -68,52 +69,56 @@ class ConvolutionBlock:
 
 @dataclass(frozen=True)
 class SubsamplingConfig:
-    """The convolutions, as ModelConfig names them."""
+    """The convolutions between the features and the encoder."""
 
-    factor: int
-    """Frames per memory frame: a key of LAYOUTS, or the product of the blocks' strides."""
-    channels: int
+    factor: int = 4
+    """Frames per memory frame: 1, 2, 4, 6 or 8, or the product of the strides of `blocks`."""
+    channels: int = 64
     """Channels of the convolutions."""
     last_channels: int = 0
-    """Channels of the last one; 0: as many as of the others."""
+    """Channels of the last convolution; 0: as many as of the others."""
     reflect: bool = False
-    """Whether half a kernel of reflected frames and bins is added at each edge."""
+    """Whether the convolutions see reflected frames and bins, half a kernel of them, beyond the edges."""
     norm: bool = False
     """Whether a layer norm over channels and bins follows each convolution."""
     activation: str = ""
-    """A name in ACTIVATIONS; empty: relu without norm, leaky_relu with it."""
+    """relu, leaky_relu, gelu or swish behind each convolution; empty: relu without norm, leaky_relu with it."""
     extra_frames: int = 0
-    """Frames of zeros added behind each utterance."""
-    given: tuple[ConvolutionBlock, ...] = ()
-    """What takes the place of LAYOUTS and channels."""
+    """Frames of zeros added behind each utterance, so that its last frames make memory frames, too."""
+    blocks: tuple[ConvolutionBlock, ...] = ()
+    """The convolutions one by one, in place of the usual ones and of `channels`, for models that have others."""
     over_time: bool = False
-    """Whether convolutions are over time alone."""
+    """Whether the convolutions are over time alone, mel bins being their channels, gelu behind each (Whisper). `channels` do
+    not matter then: there are as many as the encoder is wide."""
 
     def __post_init__(self):
         layouts = OVER_TIME if self.over_time else LAYOUTS
-        if not self.given and self.factor not in layouts:
-            raise ConfigError(f"model.subsampling must be one of {', '.join(map(str, layouts))}, is {self.factor}")
-        if self.over_time and (self.given or self.norm or self.reflect or self.extra_frames):
-            raise ConfigError("model.over_time has no blocks, norms, reflected edges or extra frames")
-        if (product := math.prod(block.stride for block in self.given)) != self.factor and self.given:
-            raise ConfigError(f"model.subsampling {self.factor} must be the product of the blocks' strides, {product}")
-        if any(b.shortcut and (not self.norm or b.kernel > 1 and not self.reflect) for b in self.given):
+        if not self.blocks and self.factor not in layouts:
+            raise ConfigError(f"subsampling.factor must be one of {', '.join(map(str, layouts))}, is {self.factor}")
+        if self.over_time and (self.blocks or self.norm or self.reflect or self.extra_frames):
+            raise ConfigError("subsampling.over_time has no blocks, norms, reflected edges or extra frames")
+        if (product := math.prod(block.stride for block in self.blocks)) != self.factor and self.blocks:
+            raise ConfigError(f"subsampling.factor {self.factor} must be the product of the blocks' strides, {product}")
+        if any(b.shortcut and (not self.norm or b.kernel > 1 and not self.reflect) for b in self.blocks):
             raise ConfigError(
-                "model.blocks: a shortcut needs a norm, and reflected edges where kernels are wider than 1"
+                "subsampling.blocks: a shortcut needs a norm, and reflected edges where kernels are wider than 1"
             )
-        if self.channels < 1 or self.last_channels < 0:
-            raise ConfigError(f"model.channels must be at least 1, is {min(self.channels, self.last_channels)}")
-        if self.extra_frames < 0:
-            raise ConfigError(f"model.extra_frames must be 0 or more, is {self.extra_frames}")
+        check_size("subsampling.channels", min(self.channels, self.last_channels or self.channels))
+        check_size("subsampling.last_channels", max(self.channels, self.last_channels))
+        check_size("subsampling.blocks: layers", sum(block.layers for block in self.blocks) or 1)
+        if not 0 <= self.extra_frames <= MOST_SIZES["frames"]:
+            raise ConfigError(
+                f"subsampling.extra_frames must be from 0 to {MOST_SIZES['frames']}, is {self.extra_frames}"
+            )
         if self.activation and self.activation not in ACTIVATIONS:
             names = ", ".join(ACTIVATIONS)
-            raise ConfigError(f"model.subsampling_activation must be one of {names}, is {self.activation!r}")
+            raise ConfigError(f"subsampling.activation must be one of {names}, is {quoted(self.activation)}")
 
     @property
-    def blocks(self) -> list[ConvolutionBlock]:
-        """The convolutions, block by block."""
-        if self.given:
-            return list(self.given)
+    def all_blocks(self) -> list[ConvolutionBlock]:
+        """The convolutions, block by block: `blocks`, or the usual ones of the factor."""
+        if self.blocks:
+            return list(self.blocks)
         layout = (OVER_TIME if self.over_time else LAYOUTS)[self.factor]
         channels = [self.channels] * (len(layout) - 1) + [self.last_channels or self.channels]
         return [ConvolutionBlock(c, kernel, stride) for c, (kernel, stride) in zip(channels, layout, strict=True)]
@@ -121,7 +126,7 @@ class SubsamplingConfig:
     @property
     def convolutions(self) -> list[Convolution]:
         """All convolutions, one behind the other."""
-        return [convolution for block in self.blocks for convolution in block.convolutions]
+        return [convolution for block in self.all_blocks for convolution in block.convolutions]
 
     def edge(self, kernel: int) -> int:
         """Frames added on each side, reflected ones or, over time alone, zeros."""
@@ -171,15 +176,15 @@ class Subsampling(nn.Module):
         layers: list[nn.Module] = []
         norms: list[nn.Module] = []
         shortcuts: list[nn.Module] = []
-        for block in config.blocks:
+        for block in config.all_blocks:
             outer = channels
             for convolution in block.convolutions:
                 if bins <= config.edge(convolution.kernel):
-                    raise ConfigError(f"model.subsampling {config.factor} leaves nothing of {n_mels} mel bins")
+                    raise ConfigError(f"subsampling.factor {config.factor} leaves nothing of {n_mels} mel bins")
                 layers += [nn.Conv2d(channels, *convolution), ACTIVATIONS[activation]()]
                 bins, channels = config.after(bins, convolution), convolution.channels
                 if bins < 1:
-                    raise ConfigError(f"model.subsampling {config.factor} leaves nothing of {n_mels} mel bins")
+                    raise ConfigError(f"subsampling.factor {config.factor} leaves nothing of {n_mels} mel bins")
                 norms.append(nn.LayerNorm((channels, bins)) if config.norm else nn.Identity())
             shortcuts.append(_Shortcut(outer, channels, block.stride, bins) if block.shortcut else nn.Identity())
         self.convolutions = nn.Sequential(*layers)
@@ -198,7 +203,7 @@ class Subsampling(nn.Module):
         if missing > 0:
             features = F.pad(features, (0, 0, 0, missing))
         x, i = features.unsqueeze(1), 0  # (B, C, T, F)
-        for block, shortcut in zip(config.blocks, self.shortcuts, strict=True):
+        for block, shortcut in zip(config.all_blocks, self.shortcuts, strict=True):
             before = x
             for _, kernel, stride in block.convolutions:
                 x, lengths = self._with_edges(x, lengths, config.edge(kernel))

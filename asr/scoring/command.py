@@ -40,16 +40,16 @@ def score_command(
     hypotheses: Sequence[Path],
     unit: str,
     rules: Sequence[str],
+    *,
     ids: bool | None,
     by: Sequence[str],
     files: Files,
     say: Callable[[str], None],
-    show: Callable[[str], None] = print,
 ) -> Score:
-    """Shows the lines, then writes the files; returns the score of the last system."""
+    """Prints the lines, then writes the files; returns the score of the last system."""
     with _nothing_collected():
         references, *systems = read_together([reference, *hypotheses], ids, say)
-        scores = [score_read(references, system, unit, rules, say) for system in systems]
+        scores = [score_read(references, system, unit, rules, say=say) for system in systems]
     if not scores[0].errors.reference:
         raise AsrError(f"{reference}: holds no text to compare with: are these ids alone, or empty lines?")
     comparison = Comparison(*scores) if len(scores) == 2 else None
@@ -58,7 +58,7 @@ def score_command(
         for letter, score in zip("AB" if comparison else [""], scores, strict=True):
             lines += [f"{letter} {line}".strip() for line in _groups(score, name, reference)]
     for line in lines:
-        show(line)
+        print(line)
     write_files(files, scores, comparison, reference)
     return scores[-1]
 

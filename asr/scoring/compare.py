@@ -66,10 +66,11 @@ def compare_files(
     a: str | Path,
     b: str | Path,
     unit: str = "char",
+    *,
     rules: str | Sequence[str] = TRAINING,
     ids: bool | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
     """Two hypothesis files against one reference file; the arguments are those of score_files."""
     references, *systems = read_together([reference, a, b], ids, say)
-    return Comparison(*(score_read(references, system, unit, rules, say) for system in systems))
+    return Comparison(*(score_read(references, system, unit, rules, say=say) for system in systems))

@@ -73,7 +73,7 @@ class Score:
 
     @cached_property
     def oracle(self) -> CharErrors:
-        """The same if the best of each n-best list had been chosen."""
+        """What the errors would be if the best of each n-best list had been chosen."""
         return sum((u.best for u in self.utterances), CharErrors())
 
     @property
@@ -137,6 +137,7 @@ def score_files(
     hypothesis: str | Path,
     unit: str = "char",
     rules: str | Sequence[str] = TRAINING,
+    *,
     ids: bool | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Score:
@@ -146,7 +147,7 @@ def score_files(
     References without hypothesis count as deleted and hypotheses without reference are left out; both are told to `say`.
     """
     references, hypotheses = read_together([reference, hypothesis], ids, say)
-    return score_read(references, hypotheses, unit, rules, say)
+    return score_read(references, hypotheses, unit, rules, say=say)
 
 
 def score_read(
@@ -154,15 +155,16 @@ def score_read(
     hypotheses: Transcripts,
     unit: str = "char",
     rules: str | Sequence[str] = TRAINING,
+    *,
     say: Callable[[str], None] = lambda line: None,
 ) -> Score:
-    """The same for files that are read already. Raises ManifestError where no id is in both."""
+    """A score of references and hypotheses that are read already. Raises ManifestError where no id is in both."""
     if not references.lines.keys() & hypotheses.lines.keys():
         raise ManifestError(
             f"{hypotheses.path}: has no id of {references.path}; its first id is {next(iter(hypotheses.lines), 'none')!r},"
             f" there it is {next(iter(references.lines), 'none')!r}"
         )
-    score = score_lines(references.lines, hypotheses.lines, unit, rules, readable(hypotheses.path))
+    score = score_lines(references.lines, hypotheses.lines, unit, rules, name=readable(hypotheses.path))
     for note in score.notes():
         say(note)
     return score
@@ -173,6 +175,7 @@ def score_lines(
     hypotheses: Mapping[str, Line],
     unit: str = "char",
     rules: str | Sequence[str] = TRAINING,
+    *,
     name: str = "",
 ) -> Score:
     """Utterances matched by id. Raises ManifestError without any reference."""

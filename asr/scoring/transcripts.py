@@ -17,11 +17,12 @@ from pathlib import Path
 from asr.corpus.importing import COLUMNS, JSON_NAMES, table_reader, table_rows
 from asr.errors import ManifestError
 from asr.files import read_lines
+from asr.foreign_bytes import quoted, reading
 from asr.text.normalize import holds_han
 
 RECOGNISED = ("hypothesis", "hyp", "pred_text")
 HYPOTHESIS_COLUMNS = COLUMNS | {"text": (*RECOGNISED, *COLUMNS["text"])}
-"""The same for what a system wrote: a table may hold its reference, too."""
+"""Names of fields in what a system wrote: a table may hold its reference, too."""
 REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
 """What the text may be called in JSON lines."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -70,17 +71,12 @@ def read_together(
     are not as many as utterances, or where nothing tells whether lines begin with an id.
     """
     files = [(Path(path), _existing_lines(path)) for path in paths]
-    forms = _forms(files, ids)
+    with reading(" and ".join(map(str, paths)), ManifestError, "cannot be read"):
+        forms = _forms(files, ids)
     read = [_read(path, lines, form, n > 0) for n, ((path, lines), form) in enumerate(zip(files, forms, strict=True))]
     for file in read:
         say(f"{file.path}: {FORMS[file.form]}, {len(file.lines):,} utterances")
     return [read[0], *(_in_order_of(read[0], other) for other in read[1:])]
-
-
-def read_transcripts(path: str | Path, form: str | None = None) -> Transcripts:
-    """The utterances of one file, in the form that is given or found."""
-    lines = _existing_lines(path)
-    return _read(Path(path), lines, form or _forms([(Path(path), lines)], None)[0])
 
 
 def _existing_lines(path: str | Path) -> list[str]:
@@ -92,12 +88,12 @@ def _existing_lines(path: str | Path) -> list[str]:
 
 def _read(path: Path, lines: list[str], form: str, hypothesis: bool = False) -> Transcripts:
     found: dict[str, Line] = {}
-    entries = _READERS[form](path, lines, hypothesis)
-    for where, id, line in entries:
-        if id in found:
-            hint = "; if lines have no id, say --no-ids" if form == "kaldi" else ""
-            raise ManifestError(f"{where}: id must be unique, {id!r} occurs twice{hint}")
-        found[id] = line
+    with reading(path, ManifestError, "cannot be read"):
+        for where, id, line in _READERS[form](path, lines, hypothesis):
+            if id in found:
+                hint = "; if lines have no id, say --no-ids" if form == "kaldi" else ""
+                raise ManifestError(f"{where}: id must be unique, {quoted(id)} occurs twice{hint}")
+            found[id] = line
     return Transcripts(path, form, found)
 
 
@@ -197,14 +193,14 @@ def _json_line(line: str, where: str, hypothesis: bool) -> tuple[str, Line]:
         raise ManifestError(f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r}")
     id, nbest = data.pop("id"), data.pop("nbest", [])
     if not isinstance(id, str | int) or isinstance(id, bool) or re.search(r"[\t\n\r]", str(id)) or not str(id).strip():
-        raise ManifestError(f"{where}: id must be a text without tab or line break, or a whole number, is {id!r}")
+        raise ManifestError(f"{where}: id must be a text without tab or line break, or a whole number, is {quoted(id)}")
     if not isinstance(nbest, list):
-        raise ManifestError(f"{where}: nbest must be a list of texts, or of objects with a text, is {nbest!r}")
+        raise ManifestError(f"{where}: nbest must be a list of texts, or of objects with a text, is {quoted(nbest)}")
     texts = [entry.get("text") if isinstance(entry, dict) else entry for entry in nbest]
     text = data.pop("text") if "text" in data else texts[0] if texts else ""
     for value in (text, *texts):
         if not isinstance(value, str):
-            raise ManifestError(f"{where}: text must be a text, is {value!r}")
+            raise ManifestError(f"{where}: text must be a text, is {quoted(value)}")
         if _SURROGATE.search(value + str(id)):
             raise ManifestError(f"{where}: holds half a character (a lone surrogate)")
     return str(id), Line(text, tuple(texts), data)

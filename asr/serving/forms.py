@@ -20,7 +20,7 @@ REPEATED = ("chunking_strategy", "include", GRANULARITIES)
 """Fields that may be sent several times."""
 TYPE = "multipart/form-data"
 LIMITS = {"max_files": 16, "max_fields": 64, "max_part_size": 2**16}
-"""Of a form: files, other fields, and bytes of each of these, which are held in memory."""
+"""The most that a form may hold: files, other fields, and bytes of each of these, which are in memory."""
 LONGEST_QUOTE = 100
 LONGEST_NAME = 200
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from asr.errors import AsrError
 from asr.serving.settings import ServerSettings
 from asr.text.finishing import Finishing
-from asr.transcription.command import tell_ignored_hotwords
+from asr.transcription.many_files import tell_ignored_hotwords
 from asr.transcription.transcriber import Transcriber
 
 GRACE = 2

@@ -14,9 +14,9 @@ class ServerSettings:
     key: str = ""
     """What clients must know, in ASCII, sent as OpenAI's key is; empty asks for none."""
     most_bytes: int = 2 * 10**9
-    """Of a request."""
+    """Bytes of a request at most."""
     most_seconds: float = 4 * 3600.0
-    """Of audio in a recording, counted as it is decoded: a small file can be long."""
+    """Seconds of audio in a recording at most, counted as it is decoded: a small file can be long."""
     most_waiting: int = 16
     """Requests that are sent or wait while a recording is transcribed; who comes then is told to come again later."""
     hosts: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from asr.transcription.transcriber import Transcriber
 
 
 def transcribe(
-    transcriber: Transcriber, upload: IO[bytes], name: str, most_seconds: float, given_up: Callable[[], bool]
+    transcriber: Transcriber, upload: IO[bytes], name: str, most_seconds: float, *, given_up: Callable[[], bool]
 ) -> Transcript:
     """The transcript of an upload. Raises BadRequest where it cannot be read or is too long, Abandoned where it is given up."""
     with on_disk(upload) as path:

@@ -62,7 +62,7 @@ def _finished(segment: Segment, finishing: Finishing) -> Segment:
 
 
 def in_script(tokens: Tokens, convert: Callable[[str], str]) -> Tokens:
-    """The same tokens in another script: converted together, since 发 depends on its neighbours; one by one if lengths change."""
+    """Tokens written in another script: converted together, since 发 depends on its neighbours; one by one if lengths change."""
     texts = [token.text for token in tokens]
     together = convert("".join(texts))
     if len(together) == sum(map(len, texts)):
@@ -76,7 +76,7 @@ def in_script(tokens: Tokens, convert: Callable[[str], str]) -> Tokens:
 
 
 def with_digits(tokens: Tokens) -> Tokens:
-    """The same with numbers as digits. A number of several tokens becomes one: it begins and ends with them."""
+    """Tokens with numbers as digits. A number of several tokens becomes one: it begins and ends with them."""
     text, starts, owners = "", [], []  # starts: token → its first character; owners: character → token
     for i, token in enumerate(tokens):
         text += " " if parted(text, token.text) else ""

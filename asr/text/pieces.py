@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from asr.errors import TokenError
+from asr.foreign_bytes import reading
 from asr.text.normalize import characters, is_han, normalize
 from asr.text.tokenizer import TokenTable, symbol_id, text_parts
 
@@ -65,10 +66,11 @@ def pieces_of(path: str | Path) -> list[str]:
 def _open(path: str | Path):
     import sentencepiece  # models of characters need not load it
 
-    try:
-        return sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise TokenError(f"{path}: not a SentencePiece model ({error})") from error
+    with reading(path, TokenError, "not a SentencePiece model"):
+        processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        if not processor.get_piece_size():
+            raise ValueError("it holds no piece")
+        return processor
 
 
 def _apart(text: str, alone: Callable[[str], bool]) -> list[str]:

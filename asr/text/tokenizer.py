@@ -15,6 +15,7 @@ from typing import Protocol
 
 from asr.errors import TokenError
 from asr.files import atomic_write
+from asr.foreign_bytes import quoted, reading
 from asr.text.normalize import characters, normalize
 
 BLANK, UNK, SOS, EOS = "<blank>", "<unk>", "<sos>", "<eos>"
@@ -38,7 +39,7 @@ class TokenTable:
         self.ids = {token: i for i, token in enumerate(self.tokens)}
         if len(self.ids) != len(self.tokens):
             twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
-            raise TokenError(f"token table: {twice!r} stands in it twice")
+            raise TokenError(f"token table: {quoted(twice)} stands in it twice")
         self.blank, self.unk = self._special(BLANK, BLANK_UNK), self._special(UNK, BLANK_UNK)
         self.sos, self.eos = self._special(SOS, SOS_EOS), self._special(EOS, SOS_EOS)
         self.silent = frozenset(i for i, token in enumerate(self.tokens) if NO_TEXT.fullmatch(token))
@@ -77,10 +78,8 @@ class TokenTable:
     @classmethod
     def load(cls, path: str | Path) -> "TokenTable":
         """Reads one token a line. Raises TokenError where a special token is missing or a token stands twice."""
-        try:
+        with reading(path, TokenError, "cannot be read as a token table"):
             text = Path(path).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise TokenError(f"{path}: cannot be read as a token table: {error}") from error
         try:
             return cls(text.removesuffix("\n").split("\n"))
         except TokenError as error:

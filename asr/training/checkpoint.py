@@ -8,8 +8,8 @@ quarantine.jsonl                 utterances that were left out, and why
 tensorboard/                     the curves of log.jsonl, where they were asked for
 """
 
-import pickle
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from torch import Tensor
 
 from asr.errors import CheckpointError
 from asr.files import atomic_write
+from asr.foreign_bytes import quoted, reading, shortened
 from asr.model.folder import read_weights, writing
-from asr.training.settings import TrainConfig
+from asr.model.pickles import load_pickle
+from asr.training.train_config import TrainConfig
 
 STATE, CHECKPOINTS = "state.pt", "checkpoints"
 
@@ -57,6 +59,7 @@ def save_state(
     started_with: dict[str, str],
     progress: Progress,
     model: torch.nn.Module,
+    *,
     optimizer: torch.optim.Optimizer,
     moving_average: list[Tensor] = (),
 ) -> None:
@@ -88,12 +91,44 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     path = folder / STATE
     if not path.exists():
         return None
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except PermissionError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged ({error}); start the run again with --force") from error
+    with reading(path, CheckpointError, advice="start the run again with --force"):
+        return load_pickle(path)
+
+
+def restore(
+    state: dict[str, Any],
+    folder: Path,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    device: torch.device,
+) -> Progress:
+    """Puts model, optimizer and random generators where they were, and returns where the run was.
+
+    Raises CheckpointError where the state is none of this network, or holds what no run saves.
+    """
+    with reading(folder / STATE, CheckpointError, advice="start the run again with --force"):
+        progress = _progress(state["progress"])
+        model.load_state_dict(state["model"])
+        restore_optimizer(state, model, optimizer)
+        restore_random(state, device)
+    return progress
+
+
+def _progress(values: dict) -> Progress:
+    """Raises ValueError, KeyError or TypeError where a value is of another kind than a run's, or cannot be."""
+    progress = Progress(**values)
+    for one in fields(Progress):
+        value, usual = getattr(progress, one.name), one.default if one.default is not MISSING else one.default_factory()
+        kinds = (int, float) if isinstance(usual, float) else type(usual)
+        if not isinstance(value, kinds) or (isinstance(value, int | float) and not 0 <= value < math.inf):
+            raise ValueError(f"progress.{one.name} is {quoted(value)}")
+    best = [(float(cer), step) for cer, step in progress.best]
+    if not all(isinstance(step, int) for step in [*progress.evaluated, *(step for _, step in best)]):
+        raise ValueError("a step in its progress is no whole number")
+    if not all(isinstance(id, str) and isinstance(epoch, int) for id, epoch in progress.quarantine.items()):
+        raise ValueError("its quarantine is no table of utterances and epochs")
+    return progress
 
 
 def restore_optimizer(state: dict[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -103,7 +138,21 @@ def restore_optimizer(state: dict[str, Any], model: torch.nn.Module, optimizer: 
             f"{STATE}: was saved by a version of this program whose network has its parameters in another order;"
             " go on with that version, or start the run again with --force"
         )
+    _check_optimizer(state["optimizer"], optimizer)
     optimizer.load_state_dict(state["optimizer"])
+
+
+def _check_optimizer(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Raises ValueError, KeyError or TypeError where a saved optimizer would not fit: PyTorch looks at little of it."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for number, values in saved["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.ndim and value.shape != parameters[number].shape:
+                raise ValueError(f"{shortened(str(name))} of parameter {number} has the shape {tuple(value.shape)}")
+    for group, own in zip(saved["param_groups"], optimizer.param_groups, strict=True):
+        for name, value in own.items():
+            if name != "params" and (type(group[name]) is not type(value) or group[name] != group[name]):
+                raise ValueError(f"{name} of its parameters is {quoted(group[name])}")
 
 
 def _names(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asr.errors import CheckpointError
 from asr.files import atomic_write
+from asr.foreign_bytes import reading
 from asr.training.history import History
 
 REFERENCE = "reference.json"
@@ -96,14 +97,14 @@ def verify(run: History, recipe: Path) -> tuple[bool, list[str]]:
     Judged is the best so far, which is what a run would ship: between two machines single evaluations differ by chance.
     """
     path = _folder(recipe) / REFERENCE
-    try:
+    if not path.exists():
+        raise CheckpointError(f"{path}: is not there: this recipe has no reference curve yet")
+    with reading(path, CheckpointError, "is no reference curve"):
         reference = json.loads(path.read_text(encoding="utf-8"))
         expected = {int(step): float(cer) for step, cer in reference["dev_cer"]}
-        settings, origin = reference["settings"], reference["origin"]
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: is not there: this recipe has no reference curve yet") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: is no reference curve ({error})") from error
+        settings, origin = dict(reference["settings"]), dict(reference["origin"])
+        if not expected or not all(map(math.isfinite, expected.values())):
+            raise ValueError("its dev_cer are no steps and rates")
     found = {line["step"]: line["dev_cer"] for line in run.evaluations}
     shared = [step for step in expected if step in found]
     if not shared:

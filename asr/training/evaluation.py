@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
 from asr.corpus.texts import read_references
-from asr.decoding.recognizer import Recognizer
-from asr.decoding.settings import DecodeConfig
-from asr.errors import ManifestError
+from asr.decoding.decode_config import DecodeConfig
+from asr.errors import AudioError, ManifestError
+from asr.files import several_errors
 from asr.model.model import SpeechModel
+from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors, char_errors
 from asr.text.tokenizer import Tokenizer
 
@@ -38,27 +40,34 @@ class DevSet:
 
 
 def read_dev_sets(paths: Sequence[str | Path]) -> list[DevSet]:
-    """Dev manifests with their audio. Raises ManifestError or AudioError for the first that cannot be used."""
-    sets = []
-    for path, name in zip(paths, _names([Path(path).absolute() for path in paths]), strict=True):
-        utterances = read_references(path)
-        sets.append(DevSet(name, utterances, [u.read() for u in utterances]))
+    """Dev manifests with their audio. Raises ManifestError for the first that is none, AudioError for all that cannot be read."""
+    sets, errors = [], []
+    for path, name in zip(paths, distinct_names([Path(path).absolute() for path in paths]), strict=True):
+        utterances, samples = read_references(path), []
+        for u in utterances:
+            try:
+                samples.append(u.read())
+            except AudioError as error:
+                errors.append(str(error))
+        sets.append(DevSet(name, utterances, samples))
+    if errors:
+        raise AudioError(several_errors(errors, "dev utterances cannot be read"))
     return sets
 
 
 def require_window(dev_sets: Sequence[DevSet], model: SpeechModel) -> None:
     """Raises ManifestError for an utterance that is longer than what the model hears at once, if it hears windows."""
-    rate, longest = model.log_mel.config.sample_rate, model.longest_samples
+    longest = model.longest_samples
     for dev in dev_sets if longest else ():
         for utterance, samples in zip(dev.utterances, dev.samples, strict=True):
             if len(samples) > longest:
                 raise ManifestError(
-                    f"{utterance.where}: {utterance.id} is {len(samples) / rate:.1f} s long, the model hears"
-                    f" {longest / rate:g} s at once; leave it out of the dev manifest"
+                    f"{utterance.where}: {utterance.id} is {len(samples) / SAMPLE_RATE:.1f} s long, the model hears"
+                    f" {longest / SAMPLE_RATE:g} s at once; leave it out of the dev manifest"
                 )
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def distinct_names(paths: Sequence[Path]) -> list[str]:
     """A name for each: that of the file, behind so many of its folders as it takes to tell it from the others."""
     names = [path.stem for path in paths]
     for depth in range(max((len(path.parts) for path in paths), default=0)):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from asr.config import Config
+from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.batching import Batch, BatchReader, drop_tokens, plan_batches
 from asr.corpus.manifest import Utterance
 from asr.errors import ConfigError
@@ -14,6 +14,7 @@ from asr.model.model import SpeechModel
 from asr.text.tokenizer import Tokenizer, TokenTable
 from asr.training.augmentation import change_of_recordings
 from asr.training.checkpoint import Progress
+from asr.training.config import Config
 from asr.training.objective import losses_of, objective_of
 
 
@@ -53,8 +54,14 @@ class StepNumbers:
 def training_reader(utterances: Sequence[Utterance], tokenizer: Tokenizer, config: Config) -> BatchReader:
     """Reads batches as the settings have them, recordings changed for training."""
     data = config.data
-    change = change_of_recordings(config.augment)
-    return BatchReader(utterances, tokenizer, data.cache_audio, data.join, data.max_seconds, change)
+    return BatchReader(
+        utterances,
+        tokenizer,
+        cache_audio=data.cache_audio,
+        join=data.join,
+        longest=data.max_seconds,
+        change=change_of_recordings(config.augment),
+    )
 
 
 def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch]:
@@ -64,7 +71,7 @@ def endless_batches(reader: BatchReader, config: Config, progress: Progress, ran
         plan = planned(reader, config, progress)
         shared = plan[: len(plan) // processes * processes]
         seed = f"{config.train.seed} {progress.epoch}"
-        for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers, seed, on_gpu):
+        for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers, seed, for_gpu=on_gpu):
             progress.batch += 1
             yield batch
         progress.epoch, progress.batch = progress.epoch + 1, 0
@@ -76,7 +83,9 @@ def planned(reader: BatchReader, config: Config, progress: Progress) -> list[lis
         u.duration if progress.quarantine.get(u.id, progress.epoch) >= progress.epoch else -1.0  # no plan takes it
         for u in reader.utterances
     ]
-    plan = plan_batches(durations, config.data, config.train.seed, progress.epoch, config.features.window_seconds)
+    plan = plan_batches(
+        durations, config.data, config.train.seed, progress.epoch, window=config.features.window_seconds
+    )
     if not plan:
         raise ConfigError(
             f"no utterance is between data.min_seconds {config.data.min_seconds:g}"
@@ -94,6 +103,7 @@ def add_gradients(
     batches: Iterator[Batch],
     config: Config,
     table: TokenTable,
+    *,
     step: int,
     device: torch.device,
 ) -> StepNumbers:
@@ -115,6 +125,6 @@ def add_gradients(
         (losses.total / settings.accumulate).backward()
         values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
         means = [0.0 if value is None else value.item() / settings.accumulate for value in values]
-        seconds = float(batch.lengths.sum()) / config.features.sample_rate
+        seconds = float(batch.lengths.sum()) / SAMPLE_RATE
         numbers += StepNumbers(*means, 1, seconds, list(batch.ids))
     return numbers

@@ -46,7 +46,7 @@ class Health:
     accuracy: float
     """Share of tokens predicted, the ones before them given."""
     by_position: dict[str, float]
-    """The same by the token's place in the text."""
+    """That share by the token's place in the text."""
 
     @property
     def formed(self) -> bool:
@@ -103,7 +103,7 @@ def measure(model: SpeechModel, probe: Probe, device: torch.device) -> Health:
         memory = model.encode(samples, lengths)
         logits = model.decode_teacher_forced(memory, inputs).float()
         swapped = model.decode_teacher_forced(_rolled(memory), inputs).float()
-        attention = model.decoder.attention(
+        attention = model.decoder.head_weights(
             inputs, model.decoder.start(memory.values, memory.mask), range(len(model.decoder.layers))
         )
     finally:
@@ -126,7 +126,7 @@ def attention_of_the_best_head(model: SpeechModel, probe: Probe) -> list[Tensor]
     """For each utterance of the probe (U, L): where in the audio the most diagonal head looks for each token."""
     memory = model.encode(probe.batch.samples, probe.batch.lengths)
     state = model.decoder.start(memory.values, memory.mask)
-    attention = model.decoder.attention(probe.batch.inputs, state, range(len(model.decoder.layers))).float()
+    attention = model.decoder.head_weights(probe.batch.inputs, state, range(len(model.decoder.layers))).float()
     n_tokens = ((probe.batch.targets != IGNORED).sum(1) - 1).tolist()
     cut = [w[:, :n, :length] for w, n, length in zip(attention, n_tokens, memory.lengths.tolist(), strict=True)]
     best = torch.stack([diagonality(weights) for weights in cut]).mean(0).argmax()

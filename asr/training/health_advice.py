@@ -2,7 +2,7 @@
 
 import math
 
-from asr.config import Config
+from asr.training.config import Config
 from asr.training.health import DIAGONAL, GAIN, Health
 
 FIRST_EPOCH = 3

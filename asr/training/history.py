@@ -4,8 +4,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr.config_values import LARGEST
 from asr.errors import CheckpointError
+from asr.foreign_bytes import quoted, reading, shortened
 from asr.model.folder import WEIGHTS, read_header
+from asr.model.formats import upgraded
 from asr.training.start import LOG, QUARANTINE, SETTINGS
 
 
@@ -37,25 +40,65 @@ class History:
 def read_history(folder: str | Path) -> History:
     """Raises CheckpointError for a folder that holds no run."""
     folder = Path(folder)
-    try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        text = (folder / LOG).read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]  # a kill may cut the last line short
-        lines = [json.loads(line) for line in whole.splitlines()]
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{folder}: holds no training run ({Path(error.filename).name} is missing)") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: its {LOG} or {SETTINGS} cannot be read ({error})") from error
+    for name in (SETTINGS, LOG):
+        if not (folder / name).exists():
+            raise CheckpointError(f"{folder}: holds no training run ({name} is missing)")
+    with reading(folder / SETTINGS, CheckpointError, "is no table of settings"):
+        settings = dict(_flat(upgraded(json.loads((folder / SETTINGS).read_text(encoding="utf-8"))), ""))
+    lines = _log(folder / LOG)
     quarantine = folder / QUARANTINE
     return History(
         folder,
-        dict(_flat(settings, "")),
+        settings,
         [line for line in lines if "loss" in line],
         [line for line in lines if "dev_cer" in line],
         [{"step": line["step"], "epoch": line["epoch"]} | line["health"] for line in lines if "health" in line],
-        len(quarantine.read_text(encoding="utf-8").splitlines()) if quarantine.exists() else 0,
+        len(quarantine.read_text(encoding="utf-8", errors="replace").splitlines()) if quarantine.is_file() else 0,
         read_header(folder / WEIGHTS) if (folder / WEIGHTS).exists() else {},
     )
+
+
+NUMBERS = {
+    "loss": ("epoch", "loss", "hours", "wall"),
+    "dev_cer": ("dev_cer",),
+    "health": ("epoch",),
+}
+"""What a line is told by → numbers that it must have besides its step."""
+
+
+def _log(path: Path) -> list[dict]:
+    """The whole lines of a log; the last one may have been cut short by a kill."""
+    with reading(path, CheckpointError, "is no line of a run's log") as place:
+        text = path.read_text(encoding="utf-8")
+        lines = []
+        for place.line, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), 1):
+            lines.append(_checked(json.loads(line)))
+    return lines
+
+
+def _checked(line: dict) -> dict:
+    """Raises ValueError, KeyError or TypeError where a line lacks a number that is drawn, or has something else in its place."""
+    if type(line["step"]) is not int or line["step"] < 0:
+        raise ValueError(f"its step is {quoted(line['step'])}")
+    health = line.get("health", {})
+    parts = [(line, name) for mark, names in NUMBERS.items() if mark in line for name in names]
+    parts += [(health, name) for name in ("diagonal", "entropy", "gain") if health]
+    parts += [(health["by_position"], name) for name in health["by_position"]] if health else []
+    parts += [
+        (line, name) for name in line if name.startswith("dev_cer") or name in OPTIONAL and line[name] is not None
+    ]
+    for values, name in parts:
+        if not _is_number(values[name]):
+            raise ValueError(f"{shortened(str(name))} is {quoted(values[name])}")
+    return line
+
+
+OPTIONAL = ("attention", "ctc", "accuracy", "rate", "gradient")
+"""Numbers of a line of losses that may be null or missing."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def _flat(values: dict, prefix: str):

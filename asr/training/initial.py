@@ -8,9 +8,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from asr.config import Config
 from asr.config_values import from_dict
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.folder import (
@@ -25,6 +24,7 @@ from asr.model.folder import (
 )
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable, symbols
+from asr.training.config import Config
 
 T = TypeVar("T", EncoderConfig, DecoderConfig)
 BY_TOKEN = tuple(

@@ -30,13 +30,13 @@ class LanguageModelTraining:
     learning_rate: float = 1e-3
     """Its largest value; it rises over a twentieth of the steps and falls to zero as a cosine."""
     weight_decay: float = 0.01
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     held_out: float = 0.02
     """Share of the texts, the same in each run, that perplexity is measured on and nothing is learnt from."""
     min_count: int = 1
     """Characters that occur less often become `<unk>`."""
     seed: int = 1
-    """Of the initial weights and the order of batches."""
+    """Seed of the initial weights and the order of batches."""
 
     def __post_init__(self):
         for name in ("epochs", "batch_tokens", "learning_rate", "min_count"):
@@ -105,7 +105,7 @@ def train_language_model(
 def perplexity(
     model: LanguageModel, texts: Sequence[Sequence[int]], table: TokenTable, settings: LanguageModelTraining
 ) -> float:
-    """Of texts, lists of ids, per token with eos."""
+    """The perplexity a token, eos included, of texts, which are lists of ids."""
     model.eval()
     losses = [_loss(model, batch, table) for batch in _batches(texts, settings, 0)]
     return math.exp(sum(float(loss) for loss, _ in losses) / sum(n for _, n in losses))

@@ -2,61 +2,79 @@
 
 import math
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from asr.config import Config
-from asr.corpus.batching import DataConfig, check_texts
-from asr.corpus.manifest import Utterance, check_audio, read_manifest
-from asr.errors import CheckpointError, ConfigError
+from asr.corpus.manifest import Utterance
+from asr.errors import CheckpointError
 from asr.features.waveforms import noises_fingerprint
 from asr.folders import locked
-from asr.model.device import pick_device, slow_in_bfloat16
-from asr.model.folder import WEIGHTS, fill_weights, open_tokenizer, read_header, save_model, save_weights
+from asr.model.device import slow_in_bfloat16
+from asr.model.folder import WEIGHTS, fill_weights, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
+from asr.scoring.cer import CharErrors
 from asr.stopping import stoppable
-from asr.text.pinyin import syllable_ids
-from asr.text.tokenizer import CharacterTokenizer
+from asr.text.tokenizer import Tokenizer
 from asr.training.checkpoint import (
     Progress,
     average_weights,
     averaged_steps,
     checkpoint_path,
     remove_dropped,
-    restore_optimizer,
-    restore_random,
+    restore,
     save_state,
     stopped_early,
 )
+from asr.training.config import Config
 from asr.training.display import Display, Lines
-from asr.training.evaluation import DevSet, dev_errors, read_dev_sets, require_window
-from asr.training.gradients import endless_batches, planned, training_reader
+from asr.training.evaluation import DevSet, dev_errors
+from asr.training.gradients import endless_batches
 from asr.training.health import Probe, measure
 from asr.training.health_advice import advice
-from asr.training.initial import fill_from
 from asr.training.moving_average import follow, start_following, take_over
 from asr.training.origin import origin
 from asr.training.parallel import Helpers
 from asr.training.parts import make_optimizer, new_first
+from asr.training.preparation import Prepared, prepare
 from asr.training.run_log import RunLog
 from asr.training.start import (
     QUARANTINE,
     begin,
     check_unchanged,
     fingerprint,
-    not_taken_over,
-    read_utterances,
     resumable_state,
-    token_table,
 )
 from asr.training.statistics import cmvn_of
 from asr.training.step import set_aside, take_step
 from asr.training.tensorboard import writer_class
 
 DIGITS = 8
-"""Of the dev CER that is stored with a model, and compared: more than are ever shown."""
+"""Digits of the dev CER that is stored with a model, and compared: more than are ever shown."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What stays the same from the first step of a run to its last."""
+
+    config: Config
+    """Its settings."""
+    folder: Path
+    """Where it lies."""
+    tokenizer: Tokenizer
+    """Texts to tokens."""
+    dev_sets: list[DevSet]
+    """What checkpoints are chosen by."""
+    display: Display
+    """Where a person is told how it goes."""
+    header: dict[str, str]
+    """What a model that it saves says of where it is from."""
+
+    def errors(self, model: SpeechModel) -> tuple[CharErrors, dict[str, CharErrors]]:
+        """Errors of the model on all dev sets together, and on each by its name."""
+        return dev_errors(self.dev_sets, model, self.tokenizer, self.config.decode)
 
 
 def train(
@@ -64,6 +82,7 @@ def train(
     folder: str | Path,
     force: bool = False,
     stop_after: int | None = None,
+    *,
     display: Display | None = None,
     tensorboard: bool = False,
 ) -> Path:
@@ -82,55 +101,30 @@ def train(
 def _train(
     config: Config, folder: Path, force: bool, stop_after: int | None, display: Display, tensorboard: bool
 ) -> Path:
-    device = pick_device(config.train.device)
-    if config.train.processes > 1 and device.type != "cpu":
-        raise ConfigError(f"train.processes {config.train.processes} is for training on a CPU; the device is {device}")
-    speech, silent = read_utterances(config)
-    utterances = [*speech, *silent]
     state = resumable_state(folder, config, force)
-    table = token_table(config, utterances, folder, resumed=state is not None)
-    model_folder = folder if state else config.train.initial_model and Path(config.train.initial_model)
-    tokenizer = open_tokenizer(model_folder, table) if model_folder else CharacterTokenizer(table)
+    prepared = prepare(config, folder if state else None)
+    model, tokenizer, device = prepared.model, prepared.tokenizer, prepared.device
     started_with = {
         "settings": config.to_json(),
         "tokens": tokenizer.table.fingerprint,
-        "data": fingerprint(utterances),
-        "dev": fingerprint(u for path in config.data.dev for u in read_manifest(path)),
+        "data": fingerprint(prepared.utterances),
+        "dev": fingerprint(u for dev in prepared.dev_sets for u in dev.utterances),
         "noise": noises_fingerprint(config.augment.noise_folder),
     }
     if state is not None:
         check_unchanged(state, started_with, folder)
-    check_audio(utterances)
-    _report_lacking(check_texts(speech, tokenizer), display)
-    within = [u for u in utterances if config.data.takes(u.duration)]
-    _report_left_out(len(utterances) - len(within), config.data, display)
-    dev_sets = read_dev_sets(config.data.dev)
-    if config.train.ctc_syllables:
-        syllable_ids(tokenizer.table.tokens)  # raises now where pypinyin is missing
-    reader = training_reader(utterances, tokenizer, config)
-
-    torch.manual_seed(config.train.seed)
-    model = SpeechModel(config.features, config.model, len(tokenizer.table))
-    if state is None and config.train.initial_model:
-        for line in (*fill_from(model, Path(config.train.initial_model), tokenizer.table), *not_taken_over(config)):
-            display.line(line)
-    reader.require_room(model.decoder.longest_text)
-    require_window(dev_sets, model)
-    progress = Progress()
-    if state is None:
-        planned(reader, config, progress)  # raises now what must not stop a run whose folder has been emptied
-        if not config.train.initial_model:
-            display.line("computing CMVN statistics")
-            model.cmvn.set(cmvn_of(within, model.log_mel, config.data))
+    within, progress = prepared.within, Progress()
+    for line in _remarks(prepared):
+        display.line(line)
+    if state is None and not config.train.initial_model:
+        display.line("computing CMVN statistics")
+        model.cmvn.set(cmvn_of(within, model.log_mel, config.data))
     model.to(device).train()
     optimizer = make_optimizer(model, config.train)
     if state is None:
         begin(folder, config, tokenizer.table)
     else:
-        progress = Progress(**state["progress"])
-        model.load_state_dict(state["model"])
-        restore_optimizer(state, model, optimizer)
-        restore_random(state, device)
+        progress = restore(state, folder, model, optimizer, device=device)
         display.line(f"going on from step {progress.step}")
     hours, size = sum(u.duration for u in within) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
     display.line(f"{len(within):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters")
@@ -138,34 +132,50 @@ def _train(
     if config.train.precision == "bfloat16" and slow_in_bfloat16(device):
         display.line("this CPU has no instructions for bfloat16: train.precision = float32 is many times faster here")
     new_first(optimizer, model, config.train, progress)
-    header = origin(config, started_with["data"], started_with["tokens"])
+    run = Run(
+        config,
+        folder,
+        tokenizer,
+        prepared.dev_sets,
+        display,
+        origin(config, started_with["data"], started_with["tokens"]),
+    )
     moving_average = start_following(model, config.train, state)
-    batches = endless_batches(reader, config, progress)
+    batches = endless_batches(prepared.reader, config, progress)
     started = time.monotonic() - progress.wall_seconds
-    probe = config.train.health_every and Probe.choose(_probed(dev_sets, utterances), tokenizer)
+    probe = config.train.health_every and Probe.choose(_probed(prepared), tokenizer)
     with (
         stoppable() as stop,
-        Helpers(model, config, tokenizer, utterances, progress) as helpers,
+        Helpers(model, config, tokenizer, prepared.utterances, progress=progress) as helpers,
         RunLog(folder, progress.step, tensorboard) as log,
     ):
         while progress.step < config.train.max_steps and not stopped_early(progress, config.train):
-            numbers = take_step(model, optimizer, batches, helpers, config, progress, tokenizer.table, device)
+            numbers = take_step(
+                model,
+                optimizer,
+                batches,
+                helpers,
+                config=config,
+                progress=progress,
+                table=tokenizer.table,
+                device=device,
+            )
             follow(moving_average, model, config.train, progress.step)
             progress.wall_seconds = time.monotonic() - started
             display.step(progress.step, f"loss {numbers.loss:.3f}")
             if numbers.not_finite or numbers.unreadable:
-                set_aside(numbers, progress, config, folder / QUARANTINE, display)
+                set_aside(numbers, progress, config, folder / QUARANTINE, display=display)
             if numbers.ids and progress.step % config.train.log_every == 0:
-                _log(log, progress, numbers.to_log(), display)
+                _log(run, log, progress, numbers.to_log())
             if probe and progress.step % config.train.health_every == 0:
-                _look(model, probe, device, config, progress, log, display)
+                _look(run, log, progress, model, probe)
             last = progress.step == config.train.max_steps
-            if dev_sets and (last or progress.step % config.train.evaluate_every == 0):
-                _evaluate(model, tokenizer, dev_sets, config, progress, folder, log, display, header)
+            if run.dev_sets and (last or progress.step % config.train.evaluate_every == 0):
+                _evaluate(run, log, progress, model)
                 last = last or stopped_early(progress, config.train)
             due = last or progress.step % config.train.checkpoint_every == 0
             if due or progress.step == stop_after or stop.signal:
-                save_state(folder, started_with, progress, model, optimizer, moving_average)
+                save_state(folder, started_with, progress, model, optimizer=optimizer, moving_average=moving_average)
                 remove_dropped(folder, progress, config.train)
             if progress.step == stop_after:
                 return folder
@@ -176,25 +186,23 @@ def _train(
         display.line(
             f"stopped: {config.train.patience} evaluations in a row were not better than step {progress.best[0][1]}"
         )
-    _finish(model, tokenizer, dev_sets, config, progress, folder, display, header, moving_average)
+    _finish(run, progress, model, moving_average)
     return folder
 
 
-def _report_lacking(lacking: dict[str, int], display: Display) -> None:
+def _remarks(prepared: Prepared) -> Iterator[str]:
+    """What a person should know before the first step."""
+    data, lacking = prepared.config.data, prepared.lacking
     if lacking:
         most = sorted(lacking, key=lambda c: -lacking[c])[:20]
         more = " …" if len(lacking) > 20 else ""
-        display.line(f"{len(lacking)} characters are not in the token table and become <unk>: {' '.join(most)}{more}")
+        yield f"{len(lacking)} characters are not in the token table and become <unk>: {' '.join(most)}{more}"
+    if n := len(prepared.utterances) - len(prepared.within):
+        yield f"{n:,} utterances are left out: shorter than {data.min_seconds:g} or longer than {data.max_seconds:g} s"
+    yield from prepared.remarks
 
 
-def _report_left_out(n: int, data: DataConfig, display: Display) -> None:
-    if n:
-        display.line(
-            f"{n:,} utterances are left out: shorter than {data.min_seconds:g} or longer than {data.max_seconds:g} s"
-        )
-
-
-def _log(log: RunLog, progress: Progress, numbers: dict[str, float], display: Display) -> None:
+def _log(run: Run, log: RunLog, progress: Progress, numbers: dict[str, float]) -> None:
     values = {name: float(f"{value:.5g}") for name, value in numbers.items()}
     hours = round(progress.audio_seconds / 3600, 3)
     line = {
@@ -205,83 +213,64 @@ def _log(log: RunLog, progress: Progress, numbers: dict[str, float], display: Di
         "wall": round(progress.wall_seconds, 1),
     }
     log.write(line)
-    display.line(
+    run.display.line(
         f"step {progress.step}  epoch {progress.epoch}  loss {values['loss']:.3f}  accuracy {values['accuracy']:.3f}"
         f"  {hours:.1f} h of audio in {progress.wall_seconds / 60:.1f} min"
     )
 
 
-def _probed(dev_sets: list[DevSet], utterances: list[Utterance]) -> list[Utterance]:
+def _probed(prepared: Prepared) -> list[Utterance]:
     """What the health meter looks at: dev utterances, which nothing can know by heart, where there are some."""
-    return [u for dev in dev_sets for u in dev.utterances] or utterances
+    return [u for dev in prepared.dev_sets for u in dev.utterances] or prepared.utterances
 
 
-def _look(model, probe: Probe, device, config: Config, progress: Progress, log: RunLog, display: Display) -> None:
+def _look(run: Run, log: RunLog, progress: Progress, model: SpeechModel, probe: Probe) -> None:
     """Logs whether the decoder listens, and says so in words where by now it should."""
-    health = measure(model, probe, device)
+    health = measure(model, probe, model.cmvn.mean.device)
     log.write({"step": progress.step, "epoch": progress.epoch, "health": health.to_json()})
-    display.line(f"step {progress.step}  {health.line()}")
-    lines = advice(health, progress.step, progress.epoch, config)
+    run.display.line(f"step {progress.step}  {health.line()}")
+    lines = advice(health, progress.step, progress.epoch, run.config)
     for line in lines[:1] if progress.advised else lines:
-        display.line(line)
+        run.display.line(line)
     progress.advised = bool(lines)
 
 
-def _evaluate(
-    model,
-    tokenizer,
-    dev_sets: list[DevSet],
-    config: Config,
-    progress: Progress,
-    folder: Path,
-    log: RunLog,
-    display: Display,
-    header: dict[str, str],
-) -> None:
+def _evaluate(run: Run, log: RunLog, progress: Progress, model: SpeechModel) -> None:
     """Decodes the dev manifests, keeps the weights if they are to be averaged, and the model if it is the best."""
-    overall, by_name = dev_errors(dev_sets, model, tokenizer, config.decode)
+    overall, by_name = run.errors(model)
     each = "".join(f"  {name} {100 * e.cer:.2f} %" for name, e in by_name.items())
-    display.line(f"step {progress.step}  dev {overall}{each}")
+    run.display.line(f"step {progress.step}  dev {overall}{each}")
     numbers = {"dev_cer": overall.cer} | {f"dev_cer_{name}": e.cer for name, e in by_name.items()}
     log.write({"step": progress.step} | numbers)
-    progress.best = sorted([*map(tuple, progress.best), (overall.cer, progress.step)])[: config.train.average]
+    settings = run.config.train
+    progress.best = sorted([*map(tuple, progress.best), (overall.cer, progress.step)])[: settings.average]
     progress.evaluated.append(progress.step)
-    header = header | {"step": str(progress.step), "dev_cer": f"{overall.cer:.{DIGITS}f}"}
-    if progress.step in averaged_steps(progress, config.train):
-        save_weights(checkpoint_path(folder, progress.step), model, tokenizer.table, header)
-    if round(overall.cer, DIGITS) < _stored_cer(folder):
-        save_model(folder, model, tokenizer.table, header)
+    header = run.header | {"step": str(progress.step), "dev_cer": f"{overall.cer:.{DIGITS}f}"}
+    if progress.step in averaged_steps(progress, settings):
+        save_weights(checkpoint_path(run.folder, progress.step), model, run.tokenizer.table, header)
+    if round(overall.cer, DIGITS) < _stored_cer(run.folder):
+        save_model(run.folder, model, run.tokenizer.table, header)
 
 
-def _finish(
-    model,
-    tokenizer,
-    dev_sets: list[DevSet],
-    config: Config,
-    progress: Progress,
-    folder: Path,
-    display: Display,
-    header: dict[str, str],
-    moving_average: list[Tensor],
-) -> None:
+def _finish(run: Run, progress: Progress, model: SpeechModel, moving_average: list[Tensor]) -> None:
     """Averages weights as `average_of` says, and keeps the average unless the model in the folder is better."""
-    header = header | {"step": str(progress.step)}
-    steps, what = averaged_steps(progress, config.train), "nothing"
+    folder, table, header = run.folder, run.tokenizer.table, run.header | {"step": str(progress.step)}
+    steps, what = averaged_steps(progress, run.config.train), "nothing"
     if moving_average:
-        what = header["averaged"] = f"every step, {config.train.ema_decay:g} of the past"
+        what = header["averaged"] = f"every step, {run.config.train.ema_decay:g} of the past"
         take_over(model, moving_average)
     elif steps:
         what = "1 checkpoint" if len(steps) == 1 else f"{len(steps)} checkpoints"
         header["averaged"] = " ".join(map(str, steps))
         fill_weights(model, average_weights([checkpoint_path(folder, step) for step in steps]), folder)
-    if not dev_sets:
-        save_model(folder, model, tokenizer.table, header)
+    if not run.dev_sets:
+        save_model(folder, model, table, header)
         return
-    averaged, _ = dev_errors(dev_sets, model, tokenizer, config.decode)
+    averaged, _ = run.errors(model)
     stored = _stored_cer(folder)
-    display.line(f"average of {what}: dev {averaged}; the model in {folder}: {100 * stored:.2f} %")
+    run.display.line(f"average of {what}: dev {averaged}; the model in {folder}: {100 * stored:.2f} %")
     if round(averaged.cer, DIGITS) <= stored:
-        save_model(folder, model, tokenizer.table, header | {"dev_cer": f"{averaged.cer:.{DIGITS}f}"})
+        save_model(folder, model, table, header | {"dev_cer": f"{averaged.cer:.{DIGITS}f}"})
 
 
 def _stored_cer(folder: Path) -> float:

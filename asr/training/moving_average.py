@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asr.training.settings import TrainConfig
+from asr.errors import CheckpointError
+from asr.foreign_bytes import reading
+from asr.training.train_config import TrainConfig
 
 
 def start_following(model: nn.Module, settings: TrainConfig, state: dict[str, Any] | None) -> list[Tensor]:
@@ -14,7 +16,11 @@ def start_following(model: nn.Module, settings: TrainConfig, state: dict[str, An
         return []
     if state is None:
         return [p.detach().clone() for p in model.parameters()]
-    return [saved.to(p.device) for saved, p in zip(state["moving_average"], model.parameters(), strict=True)]
+    with reading("state.pt", CheckpointError, "its moving average is not that of this network"):
+        pairs = list(zip(state["moving_average"], model.parameters(), strict=True))
+        if any(saved.shape != p.shape for saved, p in pairs):
+            raise ValueError("of other shapes")
+        return [saved.to(p.device, p.dtype) for saved, p in pairs]
 
 
 @torch.no_grad()

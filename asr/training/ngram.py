@@ -42,7 +42,7 @@ class _Level:
 
 
 def train_ngram(
-    sentences: Iterable[Sequence[str]], out: str | Path, order: int = 3, prune: int = 1, size: int = 0
+    sentences: Iterable[Sequence[str]], out: str | Path, order: int = 3, prune: int = 1, *, size: int = 0
 ) -> int:
     """Writes interpolated Kneser-Ney estimates (Chen and Goodman 1999, one discount per order); returns how many n-grams.
 

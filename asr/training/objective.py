@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asr.config import Config
 from asr.corpus.batching import Batch
 from asr.features.augment import AugmentConfig
 from asr.model.layers import length_mask
@@ -15,6 +14,7 @@ from asr.model.model import Memory, SpeechModel
 from asr.text.pinyin import syllable_ids
 from asr.text.tokenizer import IGNORED, TokenTable
 from asr.training.augmentation import augmented_features
+from asr.training.config import Config
 
 
 @dataclass(frozen=True, eq=False)

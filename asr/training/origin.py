@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from asr.config import Config
+from asr.training.config import Config
 from asr.version import VERSION
 
 

@@ -5,22 +5,41 @@ and answers once the gradient of its batches lies in shared memory too. A helper
 does, however that ends.
 """
 
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import torch
 import torch.multiprocessing
 from torch import Tensor, nn
 
-from asr.config import Config
 from asr.corpus.manifest import Utterance
 from asr.errors import AsrError
 from asr.model.model import SpeechModel
 from asr.stopping import leave_to_parent
 from asr.text.tokenizer import Tokenizer
 from asr.training.checkpoint import Progress
+from asr.training.config import Config
 from asr.training.gradients import StepNumbers, add_gradients, endless_batches, training_reader
 
 DIED = "a training process died; start the command again, it goes on from its last state"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a helper is given once."""
+
+    rank: int
+    """Its number, from 1."""
+    config: Config
+    """The run's settings."""
+    tokenizer: Tokenizer
+    """Texts to tokens."""
+    utterances: list[Utterance]
+    """All of the run's."""
+    progress: Progress
+    """Where the run is."""
+    threads: int
+    """Threads of its PyTorch."""
 
 
 class Helpers:
@@ -32,6 +51,7 @@ class Helpers:
         config: Config,
         tokenizer: Tokenizer,
         utterances: list[Utterance],
+        *,
         progress: Progress,
     ):
         self.parameters = learning(model)
@@ -45,8 +65,8 @@ class Helpers:
         for rank in range(1, config.train.processes):
             mine, theirs = context.Pipe()
             shared = torch.zeros(sum(p.numel() for p in self.parameters)).share_memory_()
-            job = (rank, model, shared, config, tokenizer, utterances, progress, torch.get_num_threads(), theirs)
-            process = context.Process(target=_help, args=job, daemon=True)
+            work = Work(rank, config, tokenizer, utterances, progress, torch.get_num_threads())
+            process = context.Process(target=_help, args=(work, model, shared, theirs), daemon=True)
             process.start()
             theirs.close()
             self.connections.append(mine)
@@ -105,22 +125,13 @@ def keep_buffers(model: nn.Module) -> None:
             module._buffers[name] = buffer.clone()
 
 
-def _help(
-    rank: int,
-    model: SpeechModel,
-    shared: Tensor,
-    config: Config,
-    tokenizer: Tokenizer,
-    utterances: list[Utterance],
-    progress: Progress,
-    threads: int,
-    connection: Connection,
-) -> None:
+def _help(work: Work, model: SpeechModel, shared: Tensor, connection: Connection) -> None:
     """The life of a helper. Its random numbers depend on the step alone, so that a run can be resumed anywhere."""
+    config, tokenizer, progress = work.config, work.tokenizer, work.progress
     leave_to_parent()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(work.threads)
     keep_buffers(model)
-    batches = endless_batches(training_reader(utterances, tokenizer, config), config, progress, rank)
+    batches = endless_batches(training_reader(work.utterances, tokenizer, config), config, progress, work.rank)
     parameters = learning(model)
     gradients = _parts(shared, parameters)
     while True:
@@ -128,10 +139,10 @@ def _help(
             step, progress.quarantine = connection.recv()
         except (EOFError, ConnectionResetError):
             return
-        torch.manual_seed((config.train.seed * 1_000_003 + step) * 1_009 + rank)
+        torch.manual_seed((config.train.seed * 1_000_003 + step) * 1_009 + work.rank)
         try:
             answer: StepNumbers | AsrError = add_gradients(
-                model, batches, config, tokenizer.table, step, torch.device("cpu")
+                model, batches, config, tokenizer.table, step=step, device=torch.device("cpu")
             )
         except AsrError as error:
             answer = error

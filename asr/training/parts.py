@@ -9,7 +9,7 @@ from torch import nn
 from asr.errors import ConfigError
 from asr.model.folder import WEIGHTS, read_shapes
 from asr.training.checkpoint import Progress
-from asr.training.settings import TrainConfig
+from asr.training.train_config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from asr.errors import CheckpointError
 from asr.files import atomic_write, naming
+from asr.foreign_bytes import reading
 from asr.training.start import LOG, QUARANTINE, step_of
 from asr.training.tensorboard import Curves
 
@@ -39,13 +41,16 @@ class RunLog:
 
 
 def _lines(path: Path) -> Iterable[dict]:
-    return map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    with reading(path, CheckpointError, "cannot be drawn") as place:
+        for place.line, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            yield json.loads(line)
 
 
 def _shorten(path: Path, step: int) -> None:
     """Drops lines of steps that will be done again, after a kill between two checkpoints."""
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # what is no character is in no whole line
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         kept = [line for line in lines if step_of(line) <= step]
         if len(kept) < len(lines):
             with atomic_write(path) as file:

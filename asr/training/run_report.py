@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
-from asr.decoding.recognizer import Recognizer
-from asr.decoding.settings import DecodeConfig
-from asr.errors import AsrError
+from asr.decoding.decode_config import DecodeConfig
+from asr.errors import AsrError, CheckpointError
 from asr.files import atomic_write
+from asr.foreign_bytes import reading
 from asr.model.folder import LoadedModel, load_model
+from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors, char_errors
 from asr.training.charts import line_chart, picture
 from asr.training.evaluation import DevSet, read_dev_sets
@@ -41,10 +42,12 @@ def write_run_report(folder: str | Path, out: str | Path | None = None) -> Path:
     """
     history = read_history(folder)
     path = Path(out) if out else history.folder / "report.html"
-    sections = [_curves(history), _about(history)]
+    with reading(history.folder, CheckpointError, "its log or its settings are not those of a run"):
+        sections, summary = [_curves(history), _about(history)], _summary(history)
     try:
         loaded = load_model(history.folder)
-        dev_sets = read_dev_sets(history.settings["data.dev"])
+        with reading(history.folder, CheckpointError):
+            dev_sets = read_dev_sets(history.settings["data.dev"])
     except AsrError as error:
         sections.insert(1, f'<p class="note">No model or no dev audio to look at: {escape(str(error))}</p>')
     else:
@@ -53,7 +56,7 @@ def write_run_report(folder: str | Path, out: str | Path | None = None) -> Path:
     title = escape(f"Training run {history.folder.resolve().name}")
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p>{escape(_summary(history))}</p>"
+        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p>{escape(summary)}</p>"
     )
     with atomic_write(path) as file:
         file.write(page + "\n".join(sections) + "\n</html>\n")

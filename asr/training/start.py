@@ -7,18 +7,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from asr.config import Config
 from asr.config_values import from_dict
 from asr.corpus.batching import check_empty
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
-from asr.decoding.settings import DecodeConfig
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
+from asr.foreign_bytes import quoted, reading
 from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, read_decode
+from asr.model.formats import upgraded
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
+from asr.training.config import Config
 from asr.training.initial import OF_THE_TOKENS, grown_table, pieces_of_model
 from asr.training.tensorboard import event_files
 
@@ -73,8 +75,9 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
             )
         return None
     try:
-        before = asdict(from_dict(Config, json.loads(state["started_with"]["settings"]), ""))
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        with reading(folder / STATE, CheckpointError, "is no state of this program", "--force starts over"):
+            before = asdict(from_dict(Config, upgraded(json.loads(state["started_with"]["settings"])), ""))
+    except ConfigError as error:
         raise CheckpointError(
             f"{folder / STATE}: is no state of this program ({error}); --force starts over"
         ) from error
@@ -89,20 +92,23 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
 def _had_state(folder: Path) -> bool:
     """Whether the run in a folder has come so far that it must have saved a state; before that it starts anew."""
     try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["train"]
-        lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
-        saved, last = settings["checkpoint_every"], settings["max_steps"]
-    except (OSError, ValueError, KeyError, TypeError):
+        with reading(folder, CheckpointError):
+            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["train"]
+            lines = (folder / LOG).read_text(encoding="utf-8").split("\n")
+            saved, last = settings["checkpoint_every"], settings["max_steps"]
+            reached = max((step for step in map(step_of, lines) if step < math.inf), default=0)
+            return reached > saved or (reached >= last and (folder / WEIGHTS).exists())
+    except CheckpointError:
         return False
-    reached = max((step for step in map(step_of, lines) if step < math.inf), default=0)
-    return reached > saved or (reached >= last and (folder / WEIGHTS).exists())
 
 
 def step_of(line: str) -> float:
-    """The step of a line of the log; infinite for one that a kill cut short."""
+    """The step of a line of the log; infinite for one that a kill cut short, or that is none."""
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
+        with reading(LOG, CheckpointError):
+            step = json.loads(line)["step"]
+            return step if isinstance(step, int) and not isinstance(step, bool) else math.inf
+    except CheckpointError:
         return math.inf
 
 
@@ -112,13 +118,13 @@ def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:
         if isinstance(was, dict) and isinstance(value, dict):
             yield from _differences(was, value, f"{name}.")
         elif was != value and name not in MAY_CHANGE:
-            yield f"{name} was {was!r} and is {value!r}"
+            yield f"{name} was {quoted(was)} and is {quoted(value)}"
 
 
 def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> None:
     """Refuses to go on with another token table, other noises or other utterances, to train on or to choose by, than before."""
     before = state["started_with"]
-    if before["tokens"] != started_with["tokens"]:
+    if before.get("tokens") != started_with["tokens"]:
         raise CheckpointError(f"{folder / TOKENS}: is not the table the run was started with; put it back")
     for name, what in (
         ("data", "training manifests"),
@@ -181,10 +187,10 @@ def not_taken_over(config: Config) -> Iterator[str]:
         )
 
 
-def token_table(config: Config, utterances: list[Utterance], folder: Path, resumed: bool) -> TokenTable:
-    """The run's own table where it goes on, the initial model's, the one the config names; else one built from the texts."""
-    if resumed:
-        return TokenTable.load(folder / TOKENS)
+def token_table(config: Config, utterances: list[Utterance], goes_on: Path | None = None) -> TokenTable:
+    """The table of the run that goes on in a folder, the initial model's, the one the config names; else one of the texts."""
+    if goes_on is not None:
+        return TokenTable.load(goes_on / TOKENS)
     if config.train.initial_model:
         if config.train.new_tokens:
             texts = (u.text for u in utterances)

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import torch
 
-from asr.config import Config
 from asr.corpus.batching import Batch
 from asr.errors import AsrError, AudioError
 from asr.files import naming
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import Progress
+from asr.training.config import Config
 from asr.training.display import Display
 from asr.training.gradients import StepNumbers, add_gradients
 from asr.training.parallel import Helpers
 from asr.training.parts import set_rate
-from asr.training.settings import learning_rate
+from asr.training.train_config import learning_rate
 
 MOST_UNUSABLE = 3
 """Steps in a row without a usable gradient before a run gives up."""
@@ -31,6 +31,7 @@ def take_step(
     optimizer: torch.optim.Optimizer,
     batches: Iterator[Batch],
     helpers: Helpers,
+    *,
     config: Config,
     progress: Progress,
     table: TokenTable,
@@ -42,7 +43,7 @@ def take_step(
     where that happens MOST_UNUSABLE times in a row.
     """
     helpers.start(progress)
-    numbers = add_gradients(model, batches, config, table, progress.step, device)
+    numbers = add_gradients(model, batches, config, table, step=progress.step, device=device)
     helpers.finish(numbers)
     if 0 < numbers.batches < config.train.accumulate:
         _mean_over_used(model, numbers, config.train.accumulate / numbers.batches)
@@ -71,7 +72,7 @@ def _mean_over_used(model: SpeechModel, numbers: StepNumbers, factor: float) -> 
         setattr(numbers, name, getattr(numbers, name) * factor)
 
 
-def set_aside(numbers: StepNumbers, progress: Progress, config: Config, path: Path, display: Display) -> None:
+def set_aside(numbers: StepNumbers, progress: Progress, config: Config, path: Path, *, display: Display) -> None:
     """Lists the utterances that spoiled a step in the file and keeps them out of later epochs.
 
     Raises AsrError where too many steps in a row were spoiled, AudioError where too many recordings are unreadable.

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.decoding.alignment import Evidence, best_path, ctc_evidence
-from asr.decoding.boundaries import Span
-from asr.decoding.recognizer import encode
-from asr.decoding.settings import DecodeConfig
-from asr.decoding.timing import attended_path, attention, decoder_inputs, frame_spans
+from asr.catalogue.opening import open_model
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AsrError, AudioError
 from asr.files import read_lines, split_lines
 from asr.model.folder import LoadedModel
+from asr.recognition.alignment import Evidence, best_path, ctc_evidence
+from asr.recognition.boundaries import Span
+from asr.recognition.recognizer import encode
+from asr.recognition.timing import attended_path, attention, decoder_inputs, frame_spans
 from asr.text.normalize import holds_han
 from asr.text.numbers import spell_numbers
 from asr.text.tokenizer import Tokenizer
 from asr.text.units import Unit, units
 from asr.transcript import Segment, Transcript, TranscriptToken
-from asr.transcription.models import open_model
 from asr.transcription.pieces import Piece, cut_at_pauses
 from asr.transcription.recordings import Audio, blocks_of
 
@@ -125,7 +125,7 @@ class Aligner:
                 yield piece, ctc_evidence(row[:length], ids, self.tokenizer.table.blank)
 
     def _by_attention(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
-        """The same from the decoder, which reads the text while it listens to the whole recording."""
+        """Spans from the decoder, which reads the text while it listens to the whole recording."""
         if not pieces:
             return None
         heard = self.model.log_mel.config.window_seconds or LONGEST_ATTENTION

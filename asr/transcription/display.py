@@ -9,7 +9,7 @@ EVERY = 60.0
 """Seconds between two lines where stderr is not a terminal."""
 
 
-class Progress:
+class ProgressLine:
     """Counts work in bytes of recordings: no file need be opened for that."""
 
     def __init__(self, total: int, n_files: int, say: Callable[[str], None]):
@@ -24,7 +24,7 @@ class Progress:
         if now - self.shown < (EVERY_ON_TERMINAL if self.terminal else EVERY):
             return
         self.shown = now
-        line = status(done / self.total, files, self.n_files, seconds, now - self.started)
+        line = status(done / self.total, files, self.n_files, seconds, elapsed=now - self.started)
         if self.terminal:
             self.clear()
             print(line, end="", file=sys.stderr, flush=True)
@@ -39,7 +39,7 @@ class Progress:
             self.line = ""
 
 
-def status(share: float, files: int, n_files: int, audio: float, elapsed: float) -> str:
+def status(share: float, files: int, n_files: int, audio: float, *, elapsed: float) -> str:
     """One line: `3/50 files, 12 %, 0:41:10 of audio, 61 times as fast as it plays, 0:04:56 left`."""
     left = f", {_clock(elapsed / share - elapsed)} left" if share > 0.001 else ""
     speed = f", {audio / elapsed:.0f} times as fast as it plays" if elapsed > 0 and audio else ""

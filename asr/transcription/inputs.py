@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from asr.audio.reading import looks_like_a_recording
-from asr.corpus.importing import recordings
+from asr.corpus.lists import recordings
 from asr.errors import AsrError, AudioError
+from asr.files import naming
 
 STDIN = "-"
 NAMED = 8
@@ -96,7 +97,7 @@ def is_pipe(path: str | Path) -> bool:
 
 
 def spooled(path: str | Path) -> Path:
-    """The same of a named pipe as `spooled_stdin` of stdin."""
+    """All of a named pipe in a file that vanishes with this process, as `spooled_stdin` does with stdin."""
     with open(path, "rb") as source:
         return _spooled(source)
 
@@ -120,8 +121,9 @@ def _spooled(source: BinaryIO) -> Path:
     else:
         file = tempfile.NamedTemporaryFile(prefix="asr-stdin-")  # noqa: SIM115
         path = Path(file.name)
-    shutil.copyfileobj(source, file, 2**20)
-    file.flush()
+    with naming(tempfile.gettempdir()):
+        shutil.copyfileobj(source, file, 2**20)
+        file.flush()
     _SPOOLED.append(file)
     return path
 

@@ -18,8 +18,8 @@ import soxr
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW
-from asr.decoding.recognizer import Recognizer
 from asr.errors import AsrError, AudioError
+from asr.recognition.recognizer import Recognizer
 from asr.transcription.pieces import Piece
 from asr.transcription.segmenting import SpeechCutter
 from asr.transcription.transcriber import Transcriber
@@ -70,7 +70,7 @@ class LiveTranscriber:
         self.cutter = SpeechCutter(transcriber.voice_activity, config, WINDOW)
         self.full, self.every = transcriber.recognizer, every
         quick = replace(self.full.config, beam=1, nbest=1, redecode=False)
-        self.quick = Recognizer(self.full.model, self.full.tokenizer, quick, self.full.lm, self.full.hotwords)
+        self.quick = Recognizer(self.full.model, self.full.tokenizer, quick, self.full.lm, hotwords=self.full.hotwords)
         self._begin()
 
     def _begin(self) -> None:

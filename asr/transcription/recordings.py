@@ -15,6 +15,8 @@ from asr.transcription.segmenting import SegmentConfig, SpeechCutter
 
 SHORTEST = 0.2
 """Seconds; nothing that can be recognised is said in less."""
+MOST_TRACKS = 16
+"""In which sound is looked for."""
 NO_AUDIO = "holds no audio: 0 seconds"
 TOO_SHORT = f"is too short to recognise: less than {SHORTEST:g} s"
 SILENCE = "is silent: no sample, channels averaged, is above -80 dBFS"
@@ -36,10 +38,12 @@ class RecordingInProgress:
         network: VoiceActivity,
         config: SegmentConfig,
         split: bool = False,
+        *,
         name: str | None = None,
+        track: int | None = None,
     ):
         check_kind(audio)
-        self.audio, self.network, self.config, self.split = audio, network, config, split
+        self.audio, self.network, self.config, self.split, self.track = audio, network, config, split, track
         self.name = name or ("array" if isinstance(audio, tuple) else str(audio))
         self.n_samples = 0
         """Samples read, at 16 kHz."""
@@ -47,13 +51,15 @@ class RecordingInProgress:
         """Samples per second in the file."""
         self.checks: list[InputCheck] = []
         """What each channel sounds like."""
-        self.told: float | None = None
+        self.announced: float | None = None
         """Seconds that the header says there are."""
         self.peak = 0.0
         self.heard = False
         """Whether any piece was found."""
         self.problems: list[str] = []
         """What is wrong with the file."""
+        self.louder_track = ""
+        """A hint at another track, where the one that was read is silent."""
         self.error: AudioError | None = None
         """Why there will be no transcript."""
         self.segments: list[Segment] = []
@@ -81,6 +87,8 @@ class RecordingInProgress:
                 for channel, cutter in enumerate(cutters):
                     self.checks[channel].add(block[:, channel])
                     yield from self._found(channel, cutter.add(block[:, channel]))
+        except Cancelled:
+            raise
         except AudioError as error:
             self.error = error
             return
@@ -101,11 +109,13 @@ class RecordingInProgress:
         channel = None if self.split else MIX
         if isinstance(self.audio, tuple):
             samples, self.rate = self.audio
-            yield resample(np.asarray(samples), self.rate, channel)
+            yield resample(np.asarray(samples), self.rate, channel, self.problems)
             return
-        recording = Recording(self.audio)
-        self.told, self.rate = recording.seconds, recording.rate
+        recording = Recording(self.audio, self.track)
+        self.announced, self.rate = recording.seconds, recording.rate
         yield from _as_far_as_it_goes(recording, channel, self.problems)
+        if self.peak < SILENCE_PEAK and recording.tracks > 1:
+            self.louder_track = next(louder_tracks(recording), "")
 
     def warnings(self) -> tuple[str, ...]:
         """What concerns the recording as a whole, once it has been read."""
@@ -114,7 +124,7 @@ class RecordingInProgress:
         elif self.duration < SHORTEST:
             nothing = TOO_SHORT
         elif self.peak < SILENCE_PEAK:
-            nothing = SILENCE
+            nothing = SILENCE + self.louder_track
         else:
             nothing = "" if self.heard else NO_SPEECH
             if nothing and self.peak < FAINT_PEAK and not self.problems:
@@ -140,10 +150,21 @@ def blocks_of(audio: Audio, problems: list[str]) -> Iterator[np.ndarray]:
     check_kind(audio)
     if isinstance(audio, tuple):
         samples, rate = audio
-        yield resample(np.asarray(samples), rate)[:, 0]
+        yield resample(np.asarray(samples), rate, problems=problems)[:, 0]
         return
     for block in _as_far_as_it_goes(Recording(audio), MIX, problems):
         yield block[:, 0]
+
+
+def louder_tracks(silent: Recording) -> Iterator[str]:
+    """A hint at the first track with sound in it, of a recording whose own track has none."""
+    for track in range(min(silent.tracks, MOST_TRACKS)):
+        try:
+            if any(np.abs(block).max(initial=0) >= SILENCE_PEAK for block in Recording(silent.path, track).blocks()):
+                yield f"; its track {track}, counted from 0, is not: --track {track} reads it"
+                return
+        except AudioError:  # a track that cannot be decoded
+            continue
 
 
 def _as_far_as_it_goes(recording: Recording, channel: int | None, problems: list[str]) -> Iterator[np.ndarray]:

@@ -1,6 +1,6 @@
 """A stream of audio to pieces of speech, short enough to decode and cut at pauses; what nobody speaks in is left out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -177,16 +177,6 @@ class SpeechCutter:
         needed = max(0, self.window - len(self.speech) - self.padding) * WINDOW
         if needed > self.position:
             self.held, self.position = self.held[needed - self.position :].copy(), needed
-
-
-def cut_speech(
-    blocks: Iterable[np.ndarray], network: VoiceActivity, config: SegmentConfig | None = None
-) -> Iterator[Piece]:
-    """Pieces of speech in order, from blocks (S,) of any length; they do not overlap."""
-    cutter = SpeechCutter(network, config)
-    for block in blocks:
-        yield from cutter.add(block)
-    yield from cutter.finish()
 
 
 def _windows(seconds: float) -> int:

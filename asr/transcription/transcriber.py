@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from asr.audio.voice_activity import load_voice_activity
-from asr.decoding.recognizer import Recognizer, never
+from asr.catalogue.opening import Decoding, open_decoding
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import CandidateScorer
-from asr.decoding.settings import DecodeConfig
 from asr.decoding.wordlists import Hotwords
 from asr.errors import AudioError
 from asr.model.folder import LoadedModel
+from asr.recognition.recognizer import Recognizer, never
+from asr.recognition.transcript_tokens import transcript_tokens
 from asr.transcript import Segment, Transcript
-from asr.transcription.opening import Decoding, open_decoding
 from asr.transcription.pieces import Piece
 from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, Audio, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
-from asr.transcription.tokens import transcript_tokens
 
 DECODED_TOGETHER = 120.0
 """Seconds of speech, of one recording or of several: memory is bounded by this, not by what is transcribed."""
@@ -34,48 +34,59 @@ class Transcriber:
         decode: DecodeConfig | None = None,
         lm: CandidateScorer | None = None,
         hotwords: Hotwords | None = None,
+        *,
         segments: SegmentConfig | None = None,
     ):
         self.loaded = loaded
-        self.recognizer = Recognizer(loaded.model, loaded.tokenizer, decode, lm, hotwords)
+        self.recognizer = Recognizer(loaded.model, loaded.tokenizer, decode, lm, hotwords=hotwords)
         self.segments = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
         self.voice_activity = load_voice_activity()
 
-    def transcribe(self, audio: Audio, split: bool = False, *, cancelled: Callable[[], bool] = never) -> Transcript:
-        """The transcript of a recording, `split`: of each of its channels. Raises AudioError where it cannot be read.
+    def transcribe(
+        self, audio: Audio, split: bool = False, *, track: int | None = None, cancelled: Callable[[], bool] = never
+    ) -> Transcript:
+        """The transcript of a recording, `split`: of each of its channels; `track`: of that track of sound, counted from 0.
 
         `cancelled` is asked again and again meanwhile; soon after it says True, Cancelled is raised. The same below.
+        Raises AudioError where it cannot be read.
         """
-        (_, transcript), *_ = self.transcribe_all([audio], split, cancelled=cancelled)
+        (_, transcript), *_ = self.transcribe_all([audio], split, track=track, cancelled=cancelled)
         if isinstance(transcript, AudioError):
             raise transcript
         return transcript
 
     def transcribe_all(
-        self, audios: Iterable[Audio], split: bool = False, *, cancelled: Callable[[], bool] = never
+        self,
+        audios: Iterable[Audio],
+        split: bool = False,
+        *,
+        track: int | None = None,
+        cancelled: Callable[[], bool] = never,
     ) -> Iterator[tuple[Audio, Transcript | AudioError]]:
         """Transcripts of many recordings, decoded together and given in order; an error in place of what cannot be read."""
-        for recording, segment in self.stream((self.open(audio, split) for audio in audios), cancelled):
+        for recording, segment in self.stream((self.open(audio, split, track=track) for audio in audios), cancelled):
             if segment is None:
                 yield recording.audio, recording.error or self.transcript(recording)
 
     def iter_segments(
-        self, audio: Audio, split: bool = False, *, cancelled: Callable[[], bool] = never
+        self, audio: Audio, split: bool = False, *, track: int | None = None, cancelled: Callable[[], bool] = never
     ) -> Iterator[Segment]:
         """Segments with speech in order of time (within each channel), as they are decoded.
 
         Raises AudioError where the recording cannot be read.
         """
-        for recording, segment in self.stream([self.open(audio, split)], cancelled):
+        for recording, segment in self.stream([self.open(audio, split, track=track)], cancelled):
             if segment:
                 recording.segments.clear()
                 yield segment
             elif recording.error:
                 raise recording.error
 
-    def open(self, audio: Audio, split: bool = False, name: str | None = None) -> RecordingInProgress:
+    def open(
+        self, audio: Audio, split: bool = False, name: str | None = None, *, track: int | None = None
+    ) -> RecordingInProgress:
         """A recording for `stream`; `name` is what its transcript calls it, by default its path."""
-        return RecordingInProgress(audio, self.voice_activity, self.segments, split, name)
+        return RecordingInProgress(audio, self.voice_activity, self.segments, split, name=name, track=track)
 
     def transcript(self, recording: RecordingInProgress) -> Transcript:
         """What `stream` has found in a recording that it is done with."""
@@ -160,11 +171,11 @@ def load(
 
 
 def load_decoding(decoding: Decoding) -> Transcriber:
-    """The same of a Decoding."""
+    """A Transcriber of what a Decoding names."""
     opened = open_decoding(decoding)
     return Transcriber(opened.loaded, opened.settings, opened.lm, opened.hotwords)
 
 
-def transcribe(audio: Audio, model: str | Path = "", device: str = "auto") -> Transcript:
+def transcribe(audio: Audio, model: str | Path = "", device: str = "auto", *, track: int | None = None) -> Transcript:
     """Loads a model and transcribes one recording; to transcribe several, keep what `load` returns."""
-    return load(model, device).transcribe(audio)
+    return load(model, device).transcribe(audio, track=track)

@@ -8,14 +8,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from waiting import FEED_FORWARD, FRAMES, HEADS, LAYERS, STEPS, VOCABULARY, WIDTH, serve  # noqa: E402
 
-from asr.decoding.recognizer import NetworkScorer  # noqa: E402
+from asr.decoding.decode_config import DecodeConfig  # noqa: E402
 from asr.decoding.search import beam_search  # noqa: E402
-from asr.decoding.settings import DecodeConfig  # noqa: E402
 from asr.features.fbank import FeatureConfig  # noqa: E402
 from asr.model.decoder import DecoderConfig  # noqa: E402
 from asr.model.encoder import EncoderConfig  # noqa: E402
 from asr.model.inference import ready_to_decode  # noqa: E402
 from asr.model.model import Memory, ModelConfig, SpeechModel  # noqa: E402
+from asr.recognition.recognizer import NetworkScorer  # noqa: E402
 from asr.text.tokenizer import TokenTable  # noqa: E402
 
 torch.set_num_threads(1)

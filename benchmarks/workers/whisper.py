@@ -18,11 +18,11 @@ def ours():
     sys.path.insert(0, str(Path(here).parents[1]))
     import torch
 
-    from asr.decoding.recognizer import NetworkScorer
+    from asr.decoding.decode_config import DecodeConfig
     from asr.decoding.search import beam_search
-    from asr.decoding.settings import DecodeConfig
     from asr.interop.importing import IMPORTERS, build
     from asr.model.inference import ready_to_decode
+    from asr.recognition.recognizer import NetworkScorer
 
     torch.set_num_threads(1)
     foreign = IMPORTERS["whisper"](folder)

@@ -10,8 +10,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from asr.transcription.evaluate import evaluate
-from asr.transcription.opening import Decoding
+from asr.catalogue.opening import Decoding
+from asr.evaluation.evaluate import evaluate
 
 APART = "S0913"
 

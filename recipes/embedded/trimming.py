@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
+from asr.catalogue.finding import find_model
 from asr.corpus.texts import texts_of
 from asr.files import atomic_write
 from asr.model.folder import DECODE, empty_model, fill_weights, load_model, read_decode, save_model
 from asr.text.byte_pairs import WORD, BytePairTokenizer, byte_symbols
 from asr.text.normalize import normalize
 from asr.text.tokenizer import TokenTable
-from asr.transcription.models import find_model
 
 BY_TOKEN = ("decoder.embedding.weight", "decoder.out.bias")
 

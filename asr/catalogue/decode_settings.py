@@ -1,0 +1,49 @@
+"""Which decoding settings hold: those saved with the model, changed by what the command line says."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asr.config_values import from_dict, parse_override, whose_fault
+from asr.decoding.decode_config import DecodeConfig
+from asr.errors import ConfigError, UsageError
+from asr.files import atomic_write
+from asr.model.folder import DECODE, read_decode
+
+NO_LM = "none"
+"""What --lm takes for no language model at all."""
+
+
+def changes(overrides: Sequence[str], **given: int | None) -> dict[str, Any]:
+    """`given` settings that are not None, then those of `key=value` texts. Raises UsageError for texts of another form."""
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for override in overrides:
+        name, value = parse_override(override, "--decode")
+        if "." in name:
+            raise UsageError(f"--decode {override}: must have the form key=value, and key no dot")
+        values[name] = value
+    return values
+
+
+def decode_settings(folder: Path, changed: Mapping[str, Any] | None = None) -> DecodeConfig:
+    """The settings that are saved with a model, but for those that are `changed`. Raises ConfigError for what cannot be."""
+    saved = read_decode(folder)
+    try:
+        return from_dict(DecodeConfig, saved | dict(changed or {}), "decode")
+    except ConfigError as error:
+        kind = whose_fault(DecodeConfig, saved, "decode")
+        raise kind(str(error) if kind is UsageError else f"{folder / DECODE}: {error}") from None
+
+
+def save_decode_settings(folder: Path, config: DecodeConfig) -> None:
+    """Keeps what differs from the defaults beside the weights."""
+    with atomic_write(folder / DECODE) as file:
+        file.write(json.dumps(not_default(config), indent=2) + "\n")
+
+
+def not_default(config: DecodeConfig) -> dict:
+    """The settings that differ from the defaults."""
+    defaults = asdict(DecodeConfig())
+    return {name: value for name, value in asdict(config).items() if value != defaults[name]}

@@ -1,0 +1,56 @@
+"""Finding models by their names: folders, what came with the program, what is published."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from asr.catalogue.published import PUBLISHED
+from asr.errors import CheckpointError
+from asr.folders import put_back
+from asr.model.folder import WEIGHTS
+from asr.printable import printable
+
+PRETRAINED = Path(__file__).parent.parent / "pretrained"
+DEFAULT = "embedded"
+
+
+def find_model(name: str | Path = "") -> Path:
+    """The folder of a model: a path, the name of one that came with the program (the default one without a name), or
+    of a published one, which is fetched if it was not before; what is fetched, and how much, is said on stderr."""
+    name = str(name) or DEFAULT
+    if put_back(Path(name)) and Path(name).is_dir():
+        return Path(name)
+    if (PRETRAINED / name / WEIGHTS).is_file():
+        return PRETRAINED / name
+    if name in PUBLISHED:
+        from asr.catalogue.pull import pull  # brings what speaks HTTP: others need not wait for it
+
+        return pull(name, say=lambda line: print(printable(line), file=sys.stderr, flush=True))
+    own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
+    raise CheckpointError(
+        f"{name}: no such model folder, none of the models that came with the program ({own}), and none of the published"
+        f" ones ({', '.join(PUBLISHED)})"
+    )
+
+
+def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None:
+    """Says once per machine, to a person at a terminal, that the embedded model is not all there is."""
+    if not sys.stderr.isatty() or str(model) not in ("", DEFAULT) or Path(DEFAULT).is_dir():
+        return
+    from asr.catalogue.pull import cache
+
+    said = cache() / "hint-said"
+    try:
+        said.parent.mkdir(parents=True, exist_ok=True)
+        said.touch(exist_ok=False)
+    except OSError:  # said before, or nowhere to remember that it was
+        return
+    say("asr: this was the small model that comes with the program; larger published ones: asr model list")
+
+
+def results_folder(model: Path) -> Path:
+    """Where results of a model go if nobody says: into its folder, unless that is shared or came with the program."""
+    from asr.catalogue.pull import cache
+
+    shared = PRETRAINED in model.parents or cache() in model.parents
+    return Path("eval") / model.name if shared else model / "eval"

@@ -1,0 +1,146 @@
+"""Which model decodes, and how: one object that every command takes, and one place where it is opened."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from asr.catalogue.decode_settings import NO_LM, decode_settings
+from asr.catalogue.finding import find_model
+from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
+from asr.decoding.network_lm import NetworkLm
+from asr.decoding.ngram import NgramScorer
+from asr.decoding.ngram_file import words_of
+from asr.decoding.search import CandidateScorer
+from asr.decoding.wordlists import Hotwords, read_hotwords
+from asr.errors import AsrError
+from asr.model.device import pick_device
+from asr.model.folder import LM, LoadedModel, load_model
+from asr.model.inference import ready_to_decode
+from asr.model.language_model import load_language_model
+from asr.recognition.recognizer import Recognizer
+from asr.text.byte_pairs import BytePairTokenizer
+from asr.text.normalize import holds_han
+
+KEPT_KERNELS = "64"
+"""Compiled kernels that oneDNN keeps. Left alone it keeps 1,024, one for each shape it meets, which is faster by a twentieth or a
+little more, and takes 0.4 GB in ten hours of audio (benchmarks/README.md)."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """A model, and how it is to decode."""
+
+    model: str | Path = ""
+    """A model folder, or the name of a model; the one that came with the program without a name."""
+    settings: DecodeConfig | Mapping[str, Any] = field(default_factory=dict)
+    """What is to differ from the decoding settings that are saved with the model; a DecodeConfig takes their place."""
+    lm: str | Path | None = None
+    """A language model in the place of the one that the model may come with; "none" for none."""
+    hotwords: str | Path | None = None
+    """A file of words that are likely to come, a line each."""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu or cuda."""
+    quantize: str = "none"
+    """none, or weights of fewer bits: int8, bfloat16, float16."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a Decoding names, loaded."""
+
+    folder: Path
+    """The model's."""
+    loaded: LoadedModel
+    """Network and tokens."""
+    settings: DecodeConfig
+    """All of them: the model's own, changed."""
+    lm: CandidateScorer | None
+    """The language model, where there is one and it has a weight."""
+    hotwords: Hotwords | None
+    """The hot words, where there are any."""
+
+    def recognizer(self, settings: DecodeConfig | None = None) -> Recognizer:
+        """Decodes with what was opened, by these settings or by other ones."""
+        return Recognizer(
+            self.loaded.model, self.loaded.tokenizer, settings or self.settings, self.lm, hotwords=self.hotwords
+        )
+
+
+def open_decoding(decoding: Decoding, *, tuned: bool = False) -> Opened:
+    """Loads what a Decoding names. Raises AsrError for what is missing, damaged, or does not fit.
+
+    tuned: the weight of the language model and the beam will be changed, so that it is opened even if it has no weight now.
+    """
+    folder = find_model(decoding.model)
+    settings = decoding.settings
+    if not isinstance(settings, DecodeConfig):
+        settings = decode_settings(folder, settings)
+    loaded = open_model(folder, decoding.device, quantize=decoding.quantize, greedy=settings.beam == 1 and not tuned)
+    weighed = replace(settings, lm_weight=settings.lm_weight or 1.0) if tuned else settings
+    words = decoding.hotwords
+    return Opened(
+        folder,
+        loaded,
+        settings,
+        language_model(folder, loaded, weighed, decoding.lm),
+        read_hotwords(words, loaded.tokenizer, loaded.tokenizer.table, settings.hotword_weight) if words else None,
+    )
+
+
+def without_effect(decoding: Decoding, recognizer: Recognizer) -> Iterator[str]:
+    """A line for each weight that a Decoding sets of something that is not there, and for a language model without a weight."""
+    if decoding.lm and str(decoding.lm) != NO_LM and recognizer.lm is None:
+        yield f"--lm {decoding.lm}: changes nothing, lm_weight is 0; --decode lm_weight=0.3 gives it a weight"
+    model = recognizer.model
+    lacking = {
+        "ctc_weight": "" if model.ctc is not None else "the model has no CTC head",
+        "lm_weight": "" if recognizer.lm is not None else "there is no language model",
+        "reverse_weight": "" if model.reverse_decoder is not None else "the model has no right-to-left decoder",
+    }
+    for name, value in decoding.settings.items() if isinstance(decoding.settings, Mapping) else ():
+        if value and lacking.get(name):
+            yield f"--decode {name}={value}: changes nothing, {lacking[name]}"
+
+
+def open_model(
+    name: str | Path = "", device: str = "auto", *, quantize: str = "none", greedy: bool = False
+) -> LoadedModel:
+    """Loads a model by path or name onto a device, to decode with.
+
+    `quantize`: one of asr.model.inference.PRECISIONS. `greedy`: whether it will be searched with a beam of 1.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KEPT_KERNELS)  # read when the first kernel is compiled
+    loaded = load_model(find_model(name), pick_device("cpu" if quantize == "int8" and device == "auto" else device))
+    return replace(loaded, model=ready_to_decode(loaded.model, quantize, greedy))
+
+
+def language_model(
+    folder: Path, loaded: LoadedModel, config: DecodeConfig, lm: str | Path | None = None
+) -> CandidateScorer | None:
+    """The language model `lm`, a file of n-grams or the folder of a network; without a name the one in the model's folder,
+    if there is one; None for "none"."""
+    path = Path(lm) if lm else folder / LM
+    if str(lm) == NO_LM or not config.lm_weight or (not lm and not path.is_file()):
+        return None
+    require_tokens(loaded, path)
+    table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
+    if path.is_dir():
+        network, own = load_language_model(path, device)
+        return NetworkLm(network, own, table.tokens, table.sos, eos=table.eos, device=device, path=path)
+    if is_kenlm_binary(path):
+        return KenlmScorer(path, table.tokens, table.eos)
+    return NgramScorer(path, table.tokens, table.eos, device)
+
+
+def require_tokens(loaded: LoadedModel, lm: Path) -> None:
+    """Raises AsrError for a language model of characters where the model's tokens are bytes."""
+    if not isinstance(loaded.tokenizer, BytePairTokenizer):
+        return
+    if lm.is_dir() or is_kenlm_binary(lm) or any(holds_han(word) for word in words_of(lm)):
+        raise AsrError(
+            f"{lm}: is a language model of characters, the tokens of {loaded.name} are bytes of UTF-8;"
+            f" asr train-lm --tokens {loaded.name} makes one of these"
+        )

@@ -1,0 +1,286 @@
+"""The `asr` command: each subcommand is a few lines that call the library.
+
+Results go to stdout, everything else to stderr. Exit status: 0 fine, 1 some input failed, 2 wrong usage. Imports that
+cost time stand inside the commands, so that `asr --help` answers at once.
+"""
+
+import atexit
+import gc
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.cli.corpus import corpus_app
+from asr.cli.live import live
+from asr.cli.model import model_app
+from asr.cli.options import (
+    Beam,
+    Decode,
+    Device,
+    Force,
+    HotwordFile,
+    LanguageModel,
+    Quantize,
+    Threads,
+    decoding_of,
+    require_own,
+    say,
+    set_threads,
+)
+from asr.cli.serve import serve
+from asr.cli.training import compare, report, train, train_lm, verify
+from asr.cli.transcribe import align, doctor, transcribe
+from asr.errors import AsrError, AudioError, ConfigError, UsageError
+from asr.files import another_name_would_help
+from asr.version import VERSION
+
+NAMED = 20
+"""Utterances without audio that are named at the terminal; result.json names all."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command("transcribe")(transcribe)
+app.command("align")(align)
+app.command("live")(live)
+app.command("serve")(serve)
+app.command("train")(train)
+app.command("report")(report)
+app.command("compare")(compare)
+app.command("verify")(verify)
+app.command("train-lm")(train_lm)
+
+
+def main() -> None:
+    """Runs the command line; errors in the input end it with one line on stderr and status 1, wrong usage with status 2."""
+    atexit.register(gc.freeze)  # else Python looks for cycles before it ends, among all that PyTorch has made: 0.4 s
+    if sys.stdout is None:
+        _end("asr: stdout is closed, so there is nowhere to print to")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # whatever the locale, and whatever a file is called
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        app(prog_name="asr")
+    except AsrError as error:
+        _end(f"asr: {error}", 2 if isinstance(error, UsageError) else 1)
+    except BrokenPipeError:  # the reader of stdout has gone, `| head` for example
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nor can Python flush what is left
+        sys.exit(1)
+    except OSError as error:
+        other = "; choose another name" if another_name_would_help(error) else ""
+        _end(f"asr: {error.filename or 'stdout'}: {error.strerror or error}{other}")
+
+
+def _end(line: str, status: int = 1) -> None:
+    say(line)
+    sys.exit(status)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"asr {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Mandarin speech to text: transcribe recordings, train attention models, score character error rate."""
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(help="A model folder, the folder of a training run, or a name of `asr model list`.")
+    ],
+    manifest: Annotated[Path, typer.Argument(help="A JSONL manifest with transcripts.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where hyp.txt, nbest.jsonl, result.json and report.html go; MODEL/eval/MANIFEST by default, or"
+            " eval/MODEL/MANIFEST for a model that has a name."
+        ),
+    ] = None,
+    by: Annotated[
+        list[str], typer.Option(help="Also a CER for each value of this field (speaker, source, …); may be repeated.")
+    ] = [],  # noqa: B006
+    beam: Beam = None,
+    nbest: Annotated[int, typer.Option(min=1, help="Hypotheses written per utterance.")] = 1,
+    swap_audio: Annotated[
+        bool,
+        typer.Option(
+            "--swap-audio", help="Give each utterance another one's audio: a model that listens must get worse."
+        ),
+    ] = False,
+    hotwords: HotwordFile = None,
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
+    device: Device = "auto",
+    quantize: Quantize = "none",
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Decode a manifest and print its CER. Interrupted, the same command goes on where it was.
+
+    Utterances that cannot be read are listed and count as nothing recognised; then the status is 1.
+    """
+    set_threads(threads)
+    from asr.evaluation.evaluate import RESULT
+    from asr.evaluation.evaluate import evaluate as run
+
+    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam, nbest=nbest)
+    found = run(decoding, manifest, out=out, by=by, swap_audio=swap_audio, force=force, say=say)
+    for line in found.lines():
+        print(line)
+    errors = list(found.unreadable.values())
+    for error in errors[:NAMED]:
+        say(f"asr: {error}")
+    if errors:
+        more = f"; {found.folder / RESULT} names all" if len(errors) > NAMED else ""
+        raise AudioError(
+            f"{len(errors):,} of {len(found.score.utterances):,} utterances could not be read,"
+            f" and count as nothing recognised{more}"
+        )
+
+
+@app.command()
+def tune(
+    model: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
+    manifest: Annotated[Path, typer.Argument(help="A JSONL manifest with transcripts, none of which is a test set's.")],
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
+    device: Device = "auto",
+    quantize: Quantize = "none",
+    threads: Threads = 0,
+) -> None:
+    """Choose decoding settings on a dev set, and save them in the model's folder, where they hold from then on.
+
+    Tried one after the other: weights of the CTC head and of the language model, length norm and bonus, beam. Settings
+    given with --decode stay as they are.
+    """
+    require_own(model)
+    set_threads(threads)
+    from asr.catalogue.decode_settings import not_default
+    from asr.evaluation.tune import tune as run
+
+    settings, errors = run(decoding_of(model, decode, lm, None, device, quantize), manifest, say=say)
+    chosen = ", ".join(f"{name} {value}" for name, value in not_default(settings).items())
+    print(f"{errors}: {chosen or 'the defaults'}")
+
+
+@app.command()
+def benchmark(
+    audio: Annotated[list[Path], typer.Argument(help="Recordings to decode, of at most half a minute each.")],
+    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    beam: Beam = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that everything is decoded.")] = 3,
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
+    device: Device = "auto",
+    quantize: Quantize = "none",
+    threads: Threads = 0,
+) -> None:
+    """Time the encoder and the search on this machine: RTF, tokens per second, memory, share of the machine's peak."""
+    set_threads(threads)
+    from asr.audio.reading import SAMPLE_RATE, read_samples
+    from asr.evaluation.benchmark import LONGEST_TIMED
+    from asr.evaluation.benchmark import benchmark as run
+
+    samples = [read_samples(path) for path in audio]
+    for path, heard in zip(audio, samples, strict=True):
+        if not len(heard):
+            raise AudioError(f"{path}: holds no sound to decode; leave it out")
+        if len(heard) > (LONGEST_TIMED + 1) * SAMPLE_RATE:
+            seconds = len(heard) / SAMPLE_RATE
+            raise AudioError(
+                f"{path}: is {seconds:.1f} s long, more than {LONGEST_TIMED} s are not decoded at once; cut it"
+            )
+    import torch
+
+    found = run(decoding_of(model, decode, lm, None, device, quantize, beam=beam), samples, rounds=rounds)
+    together = found.encoder + found.search
+    print(f"model     {found.model}, beam {found.beam}, quantize {quantize}, {torch.get_num_threads()} threads")
+    print(f"audio     {found.recordings} recordings, {found.seconds:.1f} s, {rounds} rounds, medians")
+    print(f"encoder   {found.encoder:.3f} s, RTF {found.encoder / found.seconds:.5f}")
+    print(
+        f"search    {found.search:.3f} s, RTF {found.search / found.seconds:.5f},"
+        f" {found.tokens / found.search:.0f} tokens per second"
+    )
+    print(f"together  {together:.3f} s, RTF {together / found.seconds:.5f}")
+    print(f"memory    {found.memory / 1e6:.0f} MB at most")
+    print(
+        f"machine   {found.peak / 1e9:.1f} GFLOP/s measured multiplying matrices;"
+        f" the search reached {100 * found.used:.1f} % of it"
+    )
+
+
+@app.command()
+def score(
+    reference: Annotated[Path, typer.Argument(help="What was said.")],
+    hypothesis: Annotated[Path, typer.Argument(help="What was recognised.")],
+    other: Annotated[Path | None, typer.Argument(help="What another system recognised: the two are compared.")] = None,
+    *,
+    unit: Annotated[
+        str,
+        typer.Option(
+            help="char: every character, as the AISHELL recipes; mixed: Latin words and numbers as one (MER)."
+        ),
+    ] = "char",
+    rules: Annotated[
+        str,
+        typer.Option(
+            help="How both sides are normalised: width,case,punctuation,spaces by default. +script (traditional to"
+            " simplified), +numbers (30% is 百分之三十), +interjections (without 嗯, 啊 …) and +tags (without <unk>, [NOISE]) add"
+            " to it, -case takes away,"
+            " a list without signs replaces it, none leaves the texts as they are."
+        ),
+    ] = "",
+    html: Annotated[Path | None, typer.Option(help="Write a report page, complete in itself.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write totals and tables for programs.")] = None,
+    details: Annotated[Path | None, typer.Option(help="Write a TSV with a line per utterance.")] = None,
+    by: Annotated[
+        list[str], typer.Option(help="Also a rate for each value of this field (speaker, …); may be repeated.")
+    ] = [],  # noqa: B006
+    ids: Annotated[
+        bool | None,
+        typer.Option("--ids/--no-ids", help="Text lines begin with an id, or do not; found out by default."),
+    ] = None,
+    fail_above: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="PERCENT", help="Exit with status 1 if the last system's rate is higher."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Print the character error rate of what was recognised against what was said.
+
+    Each file is Kaldi text (`id text`), JSON lines with id and text (or nbest), a TSV with a header, or plain lines in the
+    same order; which of them, its content tells. The status is 0 however high the rate is, unless --fail-above is given.
+    """
+    from asr.scoring.cer import UNITS
+    from asr.scoring.command import Files, score_command
+    from asr.text.normalize import TRAINING, select_rules
+
+    if unit not in UNITS:
+        raise typer.BadParameter(f"{unit!r} is not one of {', '.join(UNITS)}", param_hint="--unit")
+    try:
+        chosen = select_rules(rules) if rules else TRAINING
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint="--rules") from None
+    files = Files(html, json, details)
+    systems = [hypothesis, other] if other else [hypothesis]
+    files.check([reference, *systems], force)
+    result = score_command(reference, systems, unit, chosen, ids=ids, by=by, files=files, say=say)
+    if fail_above is not None and 100 * result.cer > fail_above:
+        say(f"{result.rate_name} {100 * result.cer:.2f} % is above {fail_above:g} %")
+        raise typer.Exit(1)
+
+
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(model_app, name="model")
+app.command("doctor")(doctor)

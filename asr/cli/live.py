@@ -1,0 +1,63 @@
+"""`asr live`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from asr.cli.options import (
+    Beam,
+    Decode,
+    Device,
+    HotwordFile,
+    LanguageModel,
+    Quantize,
+    Threads,
+    decoding_of,
+    load_said,
+    say,
+    set_threads,
+)
+
+
+def live(
+    pcm: Annotated[
+        str, typer.Argument(metavar="-", help="- for 16-bit PCM, mono, on stdin; the microphone by default.")
+    ] = "",
+    rate: Annotated[
+        int | None, typer.Option(min=1000, help="With -: samples per second of the PCM; 16000 by default.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    beam: Beam = None,
+    format: Annotated[str, typer.Option(help="txt; json: every state of the text is a line.")] = "txt",
+    hotwords: HotwordFile = None,
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
+    device: Device = "auto",
+    quantize: Quantize = "none",
+    threads: Threads = 0,
+) -> None:
+    """Print text while it is spoken, to the microphone (extra `live`) or as PCM on stdin.
+
+    What may still change is shown behind what is settled; at a pause the line is final.
+    """
+    if pcm not in ("", "-"):
+        raise typer.BadParameter(f"{pcm!r} is neither - nor nothing; files are for asr transcribe", param_hint="-")
+    if format not in ("txt", "json"):
+        raise typer.BadParameter(f"{format!r} is not one of txt, json", param_hint="--format")
+    if rate is not None and not pcm:
+        raise typer.BadParameter("goes with - only: the microphone says its rate itself", param_hint="--rate")
+    set_threads(threads)
+    from asr.audio.reading import SAMPLE_RATE
+    from asr.transcription.inputs import require_stdin
+    from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
+
+    if pcm:
+        require_stdin()
+        # unbuffered: a thread that waits inside Python's own buffer of stdin would break the end of the program
+        stdin = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
+        chunks = pcm_chunks(stdin, rate or SAMPLE_RATE)
+    else:
+        chunks = microphone_chunks()
+    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
+    transcribe_live(load_said(decoding), chunks, format, say)

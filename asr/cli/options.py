@@ -1,0 +1,127 @@
+"""What several subcommands of `asr` share: options, and a word to the person at the terminal."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.errors import AsrError, ConfigError
+from asr.printable import printable
+
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
+Beam = Annotated[
+    int | None, typer.Option(min=1, help="Hypotheses kept in the search, 1 is greedy; the model's own, or 4.")
+]
+Decode = Annotated[
+    list[str],
+    typer.Option(
+        "--decode",
+        metavar="KEY=VALUE",
+        help="Change a decoding setting (ctc_weight=0.3, length_bonus=1, …); may be repeated.",
+    ),
+]
+HotwordFile = Annotated[
+    Path | None,
+    typer.Option("--hotwords", help="Words that are likely to come, a line each: `word`, or word, tab and weight."),
+]
+LanguageModel = Annotated[
+    str | None,
+    typer.Option(
+        "--lm",
+        help="A character language model: ARPA, ARPA.gz, a KenLM binary, the folder of a Transformer, or none; by default the"
+        " model's own, if it has one.",
+    ),
+]
+Quantize = Annotated[
+    str,
+    typer.Option(
+        help="none; int8: weights of 8 bits, fastest on a CPU; bfloat16: of 16 bits, on a GPU or a CPU with instructions for"
+        " it; float16: on a GPU."
+    ),
+]
+Format = Annotated[
+    str, typer.Option(help="txt, json (all there is), srt, vtt, tsv, textgrid (Praat) or manifest (to train on).")
+]
+Formats = Annotated[
+    str,
+    typer.Option(
+        help="txt, json (all there is), srt, vtt, tsv, textgrid (Praat) or manifest (to train on); with --out several: txt,srt."
+    ),
+]
+Words = Annotated[
+    bool, typer.Option("--words", help="vtt with the time of each character (karaoke), tsv with a line for each.")
+]
+MinConfidence = Annotated[
+    float | None, typer.Option(min=0, max=1, help="manifest: leave out segments below this, and doubtful ones.")
+]
+Script = Annotated[str, typer.Option(help="simplified or traditional; as the model writes by default.")]
+Numbers = Annotated[
+    str, typer.Option(help="digits: 二零二四年 as 2024年, where it is sure to be a number; spoken by default.")
+]
+Punctuate = Annotated[bool, typer.Option("--punctuate", help="Commas and full stops where there are pauses.")]
+LineCharacters = Annotated[int, typer.Option(min=1, help="srt, vtt: characters of a line at most.")]
+Lines = Annotated[int, typer.Option(min=1, help="srt, vtt: lines of a subtitle at most.")]
+ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt: characters a second that can be read.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
+
+
+def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantize: str, **given: int | None):
+    """What the options of a command say of decoding: `given` are options of their own for settings, such as --beam."""
+    from asr.catalogue.decode_settings import changes
+    from asr.catalogue.opening import Decoding
+
+    return Decoding(model, changes(decode, **given), lm, hotwords, device, quantize)
+
+
+def load_said(decoding):
+    """A transcriber of a Decoding; what of its settings changes nothing is said."""
+    from asr.catalogue.opening import without_effect
+    from asr.transcription.transcriber import load_decoding
+
+    transcriber = load_decoding(decoding)
+    for line in without_effect(decoding, transcriber.recognizer):
+        say(f"asr: {line}")
+    return transcriber
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal, whatever the names in it hold."""
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def refuse_existing(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
+    """Raises AsrError where something would be overwritten: without `force` anything, and an input always."""
+    if any(path.resolve() == one.resolve() for one in inputs):
+        raise AsrError(f"{path}: is an input; choose another name")
+    if path.exists() and not force:
+        raise AsrError(f"{path}: is there already; choose another name, or --force to overwrite it")
+
+
+def require_own(model: Path) -> None:
+    """Refuses to change a model that is not a folder of the user's: one that is known by its name is shared."""
+    if not model.is_dir():
+        raise typer.BadParameter(
+            f"{model}: no such folder; a model that is known by a name is not changed, `asr model export {model} --out …`"
+            " makes a copy that can be",
+            param_hint="MODEL",
+        )
+
+
+def set_threads(threads: int) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """A block in which a setting that cannot be is wrong usage: status 2."""
+    try:
+        yield
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None

@@ -1,0 +1,90 @@
+"""`asr serve`."""
+
+from typing import Annotated
+
+import typer
+
+from asr.cli.options import (
+    Beam,
+    Decode,
+    Device,
+    HotwordFile,
+    LanguageModel,
+    Numbers,
+    Punctuate,
+    Quantize,
+    Script,
+    Threads,
+    decoding_of,
+    load_said,
+    say,
+    set_threads,
+    usage_errors,
+)
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 is every one of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    key: Annotated[
+        str,
+        typer.Option(
+            envvar="ASR_KEY", help="What clients must send as their key, but to /health; empty asks for none."
+        ),
+    ] = "",
+    allow_host: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME", help="A name besides its own that the server is called by, * for any; may be repeated."
+        ),
+    ] = [],  # noqa: B006
+    allow_origin: Annotated[
+        list[str],
+        typer.Option(
+            metavar="ORIGIN", help="Let web pages of https://example.org use the server, * for all; may be repeated."
+        ),
+    ] = [],  # noqa: B006
+    max_upload: Annotated[float, typer.Option(min=0.001, max=1e6, help="Megabytes of the largest upload.")] = 2000,
+    max_seconds: Annotated[
+        float, typer.Option(min=1, help="Seconds of the longest recording, however few bytes it has.")
+    ] = 4 * 3600,
+    max_queue: Annotated[
+        int, typer.Option(min=0, help="Requests that may wait for the one at work; others are told when to come again.")
+    ] = 16,
+    model: Annotated[
+        str, typer.Option(help="A model folder, or a name of `asr model list`; embedded by default.")
+    ] = "",
+    beam: Beam = None,
+    script: Script = "",
+    numbers: Numbers = "",
+    punctuate: Punctuate = False,
+    hotwords: HotwordFile = None,
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
+    device: Device = "auto",
+    quantize: Quantize = "none",
+    threads: Threads = 0,
+) -> None:
+    """Transcribe over HTTP, as OpenAI's /v1/audio/transcriptions does: json, text, srt, vtt, verbose_json.
+
+    Recordings come one at a time. What is sent is not encrypted: to a network that you do not trust open it behind a proxy only.
+    Requests from pages of other web sites are refused, and those that call the server by a name that it does not know it has.
+    """
+    from asr.text.finishing import Finishing
+
+    with usage_errors():
+        finishing = Finishing(script, numbers, punctuate)
+    if not host:
+        raise typer.BadParameter("is empty; 0.0.0.0 is every address of this machine", param_hint="--host")
+    if not (key := key.strip()).isascii():
+        raise typer.BadParameter("must be of ASCII characters, as headers are", param_hint="--key")
+    set_threads(threads)
+    from asr.serving.server import serve as run
+    from asr.serving.settings import ServerSettings
+
+    limits = int(max_upload * 1e6), max_seconds, max_queue
+    settings = ServerSettings(host, port, key, *limits, tuple(allow_host), tuple(o.rstrip("/") for o in allow_origin))
+    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
+    run(lambda: load_said(decoding), finishing, settings, say)

@@ -1,0 +1,180 @@
+"""`asr train` and what looks at its runs; `asr train-lm`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.cli.options import Force, Threads, refuse_existing, say, set_threads, usage_errors
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as recipes/toy/base.toml.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on.")] = None,
+    set: Annotated[
+        list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
+    ] = [],  # noqa: B006
+    init: Annotated[
+        str,
+        typer.Option(
+            help="A model to go on from, a folder or a name: its network and tokens take the place of the recipe's, and"
+            " characters that it lacks are added."
+        ),
+    ] = "",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print sizes, memory, time and unknown characters, learn one batch; write nothing."
+        ),
+    ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard", help="Draw loss, CER, learning rate and health in OUT/tensorboard (extra train)."
+        ),
+    ] = False,
+    threads: Threads = 0,
+    force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
+) -> None:
+    """Train a model by a recipe. Killed or stopped, the same command goes on where it was.
+
+    Ctrl-C (status 130) and SIGTERM (status 143) let the step be finished and saved; a second one ends at once.
+    """
+    set_threads(threads)
+    from asr.training.config import load_config
+    from asr.training.display import display
+    from asr.training.loop import train as run
+
+    config = load_config(recipe, set)
+    if init:
+        from asr.catalogue.finding import find_model
+        from asr.training.initial import from_model
+
+        asked = [override.partition("=")[0].strip() for override in set]
+        config = from_model(config, find_model(init).absolute(), asked)
+    if dry_run:
+        from asr.cli.dry_run import dry_run_lines
+        from asr.training.dry_run import dry_run as try_out
+
+        for line in dry_run_lines(try_out(config)):
+            print(line, flush=True)
+        return
+    if out is None:
+        raise typer.BadParameter("a run needs a folder", param_hint="--out")
+    try:
+        with display(config.train.max_steps) as shown:
+            run(config, out, force=force, display=shown, tensorboard=tensorboard)
+    except KeyboardInterrupt:
+        say(f"stopped; the same command goes on from the last state in {out}")
+        raise typer.Exit(130) from None
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run, finished or not.")],
+    out: Annotated[Path | None, typer.Option(help="The page to write; RUN/report.html by default.")] = None,
+) -> None:
+    """Write a page about a training run: curves, attention, worst utterances, time. It needs no other file."""
+    from asr.training.run_report import write_run_report
+
+    say(f"{write_run_report(run, out)}: written")
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    b: Annotated[Path, typer.Argument(help="Another one.")],
+) -> None:
+    """Print what differs between two training runs: settings, data, versions, and their dev curves."""
+    from asr.training.compare import compare as run
+    from asr.training.history import read_history
+
+    for line in run(read_history(a), read_history(b)):
+        print(line)
+
+
+def verify(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    recipe: Annotated[Path, typer.Argument(help="The folder of its recipe, where reference.json lies.")],
+    write: Annotated[bool, typer.Option("--write", help="Make this run the reference.")] = False,
+) -> None:
+    """Compare a training run with the dev curve that its recipe keeps; the status is 1 where it is worse than that."""
+    from asr.training.compare import verify as compare_with
+    from asr.training.compare import write_reference
+    from asr.training.history import read_history
+
+    history = read_history(run)
+    if write:
+        say(f"{write_reference(history, recipe)}: written")
+        return
+    good, lines = compare_with(history, recipe)
+    for line in lines:
+        print(line)
+    print("as the recipe says" if good else "NOT as the recipe says")
+    raise typer.Exit(0 if good else 1)
+
+
+def tokens_of(model: str) -> Callable[[str], list[str]]:
+    """What splits a text into the tokens of a model."""
+    from asr.catalogue.finding import find_model
+    from asr.model.folder import TOKENS, open_tokenizer
+    from asr.text.tokenizer import TokenTable
+
+    folder = find_model(model)
+    tokenizer = open_tokenizer(folder, TokenTable.load(folder / TOKENS))
+    return lambda text: [tokenizer.table.tokens[i] for i in tokenizer.encode(text)]
+
+
+def train_lm(
+    sources: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, and manifests (.jsonl).")],
+    out: Annotated[Path, typer.Option(help="The ARPA file to write, or the folder of a Transformer.")],
+    kind: Annotated[str, typer.Option(help="ngram, or transformer: better, and slower.")] = "ngram",
+    order: Annotated[int, typer.Option(min=1, max=9, help="Characters in the longest n-gram.")] = 3,
+    prune: Annotated[int, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often.")] = 1,
+    size: Annotated[
+        int,
+        typer.Option(min=0, help="Keep at most so many n-grams, those that matter most; 0: all that --prune leaves."),
+    ] = 0,
+    tokens: Annotated[
+        str,
+        typer.Option(
+            help="Of n-grams: a model, by path or name, whose tokens take the place of characters (byte pairs)."
+        ),
+    ] = "",
+    set: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=VALUE", help="Of a Transformer: change a setting; may be repeated."),
+    ] = [],  # noqa: B006
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Estimate a language model of characters, or of a model's own tokens, from text, for --lm."""
+    from asr.corpus.texts import texts_of
+    from asr.text.tokenizer import symbols
+
+    if kind not in ("ngram", "transformer"):
+        raise typer.BadParameter(f"{kind!r} is not one of ngram, transformer", param_hint="--kind")
+    if set and kind == "ngram":
+        raise typer.BadParameter("is for --kind transformer", param_hint="--set")
+    if size and kind == "transformer":
+        raise typer.BadParameter("is for --kind ngram", param_hint="--size")
+    if tokens and kind == "transformer":
+        raise typer.BadParameter("is for --kind ngram", param_hint="--tokens")
+    refuse_existing(out, force, sources)
+    split = tokens_of(tokens) if tokens else symbols
+    sentences = filter(None, (split(text) for path in sources for text in texts_of(path)))
+    if kind == "ngram":
+        from asr.training.ngram import train_ngram
+
+        say(f"{out}: {train_ngram(sentences, out, order, prune, size=size):,} n-grams")
+        return
+    set_threads(threads)
+    from asr.config_values import apply_override
+    from asr.training.language_model import train_language_model, training_settings
+
+    values: dict = {}
+    for text in set:
+        apply_override(values, text, sections_only=False)
+    with usage_errors():
+        settings = training_settings(values)
+    reached = train_language_model(list(sentences), out, settings, say)
+    say(f"{out}: perplexity {reached:.2f}")

@@ -1,0 +1,205 @@
+"""`asr transcribe`, `asr align` and `asr doctor`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.cli.options import (
+    Beam,
+    Decode,
+    Device,
+    Force,
+    Format,
+    Formats,
+    HotwordFile,
+    LanguageModel,
+    LineCharacters,
+    Lines,
+    MinConfidence,
+    Numbers,
+    Punctuate,
+    Quantize,
+    ReadingSpeed,
+    Script,
+    Threads,
+    Words,
+    decoding_of,
+    load_said,
+    refuse_existing,
+    say,
+    set_threads,
+    usage_errors,
+)
+from asr.errors import AudioError
+
+
+def transcribe(
+    audio: Annotated[
+        list[str] | None, typer.Argument(help="Audio files, folders of them, or - for stdin.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
+    ] = "",
+    listed: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            help="A wav.scp, or JSON lines as WeNet, FunASR or NeMo have them, in the place of AUDIO: prints `id text`.",
+        ),
+    ] = None,
+    beam: Beam = None,
+    format: Formats = "txt",
+    out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
+    channels: Annotated[
+        str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
+    ] = "mix",
+    track: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Which track of sound of a film, counted from 0; the first that can be decoded by default."
+        ),
+    ] = None,
+    script: Script = "",
+    numbers: Numbers = "",
+    punctuate: Punctuate = False,
+    words: Words = False,
+    line_characters: LineCharacters = 16,
+    lines: Lines = 2,
+    reading_speed: ReadingSpeed = 9.0,
+    min_confidence: MinConfidence = None,
+    hotwords: HotwordFile = None,
+    lm: LanguageModel = None,
+    decode: Decode = [],  # noqa: B006
+    device: Device = "auto",
+    quantize: Quantize = "none",
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Print the text of each audio file, one line a file, in the order given.
+
+    A file that cannot be read leaves an empty line, a message on stderr, and the status 1. With --out, what was
+    transcribed before is skipped, so the same command goes on after an interruption; processes started by
+    `torchrun --nproc-per-node N -m asr transcribe` share the list.
+    """
+    audio = audio or []
+    if not all(audio):
+        raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
+    if listed and (audio or channels != "mix"):
+        raise typer.BadParameter("takes no AUDIO or --channels split beside it", param_hint="--list")
+    if not audio and not listed:
+        raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
+    if out and out.exists() and not out.is_dir():
+        raise typer.BadParameter(f"{out} is a file, not a folder", param_hint="--out")
+    from asr.outputs.writers import SUFFIXES
+
+    if out and not out.exists() and out.suffix.lower() in SUFFIXES.values():
+        raise typer.BadParameter(
+            f"{out} would be a folder; `> {out}` makes a file of one transcript", param_hint="--out"
+        )
+    if "," in format and not out:
+        raise typer.BadParameter("several formats need a folder: --out", param_hint="--format")
+    if "-" in audio and "manifest" in format.split(","):
+        raise typer.BadParameter("a manifest names files that can be read again; stdin cannot", param_hint="--format")
+    if channels not in ("mix", "split"):
+        raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
+    from asr.outputs.style import Style
+    from asr.text.finishing import Finishing
+    from asr.transcription.output import outputs_of
+
+    with usage_errors():
+        style = Style(line_characters, lines, reading_speed, words, min_confidence)
+        outputs = outputs_of(format, style, Finishing(script, numbers, punctuate))
+    set_threads(threads)
+    from asr.catalogue.finding import hint_at_larger_models
+    from asr.transcription.many_files import transcribe_files
+
+    def transcriber():
+        return load_said(decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam))
+
+    split = channels == "split"
+    failed = transcribe_files(
+        listed or audio, transcriber, outputs, out, force=force, say=say, split=split, track=track
+    )
+    hint_at_larger_models(model, say)
+    raise typer.Exit(1 if failed else 0)
+
+
+def align(
+    audio: Annotated[str, typer.Argument(help="An audio file of any length, or - for stdin.")],
+    text: Annotated[str, typer.Argument(help="A text file of what is said in it, or the Chinese text itself.")],
+    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    by: Annotated[str, typer.Option(help="auto, ctc (the CTC head) or attention (of the decoder).")] = "auto",
+    format: Format = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write; stdout by default. Its name tells the format, else it is tsv."),
+    ] = None,
+    words: Words = False,
+    line_characters: LineCharacters = 16,
+    lines: Lines = 2,
+    reading_speed: ReadingSpeed = 9.0,
+    device: Device = "auto",
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Find out when each character of a known text is said. By default a table: start, end, channel, confidence, text.
+
+    Each line of the text becomes a segment; punctuation stays where it is.
+    """
+    from asr.outputs.style import Style
+    from asr.outputs.writers import format_of
+    from asr.transcription.output import Output
+
+    format = format or format_of(out or "") or "tsv"
+    with usage_errors():
+        if not text.strip():
+            raise typer.BadParameter("is empty", param_hint="TEXT")
+        if by not in ("auto", "ctc", "attention"):
+            raise typer.BadParameter(f"{by!r} is not one of auto, ctc, attention", param_hint="--by")
+        output = Output(format, Style(line_characters, lines, reading_speed, words or format == "tsv"))
+    if out:
+        refuse_existing(out, force, [Path(audio), Path(text)])
+    set_threads(threads)
+    from asr.catalogue.opening import open_model
+    from asr.files import atomic_write
+    from asr.transcription.aligning import LINE_UNHEARD, RIGHT_ONE, Aligner, text_of
+    from asr.transcription.inputs import STDIN, is_pipe, spooled, spooled_stdin
+
+    wanted = text_of(text)
+    path, name = (spooled_stdin(), "stdin") if audio == STDIN else (audio, audio)
+    if is_pipe(path):
+        path = spooled(path)
+    try:
+        transcript = Aligner(open_model(model, device), by).align(path, wanted, name)
+    except AudioError as error:
+        raise AudioError(str(error).replace(str(path), name)) from error
+    for warning in transcript.warnings:
+        say(f"asr: {name}: warning: {warning}")
+    doubted = any(RIGHT_ONE in warning for warning in transcript.warnings)
+    for segment in transcript.segments:
+        for warning in segment.warnings:
+            if warning != LINE_UNHEARD or not doubted:  # said of the whole text already
+                say(f"asr: {name}: {segment.start:.1f}–{segment.end:.1f} s: warning: {warning}")
+    if out is None:
+        output.write(transcript, sys.stdout)
+        return
+    with atomic_write(out) as file:
+        output.write(transcript, file)
+
+
+def doctor() -> None:
+    """Say what is installed, what works, and what to do about what does not.
+
+    The status is 1 if recordings cannot be transcribed.
+    """
+    from asr.cli.examination import examine
+
+    findings = list(examine())
+    for finding in findings:
+        print(finding.line())
+    works = all(finding.fine for finding in findings if finding.needed)
+    print("Recordings can be transcribed." if works else "Recordings cannot be transcribed: mend what is BROKEN.")
+    raise typer.Exit(0 if works else 1)

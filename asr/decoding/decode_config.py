@@ -1,0 +1,108 @@
+"""How a model is decoded."""
+
+from dataclasses import dataclass
+
+from asr.decoding.rules import RULES
+from asr.errors import ConfigError
+from asr.foreign_bytes import quoted
+
+LARGEST = {
+    "length_power": 10,
+    "length_bonus": 1000,
+    "eos_threshold": 1000,
+    "temperature": 1000,
+    "ctc_weight": 1000,
+    "lm_weight": 1000,
+    "hotword_weight": 1000,
+    "hotword_margin": 1e6,
+    "coverage_weight": 1000,
+    "max_chars_per_second": 1000,
+    "batch_seconds": 1e6,
+}
+"""Setting → its largest value, either way: beyond it sums overflow, or memory ends."""
+MOST = 500
+"""The widest beam: memory and time grow with it, and nobody needs more."""
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """How token sequences are searched."""
+
+    beam: int = 4
+    """Hypotheses kept per utterance; 1 is greedy."""
+    nbest: int = 1
+    """Hypotheses returned per utterance; at most the beam."""
+    rule: str = "own"
+    """own: `beam` unfinished hypotheses always go on, until as many are finished. Of imported models, so that they give what
+    their toolkit gives: wenet (FireRedASR, too): finished ones keep their places in the beam until better ones push them out;
+    espnet, speechbrain: they leave their places empty, until none of the last lengths is likely, or `beam` are finished.
+    transformers (Whisper): as own, but until no unfinished one has a better rank than the worst of `beam` finished ones."""
+    length_power: float = 1.0
+    """A hypothesis is ranked by its score over (tokens, eos included) ** length_power; 0 is the plain sum."""
+    gnmt_length: bool = False
+    """Divide by ((5 + tokens) / 6) ** length_power instead (Wu et al. 2016, equation 14)."""
+    length_bonus: float = 0.0
+    """Added for every token but eos: makes up for scorers that favour short texts."""
+    eos_threshold: float = 0.0
+    """End only where log p(eos) > eos_threshold * log p of the likeliest other token (Hannun et al. 2019 use 1.5); 0 is off."""
+    temperature: float = 1.0
+    """The decoder's logits are divided by this: above 1 it is less sure of itself."""
+    candidates: int = 24
+    """Continuations of each hypothesis that scorers besides the decoder judge; eos is always one more."""
+    ctc_weight: float = 0.5
+    """Weight of the CTC head's prefix score, where the model has one; the decoder's is 1."""
+    lm_weight: float = 0.3
+    """Weight of a language model, where one is given."""
+    hotword_weight: float = 2.0
+    """Bonus for each character of a hot word that comes without a weight of its own."""
+    hotword_margin: float = 3.0
+    """It gets the bonus only where its log-probability is at most this much below that of the likeliest character."""
+    reverse_weight: float = 0.0
+    """Share of a right-to-left decoder, where the model has one, in the final ranking; the rest is the decoder's."""
+    coverage_weight: float = 0.0
+    """Weight of the coverage penalty (Wu et al. 2016, equation 14) in the final ranking: texts that leave audio out pay it."""
+    stop_loops: bool = True
+    """Drop a hypothesis that ends in the same few tokens over and over."""
+    redecode: bool = True
+    """Decode again in smaller pieces what was stopped at the length limit, repeats itself, or stands still in the audio."""
+    max_chars_per_second: float = 10.0
+    """No hypothesis is longer than this times the seconds of audio, plus two: nobody speaks faster."""
+    never_written: tuple[int, ...] = ()
+    """Ids of tokens that are not chosen, besides those that are no text: Whisper's brackets and notes of music."""
+    batch_seconds: float = 120.0
+    """Audio decoded in one batch, padding included."""
+
+    def __post_init__(self):
+        for name in ("beam", "nbest", "candidates"):
+            if not 1 <= getattr(self, name) <= MOST:
+                raise ConfigError(f"decode.{name} must be from 1 to {MOST}, is {getattr(self, name)}")
+        if self.rule not in RULES:
+            raise ConfigError(f"decode.rule must be one of {', '.join(RULES)}, is {quoted(self.rule)}")
+        if self.nbest > self.beam:
+            raise ConfigError(f"decode.nbest {self.nbest} cannot be more than decode.beam {self.beam}")
+        for name in ("max_chars_per_second", "batch_seconds", "temperature"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"decode.{name} must be above 0, is {getattr(self, name)}")
+        for name, most in LARGEST.items():
+            if not abs(getattr(self, name)) <= most:
+                raise ConfigError(f"decode.{name} must be at most {most:,g}, is {getattr(self, name):g}")
+        if not 0 <= self.reverse_weight <= 1:
+            raise ConfigError(f"decode.reverse_weight must be from 0 to 1, is {self.reverse_weight}")
+        for name in ("ctc_weight", "eos_threshold", "coverage_weight"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")
+
+    def max_tokens(self, seconds: float) -> int:
+        """The longest hypothesis for so much audio, eos and what the rule does not write not counted."""
+        return int(seconds * self.max_chars_per_second) + 2 + RULES[self.rule].n_unwritten
+
+    def rank(self, total: float, n_tokens: int) -> float:
+        """What a hypothesis is ranked by, from its summed score; n_tokens includes eos."""
+        return total / self._length(n_tokens)
+
+    def total(self, rank: float, n_tokens: int) -> float:
+        """The summed score that `rank` was made from."""
+        return rank * self._length(n_tokens)
+
+    def _length(self, n_tokens: int) -> float:
+        return ((5 + n_tokens) / 6 if self.gnmt_length else max(1, n_tokens)) ** self.length_power

@@ -1,0 +1,319 @@
+"""A model and its tokenizer, put to work: arrays of samples to n-best lists of texts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from asr.audio.reading import SAMPLE_RATE
+from asr.decoding.beam import Chosen
+from asr.decoding.ctc_prefix import CtcPrefixScorer
+from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.hotwords import HotwordScorer, occurrences
+from asr.decoding.rescoring import penalise_uncovered, rescore
+from asr.decoding.search import CandidateScorer, Hypothesis, beam_search
+from asr.decoding.wordlists import Hotwords
+from asr.errors import Cancelled, ConfigError
+from asr.features.fbank import pad_samples
+from asr.model.decoder import DecoderState
+from asr.model.model import Memory, SpeechModel
+from asr.recognition.boundaries import Span
+from asr.recognition.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt, shortened
+from asr.recognition.timing import decoder_inputs, token_spans
+from asr.text.tokenizer import Tokenizer, TokenTable
+
+
+def never() -> bool:
+    """What does not cancel."""
+    return False
+
+
+class NetworkScorer:
+    """The decoder of a model, listening to the memory of B utterances. A Scorer."""
+
+    def __init__(
+        self,
+        model: SpeechModel,
+        memory: Memory,
+        table: TokenTable,
+        temperature: float = 1.0,
+        *,
+        never_written: Sequence[int] = (),
+        cancelled: Callable[[], bool] = never,
+    ):
+        self.model, self.memory, self.temperature, self.cancelled = model, memory, temperature, cancelled
+        self.sos, self.eos = table.sos, table.eos
+        self.n_utterances, self.device = len(memory.lengths), memory.values.device
+        self.allowed = torch.zeros(len(table), device=self.device)
+        self.allowed[[*table.never_written, *never_written]] = -torch.inf
+
+    @cached_property
+    def initial(self) -> DecoderState:
+        """The state before the first token, with the keys and values of the memory; it may be used again."""
+        return self.model.decoder.start(self.memory.values, self.memory.mask)
+
+    def start(self) -> DecoderState:
+        return self.initial
+
+    def score(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        if self.cancelled():
+            raise Cancelled("given up while it was decoded")
+        logits, state = self.model.decoder(tokens[:, :, None], state)
+        logits = logits[:, :, 0].float()
+        if self.temperature != 1:
+            logits = logits / self.temperature
+        return logits.log_softmax(-1) + self.allowed, state
+
+    def select(self, state: DecoderState, chosen: Chosen) -> DecoderState:
+        return state.select(chosen.utterances, chosen.hypotheses)
+
+
+CPU_GROUP = 10.0
+"""Seconds of audio, padding included, that a CPU encodes at once: more does not fit its caches, and only pads."""
+
+
+def encode(model: SpeechModel, utterances: Sequence[np.ndarray]) -> Memory:
+    """Arrays (S,) of samples, best sorted by length → the memory of all. On a CPU a few at a time."""
+    device = model.cmvn.mean.device
+    budget = CPU_GROUP * SAMPLE_RATE if device.type == "cpu" else float("inf")
+    memories = []
+    for group in grouped([model.encoded_samples(len(u)) for u in utterances], budget):
+        samples, lengths = pad_samples([utterances[i] for i in group], model.shortest_samples)
+        memories.append(model.encode(samples.to(device), lengths.to(device)))
+    lengths = torch.cat([memory.lengths for memory in memories])
+    longest = int(lengths.max())
+
+    def together(parts: list[Tensor]) -> Tensor:
+        return pad_sequence([row for part in parts for row in part], batch_first=True)[:, :longest]
+
+    return Memory(together([m.values for m in memories]), lengths, together([m.encoded for m in memories]))
+
+
+def grouped(lengths: Sequence[int], budget: float) -> list[list[int]]:
+    """Neighbours in groups whose padded length is within the budget; what is longer than that is a group of its own."""
+    groups: list[list[int]] = []
+    longest = 0
+    for i, length in enumerate(lengths):
+        longest = max(longest, length)
+        if groups and longest * (len(groups[-1]) + 1) <= budget:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+            longest = length
+    return groups
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """One hypothesis with its text."""
+
+    text: str
+    """The text of the tokens."""
+    hypothesis: Hypothesis
+    """The tokens, and how likely they are."""
+    hotwords: tuple[tuple[int, str], ...] = ()
+    """(place among the tokens, word) of each hot word in it."""
+    spans: tuple[Span, ...] = ()
+    """Start and end of each token in seconds, where they were asked for: of the best hypothesis only."""
+
+
+class Recognizer:
+    """Decodes many utterances in batches of similar length, and gives the results in the order of the input."""
+
+    def __init__(
+        self,
+        model: SpeechModel,
+        tokenizer: Tokenizer,
+        config: DecodeConfig | None = None,
+        lm: CandidateScorer | None = None,
+        *,
+        hotwords: Hotwords | None = None,
+    ):
+        self.model, self.tokenizer = model, tokenizer
+        self.config, self.lm, self.hotwords = config or DecodeConfig(), lm, hotwords
+        self.cancelled: Callable[[], bool] = never
+        table, words = tokenizer.table, hotwords.weights if hotwords else {}
+        if wrong := [i for i in self.config.never_written if not 0 <= i < len(table)]:
+            raise ConfigError(f"decode.never_written: {wrong[0]} is no id of {len(table)} tokens")
+        self.biasing = (
+            HotwordScorer(words, len(table), table.eos, self.config.hotword_margin, device=self.device)
+            if words
+            else None
+        )
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.cmvn.mean.device
+
+    @torch.inference_mode()
+    def recognize(
+        self, utterances: Sequence[np.ndarray], timed: bool = False, cancelled: Callable[[], bool] = never
+    ) -> list[list[Recognized]]:
+        """Arrays (S,) of 16 kHz samples → per utterance its n-best list, the best with the spans of its tokens if `timed`.
+
+        The model is put in evaluation mode meanwhile. Raises Cancelled soon after `cancelled` says so.
+        """
+        self.cancelled, training = cancelled, self.model.training
+        self.model.eval()
+        try:
+            parts = [cut_to_fit(samples, SAMPLE_RATE, self.model.longest_samples) for samples in utterances]
+            pieces = [piece for some in parts for piece in some]
+            results: list[list[Recognized]] = [[] for _ in pieces]
+            for batch in self.batches([len(piece) for piece in pieces]):
+                for i, nbest in zip(batch, self._recognize_batch([pieces[i] for i in batch], timed), strict=True):
+                    results[i] = nbest
+            left = iter(results)
+            return [self._joined(some, [next(left) for _ in some]) for some in parts]
+        finally:
+            self.model.train(training)
+            self.cancelled = never
+
+    def _joined(
+        self, pieces: Sequence[np.ndarray], nbests: Sequence[list[Recognized]], reasons: tuple[str, ...] = ()
+    ) -> list[Recognized]:
+        """The n-best list of a single piece, or one hypothesis that is made of the best of all; `reasons`: why it was cut."""
+        if len(pieces) == 1:
+            return nbests[0]
+        whole, behind = nbests[0][0], len(pieces[0])
+        for piece, (best, *_) in zip(pieces[1:], nbests[1:], strict=True):
+            seconds = behind / SAMPLE_RATE
+            later = tuple((start + seconds, end + seconds) for start, end in best.spans)
+            joined = self._recognized(join(whole.hypothesis, best.hypothesis, reasons))
+            whole, behind = replace(joined, spans=whole.spans + later), behind + len(piece)
+        return [whole]
+
+    def _in_pieces(
+        self, samples: np.ndarray, best: Hypothesis, reasons: tuple[str, ...], heard: Memory, timed: bool
+    ) -> list[Recognized]:
+        """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; what there is of it before it
+
+        went wrong where that cannot be. heard: the memory of this utterance.
+        """
+        halves = cut_in_two(samples, SAMPLE_RATE) if self.config.redecode else None
+        if halves is not None:
+            return self._joined(halves, self._recognize_batch(halves, timed), reasons)
+        best = replace(best, warnings=tuple(dict.fromkeys(best.warnings + reasons)))
+        if self.config.redecode:
+            [attended] = self._followed([best], self.scorer(heard))
+            best = shortened(best, attended, self.model.frame_seconds)
+        return [self._recognized(best)]
+
+    def _trusted_first(self, nbest: list[Hypothesis], heard: Memory) -> tuple[list[Hypothesis], tuple[str, ...]]:
+        """What nothing is to be said against before what cannot be trusted, and why the first cannot; heard: of the utterance."""
+        doubts = self._doubts(nbest, self.scorer(heard.rows([0] * len(nbest))))
+        order = sorted(range(len(nbest)), key=lambda n: n in doubts)
+        return [nbest[n] for n in order], doubts.get(order[0], ())
+
+    def batches(self, lengths: list[int]) -> list[list[int]]:
+        """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
+        lengths = [self.model.encoded_samples(length) for length in lengths]
+        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+        budget = self.config.batch_seconds * SAMPLE_RATE
+        return [[order[place] for place in group] for group in grouped([lengths[i] for i in order], budget)]
+
+    def scorer(self, memory: Memory) -> NetworkScorer:
+        """The decoder as it is searched, listening to this memory."""
+        config = self.config
+        table, temperature, barred = self.tokenizer.table, config.temperature, config.never_written
+        return NetworkScorer(self.model, memory, table, temperature, never_written=barred, cancelled=self.cancelled)
+
+    def limits(self, utterances: Sequence[np.ndarray]) -> list[int]:
+        """Tokens that the text of each utterance (S,) may have: by its seconds, and by the decoder's positions."""
+        longest = self.model.decoder.longest_text
+        limits = [self.config.max_tokens(len(u) / SAMPLE_RATE) for u in utterances]
+        return limits if longest is None else [min(limit, longest) for limit in limits]
+
+    def _recognize_batch(self, utterances: Sequence[np.ndarray], timed: bool) -> list[list[Recognized]]:
+        memory = encode(self.model, utterances)
+        scorer, limits = self.scorer(memory), self.limits(utterances)
+        log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
+        found = self._found(scorer, limits, memory, log_probs)
+        results: list[list[Recognized]] = [[] for _ in found]
+        for b in self._doubts([nbest[0] for nbest in found], scorer):
+            heard = memory.rows([b])
+            found[b], reasons = self._trusted_first(found[b], heard)
+            if reasons:
+                results[b] = self._in_pieces(utterances[b], found[b][0], reasons, heard, timed)
+        wanted = self.config.nbest
+        results = [
+            done or [self._recognized(h) for h in nbest[:wanted]] for done, nbest in zip(results, found, strict=True)
+        ]
+        if timed:
+            whole = [b for b, nbest in enumerate(results) if not nbest[0].spans]
+            texts = [results[b][0].hypothesis.tokens if b in whole else () for b in range(len(results))]
+            timings = token_spans(
+                self.model,
+                self.tokenizer.table,
+                utterances,
+                texts,
+                memory=memory,
+                log_probs=log_probs,
+                state=scorer.initial,
+            )
+            for b in whole:
+                results[b][0] = replace(results[b][0], spans=timings[b])
+        return results
+
+    def _found(
+        self, scorer: NetworkScorer, limits: list[int], memory: Memory, log_probs: Tensor | None
+    ) -> list[list[Hypothesis]]:
+        """All hypotheses that the search ends with, ranked anew by what has a weight for that."""
+        config, others = replace(self.config, nbest=self.config.beam), self.others(memory, log_probs)
+        reverse = self.model.reverse_decoder
+        reverse = reverse if config.reverse_weight else None
+        found = beam_search(scorer, config, limits, others)
+        if reverse is not None:
+            state = reverse.start(memory.values, memory.mask)
+
+            def log_probs_of(texts: Tensor) -> Tensor:
+                return reverse(texts.to(self.device), state)[0].float().log_softmax(-1)
+
+            found = rescore(found, log_probs_of, scorer.sos, scorer.eos, config=config)
+        if config.coverage_weight:
+            found = penalise_uncovered(found, lambda best: self._attended(best, scorer, -1.0), config)
+        return found
+
+    def _attended(self, best: list[Hypothesis], scorer: NetworkScorer, nothing: float = 0.0) -> Tensor:
+        """(B, U, L): where each token of a hypothesis, and eos, was listened for; `nothing` behind the audio."""
+        tokens = decoder_inputs(self.tokenizer.table, [h.tokens for h in best]).to(self.device)
+        attended = self.model.decoder.mean_alignment(tokens, scorer.initial).float()
+        return attended.masked_fill(~scorer.memory.mask[:, None], nothing).cpu()
+
+    def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
+        """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""
+        frame, attended = self.model.frame_seconds, self._followed(best, scorer)
+        doubts = {b: reasons_to_doubt(h, attended[b], frame) for b, h in enumerate(best)}
+        return {b: reasons for b, reasons in doubts.items() if reasons}
+
+    def _followed(self, best: list[Hypothesis], scorer: NetworkScorer) -> list[Tensor | None]:
+        """Where each token of a hypothesis was listened for (U, L), of models whose attention says that."""
+        if not self.model.decoder.alignment_heads and self.model.log_mel.config.window_seconds:
+            return [None] * len(best)  # Whisper's last layer looks anywhere
+        rows = self._attended(best, scorer)
+        return [row[: len(h.tokens)] for row, h in zip(rows, best, strict=True)]
+
+    def _recognized(self, hypothesis: Hypothesis) -> Recognized:
+        hot = self.hotwords
+        fired = occurrences(hypothesis.tokens, hot.weights) if hot else []
+        words = tuple((place, hot.words[word]) for place, word in fired)
+        return Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis, words)
+
+    def ctc_log_probs(self, memory: Memory) -> Tensor | None:
+        """(B, L, V) of the CTC head; None where the model has none."""
+        return None if self.model.ctc is None else self.model.ctc_log_probs(memory)
+
+    def others(self, memory: Memory, log_probs: Tensor | None) -> dict[str, tuple[CandidateScorer, float]]:
+        """Scorers besides the decoder, with their weights. log_probs: of the CTC head, if it is to be one of them."""
+        others: dict[str, tuple[CandidateScorer, float]] = {}
+        if log_probs is not None and self.config.ctc_weight:
+            table = self.tokenizer.table
+            others["ctc"] = (CtcPrefixScorer(log_probs, memory.lengths, table.blank, table.eos), self.config.ctc_weight)
+        if self.lm is not None:
+            others["lm"] = (self.lm, self.config.lm_weight)
+        if self.biasing is not None:
+            others["hotwords"] = (self.biasing, 1.0)
+        return others

@@ -1,0 +1,77 @@
+"""When the tokens of texts were said, by a model that has listened: its CTC head, or else its decoder's attention."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from asr.audio.reading import SAMPLE_RATE
+from asr.model.decoder import DecoderState
+from asr.model.model import Memory, SpeechModel
+from asr.recognition.alignment import Path, attention_evidence, best_path, ctc_evidence
+from asr.recognition.boundaries import Span, in_pause, spans
+from asr.text.tokenizer import TokenTable
+
+
+def token_spans(
+    model: SpeechModel,
+    table: TokenTable,
+    utterances: Sequence[np.ndarray],
+    texts: Sequence[Sequence[int]],
+    *,
+    memory: Memory,
+    log_probs: Tensor | None,
+    state: DecoderState,
+) -> list[tuple[Span, ...]]:
+    """Start and end in seconds of each token (ids) of each text, which is known to be what was said in the utterance (S,).
+
+    log_probs (B, L, V): of the CTC head; None for a model without one. state: the decoder's before the first token.
+    """
+    heads = attention(model, table, texts, state) if log_probs is None else None
+    found: list[tuple[Span, ...]] = []
+    for b, (samples, tokens, length) in enumerate(zip(utterances, texts, memory.lengths.tolist(), strict=True)):
+        if not len(tokens):
+            found.append(())
+            continue
+        length = model.spoken_frames(length, len(samples))
+        if log_probs is not None:
+            path = best_path(ctc_evidence(log_probs[b, :length], tokens, table.blank))
+        else:
+            path = attended_path(model, heads[b, :, : len(tokens), :length], samples)
+        # too many of them: one after the other
+        frames = path.peaks if path else np.linspace(0, length - 1, len(tokens))
+        found.append(tuple(frame_spans(model, frames, samples)))
+    return found
+
+
+def attended_path(model: SpeechModel, heads: np.ndarray, samples: np.ndarray) -> Path | None:
+    """The best path of the tokens of one utterance (S,) through the attention of several heads (heads, U, L).
+
+    Frames of the silence that a window was filled up with are none of it.
+    """
+    heads = heads[:, :, : model.spoken_frames(heads.shape[2], len(samples))]
+    moments = model.first_frame + np.arange(heads.shape[2]) * model.frame_seconds
+    return best_path(attention_evidence(heads, in_pause(moments, samples, SAMPLE_RATE)))
+
+
+def frame_spans(model: SpeechModel, frames: np.ndarray, samples: np.ndarray) -> list[Span]:
+    """Start and end in seconds of tokens that were heard best in these memory frames (U,) of the audio (S,)."""
+    moments = model.first_frame + frames * model.frame_seconds
+    return spans(moments.tolist(), samples, SAMPLE_RATE)
+
+
+def attention(model: SpeechModel, table: TokenTable, texts: Sequence[Sequence[int]], state: DecoderState) -> np.ndarray:
+    """(B, heads, U + 1, L): where heads of the decoder listen that do so where the token is they write.
+
+    These are known of some models; of others any head of the upper layers may be such.
+    """
+    n_layers = len(model.decoder.layers)
+    tokens = decoder_inputs(table, texts).to(model.cmvn.mean.device)
+    return model.decoder.alignments(tokens, state, range(n_layers // 2, n_layers)).float().cpu().numpy()
+
+
+def decoder_inputs(table: TokenTable, texts: Sequence[Sequence[int]]) -> Tensor:
+    """(B, U + 1): sos and the tokens (ids) of each text, padded."""
+    return pad_sequence([torch.tensor([table.sos, *text]) for text in texts], batch_first=True)

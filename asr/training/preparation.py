@@ -1,0 +1,88 @@
+"""What comes before the first step of a run, and before a dry run: everything that can be refused is looked at here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from asr.corpus.batching import BatchReader, check_texts
+from asr.corpus.manifest import Utterance, check_audio
+from asr.errors import ConfigError
+from asr.model.device import pick_device
+from asr.model.folder import open_tokenizer
+from asr.model.model import SpeechModel
+from asr.text.pinyin import syllable_ids
+from asr.text.tokenizer import CharacterTokenizer, Tokenizer
+from asr.training.checkpoint import Progress
+from asr.training.config import Config
+from asr.training.evaluation import DevSet, read_dev_sets, require_window
+from asr.training.gradients import planned, training_reader
+from asr.training.initial import fill_from
+from asr.training.start import not_taken_over, read_utterances, token_table
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can begin."""
+
+    config: Config
+    """Its settings."""
+    device: torch.device
+    """Where it trains."""
+    utterances: list[Utterance]
+    """All that its manifests list, sounds without speech behind the speech."""
+    tokenizer: Tokenizer
+    """Texts to tokens."""
+    lacking: dict[str, int]
+    """Characters of the texts that have no token → how often they occur."""
+    dev_sets: list[DevSet]
+    """What checkpoints are chosen by."""
+    reader: BatchReader
+    """Reads batches."""
+    plan: list[list[int]]
+    """The batches of its first epoch, as numbers of utterances."""
+    model: SpeechModel
+    """The network on the CPU: random, or filled from the initial model."""
+    remarks: list[str]
+    """What is to be said of the initial model."""
+
+    @property
+    def within(self) -> list[Utterance]:
+        """The utterances that are neither too short nor too long."""
+        return [u for u in self.utterances if self.config.data.takes(u.duration)]
+
+
+def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
+    """Reads and checks all that a run needs, and builds its network. `goes_on`: the folder of a run that was interrupted.
+
+    Raises AsrError for what would stop it later: settings, manifests, missing recordings, texts that no token spells, dev sets
+    that cannot be decoded.
+    """
+    device = pick_device(config.train.device)
+    if config.train.processes > 1 and device.type != "cpu":
+        raise ConfigError(f"train.processes {config.train.processes} is for training on a CPU; the device is {device}")
+    speech, silent = read_utterances(config)
+    utterances = [*speech, *silent]
+    tokenizer = _tokenizer(config, utterances, goes_on)
+    check_audio(utterances)
+    lacking = check_texts(speech, tokenizer)
+    dev_sets = read_dev_sets(config.data.dev)
+    if config.train.ctc_syllables:
+        syllable_ids(tokenizer.table.tokens)  # raises now where pypinyin is missing
+    reader = training_reader(utterances, tokenizer, config)
+    torch.manual_seed(config.train.seed)
+    model, remarks = SpeechModel(config.features, config.model, len(tokenizer.table)), []
+    if goes_on is None and config.train.initial_model:
+        remarks += fill_from(model, Path(config.train.initial_model), tokenizer.table)
+        remarks += not_taken_over(config)
+    reader.require_room(model.decoder.longest_text)
+    require_window(dev_sets, model)
+    plan = planned(reader, config, Progress())
+    return Prepared(config, device, utterances, tokenizer, lacking, dev_sets, reader, plan, model, remarks)
+
+
+def _tokenizer(config: Config, utterances: list[Utterance], goes_on: Path | None) -> Tokenizer:
+    table = token_table(config, utterances, goes_on)
+    initial = Path(config.train.initial_model) if config.train.initial_model else None
+    folder = goes_on or initial
+    return open_tokenizer(folder, table) if folder else CharacterTokenizer(table)

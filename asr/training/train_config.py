@@ -1,0 +1,151 @@
+"""How a model is trained, and the learning rate at each step."""
+
+import math
+from dataclasses import dataclass, field
+
+from asr.errors import ConfigError
+from asr.foreign_bytes import quoted
+
+AVERAGES = ("best", "last", "ema")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The optimisation and what is kept of it."""
+
+    max_steps: int = 100_000
+    """Optimizer steps of the whole run."""
+    learning_rate: float = 1e-3
+    """The highest learning rate."""
+    warmup_steps: int = 5_000
+    """Steps over which it rises from 0."""
+    decay_share: float = 1.0
+    """Share of the steps after warm-up over which it falls, at the end of the run; before that it is held."""
+    final_rate: float = 0.01
+    """What it falls to, as a share of the highest."""
+    weight_decay: float = 0.01
+    """AdamW's decay of weight matrices; biases, norms and embeddings are spared."""
+    beta1: float = 0.9
+    """AdamW's memory of the gradient."""
+    beta2: float = 0.98
+    """AdamW's memory of its square."""
+    clip: float = 5.0
+    """Largest norm of the gradient."""
+    accumulate: int = 1
+    """Batches per optimizer step."""
+    processes: int = 1
+    """Processes that share out the batches of a step, on a CPU: `accumulate` must be a multiple of it. Two with a thread each
+    (`--threads 1`) are faster than one with two, and resume bit for bit; with more threads than cores that has failed once."""
+    initial_model: str = ""
+    """A model folder whose weights, CMVN statistics and token table training starts from; empty starts from random weights."""
+    new_tokens: bool = False
+    """Whether characters of the training texts that the initial model cannot write are added to its token table."""
+    rates: dict[str, float] = field(default_factory=dict)
+    """Part → what its learning rate is multiplied by: `encoder = 0.3`. The longest name that a tensor's begins with counts."""
+    frozen: tuple[str, ...] = ()
+    """Parts that stay as they are: `encoder.blocks.0`, `subsampling`."""
+    new_only_steps: int = 0
+    """Steps at the start in which nothing learns but what the initial model did not have, a CTC head or rows of new tokens: from
+    random weights they would spoil the rest."""
+    label_smoothing: float = 0.1
+    """Probability spread over all tokens in the decoder's target."""
+    ctc_weight: float = 0.0
+    """Weight of an auxiliary CTC loss on the encoder; 0 trains with cross-entropy alone."""
+    ctc_syllables: float = 0.0
+    """Share of the CTC loss that counts tonal syllables in the place of characters: what the head gives to homophones is added
+    up, so that a rare character is learnt from all that sound like it. Needs pypinyin."""
+    ctc_consistency: float = 0.0
+    """Weight, in the CTC loss, of how differently the CTC head hears two augmentations of each utterance (CR-CTC, Yao et al.
+    2024, arXiv:2410.05101, which takes 0.2). Above 0 a batch holds each utterance twice, at one tempo and over one telephone,
+    and takes twice as long."""
+    ctc_only_steps: int = 0
+    """Steps at the start that train the encoder with the CTC loss alone; the decoder then finds a memory worth listening to."""
+    token_dropout: float = 0.0
+    """Share of the decoder's input tokens that are replaced by `<unk>` (word dropout, Bowman et al. 2016): a decoder that knows
+    the texts by heart must then listen."""
+    token_dropout_after: int = 0
+    """The step from which tokens are dropped."""
+    token_guesses: float = 0.0
+    """Share of the decoder's input tokens, on average, that are replaced by its own guesses (scheduled sampling, Bengio et al.
+    2015, arXiv:1506.03099; in one pass, Mihaylova and Martins 2019, arXiv:1906.07651): it learns to find its way back."""
+    precision: str = "bfloat16"
+    """bfloat16 (autocast) or float32."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, …; auto takes a GPU where there is one."""
+    seed: int = 1
+    """Seed of the initial weights, the order of batches, dropout and augmentation."""
+    log_every: int = 10
+    """Steps between two lines of log.jsonl."""
+    evaluate_every: int = 1_000
+    """Steps between two decodings of the dev manifests."""
+    checkpoint_every: int = 500
+    """Steps between two savings of the training state."""
+    health_every: int = 200
+    """Steps between two looks at whether the decoder listens (asr/training/health.py); 0 never looks."""
+    average: int = 5
+    """So many evaluated checkpoints are kept, and averaged at the end."""
+    average_of: str = "best"
+    """best: those with the lowest dev CER; last: the latest; ema: a moving average of every step's weights instead."""
+    ema_decay: float = 0.999
+    """How much of the moving average stays at each step; it reaches back about 1 / (1 - this) steps."""
+    patience: int = 0
+    """Evaluations in a row without a better dev CER after which the run ends; 0 goes on to max_steps."""
+
+    def __post_init__(self):
+        at_least = {
+            "max_steps": 1,
+            "accumulate": 1,
+            "processes": 1,
+            "log_every": 1,
+            "evaluate_every": 1,
+            "checkpoint_every": 1,
+            "average": 1,
+        }
+        for name, low in at_least.items() | {
+            ("warmup_steps", 0),
+            ("weight_decay", 0),
+            ("token_dropout_after", 0),
+            ("ctc_consistency", 0),
+            ("ctc_only_steps", 0),
+            ("new_only_steps", 0),
+            ("health_every", 0),
+            ("patience", 0),
+        }:
+            if getattr(self, name) < low:
+                raise ConfigError(f"train.{name} must be at least {low}, is {getattr(self, name)}")
+        if not 0 <= self.seed < 1 << 63:
+            raise ConfigError(f"train.seed must be from 0 to {(1 << 63) - 1}, is {self.seed}")
+        if self.accumulate % self.processes:
+            raise ConfigError(
+                f"train.accumulate must be a multiple of train.processes {self.processes}, is {self.accumulate}"
+            )
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"train.{name} must be above 0, is {getattr(self, name)}")
+        for name in ("ctc_weight", "label_smoothing", "token_dropout", "token_guesses", "beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"train.{name} must be from 0 to below 1, is {getattr(self, name)}")
+        for name in ("decay_share", "final_rate", "ctc_syllables"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"train.{name} must be from 0 to 1, is {getattr(self, name)}")
+        for part, factor in self.rates.items():
+            if factor < 0:
+                raise ConfigError(f"train.rates.{part} must be 0 or more, is {factor:g}")
+        if not 0 < self.ema_decay < 1:
+            raise ConfigError(f"train.ema_decay must be between 0 and 1, is {self.ema_decay}")
+        if self.average_of not in AVERAGES:
+            raise ConfigError(f"train.average_of must be one of {', '.join(AVERAGES)}, is {quoted(self.average_of)}")
+        if self.precision not in ("bfloat16", "float32"):
+            raise ConfigError(f"train.precision must be bfloat16 or float32, is {quoted(self.precision)}")
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """The rate of optimizer step 0, 1, …: linear warm-up, hold, half a cosine down to the final rate."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    decay_steps = config.decay_share * (config.max_steps - config.warmup_steps)
+    left = config.max_steps - step
+    if decay_steps <= 0 or left >= decay_steps:
+        return config.learning_rate
+    share = 0.5 - 0.5 * math.cos(math.pi * max(0.0, left / decay_steps))  # 1 at the start of the decay, 0 at its end
+    return config.learning_rate * (config.final_rate + (1 - config.final_rate) * share)

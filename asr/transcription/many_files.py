@@ -1,0 +1,210 @@
+"""`asr transcribe`: many files, one bad one of which does not stop the rest."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from asr.errors import UsageError
+from asr.files import another_name_would_help, atomic_write, remove_leftovers, require_writable
+from asr.outputs.writers import ONE_EACH
+from asr.transcript import Transcript
+from asr.transcription.display import ProgressLine
+from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
+from asr.transcription.output import Output
+from asr.transcription.recordings import RecordingInProgress
+from asr.transcription.sharing import Shares, processes
+from asr.transcription.transcriber import Transcriber
+
+
+def transcribe_files(
+    names: Sequence[str] | Path,
+    transcriber: Callable[[], Transcriber],
+    outputs: Sequence[Output],
+    out: Path | None,
+    *,
+    force: bool,
+    say: Callable[[str], None],
+    split: bool = False,
+    track: int | None = None,
+) -> int:
+    """Transcribes files, folders and stdin (`-`), or what a list at a path names; returns how many inputs failed.
+
+    The model is loaded only for some. Texts go to stdout in the order given, behind their ids where these are listed, or to
+    a file per recording and output under `out`; what is there already is left alone without `force`. Several processes
+    started by torchrun share the list; each returns the failures of all.
+    """
+    if processes() > 1 and out is None:
+        raise UsageError("several processes cannot print to one stdout in order; give them a folder with --out")
+    inputs, failed = (listed_inputs(names), 0) if isinstance(names, Path) else find_inputs(names, say)
+    format = outputs[0].format
+    if len(inputs) > 1 and out is None and format in ONE_EACH:
+        raise UsageError(
+            f"{len(inputs)} recordings cannot be printed as one {format} document; give them a folder with --out"
+        )
+    shares = Shares(len(inputs))
+    failed = failed if shares.rank == 0 else 0
+    if inputs:
+        for output in outputs:
+            output.check()
+        targets = find_targets(inputs, out, [output.suffix for output in outputs])
+        job = _Job(inputs, targets, outputs, force, say=say, shares=shares)
+        if job.todo:
+            if out is not None:
+                require_writable(out)
+            failed += job.run(transcriber(), split, track)
+    shares.add("failed", failed)
+    shares.wait()
+    return shares.add("failed", 0)
+
+
+class _Job:
+    def __init__(
+        self,
+        inputs: list[Input],
+        targets: dict[Input, list[Path]],
+        outputs: Sequence[Output],
+        force: bool,
+        *,
+        say: Callable[[str], None],
+        shares: Shares,
+    ):
+        self.inputs, self.targets, self.outputs, self.shares, self.force = inputs, targets, outputs, shares, force
+        self.sizes = {one: _size(one.path) for one in inputs}
+        if shares.processes > 1:  # the longest first, so that all end at about the same time
+            self.inputs = sorted(inputs, key=lambda one: -self.sizes[one])
+        for folder in {target.parent for files in targets.values() for target in files}:
+            remove_leftovers(folder, older_than=3600)
+        self.todo = [one for one in inputs if not self._is_done(one)]
+        self.progress = ProgressLine(sum(self.sizes[one] for one in self.todo), len(self.todo), say)
+        self.say = self._above(say)
+        self.failed = 0
+        there = len(inputs) - len(self.todo)
+        if there and shares.rank == 0:
+            first = next(targets[one][0] for one in inputs if self._is_done(one))
+            self.say(
+                f"asr: {first}: is there already and stays as it is; --force overwrites it"
+                if there == 1
+                else f"asr: {there} of {len(inputs)} transcripts are there already and stay as they are; --force overwrites them"
+            )
+
+    def run(self, transcriber: Transcriber, split: bool, track: int | None = None) -> int:
+        """The number of recordings that failed."""
+        tell_ignored_hotwords(transcriber, self.say)
+        taken: dict[RecordingInProgress, Input] = {}
+        seconds = 0.0
+
+        def recordings() -> Iterator[RecordingInProgress]:
+            for one in self._take():
+                recording = transcriber.open(one.path, split, one.shown, track=track)
+                taken[recording] = one
+                yield recording
+
+        for recording, segment in transcriber.stream(recordings()):
+            one = taken[recording]
+            if segment is None:
+                self._finish(one, recording, transcriber)
+                del taken[recording]
+                seconds += recording.duration
+                self.shares.add("bytes", self.sizes[one])
+                self.shares.add("files", 1)
+            self._show(one, recording, seconds, segment is None)
+        self.progress.clear()
+        return self.failed
+
+    def _take(self) -> Iterator[Input]:
+        for number in self.shares.items():
+            if not self._is_done(self.inputs[number]):
+                yield self.inputs[number]
+
+    def _is_done(self, one: Input) -> bool:
+        return not self.force and one in self.targets and all(map(_is_there, self.targets[one]))
+
+    def _finish(self, one: Input, recording: RecordingInProgress, transcriber: Transcriber) -> None:
+        if recording.error:
+            error = str(recording.error).replace(str(one.path), one.shown)  # stdin was copied to a file
+            self.say(f"asr: {error}")
+            self.failed += 1
+            if one not in self.targets:
+                self.progress.clear()
+                _print_failure(one, error, self.outputs[0].format)
+            return
+        transcript = replace(transcriber.transcript(recording), id=one.id)
+        for warning in transcript.all_warnings:
+            self.say(f"asr: {one.shown}: warning: {warning}")
+        for segment in transcript.segments:
+            if segment.hotwords:
+                self.say(
+                    f"{one.shown}: {segment.start:.1f}–{segment.end:.1f} s: hot words {', '.join(segment.hotwords)}"
+                )
+        if one in self.targets:
+            self._write(one, transcript)
+        else:
+            self.progress.clear()
+            if one.id and self.outputs[0].format == "txt":
+                sys.stdout.write(f"{one.id} ")
+            self.outputs[0].write(transcript, sys.stdout)
+            sys.stdout.flush()
+
+    def _write(self, one: Input, transcript: Transcript) -> None:
+        for target, output in zip(self.targets[one], self.outputs, strict=True):
+            if self.force or not _is_there(target):
+                try:
+                    with atomic_write(target) as file:
+                        output.write(transcript, file)
+                except OSError as error:
+                    if not another_name_would_help(error):  # a full disk, say, which would stop all that follow, too
+                        raise
+                    self.say(f"asr: {target}: {error.strerror}; give the recording another name")
+                    self.failed += 1
+                    return
+
+    def _show(self, one: Input, recording: RecordingInProgress, seconds: float, finished: bool) -> None:
+        if self.shares.rank:
+            return
+        done, files = self.shares.add("bytes", 0), self.shares.add("files", 0)
+        if not finished:
+            seconds += recording.duration
+            done += self.sizes[one] * min(1.0, recording.duration / recording.announced) if recording.announced else 0
+        self.progress.show(done, files, seconds)
+
+    def _above(self, say: Callable[[str], None]) -> Callable[[str], None]:
+        """`say` that does not write into the line of progress."""
+
+        def clean(line: str) -> None:
+            self.progress.clear()
+            say(line)
+
+        return clean
+
+
+def tell_ignored_hotwords(transcriber: Transcriber, say: Callable[[str], None]) -> None:
+    """Says which hot words can never come."""
+    hot = transcriber.recognizer.hotwords
+    if hot and hot.ignored:
+        say(f"asr: hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}")
+
+
+def _is_there(target: Path) -> bool:
+    try:
+        return target.exists() and not target.is_dir()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.path.getsize(path)
+    except (OSError, ValueError):
+        return 0  # reading it will say why
+
+
+def _print_failure(one: Input, error: str, format: str) -> None:
+    """A line in place of the transcript, where a line belongs to each file."""
+    if format == "txt":
+        print(one.id, flush=True)
+    elif format == "json":
+        named = {"id": one.id, "text": ""} if one.id else {}  # scored as a text that is not there
+        print(json.dumps(named | {"audio": one.shown, "error": error}, ensure_ascii=False), flush=True)

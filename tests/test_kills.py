@@ -1,0 +1,18 @@
+"""A short slice of `make kills`: commands that are killed, and run again."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_killed_and_run_again_commands_come_to_the_undisturbed_result():
+    command = [sys.executable, "-m", "tests.kills", "--times", "2", "--seed", "5"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and done.stdout.count(": 2 trials, 0 wrong") == 4, done.stdout + done.stderr
