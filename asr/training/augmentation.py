@@ -46,4 +46,4 @@ def augmented_features(
 def _padding(config: ModelConfig, frames: int) -> int:
     """Frames to add, no further than learned positions reach."""
     padding, places = -frames % FRAME_STEP, config.encoder.places
-    return min(padding, max(0, places * config.subsampling - frames)) if places else padding
+    return min(padding, max(0, places * config.subsampling.factor - frames)) if places else padding
