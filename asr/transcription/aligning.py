@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from asr.files import read_lines, split_lines
 from asr.model.folder import LoadedModel
 from asr.recognition.alignment import Evidence, best_path, ctc_evidence
 from asr.recognition.boundaries import Span
-from asr.recognition.recognizer import encode
+from asr.recognition.recognizer import Recognizer, encode
 from asr.recognition.timing import attended_path, attention, decoder_inputs, frame_spans
 from asr.text.normalize import holds_han
 from asr.text.numbers import spell_numbers
@@ -27,7 +28,7 @@ from asr.transcription.pieces import Piece, cut_at_pauses
 from asr.transcription.recordings import Audio, blocks_of
 
 LONGEST_ATTENTION = 30.0
-"""Seconds that can be aligned by attention: nobody trains it on longer audio."""
+"""Seconds that are aligned by attention at once: nobody trains it on longer audio."""
 PIECES_AT_ONCE = 8
 """Pieces that are encoded together."""
 UNHEARD = -7.0
@@ -71,7 +72,7 @@ class Aligner:
         """A segment for each line of the text that holds a word. Punctuation stays, as marks of the words before it.
 
         `name` is what the transcript calls the recording, by default its path.
-        Raises AsrError where the recording is too short for the text, or too long for a model without a CTC head.
+        Raises AsrError where the recording is too short for the text.
         """
         name = name or ("array" if isinstance(audio, tuple) else str(audio))
         lines = [line for line in (read_line(line, self.tokenizer) for line in split_lines(text)) if line.units]
@@ -125,17 +126,30 @@ class Aligner:
                 yield piece, ctc_evidence(row[:length], ids, self.tokenizer.table.blank)
 
     def _by_attention(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
-        """Spans from the decoder, which reads the text while it listens to the whole recording."""
+        """Spans from the decoder, which reads the text while it listens: to the whole recording, or to one piece after the other."""
         if not pieces:
             return None
-        heard = self.model.log_mel.config.window_seconds or LONGEST_ATTENTION
-        if pieces[-1].end > heard:
-            other = "choose a model with a CTC head" if self.model.ctc is None else "let the CTC head align it"
-            raise AsrError(
-                f"{self.loaded.name}: without a CTC head at most {heard:g} s can be aligned,"
-                f" the recording has {pieces[-1].end:.1f} s; cut it, or {other}"
-            )
-        whole = Piece(0, np.concatenate([piece.samples for piece in pieces]))
+        if pieces[-1].end <= (self.model.log_mel.config.window_seconds or LONGEST_ATTENTION):
+            return self._in_piece(Piece(0, np.concatenate([piece.samples for piece in pieces])), ids)
+        loud = [piece for piece in pieces if not piece.silent]
+        ends = ends_in_text([self._written(piece) for piece in loud], ids)
+        found: tuple[list[Span], list[float]] = [], []
+        for piece, start, end in zip(loud, [0, *ends], ends, strict=False):
+            part = self._in_piece(piece, ids[start:end]) if end > start else ([], [])
+            if part is None:
+                return None
+            found[0].extend(part[0])
+            found[1].extend(part[1])
+        return found
+
+    def _written(self, piece: Piece) -> Sequence[int]:
+        """The tokens that the model itself writes for a piece."""
+        config = DecodeConfig(beam=1, ctc_weight=0.0)
+        [[best]] = Recognizer(self.model, self.tokenizer, config).recognize([piece.samples])
+        return best.hypothesis.tokens
+
+    def _in_piece(self, whole: Piece, ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
+        """Spans and log-probabilities of tokens that are all said in one piece; None where they are too many for it."""
         memory = encode(self.model, [whole.samples])
         state = self.model.decoder.start(memory.values, memory.mask)
         table = self.tokenizer.table
@@ -150,6 +164,18 @@ class Aligner:
         """Frames of a piece → spans in the recording."""
         found = frame_spans(self.model, frames, piece.samples)
         return [(piece.start + start, piece.start + end) for start, end in found]
+
+
+def ends_in_text(written: Sequence[Sequence[int]], ids: Sequence[int]) -> list[int]:
+    """Where in a text each piece of a recording ends, by what was written for the pieces; the last ends where the text does.
+
+    Between tokens that are the same in both, places are in proportion. Example: 你好 and 世杰 of 你好世界 end at 2 and 4.
+    """
+    heard = [token for piece in written for token in piece]
+    blocks = SequenceMatcher(None, heard, ids, autojunk=False).get_matching_blocks()
+    known = [(0, 0), *((a + k, b + k) for a, b, size in blocks for k in (0, size)), (len(heard), len(ids))]
+    places = np.interp(np.cumsum([len(piece) for piece in written]), *zip(*known, strict=True))
+    return [*(int(place) for place in places[:-1].round()), len(ids)]
 
 
 def align(audio: Audio, text: str, model: str | Path = "", device: str = "auto") -> Transcript:
