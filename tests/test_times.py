@@ -172,13 +172,12 @@ def test_attention_aligns_longer_recordings_piece_by_piece(tiny):
     ("written", "text", "ends"),
     [
         (["你好", "世杰"], "你好世界", [2, 4]),
-        (["今天", "", "很好"], "今天天气很好", [4, 4, 6]),
-        (["甲乙", "丙丁"], "子丑寅卯", [2, 4]),  # nothing is the same: in proportion
+        (["今天", "", "很好"], "今天很好", [2, 2, 4]),
+        (["甲乙", "丙丁"], "子丑寅卯", [2, 4]),
         (["", ""], "你好", [0, 2]),
-        (["你好", "你好"], "你好", [2, 2]),
+        (["今天好", "今天好", "今天好"], "今天好今天好今天好", [3, 6, 9]),
+        (["今天", "今天好", "天好"], "今天好今天好今天好", [2, 6, 9]),
     ],
 )
 def test_where_pieces_end_in_a_text(written, text, ends):
-    found = ends_in_text([[ord(c) for c in piece] for piece in written], [ord(c) for c in text])
-    assert found[-1] == ends[-1] and sorted(found) == found
-    assert found == ends or written[1] == ""  # what was not written is before or behind the cut
+    assert ends_in_text([[ord(c) for c in piece] for piece in written], [ord(c) for c in text]) == ends

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from asr.recognition.alignment import Evidence, best_path, ctc_evidence
 from asr.recognition.boundaries import Span
 from asr.recognition.recognizer import Recognizer, encode
 from asr.recognition.timing import attended_path, attention, decoder_inputs, frame_spans
+from asr.scoring.cer import align as pairs_of
 from asr.text.normalize import holds_han
 from asr.text.numbers import spell_numbers
 from asr.text.tokenizer import Tokenizer
@@ -126,7 +126,7 @@ class Aligner:
                 yield piece, ctc_evidence(row[:length], ids, self.tokenizer.table.blank)
 
     def _by_attention(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
-        """Spans from the decoder, which reads the text while it listens: to the whole recording, or to one piece after the other."""
+        """Spans from the decoder, which reads the text while it listens: to the whole recording, or piece by piece."""
         if not pieces:
             return None
         if pieces[-1].end <= (self.model.log_mel.config.window_seconds or LONGEST_ATTENTION):
@@ -169,13 +169,20 @@ class Aligner:
 def ends_in_text(written: Sequence[Sequence[int]], ids: Sequence[int]) -> list[int]:
     """Where in a text each piece of a recording ends, by what was written for the pieces; the last ends where the text does.
 
-    Between tokens that are the same in both, places are in proportion. Example: 你好 and 世杰 of 你好世界 end at 2 and 4.
+    The two are laid side by side with as few differences as can be. Example: 你好 and 世杰 of 你好世界 end at 2 and 4.
     """
-    heard = [token for piece in written for token in piece]
-    blocks = SequenceMatcher(None, heard, ids, autojunk=False).get_matching_blocks()
-    known = [(0, 0), *((a + k, b + k) for a, b, size in blocks for k in (0, size)), (len(heard), len(ids))]
-    places = np.interp(np.cumsum([len(piece) for piece in written]), *zip(*known, strict=True))
-    return [*(int(place) for place in places[:-1].round()), len(ids)]
+    ends, heard, read = [], 0, 0
+    pairs = iter(pairs_of(_symbols(ids), _symbols([token for piece in written for token in piece])))
+    for end in np.cumsum([len(piece) for piece in written]).tolist():
+        while heard < end:
+            said, found = next(pairs)
+            read, heard = read + bool(said), heard + bool(found)
+        ends.append(read)
+    return [*ends[:-1], len(ids)]
+
+
+def _symbols(ids: Sequence[int]) -> list[str]:
+    return [chr(i + 1) for i in ids]
 
 
 def align(audio: Audio, text: str, model: str | Path = "", device: str = "auto") -> Transcript:
