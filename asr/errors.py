@@ -14,7 +14,9 @@ AsrError
 from asr.printable import printable
 
 LONGEST = 1000
-"""Characters of a message; one that quotes more loses its middle."""
+"""Characters of a line of a message; one that quotes more loses its middle."""
+MOST_LINES = 40
+"""Lines of a message."""
 
 
 class AsrError(Exception):
@@ -25,10 +27,11 @@ class AsrError(Exception):
     """
 
     def __init__(self, message: object = ""):
-        text = str(message)
-        if len(text) > LONGEST:
-            text = f"{text[: LONGEST * 2 // 3]} … {text[3 - LONGEST // 3 :]}"
-        super().__init__(printable(text))
+        super().__init__(printable("\n".join(map(_shortened, str(message).split("\n", MOST_LINES)[:MOST_LINES]))))
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= LONGEST else f"{line[: LONGEST * 2 // 3]} … {line[3 - LONGEST // 3 :]}"
 
 
 class ConfigError(AsrError):

@@ -138,6 +138,21 @@ def test_an_mp3_that_counts_fewer_frames_than_it_has(tmp_path):
     assert len(read_samples(tmp_path / "a.mp3")) / 16000 == pytest.approx(12, abs=0.15)
 
 
+def test_an_mp3_that_counts_more_frames_than_it_has(tmp_path):
+    """By its bytes it is whole, so nothing is missing; one that is cut is said to be."""
+    soundfile.write(tmp_path / "a.mp3", speech(8), 16000)
+    data = bytearray((tmp_path / "a.mp3").read_bytes())
+    place = max(data.find(b"Xing"), data.find(b"Info"))
+    data[place + 8 : place + 12] = (2 * int.from_bytes(data[place + 8 : place + 12], "big")).to_bytes(4, "big")
+    (tmp_path / "more.mp3").write_bytes(data)
+    recording = Recording(tmp_path / "more.mp3")
+    assert sum(map(len, recording.blocks())) == pytest.approx(8 * 16000, abs=1600) and recording.problems == []
+    (tmp_path / "cut.mp3").write_bytes(data[: len(data) // 2])
+    recording = Recording(tmp_path / "cut.mp3")
+    list(recording.blocks())
+    assert "the rest is missing" in " ".join(recording.problems)
+
+
 @pytest.mark.parametrize("size", [0, 64000, 2**40])
 def test_a_long_wav_that_was_never_finished(tmp_path, size):
     soundfile.write(tmp_path / "a.wav", noise(4), 16000, format="RF64")

@@ -138,8 +138,6 @@ def test_the_command_reads_the_track_that_is_asked_for(run, tokenizer, tmp_path)
     assert status == 0 and len(out) > 2 and "is silent" not in err
     status, out, err = run("transcribe", "--model", tmp_path / "model", path, "--track", "2")
     assert (status, out) == (1, "\n") and "a.mkv: has 2 tracks of sound, counted from 0; there is no track 2" in err
-    status, out, err = run("transcribe", "-", "--live", "--track", "1")
-    assert status == 2 and "there are no tracks in --live" in err
 
 
 def test_the_first_track_that_can_be_decoded_is_read(tmp_path):

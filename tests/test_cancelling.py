@@ -39,7 +39,7 @@ def test_silence_is_given_up_in_its_first_block(transcriber, monkeypatch):
     class Endless:
         seconds, rate, damage, problems = None, SAMPLE_RATE, None, []
 
-        def __init__(self, path):
+        def __init__(self, path, track=None):
             pass
 
         def blocks(self, **_):

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from asr.text.digits import cardinal, find_numbers
+from asr.text.digits import cardinal, find_numbers, write_digits
 from asr.text.numbers import spell_numbers
 from tests.conftest import ROOT
 
@@ -16,15 +16,6 @@ TABLE = [
 ]
 STAY = [item for item in TABLE if "=" not in item]
 CONVERT = dict(item.split("=") for item in TABLE if "=" in item)
-
-
-def write_digits(text: str) -> str:
-    """The text with its numbers as digits."""
-    written, at = "", 0
-    for number in find_numbers(text):
-        written += text[at : number.first] + number.text
-        at = number.end
-    return written + text[at:]
 
 
 def test_what_is_no_number_stays():

@@ -4,12 +4,14 @@ import dataclasses
 import re
 import shlex
 import subprocess
+from importlib import import_module
 
 import pytest
 import typer.main
 
 from asr.cli import app
 from asr.training.config import Config
+from asr.transcription.transcriber import Transcriber
 from asr.version import VERSION
 from tests.conftest import ROOT
 
@@ -81,6 +83,30 @@ def code_of(document: str) -> list[str]:
 
 def test_both_readmes_show_the_same_commands():
     assert len(code_of("README.md")) > 40 and code_of("README.md") == code_of("README.zh-CN.md")
+
+
+def test_every_command_has_a_call_that_exists():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = page[page.index("| command | Python |") :].split("\n\n")[0].splitlines()[2:]
+    told = set()
+    for _, commands, calls, _ in (row.split("|") for row in rows):
+        group = ""
+        for command in re.findall(r"`([^`]+)`", commands):
+            group = command.split()[0] if command.split()[0] in ("corpus", "model") else group
+            told.add(command if command.startswith(group) else f"{group} {command}")
+        module = ""
+        for call in re.findall(r"`([^`]+)`", calls):
+            if call.startswith("."):
+                name = call[1:]
+            else:
+                module, _, name = call.partition("(")[0].rpartition(".")
+            if "(" not in call:
+                home = Transcriber if call in (".transcribe_all", ".iter_segments") else import_module(module)
+                assert hasattr(home, name), call
+    command = typer.main.get_command(app)
+    names = {n for n, one in command.commands.items() if not hasattr(one, "commands")}
+    names |= {f"{group} {n}" for group in ("corpus", "model") for n in command.commands[group].commands}
+    assert {name.partition(" --")[0] for name in told} == names
 
 
 @pytest.mark.parametrize("document", ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"])

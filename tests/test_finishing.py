@@ -189,7 +189,7 @@ def test_without_opencc_it_is_said_before_the_work(monkeypatch):
 
 def test_writers_take_finished_transcripts(tmp_path):
     what = finish(numbered(3), Finishing("traditional", "digits", True))
-    for name, writer in WRITERS.items():
+    for name, writer in ((name, writer.write) for name, writer in WRITERS.items()):
         if name != "manifest":
             with open(tmp_path / name, "w", encoding="utf-8") as file:
                 writer(what, file, Output(name).style)

@@ -12,8 +12,8 @@ import pytest
 
 from asr.errors import CheckpointError
 from asr.training.charts import line_chart, picture
-from asr.training.compare import compare, verify, write_reference
 from asr.training.history import read_history
+from asr.training.run_comparison import compare, verify, write_reference
 from tests.conftest import ROOT
 
 

@@ -136,7 +136,7 @@ def test_an_interrupt_ends_what_is_being_transcribed(tmp_path):
     [
         (
             {"response_format": "docx"},
-            "response_format must be one of json, text, srt, vtt, verbose_json, tsv, textgrid, is",
+            "response_format must be one of json, text, verbose_json, srt, vtt, tsv, textgrid, is",
         ),
         ({"stream": object()}, "stream must be a text, not a file, in a form of the type multipart/form-data"),
         ({"language": "en"}, "language must be zh, is 'en': the model is for Mandarin"),

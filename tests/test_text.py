@@ -167,8 +167,8 @@ def test_damaged_tables(tmp_path, content, message):
 
 
 def test_tables_that_cannot_be_read(tmp_path):
-    with pytest.raises(TokenError, match=r"t\.txt: cannot be read as a token table: .*No such file"):
+    with pytest.raises(TokenError, match=r"t\.txt: no such file"):
         TokenTable.load(tmp_path / "t.txt")
     (tmp_path / "t.txt").write_bytes("<blank>\n你\n".encode("gb18030"))
-    with pytest.raises(TokenError, match=r"t\.txt: cannot be read as a token table: .*utf-8"):
+    with pytest.raises(TokenError, match=r"t\.txt: cannot be read as a token table .*UTF-8"):
         TokenTable.load(tmp_path / "t.txt")

@@ -32,7 +32,7 @@ class ContainerFile:
 
     def __init__(self, path: Path, track: int | None = None):
         self.path = path
-        self.cut_off = self.goes_on = False
+        self.cut_off = self.goes_on = self.whole = False
         self.problems: list[str] = []
         self.rate, self.channels, self.seconds = 16000, 1, 0.0
         self.tracks = 1

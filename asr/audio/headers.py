@@ -99,6 +99,12 @@ def counts_mp3(path: Path) -> bool:
         return place >= 0 and bool(head[place + 7] & 1) and any(head[place + 8 : place + 12])
 
 
+def is_whole_mp3(path: Path) -> bool:
+    """Whether an MP3 has as many bytes as its first frame says: then nothing is missing, however many frames that counts."""
+    with open(path, "rb") as file:
+        return 0 < _end_by_xing(file) <= os.path.getsize(path)
+
+
 def _end_by_xing(file: BinaryIO) -> int:
     """Where an MP3 ends by the header in its first frame; 0 where there is none."""
     begin, head, place = _xing(file)

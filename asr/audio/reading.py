@@ -138,7 +138,7 @@ class Recording:
         if duration is not None or self.damage:
             return
         read, told = start + n / self.rate, self.seconds
-        if told is not None and told - read > MISSING:
+        if told is not None and told - read > MISSING and not self.file.whole:
             self.problems.append(
                 f"ends after {read:.1f} s, but its header says {told:.1f} s: it is cut off or damaged, the rest is missing"
             )

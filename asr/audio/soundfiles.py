@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from asr.audio.foreign import decoding
-from asr.audio.headers import counts_mp3, goes_on, is_cut_off
+from asr.audio.headers import counts_mp3, goes_on, is_cut_off, is_whole_mp3
 from asr.audio.waves import WaveFile, find_waves
 from asr.errors import AudioError
 
@@ -53,6 +53,8 @@ class SoundFile:
         self.rate, self.channels = self.file.samplerate, self.file.channels
         self.seconds: float | None = self.file.frames / self.rate
         self.cut_off = is_cut_off(path)
+        self.whole = self.file.format == "MP3" and is_whole_mp3(path)
+        """Whether nothing can be missing at its end, even if it turns out to be shorter than its header says."""
         self.goes_on = False
         """Whether there may be more behind the end that the header gives; known once that has been read."""
 

@@ -239,7 +239,7 @@ class WaveFile:
 
     def __init__(self, path: Path, file: BinaryIO, waves: tuple[Wave, ...]):
         self.path, self.file, self.waves = path, file, waves
-        self.cut_off = self.goes_on = False
+        self.cut_off = self.goes_on = self.whole = False
         heads = [self._opened(wave) for wave in waves]
         self.rate, self.channels = heads[0].samplerate, heads[0].channels
         self.seconds: float | None = sum(head.frames / head.samplerate for head in heads)

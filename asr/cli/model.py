@@ -8,6 +8,7 @@ import typer
 
 from asr.cli.options import Force, refuse_existing, require_own, say
 from asr.errors import AsrError
+from asr.interop.toolkits import toolkits_in_words
 
 model_app = typer.Typer(
     no_args_is_help=True,
@@ -103,9 +104,7 @@ def model_export(
 
 @model_app.command("import")
 def model_import(
-    toolkit: Annotated[
-        str, typer.Argument(help="wenet, espnet, firered, speechbrain or whisper: what wrote the checkpoint.")
-    ],
+    toolkit: Annotated[str, typer.Argument(help=f"{toolkits_in_words()}: what wrote the checkpoint.")],
     source: Annotated[Path, typer.Argument(help="The folder with its checkpoint, settings and tokens.")],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
     origin: Annotated[str, typer.Option("--source", help="Where the files come from, for the model card.")] = "",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from asr.errors import AsrError, ConfigError
+from asr.outputs.writers import formats_in_words
 from asr.printable import printable
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
@@ -43,15 +44,8 @@ Quantize = Annotated[
         " it; float16: on a GPU."
     ),
 ]
-Format = Annotated[
-    str, typer.Option(help="txt, json (all there is), srt, vtt, tsv, textgrid (Praat) or manifest (to train on).")
-]
-Formats = Annotated[
-    str,
-    typer.Option(
-        help="txt, json (all there is), srt, vtt, tsv, textgrid (Praat) or manifest (to train on); with --out several: txt,srt."
-    ),
-]
+Format = Annotated[str, typer.Option(help=f"{formats_in_words()}.")]
+Formats = Annotated[str, typer.Option(help=f"{formats_in_words()}; with --out several: txt,srt.")]
 Words = Annotated[
     bool, typer.Option("--words", help="vtt with the time of each character (karaoke), tsv with a line for each.")
 ]

@@ -85,8 +85,8 @@ def compare(
     b: Annotated[Path, typer.Argument(help="Another one.")],
 ) -> None:
     """Print what differs between two training runs: settings, data, versions, and their dev curves."""
-    from asr.training.compare import compare as run
     from asr.training.history import read_history
+    from asr.training.run_comparison import compare as run
 
     for line in run(read_history(a), read_history(b)):
         print(line)
@@ -98,9 +98,9 @@ def verify(
     write: Annotated[bool, typer.Option("--write", help="Make this run the reference.")] = False,
 ) -> None:
     """Compare a training run with the dev curve that its recipe keeps; the status is 1 where it is worse than that."""
-    from asr.training.compare import verify as compare_with
-    from asr.training.compare import write_reference
     from asr.training.history import read_history
+    from asr.training.run_comparison import verify as compare_with
+    from asr.training.run_comparison import write_reference
 
     history = read_history(run)
     if write:

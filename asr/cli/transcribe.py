@@ -93,9 +93,9 @@ def transcribe(
         raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
     if out and out.exists() and not out.is_dir():
         raise typer.BadParameter(f"{out} is a file, not a folder", param_hint="--out")
-    from asr.outputs.writers import SUFFIXES
+    from asr.outputs.writers import WRITERS
 
-    if out and not out.exists() and out.suffix.lower() in SUFFIXES.values():
+    if out and not out.exists() and out.suffix.lower() in {writer.suffix for writer in WRITERS.values()}:
         raise typer.BadParameter(
             f"{out} would be a folder; `> {out}` makes a file of one transcript", param_hint="--out"
         )

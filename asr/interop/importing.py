@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 from torch import Tensor
@@ -11,13 +12,9 @@ from asr.errors import CheckpointError, ConfigError, UsageError
 from asr.files import atomic_write
 from asr.folders import whole_folder
 from asr.foreign_bytes import reading
-from asr.interop.espnet import read_espnet
-from asr.interop.firered import read_firered
 from asr.interop.foreign import Foreign
 from asr.interop.selfcheck import check_model
-from asr.interop.speechbrain import read_speechbrain
-from asr.interop.wenet import read_wenet
-from asr.interop.whisper import read_whisper
+from asr.interop.toolkits import TOOLKITS
 from asr.model.folder import (
     DECODE,
     LM,
@@ -33,11 +30,7 @@ from asr.model.model import SpeechModel
 from asr.model.storage import check_dtype
 
 IMPORTERS: dict[str, Callable[[Path], Foreign]] = {
-    "wenet": read_wenet,
-    "espnet": read_espnet,
-    "firered": read_firered,
-    "speechbrain": read_speechbrain,
-    "whisper": read_whisper,
+    name: getattr(import_module(f"asr.interop.{name}"), f"read_{name}") for name in TOOLKITS
 }
 """Toolkit → reader of its folders."""
 SHOWN = 8

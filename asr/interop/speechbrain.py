@@ -15,7 +15,7 @@ from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 from asr.model.subsampling import ConvolutionBlock, SubsamplingConfig
-from asr.text.pieces import pieces_of
+from asr.text.sentence_pieces import pieces_of
 from asr.text.tokenizer import BLANK, BLANK_UNK, EOS, SOS, SOS_EOS, UNK
 
 EPS = 1e-6

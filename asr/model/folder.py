@@ -39,7 +39,7 @@ from asr.model.model import ModelConfig, SpeechModel
 from asr.model.storage import restored, stored
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
-from asr.text.pieces import PieceTokenizer
+from asr.text.sentence_pieces import PieceTokenizer
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
 from asr.version import VERSION
 

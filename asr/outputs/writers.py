@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -84,25 +85,45 @@ def _rounded(confidence: float | None) -> float | None:
     return None if confidence is None else round(confidence, 4)
 
 
-WRITERS: dict[str, Callable[[Transcript, TextIO, Style], None]] = {
-    "txt": write_txt,
-    "json": write_json,
-    "srt": write_srt,
-    "vtt": write_vtt,
-    "tsv": write_tsv,
-    "textgrid": write_textgrid,
-    "manifest": write_manifest,
+@dataclass(frozen=True)
+class Writer:
+    """A format, and what its files can hold."""
+
+    write: Callable[[Transcript, TextIO, Style], None]
+    """Writes a transcript into an open file."""
+    suffix: str
+    """How names of its files end."""
+    about: str = ""
+    """A word for people, where the name does not say enough."""
+    one_each: bool = False
+    """Whether it is a document of one recording: two cannot follow each other, as lines of the others can."""
+    words: bool = False
+    """Whether words may have times of their own in it."""
+    served: bool = False
+    """Whether the server writes it, too."""
+
+
+WRITERS: dict[str, Writer] = {
+    "txt": Writer(write_txt, ".txt"),
+    "json": Writer(write_json, ".json", "all there is"),
+    "srt": Writer(write_srt, ".srt", one_each=True, served=True),
+    "vtt": Writer(write_vtt, ".vtt", one_each=True, words=True, served=True),
+    "tsv": Writer(write_tsv, ".tsv", one_each=True, words=True, served=True),
+    "textgrid": Writer(write_textgrid, ".TextGrid", "Praat", one_each=True, served=True),
+    "manifest": Writer(write_manifest, ".jsonl", "to train on"),
 }
 """Format → writer."""
-ONE_EACH = frozenset(("srt", "vtt", "tsv", "textgrid"))
-"""Formats that are documents of one recording: two cannot follow each other, as lines of the others can."""
-SUFFIXES = {name: f".{name}" for name in WRITERS} | {"textgrid": ".TextGrid", "manifest": ".jsonl"}
-"""Format → how names of its files end."""
+
+
+def formats_in_words() -> str:
+    """All formats, for people: `txt, json (all there is), … or manifest (to train on)`."""
+    names = [f"{name} ({writer.about})" if writer.about else name for name, writer in WRITERS.items()]
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def format_of(path: str | Path) -> str:
     """The format that the end of a name tells; empty where it tells none."""
-    return next((name for name, end in SUFFIXES.items() if str(path).lower().endswith(end.lower())), "")
+    return next((n for n, writer in WRITERS.items() if str(path).lower().endswith(writer.suffix.lower())), "")
 
 
 def write(transcript: Transcript, path: str | Path, format: str = "", style: Style | None = None) -> None:
@@ -111,4 +132,4 @@ def write(transcript: Transcript, path: str | Path, format: str = "", style: Sty
     if chosen not in WRITERS:
         raise AsrError(f"{path}: the format must be one of {', '.join(WRITERS)}, is {chosen or 'not told by its name'}")
     with atomic_write(path) as file:
-        WRITERS[chosen](transcript, file, style or Style())
+        WRITERS[chosen].write(transcript, file, style or Style())

@@ -16,7 +16,7 @@ def answer_of(transcript: Transcript, format: str, words: bool) -> str | dict:
         return transcript.text + "\n"
     if format != "verbose_json":
         file = io.StringIO()
-        WRITERS[format](transcript, file, Style())
+        WRITERS[format].write(transcript, file, Style())
         return file.getvalue()
     spoken = [segment for segment in transcript.segments if segment.tokens]
     answer = {

@@ -4,7 +4,6 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from asr.serving.settings import ServerSettings
 from asr.serving.turns import Turns
 from asr.serving.uploads import transcribe
 from asr.text.finishing import Finishing, finish
+from asr.transcript import Transcript
 from asr.transcription.transcriber import Transcriber
 
 PATH = "/v1/audio/transcriptions"
@@ -86,7 +86,10 @@ class Application:
         try:
             wanted = read_request(await read_form(request))
             name, file = wanted.name, wanted.upload.file
-            job = partial(transcribe, self.transcriber, file, name, self.settings.most_seconds)
+
+            def job(given_up: Callable[[], bool]) -> Transcript:
+                return transcribe(self.transcriber, file, name, self.settings.most_seconds, given_up=given_up)
+
             transcript = await self.turns.work(job, until_nobody_waits(receive, self.stopping))
         finally:
             await request.close()

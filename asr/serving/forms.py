@@ -5,10 +5,11 @@ from pathlib import PurePath
 from typing import Any
 
 from asr.errors import AsrError
+from asr.outputs.writers import WRITERS
 from asr.printable import printable
 from asr.serving.refusals import BadRequest
 
-FORMATS = ("json", "text", "srt", "vtt", "verbose_json", "tsv", "textgrid")
+FORMATS = ("json", "text", "verbose_json", *(name for name, writer in WRITERS.items() if writer.served))
 """What `response_format` may be; the first five are OpenAI's."""
 IGNORED = ("model", "prompt", "temperature", "chunking_strategy", "include")
 """Fields of OpenAI's that change nothing here."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asr.errors import UsageError
 from asr.files import another_name_would_help, atomic_write, remove_leftovers, require_writable
-from asr.outputs.writers import ONE_EACH
+from asr.outputs.writers import WRITERS
 from asr.transcript import Transcript
 from asr.transcription.display import ProgressLine
 from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
@@ -40,7 +40,7 @@ def transcribe_files(
         raise UsageError("several processes cannot print to one stdout in order; give them a folder with --out")
     inputs, failed = (listed_inputs(names), 0) if isinstance(names, Path) else find_inputs(names, say)
     format = outputs[0].format
-    if len(inputs) > 1 and out is None and format in ONE_EACH:
+    if len(inputs) > 1 and out is None and WRITERS[format].one_each:
         raise UsageError(
             f"{len(inputs)} recordings cannot be printed as one {format} document; give them a folder with --out"
         )

@@ -5,12 +5,9 @@ from typing import TextIO
 
 from asr.errors import ConfigError
 from asr.outputs.style import Style
-from asr.outputs.writers import SUFFIXES, WRITERS
+from asr.outputs.writers import WRITERS
 from asr.text.finishing import SCRIPTS, Finishing, finish
 from asr.transcript import Transcript
-
-WITH_WORDS = frozenset(("vtt", "tsv"))
-"""Formats in which words may have times of their own."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Output:
     def __post_init__(self):
         if self.format not in WRITERS:
             raise ConfigError(f"format must be one of {', '.join(WRITERS)}, is {self.format!r}")
-        if self.style.words and self.format not in WITH_WORDS:
+        if self.style.words and not WRITERS[self.format].words:
             raise ConfigError(
                 f"words have times of their own in vtt and tsv (and in json, textgrid always), not in {self.format}"
             )
@@ -37,7 +34,7 @@ class Output:
     @property
     def suffix(self) -> str:
         """How names of files end."""
-        return SUFFIXES[self.format]
+        return WRITERS[self.format].suffix
 
     def check(self) -> None:
         """Raises AsrError now, not after hours, where something is missing that will be needed."""
@@ -46,7 +43,7 @@ class Output:
 
     def write(self, transcript: Transcript, file: TextIO) -> None:
         """Finishes the transcript and writes it."""
-        WRITERS[self.format](finish(transcript, self.finishing), file, self.style)
+        WRITERS[self.format].write(finish(transcript, self.finishing), file, self.style)
 
 
 def outputs_of(formats: str, style: Style, finishing: Finishing) -> list[Output]:
@@ -56,8 +53,10 @@ def outputs_of(formats: str, style: Style, finishing: Finishing) -> list[Output]
     """
     names = list(dict.fromkeys(name.strip() for name in formats.split(",")))
 
+    with_words = {name for name, writer in WRITERS.items() if writer.words}
+
     def fitting(name: str) -> Style:
-        words = style.words and (name in WITH_WORDS or WITH_WORDS.isdisjoint(names))
+        words = style.words and (name in with_words or with_words.isdisjoint(names))
         least = style.min_confidence if name == "manifest" or "manifest" not in names else None
         return replace(style, words=words, min_confidence=least)
 

@@ -143,7 +143,7 @@ def _config():
     return small_run(
         {"train": f"{CORPUS}/train.jsonl", "dev": f"{CORPUS}/dev.jsonl"},
         *("data.curriculum_epochs=0", "train.max_steps=2", "train.log_every=1", "train.evaluate_every=1"),
-        *("train.checkpoint_every=1", "train.health_every=1", "train.warmup_steps=1", "model.channels=4"),
+        *("train.checkpoint_every=1", "train.health_every=1", "train.warmup_steps=1", "model.subsampling.channels=4"),
         *("model.encoder.layers=1", "model.encoder.width=16", "model.encoder.heads=2", "model.encoder.feed_forward=32"),
         *("model.decoder.layers=1", "model.decoder.heads=2", "model.decoder.feed_forward=32"),
     )
@@ -151,8 +151,8 @@ def _config():
 
 def look_at_a_run(folder: Path) -> None:
     """What reads a run that is there: the report, the comparison with itself, and training that would go on."""
-    from asr.training.compare import compare, verify, write_reference
     from asr.training.history import read_history
+    from asr.training.run_comparison import compare, verify, write_reference
     from asr.training.run_log import RunLog
     from asr.training.run_report import write_run_report
     from asr.training.start import read_utterances, resumable_state
