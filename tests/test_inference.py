@@ -11,7 +11,16 @@ from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
 from asr.model import inference
 from asr.model.folder import load_model, save_model
-from asr.model.inference import PackedLinear, compile_steps, halved, pack, packs_bfloat16, quantize, ready_to_decode
+from asr.model.inference import (
+    Int8Linear,
+    PackedLinear,
+    compile_steps,
+    halved,
+    pack,
+    packs_bfloat16,
+    quantize,
+    ready_to_decode,
+)
 from asr.recognition.recognizer import Recognizer
 from tests.conftest import random_model
 from tests.test_model import sounds
@@ -100,6 +109,19 @@ def test_int8_is_close_and_leaves_the_model_alone():
     assert (log_probs(small) - before).abs().max() < 0.2
     assert not torch.equal(log_probs(small), before) and torch.equal(log_probs(model), before)
     assert quantize(model, "none") is model
+
+
+@torch.inference_mode()
+def test_int8_gives_each_row_and_each_output_a_scale_of_its_own():
+    """Loud rows and large outputs take no steps from the others, however far apart they are."""
+    torch.manual_seed(1)
+    layer = torch.nn.Linear(64, 48)
+    layer.weight.mul_(10 ** torch.linspace(-2, 2, 48)[:, None])
+    x = torch.randn(200, 64) * 10 ** torch.linspace(-3, 3, 200)[:, None]
+    exact, rounded = (part(x) - part(torch.zeros(1, 64)) for part in (layer, Int8Linear(layer)))
+    relative = (rounded - exact) / x.norm(dim=1, keepdim=True) / layer.weight.norm(dim=1)
+    assert relative.abs().max() < 0.02
+    assert torch.equal(Int8Linear(layer)(torch.zeros(1, 64)), layer.bias[None])
 
 
 @pytest.mark.parametrize("precision", ["none", "int8"])

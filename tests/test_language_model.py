@@ -9,10 +9,11 @@ from asr.corpus.manifest import Utterance, write_manifest
 from asr.decoding.beam import Chosen
 from asr.decoding.network_lm import NetworkLm
 from asr.errors import CheckpointError, ConfigError, ManifestError
+from asr.model.folder import save_model
 from asr.model.language_model import LanguageModel, LanguageModelConfig, load_language_model, save_language_model
 from asr.text.tokenizer import TokenTable
 from asr.training.language_model import train_language_model, training_settings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, random_model
 
 TABLE = TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *"甲乙丙丁"])
 SMALL = {"model": {"width": 16, "decoder": {"layers": 2, "heads": 2, "feed_forward": 32, "dropout": 0.0}}}
@@ -123,14 +124,14 @@ def test_on_the_command_line(run, tmp_path):
     small = ("--set", "model.width=16", "--set", "model.decoder.layers=1", "--set", "epochs=1")
     status, _, err = run("train-lm", texts, "--kind", "transformer", "--out", tmp_path / "lm", *small)
     assert status == 0 and "perplexity" in err
-    sample = "data/sample/weather.flac"
-    status, out, _ = run("transcribe", sample, "--lm", tmp_path / "lm", "--decode", "lm_weight=0.1")
-    assert status == 0 and out.strip()
+    sample, model = "data/sample/weather.flac", tmp_path / "model"
+    table = TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *"今天气很好"])
+    save_model(model, random_model(vocabulary=len(table)), table)
+    status, _, err = run("transcribe", sample, "--model", model, "--lm", tmp_path / "lm", "--decode", "lm_weight=0.1")
+    assert status == 0, err
     u = Utterance("a", ROOT / sample, 2.0, "今天天气很好")
     write_manifest(tmp_path / "one.jsonl", [u])
-    status, out, err = run(
-        "evaluate", "embedded", tmp_path / "one.jsonl", "--lm", tmp_path / "lm", "--out", tmp_path / "e"
-    )
+    status, out, err = run("evaluate", model, tmp_path / "one.jsonl", "--lm", tmp_path / "lm", "--out", tmp_path / "e")
     assert status == 0 and "CER" in out, err
     assert json.loads((tmp_path / "e/result.json").read_text())["settings"]["lm"] == str(tmp_path / "lm")
     status, _, err = run("train-lm", texts, "--kind", "neural", "--out", tmp_path / "other")

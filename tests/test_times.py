@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from asr.audio.reading import SAMPLE_RATE
@@ -15,10 +16,10 @@ from asr.recognition.recognizer import Recognized
 from asr.recognition.transcript_tokens import transcript_tokens
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.transcript import Transcript
-from asr.transcription.aligning import LONGEST_ATTENTION, Aligner
+from asr.transcription.aligning import LONGEST_ATTENTION, Aligner, ends_in_text
 from asr.transcription.transcriber import load
 from tests.conftest import ROOT, random_model
-from tests.sounds import noise, speech
+from tests.sounds import noise, silence, speech
 
 CLIPS = {"beijing": "她在北京上大学", "recognition": "语音识别", "weather": "今天天气很好"}
 """Samples of data/sample and what is said in them."""
@@ -155,12 +156,28 @@ def test_transcribe_in_every_format(run, tmp_path):
     assert status == 0 and ">氣<" in out
 
 
-def test_attention_has_its_limit(tiny):
-    aligner = Aligner(open_model("", "cpu"), "attention")
-    with pytest.raises(
-        AsrError, match=r"embedded: without a CTC head at most 30 s can be aligned, the recording has 31.0 s"
-    ):
-        aligner.align((noise(LONGEST_ATTENTION + 1), SAMPLE_RATE), "今天")
+def test_attention_aligns_longer_recordings_piece_by_piece(tiny):
+    """Whatever a model writes for the pieces: all of the text is there, in order, within the recording."""
+    samples = np.concatenate([noise(4, level=0.3), silence(1)] * 8)
+    assert len(samples) > (LONGEST_ATTENTION + 1) * SAMPLE_RATE
+    transcript = Aligner(open_model(tiny), "attention").align((samples, SAMPLE_RATE), "今天\n天")
+    check_invariants(transcript)
+    assert [segment.text for segment in transcript.segments] == ["今天", "天"]
     if "attention" in str(tiny):
         with pytest.raises(AsrError, match="tiny: has no CTC head to align by; its attention can"):
             Aligner(open_model(tiny), "ctc")
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "ends"),
+    [
+        (["你好", "世杰"], "你好世界", [2, 4]),
+        (["今天", "", "很好"], "今天很好", [2, 2, 4]),
+        (["甲乙", "丙丁"], "子丑寅卯", [2, 4]),
+        (["", ""], "你好", [0, 2]),
+        (["今天好", "今天好", "今天好"], "今天好今天好今天好", [3, 6, 9]),
+        (["今天", "今天好", "天好"], "今天好今天好今天好", [2, 6, 9]),
+    ],
+)
+def test_where_pieces_end_in_a_text(written, text, ends):
+    assert ends_in_text([[ord(c) for c in piece] for piece in written], [ord(c) for c in text]) == ends

@@ -115,7 +115,7 @@ class SpeechModel(nn.Module):
         features, places = self.log_mel.config, self.config.encoder.places
         if features.window_samples or not places:
             return features.window_samples or None
-        return round(places * self.frame_seconds * features.sample_rate)
+        return round(places * self.frame_seconds * SAMPLE_RATE)
 
     def encoded_samples(self, n_samples: int) -> int:
         """How many samples are encoded for so many: all of a window, if the model has one."""

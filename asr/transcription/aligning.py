@@ -16,8 +16,9 @@ from asr.files import read_lines, split_lines
 from asr.model.folder import LoadedModel
 from asr.recognition.alignment import Evidence, best_path, ctc_evidence
 from asr.recognition.boundaries import Span
-from asr.recognition.recognizer import encode
+from asr.recognition.recognizer import Recognizer, encode
 from asr.recognition.timing import attended_path, attention, decoder_inputs, frame_spans
+from asr.scoring.cer import align as pairs_of
 from asr.text.normalize import holds_han
 from asr.text.numbers import spell_numbers
 from asr.text.tokenizer import Tokenizer
@@ -27,12 +28,12 @@ from asr.transcription.pieces import Piece, cut_at_pauses
 from asr.transcription.recordings import Audio, blocks_of
 
 LONGEST_ATTENTION = 30.0
-"""Seconds that can be aligned by attention: nobody trains it on longer audio."""
+"""Seconds that are aligned by attention at once: nobody trains it on longer audio."""
 PIECES_AT_ONCE = 8
 """Pieces that are encoded together."""
-UNHEARD = -7.0
-"""Mean log-probability of tokens below which they are hardly what is said: with the embedded model the right texts of 88
-sentences by strangers have -6.5 to -0.5, wrong texts -14 to -6 (by attention -10 to -6.5)."""
+UNHEARD = {"ctc": -7.0, "attention": -3.5}
+"""Mean log-probability of tokens below which they are hardly what is said. By attention the embedded model gives the right texts
+of 44 sentences by strangers -1.5 to 0, wrong texts -8 to -4; by its CTC head an earlier one gave -6.5 to -0.5 and -14 to -6."""
 RIGHT_ONE = "the right one?"
 """What warnings ask that doubt the text as a whole."""
 LINE_UNHEARD = "the model hears hardly anything of this line there: is it said at all?"
@@ -71,7 +72,7 @@ class Aligner:
         """A segment for each line of the text that holds a word. Punctuation stays, as marks of the words before it.
 
         `name` is what the transcript calls the recording, by default its path.
-        Raises AsrError where the recording is too short for the text, or too long for a model without a CTC head.
+        Raises AsrError where the recording is too short for the text.
         """
         name = name or ("array" if isinstance(audio, tuple) else str(audio))
         lines = [line for line in (read_line(line, self.tokenizer) for line in split_lines(text)) if line.units]
@@ -88,8 +89,8 @@ class Aligner:
             raise AsrError(
                 f"{name}: {duration:.1f} s cannot hold the {len(ids):,} tokens of the text: is it the right one?"
             )
-        segments = tuple(_segments(lines, *found))
-        warnings = (*problems, *_misfits(pieces, segments, found[1]))
+        segments = tuple(_segments(lines, *found, UNHEARD[self.by]))
+        warnings = (*problems, *_misfits(pieces, segments, found[1], UNHEARD[self.by]))
         return Transcript(name, duration, segments, self.loaded.name, warnings, {"aligned_by": self.by})
 
     def _by_ctc(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
@@ -125,17 +126,30 @@ class Aligner:
                 yield piece, ctc_evidence(row[:length], ids, self.tokenizer.table.blank)
 
     def _by_attention(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
-        """Spans from the decoder, which reads the text while it listens to the whole recording."""
+        """Spans from the decoder, which reads the text while it listens: to the whole recording, or piece by piece."""
         if not pieces:
             return None
-        heard = self.model.log_mel.config.window_seconds or LONGEST_ATTENTION
-        if pieces[-1].end > heard:
-            other = "choose a model with a CTC head" if self.model.ctc is None else "let the CTC head align it"
-            raise AsrError(
-                f"{self.loaded.name}: without a CTC head at most {heard:g} s can be aligned,"
-                f" the recording has {pieces[-1].end:.1f} s; cut it, or {other}"
-            )
-        whole = Piece(0, np.concatenate([piece.samples for piece in pieces]))
+        if pieces[-1].end <= (self.model.log_mel.config.window_seconds or LONGEST_ATTENTION):
+            return self._in_piece(Piece(0, np.concatenate([piece.samples for piece in pieces])), ids)
+        loud = [piece for piece in pieces if not piece.silent]
+        ends = ends_in_text([self._written(piece) for piece in loud], ids)
+        found: tuple[list[Span], list[float]] = [], []
+        for piece, start, end in zip(loud, [0, *ends], ends, strict=False):
+            part = self._in_piece(piece, ids[start:end]) if end > start else ([], [])
+            if part is None:
+                return None
+            found[0].extend(part[0])
+            found[1].extend(part[1])
+        return found
+
+    def _written(self, piece: Piece) -> Sequence[int]:
+        """The tokens that the model itself writes for a piece."""
+        config = DecodeConfig(beam=1, ctc_weight=0.0)
+        [[best]] = Recognizer(self.model, self.tokenizer, config).recognize([piece.samples])
+        return best.hypothesis.tokens
+
+    def _in_piece(self, whole: Piece, ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
+        """Spans and log-probabilities of tokens that are all said in one piece; None where they are too many for it."""
         memory = encode(self.model, [whole.samples])
         state = self.model.decoder.start(memory.values, memory.mask)
         table = self.tokenizer.table
@@ -150,6 +164,25 @@ class Aligner:
         """Frames of a piece → spans in the recording."""
         found = frame_spans(self.model, frames, piece.samples)
         return [(piece.start + start, piece.start + end) for start, end in found]
+
+
+def ends_in_text(written: Sequence[Sequence[int]], ids: Sequence[int]) -> list[int]:
+    """Where in a text each piece of a recording ends, by what was written for the pieces; the last ends where the text does.
+
+    The two are laid side by side with as few differences as can be. Example: 你好 and 世杰 of 你好世界 end at 2 and 4.
+    """
+    ends, heard, read = [], 0, 0
+    pairs = iter(pairs_of(_symbols(ids), _symbols([token for piece in written for token in piece])))
+    for end in np.cumsum([len(piece) for piece in written]).tolist():
+        while heard < end:
+            said, found = next(pairs)
+            read, heard = read + bool(said), heard + bool(found)
+        ends.append(read)
+    return [*ends[:-1], len(ids)]
+
+
+def _symbols(ids: Sequence[int]) -> list[str]:
+    return [chr(i + 1) for i in ids]
 
 
 def align(audio: Audio, text: str, model: str | Path = "", device: str = "auto") -> Transcript:
@@ -175,7 +208,9 @@ def read_line(text: str, tokenizer: Tokenizer) -> Line:
     return Line(text.strip(), tuple(u for u, _ in found), tuple(ids for _, ids in found), tuple(unknown))
 
 
-def _segments(lines: Sequence[Line], times: Sequence[Span], log_probs: Sequence[float]) -> Iterator[Segment]:
+def _segments(
+    lines: Sequence[Line], times: Sequence[Span], log_probs: Sequence[float], unheard: float
+) -> Iterator[Segment]:
     first = 0
     for line in lines:
         tokens, begun = [], first
@@ -187,19 +222,21 @@ def _segments(lines: Sequence[Line], times: Sequence[Span], log_probs: Sequence[
             first = last + 1
         warnings = (f"not known to the model, times are guesses: {' '.join(line.unknown)}",) if line.unknown else ()
         score = sum(log_probs[begun:first]) / (first - begun)
-        if score < UNHEARD and first - begun >= LEAST_TOKENS:
+        if score < unheard and first - begun >= LEAST_TOKENS:
             warnings += (LINE_UNHEARD,)
         yield Segment(tokens[0].start, tokens[-1].end, tuple(tokens), line.text, score, warnings)
 
 
-def _misfits(pieces: Sequence[Piece], segments: Sequence[Segment], log_probs: Sequence[float]) -> Iterator[str]:
+def _misfits(
+    pieces: Sequence[Piece], segments: Sequence[Segment], log_probs: Sequence[float], unheard: float
+) -> Iterator[str]:
     """Why the text as a whole may not be that of the recording."""
     seconds = sum(piece.end - piece.start for piece in pieces if not piece.silent)
     n = sum(len(segment.tokens) for segment in segments)
     if n > FASTEST * seconds:
         yield f"{n:,} characters in {seconds:.1f} s of sound are more than anybody says: is the text {RIGHT_ONE}"
     mean = sum(log_probs) / len(log_probs)
-    if mean < UNHEARD:
+    if mean < unheard:
         yield (
             f"the model hears hardly anything of the text (mean confidence {math.exp(mean):.5f}): is it {RIGHT_ONE}"
             " The times are worth nothing if it is not"

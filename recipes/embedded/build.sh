@@ -23,11 +23,14 @@ python $recipe/prepare.py "$speech" "$@" --out $data
 test -e exp/embedded-start/decode.json ||
     python $recipe/trimming.py $base $data/text.txt $data/aishell.jsonl --out exp/embedded-start
 asr train $recipe/embedded.toml --init exp/embedded-start --out exp/embedded --threads 1
-python $recipe/averaging.py exp/embedded exp/embedded-start --shares 6 4 --out exp/embedded-mean
+python $recipe/averaging.py exp/embedded exp/embedded-start --shares 45 55 --out exp/embedded-mean
+cp exp/embedded-start/decode.json exp/embedded-mean/
 
-asr train-lm $data/text.txt $data/aishell.jsonl --tokens exp/embedded-start --order 4 --prune 1 --out $data/lm.arpa --force
+asr train-lm $data/text.txt $data/aishell.jsonl $data/dsp20.jsonl --tokens exp/embedded-start --order 4 --prune 0 --size 2000000 \
+    --out $data/lm.arpa --force
+asr model add-lm exp/embedded-mean $data/lm.arpa --force
+settings=(beam=8 rule=own length_power=0 length_bonus=0.8 lm_weight=0.2 eos_threshold=1.5)
+asr tune exp/embedded-mean $data/dev_sentences.jsonl "${settings[@]/#/--decode=}"
 asr model export exp/embedded-mean --out asr/pretrained/embedded --dtype int8 --card asr/pretrained/embedded/README.md --force
-cp exp/embedded-start/decode.json asr/pretrained/embedded/
-asr model add-lm asr/pretrained/embedded $data/lm.arpa --force
-asr tune asr/pretrained/embedded $data/dev_sentences.jsonl --decode rule=own --decode ctc_weight=0
 python $recipe/report.py embedded $data
+python $recipe/invented.py embedded
