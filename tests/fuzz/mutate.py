@@ -236,7 +236,7 @@ def _absurd(random: Random, value: Any) -> Any:
     """Most often of another kind or size; now and then the value itself, in a list, negative, or far larger."""
     if random.random() < 0.3:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return random.choice([-value, value + 1, value - 1, value * 1000, value / 2, str(value), [value]])
+            return random.choice([-value, value + 1, value - 1, value * 1000, value // 2, str(value), [value]])
         if isinstance(value, str):
             return random.choice([value + "x", value * 50, value[:-1], [value], value.upper(), "\n" + value])
         if isinstance(value, list):
