@@ -29,7 +29,7 @@ cp exp/embedded-start/decode.json exp/embedded-mean/
 asr train-lm $data/text.txt $data/aishell.jsonl $data/dsp20.jsonl --tokens exp/embedded-start --order 4 --prune 0 --size 2000000 \
     --out $data/lm.arpa --force
 asr model add-lm exp/embedded-mean $data/lm.arpa --force
-settings=(beam=8 rule=own length_power=0 length_bonus=0.8 lm_weight=0.2 eos_threshold=1.5)
+settings=(beam=8 batch_seconds=30 rule=own length_power=0 length_bonus=0.8 lm_weight=0.2 eos_threshold=1.5)
 asr tune exp/embedded-mean $data/dev_sentences.jsonl "${settings[@]/#/--decode=}"
 asr model export exp/embedded-mean --out asr/pretrained/embedded --dtype int8 --card asr/pretrained/embedded/README.md --force
 python $recipe/report.py embedded $data
