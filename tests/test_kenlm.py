@@ -10,6 +10,7 @@ from asr.decoding.kenlm_scorer import MAGIC, KenlmScorer, is_kenlm_binary
 from asr.decoding.ngram import NgramScorer
 from asr.errors import AsrError
 from asr.training.ngram import train_ngram
+from tests.conftest import ROOT
 
 SYMBOLS = ["<blank>", "<unk>", "<sos>", "<eos>", *"甲乙丙丁"]
 EOS = 3
@@ -29,7 +30,8 @@ def test_a_binary_is_known_by_its_first_bytes(tmp_path, arpa):
 def test_without_the_library_the_message_names_the_extra(tmp_path, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "kenlm", None)
     (tmp_path / "lm.bin").write_bytes(MAGIC + b" version 5\n\0")
-    status, _, err = run("transcribe", "data/sample/weather.flac", "--lm", tmp_path / "lm.bin")
+    model = ROOT / "tests/fixtures/toy"
+    status, _, err = run("transcribe", "data/sample/weather.flac", "--model", model, "--lm", tmp_path / "lm.bin")
     assert status == 1 and "lm.bin: is a binary of KenLM" in err and "pip install 'mandarin-asr[kenlm]'" in err
 
 
