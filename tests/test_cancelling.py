@@ -56,11 +56,20 @@ def test_silence_is_given_up_in_its_first_block(transcriber, monkeypatch):
 
 def test_a_search_is_given_up_in_its_next_step(transcriber):
     samples = np.concatenate([part for seed in range(3) for part in (speech(4.0, seed=seed), silence(1.0))])
-    cancelled, asked = after(4)
+    cancelled, asked = after(6)
     with pytest.raises(Cancelled, match="^given up while it was decoded$"):
         list(transcriber.iter_segments((samples, SAMPLE_RATE), cancelled=cancelled))
-    assert len(asked) == 4  # a block, and three steps
+    assert len(asked) == 6  # a block, two groups that are encoded, and three steps
     assert list(transcriber.iter_segments((samples, SAMPLE_RATE)))  # which does not concern what comes after
+
+
+def test_an_encoder_is_given_up_before_its_next_group(transcriber, monkeypatch):
+    model, encoded = transcriber.loaded.model, []
+    monkeypatch.setattr(model, "encode", lambda *given: encoded.append(None) or type(model).encode(model, *given))
+    cancelled, _ = after(3)
+    with pytest.raises(Cancelled, match="^given up while it was encoded$"):
+        transcriber.recognizer.recognize([speech(8.0, seed=seed) for seed in range(5)], cancelled=cancelled)
+    assert len(encoded) == 2  # of five that are too long for two at once
 
 
 def test_who_is_asked_and_never_cancels_changes_nothing(transcriber):

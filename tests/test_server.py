@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +31,9 @@ SAMPLE = ROOT / "data/sample/weather.flac"
 
 
 @contextmanager
-def running():
+def running(program: Sequence[str] = ("-m", "asr")):
     """A server with the embedded model, and its address."""
-    command = [sys.executable, "-m", "asr", "serve", "--port", "0", "--beam", "2", "--punctuate", "--threads", "1"]
+    command = [sys.executable, *program, "serve", "--port", "0", "--beam", "2", "--punctuate", "--threads", "1"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     line = process.stderr.readline()
     try:
@@ -129,6 +130,25 @@ def test_an_interrupt_ends_what_is_being_transcribed(tmp_path):
         status, body = answer.result()
     assert (status, json.loads(body)["error"]["message"]) == (503, "the server is about to end")
     assert "Traceback" not in process.stderr.read()
+
+
+DEAF = """
+import time, asr.serving.application
+asr.serving.application.transcribe = lambda *given, **named: time.sleep(60)
+from asr.cli import main
+main()
+"""
+
+
+def test_what_cannot_be_interrupted_is_answered_too():
+    pytest.importorskip("starlette")
+    with running(("-c", DEAF)) as (process, url), ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, f"{url}/v1/audio/transcriptions", file=SAMPLE)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        status, body = answer.result()
+    assert (status, json.loads(body)["error"]["message"]) == (503, "the server is about to end")
 
 
 @pytest.mark.parametrize(

@@ -76,12 +76,17 @@ CPU_GROUP = 10.0
 """Seconds of audio, padding included, that a CPU encodes at once: more does not fit its caches, and only pads."""
 
 
-def encode(model: SpeechModel, utterances: Sequence[np.ndarray]) -> Memory:
-    """Arrays (S,) of samples, best sorted by length → the memory of all. On a CPU a few at a time."""
+def encode(model: SpeechModel, utterances: Sequence[np.ndarray], cancelled: Callable[[], bool] = never) -> Memory:
+    """Arrays (S,) of samples, best sorted by length → the memory of all. On a CPU a few at a time.
+
+    Raises Cancelled where `cancelled`, which is asked before each of these, says so.
+    """
     device = model.cmvn.mean.device
     budget = CPU_GROUP * SAMPLE_RATE if device.type == "cpu" else float("inf")
     memories = []
     for group in grouped([model.encoded_samples(len(u)) for u in utterances], budget):
+        if cancelled():
+            raise Cancelled("given up while it was encoded")
         samples, lengths = pad_samples([utterances[i] for i in group], model.shortest_samples)
         memories.append(model.encode(samples.to(device), lengths.to(device)))
     lengths = torch.cat([memory.lengths for memory in memories])
@@ -228,7 +233,7 @@ class Recognizer:
         return limits if longest is None else [min(limit, longest) for limit in limits]
 
     def _recognize_batch(self, utterances: Sequence[np.ndarray], timed: bool) -> list[list[Recognized]]:
-        memory = encode(self.model, utterances)
+        memory = encode(self.model, utterances, self.cancelled)
         scorer, limits = self.scorer(memory), self.limits(utterances)
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
         found = self._found(scorer, limits, memory, log_probs)

@@ -1,5 +1,6 @@
 """Requests to answers: an ASGI application, under the addresses of OpenAI's API."""
 
+import asyncio
 import tempfile
 import threading
 import traceback
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from asr.errors import AsrError
 from asr.serving.access import knows, refusal
 from asr.serving.answers import answer_of
-from asr.serving.body import Body, until_nobody_waits
+from asr.serving.body import ENDING, Body, until_nobody_waits
 from asr.serving.forms import read_form, read_request
 from asr.serving.refusals import Abandoned, BadRequest, problem
 from asr.serving.settings import ServerSettings
@@ -59,6 +60,8 @@ class Application:
                 await self.app(scope, receive, send)
         except (Abandoned, BadRequest, ClientDisconnect):
             pass  # while the rest of a refused request was dropped
+        except asyncio.CancelledError:  # the server ends in the middle of what cannot be interrupted
+            await _answer(503, ENDING)(scope, receive, send)
         except Exception as error:  # a bug, for which the client has got its answer
             *_, place = traceback.extract_tb(error.__traceback__)
             where = f"{Path(place.filename).name}:{place.lineno}"
