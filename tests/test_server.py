@@ -118,18 +118,23 @@ def test_requests_at_once_wait_for_each_other(server):
     assert len(answers) == 1 and answers.pop()[0] == 200
 
 
-def test_an_interrupt_ends_what_is_being_transcribed(tmp_path):
+def said_on_interrupt(recording: Path, program: Sequence[str] = ("-m", "asr")) -> str:
+    """What a server that is interrupted while it transcribes says on stderr, once it has told the client that it ends."""
     pytest.importorskip("starlette")
-    long = tmp_path / "long.flac"
-    soundfile.write(long, np.tile(soundfile.read(SAMPLE, dtype="float32")[0], 600), 16000)
-    with running() as (process, url), ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(ask, f"{url}/v1/audio/transcriptions", file=long)
+    with running(program) as (process, url), ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, f"{url}/v1/audio/transcriptions", file=recording)
         time.sleep(2)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
         status, body = answer.result()
     assert (status, json.loads(body)["error"]["message"]) == (503, "the server is about to end")
-    assert "Traceback" not in process.stderr.read()
+    return process.stderr.read()
+
+
+def test_an_interrupt_ends_what_is_being_transcribed(tmp_path):
+    long = tmp_path / "long.flac"
+    soundfile.write(long, np.tile(soundfile.read(SAMPLE, dtype="float32")[0], 600), 16000)
+    assert "Traceback" not in said_on_interrupt(long)
 
 
 DEAF = """
@@ -141,14 +146,7 @@ main()
 
 
 def test_what_cannot_be_interrupted_is_answered_too():
-    pytest.importorskip("starlette")
-    with running(("-c", DEAF)) as (process, url), ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(ask, f"{url}/v1/audio/transcriptions", file=SAMPLE)
-        time.sleep(2)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
-        status, body = answer.result()
-    assert (status, json.loads(body)["error"]["message"]) == (503, "the server is about to end")
+    assert "Traceback" not in said_on_interrupt(SAMPLE, ("-c", DEAF))
 
 
 @pytest.mark.parametrize(

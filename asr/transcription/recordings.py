@@ -9,6 +9,7 @@ from asr.audio.diagnostics import InputCheck
 from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
 from asr.audio.voice_activity import VoiceActivity
 from asr.errors import AudioError, Cancelled
+from asr.recognition.recognizer import never
 from asr.transcript import Segment
 from asr.transcription.pieces import SILENCE_PEAK, Piece
 from asr.transcription.segmenting import SegmentConfig, SpeechCutter
@@ -71,7 +72,7 @@ class RecordingInProgress:
         """Seconds read."""
         return self.n_samples / SAMPLE_RATE
 
-    def pieces(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[tuple[int | None, Piece]]:
+    def pieces(self, cancelled: Callable[[], bool] = never) -> Iterator[tuple[int | None, Piece]]:
         """(channel, piece) of speech; the channel is None where they are averaged. Where nothing can be read, `error` is set.
 
         Raises Cancelled where `cancelled`, which is asked after each block of audio, says so.
