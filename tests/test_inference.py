@@ -18,7 +18,7 @@ from asr.model.inference import (
     halved,
     pack,
     packs_bfloat16,
-    quantize,
+    quantized,
     ready_to_decode,
 )
 from asr.recognition.recognizer import Recognizer
@@ -105,10 +105,10 @@ def test_a_model_that_was_loaded_is_saved_as_it_was(tmp_path, tokenizer):
 def test_int8_is_close_and_leaves_the_model_alone():
     model = random_model()
     before = log_probs(model)
-    small = quantize(model, "int8")
+    small = quantized(model, "int8")
     assert (log_probs(small) - before).abs().max() < 0.2
     assert not torch.equal(log_probs(small), before) and torch.equal(log_probs(model), before)
-    assert quantize(model, "none") is model
+    assert quantized(model, "none") is model
 
 
 @torch.inference_mode()
@@ -124,10 +124,10 @@ def test_int8_gives_each_row_and_each_output_a_scale_of_its_own():
     assert torch.equal(Int8Linear(layer)(torch.zeros(1, 64)), layer.bias[None])
 
 
-@pytest.mark.parametrize("precision", ["none", "int8"])
+@pytest.mark.parametrize("quantize", ["none", "int8"])
 @pytest.mark.parametrize("beam", [1, 3])
-def test_a_model_made_ready_finds_the_same(precision, beam, tokenizer, all_packed):
-    model = quantize(random_model(), precision)
+def test_a_model_made_ready_finds_the_same(quantize, beam, tokenizer, all_packed):
+    model = quantized(random_model(), quantize)
     utterances = sounds(1.0, 0.5)
     before = Recognizer(model, tokenizer, DecodeConfig(beam=beam, nbest=beam)).recognize(utterances)
     pack(model, greedy=beam == 1)
@@ -178,11 +178,11 @@ def test_a_model_in_bfloat16_recognizes_with_all_that_joins_in(kind, in_16_bits,
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_16_bits_on_a_gpu(precision):
+@pytest.mark.parametrize("quantize", ["bfloat16", "float16"])
+def test_16_bits_on_a_gpu(quantize):
     model = random_model().cuda()
     before = log_probs(model)
-    assert (log_probs(ready_to_decode(model, precision)).float() - before).abs().max() < 0.1
+    assert (log_probs(ready_to_decode(model, quantize)).float() - before).abs().max() < 0.1
 
 
 def test_what_cannot_be_quantized():

@@ -110,7 +110,7 @@ def open_model(
 ) -> LoadedModel:
     """Loads a model by path or name onto a device, to decode with.
 
-    `quantize`: one of asr.model.inference.PRECISIONS. `greedy`: whether it will be searched with a beam of 1.
+    `quantize`: one of asr.model.inference.QUANTIZATIONS. `greedy`: whether it will be searched with a beam of 1.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KEPT_KERNELS)  # read when the first kernel is compiled
     loaded = load_model(find_model(name), pick_device("cpu" if quantize == "int8" and device == "auto" else device))

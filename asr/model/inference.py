@@ -10,7 +10,7 @@ from asr.errors import UsageError
 from asr.model.model import SpeechModel
 
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-PRECISIONS = ("none", "int8", *HALVES)
+QUANTIZATIONS = ("none", "int8", *HALVES)
 """What `--quantize` takes."""
 PACKED_FOR = 10
 """Rows that oneDNN is told of when it chooses a layout: the one it then takes is good for any number, that for 1 is not."""
@@ -20,15 +20,15 @@ LARGEST_PLAIN = 1 << 16
 """Weights of a layer up to which PyTorch's own product is as fast: oneDNN takes 10 microseconds to get ready."""
 
 
-def ready_to_decode(model: SpeechModel, precision: str = "none", greedy: bool = False) -> SpeechModel:
+def ready_to_decode(model: SpeechModel, quantize: str = "none", greedy: bool = False) -> SpeechModel:
     """The model made fast, in place where it is not copied for fewer bits; it can then be neither trained nor saved.
 
-    `precision`: one of PRECISIONS. bfloat16 on a CPU is for the products of linear layers: what lies between them, and the CTC
+    `quantize`: one of QUANTIZATIONS. bfloat16 on a CPU is for the products of linear layers: what lies between them, and the CTC
     head, whose rounded log-probabilities would add up over the frames, stay in float32. `greedy`: whether a single hypothesis
     is searched.
     """
-    model = quantize(model, precision)
-    pack(model, torch.bfloat16 if precision == "bfloat16" else torch.float32, greedy)
+    model = quantized(model, quantize)
+    pack(model, torch.bfloat16 if quantize == "bfloat16" else torch.float32, greedy)
     compile_steps(model)
     return model
 
@@ -97,23 +97,23 @@ def compile_steps(model: SpeechModel) -> None:
             model.decoder.layers[i] = torch.jit.script(layer)
 
 
-def quantize(model: SpeechModel, precision: str) -> SpeechModel:
+def quantized(model: SpeechModel, quantize: str) -> SpeechModel:
     """A copy with int8 weights in its linear layers, whose inputs are rounded as they come (CPU), or one in 16 bits (GPU).
 
     The model itself where nothing is to be done, or `pack` does it. Raises UsageError for what the device cannot do.
     """
-    if precision not in PRECISIONS:
-        raise UsageError(f"quantize must be one of {', '.join(PRECISIONS)}, is {precision!r}")
+    if quantize not in QUANTIZATIONS:
+        raise UsageError(f"quantize must be one of {', '.join(QUANTIZATIONS)}, is {quantize!r}")
     device = model.cmvn.mean.device
-    if precision == "int8" and device.type != "cpu":
+    if quantize == "int8" and device.type != "cpu":
         raise UsageError(f"quantize int8 works on a CPU only, the model is on {device}")
-    if precision == "float16" and device.type == "cpu":
+    if quantize == "float16" and device.type == "cpu":
         raise UsageError("quantize float16 works on a GPU only; on a CPU take bfloat16 or int8")
-    if precision == "bfloat16" and device.type == "cpu" and not packs_bfloat16():
+    if quantize == "bfloat16" and device.type == "cpu" and not packs_bfloat16():
         raise UsageError("quantize bfloat16 needs a GPU or a CPU on which PyTorch multiplies in bfloat16; take int8")
-    if precision == "int8":
+    if quantize == "int8":
         return _in_int8(copy.deepcopy(model))
-    return halved(model, HALVES[precision]) if precision in HALVES and device.type != "cpu" else model
+    return halved(model, HALVES[quantize]) if quantize in HALVES and device.type != "cpu" else model
 
 
 class Int8Linear(nn.Module):
