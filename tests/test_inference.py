@@ -13,14 +13,17 @@ from asr.model import inference
 from asr.model.folder import load_model, save_model
 from asr.model.inference import (
     Int8Linear,
+    JoinedAttention,
     PackedLinear,
     compile_steps,
     halved,
+    join_self_attention,
     pack,
     packs_bfloat16,
     quantized,
     ready_to_decode,
 )
+from asr.model.layers import Attention
 from asr.recognition.recognizer import Recognizer
 from tests.conftest import random_model
 from tests.test_model import sounds
@@ -111,6 +114,16 @@ def test_int8_is_close_and_leaves_the_model_alone():
     assert quantized(model, "none") is model
 
 
+def test_joined_attention_gives_the_three_parts():
+    attention = Attention(24, 3)
+    x = torch.randn(2, 5, 24)
+    queries, keys_values = attention.project(x)
+    joined = JoinedAttention(attention)
+    joined_queries, joined_keys_values = joined.project(x)
+    torch.testing.assert_close((joined_queries, *joined_keys_values), (queries, *keys_values))
+    torch.testing.assert_close(joined.find(queries, keys_values, None), attention(x, keys_values, None))
+
+
 @torch.inference_mode()
 def test_int8_gives_each_row_and_each_output_a_scale_of_its_own():
     """Loud rows and large outputs take no steps from the others, however far apart they are."""
@@ -130,6 +143,7 @@ def test_a_model_made_ready_finds_the_same(quantize, beam, tokenizer, all_packed
     model = quantized(random_model(), quantize)
     utterances = sounds(1.0, 0.5)
     before = Recognizer(model, tokenizer, DecodeConfig(beam=beam, nbest=beam)).recognize(utterances)
+    join_self_attention(model)
     pack(model, greedy=beam == 1)
     compile_steps(model)
     after = Recognizer(model, tokenizer, DecodeConfig(beam=beam, nbest=beam)).recognize(utterances)

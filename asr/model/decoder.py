@@ -119,13 +119,13 @@ class DecoderLayer(nn.Module):
     def look_back(self, x: Tensor, past: KeysValues | None, visible: Tensor) -> tuple[Tensor, KeysValues]:
         """x behind the attention to earlier tokens, and keys and values of all slots; arguments as of `forward`."""
         y = self.self_norm(x) if self.norm_first else x
-        keys, values = self.self_attention.keys_values(y)
+        queries, (keys, values) = self.self_attention.project(y)
         slots = visible.shape[-1]
         if past is not None:
             keys = _append(past[0], keys, slots - x.shape[1])
             values = _append(past[1], values, slots - x.shape[1])
         past, so_far = (keys, values), (keys[:, :, :slots], values[:, :, :slots])
-        x = x + self.dropout(self.self_attention(y, so_far, visible))
+        x = x + self.dropout(self.self_attention.find(queries, so_far, visible))
         return x if self.norm_first else self.self_norm(x), past
 
 

@@ -88,17 +88,25 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 
+    @torch.jit.export  # used beside `forward`, also when that is compiled
     def keys_values(self, source: Tensor) -> KeysValues:
         """(B, L, D) → keys and values (B, H, L, K)."""
         return self._split(self.key(source)), self._split(self.value(source))
 
     def forward(self, x: Tensor, keys_values: KeysValues, mask: Tensor | None) -> Tensor:
         """x (B, Q, D) looks at keys and values (B, H, L, K) where mask, broadcast to (B, H, Q, L), is True → (B, Q, D)."""
-        keys, values = keys_values
-        attended = attend(self._split(self.query(x)), keys, values, mask)
-        return self.out(attended.transpose(1, 2).flatten(2))  # (B, H, Q, K) → (B, Q, D)
+        return self.find(self._split(self.query(x)), keys_values, mask)
 
-    @torch.jit.export  # used beside `forward`, also when that is compiled
+    def project(self, x: Tensor) -> tuple[Tensor, KeysValues]:
+        """x (B, Q, D), which is to look at itself → queries (B, H, Q, K), and keys and values of the same shape."""
+        return self._split(self.query(x)), self.keys_values(x)
+
+    def find(self, queries: Tensor, keys_values: KeysValues, mask: Tensor | None) -> Tensor:
+        """What queries (B, H, Q, K) find in keys and values (B, H, L, K): (B, Q, D)."""
+        keys, values = keys_values
+        return self.out(attend(queries, keys, values, mask).transpose(1, 2).flatten(2))  # (B, H, Q, K) → (B, Q, D)
+
+    @torch.jit.export
     def weights(self, x: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
         """How much each of x (B, Q, D) looks at each key (B, H, L, K): (B, H, Q, L), adding up to 1 over keys."""
         return _weights(self._split(self.query(x)), keys, mask)
