@@ -4,13 +4,14 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import asr
 from asr.corpus.toy import prepare_toy
-from asr.errors import ConfigError
+from asr.errors import CheckpointError, ConfigError
 from asr.model.folder import load_model, read_weights
 from asr.scoring.cer import CharErrors
-from asr.training.checkpoint import Progress, averaged_steps, load_state, stopped_early
+from asr.training.checkpoint import Progress, average_weights, averaged_steps, load_state, stopped_early
 from asr.training.loop import train
 from asr.training.train_config import TrainConfig
 from tests.conftest import ROOT
@@ -63,6 +64,18 @@ def test_which_steps_are_averaged():
     assert averaged_steps(progress, TrainConfig(average=2, average_of="ema")) == []
     with pytest.raises(ConfigError, match="train.average_of must be one of best, last, ema, is 'all'"):
         TrainConfig(average_of="all")
+
+
+def test_checkpoints_of_different_networks_have_no_mean(tmp_path):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path, tensors in zip(
+        paths, ({"w": torch.ones(3)}, {"w": torch.ones(4)}, {"w": torch.ones(3), "v": torch.ones(1)}), strict=True
+    ):
+        save_file(tensors, path)
+    assert average_weights(paths[:1])["w"].tolist() == [1, 1, 1]
+    for other, why in ((paths[1], "size of tensor a"), (paths[2], "v is only in one of them")):
+        with pytest.raises(CheckpointError, match=f"{other}: does not fit the others .*{why}.*; checkpoints cannot be"):
+            average_weights([paths[0], other])
 
 
 def test_the_last_checkpoints(config, tmp_path, scripted):

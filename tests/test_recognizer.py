@@ -7,6 +7,7 @@ import torch
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.rescoring import COVERAGE, penalise_uncovered
 from asr.decoding.search import Hypothesis
+from asr.errors import AsrError
 from asr.recognition.recognizer import Recognizer, encode, grouped
 from tests.conftest import random_model
 
@@ -83,6 +84,13 @@ def test_training_mode_is_restored_and_no_gradient_is_kept(tokenizer):
     model = random_model().train()
     Recognizer(model, tokenizer).recognize(sounds(0.5))
     assert model.training
+
+
+def test_weights_that_give_no_numbers_are_told(tokenizer):
+    model = random_model()
+    torch.nn.init.constant_(model.decoder.out.bias, torch.nan)
+    with pytest.raises(AsrError, match="the model's scores are no numbers: its weights are damaged"):
+        Recognizer(model, tokenizer, DecodeConfig(beam=2)).recognize(sounds(0.5))
 
 
 def test_audio_of_a_few_samples_is_decoded(tokenizer):

@@ -17,7 +17,7 @@ from asr.decoding.hotwords import HotwordScorer, occurrences
 from asr.decoding.rescoring import penalise_uncovered, rescore
 from asr.decoding.search import CandidateScorer, Hypothesis, beam_search
 from asr.decoding.wordlists import Hotwords
-from asr.errors import Cancelled, ConfigError
+from asr.errors import AsrError, Cancelled, ConfigError
 from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
@@ -271,6 +271,8 @@ class Recognizer:
         reverse = self.model.reverse_decoder
         reverse = reverse if config.reverse_weight else None
         found = beam_search(scorer, config, limits, others)
+        if not all(found):
+            raise AsrError("the model's scores are no numbers: its weights are damaged, or its training has diverged")
         if reverse is not None:
             state = reverse.start(memory.values, memory.mask)
 

@@ -18,12 +18,13 @@ from torch import Tensor
 
 from asr.errors import CheckpointError
 from asr.files import atomic_write
-from asr.foreign_bytes import quoted, reading, shortened
+from asr.foreign_bytes import listed, quoted, reading, shortened
 from asr.model.folder import read_weights, writing
 from asr.model.pickles import load_pickle
 from asr.training.train_config import TrainConfig
 
 STATE, CHECKPOINTS = "state.pt", "checkpoints"
+NOT_AVERAGED = "checkpoints cannot be averaged; the best model so far is in the run's folder"
 
 
 @dataclass
@@ -195,9 +196,12 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def average_weights(paths: list[Path]) -> dict[str, Tensor]:
-    """The mean of the same tensors in several files, summed in float64."""
+    """The mean of the same tensors in several files, summed in float64. Raises CheckpointError where they are not the same."""
     sums: dict[str, Tensor] = {}
     for path in paths:
-        for name, tensor in read_weights(path)[0].items():
-            sums[name] = sums.get(name, 0) + tensor.double()
+        with reading(path, CheckpointError, "does not fit the others", NOT_AVERAGED):
+            weights = read_weights(path)[0]
+            if sums and sums.keys() != weights.keys():
+                raise ValueError(f"{listed(sorted(sums.keys() ^ weights.keys()))} is only in one of them")
+            sums = {name: sums.get(name, 0) + tensor.double() for name, tensor in weights.items()}
     return {name: (tensor / len(paths)).float() for name, tensor in sums.items()}

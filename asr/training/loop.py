@@ -12,6 +12,7 @@ from asr.corpus.manifest import Utterance
 from asr.errors import CheckpointError
 from asr.features.waveforms import noises_fingerprint
 from asr.folders import locked
+from asr.foreign_bytes import reading
 from asr.model.device import slow_in_bfloat16
 from asr.model.folder import WEIGHTS, fill_weights, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
@@ -277,4 +278,5 @@ def _stored_cer(folder: Path) -> float:
     """Dev CER of the model that the folder holds; infinite where there is none."""
     if not (folder / WEIGHTS).exists():
         return math.inf
-    return float(read_header(folder / WEIGHTS).get("dev_cer", math.inf))
+    with reading(folder / WEIGHTS, CheckpointError, "its header has no dev CER"):
+        return float(read_header(folder / WEIGHTS).get("dev_cer", math.inf))
