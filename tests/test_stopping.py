@@ -9,6 +9,7 @@ import threading
 import pytest
 import torch
 
+from asr.errors import CheckpointError
 from asr.stopping import stoppable
 from asr.training.checkpoint import load_state
 from asr.training.loop import train
@@ -141,3 +142,9 @@ def test_lines_that_a_power_cut_spoiled_are_dropped(tmp_path):
         (tmp_path / "quarantine.jsonl").write_bytes(good + spoiled)
         RunLog(tmp_path, step=2).close()
         assert (tmp_path / "quarantine.jsonl").read_bytes() == good
+
+
+def test_a_folder_in_the_place_of_a_list_is_told(tmp_path):
+    (tmp_path / "quarantine.jsonl").mkdir()
+    with pytest.raises(CheckpointError, match="quarantine.jsonl: cannot be read \\(Is a directory\\)"):
+        RunLog(tmp_path, step=2)

@@ -49,8 +49,9 @@ def _lines(path: Path) -> Iterable[dict]:
 def _shorten(path: Path, step: int) -> None:
     """Drops lines of steps that will be done again, after a kill between two checkpoints."""
     if path.exists():
-        # what is no character is in no whole line
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        with reading(path, CheckpointError):
+            # what is no character is in no whole line
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         kept = [line for line in lines if step_of(line) <= step]
         if len(kept) < len(lines):
             with atomic_write(path) as file:
