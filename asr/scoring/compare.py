@@ -8,7 +8,6 @@ from pathlib import Path
 from asr.scoring.bootstrap import Difference, paired_difference
 from asr.scoring.score import Score, score_read
 from asr.scoring.transcripts import read_together
-from asr.text.normalize import TRAINING
 
 CHANGES = 10
 """Utterances listed that changed most."""
@@ -67,7 +66,7 @@ def compare_files(
     b: str | Path,
     unit: str = "char",
     *,
-    rules: str | Sequence[str] = TRAINING,
+    rules: str | Sequence[str] | None = None,
     ids: bool | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Comparison:

@@ -13,6 +13,7 @@ from asr.scoring import breakdown
 from asr.scoring.breakdown import Group
 from asr.scoring.cer import CharErrors
 from asr.scoring.compare import Comparison
+from asr.scoring.normalizing import visible
 from asr.scoring.score import Score
 
 DETAILS = ("system", "id", "speaker", "n", "s", "d", "i", "cer", "reference", "hypothesis", "alignment")
@@ -90,12 +91,15 @@ def system_summary(score: Score, confusions: int = 200) -> dict:
         "oracle": numbers(score.oracle) | {"depth": score.depth} if score.depth > 1 else None,
         "syllables": numbers(breakdown.syllable_errors(score, found)) if readings else None,
         "sounds": {k: sum(c.kinds[k] for c in substituted) for k in breakdown.KINDS} if readings else None,
+        "languages": {name: numbers(errors) for name, errors in score.languages.items()},
         "by_speaker": [group_summary(group) for group in breakdown.by_field(score, "speaker")],
         "by_length": [group_summary(group) for group in breakdown.by_length(score)],
         "histogram": breakdown.histogram(score),
         "deletions_at": asdict(breakdown.deletions(score)),
         "confusions": [asdict(confusion) for confusion in found[:confusions]],
         "changed_characters": {rule: list(counts) for rule, counts in score.changed.items()},
+        "dropped_characters": {visible(c): list(counts) for c, counts in score.dropped.items()},
+        "hints": list(score.hints),
         "missing": list(score.missing),
         "extra": list(score.extra),
     }
