@@ -68,8 +68,9 @@ def compare_files(
     *,
     rules: str | Sequence[str] | None = None,
     ids: bool | None = None,
+    utt2spk: str | Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
     """Two hypothesis files against one reference file; the arguments are those of score_files."""
-    references, *systems = read_together([reference, a, b], ids, say)
+    references, *systems = read_together([reference, a, b], ids, say, utt2spk)
     return Comparison(*(score_read(references, system, unit, rules, say=say) for system in systems))

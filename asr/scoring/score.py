@@ -157,14 +157,16 @@ def score_files(
     rules: str | Sequence[str] | None = None,
     *,
     ids: bool | None = None,
+    utt2spk: str | Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Score:
     """A hypothesis file against a reference file, in any form that asr.scoring.transcripts reads, matched by id.
 
     `unit`: "char" or "mixed". `rules`: as char_errors takes them. `ids`: whether plain text lines begin with an id.
+    `utt2spk`: Kaldi's file of `id speaker`, for the references.
     References without hypothesis count as deleted and hypotheses without reference are left out; both are told to `say`.
     """
-    references, hypotheses = read_together([reference, hypothesis], ids, say)
+    references, hypotheses = read_together([reference, hypothesis], ids, say, utt2spk)
     return score_read(references, hypotheses, unit, rules, say=say)
 
 
