@@ -12,6 +12,7 @@ from pathlib import Path
 
 from asr.corpus.importing import COLUMNS, JSON_NAMES, table_reader, table_rows
 from asr.errors import ManifestError
+from asr.files import read_lines
 from asr.foreign_bytes import quoted
 from asr.scoring.documents import audio_id, is_document, json_value, text_of
 from asr.scoring.timed import refuse_alternatives, timed_form
@@ -43,6 +44,8 @@ def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
 
     `ids`: whether lines that tell nothing else begin with one; None decides by what they hold.
     """
+    if path.is_dir():
+        return "folder"
     filled = [line for line in lines if line.strip()]
     if not filled:
         return "plain"
@@ -179,10 +182,36 @@ def _plain(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
         yield f"{path}:{number}", str(number), Line(line.strip())
 
 
+def _folder(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+    for file in visible(path):
+        if file.is_file():
+            inside = read_lines(file)
+            form = recording_form(file, inside)
+            if form is None:
+                raise ManifestError(
+                    f"{file}: holds more than the text of one recording, unlike a file of {path} should"
+                )
+            texts = [line.text for _, _, line in READERS[form](file, inside, hypothesis)]
+            yield str(file), audio_id({"audio": file.stem}), Line(" ".join(texts).strip())
+
+
+def visible(folder: Path) -> Iterator[Path]:
+    """What lies in a folder and is not hidden, in order of names."""
+    return iter(sorted(path for path in folder.iterdir() if not path.name.startswith(".")))
+
+
+def recording_form(path: Path, lines: Sequence[str]) -> str | None:
+    """The form of what may be the text of one recording; None for what is of several utterances."""
+    form = form_of(path, lines, None) or "plain"
+    alone = form in ("plain", "document") or (form == "jsonl" and sum(bool(line.strip()) for line in lines) == 1)
+    return form if alone else None
+
+
 READERS: dict[str, Callable[[Path, Sequence[str], bool], Utterances]] = {
     "jsonl": _jsonl,
     "list": _list,
     "document": _document,
+    "folder": _folder,
     "table": _table,
     "trn": _trn,
     "kaldi": _kaldi,

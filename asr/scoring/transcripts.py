@@ -2,7 +2,8 @@
 
 - JSON lines, or a JSON list: objects with `id` and `text` (manifests, `asr evaluate`'s output; WeNet's `key` and `txt`, FunASR's
   `target`, NeMo's `audio_filepath` and `pred_text`), or `id` and `nbest`;
-- a JSON document, as Whisper writes one for each recording: its id is the name of the file;
+- a JSON document, as Whisper writes one for each recording: its id is the name of the file; a folder of such documents, or of
+  plain texts;
 - a table: tab-separated (or a .csv) with a header that names a column for the text, and one for the id or the audio;
 - sclite's trn: `text (speaker-id)` on each line;
 - STM and CTM: segments, or words, with their place in a recording;
@@ -40,6 +41,7 @@ FORMS = {
     "jsonl": "JSON lines",
     "list": "a JSON list",
     "document": "a JSON document of one recording",
+    "folder": "a folder with a file for each recording",
     "table": "a table",
     "trn": "sclite's trn (`text (id)`)",
     "stm": "STM",
@@ -49,7 +51,7 @@ FORMS = {
 }
 KEYED = ("jsonl", "list", "table", "trn", "kaldi")
 """Forms in which each utterance has an id."""
-RECORDINGS = ("document", "stm", "ctm")
+RECORDINGS = ("document", "folder", "stm", "ctm")
 """Forms that are of whole recordings."""
 Say = Callable[[str], None]
 
@@ -83,6 +85,8 @@ def read_together(
 
 
 def _existing_lines(path: str | Path) -> list[str]:
+    if Path(path).is_dir():
+        return []
     lines = read_lines(path)
     if len(lines) < 2 and not "".join(lines).strip():
         raise ManifestError(f"{path}: is empty")
@@ -94,7 +98,10 @@ def _read(path: Path, lines: list[str], form: str, hypothesis: bool = False) -> 
         if form in ("stm", "ctm"):
             return Transcripts(path, form, {}, tuple(read_parts(path, lines, form)))
         hint = "; if lines have no id, say --no-ids" if form == "kaldi" else ""
-        return Transcripts(path, form, _unique(READERS[form](path, lines, hypothesis), hint))
+        found = _unique(READERS[form](path, lines, hypothesis), hint)
+    if not found:
+        raise ManifestError(f"{path}: holds no transcript")
+    return Transcripts(path, form, found)
 
 
 def _unique(utterances: Iterable[tuple[str, str, Line]], hint: str = "") -> dict[str, Line]:
@@ -135,7 +142,7 @@ def _known(form: str | None, path: Path, lines: list[str]) -> set[str]:
     """Ids of which a file tells by itself that they are some."""
     if form in ("stm", "ctm"):
         return {*_first_words(lines)}
-    return {id for _, id, _ in READERS[form](path, lines, False)} if form in (*KEYED, "document") else set()
+    return {id for _, id, _ in READERS[form](path, lines, False)} if form in (*KEYED, "document", "folder") else set()
 
 
 def _first_words(lines: list[str]) -> list[str]:
