@@ -49,7 +49,7 @@ def test_errors_of_a_pair(reference, hypothesis, substitutions, deletions, inser
         ("hello world", "helloworld", {}, CharErrors(0, 0, 0, 10)),
         ("hello world", "helloworld", {"unit": "mixed"}, CharErrors(1, 1, 0, 2)),
         ("2024年", "2025年", {"unit": "mixed"}, CharErrors(1, 0, 0, 2)),
-        # spaces as characters, as SpeechBrain's recipes count them
+        # spaces as characters, as ESPnet's recipes count them
         ("今天 天气", "今天天气", {"rules": ("width", "case", "punctuation")}, CharErrors(0, 1, 0, 5)),
         ("你好", "妳好", {"rules": ()}, CharErrors(1, 0, 0, 2)),
         ("你好。", "你好", {"rules": ()}, CharErrors(0, 1, 0, 3)),
