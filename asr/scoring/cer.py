@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import zip_longest
 
 from rapidfuzz.distance import Levenshtein
@@ -97,6 +98,7 @@ def _known(unit: str) -> str:
     return unit
 
 
+@cache
 def language(unit: str) -> str:
     """Which of LANGUAGES a unit of mixed text is."""
     if is_han(unit[:1]):
