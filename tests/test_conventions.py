@@ -9,6 +9,7 @@ import unicodedata
 import jiwer
 import pytest
 
+from asr.cli.score import score
 from asr.scoring.cer import char_errors
 from tests.conftest import ROOT
 
@@ -104,3 +105,8 @@ def expected() -> str:
 def test_the_page_shows_what_is_computed():
     page = (ROOT / "asr/scoring/README.md").read_text(encoding="utf-8")
     assert expected() in page, f"the table must be:\n{expected()}"
+
+
+def test_the_help_says_how_to_get_each():
+    told = " ".join(score.__doc__.split())
+    assert all(f"({options(settings)})" in told for _, settings in CONVENTIONS.values())

@@ -51,6 +51,15 @@ def test_remarks_in_brackets_make_no_trn(tmp_path):
     assert read(tmp_path / "b", "你好(a)", "再见").form == "plain"
 
 
+def test_what_is_wrong_in_a_trn(tmp_path):
+    with pytest.raises(ManifestError, match=r"/t:3: id must be unique, 'u1' occurs twice$"):
+        read(tmp_path / "t", "今天 (u1)", "好 (u2)", "明天 (u1)")
+    with pytest.raises(
+        ManifestError, match=r"/t\.trn:2: must end with its id in brackets, as in `text \(id\)`, is '明天'$"
+    ):
+        read(tmp_path / "t.trn", "今天 (u1)", "明天")
+
+
 def test_alternatives_are_refused(tmp_path):
     with pytest.raises(
         ManifestError, match=r"/t:1: alternatives \(\{ a / b \}\) are not understood; write the one that"

@@ -23,7 +23,7 @@ def score(
     unit: Annotated[
         str,
         typer.Option(
-            help="char: every character, as the AISHELL recipes of Kaldi, FunASR, SpeechBrain and ESPnet count; mixed: Han"
+            help="char: every character, as AISHELL's own recipe in Kaldi, FunASR, SpeechBrain and ESPnet; mixed: Han"
             " characters, Latin words and numbers (MER), as WeNet's compute-wer, with rates for each apart."
         ),
     ] = "char",
@@ -40,7 +40,7 @@ def score(
         str,
         typer.Option(
             help="Print a table of systems by test sets as text, markdown or latex (booktabs), with intervals, and letters"
-            " that say which differences are significant; text for more than two systems or one set by default."
+            " that say which differences are significant; text, where there are more than two systems or one set, by default."
         ),
     ] = "",
     html: Annotated[Path | None, typer.Option(help="Write a report page, complete in itself.")] = None,
@@ -71,8 +71,9 @@ def score(
     trn (`text (id)`), STM or CTM, Whisper's JSON or a folder of a text for each recording, or plain lines in the same order;
     which of them, its content tells. The status is 0 however high the rate is, unless --fail-above is given.
 
-    Kaldi's recipe for AISHELL, FunASR and SpeechBrain count each character; ESPnet does, and spaces, too; WeNet counts a run of
-    Latin letters as one. How to get the rate that each would print stands in asr/scoring/README.md.
+    What others count: Kaldi's recipe for AISHELL each character as it is written (--rules spaces), FunASR in any case
+    (--rules tags,case,spaces), ESPnet spaces, too (--rules case), Whisper no signs (--rules +tags,+number_signs), WeNet a run
+    of Latin letters as one (--unit mixed). asr/scoring/README.md shows the same ten lines counted by each.
     """
     from asr.errors import ConfigError
     from asr.scoring.cer import UNITS, scoring_rules

@@ -53,7 +53,7 @@ def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
         return form
     if _is_header(path, filled[0]):
         return "table"
-    if form := "trn" if _is_trn(filled) else timed_form(path, filled):
+    if form := "trn" if _is_trn(path, filled) else timed_form(path, filled):
         return form
     if ids is not None:
         return "kaldi" if ids else "plain"
@@ -82,11 +82,16 @@ def _is_header(path: Path, line: str) -> bool:
     return len(names) > 1 and any(name in names for name in COLUMNS["text"])
 
 
-def _is_trn(filled: Sequence[str]) -> bool:
-    """Whether each line ends with an id in brackets; a remark in Chinese, which may come again, is none."""
-    found = [match["id"] for line in filled if not line.startswith(";;") and (match := _TRN.fullmatch(line))]
-    told = sum(not line.startswith(";;") for line in filled)
-    return 0 < told == len(found) == len(set(found)) and not holds_han("".join(found))
+def _is_trn(path: Path, filled: Sequence[str]) -> bool:
+    """Whether each line ends with an id in brackets, or one does and the file is named so.
+
+    A remark, which may stand on many lines, or is in Chinese, is no id.
+    """
+    rows = [_TRN.fullmatch(line) for line in filled if not line.startswith(";;")]
+    found = [match["id"] for match in rows if match]
+    if path.suffix.lower() == ".trn":
+        return bool(found)
+    return 0 < len(rows) == len(found) < 2 * len(set(found)) and not holds_han("".join(found))
 
 
 Utterances = Iterator[tuple[str, str, Line]]
@@ -164,6 +169,10 @@ def _trn(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith(";;"):
             match = _TRN.fullmatch(line)
+            if not match:
+                raise ManifestError(
+                    f"{path}:{number}: must end with its id in brackets, as in `text (id)`, is {line[:60]!r}"
+                )
             refuse_alternatives(match["text"], f"{path}:{number}")
             speaker = re.split("[-_]", match["id"])[0]
             fields = {"speaker": speaker} if speaker != match["id"] else {}
