@@ -16,7 +16,7 @@ _WORD, _LETTER = (rf"[^\W{but}_\u2e80-\U0010ffff]" for but in ("", r"\d"))
 _AMOUNT = rf"(?=[{_MONEY}]?\.?\d)"
 _NUMBER_SIGNS = (
     # between two numbers: 3.14, 1/2, 12:30, 3-5, 3%~5%, 2×3; a space on both sides belongs to it
-    rf"(?:(?<=\d)|(?<=\d[%‰‱°′″]))(?:\s(?=\S\s)|(?=\S\S))[.:/⁄∕∶·•‧~∼〜+*×÷=<>≤≥≠≈±^{_DASHES}]\s?(?=[+±−-]?[{_MONEY}]?\.?\d)",
+    rf"(?:(?<=\d)|(?<=\d[%‰‱°′″]))(?:\s(?=\S\s)|(?=\S\S))[.:/⁄∕∶·•‧~∼〜+*×÷=<>≤≥≠≈±^'’{_DASHES}]\s?(?=[+±−-]?[{_MONEY}]?\.?\d)",
     r"(?<=\d),(?=\d)",
     # before one: -5, 零下-5, but not COVID-19 nor ——5
     rf"(?<!{_WORD})(?<![{_DASHES}])[−‐‑-]{_AMOUNT}",
