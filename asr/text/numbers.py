@@ -17,6 +17,7 @@ _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _SAME = str.maketrans("〇两", "零二")
 _NUMERAL = "零一二三四五六七八九"
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
+_SHARE = re.compile(f"([{_NUMERAL}〇两十百千万亿点]+)\\s?([%‰])")
 _BETWEEN = {
     "×": "乘",
     "*": "乘",
@@ -48,6 +49,7 @@ def spell_numbers(text: str) -> str:
     if re.search(r"\d", text, re.ASCII):
         for pattern, spelled in _PATTERNS:
             text = pattern.sub(spelled, text)
+    text = _SHARE.sub(lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + m[1], text)
     text = re.sub(f"(?<=[{_NUMERAL}])幺|幺(?=[{_NUMERAL}])", "一", text.translate(_SAME))
     return re.sub(f"百分之一百(?![{_NUMERAL}])", "百分之百", text)
 
@@ -96,7 +98,7 @@ _PATTERNS = [
         (rf"(?:US)?([{''.join(_MONEY)}])([-−]?)({_NUMBER})([万亿]*)", lambda m: m[2] + m[3] + m[4] + _MONEY[m[1]]),
         (r"(?<![\da-zA-Z.)）%‰°年月日号时点分秒元块—–-])[-−](?=\d)", lambda m: "负"),
         (rf"(?<![\da-zA-Z|/<>])[{''.join(_BEFORE)}](?=负?\d)", lambda m: _BEFORE[m[0]]),
-        (r"\d+[·•‧]\d+", lambda m: _by_digit(m[0])),
+        (r"\d+[·•‧・]\d+", lambda m: _by_digit(m[0])),
         (r"(?<=[\d%‰°年月日号时点分秒元])\s*[-~～—–]\s*(?=负?\d)", lambda m: "到"),
         (rf"({_NUMBER})\s*([%‰])", lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + _cardinal(m[1])),
         (rf"({_NUMBER})[/⁄]({_NUMBER})", lambda m: _cardinal(m[2]) + "分之" + _cardinal(m[1])),

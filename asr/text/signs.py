@@ -8,24 +8,25 @@ import unicodedata
 
 _MONEY = "".join(c for c in map(chr, range(0x2E80)) if unicodedata.category(c) == "Sc")
 _DASHES = "‐‑‒–—―−-"
-_ALIKE = str.maketrans("⁄∕∶∼〜•‧’", "//:~~··'") | dict.fromkeys(map(ord, _DASHES), "-")
+_ALIKE = str.maketrans("⁄∕∶∼〜•‧・’", "//:~~···'") | dict.fromkeys(map(ord, _DASHES), "-")
 """Sign → how it is written."""
 
 _WORD, _LETTER = (rf"[^\W{but}_\u2e80-\U0010ffff]" for but in ("", r"\d"))
 """A character of a script that puts spaces between words."""
+_NUMERAL = "[零〇一二三四五六七八九十百千万亿半]"
 _AMOUNT = rf"(?=[{_MONEY}]?\.?\d)"
 _NUMBER_SIGNS = (
     # between two numbers: 3.14, 1/2, 12:30, 3-5, 3%~5%, 2×3; a space on both sides belongs to it
-    rf"(?:(?<=\d)|(?<=\d[%‰‱°′″]))(?:\s(?=\S\s)|(?=\S\S))[.:/⁄∕∶·•‧~∼〜+*×÷=<>≤≥≠≈±^'’{_DASHES}]\s?(?=[+±−-]?[{_MONEY}]?\.?\d)",
-    r"(?<=\d),(?=\d)",
+    rf"(?:(?<=\d)|(?<=\d[%‰‱°′″]))(?:\s(?=\S\s)|(?=\S\S))[.:/⁄∕∶·•‧・~∼〜+*×÷=<>≤≥≠≈±^'’{_DASHES}]\s?(?=[+±−-]?[{_MONEY}]?\.?\d)",
+    rf"(?<=\d),(?=\d)|(?<={_NUMERAL})[./](?={_NUMERAL})",
     # before one: -5, 零下-5, but not COVID-19 nor ——5
-    rf"(?<!{_WORD})(?<![{_DASHES}])[−‐‑-]{_AMOUNT}",
+    rf"(?<!{_WORD})(?<![{_DASHES}])[−‐‑‒–-]{_AMOUNT}",
     rf"(?<!{_WORD})(?<![|/<>+~])[+±∓√~∼〜≈≤≥<>]{_AMOUNT}",
     r"(?<!\S)[−-]\s(?=\d(?:\s|$))",  # where each character stands alone
     rf"[{_MONEY}]\s?(?=[−-]?\.?\d)",
     r"(?<![\w.])\.(?=\d)",
     # behind one: 30%, 三十%, 25°, 18+, 5€
-    r"(?<=[\d零〇一二三四五六七八九十百千万亿半])\s?[%‰‱°]",
+    rf"(?<=\d)\s?[%‰‱°]|(?<={_NUMERAL})\s?[%‰‱°]",
     rf"(?<=\d)[′″{_MONEY}]|(?:(?<=\d)|(?<=\d[%‰]))\+(?!{_WORD})",
 )
 _WORD_SIGNS = (
