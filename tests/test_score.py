@@ -109,7 +109,7 @@ def test_rules_that_might_be_meant_are_named():
     assert score.hints == (
         "2 texts (1 references, 1 hypotheses) hold digits:"
         " --rules +numbers compares numbers as they are read, 30% as 百分之三十",
-        "3 tags (<unk>, [NOISE]) count as the letters they are written with: --rules +tags leaves them out",
+        "3 tags (<unk>, [NOISE]) count like the words they are written with: --rules +tags leaves them out",
     )
     assert score.notes()[-2:] == list(score.hints)
     assert scored(("30%", "<unk>"), rules="+numbers,+tags").hints == ()

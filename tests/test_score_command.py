@@ -31,7 +31,7 @@ def test_what_is_printed(run, files):
         "normalised by forms, width, case, punctuation, word_signs, spaces; characters changed in references + hypotheses:"
         " case 2 + 0, punctuation 5 + 0, spaces 4 + 0",
         "dropped, though it is no punctuation: < 2 + 0, > 2 + 0",
-        "2 tags (</b>, <b>) count as the letters they are written with: --rules +tags leaves them out",
+        "2 tags (</b>, <b>) count like the words they are written with: --rules +tags leaves them out",
         f"{hypothesis}: 1 of 3 ids are missing and count as deleted: u3",
         f"{hypothesis}: 1 ids have no reference and are left out: x",
     ]

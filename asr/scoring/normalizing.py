@@ -82,7 +82,7 @@ def hints(references: Normalizer, hypotheses: Normalizer) -> tuple[str, ...]:
     if tags and "tags" not in rules:
         n = sum(a + b for a, b in tags.values())
         found.append(
-            f"{n:,} tags ({', '.join(list(tags)[:5])}{' …' if len(tags) > 5 else ''}) count as the letters they are"
+            f"{n:,} tags ({', '.join(list(tags)[:5])}{' …' if len(tags) > 5 else ''}) count like the words they are"
             " written with: --rules +tags leaves them out"
         )
     return tuple(found)

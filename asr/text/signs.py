@@ -27,7 +27,7 @@ _NUMBER_SIGNS = (
     r"(?<![\w.])\.(?=\d)",
     # behind one: 30%, 三十%, 25°, 18+, 5€
     rf"(?<=\d)\s?[%‰‱°]|(?<={_NUMERAL})\s?[%‰‱°]",
-    rf"(?<=\d)[′″{_MONEY}]|(?:(?<=\d)|(?<=\d[%‰]))\+(?!{_WORD})",
+    rf"(?<=\d)[′″{_MONEY}]|(?<={_NUMERAL})[′″]|(?:(?<=\d)|(?<=\d[%‰]))\+(?!{_WORD})",
 )
 _WORD_SIGNS = (
     # inside a word: DON'T, E-MAIL, U.S.A, AT&T, V2.0-RC1; at its end: C++, C#
