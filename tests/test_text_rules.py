@@ -107,6 +107,9 @@ def test_traditional_characters():
         ("兩人合著，他合著眼", "两人合著，他合着眼"),
         ("以勤勞著稱，見微知著", "以勤劳著称，见微知著"),
         ("看著名單，拿著書", "看着名单，拿着书"),
+        ("他著有多部小說，看著有點累", "他著有多部小说，看着有点累"),
+        ("魯迅著《吶喊》", "鲁迅著《呐喊》"),
+        ("靠近著門，睡不著", "靠近着门，睡不着"),
     ],
 )
 def test_the_particle_zhe_is_told_from_the_word_for_writing(traditional, simplified):
