@@ -157,13 +157,13 @@ def require_writable(folder: Path) -> None:
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """The lines of a UTF-8 text file, with or without BOM. Raises ManifestError where it cannot be read."""
+    """The lines of a UTF-8 text file, without the BOM that any may begin with. Raises ManifestError where it cannot be read."""
     with reading(path, ManifestError):
         data = Path(path).read_bytes()
         if b"\0" in data[:1000]:
             raise ManifestError(f"{path}: is no text in UTF-8, perhaps audio, or text in UTF-16")
         try:
-            return split_lines(data.decode("utf-8-sig"))
+            return split_lines(data.decode("utf-8"))
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             raise ManifestError(
@@ -173,8 +173,12 @@ def read_lines(path: str | Path) -> list[str]:
 
 
 def split_lines(text: str) -> list[str]:
-    """Lines end with LF, CRLF or CR: str.splitlines would also cut at U+2028 and other characters a text may hold."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    """Lines end with LF, CRLF or CR: str.splitlines would also cut at U+2028 and other characters a text may hold.
+
+    A byte order mark at the beginning of a line goes: `cat` leaves them where files begin.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    return [line.lstrip("\ufeff") for line in lines] if "\ufeff" in text else lines
 
 
 def is_leftover(path: Path) -> bool:

@@ -22,6 +22,7 @@ DOCUMENTS = [
     ROOT / "SECURITY.md",
     ROOT / "data/README.md",
     ROOT / "recipes/README.md",
+    ROOT / "asr/scoring/README.md",
     *ROOT.glob("recipes/*/README.md"),
     *ROOT.glob("asr/pretrained/*/README.md"),
 ]

@@ -97,6 +97,42 @@ def test_rules_say_how_much_they_changed():
     assert scored(("你", "你"), rules=()).notes() == ["normalised by no rule"]
 
 
+def test_what_is_dropped_that_is_no_punctuation_is_said():
+    score = scored(("好😀吧\u200b，", "好吧😀😀"), ("A▁B=C−5", "AB"))
+    assert score.dropped == {"😀": (1, 2), "=": (1, 0), "▁": (1, 0), "\u200b": (1, 0)}
+    assert score.notes()[1] == "dropped, though it is no punctuation: 😀 1 + 2, = 1 + 0, U+200B 1 + 0, ▁ 1 + 0"
+    assert scored(("好，。…", "好")).dropped == {}
+
+
+def test_rules_that_might_be_meant_are_named():
+    score = scored(("30%", "百分之三十"), ("好", "<unk>[NOISE]好"), ("好", "<unk>5"))
+    assert score.hints == (
+        "2 texts (1 references, 1 hypotheses) hold digits:"
+        " --rules +numbers compares numbers as they are read, 30% as 百分之三十",
+        "3 tags (<unk>, [NOISE]) count like the words they are written with: --rules +tags leaves them out",
+    )
+    assert score.notes()[-2:] == list(score.hints)
+    assert scored(("30%", "<unk>"), rules="+numbers,+tags").hints == ()
+    assert scored(("今天", "今天")).hints == ()
+
+
+def test_mixed_units_have_a_rate_for_each_language():
+    score = scored(("我用WI-FI花了30%的A4纸", "你用WI-FI花了3%的A4纸吗OK"), unit="mixed")
+    assert score.languages == {
+        "Mandarin": CharErrors(1, 0, 1, 6),
+        "English": CharErrors(0, 0, 1, 1),
+        "numbers": CharErrors(1, 0, 0, 1),
+        "other": CharErrors(0, 0, 0, 1),
+    }
+    assert sum(score.languages.values(), CharErrors()) == score.errors
+    assert score.lines()[:3] == [
+        "MER 44.44 % [ 2 S, 0 D, 2 I / 9 ]",
+        "Mandarin 33.33 % [ 1 S, 0 D, 1 I / 6 ]",
+        "English 100.00 % [ 0 S, 0 D, 1 I / 1 ]",
+    ]
+    assert scored(("我用WI-FI", "我")).languages == {}
+
+
 def test_oracle(tmp_path):
     reference = write(tmp_path / "ref", "a 今天天气", "b 你好", "c 好")
     nbest = [{"id": "a", "nbest": [{"text": "今天天汽"}, {"text": "今天天气"}]}, {"id": "b", "nbest": ["您好", "您号"]}]

@@ -28,8 +28,10 @@ def test_what_is_printed(run, files):
     assert err.splitlines() == [
         f"{reference}: JSON lines, 3 utterances",
         f"{hypothesis}: Kaldi text (`id text`), 3 utterances",
-        "normalised by width, case, punctuation, spaces; characters changed in references + hypotheses:"
+        "normalised by forms, width, case, punctuation, word_signs, spaces; characters changed in references + hypotheses:"
         " case 2 + 0, punctuation 5 + 0, spaces 4 + 0",
+        "dropped, though it is no punctuation: < 2 + 0, > 2 + 0",
+        "2 tags (</b>, <b>) count like the words they are written with: --rules +tags leaves them out",
         f"{hypothesis}: 1 of 3 ids are missing and count as deleted: u3",
         f"{hypothesis}: 1 ids have no reference and are left out: x",
     ]
@@ -46,6 +48,8 @@ def test_units_rules_and_groups(run, files):
     assert status == 0
     assert out.splitlines() == [
         "MER 53.85 % [ 5 S, 2 D, 0 I / 13 ]",
+        "Mandarin 40.00 % [ 4 S, 0 D, 0 I / 10 ]",
+        "English 100.00 % [ 1 S, 2 D, 0 I / 3 ]",
         "SER 66.67 % [ 2 / 3 ]",
         "speaker (none): MER 0.00 % [ 0 S, 0 D, 0 I / 0 ]",
         "speaker S1: MER 50.00 % [ 3 S, 0 D, 0 I / 6 ]",
@@ -57,8 +61,8 @@ def test_files_for_machines(run, files, tmp_path):
     status, out, _ = run("score", *files, "--json", tmp_path / "o.json", "--details", tmp_path / "o.tsv")
     assert status == 0
     data = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
-    system = data["systems"][0]
-    assert (data["unit"], data["rate"], data["rules"]) == ("char", "CER", ["width", "case", "punctuation", "spaces"])
+    system, rules = data["systems"][0], ["forms", "width", "case", "punctuation", "word_signs", "spaces"]
+    assert (data["unit"], data["rate"], data["rules"]) == ("char", "CER", rules)
     assert (system["substitutions"], system["deletions"], system["insertions"], system["reference"]) == (5, 0, 0, 14)
     assert system["cer"] == 0.357143 and system["interval"] is None and system["missing"] == ["u3"]
     assert [group["name"] for group in system["by_speaker"]] == ["", "S1", "S2"]

@@ -90,7 +90,7 @@ def test_the_summary(opened):
         **{"CER": "23.53 %", "Sentences with an error": "75.00 %", "Substitutions": "4"},
         **{"Deletions": "2", "Insertions": "2", "Tonal syllables": "17.65 %"},
     }
-    assert "Normalised by width, case, punctuation, spaces." in css(browser, "#notes")[0].text
+    assert "Normalised by forms, width, case, punctuation, word_signs, spaces." in css(browser, "#notes")[0].text
     assert [svg.get_attribute("aria-label") for svg in css(browser, "svg")] == [
         "CER in % by length of the reference",
         "Utterances by their CER",

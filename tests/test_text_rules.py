@@ -43,6 +43,17 @@ from asr.text.scripts import to_simplified
         ("2个", "二个"),
         ("今天-5°C", "今天负五摄氏度"),
         ("A-5", "A-五"),
+        ("温度-5度", "温度负五度"),
+        ("-3.5~-1.2", "负三点五到负一点二"),
+        ("25°-30°", "二十五度到三十度"),
+        ("3:2", "三比二"),
+        ("涨了三十%", "涨了百分之三十"),
+        ("3×5=15", "三乘五等于十五"),
+        ("10^2", "十的二次方"),
+        ("3·15晚会", "三一五晚会"),
+        ("$5万", "五万美元"),
+        ("-¥3.5", "负三点五元"),
+        ("≥5, 18+", "不小于五, 十八加"),
         ("COVID-19", "COVID-十九"),
         ("MP3", "MP三"),
         ("12345678901234567890", "一二三四五六七八九零一二三四五六七八九零"),
@@ -85,6 +96,26 @@ def test_traditional_characters():
     assert to_simplified("今天天气很好") == "今天天气很好"
 
 
+@pytest.mark.parametrize(
+    ("traditional", "simplified"),
+    [
+        ("他看著我等著她", "他看着我等着她"),
+        ("穿著睡衣睡著了，著急也沒用", "穿着睡衣睡着了，着急也没用"),
+        ("笑著說有著落了", "笑着说有着落了"),
+        ("著名作家的著作", "著名作家的著作"),
+        ("顯著、土著、原著、名著", "显著、土著、原著、名著"),
+        ("兩人合著，他合著眼", "两人合著，他合着眼"),
+        ("以勤勞著稱，見微知著", "以勤劳著称，见微知著"),
+        ("看著名單，拿著書", "看着名单，拿着书"),
+        ("他著有多部小說，看著有點累", "他著有多部小说，看着有点累"),
+        ("魯迅著《吶喊》", "鲁迅著《呐喊》"),
+        ("靠近著門，睡不著", "靠近着门，睡不着"),
+    ],
+)
+def test_the_particle_zhe_is_told_from_the_word_for_writing(traditional, simplified):
+    assert to_simplified(traditional) == simplified
+
+
 def test_no_rule_of_training_changes_common_characters():
     common = "".join(map(chr, range(0x4E00, 0xA000)))
     assert is_common_han(common) and normalize(common) == common
@@ -99,6 +130,7 @@ def test_interjections():
 def test_tags():
     assert normalize("今<unk>天[NOISE]好<|zh|>", ("tags", *TRAINING)) == "今天好"
     assert normalize("3<5, [一]", ("tags", *TRAINING)) == "3 5一"
+    assert normalize("好[noise2][+][/unk]的", ("tags", *TRAINING)) == "好的"
 
 
 def test_tokens_that_sound_alike():
@@ -116,8 +148,10 @@ def test_readings():
 
 def test_rules_apply_in_their_own_order():
     assert select_rules("spaces,width") == ("width", "spaces")
-    assert select_rules("+script, +numbers") == ("width", "script", "numbers", "case", "punctuation", "spaces")
-    assert select_rules("-case,+interjections") == ("width", "interjections", "punctuation", "spaces")
+    signs = ("word_signs", "number_signs")
+    assert select_rules("+script, +numbers") == ("width", "script", "numbers", "case", "punctuation", *signs, "spaces")
+    assert select_rules("-case,+interjections") == ("width", "interjections", "punctuation", *signs, "spaces")
+    assert select_rules("+script,-case", ("case", "spaces")) == ("script", "spaces")
     assert select_rules("none") == ()
     assert select_rules(["spaces", "width"]) == ("width", "spaces") and select_rules(()) == ()
     assert set(TRAINING) < set(RULES)
@@ -129,7 +163,8 @@ def test_rules_apply_in_their_own_order():
         ("+scrpt", "there is no rule 'scrpt'; did you mean script?"),
         (
             "zzz",
-            "there is no rule 'zzz'; valid are tags, width, script, numbers, case, interjections, punctuation, spaces",
+            "there is no rule 'zzz'; valid are tags, forms, width, script, numbers, case, interjections, punctuation,"
+            " word_signs, number_signs, spaces",
         ),
         ("+script,case", r"rules must either all have a sign or none of them, are '\+script,case'"),
     ],

@@ -197,7 +197,7 @@ def test_wrong_transcripts_are_refused(tmp_path, content, message):
 def test_transcripts_that_are_not_there(tmp_path):
     with pytest.raises(ManifestError, match="/t: no such file$"):
         read(tmp_path / "t")
-    with pytest.raises(ManifestError, match="cannot be read"):
+    with pytest.raises(ManifestError, match=": holds no transcript$"):
         read(tmp_path)
 
 

@@ -31,10 +31,11 @@ from asr.cli.options import (
     say,
     set_threads,
 )
+from asr.cli.score import score
 from asr.cli.serve import serve
 from asr.cli.training import compare, report, train, train_lm, verify
 from asr.cli.transcribe import align, doctor, transcribe
-from asr.errors import AsrError, AudioError, ConfigError, UsageError
+from asr.errors import AsrError, AudioError, UsageError
 from asr.files import another_name_would_help
 from asr.version import VERSION
 
@@ -220,67 +221,7 @@ def benchmark(
     )
 
 
-@app.command()
-def score(
-    reference: Annotated[Path, typer.Argument(help="What was said.")],
-    hypothesis: Annotated[Path, typer.Argument(help="What was recognised.")],
-    other: Annotated[Path | None, typer.Argument(help="What another system recognised: the two are compared.")] = None,
-    *,
-    unit: Annotated[
-        str,
-        typer.Option(
-            help="char: every character, as the AISHELL recipes; mixed: Latin words and numbers as one (MER)."
-        ),
-    ] = "char",
-    rules: Annotated[
-        str,
-        typer.Option(
-            help="How both sides are normalised: width,case,punctuation,spaces by default. +script (traditional to"
-            " simplified), +numbers (30% is 百分之三十), +interjections (without 嗯, 啊 …) and +tags (without <unk>, [NOISE]) add"
-            " to it, -case takes away,"
-            " a list without signs replaces it, none leaves the texts as they are."
-        ),
-    ] = "",
-    html: Annotated[Path | None, typer.Option(help="Write a report page, complete in itself.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write totals and tables for programs.")] = None,
-    details: Annotated[Path | None, typer.Option(help="Write a TSV with a line per utterance.")] = None,
-    by: Annotated[
-        list[str], typer.Option(help="Also a rate for each value of this field (speaker, …); may be repeated.")
-    ] = [],  # noqa: B006
-    ids: Annotated[
-        bool | None,
-        typer.Option("--ids/--no-ids", help="Text lines begin with an id, or do not; found out by default."),
-    ] = None,
-    fail_above: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="PERCENT", help="Exit with status 1 if the last system's rate is higher."),
-    ] = None,
-    force: Force = False,
-) -> None:
-    """Print the character error rate of what was recognised against what was said.
-
-    Each file is Kaldi text (`id text`), JSON lines with id and text (or nbest), a TSV with a header, or plain lines in the
-    same order; which of them, its content tells. The status is 0 however high the rate is, unless --fail-above is given.
-    """
-    from asr.scoring.cer import UNITS
-    from asr.scoring.command import Files, score_command
-    from asr.text.normalize import TRAINING, select_rules
-
-    if unit not in UNITS:
-        raise typer.BadParameter(f"{unit!r} is not one of {', '.join(UNITS)}", param_hint="--unit")
-    try:
-        chosen = select_rules(rules) if rules else TRAINING
-    except ConfigError as error:
-        raise typer.BadParameter(str(error), param_hint="--rules") from None
-    files = Files(html, json, details)
-    systems = [hypothesis, other] if other else [hypothesis]
-    files.check([reference, *systems], force)
-    result = score_command(reference, systems, unit, chosen, ids=ids, by=by, files=files, say=say)
-    if fail_above is not None and 100 * result.cer > fail_above:
-        say(f"{result.rate_name} {100 * result.cer:.2f} % is above {fail_above:g} %")
-        raise typer.Exit(1)
-
-
+app.command("score")(score)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(model_app, name="model")
 app.command("doctor")(doctor)

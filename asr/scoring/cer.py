@@ -1,19 +1,28 @@
 """Character error rate. Counts add up; a rate is computed from sums and never averaged over utterances."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import zip_longest
 
 from rapidfuzz.distance import Levenshtein
 
 from asr.config_values import nearest
 from asr.errors import ConfigError
-from asr.text.normalize import TRAINING, normalize, select_rules
+from asr.text.normalize import is_han, normalize, select_rules
 
 UNITS = {"char": "CER", "mixed": "MER"}
 """What is counted → name of the rate. `char`: every character, as the AISHELL recipes have it; `mixed`: Han characters,
-and runs of Latin letters and digits as one word each."""
+and words and numbers of what is written with spaces (DON'T, WI-FI, 3.14, 30%), as WeNet's compute-wer has it."""
+SCORING = {
+    "char": ("forms", "width", "case", "punctuation", "word_signs", "spaces"),
+    "mixed": ("forms", "width", "case", "punctuation", "spaces"),
+}
+"""Unit → the rules of scoring where nothing else is asked for. Signs in numbers count: 3.14 is not 314."""
+LANGUAGES = ("Mandarin", "English", "numbers", "other")
+"""What a mixed unit may be: a Han character; a word in Latin letters; digits with their signs; anything else (A4, か)."""
 
 _MIXED = re.compile("[^\\s\u2e80-\U0010ffff]+|[\u2e80-\U0010ffff]")  # from there on scripts write without spaces
 
@@ -63,23 +72,47 @@ class CharErrors:
 
 
 def char_errors(
-    reference: str, hypothesis: str, unit: str = "char", rules: str | Iterable[str] = TRAINING
+    reference: str, hypothesis: str, unit: str = "char", rules: str | Iterable[str] | None = None
 ) -> CharErrors:
     """Errors between two texts, both normalised by `rules`; spaces are not counted unless the rule for them is left out.
 
-    `rules`: names, or a text as `--rules` takes it (asr.text.normalize.select_rules).
+    `rules`: names, or a text as `--rules` takes it; None for those of the unit (SCORING).
     An empty reference makes every character of the hypothesis an insertion.
     """
-    rules = select_rules(rules)
+    rules = scoring_rules(rules, unit)
     return unit_errors(*(units_of(normalize(text, rules), unit, "spaces" in rules) for text in (reference, hypothesis)))
+
+
+def scoring_rules(wanted: str | Iterable[str] | None, unit: str = "char") -> tuple[str, ...]:
+    """Rules by name, in their order; a text with signs (`+script,-case`) changes those of the unit, None are those.
+
+    Raises ConfigError for a unit or a rule that does not exist.
+    """
+    base = SCORING[_known(unit)]
+    return base if wanted is None else select_rules(wanted, base)
+
+
+def _known(unit: str) -> str:
+    if unit not in UNITS:
+        raise ConfigError(f"there is no unit {unit!r}; {nearest(unit, UNITS)}")
+    return unit
+
+
+@cache
+def language(unit: str) -> str:
+    """Which of LANGUAGES a unit of mixed text is."""
+    if is_han(unit[:1]):
+        return "Mandarin"
+    letters = {c for c in unit if c.isalpha()}
+    if any(c.isnumeric() for c in unit):
+        return "other" if letters else "numbers"
+    return "English" if letters and all("LATIN" in unicodedata.name(c, "") for c in letters) else "other"
 
 
 def units_of(text: str, unit: str = "char", drop_spaces: bool = True) -> Sequence[str]:
     """What is counted in a normalised text: its characters, or for `mixed` its Han characters and other words."""
-    if unit == "mixed":
+    if _known(unit) == "mixed":
         return _MIXED.findall(text)
-    if unit not in UNITS:
-        raise ConfigError(f"there is no unit {unit!r}; {nearest(unit, UNITS)}")
     return text.replace(" ", "") if drop_spaces else text
 
 

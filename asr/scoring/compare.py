@@ -8,7 +8,6 @@ from pathlib import Path
 from asr.scoring.bootstrap import Difference, paired_difference
 from asr.scoring.score import Score, score_read
 from asr.scoring.transcripts import read_together
-from asr.text.normalize import TRAINING
 
 CHANGES = 10
 """Utterances listed that changed most."""
@@ -67,10 +66,11 @@ def compare_files(
     b: str | Path,
     unit: str = "char",
     *,
-    rules: str | Sequence[str] = TRAINING,
+    rules: str | Sequence[str] | None = None,
     ids: bool | None = None,
+    utt2spk: str | Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
     """Two hypothesis files against one reference file; the arguments are those of score_files."""
-    references, *systems = read_together([reference, a, b], ids, say)
+    references, *systems = read_together([reference, a, b], ids, say, utt2spk)
     return Comparison(*(score_read(references, system, unit, rules, say=say) for system in systems))

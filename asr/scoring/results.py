@@ -10,10 +10,13 @@ from pathlib import Path
 
 from asr.files import atomic_write
 from asr.scoring import breakdown
+from asr.scoring.bootstrap import Difference
 from asr.scoring.breakdown import Group
 from asr.scoring.cer import CharErrors
 from asr.scoring.compare import Comparison
+from asr.scoring.normalizing import visible
 from asr.scoring.score import Score
+from asr.scoring.systems import ALL, Table
 
 DETAILS = ("system", "id", "speaker", "n", "s", "d", "i", "cer", "reference", "hypothesis", "alignment")
 """Columns of the table."""
@@ -24,6 +27,47 @@ def write_json(path: str | Path, scores: Sequence[Score], comparison: Comparison
     with atomic_write(path) as file:
         json.dump(summary(scores, comparison), file, ensure_ascii=False, indent=1)
         file.write("\n")
+
+
+def write_json_of_table(path: str | Path, table: Table) -> None:
+    """The summary of each set, with all pairs of systems."""
+    sets = [
+        {"name": name, **summary(scores), "comparisons": _pairs(table, name)} for name, scores in table.sets.items()
+    ]
+    data = {"systems": list(table.systems), "sets": sets}
+    if len(table.sets) > 1:
+        together = [
+            {"name": name, **numbers(s.errors)} for name, s in zip(table.systems, table.columns[ALL], strict=True)
+        ]
+        data["all_sets"] = {"systems": together, "comparisons": _pairs(table, ALL)}
+    with atomic_write(path) as file:
+        json.dump(data, file, ensure_ascii=False, indent=1)
+        file.write("\n")
+
+
+def _pairs(table: Table, name: str) -> list[dict]:
+    return [
+        {
+            "a": table.systems[pair.a],
+            "b": table.systems[pair.b],
+            **_difference(pair.difference),
+            "corrected_p_value": pair.corrected,
+            "significant": pair.significant,
+        }
+        for pair in table.pairs
+        if pair.set == name
+    ]
+
+
+def _difference(difference: Difference) -> dict:
+    return {
+        "difference": rate(difference.cer),
+        "interval": asdict(difference.interval) if difference.interval else None,
+        "p_value": difference.p_value,
+        "p_text": difference.p_text,
+        "over": difference.over,
+        "n": difference.n,
+    }
 
 
 def write_details(path: str | Path, scores: Sequence[Score]) -> None:
@@ -63,16 +107,8 @@ def summary(scores: Sequence[Score], comparison: Comparison | None = None, confu
         "systems": [system_summary(score, confusions) for score in scores],
     }
     if comparison:
-        difference = comparison.difference
-        data["comparison"] = {
-            "difference": rate(difference.cer),
-            "interval": asdict(difference.interval) if difference.interval else None,
-            "p_value": difference.p_value,
-            "p_text": difference.p_text,
-            "over": difference.over,
-            "n": difference.n,
-            "changes": [{"id": id, "errors": change} for change, id in comparison.changes()],
-        }
+        changes = [{"id": id, "errors": change} for change, id in comparison.changes()]
+        data["comparison"] = {**_difference(comparison.difference), "changes": changes}
     return data
 
 
@@ -90,12 +126,15 @@ def system_summary(score: Score, confusions: int = 200) -> dict:
         "oracle": numbers(score.oracle) | {"depth": score.depth} if score.depth > 1 else None,
         "syllables": numbers(breakdown.syllable_errors(score, found)) if readings else None,
         "sounds": {k: sum(c.kinds[k] for c in substituted) for k in breakdown.KINDS} if readings else None,
+        "languages": {name: numbers(errors) for name, errors in score.languages.items()},
         "by_speaker": [group_summary(group) for group in breakdown.by_field(score, "speaker")],
         "by_length": [group_summary(group) for group in breakdown.by_length(score)],
         "histogram": breakdown.histogram(score),
         "deletions_at": asdict(breakdown.deletions(score)),
         "confusions": [asdict(confusion) for confusion in found[:confusions]],
         "changed_characters": {rule: list(counts) for rule, counts in score.changed.items()},
+        "dropped_characters": {visible(c): list(counts) for c, counts in score.dropped.items()},
+        "hints": list(score.hints),
         "missing": list(score.missing),
         "extra": list(score.extra),
     }

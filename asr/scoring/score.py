@@ -1,19 +1,16 @@
 """What a test set shows: errors of every utterance, their sum, and how far it may be trusted."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from rapidfuzz.distance import Levenshtein
-
 from asr.errors import ManifestError
 from asr.scoring.bootstrap import Interval, rate_interval
-from asr.scoring.cer import UNITS, CharErrors, align, unit_errors, units_of
+from asr.scoring.cer import LANGUAGES, UNITS, CharErrors, align, language, scoring_rules, unit_errors
+from asr.scoring.normalizing import Normalizer, both, dropped_note, hints
 from asr.scoring.transcripts import Line, Transcripts, read_together
-from asr.text.normalize import RULES, TRAINING, is_common_han, select_rules
 
 LISTED = 10
 """Ids named in a message; the rest are counted."""
@@ -57,6 +54,10 @@ class Score:
     """Rules by which both sides were normalised."""
     changed: Mapping[str, tuple[int, int]]
     """Rule → characters that it changed in references and in hypotheses."""
+    dropped: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Character that is no punctuation → how often it was dropped with it, in references and in hypotheses."""
+    hints: tuple[str, ...] = ()
+    """Rules that might be meant, in words."""
     missing: tuple[str, ...] = ()
     """Ids without hypothesis: they count as deleted."""
     extra: tuple[str, ...] = ()
@@ -92,6 +93,21 @@ class Score:
         totals, lengths = zip(*((u.errors.total, u.errors.reference) for u in self.utterances), strict=True)
         return rate_interval(totals, lengths, [u.value("speaker") for u in self.utterances])
 
+    @cached_property
+    def languages(self) -> dict[str, CharErrors]:
+        """Errors by LANGUAGES, for mixed units: of the reference's unit, and for an insertion of the hypothesis's."""
+        if self.unit != "mixed":
+            return {}
+        counts = {name: [0, 0, 0, 0] for name in LANGUAGES}
+        for utterance in self.utterances:
+            for reference, hypothesis in utterance.pairs:
+                sdin = counts[language(reference or hypothesis)]
+                sdin[0] += bool(reference and hypothesis) and reference != hypothesis
+                sdin[1] += not hypothesis
+                sdin[2] += not reference
+                sdin[3] += bool(reference)
+        return {name: CharErrors(*sdin) for name, sdin in counts.items() if any(sdin)}
+
     @property
     def rate_name(self) -> str:
         """CER, or MER for mixed units."""
@@ -101,6 +117,7 @@ class Score:
         """The score in words: rate, interval, sentence error rate; the oracle where there are n-best lists."""
         n = len(self.utterances)
         lines = [self.errors.line(self.rate_name)]
+        lines += [f"{name} {errors.line('').strip()}" for name, errors in self.languages.items()]
         if self.interval:
             low, high = 100 * self.interval.low, 100 * self.interval.high
             lines.append(
@@ -117,6 +134,7 @@ class Score:
         notes = [f"normalised by {', '.join(self.rules) or 'no rule'}"]
         if changes:
             notes[0] += f"; characters changed in references + hypotheses: {', '.join(changes)}"
+        notes += [note for note in (dropped_note(self.dropped), *self.hints) if note]
         if self.missing:
             notes.append(
                 f"{self.name}: {len(self.missing):,} of {len(self.utterances):,} ids are missing and count as deleted: "
@@ -136,17 +154,19 @@ def score_files(
     reference: str | Path,
     hypothesis: str | Path,
     unit: str = "char",
-    rules: str | Sequence[str] = TRAINING,
+    rules: str | Sequence[str] | None = None,
     *,
     ids: bool | None = None,
+    utt2spk: str | Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Score:
     """A hypothesis file against a reference file, in any form that asr.scoring.transcripts reads, matched by id.
 
-    `unit`: "char" or "mixed". `rules`: names in asr.text.normalize.RULES. `ids`: whether plain text lines begin with an id.
+    `unit`: "char" or "mixed". `rules`: as char_errors takes them. `ids`: whether plain text lines begin with an id.
+    `utt2spk`: Kaldi's file of `id speaker`, for the references.
     References without hypothesis count as deleted and hypotheses without reference are left out; both are told to `say`.
     """
-    references, hypotheses = read_together([reference, hypothesis], ids, say)
+    references, hypotheses = read_together([reference, hypothesis], ids, say, utt2spk)
     return score_read(references, hypotheses, unit, rules, say=say)
 
 
@@ -154,7 +174,7 @@ def score_read(
     references: Transcripts,
     hypotheses: Transcripts,
     unit: str = "char",
-    rules: str | Sequence[str] = TRAINING,
+    rules: str | Sequence[str] | None = None,
     *,
     say: Callable[[str], None] = lambda line: None,
 ) -> Score:
@@ -174,51 +194,36 @@ def score_lines(
     references: Mapping[str, Line],
     hypotheses: Mapping[str, Line],
     unit: str = "char",
-    rules: str | Sequence[str] = TRAINING,
+    rules: str | Sequence[str] | None = None,
     *,
     name: str = "",
 ) -> Score:
     """Utterances matched by id. Raises ManifestError without any reference."""
     if not references:
         raise ManifestError("no reference to score against")
-    rules = select_rules(rules)
-    counts: tuple[Counter, Counter] = (Counter(), Counter())
-    missing = Line("")
-
-    of_training = set(rules) <= set(TRAINING)
-
-    def units(text: str, changes: Counter) -> Sequence[str]:
-        if of_training and is_common_han(text):  # most texts; a third of the time went into rules that change nothing
-            return units_of(text, unit)
-        return units_of(_normalize_counted(text, rules, changes), unit, "spaces" in rules)
-
+    rules = scoring_rules(rules, unit)
+    sides = targets, guesses = Normalizer(rules, unit), Normalizer(rules, unit)
+    others, missing = Normalizer(rules, unit), Line("")
     scored = []
     for id, line in references.items():
         found = hypotheses.get(id, missing)
-        target, guess = units(line.text, counts[0]), units(found.text, counts[1])
+        target, guess = targets.units(line.text), guesses.units(found.text)
         errors = best = unit_errors(target, guess)
         for text in found.nbest:
-            best = min(best, unit_errors(target, units(text, Counter())), key=lambda e: e.total)
+            best = min(best, unit_errors(target, others.units(text)), key=lambda e: e.total)
         scored.append(UtteranceScore(id, target, guess, errors, best, line.fields))
     return Score(
         tuple(scored),
         unit,
         rules,
-        {rule: (counts[0][rule], counts[1][rule]) for rule in rules},
+        {rule: (targets.changed[rule], guesses.changed[rule]) for rule in rules},
+        both(*(side.dropped for side in sides)),
+        hints(*sides),
         tuple(id for id in references if id not in hypotheses),
         tuple(id for id in hypotheses if id not in references),
         max(1, *(len(hypotheses[id].nbest) for id in references if id in hypotheses), 0),
         name,
     )
-
-
-def _normalize_counted(text: str, rules: Sequence[str], changes: Counter) -> str:
-    for rule in rules:
-        after = RULES[rule](text)
-        if after != text:
-            changes[rule] += Levenshtein.distance(text, after)
-            text = after
-    return text
 
 
 def readable(path: str | Path) -> str:

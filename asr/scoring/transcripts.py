@@ -1,43 +1,27 @@
 """Transcripts to be scored, in whatever form they stand in a file: told apart by what the first lines hold.
 
-- JSON lines: objects with `id` and `text` (manifests, `asr evaluate`'s output; WeNet's `key` and `txt`, FunASR's `target`), or
-  `id` and `nbest`;
+- JSON lines, or a JSON list: objects with `id` and `text` (manifests, `asr evaluate`'s output; WeNet's `key` and `txt`, FunASR's
+  `target`, NeMo's `audio_filepath` and `pred_text`), or `id` and `nbest`;
+- a JSON document, as Whisper writes one for each recording: its id is the name of the file; a folder of such documents, or of
+  plain texts;
 - a table: tab-separated (or a .csv) with a header that names a column for the text, and one for the id or the audio;
+- sclite's trn: `text (speaker-id)` on each line;
+- STM and CTM: segments, or words, with their place in a recording;
 - Kaldi text: `id text` on each line;
 - plain lines: one utterance a line, in the same order in every file.
 """
 
-import csv
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asr.corpus.importing import COLUMNS, JSON_NAMES, table_reader, table_rows
+from asr.corpus.importing import kaldi_lines
 from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import quoted, reading
-from asr.text.normalize import holds_han
-
-RECOGNISED = ("hypothesis", "hyp", "pred_text")
-HYPOTHESIS_COLUMNS = COLUMNS | {"text": (*RECOGNISED, *COLUMNS["text"])}
-"""Names of fields in what a system wrote: a table may hold its reference, too."""
-REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
-"""What the text may be called in JSON lines."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One utterance of a file."""
-
-    text: str
-    """As it was given; for a list of hypotheses the first of them."""
-    nbest: tuple[str, ...] = ()
-    """All hypotheses, best first, where the file holds lists of them."""
-    fields: Mapping[str, object] = field(default_factory=dict)
-    """What else is said of it: speaker, audio, duration …"""
+from asr.scoring.readers import READERS, Line, form_of
+from asr.scoring.timed import IGNORED, Part, by_recording, names_of, read_parts, words_in_segments
 
 
 @dataclass(frozen=True)
@@ -49,37 +33,60 @@ class Transcripts:
     """One of FORMS."""
     lines: dict[str, Line]
     """By id; by the number of the line for plain lines."""
+    parts: tuple[Part, ...] = ()
+    """Of an STM or CTM, from which the lines are made when it is known what they are compared with."""
 
 
 FORMS = {
     "jsonl": "JSON lines",
+    "list": "a JSON list",
+    "document": "a JSON document of one recording",
+    "folder": "a folder with a file for each recording",
     "table": "a table",
+    "trn": "sclite's trn (`text (id)`)",
+    "stm": "STM",
+    "ctm": "CTM",
     "kaldi": "Kaldi text (`id text`)",
     "plain": "plain lines",
 }
-KEYED = ("jsonl", "table", "kaldi")
+KEYED = ("jsonl", "list", "table", "trn", "kaldi")
 """Forms in which each utterance has an id."""
+RECORDINGS = ("document", "folder", "stm", "ctm")
+"""Forms that are of whole recordings."""
+Say = Callable[[str], None]
 
 
 def read_together(
-    paths: Sequence[str | Path], ids: bool | None = None, say: Callable[[str], None] = lambda line: None
+    paths: Sequence[str | Path],
+    ids: bool | None = None,
+    say: Say = lambda line: None,
+    utt2spk: str | Path | None = None,
 ) -> list[Transcripts]:
     """Files that are to be matched with each other, the reference first; `say` is told what each was taken for.
 
-    `ids`: whether lines that are neither JSON nor a table begin with an id; None decides by what they hold. Plain lines
-    get the ids of the first file in its order. Raises ManifestError where a file is empty or wrong, where plain lines
-    are not as many as utterances, or where nothing tells whether lines begin with an id.
+    `ids`: whether lines that tell nothing else begin with an id; None decides by what they hold. Plain lines get the ids of
+    the first file in its order. `utt2spk`: Kaldi's file of `id speaker`, for the references. Raises ManifestError where a
+    file is empty or wrong, where plain lines are not as many as utterances, or where nothing tells whether lines begin with
+    an id.
     """
     files = [(Path(path), _existing_lines(path)) for path in paths]
     with reading(" and ".join(map(str, paths)), ManifestError, "cannot be read"):
         forms = _forms(files, ids)
     read = [_read(path, lines, form, n > 0) for n, ((path, lines), form) in enumerate(zip(files, forms, strict=True))]
+    remarks: list[str] = []
+    read = _as_recordings(_timed(read, remarks), remarks)
     for file in read:
         say(f"{file.path}: {FORMS[file.form]}, {len(file.lines):,} utterances")
+    for remark in remarks:
+        say(remark)
+    if utt2spk:
+        read[0] = _with_speakers(read[0], Path(utt2spk), say)
     return [read[0], *(_in_order_of(read[0], other) for other in read[1:])]
 
 
 def _existing_lines(path: str | Path) -> list[str]:
+    if Path(path).is_dir():
+        return []
     lines = read_lines(path)
     if len(lines) < 2 and not "".join(lines).strip():
         raise ManifestError(f"{path}: is empty")
@@ -87,33 +94,39 @@ def _existing_lines(path: str | Path) -> list[str]:
 
 
 def _read(path: Path, lines: list[str], form: str, hypothesis: bool = False) -> Transcripts:
-    found: dict[str, Line] = {}
     with reading(path, ManifestError, "cannot be read"):
-        for where, id, line in _READERS[form](path, lines, hypothesis):
-            if id in found:
-                hint = "; if lines have no id, say --no-ids" if form == "kaldi" else ""
-                raise ManifestError(f"{where}: id must be unique, {quoted(id)} occurs twice{hint}")
-            found[id] = line
+        if form in ("stm", "ctm"):
+            return Transcripts(path, form, {}, tuple(read_parts(path, lines, form)))
+        hint = "; if lines have no id, say --no-ids" if form == "kaldi" else ""
+        found = _unique(READERS[form](path, lines, hypothesis), hint)
+    if not found:
+        raise ManifestError(f"{path}: holds no transcript")
     return Transcripts(path, form, found)
+
+
+def _unique(utterances: Iterable[tuple[str, str, Line]], hint: str = "") -> dict[str, Line]:
+    found: dict[str, Line] = {}
+    for where, id, line in utterances:
+        if id in found:
+            raise ManifestError(f"{where}: id must be unique, {quoted(id)} occurs twice{hint}")
+        found[id] = line
+    return found
 
 
 def _forms(files: Sequence[tuple[Path, list[str]]], ids: bool | None) -> list[str]:
     """A form for each file. Where a file alone leaves it open, the others decide."""
-    forms = [_form(path, lines, ids) for path, lines in files]
+    forms = [form_of(path, lines, ids) for path, lines in files]
     if None not in forms:
         return forms
     firsts = [_first_words(lines) for _, lines in files]
-    known = [
-        {id for _, id, _ in _READERS[form](path, lines, False)} if form in KEYED else set()
-        for form, (path, lines) in zip(forms, files, strict=True)
-    ]
+    known = [_known(form, path, lines) for form, (path, lines) in zip(forms, files, strict=True)]
     settled = []
     for n, (form, (path, _)) in enumerate(zip(forms, files, strict=True)):
         if form is None:
             others = [m for m in range(len(files)) if m != n]
             if any(_mostly(firsts[n], known[m]) for m in others):
                 form = "kaldi"
-            elif any(forms[m] in KEYED + ("plain",) for m in others) or not others:
+            elif any(forms[m] in (*KEYED, *RECORDINGS, "plain") for m in others) or not others:
                 form = "plain"
             elif _look_like_ids(firsts[n]) and all(set(firsts[n]) == set(firsts[m]) for m in others):
                 form = "kaldi"
@@ -125,29 +138,11 @@ def _forms(files: Sequence[tuple[Path, list[str]]], ids: bool | None) -> list[st
     return settled
 
 
-def _form(path: Path, lines: list[str], ids: bool | None) -> str | None:
-    """One of FORMS; None for lines that may be plain, or may begin with ids."""
-    filled = [line for line in lines if line.strip()]
-    if not filled:
-        return "plain"
-    if filled[0].lstrip().startswith("{"):
-        return "jsonl"
-    if _is_header(path, filled[0]):
-        return "table"
-    if ids is not None:
-        return "kaldi" if ids else "plain"
-    words = [line.split(maxsplit=1) for line in filled]
-    if not holds_han(" ".join(line[0] for line in words)) and holds_han(" ".join(line[-1] for line in words)):
-        return "kaldi"
-    return "plain" if all(len(line) == 1 and holds_han(line[0]) for line in words) else None
-
-
-def _is_header(path: Path, line: str) -> bool:
-    try:
-        names = [name.strip().lower() for name in next(table_reader(path, [line]), [])]
-    except csv.Error:
-        return False
-    return len(names) > 1 and any(name in names for name in COLUMNS["text"])
+def _known(form: str | None, path: Path, lines: list[str]) -> set[str]:
+    """Ids of which a file tells by itself that they are some."""
+    if form in ("stm", "ctm"):
+        return {*_first_words(lines)}
+    return {id for _, id, _ in READERS[form](path, lines, False)} if form in (*KEYED, "document", "folder") else set()
 
 
 def _first_words(lines: list[str]) -> list[str]:
@@ -164,7 +159,8 @@ def _look_like_ids(words: list[str]) -> bool:
 
 
 def _in_order_of(reference: Transcripts, other: Transcripts) -> Transcripts:
-    if "plain" not in (reference.form, other.form):
+    alone = len(reference.lines) == len(other.lines) == 1 and {reference.form, other.form} & {*RECORDINGS}
+    if "plain" not in (reference.form, other.form) and not alone:
         return other
     if len(reference.lines) != len(other.lines):
         raise ManifestError(
@@ -174,66 +170,63 @@ def _in_order_of(reference: Transcripts, other: Transcripts) -> Transcripts:
     return replace(other, lines=dict(zip(reference.lines, other.lines.values(), strict=True)))
 
 
-def _jsonl(path: Path, lines: list[str], hypothesis: bool) -> Iterator[tuple[str, str, Line]]:
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield f"{path}:{number}", *_json_line(line, f"{path}:{number}", hypothesis)
+def _with_speakers(reference: Transcripts, path: Path, say: Say) -> Transcripts:
+    speakers = {id: speaker for _, id, speaker in kaldi_lines(path)}
+    lacking = reference.lines.keys() - speakers.keys()
+    if len(lacking) == len(reference.lines):
+        raise ManifestError(f"{path}: has no id of {reference.path}; its first is {next(iter(speakers), 'none')!r}")
+    if lacking:
+        say(f"{path}: has no speaker for {len(lacking):,} of {len(reference.lines):,} ids")
+    lines = {
+        id: replace(line, fields={**line.fields, "speaker": speakers[id]}) if id in speakers else line
+        for id, line in reference.lines.items()
+    }
+    return replace(reference, lines=lines)
 
 
-def _json_line(line: str, where: str, hypothesis: bool) -> tuple[str, Line]:
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):  # the latter for what is nested too deeply
-        data = None
-    if isinstance(data, dict):
-        _rename(data, "id", JSON_NAMES["id"])
-        if "nbest" not in data:
-            _rename(data, "text", HYPOTHESIS_NAMES if hypothesis else REFERENCE_NAMES)
-    if not isinstance(data, dict) or "id" not in data or not {"text", "nbest"} & data.keys():
-        raise ManifestError(f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r}")
-    id, nbest = data.pop("id"), data.pop("nbest", [])
-    if not isinstance(id, str | int) or isinstance(id, bool) or re.search(r"[\t\n\r]", str(id)) or not str(id).strip():
-        raise ManifestError(f"{where}: id must be a text without tab or line break, or a whole number, is {quoted(id)}")
-    if not isinstance(nbest, list):
-        raise ManifestError(f"{where}: nbest must be a list of texts, or of objects with a text, is {quoted(nbest)}")
-    texts = [entry.get("text") if isinstance(entry, dict) else entry for entry in nbest]
-    text = data.pop("text") if "text" in data else texts[0] if texts else ""
-    for value in (text, *texts):
-        if not isinstance(value, str):
-            raise ManifestError(f"{where}: text must be a text, is {quoted(value)}")
-        if _SURROGATE.search(value + str(id)):
-            raise ManifestError(f"{where}: holds half a character (a lone surrogate)")
-    return str(id), Line(text, tuple(texts), data)
+def _timed(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:
+    """Words of CTMs as the segments of an STM have them, everything else by recording."""
+    names = names_of([file.parts for file in files])
+    reference, *others = files
+    if reference.form != "stm" or any(file.form != "ctm" for file in others) or not others:
+        return [replace(file, lines=_recordings(file, names)) if file.parts else file for file in files]
+    places = {
+        f"{names[p.recording, p.channel]}-{p.speaker}-{p.start:.2f}-{p.end:.2f}": n
+        for n, p in enumerate(reference.parts)
+    }
+    if len(places) < len(reference.parts):
+        raise ManifestError(f"{reference.path}: the same speaker has two segments of the same times")
+    scored = {id: reference.parts[n] for id, n in places.items() if reference.parts[n].text != IGNORED}
+    read = [replace(reference, lines={id: _segment(part) for id, part in scored.items()})]
+    for file in others:
+        found = words_in_segments(reference.parts, file.parts, names)
+        read.append(replace(file, lines={id: Line(" ".join(found.words[places[id]])) for id in scored}))
+        for n, what in (
+            (found.outside, "lie in no segment; each counts in the nearest"),
+            (found.ignored, f"lie in segments that say {IGNORED}, and are left out"),
+            (found.unknown, "are of recordings that have no segment, and are left out"),
+        ):
+            remarks += [f"{file.path}: {n:,} words {what}"] if n else []
+    return read
 
 
-def _rename(data: dict, name: str, names: Sequence[str]) -> None:
-    """Gives the first of the fields `names` that is there the name."""
-    found = next((other for other in names if other in data), name)
-    if found in data:
-        data[name] = data.pop(found)
+def _segment(part: Part) -> Line:
+    fields = {"speaker": part.speaker, "recording": part.recording, "start": part.start}
+    return Line(part.text, fields=fields | {"duration": round(part.end - part.start, 3)})
 
 
-def _table(path: Path, lines: list[str], hypothesis: bool) -> Iterator[tuple[str, str, Line]]:
-    for row in table_rows(path, ("text",), lines, HYPOTHESIS_COLUMNS if hypothesis else COLUMNS):
-        fields = {name: value for name, value in row.fields.items() if value}
-        id, text = fields.pop("id", ""), fields.pop("text", "")
-        if not id:
-            raise ManifestError(
-                f"{row.line}: id must not be empty; is there a column for it ({', '.join(COLUMNS['id'])})?"
-            )
-        yield row.line, id, Line(text, fields=fields)
+def _recordings(file: Transcripts, names: dict[tuple[str, str], str]) -> dict[str, Line]:
+    return {id: Line(" ".join(part.text for part in parts)) for id, parts in by_recording(file.parts, names).items()}
 
 
-def _kaldi(path: Path, lines: list[str], hypothesis: bool) -> Iterator[tuple[str, str, Line]]:
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            id, *text = line.split(maxsplit=1)
-            yield f"{path}:{number}", id, Line(text[0].strip() if text else "")
-
-
-def _plain(path: Path, lines: list[str], hypothesis: bool) -> Iterator[tuple[str, str, Line]]:
-    for number, line in enumerate(lines, 1):
-        yield f"{path}:{number}", str(number), Line(line.strip())
-
-
-_READERS = {"jsonl": _jsonl, "table": _table, "kaldi": _kaldi, "plain": _plain}
+def _as_recordings(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:
+    """Plain lines beside what is of one recording are its text."""
+    if not any(file.form in RECORDINGS and len(file.lines) == 1 for file in files):
+        return files
+    read = []
+    for file in files:
+        if file.form == "plain" and len(file.lines) > 1:
+            remarks.append(f"{file.path}: its {len(file.lines):,} lines are taken for the text of one recording")
+            file = replace(file, lines={"1": Line(" ".join(line.text for line in file.lines.values()))})
+        read.append(file)
+    return read

@@ -1,8 +1,8 @@
 """Text as the model learns it and as scoring compares it: one set of rules for both.
 
-A rule is a function from text to text, in `RULES` in the order in which they apply. Training uses `TRAINING`; scoring uses
-the same unless more or fewer are asked for. Han characters, digits and erhua (儿 is a character of its own) are left
-exactly as written by the rules of training: 2024 stays 2024.
+A rule is a function from text to text, in `RULES` in the order in which they apply. Training uses `TRAINING`; what scoring
+uses (asr.scoring.cer) keeps the signs that make 3.14 another number than 314. Han characters, digits and erhua (儿 is a
+character of its own) are left exactly as written by the rules of training: 2024 stays 2024.
 """
 
 import re
@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 
 from asr.config_values import nearest
 from asr.errors import ConfigError
+from asr.text.forms import unify_forms
 from asr.text.numbers import spell_numbers
 from asr.text.scripts import to_simplified
+from asr.text.signs import drop_number_signs, drop_punctuation, drop_word_signs
 
 NORMALIZER = "mandarin-1"
 """Name of the training rules; stored with every model, so that later rules cannot be mixed up with these."""
@@ -26,7 +28,7 @@ _COMMON_HAN = re.compile("[\u4e00-\u9fff]*")
 _SPACE_BESIDE_HAN = re.compile(f" (?=[{HAN_RANGES}])|(?<=[{HAN_RANGES}]) ")
 _VARIATION_SELECTORS = re.compile("[\u180b-\u180d\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _INTERJECTION = re.compile(f"[{INTERJECTIONS}]")
-_TAG = re.compile(r"<[^<>\s]{1,30}>|\[[A-Za-z_| /-]{1,30}\]")
+_TAG = re.compile(r"<[^<>\s]{1,30}>|\[(?:[A-Za-z_|/][A-Za-z0-9_| /-]{0,29}|[+*])\]")
 
 
 def is_han(character: str) -> bool:
@@ -42,6 +44,11 @@ def holds_han(text: str) -> bool:
 def drop_tags(text: str) -> str:
     """Without what recognisers write besides text: <unk>, [NOISE], <|zh|>."""
     return _TAG.sub(" ", text)
+
+
+def tags_of(text: str) -> list[str]:
+    """What drop_tags would leave out, in order."""
+    return _TAG.findall(text)
 
 
 def is_common_han(text: str) -> bool:
@@ -60,22 +67,6 @@ def unify_case(text: str) -> str:
     return text if (capitals := text.upper()) == text else unicodedata.normalize("NFKC", capitals)  # ŉ becomes two
 
 
-class _Breaks(dict):
-    """For str.translate: what is no letter, mark or number is a space. Filled as characters come."""
-
-    def __missing__(self, code: int) -> int:
-        self[code] = code if unicodedata.category(chr(code))[0] in "LNM" else 0x20
-        return self[code]
-
-
-_BREAKS = _Breaks()
-
-
-def drop_punctuation(text: str) -> str:
-    """Punctuation, symbols and control characters as breaks between words."""
-    return text.translate(_BREAKS)
-
-
 def drop_spaces(text: str) -> str:
     """A space only between two words that are not Han (`HELLO WORLD`, `A 4`)."""
     return _SPACE_BESIDE_HAN.sub("", " ".join(text.split()))
@@ -88,17 +79,20 @@ def drop_interjections(text: str) -> str:
 
 RULES: dict[str, Callable[[str], str]] = {
     "tags": drop_tags,
+    "forms": unify_forms,
     "width": unify_width,
     "script": to_simplified,
     "numbers": spell_numbers,
     "case": unify_case,
     "interjections": drop_interjections,
     "punctuation": drop_punctuation,
+    "word_signs": drop_word_signs,
+    "number_signs": drop_number_signs,
     "spaces": drop_spaces,
 }
 """Rules by name, in the order in which they apply."""
-TRAINING = ("width", "case", "punctuation", "spaces")
-"""The rules of training, and of scoring where nothing else is asked for."""
+TRAINING = ("width", "case", "punctuation", "word_signs", "number_signs", "spaces")
+"""The rules of training."""
 
 
 def normalize(text: str, rules: Iterable[str] = TRAINING) -> str:
@@ -113,8 +107,8 @@ def characters(text: str) -> list[str]:
     return [c for c in normalize(text) if c != " "]
 
 
-def select_rules(wanted: str | Iterable[str]) -> tuple[str, ...]:
-    """Rules by name, in the order in which they apply. A text may change the rules of training: `+script,-case`.
+def select_rules(wanted: str | Iterable[str], base: Iterable[str] = TRAINING) -> tuple[str, ...]:
+    """Rules by name, in the order in which they apply. A text may change those of `base`: `+script,-case`.
 
     `width,case` is these two, `none` is none. Raises ConfigError for a name that is not in `RULES`.
     """
@@ -131,4 +125,4 @@ def select_rules(wanted: str | Iterable[str]) -> tuple[str, ...]:
     if not signed:
         return tuple(rule for rule in RULES if rule in names)
     added, taken = ({name[1:] for name in names if name[0] == sign} for sign in "+-")
-    return tuple(rule for rule in RULES if rule in {*TRAINING, *added} - taken)
+    return tuple(rule for rule in RULES if rule in {*base, *added} - taken)

@@ -2,9 +2,9 @@
 
 One spelling for both sides of a comparison, not a reading aloud for people: 两 becomes 二, 〇 becomes 零, 幺 beside
 digits 一. What digits alone do not tell is settled by a rule: four digits before 年 are read one by one, so are telephone
-numbers, a leading zero, and eight digits or more that are neither round nor counted; a dash between two numbers is 到;
-everything else is a cardinal number. What people say otherwise stays an error: 半 or 整 for a time, 零下 for minus,
-一千五 for 1500, 块 for 元, currency signs.
+numbers, a leading zero, and eight digits or more that are neither round nor counted, and the two of 3·15; a dash between
+two numbers is 到, any other sign has one reading, so that no two numbers become equal for want of it; everything else is a
+cardinal number. What people say otherwise stays an error: 半 or 整 for a time, 零下 for minus, 一千五 for 1500, 块 for 元.
 """
 
 import functools
@@ -17,6 +17,31 @@ _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _SAME = str.maketrans("〇两", "零二")
 _NUMERAL = "零一二三四五六七八九"
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
+_SHARE = re.compile(f"([{_NUMERAL}〇两十百千万亿点]+)\\s?([%‰])")
+_BETWEEN = {
+    "×": "乘",
+    "*": "乘",
+    "÷": "除以",
+    "+": "加",
+    "=": "等于",
+    "<": "小于",
+    ">": "大于",
+    "≈": "约等于",
+    ":": "比",
+    "∶": "比",
+}
+_BEFORE = {
+    "+": "正",
+    "±": "正负",
+    "<": "小于",
+    ">": "大于",
+    "≤": "不大于",
+    "≥": "不小于",
+    "≈": "约",
+    "~": "约",
+    "～": "约",
+}
+_MONEY = {"$": "美元", "¥": "元", "￥": "元", "€": "欧元", "£": "英镑"}
 
 
 def spell_numbers(text: str) -> str:
@@ -24,6 +49,7 @@ def spell_numbers(text: str) -> str:
     if re.search(r"\d", text, re.ASCII):
         for pattern, spelled in _PATTERNS:
             text = pattern.sub(spelled, text)
+    text = _SHARE.sub(lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + m[1], text)
     text = re.sub(f"(?<=[{_NUMERAL}])幺|幺(?=[{_NUMERAL}])", "一", text.translate(_SAME))
     return re.sub(f"百分之一百(?![{_NUMERAL}])", "百分之百", text)
 
@@ -69,14 +95,22 @@ _PATTERNS = [
         (r"(?<!\d)(?P<y>\d{4})(?P<between>[-/.])(?P<m>\d{1,2})(?P=between)(?P<d>\d{1,2})(?!\d)", _date),
         (r"(?<!\d)(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?!\d)", _time),
         (r"(?<!\d)(?:0\d{2,3}-\d{7,8}|1\d\d-\d{4}-\d{4}|[48]00-\d{3}-\d{4})(?!\d)", lambda m: _by_digit(m[0])),
-        (r"(?<![\d\w.)）%‰年月日号时点分秒元块-])[-−](?=\d)", lambda m: "负"),
-        (r"(?<=[\d%‰年月日号时点分秒元])\s*[-~～—–]\s*(?=\d)", lambda m: "到"),
+        (rf"(?:US)?([{''.join(_MONEY)}])([-−]?)({_NUMBER})([万亿]*)", lambda m: m[2] + m[3] + m[4] + _MONEY[m[1]]),
+        (r"(?<![\da-zA-Z.)）%‰°年月日号时点分秒元块—–-])[-−](?=\d)", lambda m: "负"),
+        (rf"(?<![\da-zA-Z|/<>])[{''.join(_BEFORE)}](?=负?\d)", lambda m: _BEFORE[m[0]]),
+        (r"\d+[·•‧・]\d+", lambda m: _by_digit(m[0])),
+        (r"(?<=[\d%‰°年月日号时点分秒元])\s*[-~～—–]\s*(?=负?\d)", lambda m: "到"),
         (rf"({_NUMBER})\s*([%‰])", lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + _cardinal(m[1])),
         (rf"({_NUMBER})[/⁄]({_NUMBER})", lambda m: _cardinal(m[2]) + "分之" + _cardinal(m[1])),
+        (r"\^[-−](?=\d)", lambda m: "^负"),
+        (r"(?<=\d)\^(负?)(\d+)", lambda m: f"的{m[1]}{_cardinal(m[2])}次方"),
+        (rf"(?<=[\d%])\s?[{re.escape(''.join(_BETWEEN))}]\s?(?=负?\d)", lambda m: _BETWEEN[m[0].strip()]),
+        (r"(?<=\d)\+(?![\w+])", lambda m: "加"),
         (r"(?<!\d)(?:19|20)\d\d(?=年|到\d{4}年)|(?<!\d)\d{4}(?=年(?!前|历史|来))", lambda m: _by_digit(m[0])),
         (r"(?<![\d,.])(?:1[3-9]\d{9}|(?!\d+000(?!\d))\d{8,})(?![\d,.]|[元块人个])", lambda m: _by_digit(m[0])),
         (_NUMBER, lambda m: _cardinal(m[0])),
         (r"(?<=[零一二三四五六七八九十百千万亿])\s*(?:°C|℃)", lambda m: "摄氏度"),
+        (r"(?<=[零一二三四五六七八九十百千万亿])\s*°", lambda m: "度"),
     ]
 ]
 """What is matched → how it is read, tried in this order."""

@@ -35,6 +35,7 @@ function summarise(system, letter) {
     card("Deletions", whole(system.deletions), "missing"),
     card("Insertions", whole(system.insertions), "too much"),
   ];
+  for (const [name, errors] of Object.entries(system.languages)) cards.push(card(name, `${percent(errors.cer)} %`, `${whole(total(errors))} of ${whole(errors.reference)}`));
   if (system.syllables) cards.push(card("Tonal syllables", `${percent(system.syllables.cer)} %`, "homophones count as right"));
   if (system.oracle) cards.push(card(`Oracle of ${system.oracle.depth}`, `${percent(system.oracle.cer)} %`, "best hypothesis of each list"));
   return [make("h2", {}, `${letter} ${system.name}`.trim()), make("div", { class: "cards" }, ...cards)];
@@ -54,6 +55,9 @@ function notes(system, letter) {
   const changed = Object.entries(system.changed_characters).filter(([, n]) => n[0] || n[1]);
   const lines = [`Normalised by ${data.rules.join(", ") || "no rule"}.` + (changed.length ? " Characters changed, in references and hypotheses: "
     + changed.map(([rule, n]) => `${rule} ${whole(n[0])} and ${whole(n[1])}`).join(", ") + "." : "")];
+  const dropped = Object.entries(system.dropped_characters).map(([c, n]) => `${c} ${whole(n[0])} and ${whole(n[1])}`);
+  if (dropped.length) lines.push(`Dropped, though it is no punctuation: ${dropped.join(", ")}.`);
+  lines.push(...system.hints);
   const list = (ids) => ids.slice(0, 200).join(", ") + (ids.length > 200 ? " …" : "");
   if (system.missing.length) lines.push(`${whole(system.missing.length)} utterances without hypothesis count as deleted: ${list(system.missing)}`);
   if (system.extra.length) lines.push(`${whole(system.extra.length)} hypotheses without reference are left out: ${list(system.extra)}`);

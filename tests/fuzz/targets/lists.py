@@ -35,6 +35,14 @@ HYPOTHESES = REFERENCES | {
     "jsonl": '{"id": "u1", "nbest": [{"text": "今天天汽很好"}, {"text": "今天"}]}\n'
     '{"id": "u2", "nbest": ["我们去"]}\n{"id": "u3", "text": ""}\n',
 }
+RECORDINGS = {
+    "trn": "今 天 天 气 (s1-u1)\n很 好 (s2_u2)\n;; a remark\n(u3)\n",
+    "stm": ";; CATEGORY\nr1 1 S1 0.00 3.00 <o,f0> 今天天气\nr1 1 S2 3.00 5.50 很好\n"
+    "r2 A X 0.0 1.0 IGNORE_TIME_SEGMENT_IN_SCORING\n",
+    "ctm": "r1 1 0.10 0.40 今天\nr1 1 2.90 0.40 很 0.98\nr2 A 0.20 0.30 好\n",
+    "json": '{"segments": [{"id": 0, "start": 0.0, "text": "今天天气"}, {"text": " 很好"}], "language": "zh"}\n',
+    "list.json": '[{"key": "u1", "text": "今天"},\n {"audio_filepath": "d/u2.wav", "offset": 1.5, "pred_text": "很好"}]\n',
+}
 HOTWORDS = "鲁迅\n王小波\t3.5\n# 注\nGPT 4\n波音 747\n长江 2\n"
 
 
@@ -58,6 +66,18 @@ def tables() -> list[Files]:
 def scored() -> list[Files]:
     return [{f"ref.{_suffix(r)}": REFERENCES[r].encode(), f"hyp.{_suffix(h)}": HYPOTHESES[h].encode()}
             for r in REFERENCES for h in HYPOTHESES if (r == "plain") == (h == "plain")]  # fmt: skip
+
+
+def recordings_scored() -> list[Files]:
+    sides = RECORDINGS | {"txt": REFERENCES["kaldi"]}
+    return [{f"ref.{r}": sides[r].encode(), f"hyp.{h}": sides[h].encode()} for r in sides for h in sides]
+
+
+def read_what_is_scored(folder: Path) -> None:
+    from asr.scoring.score import score_files
+
+    ref, hyp = (next(folder.glob(f"{stem}.*"), folder / stem) for stem in ("ref", "hyp"))
+    score_files(ref, hyp, unit="mixed").lines()
 
 
 def _suffix(form: str) -> str:
@@ -127,5 +147,6 @@ TARGETS = {
     "table": Target(import_a_table, tables, in_tests=200),
     "wav-scp": Target(list_recordings, lambda: [{"wav.scp": b"u1 a.wav\nu2 b.wav\n"}, *tables()[2:]], in_tests=200),
     "score": Target(score, scored, in_tests=24),
+    "recordings": Target(read_what_is_scored, recordings_scored, in_tests=200),
     "hot-words": Target(read_hot_words, lambda: [{"h.txt": HOTWORDS.encode()}], in_tests=300),
 }

@@ -1,0 +1,97 @@
+"""`asr score`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.cli.options import Force, say
+
+
+def score(
+    reference: Annotated[
+        Path, typer.Argument(help="What was said: a file, or a folder with a file for each test set.")
+    ],
+    hypotheses: Annotated[
+        list[Path],
+        typer.Argument(
+            help="What was recognised; of a second system, and of more, they are compared. For a folder of test sets, a"
+            " folder with files of the same names, or folders with a file `text` or `hyp.txt`."
+        ),
+    ],
+    *,
+    unit: Annotated[
+        str,
+        typer.Option(
+            help="char: every character, as AISHELL's own recipe in Kaldi, FunASR, SpeechBrain and ESPnet; mixed: Han"
+            " characters, Latin words and numbers (MER), as WeNet's compute-wer, with rates for each apart."
+        ),
+    ] = "char",
+    rules: Annotated[
+        str,
+        typer.Option(
+            help="How both sides are normalised: forms,width,case,punctuation,word_signs,spaces by default, for mixed units"
+            " without word_signs. +script (traditional to simplified), +numbers (30% is 百分之三十), +interjections (without"
+            " 嗯, 啊 …), +tags (without <unk>, [NOISE]) and +number_signs (3.14 is 314) add to it, -case takes away, a list"
+            " without signs replaces it, none leaves the texts as they are."
+        ),
+    ] = "",
+    table: Annotated[
+        str,
+        typer.Option(
+            help="Print a table of systems by test sets as text, markdown or latex (booktabs), with intervals, and letters"
+            " that say which differences are significant; text, where there are more than two systems or one set, by default."
+        ),
+    ] = "",
+    html: Annotated[Path | None, typer.Option(help="Write a report page, complete in itself.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write totals and tables for programs.")] = None,
+    details: Annotated[Path | None, typer.Option(help="Write a TSV with a line per utterance.")] = None,
+    by: Annotated[
+        list[str], typer.Option(help="Also a rate for each value of this field (speaker, …); may be repeated.")
+    ] = [],  # noqa: B006
+    ids: Annotated[
+        bool | None,
+        typer.Option("--ids/--no-ids", help="Text lines begin with an id, or do not; found out by default."),
+    ] = None,
+    utt2spk: Annotated[
+        Path | None,
+        typer.Option(help="Kaldi's file of `id speaker`: the interval is over speakers then, and --by speaker works."),
+    ] = None,
+    fail_above: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="PERCENT", help="Exit with status 1 if the last system's rate is higher, of any test set."
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Print the character error rate of what was recognised against what was said.
+
+    Each file is Kaldi text (`id text`), JSON lines with id and text (or nbest; NeMo's, too), a TSV with a header, sclite's
+    trn (`text (id)`), STM or CTM, Whisper's JSON or a folder of a text for each recording, or plain lines in the same order;
+    which of them, its content tells. The status is 0 however high the rate is, unless --fail-above is given.
+
+    What others count: Kaldi's recipe for AISHELL each character as it is written (--rules spaces), FunASR in any case
+    (--rules tags,case,spaces), ESPnet spaces, too (--rules case), Whisper no signs (--rules +tags,+number_signs), WeNet a run
+    of Latin letters as one (--unit mixed). asr/scoring/README.md shows the same ten lines counted by each.
+    """
+    from asr.errors import ConfigError
+    from asr.scoring.cer import UNITS, scoring_rules
+    from asr.scoring.command import Output, score_command
+    from asr.scoring.rendering import STYLES
+
+    for option, value, known in (("--unit", unit, UNITS), ("--table", table or "text", STYLES)):
+        if value not in known:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(known)}", param_hint=option)
+    try:
+        chosen = scoring_rules(rules or None, unit)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint="--rules") from None
+    output = Output(table, by, html, json, details)
+    output.check([reference, *hypotheses], force)
+    results = score_command(reference, hypotheses, unit, chosen, ids=ids, utt2spk=utt2spk, output=output, say=say)
+    high = [result for result in results if fail_above is not None and 100 * result.cer > fail_above]
+    for result in high:
+        say(f"{result.rate_name} {100 * result.cer:.2f} % is above {fail_above:g} %")
+    if high:
+        raise typer.Exit(1)

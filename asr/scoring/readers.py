@@ -1,0 +1,229 @@
+"""The forms in which texts stand in files: which one it is, and its utterances one by one.
+
+asr.scoring.transcripts says what each form is.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asr.corpus.importing import COLUMNS, JSON_NAMES, table_reader, table_rows
+from asr.errors import ManifestError
+from asr.files import read_lines
+from asr.foreign_bytes import quoted
+from asr.scoring.documents import audio_id, is_document, json_value, text_of
+from asr.scoring.timed import refuse_alternatives, timed_form
+from asr.text.normalize import holds_han
+
+RECOGNISED = ("hypothesis", "hyp", "pred_text")
+HYPOTHESIS_COLUMNS = COLUMNS | {"text": (*RECOGNISED, *COLUMNS["text"])}
+"""Names of fields in what a system wrote: a table may hold its reference, too."""
+REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
+"""What the text may be called in JSON lines."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_TRN = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One utterance of a file."""
+
+    text: str
+    """As it was given; for a list of hypotheses the first of them."""
+    nbest: tuple[str, ...] = ()
+    """All hypotheses, best first, where the file holds lists of them."""
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """What else is said of it: speaker, audio, duration …"""
+
+
+def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
+    """One of FORMS; None for lines that may be plain, or may begin with ids.
+
+    `ids`: whether lines that tell nothing else begin with one; None decides by what they hold.
+    """
+    if path.is_dir():
+        return "folder"
+    filled = [line for line in lines if line.strip()]
+    if not filled:
+        return "plain"
+    if filled[0].lstrip()[0] in "{[" and (form := _json_form(lines, filled)):
+        return form
+    if _is_header(path, filled[0]):
+        return "table"
+    if form := "trn" if _is_trn(path, filled) else timed_form(path, filled):
+        return form
+    if ids is not None:
+        return "kaldi" if ids else "plain"
+    words = [line.split(maxsplit=1) for line in filled]
+    if not holds_han(" ".join(line[0] for line in words)) and holds_han(" ".join(line[-1] for line in words)):
+        return "kaldi"
+    return "plain" if all(len(line) == 1 and holds_han(line[0]) for line in words) else None
+
+
+def _json_form(lines: Sequence[str], filled: Sequence[str]) -> str | None:
+    """Whether JSON is one document, a list, or an object a line; None where it is no JSON after all."""
+    first = json_value(filled[0])
+    whole = json_value("\n".join(lines)) if first is None or len(filled) == 1 else None
+    if is_document(whole):
+        return "document"
+    if isinstance(whole, list) and whole and all(isinstance(item, dict) for item in whole):
+        return "list"
+    return "jsonl" if filled[0].lstrip().startswith("{") else None
+
+
+def _is_header(path: Path, line: str) -> bool:
+    try:
+        names = [name.strip().lower() for name in next(table_reader(path, [line]), [])]
+    except csv.Error:
+        return False
+    return len(names) > 1 and any(name in names for name in COLUMNS["text"])
+
+
+def _is_trn(path: Path, filled: Sequence[str]) -> bool:
+    """Whether each line ends with an id in brackets, or one does and the file is named so.
+
+    A remark, which may stand on many lines, or is in Chinese, is no id.
+    """
+    rows = [_TRN.fullmatch(line) for line in filled if not line.startswith(";;")]
+    found = [match["id"] for match in rows if match]
+    if path.suffix.lower() == ".trn":
+        return bool(found)
+    return 0 < len(rows) == len(found) < 2 * len(set(found)) and not holds_han("".join(found))
+
+
+Utterances = Iterator[tuple[str, str, Line]]
+"""(file:line, id, what it says) of each utterance."""
+
+
+def _jsonl(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+    rows = [(f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
+    return _records([(where, json_value(line), line) for where, line in rows], hypothesis)
+
+
+def _list(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+    items = json.loads("\n".join(lines))
+    return _records([(f"{path}: item {number}", item, str(item)) for number, item in enumerate(items, 1)], hypothesis)
+
+
+def _records(rows: Sequence[tuple[str, object, str]], hypothesis: bool) -> Utterances:
+    """Utterances of JSON objects; those without an id are named by their audio, by its folder too where names recur."""
+    names = [audio_id(data) for _, data, _ in rows]
+    unique = len(set(names)) == len(names)
+    for where, data, line in rows:
+        if isinstance(data, dict):
+            _rename(data, "id", JSON_NAMES["id"])
+            if "id" not in data and (name := audio_id(data, with_folder=not unique)):
+                data["id"] = name
+        yield where, *_record(data, where, line, hypothesis)
+
+
+def _record(data: object, where: str, line: str, hypothesis: bool) -> tuple[str, Line]:
+    if isinstance(data, dict) and "nbest" not in data:
+        _rename(data, "text", HYPOTHESIS_NAMES if hypothesis else REFERENCE_NAMES)
+    if not isinstance(data, dict) or "id" not in data or not {"text", "nbest"} & data.keys():
+        raise ManifestError(f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r}")
+    id, nbest = data.pop("id"), data.pop("nbest", [])
+    if not isinstance(id, str | int) or isinstance(id, bool) or re.search(r"[\t\n\r]", str(id)) or not str(id).strip():
+        raise ManifestError(f"{where}: id must be a text without tab or line break, or a whole number, is {quoted(id)}")
+    if not isinstance(nbest, list):
+        raise ManifestError(f"{where}: nbest must be a list of texts, or of objects with a text, is {quoted(nbest)}")
+    texts = [entry.get("text") if isinstance(entry, dict) else entry for entry in nbest]
+    text = data.pop("text") if "text" in data else texts[0] if texts else ""
+    for value in (text, *texts):
+        if not isinstance(value, str):
+            raise ManifestError(f"{where}: text must be a text, is {quoted(value)}")
+        if _SURROGATE.search(value + str(id)):
+            raise ManifestError(f"{where}: holds half a character (a lone surrogate)")
+    return str(id), Line(text, tuple(texts), data)
+
+
+def _rename(data: dict, name: str, names: Sequence[str]) -> None:
+    """Gives the first of the fields `names` that is there the name."""
+    found = next((other for other in names if other in data), name)
+    if found in data:
+        data[name] = data.pop(found)
+
+
+def _document(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+    text = text_of(json.loads("\n".join(lines)), path)
+    if _SURROGATE.search(text):
+        raise ManifestError(f"{path}: holds half a character (a lone surrogate)")
+    yield str(path), audio_id({"audio": path.stem}), Line(text)
+
+
+def _table(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+    for row in table_rows(path, ("text",), lines, HYPOTHESIS_COLUMNS if hypothesis else COLUMNS):
+        fields = {name: value for name, value in row.fields.items() if value}
+        id, text = fields.pop("id", ""), fields.pop("text", "")
+        if not id:
+            raise ManifestError(
+                f"{row.line}: id must not be empty; is there a column for it ({', '.join(COLUMNS['id'])})?"
+            )
+        yield row.line, id, Line(text, fields=fields)
+
+
+def _trn(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.startswith(";;"):
+            match = _TRN.fullmatch(line)
+            if not match:
+                raise ManifestError(
+                    f"{path}:{number}: must end with its id in brackets, as in `text (id)`, is {line[:60]!r}"
+                )
+            refuse_alternatives(match["text"], f"{path}:{number}")
+            speaker = re.split("[-_]", match["id"])[0]
+            fields = {"speaker": speaker} if speaker != match["id"] else {}
+            yield f"{path}:{number}", match["id"], Line(match["text"].strip(), fields=fields)
+
+
+def _kaldi(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            id, *text = line.split(maxsplit=1)
+            yield f"{path}:{number}", id, Line(text[0].strip() if text else "")
+
+
+def _plain(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+    for number, line in enumerate(lines, 1):
+        yield f"{path}:{number}", str(number), Line(line.strip())
+
+
+def _folder(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+    for file in visible(path):
+        if file.is_file():
+            inside = read_lines(file)
+            form = recording_form(file, inside)
+            if form is None:
+                raise ManifestError(
+                    f"{file}: holds more than the text of one recording, unlike a file of {path} should"
+                )
+            texts = [line.text for _, _, line in READERS[form](file, inside, hypothesis)]
+            yield str(file), audio_id({"audio": file.stem}), Line(" ".join(texts).strip())
+
+
+def visible(folder: Path) -> Iterator[Path]:
+    """What lies in a folder and is not hidden, in order of names."""
+    return iter(sorted(path for path in folder.iterdir() if not path.name.startswith(".")))
+
+
+def recording_form(path: Path, lines: Sequence[str]) -> str | None:
+    """The form of what may be the text of one recording; None for what is of several utterances."""
+    form = form_of(path, lines, None) or "plain"
+    alone = form in ("plain", "document") or (form == "jsonl" and sum(bool(line.strip()) for line in lines) == 1)
+    return form if alone else None
+
+
+READERS: dict[str, Callable[[Path, Sequence[str], bool], Utterances]] = {
+    "jsonl": _jsonl,
+    "list": _list,
+    "document": _document,
+    "folder": _folder,
+    "table": _table,
+    "trn": _trn,
+    "kaldi": _kaldi,
+    "plain": _plain,
+}
+"""Form → its reader, of path, lines, and whether the file is a system's."""

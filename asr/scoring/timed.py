@@ -1,0 +1,142 @@
+"""CTM and STM: words and segments with their place in a recording, as sclite and Kaldi write them.
+
+Words of a CTM are compared with the segments of an STM by time, and everything else a recording at a time.
+"""
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.errors import ManifestError
+
+IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
+"""The text of a segment that is not scored, nor what is recognised in it."""
+_LABEL = re.compile(r"<(?:[^<>\s]*,[^<>\s]*|NA|[Oo])>\s*")
+_ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}|<ALT(?:_BEGIN)?>")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A segment of an STM, or a word of a CTM."""
+
+    recording: str
+    channel: str
+    start: float
+    """Seconds."""
+    end: float
+    text: str
+    speaker: str = ""
+    """Empty in a CTM."""
+
+    @property
+    def middle(self) -> float:
+        """Seconds."""
+        return (self.start + self.end) / 2
+
+
+def timed_form(path: Path, lines: Sequence[str]) -> str | None:
+    """`stm` where each line is `recording channel speaker start end [<label>] text`, `ctm` where it is
+    `recording channel start duration word [confidence …]`, None for neither. Times have a point, or the file's name says it.
+    """
+    rows = [line.split() for line in lines if not line.startswith(";;")]
+    ending = path.suffix.lower()[1:]
+    stm = all(len(row) >= 5 and 0 <= _number(row[3]) <= _number(row[4]) for row in rows)
+    ctm = all(5 <= len(row) <= 8 and 0 <= _number(row[2]) and 0 <= _number(row[3]) for row in rows)
+    if not rows or not (stm or ctm):
+        return None
+    if stm and ctm and ending not in ("stm", "ctm"):
+        stm = not any("." in row[2] for row in rows)  # who speaks there, or when
+    form = ending if stm and ctm and ending in ("stm", "ctm") else "stm" if stm else "ctm"
+    place = 3 if form == "stm" else 2
+    return form if ending == form or any("." in row[place] + row[place + 1] for row in rows) else None
+
+
+def _number(text: str) -> float:
+    """The number, or one that is below every bound."""
+    try:
+        return value if math.isfinite(value := float(text)) else -1.0
+    except ValueError:
+        return -1.0
+
+
+def refuse_alternatives(text: str, where: str) -> None:
+    """Raises ManifestError for `{ a / b }`: counted as it stands, it would be both."""
+    if _ALTERNATIVES.search(text):
+        raise ManifestError(f"{where}: alternatives ({{ a / b }}) are not understood; write the one that was said")
+
+
+def read_parts(path: Path, lines: Sequence[str], form: str) -> Iterator[Part]:
+    """Segments of an STM or words of a CTM, in their order in the file."""
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.startswith(";;"):
+            refuse_alternatives(line, f"{path}:{number}")
+            if form == "ctm":
+                recording, channel, start, duration, word = line.split()[:5]
+                yield Part(recording, channel, float(start), float(start) + float(duration), word)
+            else:
+                recording, channel, speaker, start, end, *rest = line.split(maxsplit=5)
+                text = rest[0].strip() if rest else ""
+                label = _LABEL.match(text)
+                yield Part(
+                    recording, channel, float(start), float(end), text[label.end() :] if label else text, speaker
+                )
+
+
+def names_of(files: Sequence[Sequence[Part]]) -> dict[tuple[str, str], str]:
+    """(recording, channel) → its id: the recording, and the channel where any of the files has several of it."""
+    channels: dict[str, set[str]] = {}
+    for part in (part for file in files for part in file):
+        channels.setdefault(part.recording, set()).add(part.channel)
+    return {(r, c): f"{r}-{c}" if len(cs) > 1 else r for r, cs in channels.items() for c in cs}
+
+
+def by_recording(parts: Sequence[Part], names: dict[tuple[str, str], str]) -> dict[str, list[Part]]:
+    """What is scored of each recording, in the order of time."""
+    found: dict[str, list[Part]] = {}
+    for part in sorted(parts, key=lambda part: part.start):
+        inside = found.setdefault(names[part.recording, part.channel], [])
+        if part.text != IGNORED:
+            inside.append(part)
+    return found
+
+
+@dataclass
+class Assigned:
+    """Words of a CTM by the segments of an STM."""
+
+    words: dict[int, list[str]]
+    """Place of a segment → what is recognised in it."""
+    outside: int = 0
+    """Words that lie in no segment; they count in the nearest."""
+    ignored: int = 0
+    """Words in segments that are not scored."""
+    unknown: int = 0
+    """Words of recordings without a segment."""
+
+
+def words_in_segments(segments: Sequence[Part], words: Sequence[Part], names: dict[tuple[str, str], str]) -> Assigned:
+    """Each word in the segment where its middle lies."""
+    places: dict[str, list[int]] = {}
+    for place in sorted(range(len(segments)), key=lambda place: segments[place].start):
+        places.setdefault(names[segments[place].recording, segments[place].channel], []).append(place)
+    found = Assigned({place: [] for place in range(len(segments))})
+    for word in sorted(words, key=lambda word: word.start):
+        near = places.get(names[word.recording, word.channel], [])
+        if not near:
+            found.unknown += 1
+            continue
+        begun = bisect_right(near, word.middle, key=lambda place: segments[place].start)
+        place = min(near[max(0, begun - 32) : begun + 1], key=lambda place: _distance(segments[place], word.middle))
+        if segments[place].text == IGNORED:
+            found.ignored += 1
+        else:
+            found.outside += _distance(segments[place], word.middle) > 0
+            found.words[place].append(word.text)
+    return found
+
+
+def _distance(segment: Part, moment: float) -> float:
+    return max(segment.start - moment, moment - segment.end, 0.0)
