@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from asr.text.digits import cardinal, find_numbers, write_digits
+from asr.text.digits import find_numbers, write_digits
 from asr.text.numbers import spell_numbers
+from asr.text.numerals import cardinal
 from tests.conftest import ROOT
 
 TABLE = [
