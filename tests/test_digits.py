@@ -1,6 +1,7 @@
 """Numbers as digits: what must stay, what must be converted, and what a number is."""
 
 import random
+import re
 
 import pytest
 
@@ -11,7 +12,8 @@ from tests.conftest import ROOT
 
 TABLE = [
     item
-    for line in (ROOT / "tests/number_traps.txt").read_text(encoding="utf-8").splitlines()
+    for name in ("number_traps.txt", "number_traps_by_kind.txt")
+    for line in (ROOT / "tests" / name).read_text(encoding="utf-8").splitlines()
     if not line.startswith("#")
     for item in line.split()
 ]
@@ -58,6 +60,43 @@ def test_replacements_are_in_order_and_apart():
     found = find_numbers("二零二四年三月五号下午三点二十分，一共三百二十五块，占百分之三十")
     assert [r.text for r in found] == ["2024", "3", "5", "3", "20", "325", "30%"]
     assert all(a.end <= b.first for a, b in zip(found, found[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("每月初一十五去上香高三十五班的张三十八岁", None),
+        ("从八岁到十二岁的孩子一共三十个其中十五个男孩", "从8岁到12岁的孩子一共30个其中15个男孩"),
+        ("他跑了十五分四秒我跑了三分四秒", "他跑了15分4秒我跑了3分4秒"),
+        ("一天二十四小时他工作十小时零三十分", "一天24小时他工作10小时零30分"),
+        ("地址是幺零点二百点三点幺五端口八零八零", "地址是10.200.3.15端口8080"),
+        ("十五六到二十岁", None),
+        ("负一楼到负十二度", "负一楼到-12度"),
+    ],
+)
+def test_what_belongs_together_is_written_in_one_style(text, right):
+    assert write_digits(text) == (right or text)
+
+
+def test_every_part_of_a_whole_is_written_or_none():
+    """Quantities of two parts, ranges and products of any two numbers: never one in digits and one in numerals."""
+    source = random.Random(0)
+    joints = [
+        "{}分{}秒",
+        "{}斤{}两",
+        "{}元{}角",
+        "{}到{}岁",
+        "{}号到{}号",
+        "{}乘{}毫米",
+        "{}比{}",
+        "{}块到{}块",
+        "{}乘以{}等于",
+    ]
+    for _ in range(500):
+        a, b = (spell_numbers(str(source.randint(2, 59))) for _ in range(2))
+        for joint in joints:
+            written = write_digits(text := joint.format(a, b))
+            assert written == text or not re.search("[一二三四五六七八九十]", written), (text, written)
 
 
 @pytest.mark.parametrize("text", ["", "没有数字", "HELLO WORLD 3", "2024年3月", "！？"])

@@ -8,13 +8,17 @@ The rule for what is ambiguous: it stays. In particular
 - 十二, 三百 and the like need something behind them that is counted or measured; longer ones do not (三百二十五);
 - a digit string is a number if it has 零 or 幺 in it, stands behind a word such as 电话 or 密码, or is long, unless it counts;
 - 三点五 is a decimal only before a unit; 八点 and 八点零五 are times only behind a word such as 早上;
-- fixed expressions stay: 三百六十行, 十万火急, 十八层地狱.
+- fixed expressions stay: 三百六十行, 十万火急, 十八层地狱;
+- where the first numeral belongs to the word before it, all that follow stay: 初一十五, 高三十五班, 张三十八岁, 周三十点;
+- what belongs together has one style: 三斤二两, but 15斤6两; 5到12岁, 10乘20毫米; 192.168.1.1 as a whole or not at all;
+- 负 is a minus before what is surely a number: -12度, but 负一楼.
 """
 
 from typing import NamedTuple
 
-from asr.text.kept_numerals import KEPT
+from asr.text.kept_numerals import kept_spans
 from asr.text.number_rules import RULES
+from asr.text.number_wholes import as_wholes
 
 
 class Replacement(NamedTuple):
@@ -42,9 +46,8 @@ def write_digits(text: str) -> str:
 
 def find_numbers(text: str) -> list[Replacement]:
     """The numbers of a text that are sure to be numbers, in order, without overlap: the first rule that fits wins."""
-    taken = bytearray(len(text))
-    for match in KEPT.finditer(text):
-        taken[match.start() : match.end()] = b"\1" * (match.end() - match.start())
+    kept = _kept(text)
+    taken = bytearray(kept)
     found: list[Replacement] = []
     for pattern, write in RULES:
         for match in pattern.finditer(text):
@@ -52,5 +55,13 @@ def find_numbers(text: str) -> list[Replacement]:
                 first, end = match.span(name)
                 if written is not None and first >= 0 and not any(taken[first:end]):
                     taken[first:end] = b"\1" * (end - first)
-                    found.append(Replacement(first, end, written))
-    return sorted(found)
+                    found += [Replacement(first, end, written)] if written else []
+    return [Replacement(*number) for number in as_wholes(text, found, kept)]
+
+
+def _kept(text: str) -> bytes:
+    """A byte for each character, 1 where numerals are no number."""
+    kept = bytearray(len(text))
+    for first, end in kept_spans(text):
+        kept[first:end] = b"\1" * (end - first)
+    return bytes(kept)
