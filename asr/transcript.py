@@ -4,7 +4,7 @@ One list of tokens is the only truth about what was said: texts derive from it, 
 punctuation) makes a new list whose spans are those of the old one. What the model wrote before that stays in `raw`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from unicodedata import east_asian_width
 
@@ -109,3 +109,11 @@ def parted(text: str, following: str) -> bool:
 
 def _is_wide(character: str) -> bool:
     return east_asian_width(character) in "WF"
+
+
+def merged(tokens: Sequence[TranscriptToken], text: str) -> TranscriptToken:
+    """One token in the place of several, as sure as they are on average."""
+    first, last = tokens[0], tokens[-1]
+    confidence = round(sum(token.confidence for token in tokens) / len(tokens), 4)
+    source = (first.source[0], last.source[1])
+    return TranscriptToken(text, first.start, last.end, confidence, source, last.mark)

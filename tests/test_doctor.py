@@ -22,7 +22,7 @@ def test_a_machine_that_can_transcribe(run):
 def test_what_it_needs_is_what_it_was_installed_with():
     core, extras = requirements()
     assert {"torch", "numpy", "soundfile", "av"} <= core.keys() and "<2.15" in core["torch"]
-    assert extras["text"].keys() == {"pypinyin", "opencc", "cn2an"}
+    assert extras["text"].keys() == {"pypinyin", "opencc", "cn2an", "jieba"}
 
 
 def test_without_metadata_the_most_important_is_still_looked_at(monkeypatch):

@@ -12,7 +12,7 @@ from asr.text import scripts
 from asr.text.finishing import Finishing, finish, punctuated
 from asr.transcript import Segment, Transcript, TranscriptToken
 from asr.transcription.output import Output
-from tests.test_outputs import speech, spoken, transcript
+from tests.transcripts import speech, spoken, transcript
 
 EVERYTHING = [
     Finishing(script, numbers, punctuate)
@@ -160,9 +160,14 @@ def test_what_is_not_known(wrong, message):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (("srt", {"words": True}), "words have times of their own in vtt and tsv"),
+        (("srt", {"words": True}), "characters have times of their own in vtt, lrc, ass, tsv"),
+        (
+            ("txt", {"word_times": True}),
+            "words have times of their own in json, vtt, lrc, ass, tsv, textgrid, not in txt",
+        ),
+        (("srt", {"txt_lines": "segment"}), "a line for each segment is for txt, not for srt"),
         (("json", {"min_confidence": 0.5}), "a least confidence is for manifests, not for json"),
-        (("pdf", {}), "format must be one of txt, json, srt, vtt, tsv, textgrid, manifest, is 'pdf'"),
+        (("pdf", {}), "format must be one of txt, json, srt, vtt, lrc, ass, tsv, textgrid, manifest, is 'pdf'"),
     ],
 )
 def test_what_does_not_go_together(wrong, message):

@@ -7,8 +7,8 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = [
-    {"text", "audio", "outputs"},
-    {"features", "decoding"},
+    {"text", "audio"},
+    {"features", "decoding", "outputs"},
     {"model", "corpus"},
     {"recognition", "scoring"},
     {"interop"},

@@ -5,7 +5,6 @@ import dataclasses
 import io
 import json
 import os
-import random
 
 import av
 import pytest
@@ -13,29 +12,12 @@ import pytest
 import asr
 from asr.corpus.manifest import read_manifest
 from asr.errors import AsrError, ConfigError
+from asr.outputs.cues import cues
 from asr.outputs.style import Style
-from asr.outputs.subtitles import cues
 from asr.outputs.textgrid import covering
 from asr.outputs.writers import WRITERS, write
-from asr.text.units import units
-from asr.transcript import Segment, Transcript, TranscriptToken, joined
-
-
-def spoken(
-    text: str, start: float = 0.0, each: float = 0.2, pauses: dict[int, float] | None = None, **fields
-) -> Segment:
-    """A segment in which each token takes `each` seconds; pauses: token → seconds of pause before it."""
-    tokens, at = [], start
-    for i, unit in enumerate(units(text)):
-        at += (pauses or {}).get(i, 0.0)
-        tokens.append(TranscriptToken(unit.text, round(at, 3), round(at + each, 3), 0.9, (i, i), unit.mark))
-        at += each
-    return Segment(start, round(at, 3), tuple(tokens), text, -0.5, **fields)
-
-
-def transcript(*segments: Segment, duration: float | None = None, audio: str = "talk.wav") -> Transcript:
-    duration = duration if duration is not None else max([s.end for s in segments], default=0.0)
-    return Transcript(audio, duration, segments, "m", (), {"beam": 4})
+from asr.transcript import Segment, Transcript, TranscriptToken
+from tests.transcripts import needs_jieba, speech, spoken, transcript
 
 
 def written(format: str, what: Transcript, **style) -> str:
@@ -58,7 +40,7 @@ def read_by_ffmpeg(path) -> list[tuple[float, float, str]]:
 
 
 THREE = transcript(
-    spoken("今天我们来看一看这个东西到底是怎么一回事", 0.5, pauses={9: 0.6}),
+    spoken("今天我们来看一看这个东西到底是怎么一回事", 0.5, pauses={10: 0.6}),
     spoken("用APP STORE下载，然后打开。", 6.0),
     duration=12.0,
 )
@@ -69,12 +51,12 @@ def test_subtitles_are_read_by_ffmpeg(tmp_path, format):
     write(THREE, tmp_path / f"a.{format}")
     found = read_by_ffmpeg(tmp_path / f"a.{format}")
     assert [text for _, _, text in found] == [
-        "今天我们来看一看这",
-        "个东西到底是怎么一回事",
-        "用APP STORE下载，\n然后打开。",
+        "今天我们来看一看这个",
+        "东西到底是怎么一回事",
+        "用APP STORE下载，\n然后打开",
     ]
     assert [(start, end) for start, end, _ in found] == [
-        (pytest.approx(a), pytest.approx(b)) for a, b in ((0.5, 2.3), (2.9, 5.1), (6.0, 8.0))
+        (pytest.approx(a), pytest.approx(b)) for a, b in ((0.5, 2.5), (3.1, 5.1), (6.0, 8.0))
     ]
 
 
@@ -98,85 +80,37 @@ def test_karaoke_is_read_by_ffmpeg(tmp_path):
     assert start == 1.0 and "<00:00:01.400>A&amp;B" in text
 
 
-def speech(seed: int) -> Transcript:
-    """Some minutes with Latin words, marks, pauses, two segments or many, now and then very fast."""
-    chance = random.Random(seed)
-    segments, at = [], chance.uniform(0, 2)
-    for _ in range(chance.randint(1, 6)):
-        words = []
-        for _ in range(chance.randint(1, 60)):
-            words.append(
-                chance.choice("的一是在不了有和人这")
-                if chance.random() < 0.9
-                else chance.choice([" HELLO ", "A ", "INTERNATIONALIZATION "])
-            )
-            words.append(chance.choice("，。？") if chance.random() < 0.05 else "")
-        text = "".join(words)
-        n = len(list(units(text)))
-        pauses = {i: chance.uniform(0, 1.5) for i in range(n) if chance.random() < 0.15}
-        segment = spoken(text, round(at, 3), chance.choice([0.03, 0.1, 0.2, 0.4]), pauses)
-        segments.append(segment)
-        at = segment.end + chance.choice([0, 0.3, 5])
-    return transcript(*segments, duration=at + 1)
+def test_lyrics_as_text():
+    what = transcript(spoken("你好，世界。", 1.5, pauses={2: 5.0}), spoken("再见", 3661.0), duration=3700.0)
+    assert (
+        written("lrc", what) == "[00:01.50]你好\n[00:02.50]\n[00:06.90]世界\n[00:07.90]\n[61:01.00]再见\n[61:02.00]\n"
+    )
+    assert written("lrc", transcript(spoken("你好HELLO吗", 1.0), duration=9.0), words=True) == (
+        "[00:01.00]你<00:01.20>好<00:01.40>HELLO<00:01.60>吗\n[00:02.00]\n"
+    )
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_cues_hold_every_token_once_in_lines_that_fit(seed):
-    what, style = speech(seed), Style(line_characters=random.Random(seed).choice([8, 16, 20]), lines=2)
-    found = cues(what, style)
-    tokens = [token for segment in what.segments for token in segment.tokens]
-    assert [token for cue in found for line in cue.lines for token in line] == tokens
-    for cue in found:
-        assert 1 <= len(cue.lines) <= 2 and all(cue.lines)
-        assert all(len(joined(line)) <= style.line_characters or len(line) == 1 for line in cue.lines)
-    for cue, following in zip(found, found[1:], strict=False):
-        assert 0 <= cue.start < cue.end <= following.start
-    assert found[-1].end <= what.duration
+def test_substation_as_text():
+    lines = written("ass", transcript(spoken("你{好}\\", 3661.5), duration=3700.0)).splitlines()
+    assert lines[0] == "[Script Info]" and "[V4+ Styles]" in lines
+    assert lines[-1] == "Dialogue: 0,1:01:01.50,1:01:02.50,Default,,0,0,0,,你｛好｝ ＼"
+    (line,) = (
+        x for x in written("ass", transcript(spoken("你好吗", 1.0), duration=9.0), words=True).splitlines() if "你" in x
+    )
+    assert line == "Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{\\k20}你{\\k20}好{\\k60}吗"
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_cues_stay_long_enough_to_be_read(seed):
-    """Nine characters a second, unless speech itself is faster and there is no pause around the cue to make use of."""
-    found = cues(what := speech(seed), Style())
-    ends = [0.0, *(cue.end for cue in found)]
-    starts = [*(cue.start for cue in found[1:]), what.duration]
-    for cue, before, after in zip(found, ends, starts, strict=False):
-        characters = sum(len(joined(line)) for line in cue.lines)
-        if characters / (cue.end - cue.start) > 9.001:
-            assert cue.start == before or cue.start == cue.lines[0][0].start
-            assert cue.end == after
-
-
-def test_speech_at_five_characters_a_second_is_never_too_fast():
-    for seed in range(20):
-        chance = random.Random(seed)
-        text = "".join(chance.choice("的一是在不了有和人这") for _ in range(300))
-        pauses = {i: chance.uniform(0.2, 0.9) for i in range(300) if chance.random() < 0.1}
-        for cue in cues(transcript(spoken(text, 0.0, 0.2, pauses), duration=999.0), Style()):
-            assert sum(map(len, cue.lines)) / (cue.end - cue.start) <= 9.001
-
-
-def test_cues_break_at_pauses():
-    text, pauses = "我今天早上起床以后先去跑步然后回来吃早饭再去上班", {8: 0.4, 12: 0.5, 18: 0.4}
-    texts = ["".join(map(joined, cue.lines)) for cue in cues(transcript(spoken(text, 0.0, 0.2, pauses)), Style())]
-    assert texts == ["我今天早上起床以", "后先去跑", "步然后回来吃", "早饭再去上班"]
-
-
-def test_a_cue_of_two_lines_breaks_at_its_pause():
-    (cue,) = cues(transcript(spoken("我今天早上起床以后先去跑步然后回来吃早饭", 0.0, 0.2, {11: 0.15})), Style())
-    assert [joined(line) for line in cue.lines] == ["我今天早上起床以后先去", "跑步然后回来吃早饭"]
-
-
-def test_numbers_are_not_torn():
-    texts = [
-        [joined(line) for line in cue.lines]
-        for text in ("他说他在这个城市里住了二十五年了现在要回家乡去", "我们一共要在这里住上2025年之前剩下的所有日子")
-        for cue in cues(transcript(spoken(text, 0.0, 0.2)), Style())
-    ]
-    assert texts == [
-        ["他说他在这个城市里住了", "二十五年了现在要回家乡去"],
-        ["我们一共要在这里住上", "2025年之前剩下的所有日子"],
-    ]
+@pytest.mark.parametrize(("format", "codec"), [("ass", "ssa"), ("lrc", "text")])
+def test_lyrics_and_substation_are_read_by_ffmpeg(tmp_path, format, codec):
+    write(THREE, tmp_path / f"a.{format}")
+    with av.open(str(tmp_path / f"a.{format}")) as container:
+        stream = container.streams.subtitles[0]
+        assert stream.codec_context.name == codec
+        packets = [(p.pts, bytes(p).decode()) for p in container.demux(stream) if p.size]
+        starts = [float(pts * stream.time_base) for pts, _ in packets]
+    texts = [text.rpartition(",,")[2].replace("\\N", "").strip() for _, text in packets]
+    said = dict(zip(starts, texts, strict=True))
+    assert said[0.5] == "今天我们来看一看这个" and said[3.1] == "东西到底是怎么一回事"
 
 
 def test_channels_are_told_apart(tmp_path):
@@ -216,6 +150,35 @@ def test_tsv_of_segments_and_of_tokens():
     assert (rows[1]["start"], rows[1]["end"], rows[1]["confidence"]) == ("6.000", "7.800", "0.9000")
     rows = list(csv.DictReader(io.StringIO(written("tsv", THREE, words=True)), delimiter="\t"))
     assert len(rows) == 29 and rows[21]["text"] == "APP" and rows[24]["text"] == "载，"
+
+
+@needs_jieba
+def test_words_have_times_beside_those_of_characters():
+    what = transcript(spoken("他们刚刚公布了，HELLO WORLD", 1.0), duration=5.0)
+    texts, ends = ["他们", "刚刚", "公布", "了", "HELLO", "WORLD"], [1.0, 1.4, 1.8, 2.2, 2.4, 2.6, 2.8]
+    words = list(zip(texts, ends, ends[1:], strict=False))
+    (segment,) = json.loads(written("json", what, word_times=True))["segments"]
+    assert [(w["text"], w["start"], w["end"]) for w in segment["words"]] == words and len(segment["tokens"]) == 9
+    assert "words" not in json.loads(written("json", what))["segments"][0]
+    rows = list(csv.DictReader(io.StringIO(written("tsv", what, word_times=True)), delimiter="\t"))
+    assert [row["text"] for row in rows] == ["他们", "刚刚", "公布", "了，", "HELLO", "WORLD"]
+    assert [(float(row["start"]), float(row["end"])) for row in rows] == [(start, end) for _, start, end in words]
+    grid = written("textgrid", what, word_times=True)
+    assert 'name = "words"' in grid and 'text = "公布"' in grid and 'text = "公"' in grid
+    assert "他们<00:00:01.400>刚刚<00:00:01.800>公布" in written("vtt", what, word_times=True)
+    assert "他们<00:01.40>刚刚<00:01.80>公布" in written("lrc", what, word_times=True)
+    assert "{\\k40}他们{\\k40}刚刚{\\k40}公布" in written("ass", what, word_times=True)
+
+
+def test_text_by_segment_and_by_paragraph():
+    what = transcript(
+        spoken("早上好。", 0.0), spoken("今天", 1.0), Segment(2.0, 3.0), spoken("再见", 9.0), duration=10.0
+    )
+    assert written("txt", what) == "早上好。今天再见\n"
+    assert written("txt", what, txt_lines="segment") == "早上好。\n今天\n再见\n"
+    assert written("txt", what, txt_lines="paragraph") == "早上好。今天\n再见\n"
+    both = transcript(spoken("喂", 0.0, channel=0), spoken("在", 3.0, channel=0), spoken("谁", 1.0, channel=1))
+    assert written("txt", both, txt_lines="segment") == "0: 喂\n1: 谁\n0: 在\n"  # as a dialogue, in order of time
 
 
 def test_textgrid_is_read_by_a_library_for_them(tmp_path):
@@ -277,7 +240,7 @@ def test_a_manifest_needs_files():
 def test_nothing_said_can_be_written_too(format, tmp_path):
     for what in (transcript(duration=0.0), transcript(Segment(0.0, 3.0), duration=3.0)):
         text = written(format, what)
-        assert text.strip() or format in ("txt", "srt")
+        assert text.strip() or format in ("txt", "srt", "lrc")
     if format == "textgrid":
         textgrid = pytest.importorskip("textgrid")
         write(what, tmp_path / "a.TextGrid")
@@ -297,6 +260,9 @@ def test_the_name_tells_the_format(tmp_path):
     [
         ({"lines": 0}, "subtitles need a line of a character at least, not 0 of 16"),
         ({"characters_per_second": 0.0}, "characters per second must be above 0, is 0"),
+        ({"longest": 0.5}, "a subtitle needs a second at least, not 0.5"),
+        ({"txt_lines": "word"}, "a line of txt can be a recording or segment or paragraph, not 'word'"),
+        ({"words": True, "word_times": True}, "times are those of characters or those of words, not of both"),
     ],
 )
 def test_styles_that_cannot_be(wrong, message):

@@ -47,7 +47,18 @@ Quantize = Annotated[
 Format = Annotated[str, typer.Option(help=f"{formats_in_words()}.")]
 Formats = Annotated[str, typer.Option(help=f"{formats_in_words()}; with --out several: txt,srt.")]
 Words = Annotated[
-    bool, typer.Option("--words", help="vtt with the time of each character (karaoke), tsv with a line for each.")
+    bool,
+    typer.Option(
+        "--words", help="vtt, lrc and ass with the time of each character (karaoke), tsv with a line for each."
+    ),
+]
+WordTimes = Annotated[
+    bool, typer.Option("--word-times", help="As --words, by word; json and textgrid have words beside characters.")
+]
+TxtLines = Annotated[str, typer.Option(help="txt has a line for each recording, segment or paragraph.")]
+CueSeconds = Annotated[float, typer.Option(help="srt, vtt, lrc, ass: seconds that a subtitle is shown at most.")]
+EndMarks = Annotated[
+    bool, typer.Option("--end-marks", help="srt, vtt, lrc, ass: keep punctuation at the end of a subtitle.")
 ]
 MinConfidence = Annotated[
     float | None, typer.Option(min=0, max=1, help="manifest: leave out segments below this, and doubtful ones.")
@@ -57,9 +68,9 @@ Numbers = Annotated[
     str, typer.Option(help="digits: 二零二四年 as 2024年, where it is sure to be a number; spoken by default.")
 ]
 Punctuate = Annotated[bool, typer.Option("--punctuate", help="Commas and full stops where there are pauses.")]
-LineCharacters = Annotated[int, typer.Option(min=1, help="srt, vtt: characters of a line at most.")]
-Lines = Annotated[int, typer.Option(min=1, help="srt, vtt: lines of a subtitle at most.")]
-ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt: characters a second that can be read.")]
+LineCharacters = Annotated[int, typer.Option(min=1, help="srt, vtt, lrc, ass: characters of a line at most.")]
+Lines = Annotated[int, typer.Option(min=1, help="srt, vtt, ass: lines of a subtitle at most.")]
+ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt, lrc, ass: characters a second that can be read.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
 
 

@@ -1,6 +1,7 @@
 """`asr transcribe`, `asr align` and `asr doctor`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +9,10 @@ import typer
 
 from asr.cli.options import (
     Beam,
+    CueSeconds,
     Decode,
     Device,
+    EndMarks,
     Force,
     Format,
     Formats,
@@ -24,7 +27,9 @@ from asr.cli.options import (
     ReadingSpeed,
     Script,
     Threads,
+    TxtLines,
     Words,
+    WordTimes,
     decoding_of,
     load_said,
     refuse_existing,
@@ -66,9 +71,13 @@ def transcribe(
     numbers: Numbers = "",
     punctuate: Punctuate = False,
     words: Words = False,
+    word_times: WordTimes = False,
+    txt_lines: TxtLines = "recording",
     line_characters: LineCharacters = 16,
     lines: Lines = 2,
     reading_speed: ReadingSpeed = 9.0,
+    cue_seconds: CueSeconds = 7.0,
+    end_marks: EndMarks = False,
     min_confidence: MinConfidence = None,
     hotwords: HotwordFile = None,
     lm: LanguageModel = None,
@@ -110,7 +119,9 @@ def transcribe(
     from asr.transcription.output import outputs_of
 
     with usage_errors():
-        style = Style(line_characters, lines, reading_speed, words, min_confidence)
+        cue = Style(line_characters, lines, reading_speed, longest=cue_seconds, end_marks=end_marks)
+        times = {"words": words, "word_times": word_times, "txt_lines": txt_lines}
+        style = replace(cue, **times, min_confidence=min_confidence)
         outputs = outputs_of(format, style, Finishing(script, numbers, punctuate))
     set_threads(threads)
     from asr.catalogue.finding import hint_at_larger_models
@@ -138,9 +149,12 @@ def align(
         typer.Option(help="The file to write; stdout by default. Its name tells the format, else it is tsv."),
     ] = None,
     words: Words = False,
+    word_times: WordTimes = False,
     line_characters: LineCharacters = 16,
     lines: Lines = 2,
     reading_speed: ReadingSpeed = 9.0,
+    cue_seconds: CueSeconds = 7.0,
+    end_marks: EndMarks = False,
     device: Device = "auto",
     threads: Threads = 0,
     force: Force = False,
@@ -159,7 +173,11 @@ def align(
             raise typer.BadParameter("is empty", param_hint="TEXT")
         if by not in ("auto", "ctc", "attention"):
             raise typer.BadParameter(f"{by!r} is not one of auto, ctc, attention", param_hint="--by")
-        output = Output(format, Style(line_characters, lines, reading_speed, words or format == "tsv"))
+        cue = Style(line_characters, lines, reading_speed, longest=cue_seconds, end_marks=end_marks)
+        by_character = words or (format == "tsv" and not word_times)
+        output = Output(format, replace(cue, words=by_character, word_times=word_times))
+    if output.hint:
+        say(f"asr: {output.hint}")
     if out:
         refuse_existing(out, force, [Path(audio), Path(text)])
     set_threads(threads)

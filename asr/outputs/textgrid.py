@@ -1,10 +1,11 @@
-"""Transcripts for Praat: a TextGrid in its long text format, a tier of segments and a tier of tokens for each channel."""
+"""Transcripts for Praat: a TextGrid in its long text format; for each channel tiers of segments, tokens, and words if wanted."""
 
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from asr.outputs.style import Style
-from asr.transcript import Transcript
+from asr.text.words import in_words
+from asr.transcript import Transcript, joined
 
 Interval = tuple[float, float, str]
 """Start, end, text."""
@@ -18,6 +19,9 @@ def write_textgrid(transcript: Transcript, file: TextIO, style: Style) -> None:
         of = "" if channel is None else f" {channel}"
         spoken = [segment for segment in segments if segment.tokens]
         tiers[f"segments{of}"] = [(s.tokens[0].start, s.tokens[-1].end, s.text) for s in spoken]
+        if style.word_times:
+            words = [(word, joined(word)) for s in spoken for word in in_words(s.tokens)]
+            tiers[f"words{of}"] = [(word[0].start, word[-1].end, text) for word, text in words]
         tiers[f"tokens{of}"] = [(t.start, t.end, t.text + t.mark) for s in spoken for t in s.tokens]
     file.write('File type = "ooTextFile"\nObject class = "TextGrid"\n\n')
     file.write(f"xmin = 0\nxmax = {end:.6f}\ntiers? <exists>\nsize = {len(tiers)}\nitem []:\n")

@@ -12,38 +12,77 @@ from typing import TextIO
 from asr.errors import AsrError
 from asr.files import atomic_write
 from asr.outputs.style import Style
-from asr.outputs.subtitles import write_srt, write_vtt
+from asr.outputs.subtitles import write_ass, write_lrc, write_srt, write_vtt
 from asr.outputs.textgrid import write_textgrid
-from asr.transcript import Segment, Transcript, joined
+from asr.text.words import in_words
+from asr.transcript import Segment, Transcript, TranscriptToken, joined, merged
+
+PARAGRAPH = 2.0
+"""Seconds of pause that part paragraphs."""
 
 
 def write_txt(transcript: Transcript, file: TextIO, style: Style) -> None:
-    """The text on one line; where channels were transcribed apart, a line for each, its number in front."""
-    for channel, segments in transcript.by_channel().items():
+    """The text on one line, or a line for each segment or paragraph that holds text.
+
+    Where channels were transcribed apart, each line has its number in front; a recording is a line for each.
+    """
+    if style.txt_lines == "recording":
+        lines = list(transcript.by_channel().values())
+    else:
+        lines = _paragraphs(transcript, PARAGRAPH if style.txt_lines == "paragraph" else 0.0)
+    for segments in lines:
         text = joined(token for segment in segments for token in segment.tokens)
+        channel = segments[0].channel if segments else None
         file.write(f"{text}\n" if channel is None else f"{channel}: {text}\n")
 
 
+def _paragraphs(transcript: Transcript, pause: float) -> list[list[Segment]]:
+    """Segments that hold text, those of a channel together that less than `pause` seconds part, in order of time."""
+    found: list[list[Segment]] = []
+    for segments in transcript.by_channel().values():
+        end = None
+        for segment in (s for s in segments if s.tokens):
+            if end is None or segment.tokens[0].start - end >= pause:
+                found.append([])
+            found[-1].append(segment)
+            end = segment.tokens[-1].end
+    return sorted(found, key=lambda segments: segments[0].start)
+
+
 def write_json(transcript: Transcript, file: TextIO, style: Style) -> None:
-    """All that is known, as one line of JSON: `raw` is the text before finishing. The same input gives the same bytes."""
+    """All that is known, as one line of JSON: `raw` is the text before finishing. The same input gives the same bytes.
+
+    With `word_times` each segment has `words` beside its tokens.
+    """
     data = {"text": transcript.text} | dataclasses.asdict(transcript) | {"audio": _unicode(transcript.audio)}
     id = data.pop("id")
     data = ({"id": id} if id else {}) | data
     for segment, values in zip(transcript.segments, data["segments"], strict=True):
         values["text"], values["confidence"] = segment.text, _rounded(segment.confidence)
+        if style.word_times:
+            values["words"] = [
+                {"text": w.text, "start": w.start, "end": w.end, "confidence": w.confidence} for w in _words_of(segment)
+            ]
     file.write(json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_tsv(transcript: Transcript, file: TextIO, style: Style) -> None:
-    """A table with a header: start, end, channel, confidence and text of each segment that holds text, or of each token."""
+    """A table with a header: start, end, channel, confidence and text of each segment that holds text, of each token, or word."""
     file.write("start\tend\tchannel\tconfidence\ttext\n")
     for segment in transcript.segments:
-        rows = [(t.start, t.end, t.confidence, t.text + t.mark) for t in segment.tokens]
-        if rows and not style.words:
+        units = _words_of(segment) if style.word_times else segment.tokens
+        rows = [(t.start, t.end, t.confidence, t.text + t.mark) for t in units]
+        if rows and not style.timed:
             rows = [(rows[0][0], rows[-1][1], segment.confidence, segment.text)]
         for start, end, confidence, text in rows:
             channel = "" if segment.channel is None else segment.channel
             file.write(f"{start:.3f}\t{end:.3f}\t{channel}\t{confidence:.4f}\t{text}\n")
+
+
+def _words_of(segment: Segment) -> list[TranscriptToken]:
+    """The words of a segment, each as one token, its marks apart but for those within it."""
+    words = in_words(segment.tokens)
+    return [merged(word, joined(word).removesuffix(word[-1].mark)) for word in words]
 
 
 def write_manifest(transcript: Transcript, file: TextIO, style: Style) -> None:
@@ -98,18 +137,24 @@ class Writer:
     one_each: bool = False
     """Whether it is a document of one recording: two cannot follow each other, as lines of the others can."""
     words: bool = False
-    """Whether words may have times of their own in it."""
+    """Whether tokens or words may have times of their own in it."""
+    words_beside: bool = False
+    """Whether words may have times beside those of the tokens, which are in it anyway."""
     served: bool = False
     """Whether the server writes it, too."""
+    parted: bool = False
+    """Whether it asks where words begin and end, to break lines there."""
 
 
 WRITERS: dict[str, Writer] = {
     "txt": Writer(write_txt, ".txt"),
-    "json": Writer(write_json, ".json", "all there is"),
-    "srt": Writer(write_srt, ".srt", one_each=True, served=True),
-    "vtt": Writer(write_vtt, ".vtt", one_each=True, words=True, served=True),
+    "json": Writer(write_json, ".json", "all there is", words_beside=True),
+    "srt": Writer(write_srt, ".srt", one_each=True, served=True, parted=True),
+    "vtt": Writer(write_vtt, ".vtt", one_each=True, words=True, served=True, parted=True),
+    "lrc": Writer(write_lrc, ".lrc", "lyrics", one_each=True, words=True, parted=True),
+    "ass": Writer(write_ass, ".ass", one_each=True, words=True, parted=True),
     "tsv": Writer(write_tsv, ".tsv", one_each=True, words=True, served=True),
-    "textgrid": Writer(write_textgrid, ".TextGrid", "Praat", one_each=True, served=True),
+    "textgrid": Writer(write_textgrid, ".TextGrid", "Praat", one_each=True, words_beside=True, served=True),
     "manifest": Writer(write_manifest, ".jsonl", "to train on"),
 }
 """Format → writer."""

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from asr.errors import ConfigError
 from asr.text.digits import find_numbers
 from asr.text.scripts import to_simplified, to_traditional
-from asr.transcript import Segment, Transcript, TranscriptToken, parted
+from asr.transcript import Segment, Transcript, TranscriptToken, merged, parted
 
 SCRIPTS: dict[str, Callable[[str], str]] = {"simplified": to_simplified, "traditional": to_traditional}
 """Name → how a text is converted to it."""
@@ -92,14 +92,6 @@ def with_digits(tokens: Tokens) -> Tokens:
         found += [*tokens[at:first], merged(tokens[first : last + 1], before + number.text + after)]
         at = last + 1
     return (*found, *tokens[at:])
-
-
-def merged(tokens: Sequence[TranscriptToken], text: str) -> TranscriptToken:
-    """One token in the place of several, as sure as they are on average."""
-    first, last = tokens[0], tokens[-1]
-    confidence = round(sum(token.confidence for token in tokens) / len(tokens), 4)
-    source = (first.source[0], last.source[1])
-    return TranscriptToken(text, first.start, last.end, confidence, source, last.mark)
 
 
 def _punctuated(segments: Sequence[Segment]) -> list[Segment]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from asr.errors import UsageError
 from asr.files import another_name_would_help, atomic_write, remove_leftovers, require_writable
-from asr.outputs.writers import WRITERS
 from asr.transcript import Transcript
 from asr.transcription.display import ProgressLine
 from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
@@ -39,16 +38,17 @@ def transcribe_files(
     if processes() > 1 and out is None:
         raise UsageError("several processes cannot print to one stdout in order; give them a folder with --out")
     inputs, failed = (listed_inputs(names), 0) if isinstance(names, Path) else find_inputs(names, say)
-    format = outputs[0].format
-    if len(inputs) > 1 and out is None and WRITERS[format].one_each:
+    if len(inputs) > 1 and out is None and outputs[0].one_each:
         raise UsageError(
-            f"{len(inputs)} recordings cannot be printed as one {format} document; give them a folder with --out"
+            f"{len(inputs)} recordings cannot be printed as one {outputs[0].format} document; give them a folder with --out"
         )
     shares = Shares(len(inputs))
     failed = failed if shares.rank == 0 else 0
     if inputs:
         for output in outputs:
             output.check()
+            if output.hint and shares.rank == 0:
+                say(f"asr: {output.hint}")
         targets = find_targets(inputs, out, [output.suffix for output in outputs])
         job = _Job(inputs, targets, outputs, force, say=say, shares=shares)
         if job.todo:
@@ -143,7 +143,7 @@ class _Job:
             self._write(one, transcript)
         else:
             self.progress.clear()
-            if one.id and self.outputs[0].format == "txt":
+            if one.id and self.outputs[0].format == "txt" and not self.outputs[0].one_each:
                 sys.stdout.write(f"{one.id} ")
             self.outputs[0].write(transcript, sys.stdout)
             sys.stdout.flush()

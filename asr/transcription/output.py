@@ -7,6 +7,7 @@ from asr.errors import ConfigError
 from asr.outputs.style import Style
 from asr.outputs.writers import WRITERS
 from asr.text.finishing import SCRIPTS, Finishing, finish
+from asr.text.words import knows_words
 from asr.transcript import Transcript
 
 
@@ -24,10 +25,17 @@ class Output:
     def __post_init__(self):
         if self.format not in WRITERS:
             raise ConfigError(f"format must be one of {', '.join(WRITERS)}, is {self.format!r}")
-        if self.style.words and not WRITERS[self.format].words:
+        writer = WRITERS[self.format]
+        if self.style.words and not writer.words:
+            able = ", ".join(name for name, writer in WRITERS.items() if writer.words)
             raise ConfigError(
-                f"words have times of their own in vtt and tsv (and in json, textgrid always), not in {self.format}"
+                f"characters have times of their own in {able} (and in json, textgrid always), not in {self.format}"
             )
+        if self.style.word_times and not (writer.words or writer.words_beside):
+            able = ", ".join(name for name, writer in WRITERS.items() if writer.words or writer.words_beside)
+            raise ConfigError(f"words have times of their own in {able}, not in {self.format}")
+        if self.style.txt_lines != "recording" and self.format != "txt":
+            raise ConfigError(f"a line for each {self.style.txt_lines} is for txt, not for {self.format}")
         if self.style.min_confidence is not None and self.format != "manifest":
             raise ConfigError(f"a least confidence is for manifests, not for {self.format}")
 
@@ -35,6 +43,19 @@ class Output:
     def suffix(self) -> str:
         """How names of files end."""
         return WRITERS[self.format].suffix
+
+    @property
+    def one_each(self) -> bool:
+        """Whether what is written of a recording cannot be followed by that of another one."""
+        return WRITERS[self.format].one_each or self.style.txt_lines != "recording"
+
+    @property
+    def hint(self) -> str:
+        """What would be better if something were installed; empty if nothing."""
+        asked = self.style.word_times or WRITERS[self.format].parted
+        if not asked or knows_words():
+            return ""
+        return f"{self.format}: words are not known, every character counts as one: pip install 'mandarin-asr[text]'"
 
     def check(self) -> None:
         """Raises AsrError now, not after hours, where something is missing that will be needed."""
@@ -53,11 +74,15 @@ def outputs_of(formats: str, style: Style, finishing: Finishing) -> list[Output]
     """
     names = list(dict.fromkeys(name.strip() for name in formats.split(",")))
 
-    with_words = {name for name, writer in WRITERS.items() if writer.words}
-
     def fitting(name: str) -> Style:
-        words = style.words and (name in with_words or with_words.isdisjoint(names))
-        least = style.min_confidence if name == "manifest" or "manifest" not in names else None
-        return replace(style, words=words, min_confidence=least)
+        """What of the style is for it, unless it is for none of them: then it is refused."""
+        takes = {
+            "words": {n for n, w in WRITERS.items() if w.words},
+            "word_times": {n for n, w in WRITERS.items() if w.words or w.words_beside},
+            "min_confidence": {"manifest"},
+            "txt_lines": {"txt"},
+        }
+        foreign = {key for key, formats in takes.items() if name not in formats and not formats.isdisjoint(names)}
+        return replace(style, **{key: getattr(Style, key) for key in foreign})
 
     return [Output(name, fitting(name), finishing) for name in names]
