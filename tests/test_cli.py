@@ -187,7 +187,7 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
         (("transcribe", "a.wav", "--out", "x", "--format", "txt,pdf"), "format must be one of txt, json, srt"),
         (
             ("transcribe", "a.wav", "--out", "x", "--format", "txt,srt", "--words"),
-            "words have times of their own in vtt and tsv",
+            "characters have times of their own in vtt, lrc, ass, tsv",
         ),
         (("live", "a.wav"), "'a.wav' is neither - nor nothing; files are for asr transcribe"),
         (("live", "--format", "srt"), "'srt' is not one of txt, json"),

@@ -9,9 +9,11 @@ import torch
 from asr.decoding.beam import Chosen
 from asr.decoding.hotwords import HotwordScorer, occurrences
 from asr.decoding.wordlists import Hotwords, read_hotwords, word_and_weight
-from asr.errors import ConfigError
+from asr.errors import AsrError, ConfigError
+from tests.conftest import ROOT
 
 EOS = 0
+TOY = ROOT / "tests/fixtures/toy"
 
 
 def total(scorer: HotwordScorer, tokens: list[int]) -> float:
@@ -118,6 +120,73 @@ def test_a_file_of_hot_words(tmp_path, tokenizer):
         },
         ("龘",),
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "doubtful"),
+    [
+        ("阿衣 乌鹅哦", True),
+        ("阿衣，乌鹅", True),
+        ("阿衣、乌", True),
+        ("阿 乌鹅 3", True),
+        ("阿 衣", False),  # one word, character by character
+        ("阿衣乌 3", False),
+        ("阿衣\t3", False),
+    ],
+)
+def test_a_line_that_looks_like_several_words_is_told(tmp_path, tokenizer, line, doubtful):
+    path = tmp_path / "words.txt"
+    path.write_text(f"乌鹅\n{line}\n", encoding="utf-8")
+    found = read_hotwords(path, tokenizer, tokenizer.table, 2.0).doubts
+    assert bool(found) == doubtful
+    for doubt in found:
+        assert re.search(r"words.txt:2: '.*' is one hot word, said in a row; several need a line each$", doubt)
+
+
+def test_it_is_told_on_stderr(tmp_path, run):
+    (tmp_path / "words.txt").write_text("阿衣 乌鹅哦\n", encoding="utf-8")
+    _, _, err = run(
+        "transcribe", "data/sample/weather.flac", "--model", TOY, "--hotwords", tmp_path / "words.txt", "--beam", 2
+    )
+    assert "words.txt:1: '阿衣 乌鹅哦' is one hot word, said in a row; several need a line each\n" in err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["阿衣", "乌鹅哦 3.5", "哦\t-1"], {"阿衣": 2.0, "乌鹅哦": 3.5, "哦": -1.0}),
+        ({"阿衣": 2, "乌鹅哦": 3.5}, {"阿衣": 2.0, "乌鹅哦": 3.5}),
+        ("阿衣 乌鹅哦", {"阿衣": 2.0, "乌鹅哦": 2.0}),
+        ("阿衣，乌鹅哦、 哦 3；撒西", {"阿衣": 2.0, "乌鹅哦": 2.0, "哦": 3.0, "撒西": 2.0}),
+        ("阿衣\n乌鹅哦 3.5\n", {"阿衣": 2.0, "乌鹅哦": 3.5}),
+    ],
+)
+def test_lists_and_strings_of_words(tokenizer, given, expected):
+    found = read_hotwords(given, tokenizer, tokenizer.table, 2.0)
+    assert {found.words[tokens]: weight for tokens, weight in found.weights.items()} == expected and not found.doubts
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([3], "hotwords[0]: must be a word, is '3'"),
+        (["阿衣", "乌鹅 1e9"], "hotwords[1]: a weight must be from -100 to 100, is '1e9'"),
+        ({"阿衣": float("nan")}, "hotwords['阿衣']: a weight must be from -100 to 100, is 'nan'"),
+        ([], "hotwords: holds no hot word"),
+        ("，", "hotwords: holds no hot word"),
+        ("no/such.txt", "no/such.txt: "),
+    ],
+)
+def test_wrong_lists_of_words(tokenizer, given, message):
+    with pytest.raises(AsrError, match=re.escape(message)):
+        read_hotwords(given, tokenizer, tokenizer.table, 2.0)
+
+
+def test_which_spaces_part_the_words_of_a_string():
+    from asr.decoding.wordlists import _entries
+
+    words = [word for _, word, _ in _entries("北京 语音识别，GPT 4 波音 747,NEW YORK 上海 ASR")]
+    assert words == ["北京", "语音识别", "GPT 4", "波音 747", "NEW YORK", "上海", "ASR"]
 
 
 @pytest.mark.parametrize(

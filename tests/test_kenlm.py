@@ -1,6 +1,7 @@
 """KenLM's binaries are read by KenLM; with the same model its scores are those of our own reader."""
 
 import sys
+import types
 
 import pytest
 import torch
@@ -54,6 +55,16 @@ def test_scores_are_those_of_our_own_reader_whatever_the_search_chooses(arpa):
         chosen = Chosen(torch.arange(B)[B - kept :], *pick)
         states = [s.select(state, chosen) for s, (_, state) in zip(scorers, found, strict=True)]
         B, N = kept, 2
+
+
+def test_a_binary_of_words_is_told(tmp_path, monkeypatch):
+    """By a library that is not there: what its model knows is all that is asked."""
+    fake = types.SimpleNamespace(Model=lambda path: {"我们", "他们", "没有", "可以", "中国", "我"}, State=object)
+    monkeypatch.setitem(sys.modules, "kenlm", fake)
+    (tmp_path / "lm.bin").write_bytes(MAGIC)
+    with pytest.raises(AsrError, match="lm.bin: is a language model of words .*, the model writes characters"):
+        KenlmScorer(tmp_path / "lm.bin", SYMBOLS, EOS)
+    KenlmScorer(tmp_path / "lm.bin", [*SYMBOLS, "我们"], EOS)  # a model of pieces
 
 
 def test_what_the_library_cannot_read(tmp_path):

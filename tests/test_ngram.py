@@ -12,9 +12,10 @@ import torch
 
 from asr.decoding.beam import Chosen
 from asr.decoding.ngram import NgramScorer
-from asr.decoding.ngram_file import pack, read_ngrams
+from asr.decoding.ngram_file import pack, read_ngrams, require_characters
 from asr.errors import AsrError, ConfigError
 from asr.training.ngram import train_ngram
+from tests.conftest import ROOT
 
 SYMBOLS = ["<blank>", "<unk>", "<sos>", "<eos>", "你", "好", "吗", "再", "见", "龘"]
 EOS = 3
@@ -241,6 +242,11 @@ def test_it_prefers_what_it_has_read(tmp_path):
         ),
         ("今天天气很好\n", "lm.arpa: not an ARPA language model (no line such as \\1-grams: is in it)"),
         ("\\1-grams:\nabc\t你\n", "lm.arpa:2: not an ARPA language model (could not convert"),
+        ("\\1-grams:\n-1\t你\nnan\t好\n", "lm.arpa:3: nan: no logarithms of probabilities"),
+        ("\\1-grams:\n-1\t你\tinf\n", "lm.arpa:2: -1, inf: no logarithms of probabilities"),
+        ("\\1-grams:\n-inf\t你\n", "lm.arpa:2: -inf: no logarithms of probabilities"),
+        ("\\1-grams:\nnan\t今天\n", "lm.arpa:2: nan: no logarithms of probabilities"),  # of a word without a token, too
+        ("\\1-grams:\n-1\t你\n1.5\t好\n", "lm.arpa:3: 1.5 is no logarithm of a probability: those are 0 at most"),
         ("\\1-grams:\n-1\t你\n\\2-grams:\n-1\t好 你\n", "lm.arpa:4: its context is no n-gram of the model"),
     ],
 )
@@ -248,6 +254,35 @@ def test_what_is_no_arpa_file(tmp_path, content, message):
     (tmp_path / "lm.arpa").write_text(content, encoding="utf-8")
     with pytest.raises(AsrError, match=re.escape(message)):
         NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS)
+
+
+def test_what_may_be_a_logarithm(tmp_path):
+    """Weights may be above 0, SRILM writes -99, KenLM 0 for <s>, and others round."""
+    (tmp_path / "lm.arpa").write_text("\\1-grams:\n0\t<s>\t0.7\n-99\t你\t-0\n1e-8\t好\n", encoding="utf-8")
+    assert len(read_ngrams(tmp_path / "lm.arpa", SYMBOLS, EOS).log_prob) == 4
+
+
+def test_a_model_of_words_is_told(tmp_path):
+    arpa = tmp_path / "lm.arpa"
+    arpa.write_text("\\1-grams:\n-1\t今天\n-1\t天气\n-1\t你\n-1\tHELLO\n", encoding="utf-8")
+    with pytest.raises(
+        AsrError, match=r"lm.arpa: is a language model of words \(今天, 天气\), the model writes characters"
+    ):
+        require_characters(arpa, SYMBOLS)
+    require_characters(arpa, [*SYMBOLS, "今天"])  # most of its words are tokens, of a model of pieces
+    arpa.write_text("\\1-grams:\n-1\t你\n-1\t好\n-1\t今天\n", encoding="utf-8")
+    require_characters(arpa, SYMBOLS)
+
+
+def test_a_model_of_words_is_told_by_the_commands(tmp_path, run):
+    arpa, toy = tmp_path / "lm.arpa", ROOT / "tests/fixtures/toy"
+    arpa.write_text("\\1-grams:\n-1\t今天\n-1\t天气\n-1\t</s>\n", encoding="utf-8")
+    status, _, err = run(
+        "transcribe", "data/sample/weather.flac", "--model", toy, "--lm", arpa, "--decode", "lm_weight=0.3"
+    )
+    assert (
+        status == 1 and "lm.arpa: is a language model of words" in err and "asr train-lm makes one of characters" in err
+    )
 
 
 def test_a_compressed_file_that_is_cut_short(arpa, tmp_path):

@@ -12,9 +12,9 @@ from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
 from asr.decoding.network_lm import NetworkLm
 from asr.decoding.ngram import NgramScorer
-from asr.decoding.ngram_file import words_of
+from asr.decoding.ngram_file import require_characters, words_of
 from asr.decoding.search import CandidateScorer
-from asr.decoding.wordlists import Hotwords, read_hotwords
+from asr.decoding.wordlists import HotwordList, Hotwords, read_hotwords
 from asr.errors import AsrError
 from asr.model.device import pick_device
 from asr.model.folder import LM, LoadedModel, load_model
@@ -39,8 +39,8 @@ class Decoding:
     """What is to differ from the decoding settings that are saved with the model; a DecodeConfig takes their place."""
     lm: str | Path | None = None
     """A language model in the place of the one that the model may come with; "none" for none."""
-    hotwords: str | Path | None = None
-    """A file of words that are likely to come, a line each."""
+    hotwords: HotwordList | None = None
+    """Words that are likely to come: a file with a line each, a list, words with weights, or a string of words."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu or cuda."""
     quantize: str = "none"
@@ -136,11 +136,13 @@ def language_model(
 
 
 def require_tokens(loaded: LoadedModel, lm: Path) -> None:
-    """Raises AsrError for a language model of characters where the model's tokens are bytes."""
+    """Raises AsrError for n-grams of words, and for a language model of characters where the model's tokens are bytes."""
     if not isinstance(loaded.tokenizer, BytePairTokenizer):
+        if not lm.is_dir() and not is_kenlm_binary(lm):  # KenLM's are asked when they are opened
+            require_characters(lm, loaded.tokenizer.table.tokens)
         return
     if lm.is_dir() or is_kenlm_binary(lm) or any(holds_han(word) for word in words_of(lm)):
         raise AsrError(
-            f"{lm}: is a language model of characters, the tokens of {loaded.name} are bytes of UTF-8;"
+            f"{lm}: is a language model of characters or words, the tokens of {loaded.name} are bytes of UTF-8;"
             f" asr train-lm --tokens {loaded.name} makes one of these"
         )

@@ -16,6 +16,10 @@ MAGIC = b"mmap lm http://kheafield.com/code"
 """How a binary file of KenLM begins."""
 
 
+COMMON_WORDS = ("我们", "他们", "没有", "可以", "中国", "什么", "自己", "因为")
+"""What a language model of Chinese words knows, if any."""
+
+
 def is_kenlm_binary(path: Path) -> bool:
     """Whether a file is one of KenLM's own."""
     if not path.is_file():
@@ -49,6 +53,13 @@ class KenlmScorer:
             ) from None
         with reading(path, AsrError, "cannot be read by KenLM"):
             self.model = kenlm.Model(str(path))
+        if 2 * sum(word in self.model for word in COMMON_WORDS) > len(COMMON_WORDS) and not set(COMMON_WORDS) & set(
+            symbols
+        ):
+            raise AsrError(
+                f"{path}: is a language model of words ({', '.join(COMMON_WORDS[:3])}), the model writes characters, so that"
+                " it would change nothing; asr train-lm makes one of characters"
+            )
         self.new_state, self.path = kenlm.State, Path(path)
         self.words = list(symbols)
         self.words[eos] = "</s>"

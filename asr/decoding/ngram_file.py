@@ -14,6 +14,7 @@ import numpy as np
 from asr.errors import AsrError
 from asr.files import atomic_write
 from asr.foreign_bytes import listed, reading, shortened
+from asr.text.normalize import holds_han
 
 PACKED = ".safetensors"
 """How the names of packed files end."""
@@ -25,6 +26,8 @@ MOST_ORDER = 20
 """The longest n-grams."""
 LARGEST = 1e4
 """The largest logarithm, either way; SRILM writes -99 for what cannot be."""
+ROUNDING = 1e-6
+"""What a logarithm may be above 0."""
 LN10 = math.log(10)
 
 
@@ -88,6 +91,20 @@ def words_of(path: Path) -> Iterator[str]:
             yield from line.split()[1:2]
 
 
+def require_characters(path: Path, symbols: Sequence[str]) -> None:
+    """Raises AsrError for an ARPA file of words: where most of its own are several characters that no token has together."""
+    known, words, strange = set(symbols), 0, []
+    for word in words_of(path):
+        if holds_han(word):
+            words += 1
+            strange += [word] if len(word) > 1 and word not in known else []
+    if 2 * len(strange) > words:
+        raise AsrError(
+            f"{path}: is a language model of words ({listed(strange)}), the model writes characters, so that it would change"
+            " nothing; asr train-lm makes one of characters, from texts with or without spaces"
+        )
+
+
 def pack(ngrams: Ngrams, path: Path, symbols: Sequence[str]) -> int:
     """Writes a packed file: probabilities as float16, how many children a node has in place of its parent; returns its bytes."""
     from safetensors.numpy import save
@@ -137,8 +154,8 @@ def _check_packed(children: np.ndarray, token: np.ndarray, log_prob: np.ndarray,
         raise ValueError(f"it holds the token {token.max()} of {n}")
     if (np.cumsum(children, dtype=np.int64) < np.arange(1, len(children) + 1))[:-1].any():
         raise ValueError("a node would come before its parent")
-    if not (np.isfinite(log_prob).all() and np.isfinite(backoff).all()):
-        raise ValueError("it holds probabilities that are not numbers")
+    if not (np.isfinite(log_prob).all() and np.isfinite(backoff).all() and (log_prob <= 0).all()):
+        raise ValueError("it holds logarithms that are none of probabilities")
 
 
 def fingerprint(symbols: Sequence[str]) -> str:
@@ -187,9 +204,11 @@ def _entry(line: str, order: int, where: str, words: dict[str, int]) -> Iterator
         raise AsrError(
             f"{where}: a {order}-gram must be a number, {order} words and perhaps a number, is {line[:60]!r}"
         )
+    probability, backoff = float(fields[0]), float(fields[order + 1]) if len(fields) == order + 2 else 0.0
+    if not (abs(probability) <= LARGEST and abs(backoff) <= LARGEST):
+        raise AsrError(f"{where}: {listed((fields[0], *fields[order + 1 :]))}: no logarithms of probabilities")
+    if probability > ROUNDING:
+        raise AsrError(f"{where}: {fields[0]} is no logarithm of a probability: those are 0 at most")
     tokens = tuple(words.get(word, -1) for word in fields[1 : order + 1])
     if -1 not in tokens:
-        numbers = float(fields[0]), float(fields[order + 1]) if len(fields) == order + 2 else 0.0
-        if not all(abs(number) <= LARGEST for number in numbers):
-            raise AsrError(f"{where}: {listed((fields[0], *fields[order + 1 :]))}: no logarithms of probabilities")
-        yield tokens, where, *numbers
+        yield tokens, where, probability, backoff

@@ -181,8 +181,10 @@ class _Job:
 
 
 def tell_ignored_hotwords(transcriber: Transcriber, say: Callable[[str], None]) -> None:
-    """Says which hot words can never come."""
+    """Says which hot words can never come, and which look like several."""
     hot = transcriber.recognizer.hotwords
+    for doubt in hot.doubts if hot else ():
+        say(f"asr: {doubt}")
     if hot and hot.ignored:
         say(f"asr: hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}")
 
