@@ -2,6 +2,7 @@
 
 import random
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -164,6 +165,22 @@ def test_it_is_told_on_stderr(tmp_path, run):
 def test_lists_and_strings_of_words(tokenizer, given, expected):
     found = read_hotwords(given, tokenizer, tokenizer.table, 2.0)
     assert {found.words[tokens]: weight for tokens, weight in found.weights.items()} == expected and not found.doubts
+
+
+def test_a_character_of_several_tokens_has_one_bonus():
+    class Bytes:
+        def encode(self, text: str) -> list[int]:
+            return [10 + b for b in text.encode()]
+
+    class Pieces:
+        def encode(self, text: str) -> list[int]:
+            return [len(text)]
+
+    table = SimpleNamespace(unk=1)
+    (bonus,) = read_hotwords(["惊蛰"], Bytes(), table, 3.0).weights.values()
+    assert bonus == 1.0  # six tokens, two characters
+    assert list(read_hotwords(["惊蛰 6"], Bytes(), table, 3.0).weights.values()) == [2.0]
+    assert list(read_hotwords(["HELLO"], Pieces(), table, 3.0).weights.values()) == [3.0]  # one token, no more than one
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from asr.errors import ConfigError
 from asr.files import read_lines
 from asr.foreign_bytes import quoted, reading
-from asr.text.normalize import holds_han, normalize
+from asr.text.normalize import characters, holds_han, normalize
 from asr.text.tokenizer import Tokenizer, TokenTable
 
 MOST = 100
@@ -30,7 +30,7 @@ class Hotwords:
     """Words by their tokens."""
 
     weights: dict[tuple[int, ...], float]
-    """Tokens of a word → bonus for each of them."""
+    """Tokens of a word → bonus for each of them; a character of several tokens has one bonus, in parts."""
     words: dict[tuple[int, ...], str]
     """Tokens of a word → the word as it was given."""
     ignored: tuple[str, ...] = ()
@@ -57,7 +57,8 @@ def read_hotwords(given: HotwordList, tokenizer: Tokenizer, table: TokenTable, w
             continue
         if _TOGETHER.search(word):
             doubts.append(f"{where}: {quoted(word)} is one hot word, said in a row; several need a line each")
-        weights[tokens], words[tokens] = weight if own is None else own, word
+        spread = min(1.0, len(characters(word)) / len(tokens))  # 惊 may be three tokens, bytes
+        weights[tokens], words[tokens] = spread * (weight if own is None else own), word
     if not words and not ignored:
         raise ConfigError(f"{given if _is_file(given) else 'hotwords'}: holds no hot word")
     return Hotwords(weights, words, tuple(ignored), tuple(doubts))
