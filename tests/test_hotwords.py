@@ -38,7 +38,11 @@ def total(scorer: HotwordScorer, tokens: list[int]) -> float:
         ([5, 1, 2, 3, 5], 6),
         ([1, 1, 2, 3], 6),  # the first 1 was a false start
         ([1, 2, 1, 2, 3], 6),
-        ([1, 2, 3, 1, 2, 3], 12),
+        ([1, 2, 3, 5, 1, 2, 3], 12),
+        ([1, 2, 3, 1, 2, 3], 6),  # right behind itself it gets nothing
+        ([1, 2, 3, 1, 2, 3, 1, 2, 3], 6),
+        ([1, 2, 3, 1, 2, 3, 5, 4, 6], 16),
+        ([1, 2, 3, 1, 2, 5, 1, 2, 3], 12),
         ([4, 6], 10),  # a weight of its own
         ([2, 3, 4], 3),  # 2 3 4 with 1 for each
         ([1, 2, 4, 6], 10),

@@ -1,4 +1,7 @@
-"""Words that are likely to come: each of their characters gets a bonus, which is taken back if the word breaks off."""
+"""Words that are likely to come: each of their characters gets a bonus, which is taken back if the word breaks off.
+
+A word that is said again right behind itself gets none the second time.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -39,8 +42,8 @@ class HotwordScorer:
         self.margin = margin
         edges: dict[tuple[int, int], int] = {}
         bonus, ends, parents, depth = [0.0], [False], [(ROOT, -1)], [0]
-        for word, weight in words.items():
-            node = ROOT
+
+        def grow(node: int, word: Sequence[int], weight: float) -> int:
             for token in word:
                 if (node, token) not in edges:
                     edges[node, token] = len(bonus)
@@ -51,8 +54,15 @@ class HotwordScorer:
                 node = edges[node, token]
                 bonus[node] = max(bonus[node], weight)
             ends[node] = True
+            return node
+
+        once = {tuple(word): grow(ROOT, word, weight) for word, weight in words.items()}
+        for word, end in once.items():  # said again right behind itself it gets nothing, or it would be written twice
+            if (end, word[0]) not in edges:
+                again = grow(end, word, 0.0)
+                edges.setdefault((again, word[0]), edges[end, word[0]])
         by_depth = sorted(range(1, len(bonus)), key=depth.__getitem__)
-        fails, total = [ROOT] * len(bonus), [0.0] * len(bonus)
+        fails, total, steps = [ROOT] * len(bonus), [0.0] * len(bonus), [0] * len(bonus)
         for node in by_depth:
             parent, token = parents[node]
             total[node] = total[parent] + bonus[node]
@@ -60,8 +70,11 @@ class HotwordScorer:
             while fail != ROOT and (fail, token) not in edges:
                 fail = fails[fail]
             fails[node] = edges.get((fail, token), ROOT) if parent != ROOT else ROOT
+            steps[node] = steps[fails[node]] + 1
         self.edges, self.eos = Edges.of(edges, n_tokens, device), eos
-        self.fails, self.longest = torch.tensor(fails, device=device), max(map(len, words), default=0)
+        self.fails, self.longest = torch.tensor(fails, device=device), max(depth)
+        self.steps = max(steps)
+        """From any node to the root by failure links."""
         self.bonus, self.total = torch.tensor(bonus, device=device), torch.tensor(total, device=device)
         self.depth = torch.tensor(depth, device=device)
         kept = torch.zeros(len(bonus), self.longest + 1)
@@ -84,7 +97,7 @@ class HotwordScorer:
         heard = said >= said.amax(2, keepdim=True) - self.margin  # what the audio rules out no bonus brings in
         direct = self.edges.follow(here, candidates)
         there, from_node = direct, here
-        for _ in range(self.longest):
+        for _ in range(self.steps):
             from_node = self.fails[from_node]
             there = torch.where(there < 0, self.edges.follow(from_node, candidates), there)
         there = torch.where(heard, there, ROOT).clamp(min=ROOT)  # or nothing found, not even from the root
