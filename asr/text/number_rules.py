@@ -141,6 +141,8 @@ def _before_letter(match: Match) -> Written:
 _N, _D = NUMERALS, ONE_BY_ONE
 _Q = f"[{_N}]+(?:点[{_D}]+)?"
 """A number that may have decimals."""
+_N_BEFORE_UNIT = f"(?:(?!(?<=[十百])千)[{_N}])"
+"""Numerals without the 千 of 二十千瓦."""
 _LEFT = f"(?<![{_N}幺点第之])"
 _ALONE = f"(?![{_N}幺])"
 _NO = f"(?<![{_N}幺])"
@@ -250,12 +252,16 @@ RULES: list[tuple[re.Pattern, Callable[[Match], Written]]] = [
         (rf"{_LEFT}(?P<number>[{_N}]{{2,}})度(?P<rest>[一二三四五六七八九]){_ALONE}(?![分秒])", _all_numbers),
         # 十二个, 二十多岁, 三十到四十人, 三百二十五, 第二十
         (
-            rf"{_NO}(?<!点|之)(?P<number>[{_N}]{{2,}})"
+            rf"{_NO}(?<!点|之)(?P<number>{_N_BEFORE_UNIT}{{2,}})"
             rf"(?![万亿][{_N}])(?=[多余来]?(?:{LONG_UNITS}|{COUNTED})|[多余]{_ALONE}|[到至][{_N}]+(?:{LONG_UNITS}|{COUNTED}))(?!{_NOT_COUNTED})",
             _counted,
         ),
         (rf"(?<=[年月天时钟分度元块斤米里]零)(?P<number>[{_N}]{{2,}})(?={LONG_UNITS}|{COUNTED})", _counted),
-        (rf"{_NO}(?<!点|之)(?P<number>[{_N}]{{3,}})(?![{_N}幺几]|点[{_N}]|碳|烷|水合|{_NOT_COUNTED})", _counted),
+        (rf"(?<=分零)(?P<number>[{ONE_TO_NINE}])(?=秒)", _all_numbers),
+        (
+            rf"{_NO}(?<!点|之)(?P<number>{_N_BEFORE_UNIT}{{3,}})(?!(?!千[瓦克卡米])[{_N}幺几]|点[{_N}]|碳|烷|水合|{_NOT_COUNTED})",
+            _counted,
+        ),
         (rf"第(?P<number>[{_N}]{{2,}}){_ALONE}", _counted),
     ]
 ]
