@@ -240,6 +240,7 @@ RULES: list[tuple[re.Pattern, Callable[[Match], Written]]] = [
             _all_numbers,
         ),
         (rf"{_NO}(?P<yuan>[{_N}]{{2,}})块(?P<mao>[{ONE_TO_NINE}])(?={_END})", _all_numbers),
+        (rf"{_NO}(?P<yuan>[{_N}]{{2,}})块(?P<mao>[二三四五六七八九])(?=一(?:{COUNTED}|公斤))", _all_numbers),
         (rf"(?P<all>{_NO}[{_N}]{{2,}}块[二三四五六七八九])(?!{COUNTED}|[{_N}])", lambda match: STAYS),  # 二十块五花肉
         # 三比二, 十一选五, 十二乘以八, 二十胜五负, 九秒五八
         (rf"(?<![{_N}点])(?P<left>[{_N}]+)比(?P<right>[{_N}]+){_ALONE}(?!点)", _all_numbers),
