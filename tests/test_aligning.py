@@ -198,7 +198,11 @@ def test_damage_does_not_hide_that_a_line_is_not_said(run, tmp_path):
         (("missing.wav", "今天"), 1, "missing.wav"),
         (("x.wav", ""), 2, "Invalid value for TEXT: is empty"),
         (("x.wav", "今天", "--by", "magic"), 2, "'magic' is not one of auto, ctc, attention"),
-        (("x.wav", "今天", "--format", "srt", "--words"), 2, "characters have times of their own in vtt, lrc, ass, tsv"),
+        (
+            ("x.wav", "今天", "--format", "srt", "--words"),
+            2,
+            "characters have times of their own in vtt, lrc, ass, tsv",
+        ),
     ],
 )
 def test_wrong_usage(run, arguments, status, message):

@@ -274,6 +274,15 @@ def test_a_model_of_words_is_told(tmp_path):
     require_characters(arpa, SYMBOLS)
 
 
+def test_a_model_none_of_whose_words_is_a_token_is_told(tmp_path):
+    arpa = tmp_path / "lm.arpa"
+    arpa.write_text("\\data\\\nngram 1=3\n\n\\1-grams:\n-1\t<s>\n-1\tni3\n-1\thao3\n", encoding="utf-8")
+    with pytest.raises(AsrError, match=r"lm.arpa: none of its words \(ni3, hao3\) is a token of the model"):
+        require_characters(arpa, SYMBOLS)
+    arpa.write_text("\\1-grams:\n-1\t<s>\n-1\t</s>\n", encoding="utf-8")
+    require_characters(arpa, SYMBOLS)
+
+
 def test_a_model_of_words_is_told_by_the_commands(tmp_path, run):
     arpa, toy = tmp_path / "lm.arpa", ROOT / "tests/fixtures/toy"
     arpa.write_text("\\1-grams:\n-1\t今天\n-1\t天气\n-1\t</s>\n", encoding="utf-8")

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,16 +93,19 @@ def words_of(path: Path) -> Iterator[str]:
 
 
 def require_characters(path: Path, symbols: Sequence[str]) -> None:
-    """Raises AsrError for an ARPA file of words: where most of its own are several characters that no token has together."""
-    known, words, strange = set(symbols), 0, []
-    for word in words_of(path):
-        if holds_han(word):
-            words += 1
-            strange += [word] if len(word) > 1 and word not in known else []
-    if 2 * len(strange) > words:
+    """Raises AsrError for an ARPA file that would change nothing: none of its words is a token, or most are words of several
+    characters that no token has together."""
+    known, own = set(symbols), [word for word in words_of(path) if not re.fullmatch(r"<.*>|\d+=\d+", word)]
+    han = [word for word in own if holds_han(word)]
+    strange = [word for word in han if len(word) > 1 and word not in known]
+    if 2 * len(strange) > len(han):
         raise AsrError(
             f"{path}: is a language model of words ({listed(strange)}), the model writes characters, so that it would change"
             " nothing; asr train-lm makes one of characters, from texts with or without spaces"
+        )
+    if own and known.isdisjoint(own):
+        raise AsrError(
+            f"{path}: none of its words ({listed(own)}) is a token of the model, so that it would change nothing"
         )
 
 
