@@ -14,7 +14,7 @@ from asr.foreign_bytes import QUOTED, listed, quoted
 T = TypeVar("T")
 LARGEST = 2**53
 """No number of a setting is larger, or further below 0: up to this floats hold whole numbers exactly."""
-KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", int | None: "a whole number"}
 
 
 def from_dict(cls: type[T], values: Any, section: str) -> T:
@@ -64,7 +64,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
         raise ConfigError(f"{name} must be {KINDS[kind]}, is {quoted(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{name} must be a finite number, is {quoted(value)}")
-    if kind is int and abs(value) > LARGEST:
+    if kind in (int, int | None) and abs(value or 0) > LARGEST:
         raise ConfigError(f"{name} must be at most {LARGEST:,}, is {quoted(value)}")
     return value
 

@@ -44,7 +44,7 @@ def scripted(monkeypatch):
     def script(*cers):
         left = list(cers)
 
-        def errors(dev_sets, model, tokenizer, decode):
+        def errors(dev_sets, recognizer):
             cer = left.pop(0) if len(left) > 1 else left[0]
             return CharErrors(substitutions=round(1000 * cer), reference=1000), {}
 

@@ -145,7 +145,7 @@ def test_going_on_from_a_model_keeps_what_its_tokens_need(folder, toy_manifests,
     status, _, err = run("train", config, "--init", folder, "--out", tmp_path / "run", "--threads", 1)
     assert status == 0, err
     kept = json.loads((tmp_path / "run/decode.json").read_text())
-    assert kept == {"rule": "transformers", "max_chars_per_second": 20.0}
+    assert kept == json.loads((folder / "decode.json").read_text()) and kept["rule"] == "transformers"
     lines = (toy_manifests / "train.jsonl").read_text(encoding="utf-8").splitlines()
     lines[0] = json.dumps(json.loads(lines[0]) | {"text": "长" * 61}, ensure_ascii=False)
     config.write_text(config.read_text().replace(str(toy_manifests / "train.jsonl"), str(toy_manifests / "long.jsonl")))

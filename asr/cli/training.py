@@ -1,6 +1,7 @@
 """`asr train` and what looks at its runs; `asr train-lm`."""
 
 from collections.abc import Callable
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -42,17 +43,21 @@ def train(
     Ctrl-C (status 130) and SIGTERM (status 143) let the step be finished and saved; a second one ends at once.
     """
     set_threads(threads)
-    from asr.training.config import load_config
+    from asr.training.config import load_config, recipe_settings
     from asr.training.display import display
     from asr.training.loop import train as run
 
-    config = load_config(recipe, set)
     if init:
         from asr.catalogue.finding import find_model
         from asr.training.initial import from_model
 
+        folder = find_model(init).absolute()
         asked = [override.partition("=")[0].strip() for override in set]
-        config = from_model(config, find_model(init).absolute(), asked)
+        asked += [name for name in recipe_settings(recipe) if name.startswith("decode.")]
+        config = load_config(recipe, [*set, f"train.initial_model={dumps(str(folder))}"])
+        config = from_model(config, folder, asked)
+    else:
+        config = load_config(recipe, set)
     if dry_run:
         from asr.cli.dry_run import dry_run_lines
         from asr.training.dry_run import dry_run as try_out

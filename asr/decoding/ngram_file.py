@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -80,6 +80,11 @@ def read_ngrams(path: str | Path, symbols: Sequence[str], eos: int) -> Ngrams:
     log_prob, backoff = (np.array(x, np.float32) * np.float32(LN10) for x in zip(*map(values.get, nodes), strict=True))
     parent = np.array([nodes[tokens[:-1]] for tokens in nodes], np.int64)
     return Ngrams(parent, np.array([-1, *(tokens[-1] for tokens in nodes if tokens)], np.int64), log_prob, backoff)
+
+
+def with_more_symbols(ngrams: Ngrams, before: int, now: int) -> Ngrams:
+    """The same model for a longer list of symbols that begins as the one before: those behind it are unknown to it."""
+    return replace(ngrams, token=np.where(ngrams.token >= before, ngrams.token + now - before, ngrams.token))
 
 
 def words_of(path: Path) -> Iterator[str]:

@@ -53,6 +53,16 @@ class Progress:
     """Whether what to try where attention does not form has been said."""
     unreadable: int = 0
     """How many of them are there because their audio could not be read."""
+    changes: list[str] = field(default_factory=list)
+    """Settings that have changed since the run began, and at which step."""
+
+    def add_evaluation(self, cer: float, kept: int) -> None:
+        """Notes the dev CER of the present step; `kept`: of how many checkpoints. The model of step 0 is none of them."""
+        best = sorted([*map(tuple, self.best), (cer, self.step)])
+        dropped = [pair for pair in best if pair[1]][kept:]
+        self.best = [pair for pair in best if pair not in dropped]
+        if self.step:
+            self.evaluated.append(self.step)
 
 
 def save_state(
@@ -127,6 +137,8 @@ def _progress(values: dict) -> Progress:
     best = [(float(cer), step) for cer, step in progress.best]
     if not all(isinstance(step, int) for step in [*progress.evaluated, *(step for _, step in best)]):
         raise ValueError("a step in its progress is no whole number")
+    if not all(isinstance(change, str) for change in progress.changes):
+        raise ValueError("a change of its settings is no text")
     if not all(isinstance(id, str) and isinstance(epoch, int) for id, epoch in progress.quarantine.items()):
         raise ValueError("its quarantine is no table of utterances and epochs")
     return progress
@@ -173,7 +185,8 @@ def averaged_steps(progress: Progress, settings: TrainConfig) -> list[int]:
     """Steps of the evaluated checkpoints that are kept for the average, none where a moving average takes its place."""
     if settings.average_of == "last":
         return progress.evaluated[-settings.average :]
-    return [step for _, step in progress.best[: settings.average]] if settings.average_of == "best" else []
+    best = [step for _, step in progress.best if step]
+    return best[: settings.average] if settings.average_of == "best" else []
 
 
 def stopped_early(progress: Progress, settings: TrainConfig) -> bool:

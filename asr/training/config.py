@@ -7,7 +7,7 @@ import copy
 import dataclasses
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,8 @@ class Config:
     """The search that dev manifests are decoded with in training."""
 
     def __post_init__(self):
-        for name in ("ctc_weight", "ctc_only_steps"):
-            if (value := getattr(self.train, name)) > 0 and not self.model.ctc:
-                raise ConfigError(f"train.{name} {value:g} needs the head it trains: set model.ctc = true")
-
+        if not self.train.initial_model:  # which may have a head, or is given one
+            self.require_head()
         for name in ("ctc_syllables", "ctc_consistency"):
             if getattr(self.train, name) and not (self.train.ctc_weight or self.train.ctc_only_steps):
                 raise ConfigError(f"train.{name} is a part of the CTC loss, which has no weight: set train.ctc_weight")
@@ -62,6 +60,12 @@ class Config:
             raise ConfigError(
                 "train.processes above 1 needs data.workers 0: its processes read their own audio, and cannot have workers"
             )
+
+    def require_head(self) -> None:
+        """Raises ConfigError where a CTC loss has no head to train."""
+        for name in ("ctc_weight", "ctc_only_steps"):
+            if (value := getattr(self.train, name)) > 0 and not self.model.ctc:
+                raise ConfigError(f"train.{name} {value:g} needs the head it trains: set model.ctc = true")
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=2)
@@ -82,6 +86,19 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
             return from_dict(Config, changed, "")
     except ConfigError as error:
         raise whose_fault(Config, values, "")(f"{path}: {error}") from None
+
+
+def recipe_settings(path: str | Path) -> list[str]:
+    """The names of the settings that a recipe sets, or one that it extends: `train.max_steps`."""
+    return list(_names(_read_toml(Path(path)), ""))
+
+
+def _names(values: dict[str, Any], prefix: str) -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _names(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def _read_toml(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:

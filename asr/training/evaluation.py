@@ -10,13 +10,11 @@ import numpy as np
 from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
 from asr.corpus.texts import read_references
-from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AudioError, ManifestError
 from asr.files import several_errors
 from asr.model.model import SpeechModel
 from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors, char_errors
-from asr.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,9 @@ class DevSet:
     samples: list[np.ndarray]
     """Their audio, (S,) each."""
 
-    def evaluate(self, model: SpeechModel, tokenizer: Tokenizer, config: DecodeConfig) -> CharErrors:
+    def evaluate(self, recognizer: Recognizer) -> CharErrors:
         """Errors of the best hypotheses."""
-        results = Recognizer(model, tokenizer, config).recognize(self.samples)
+        results = recognizer.recognize(self.samples)
         return sum(
             (char_errors(u.text, nbest[0].text) for u, nbest in zip(self.utterances, results, strict=True)),
             CharErrors(),
@@ -79,9 +77,7 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     return [f"{name}-{i}" if names.index(name) < i else name for i, name in enumerate(names)]
 
 
-def dev_errors(
-    dev_sets: list[DevSet], model: SpeechModel, tokenizer: Tokenizer, config: DecodeConfig
-) -> tuple[CharErrors, dict[str, CharErrors]]:
+def dev_errors(dev_sets: list[DevSet], recognizer: Recognizer) -> tuple[CharErrors, dict[str, CharErrors]]:
     """Errors over all dev sets together, and those of each by its name."""
-    errors = [dev.evaluate(model, tokenizer, config) for dev in dev_sets]
+    errors = [dev.evaluate(recognizer) for dev in dev_sets]
     return sum(errors, CharErrors()), {dev.name: e for dev, e in zip(dev_sets, errors, strict=True)}

@@ -91,6 +91,16 @@ class Probe:
         return cls(make_batch([u.id for u, _ in read], [samples for _, samples in read], tokens, tokenizer))
 
 
+def why_silent(utterances: Sequence[Utterance], tokenizer: Tokenizer, of: str) -> str:
+    """A line where `Probe.choose` finds nothing to look at. `of`: what the utterances are."""
+    short = sum(len(tokenizer.encode(u.text)) < FEWEST_TOKENS for u in utterances)
+    long = sum(u.duration > LONGEST for u in utterances)
+    return (
+        f"whether the decoder listens is not looked at: that takes two {of} utterances of at least {FEWEST_TOKENS} tokens and at"
+        f" most {LONGEST:g} s whose audio can be read; of {len(utterances):,}, {short:,} have fewer tokens, {long:,} are longer"
+    )
+
+
 @torch.no_grad()
 def measure(model: SpeechModel, probe: Probe, device: torch.device) -> Health:
     """Takes no random number, and leaves the model in the mode it was in."""

@@ -26,10 +26,17 @@ class History:
     """CER of the dev manifests."""
     health: list[dict]
     """What the health meter saw; see asr/training/health.py."""
+    notes: list[str]
+    """What it says of itself in words: settings that have changed, what it does not look at."""
     quarantined: int
     """Utterances that were left out on the way."""
     origin: dict[str, str]
     """The header of the model in the folder; empty before the first evaluation."""
+
+    @property
+    def before(self) -> dict | None:
+        """The evaluation of the initial model, before the first step."""
+        return next((line for line in self.evaluations if line["step"] == 0), None)
 
     @property
     def best(self) -> dict | None:
@@ -53,6 +60,7 @@ def read_history(folder: str | Path) -> History:
         [line for line in lines if "loss" in line],
         [line for line in lines if "dev_cer" in line],
         [{"step": line["step"], "epoch": line["epoch"]} | line["health"] for line in lines if "health" in line],
+        [str(line["note"]) for line in lines if "note" in line],
         len(quarantine.read_text(encoding="utf-8", errors="replace").splitlines()) if quarantine.is_file() else 0,
         read_header(folder / WEIGHTS) if (folder / WEIGHTS).exists() else {},
     )

@@ -1,7 +1,8 @@
 """Going on from a model, one of ours or an imported one: its network and its tokens, to which new ones may be added."""
 
+import json
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from asr.config_values import from_dict
 from asr.decoding.decode_config import DecodeConfig
+from asr.files import atomic_write
+from asr.model.companions import copy_companions, own_language_model
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.folder import (
-    PIECES,
+    DECODE,
     TOKENS,
     WEIGHTS,
     fill_weights,
@@ -44,29 +47,62 @@ def from_model(config: Config, folder: Path, asked: Collection[str] = ()) -> Con
 
     Dropout too is that of the model, unless it is among the settings `asked` for: a network that never saw a channel vanish is
     lost without it. A CTC head that the recipe trains and the model lacks is added. Tokens that the texts need are added, too.
-    What the model's own decoding settings say of its tokens holds for dev manifests as well.
+    Dev manifests are decoded as the model is, so that its CER is comparable before the first step: by its own settings, but for
+    those of `decode` that are asked for or are not the defaults of a run.
     """
     features, model = read_config(folder)
+    with_head = config.model.ctc or config.train.ctc_weight > 0 or config.train.ctc_only_steps > 0
+    decode = _decode(config, folder, asked, new_head=with_head and not model.ctc)
     model = replace(
         model,
-        ctc=model.ctc or config.model.ctc or config.train.ctc_weight > 0,
+        ctc=model.ctc or with_head,
         encoder=_with_dropout(model.encoder, config.model.encoder, "model.encoder.dropout" in asked),
         decoder=_with_dropout(model.decoder, config.model.decoder, "model.decoder.dropout" in asked),
     )
     features = replace(features, dither=config.features.dither)
     train = replace(config.train, initial_model=str(folder), new_tokens=True)
-    return replace(config, features=features, model=model, train=train, decode=_decode(config, folder))
+    return replace(config, features=features, model=model, train=train, decode=decode)
 
 
 def _with_dropout(part: T, recipe: T, asked: bool) -> T:
     return replace(part, dropout=recipe.dropout) if asked else part
 
 
-def _decode(config: Config, folder: Path) -> DecodeConfig:
-    """The recipe's search, with what the model's own settings say of its tokens."""
-    saved = read_decode(folder)
+def _decode(config: Config, folder: Path, asked: Collection[str], *, new_head: bool) -> DecodeConfig:
+    """The model's own search, with what the recipe says of it, but for what goes with the model's tokens.
+
+    A new CTC head knows nothing yet, and takes no part in it.
+    """
+    saved, usual = read_decode(folder), asdict(Config().decode)
+    own = {
+        name: value
+        for name, value in asdict(config.decode).items()
+        if value != usual[name] or f"decode.{name}" in asked
+    }
     kept = {name: saved[name] for name in OF_THE_TOKENS if name in saved}
-    return from_dict(DecodeConfig, asdict(config.decode) | kept, "decode")
+    without = {"ctc_weight": 0.0} if new_head else {}
+    return from_dict(DecodeConfig, saved | without | own | kept, "decode")
+
+
+def take_over(run: Path, config: Config, table: TokenTable) -> None:
+    """Puts into the folder of a run what its initial model has besides the network: how it is decoded, its language model, what
+    splits texts into its tokens, its licence. `table`: the run's."""
+    initial = Path(config.train.initial_model)
+    copy_companions(initial, run, TokenTable.load(initial / TOKENS).tokens, table.tokens)
+    if config.model.ctc and not read_config(initial)[1].ctc:
+        with atomic_write(run / DECODE) as file:
+            file.write(json.dumps(read_decode(run) | {"ctc_weight": config.decode.ctc_weight}, indent=2) + "\n")
+
+
+def taken_over(config: Config) -> Iterator[str]:
+    """A line where the initial model has search settings or a language model, and what they mean for dev manifests."""
+    folder = Path(config.train.initial_model)
+    lm = own_language_model(folder)
+    there = [path.name for path in (folder / DECODE, lm) if path and path.exists()]
+    beam = f"dev manifests are decoded with beam {config.decode.beam}"
+    slower = "; --set decode.beam=1 is faster, and not comparable" if config.decode.beam > 1 and config.data.dev else ""
+    if there or slower:
+        yield f"taken over from {folder.name}: {' and '.join(there) or 'its way of decoding'}; {beam}{slower}"
 
 
 def grown_table(folder: Path, texts: Iterable[str], min_count: int) -> TokenTable:
@@ -79,11 +115,6 @@ def grown_table(folder: Path, texts: Iterable[str], min_count: int) -> TokenTabl
             lacking.update(symbol for symbol in symbols(text) if table.unk in tokenizer.encode(symbol))
     new = sorted((c for c, n in lacking.items() if n >= min_count), key=lambda c: (-lacking[c], c))
     return TokenTable([*table.tokens, *new])
-
-
-def pieces_of_model(folder: Path) -> bytes | None:
-    """The SentencePiece model of a model folder, if it has one."""
-    return (folder / PIECES).read_bytes() if (folder / PIECES).is_file() else None
 
 
 def fill_from(model: SpeechModel, folder: Path, table: TokenTable) -> list[str]:
@@ -101,6 +132,9 @@ def fill_from(model: SpeechModel, folder: Path, table: TokenTable) -> list[str]:
     if model.ctc is not None and "ctc.weight" not in tensors:
         tensors |= {name: own[name] for name in ("ctc.weight", "ctc.bias")}
         told.append("the model had no CTC head; the new one starts from random weights")
+        told.append(
+            "the new CTC head takes no part in decoding, unless decode.ctc_weight is set; asr tune gives it a weight"
+        )
     for name in BY_TOKEN:
         if name in tensors and name in own:
             tensors[name] = _with_rows(tensors[name].float(), own[name])

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from torch import Tensor
 
-from asr.corpus.manifest import Utterance
+from asr.catalogue.opening import language_model
+from asr.decoding.search import CandidateScorer
 from asr.errors import CheckpointError
 from asr.features.waveforms import noises_fingerprint
 from asr.folders import locked
 from asr.foreign_bytes import reading
 from asr.model.device import slow_in_bfloat16
-from asr.model.folder import WEIGHTS, fill_weights, read_header, save_model, save_weights
+from asr.model.folder import WEIGHTS, LoadedModel, fill_weights, read_header, save_model, save_weights
 from asr.model.model import SpeechModel
+from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors
 from asr.stopping import stoppable
 from asr.text.tokenizer import Tokenizer
@@ -33,10 +35,10 @@ from asr.training.config import Config
 from asr.training.display import Display, Lines
 from asr.training.evaluation import DevSet, dev_errors
 from asr.training.gradients import endless_batches
-from asr.training.health import Probe, measure
+from asr.training.health import Probe, measure, why_silent
 from asr.training.health_advice import advice
 from asr.training.moving_average import follow, start_following, take_over
-from asr.training.origin import origin
+from asr.training.origin import add_to_header, changes_of, kept, origin
 from asr.training.parallel import Helpers
 from asr.training.parts import make_optimizer, new_first
 from asr.training.preparation import Prepared, prepare
@@ -44,9 +46,11 @@ from asr.training.run_log import RunLog
 from asr.training.start import (
     QUARANTINE,
     begin,
+    changes_since,
     check_unchanged,
     fingerprint,
     resumable_state,
+    write_settings,
 )
 from asr.training.statistics import cmvn_of
 from asr.training.step import set_aside, take_step
@@ -72,10 +76,12 @@ class Run:
     """Where a person is told how it goes."""
     header: dict[str, str]
     """What a model that it saves says of where it is from."""
+    lm: CandidateScorer | None = None
+    """The language model of the initial model, which dev manifests are decoded with."""
 
     def errors(self, model: SpeechModel) -> tuple[CharErrors, dict[str, CharErrors]]:
         """Errors of the model on all dev sets together, and on each by its name."""
-        return dev_errors(self.dev_sets, model, self.tokenizer, self.config.decode)
+        return dev_errors(self.dev_sets, Recognizer(model, self.tokenizer, self.config.decode, self.lm))
 
 
 def train(
@@ -104,9 +110,10 @@ def _train(
 ) -> Path:
     state = resumable_state(folder, config, force)
     prepared = prepare(config, folder if state else None)
+    asked, config = config, prepared.config
     model, tokenizer, device = prepared.model, prepared.tokenizer, prepared.device
     started_with = {
-        "settings": config.to_json(),
+        "settings": asked.to_json(),
         "tokens": tokenizer.table.fingerprint,
         "data": fingerprint(prepared.utterances),
         "dev": fingerprint(u for dev in prepared.dev_sets for u in dev.utterances),
@@ -127,6 +134,10 @@ def _train(
     else:
         progress = restore(state, folder, model, optimizer, device=device)
         display.line(f"going on from step {progress.step}")
+        for change in changes_since(state, asked):
+            progress.changes.append(f"step {progress.step}: {change}")
+            display.line(f"from now on {change}")
+        write_settings(folder, config)
     hours, size = sum(u.duration for u in within) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
     display.line(f"{len(within):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters")
 
@@ -139,17 +150,24 @@ def _train(
         tokenizer,
         prepared.dev_sets,
         display,
-        origin(config, started_with["data"], started_with["tokens"]),
+        origin(config, started_with["data"], started_with["tokens"]) | changes_of(progress),
+        _language_model(folder, config, model, tokenizer),
     )
     moving_average = start_following(model, config.train, state)
     batches = endless_batches(prepared.reader, config, progress)
     started = time.monotonic() - progress.wall_seconds
-    probe = config.train.health_every and Probe.choose(_probed(prepared), tokenizer)
+    probe, silent = _probe(prepared)
+    if silent:
+        display.line(silent)
     with (
         stoppable() as stop,
         Helpers(model, config, tokenizer, prepared.utterances, progress=progress) as helpers,
         RunLog(folder, progress.step, tensorboard) as log,
     ):
+        for note in filter(None, (silent, *progress.changes)):
+            log.note(progress.step, note)
+        if config.train.initial_model and run.dev_sets and state is None:
+            _evaluate(run, log, progress, model)
         while progress.step < config.train.max_steps and not stopped_early(progress, config.train):
             numbers = take_step(
                 model,
@@ -220,9 +238,21 @@ def _log(run: Run, log: RunLog, progress: Progress, numbers: dict[str, float]) -
     )
 
 
-def _probed(prepared: Prepared) -> list[Utterance]:
-    """What the health meter looks at: dev utterances, which nothing can know by heart, where there are some."""
-    return [u for dev in prepared.dev_sets for u in dev.utterances] or prepared.utterances
+def _probe(prepared: Prepared) -> tuple[Probe | None, str]:
+    """What the health meter looks at, dev utterances, which nothing can know by heart, where there are some; or why at none."""
+    if not prepared.config.train.health_every:
+        return None, ""
+    dev = [u for dev in prepared.dev_sets for u in dev.utterances]
+    probe = Probe.choose(dev or prepared.utterances, prepared.tokenizer)
+    of = "dev" if dev else "training"
+    return probe, "" if probe else why_silent(dev or prepared.utterances, prepared.tokenizer, of)
+
+
+def _language_model(folder: Path, config: Config, model: SpeechModel, tokenizer: Tokenizer) -> CandidateScorer | None:
+    """What a run that goes on from a model decodes dev manifests with, as that model is decoded."""
+    if not config.train.initial_model:
+        return None
+    return language_model(folder, LoadedModel(folder.name, model, tokenizer, {}), config.decode)
 
 
 def _look(run: Run, log: RunLog, progress: Progress, model: SpeechModel, probe: Probe) -> None:
@@ -237,15 +267,18 @@ def _look(run: Run, log: RunLog, progress: Progress, model: SpeechModel, probe: 
 
 
 def _evaluate(run: Run, log: RunLog, progress: Progress, model: SpeechModel) -> None:
-    """Decodes the dev manifests, keeps the weights if they are to be averaged, and the model if it is the best."""
+    """Decodes the dev manifests, keeps the weights if they are to be averaged, and the model if it is the best.
+
+    Before the first step that is the initial model, to compare with; it is never averaged with what has learned.
+    """
     overall, by_name = run.errors(model)
     each = "".join(f"  {name} {100 * e.cer:.2f} %" for name, e in by_name.items())
-    run.display.line(f"step {progress.step}  dev {overall}{each}")
+    when = "" if progress.step else ", before the first step"
+    run.display.line(f"step {progress.step}{when}  dev {overall}{each}")
     numbers = {"dev_cer": overall.cer} | {f"dev_cer_{name}": e.cer for name, e in by_name.items()}
     log.write({"step": progress.step} | numbers)
     settings = run.config.train
-    progress.best = sorted([*map(tuple, progress.best), (overall.cer, progress.step)])[: settings.average]
-    progress.evaluated.append(progress.step)
+    progress.add_evaluation(overall.cer, settings.average)
     header = run.header | {"step": str(progress.step), "dev_cer": f"{overall.cer:.{DIGITS}f}"}
     if progress.step in averaged_steps(progress, settings):
         save_weights(checkpoint_path(run.folder, progress.step), model, run.tokenizer.table, header)
@@ -266,12 +299,16 @@ def _finish(run: Run, progress: Progress, model: SpeechModel, moving_average: li
         fill_weights(model, average_weights([checkpoint_path(folder, step) for step in steps]), folder)
     if not run.dev_sets:
         save_model(folder, model, table, header)
+        run.display.line(f"kept in {folder}: {kept(folder)}; no dev manifest to choose by")
         return
     averaged, _ = run.errors(model)
     stored = _stored_cer(folder)
     run.display.line(f"average of {what}: dev {averaged}; the model in {folder}: {100 * stored:.2f} %")
     if round(averaged.cer, DIGITS) <= stored:
         save_model(folder, model, table, header | {"dev_cer": f"{averaged.cer:.{DIGITS}f}"})
+    elif progress.changes:
+        add_to_header(folder / WEIGHTS, changes_of(progress))
+    run.display.line(f"kept in {folder}: {kept(folder)}")
 
 
 def _stored_cer(folder: Path) -> float:

@@ -7,7 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save
 
+from asr.files import atomic_write
+from asr.model.folder import HEADER, WEIGHTS, read_header, writing
+from asr.model.lineage import FROM, lineage
+from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.version import VERSION
 
@@ -15,14 +20,46 @@ from asr.version import VERSION
 def origin(config: Config, data: str, tokens: str) -> dict[str, str]:
     """For the header of the weights; `data` and `tokens` are fingerprints. `settings` holds all of them as JSON."""
     train = config.train
-    return {
-        "data": data,
-        "table": tokens,
-        "batch": f"{config.data.batch_seconds * train.accumulate:g} s of audio a step",
-        "versions": f"asr {VERSION}, torch {torch.__version__}, Python {platform.python_version()}",
-        "seed": str(train.seed),
-        "settings": json.dumps(asdict(config), ensure_ascii=False, sort_keys=True),
-    } | commit()
+    initial = Path(train.initial_model) if train.initial_model else None
+    return (
+        ({FROM: f"trained on from {lineage(initial)}"} if initial and (initial / WEIGHTS).is_file() else {})
+        | {
+            "data": data,
+            "table": tokens,
+            "batch": f"{config.data.batch_seconds * train.accumulate:g} s of audio a step",
+            "versions": f"asr {VERSION}, torch {torch.__version__}, Python {platform.python_version()}",
+            "seed": str(train.seed),
+            "settings": json.dumps(asdict(config), ensure_ascii=False, sort_keys=True),
+        }
+        | commit()
+    )
+
+
+def changes_of(progress: Progress) -> dict[str, str]:
+    """For the header of the weights: which settings of the run have changed since it began."""
+    return {"changed": "; ".join(progress.changes)} if progress.changes else {}
+
+
+def add_to_header(path: Path, more: dict[str, str]) -> None:
+    """Says more in the header of weights that stay as they are."""
+    tensors, header = load_file(path), read_header(path) | more
+    with writing(path), atomic_write(path, "wb") as file:
+        file.write(save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))
+
+
+def kept(folder: Path) -> str:
+    """Which of a run's models its folder holds, in words."""
+    header = read_header(folder / WEIGHTS)
+    step, averaged = header.get("step", "?"), header.get("averaged", "").split()
+    if step == "0":
+        what = "the initial model as it was: nothing later was better"
+    elif header.get("averaged", "").startswith("every step"):
+        what = f"the moving average of its weights up to step {step}"
+    elif len(averaged) > 1:
+        what = f"the average of steps {', '.join(sorted(averaged, key=int))}"
+    else:
+        what = f"the model of step {averaged[0] if averaged else step}"
+    return what + (f", dev CER {100 * float(header['dev_cer']):.2f} %" if "dev_cer" in header else "")
 
 
 def commit() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What comes before the first step of a run, and before a dry run: everything that can be refused is looked at here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,8 +17,9 @@ from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.evaluation import DevSet, read_dev_sets, require_window
 from asr.training.gradients import planned, training_reader
-from asr.training.initial import fill_from
-from asr.training.start import not_taken_over, read_utterances, token_table
+from asr.training.initial import fill_from, taken_over
+from asr.training.start import read_utterances, token_table
+from asr.training.suitability import unsuitable
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Prepared:
     """A run that can begin."""
 
     config: Config
-    """Its settings."""
+    """Its settings; those that nobody has set as they fit its length."""
     device: torch.device
     """Where it trains."""
     utterances: list[Utterance]
@@ -44,7 +45,7 @@ class Prepared:
     model: SpeechModel
     """The network on the CPU: random, or filled from the initial model."""
     remarks: list[str]
-    """What is to be said of the initial model."""
+    """What is to be said of settings that do not suit the run, and of the initial model."""
 
     @property
     def within(self) -> list[Utterance]:
@@ -58,6 +59,8 @@ def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
     Raises AsrError for what would stop it later: settings, manifests, missing recordings, texts that no token spells, dev sets
     that cannot be decoded.
     """
+    config = replace(config, train=config.train.fitted())
+    config.require_head()
     device = pick_device(config.train.device)
     if config.train.processes > 1 and device.type != "cpu":
         raise ConfigError(f"train.processes {config.train.processes} is for training on a CPU; the device is {device}")
@@ -71,10 +74,10 @@ def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
         syllable_ids(tokenizer.table.tokens)  # raises now where pypinyin is missing
     reader = training_reader(utterances, tokenizer, config)
     torch.manual_seed(config.train.seed)
-    model, remarks = SpeechModel(config.features, config.model, len(tokenizer.table)), []
+    model, remarks = SpeechModel(config.features, config.model, len(tokenizer.table)), [*unsuitable(config)]
     if goes_on is None and config.train.initial_model:
         remarks += fill_from(model, Path(config.train.initial_model), tokenizer.table)
-        remarks += not_taken_over(config)
+        remarks += taken_over(config)
     reader.require_room(model.decoder.longest_text)
     require_window(dev_sets, model)
     plan = planned(reader, config, Progress())

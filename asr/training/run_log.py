@@ -17,6 +17,7 @@ class RunLog:
     def __init__(self, folder: Path, step: int, tensorboard: bool = False):
         for name in (LOG, QUARANTINE):
             _shorten(folder / name, step)
+        self.notes = {str(line.get("note")) for line in _lines(folder / LOG)} if (folder / LOG).exists() else set()
         self.file = open(folder / LOG, "a", encoding="utf-8")
         self.curves = Curves(folder, _lines(folder / LOG)) if tensorboard else None
 
@@ -27,6 +28,12 @@ class RunLog:
             self.file.flush()
         if self.curves:
             self.curves.add(line)
+
+    def note(self, step: int, text: str) -> None:
+        """A line of words, once."""
+        if text not in self.notes:
+            self.notes.add(text)
+            self.write({"step": step, "note": text})
 
     def close(self) -> None:
         self.file.close()

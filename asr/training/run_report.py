@@ -15,7 +15,7 @@ from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors, char_errors
 from asr.training.charts import line_chart, picture
 from asr.training.evaluation import DevSet, read_dev_sets
-from asr.training.health import Probe, attention_of_the_best_head
+from asr.training.health import Probe, attention_of_the_best_head, why_silent
 from asr.training.history import History, read_history
 
 PICTURES, WORST = 6, 20
@@ -70,11 +70,13 @@ def _summary(history: History) -> str:
     hours, seconds = last["hours"], max(last["wall"], 1e-9)
     text = f"Step {last['step']:,} of {history.settings['train.max_steps']:,}, epoch {last['epoch']}; {hours:,.1f} h of audio in"
     text += f" {seconds / 3600:.2f} h, {3600 * hours / seconds:,.0f} times as fast as it was spoken."
+    if history.before:
+        text += f" Dev CER before the first step {100 * history.before['dev_cer']:.2f} %."
     if best:
         text += f" Best dev CER {100 * best['dev_cer']:.2f} % at step {best['step']:,}."
     if history.quarantined:
         text += f" {history.quarantined:,} utterances were left out: see quarantine.jsonl."
-    return text
+    return " ".join([text, *(f"{note[0].upper()}{note[1:]}." for note in history.notes if note)])
 
 
 def _curves(history: History) -> str:
@@ -103,9 +105,10 @@ def _curves(history: History) -> str:
 
 
 def _attention(loaded: LoadedModel, dev_sets: Sequence[DevSet]) -> str:
-    probe = Probe.choose([u for dev in dev_sets for u in dev.utterances], loaded.tokenizer)
+    utterances = [u for dev in dev_sets for u in dev.utterances]
+    probe = Probe.choose(utterances, loaded.tokenizer)
     if probe is None:
-        return ""
+        return f'<h2>Attention</h2><p class="note">{escape(why_silent(utterances, loaded.tokenizer, "dev"))}</p>'
     texts = {u.id: u.text for dev in dev_sets for u in dev.utterances}
     figures = []
     for id, weights in list(zip(probe.batch.ids, attention_of_the_best_head(loaded.model, probe), strict=True))[

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from asr.config_values import from_dict
@@ -12,16 +12,16 @@ from asr.corpus.batching import check_empty
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
-from asr.decoding.decode_config import DecodeConfig
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
 from asr.foreign_bytes import quoted, reading
-from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, read_decode
+from asr.model.companions import own_language_model, remove_language_model
+from asr.model.folder import DECODE, PIECES, WEIGHTS
 from asr.model.formats import upgraded
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.config import Config
-from asr.training.initial import OF_THE_TOKENS, grown_table, pieces_of_model
+from asr.training.initial import grown_table, take_over
 from asr.training.tensorboard import event_files
 
 SETTINGS, LOG, TOKENS, QUARANTINE = "settings.json", "log.jsonl", "tokens.txt", "quarantine.jsonl"
@@ -76,12 +76,16 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
         return None
     try:
         with reading(folder / STATE, CheckpointError, "is no state of this program", "--force starts over"):
-            before = asdict(from_dict(Config, upgraded(json.loads(state["started_with"]["settings"])), ""))
+            before = _settings_of(state)
     except ConfigError as error:
         raise CheckpointError(
             f"{folder / STATE}: is no state of this program ({error}); --force starts over"
         ) from error
-    differing = list(_differences(before, asdict(config), ""))
+    differing = [
+        f"{name} was {quoted(was)} and is {quoted(value)}"
+        for name, was, value in _changed(before, config)
+        if name not in MAY_CHANGE
+    ]
     if differing:
         raise CheckpointError(
             f"{folder}: was started with other settings: {'; '.join(differing)}. Use another --out, or --force to start over"
@@ -112,13 +116,25 @@ def step_of(line: str) -> float:
         return math.inf
 
 
-def _differences(before: dict, now: dict, prefix: str) -> Iterator[str]:
+def _settings_of(state: dict) -> Config:
+    return from_dict(Config, upgraded(json.loads(state["started_with"]["settings"])), "")
+
+
+def _changed(before: Config, now: Config) -> list[tuple[str, object, object]]:
+    """(name, value before, value now) of settings that differ, also once both are fitted to the length of the run."""
+    fitted = [asdict(replace(config, train=config.train.fitted())) for config in (before, now)]
+    differing = {name for name, _, _ in _differences(*fitted, "")}
+    return [change for change in _differences(asdict(before), asdict(now), "") if change[0] in differing]
+
+
+def _differences(before: dict, now: dict, prefix: str) -> Iterator[tuple[str, object, object]]:
+    """(name, value before, value now) of the settings that differ."""
     for key in before | now:
         name, was, value = f"{prefix}{key}", before.get(key), now.get(key)
         if isinstance(was, dict) and isinstance(value, dict):
             yield from _differences(was, value, f"{name}.")
-        elif was != value and name not in MAY_CHANGE:
-            yield f"{name} was {quoted(was)} and is {quoted(value)}"
+        elif was != value:
+            yield name, was, value
 
 
 def check_unchanged(state: dict, started_with: dict[str, str], folder: Path) -> None:
@@ -155,36 +171,28 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
         folder / QUARANTINE,
         folder / WEIGHTS,
         folder / DECODE,  # chosen for the model that was here
-        folder / LM,
+        folder / PIECES,
         *folder.glob(f"{CHECKPOINTS}/*.safetensors"),
         *event_files(folder),
     ):
         path.unlink(missing_ok=True)
+    if lm := own_language_model(folder):
+        remove_language_model(lm)
+    write_settings(folder, config)
+    table.save(folder / TOKENS)
+    if config.train.initial_model:
+        take_over(folder, config, table)
+
+
+def write_settings(folder: Path, config: Config) -> None:
+    """All settings of a run, for whoever looks at it."""
     with atomic_write(folder / SETTINGS) as file:
         file.write(config.to_json())
-    table.save(folder / TOKENS)
-    decode = {name: getattr(config.decode, name) for name in OF_THE_TOKENS}
-    decode = {name: value for name, value in decode.items() if value != getattr(DecodeConfig(), name)}
-    if decode and config.train.initial_model:
-        with atomic_write(folder / DECODE) as file:
-            file.write(json.dumps(decode, indent=2) + "\n")
-    pieces = pieces_of_model(Path(config.train.initial_model)) if config.train.initial_model else None
-    (folder / PIECES).unlink(missing_ok=True)
-    if pieces is not None:
-        with atomic_write(folder / PIECES, "wb") as file:
-            file.write(pieces)
 
 
-def not_taken_over(config: Config) -> Iterator[str]:
-    """A line where the initial model has search settings or a language model: they were chosen for its weights."""
-    folder = Path(config.train.initial_model)
-    chosen = read_decode(folder).keys() - set(OF_THE_TOKENS)
-    there = [name for name, found in ((DECODE, chosen), (LM, (folder / LM).exists())) if found]
-    if there:
-        yield (
-            f"not taken over from {folder}: {' and '.join(there)}, chosen for its weights; asr tune and asr model add-lm make"
-            " new ones, or copy them into the run's folder"
-        )
+def changes_since(state: dict, config: Config) -> list[str]:
+    """What differs from the settings that a state was saved with, of those that may."""
+    return [f"{name} {was} → {value}" for name, was, value in _changed(_settings_of(state), config)]
 
 
 def token_table(config: Config, utterances: list[Utterance], goes_on: Path | None = None) -> TokenTable:

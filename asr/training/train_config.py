@@ -1,12 +1,20 @@
 """How a model is trained, and the learning rate at each step."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from asr.errors import ConfigError
 from asr.foreign_bytes import quoted
 
 AVERAGES = ("best", "last", "ema")
+FITTED = {
+    "warmup_steps": (10, 5_000),
+    "log_every": (10, 10),
+    "evaluate_every": (5, 1_000),
+    "checkpoint_every": (5, 500),
+}
+FITTED |= {"health_every": (5, 200)}
+"""Setting → what part of `max_steps` it is where nobody has set it, and its most: settings that fit a run of any length."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +25,8 @@ class TrainConfig:
     """Optimizer steps of the whole run."""
     learning_rate: float = 1e-3
     """The highest learning rate."""
-    warmup_steps: int = 5_000
-    """Steps over which it rises from 0."""
+    warmup_steps: int | None = None
+    """Steps over which it rises from 0; where it is not set, a tenth of max_steps, 5,000 at most."""
     decay_share: float = 1.0
     """Share of the steps after warm-up over which it falls, at the end of the run; before that it is held."""
     final_rate: float = 0.01
@@ -74,14 +82,15 @@ class TrainConfig:
     """cpu, cuda, cuda:1, …; auto takes a GPU where there is one."""
     seed: int = 1
     """Seed of the initial weights, the order of batches, dropout and augmentation."""
-    log_every: int = 10
-    """Steps between two lines of log.jsonl."""
-    evaluate_every: int = 1_000
-    """Steps between two decodings of the dev manifests."""
-    checkpoint_every: int = 500
-    """Steps between two savings of the training state."""
-    health_every: int = 200
-    """Steps between two looks at whether the decoder listens (asr/training/health.py); 0 never looks."""
+    log_every: int | None = None
+    """Steps between two lines of log.jsonl; where it is not set, a tenth of max_steps, 10 at most."""
+    evaluate_every: int | None = None
+    """Steps between two decodings of the dev manifests; where it is not set, a fifth of max_steps, 1,000 at most."""
+    checkpoint_every: int | None = None
+    """Steps between two savings of the training state; where it is not set, a fifth of max_steps, 500 at most."""
+    health_every: int | None = None
+    """Steps between two looks at whether the decoder listens (asr/training/health.py), 0 never looks; where it is not set, a
+    fifth of max_steps, 200 at most."""
     average: int = 5
     """So many evaluated checkpoints are kept, and averaged at the end."""
     average_of: str = "best"
@@ -111,7 +120,7 @@ class TrainConfig:
             ("health_every", 0),
             ("patience", 0),
         }:
-            if getattr(self, name) < low:
+            if getattr(self, name) is not None and getattr(self, name) < low:
                 raise ConfigError(f"train.{name} must be at least {low}, is {getattr(self, name)}")
         if not 0 <= self.seed < 1 << 63:
             raise ConfigError(f"train.seed must be from 0 to {(1 << 63) - 1}, is {self.seed}")
@@ -138,9 +147,15 @@ class TrainConfig:
         if self.precision not in ("bfloat16", "float32"):
             raise ConfigError(f"train.precision must be bfloat16 or float32, is {quoted(self.precision)}")
 
+    def fitted(self) -> "TrainConfig":
+        """With what is not set as it fits the length of the run."""
+        fitting = {name: min(most, max(1, self.max_steps // part)) for name, (part, most) in FITTED.items()}
+        return replace(self, **{name: steps for name, steps in fitting.items() if getattr(self, name) is None})
+
 
 def learning_rate(step: int, config: TrainConfig) -> float:
     """The rate of optimizer step 0, 1, …: linear warm-up, hold, half a cosine down to the final rate."""
+    config = config.fitted()
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     decay_steps = config.decay_share * (config.max_steps - config.warmup_steps)

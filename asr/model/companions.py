@@ -1,0 +1,89 @@
+"""What lies in a model folder beside its network: a language model, search settings, a licence. It goes where the model goes."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from asr.decoding.kenlm_scorer import is_kenlm_binary
+from asr.decoding.ngram_file import pack, read_ngrams, with_more_symbols
+from asr.files import atomic_write
+from asr.folders import whole_folder
+from asr.model.folder import CARD, DECODE, LM, PIECES
+
+KENLM, NETWORK = "lm.kenlm", "lm"
+"""Language models that are not packed n-grams: a binary of KenLM, the folder of a network."""
+LANGUAGE_MODELS = (LM, KENLM, NETWORK)
+LICENCE = re.compile(r"(licen[cs]e|notice|copying)\b[-.\w]*", re.I)
+"""How files are called that say what may be done with a model."""
+
+
+def licences(folder: Path) -> list[Path]:
+    """The files of a folder that say what may be done with its model, by name."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in files if LICENCE.fullmatch(path.name) and path.is_file())
+
+
+def belonging(folder: Path) -> tuple[str, ...]:
+    """Names of what belongs to the model in a folder, and does not stay when another one takes its place."""
+    return (CARD, PIECES, DECODE, *LANGUAGE_MODELS, *(path.name for path in licences(folder)))
+
+
+def own_language_model(folder: Path) -> Path | None:
+    """The language model that a model folder holds, if it holds one."""
+    return next((folder / name for name in LANGUAGE_MODELS if (folder / name).exists()), None)
+
+
+def put_language_model(lm: Path, folder: Path, symbols: Sequence[str], eos: int) -> Path:
+    """Makes a language model that of the model in a folder, in the place of the one that it has; returns where it lies.
+
+    An ARPA file is packed; a network or a binary of KenLM is copied.
+    """
+    before = own_language_model(folder)
+    name = NETWORK if lm.is_dir() else KENLM if is_kenlm_binary(lm) else LM
+    if name == LM:
+        pack(read_ngrams(lm, symbols, eos), folder / LM, symbols)
+    else:
+        _copy(lm, folder / name)
+    if before not in (None, folder / name):
+        remove_language_model(before)
+    return folder / name
+
+
+def remove_language_model(path: Path) -> None:
+    """Deletes a language model, a file or a folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def copy_companions(source: Path, target: Path, symbols: Sequence[str], more: Sequence[str] = ()) -> None:
+    """Copies into a model folder what lies beside the network of another one, its card apart.
+
+    symbols: the tokens of the source. more: those of the target where it has more; its language model does not know them.
+    """
+    for path in (source / PIECES, source / DECODE, *licences(source)):
+        if path.is_file():
+            copy_file(path, target / path.name)
+    lm = own_language_model(source)
+    if lm is None:
+        return
+    if lm.name == LM and len(more) > len(symbols):
+        pack(with_more_symbols(read_ngrams(lm, symbols, 0), len(symbols), len(more)), target / LM, more)
+    else:
+        _copy(lm, target / lm.name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        with whole_folder(target) as new:
+            shutil.copytree(source, new, dirs_exist_ok=True)
+    else:
+        copy_file(source, target)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copies a file whole or not at all."""
+    with open(source, "rb") as read, atomic_write(target, "wb") as file:
+        shutil.copyfileobj(read, file)
