@@ -2,6 +2,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from asr.corpus.importing import Skipped, import_corpus
@@ -81,7 +82,8 @@ def test_where_with_a_column_that_is_not_there(folder):
 
 
 def test_a_manifest_of_an_import_can_be_read(folder):
-    path = table(folder / "t.tsv", "id\taudio\ttext\tchannel", "a\twav/a.wav\t你好\t1")
+    write_wav(folder / "wav/two.wav", np.stack([silence(1)] * 2, 1))
+    path = table(folder / "t.tsv", "id\taudio\ttext\tchannel", "a\twav/two.wav\t你好\t1")
     write_manifest(folder / "m.jsonl", import_corpus(path))
     assert read_manifest(folder / "m.jsonl")[0].channel == 1
 
@@ -319,5 +321,5 @@ def test_all_rows_that_cannot_be_used_are_listed_and_left_out_if_asked(run, fold
         f"asr: {path}: 2 of 4 rows cannot be used, nothing was written; correct them, or leave them out with --skip-broken"
     )
     status, _, err = run("corpus", "import", path, "--out", out, "--skip-broken")
-    assert status == 0 and [u.text for u in read_manifest(out)] == ["今天", "很好"]
+    assert status == 1 and [u.text for u in read_manifest(out)] == ["今天", "很好"]
     assert err.splitlines()[2] == f"{out}: 2 utterances; left out: 0 without text, 0 by --where, 2 broken"

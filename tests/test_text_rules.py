@@ -7,7 +7,7 @@ import pytest
 from asr.errors import AsrError, ConfigError
 from asr.text import numbers, scripts
 from asr.text.normalize import RULES, TRAINING, is_common_han, normalize, select_rules
-from asr.text.numbers import spell_numbers
+from asr.text.numbers import read_aloud, spell_numbers
 from asr.text.pinyin import readings, syllable_ids, tonal_syllables
 from asr.text.scripts import to_simplified
 
@@ -188,3 +188,24 @@ def test_without_the_extra_it_is_named(monkeypatch):
     for call in (lambda: to_simplified("好"), lambda: spell_numbers("3"), lambda: tonal_syllables("好")):
         with pytest.raises(AsrError, match=r"needs? .*: pip install 'mandarin-asr\[text\]'$"):
             call()
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("没有数字，十二点", "没有数字，十二点"),
+        ("涨了25%", "涨了百分之二十五"),
+        ("２５％", "百分之二十五"),
+        ("2个苹果和22个梨", "两个苹果和二十二个梨"),
+        ("第2名，2年级，2年", "第二名，二年级，两年"),
+        ("有2000人、2,000万元、12000人", "有两千人、两千万元、一万二千人"),
+        ("1-2个", "一到两个"),
+        ("2点30分，2:05，12:30", "两点三十分，两点零五分，十二点三十分"),
+        ("2.5和-5度", "二点五和负五度"),
+        ("2024年5月3日", "二零二四年五月三日"),
+        ("两〇幺", "两〇幺"),
+    ],
+)
+def test_numbers_as_they_are_said(text, said):
+    """Unlike the spelling that is compared, it keeps what is written in characters, and knows 两."""
+    assert read_aloud(text) == said

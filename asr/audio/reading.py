@@ -227,12 +227,19 @@ def audio_duration(path: str | Path, channel: int | None = None) -> float:
 
     Raises AudioError where it lacks the channel.
     """
+    seconds = counted_duration(path, channel)
+    return sum(len(block) for block in read_blocks(path)) / SAMPLE_RATE if seconds is None else seconds
+
+
+def counted_duration(path: str | Path, channel: int | None = None) -> float | None:
+    """Seconds of audio in a file whose header counts the samples; None where it does not, or may be wrong.
+
+    Raises AudioError for what is no audio, and where it lacks the channel.
+    """
     recording = Recording(path)
     recording.require_channel(channel)
     recording.file.close()
-    if isinstance(recording.file, SoundFile | WaveFile):
-        return recording.seconds
-    return sum(len(block) for block in read_blocks(path)) / SAMPLE_RATE
+    return recording.seconds if isinstance(recording.file, SoundFile | WaveFile) else None
 
 
 def resample(

@@ -32,17 +32,28 @@ def corpus_import(
         list[str], typer.Option(metavar="COLUMN=VALUE", help="Only rows with this value; may be repeated.")
     ] = [],  # noqa: B006
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out rows whose audio cannot be used, and write the others.")
+        bool,
+        typer.Option(
+            "--skip-broken", help="Leave out rows that cannot be used, and write the others; the status is still 1."
+        ),
+    ] = False,
+    spell_numbers: Annotated[
+        bool,
+        typer.Option(
+            "--spell-numbers", help="Write numbers in digits as they are said: 25% as 百分之二十五 (extra text)."
+        ),
     ] = False,
     force: Force = False,
 ) -> None:
     """Turn a table, a list of another toolkit or a Kaldi directory into a manifest.
 
-    Rows whose audio is missing, damaged or too short are listed, all of them; then nothing is written and the status is 1,
-    unless --skip-broken leaves them out.
+    Rows that cannot be used, because their audio is missing, damaged or too short or something else in them is wrong, are
+    listed, all of them, and the status is 1. Nothing is written then, unless --skip-broken leaves them out. An end or a
+    duration of -1 is the recording's end. Without ids rows are called as their files, and where in these they begin.
     """
     from asr.corpus.importing import Skipped, import_corpus
     from asr.corpus.manifest import write_manifest
+    from asr.corpus.texts import spelled_out
 
     refuse_existing(out, force, [source])
     for condition in where:
@@ -62,7 +73,12 @@ def corpus_import(
     left_out += f", {len(skipped.broken):,} broken" if skip_broken else ""
     if not utterances:
         raise AsrError(f"{source}: no row is left to import; {left_out}")
+    if spell_numbers:
+        utterances, n = spelled_out(utterances)
+        left_out += f"; numbers are spelled out in {n:,} texts"
     say(f"{out}: {write_manifest(out, utterances):,} utterances; {left_out}")
+    if skipped.broken:
+        raise typer.Exit(1)
 
 
 @corpus_app.command("download")

@@ -13,6 +13,7 @@ from asr.corpus.overlap import Recorded
 from asr.errors import AudioError
 from asr.foreign_bytes import quoted
 from asr.text.normalize import characters, is_han, normalize
+from asr.text.numbers import holds_digits
 
 FASTEST, SLOWEST = 11.0, 0.5
 """Characters a second: nobody reads faster, and slower is mostly silence, or a text that lost its end."""
@@ -22,6 +23,7 @@ IMPOSSIBLE = 50.0
 """A text that would have to be said so fast belongs to no audio; a very long one holds up training and fills the memory."""
 SILENT = 1e-4
 """A recording whose loudest sample is below this holds nothing: -80 dB."""
+SPELL_OUT = "asr corpus import MANIFEST --spell-numbers --out NEW writes them as they are said"
 EXAMPLES = 3
 """Utterances named for each finding."""
 
@@ -36,11 +38,14 @@ class Finding:
     """True where training would stop or a test would be worthless."""
     items: list[tuple[Utterance, str]] = field(default_factory=list)
     """Utterances, and what exactly is wrong with each."""
+    advice: str = ""
+    """What can be done about it."""
 
     def line(self) -> str:
         """A line for the terminal: how many, and the first of them."""
         first = "; ".join(f"{u.where} {detail}" for u, detail in self.items[:EXAMPLES])
-        return f"{'ERROR' if self.serious else 'warning'}: {len(self.items):,} {self.what}: {first}"
+        advice = f"; {self.advice}" if self.advice else ""
+        return f"{'ERROR' if self.serious else 'warning'}: {len(self.items):,} {self.what}: {first}{advice}"
 
 
 def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> list[Finding]:
@@ -52,8 +57,11 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
     wrong = Finding(f"with more than {IMPOSSIBLE:g} characters a second", True)
     fast = Finding(f"with more than {FASTEST:g} characters a second", False)
     slow = Finding(f"with fewer than {SLOWEST:g} characters a second", False)
+    digits = Finding("whose text holds digits, which are said as words", False, advice=SPELL_OUT)
     lengths: dict[tuple[Path, int | None], float | AudioError] = {}
     for u in utterances:
+        if holds_digits(u.text):
+            digits.items.append((u, f"({u.id}): {u.text[:20]} is learned as {normalize(u.text)[:20]}"))
         rate = spoken_length(u.text) / u.duration
         if rate == 0:
             empty.items.append((u, f"({u.id}): {quoted(u.text)}"))
@@ -72,7 +80,7 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
             continue
         if length < u.start + u.shortest:
             short.items.append((u, f"({u.id}): ends at {u.start + u.duration:.2f} s of {length:.2f} s"))
-    return [finding for finding in (audio, short, empty, wrong, silent, fast, slow) if finding.items]
+    return [finding for finding in (audio, short, empty, wrong, silent, fast, slow, digits) if finding.items]
 
 
 def _length(of: tuple[Path, int | None], known: dict[tuple[Path, int | None], float | AudioError]) -> float:

@@ -2,12 +2,16 @@
 
 import csv
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from asr.audio.reading import audio_duration
-from asr.corpus.manifest import LAST_CHANNEL, LONGEST, Utterance, json_object
+from asr.audio.reading import counted_duration
+from asr.corpus.manifest import Utterance, json_object
+from asr.corpus.parts import end_of, seconds_of, utterance_of
 from asr.errors import AudioError, ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import listed, quoted, reading
@@ -33,6 +37,9 @@ JSON_NAMES = COLUMNS | {
 }
 """Field → names in JSON lines, in order: ours, WeNet's (key, wav, txt), FunASR's (source, target), NeMo's (audio_filepath …)."""
 
+REMEMBERED = 4096
+"""Recordings of which it is remembered how long they are."""
+
 
 @dataclass
 class Skipped:
@@ -56,6 +63,8 @@ class Row:
     """Values by our names of the fields; columns that we have no name for keep theirs."""
     columns: dict[str, str]
     """Values by the names in the header."""
+    made_id: bool = False
+    """Whether it has no id, and that in `fields` is made of what the audio file is called."""
 
     def column(self, name: str) -> str:
         """A value by the header's name or by ours."""
@@ -77,95 +86,81 @@ def import_corpus(
     `where`: only rows whose columns have these values. Rows without text, and those whose audio cannot be used, are left out
     and counted in `skipped`; without it the first of the latter raises ManifestError, as what is no table always does.
     """
-    path, strict, skipped = Path(path), skipped is None, skipped or Skipped()
+    path, broken, skipped = Path(path), skipped.broken if skipped else None, skipped or Skipped()
     if path.is_dir():
-        rows = _kaldi_rows(path)
+        rows = _kaldi_rows(path, broken)
     elif path.is_file():
         lines = read_lines(path)
-        rows = json_rows(path, lines) if holds_json(lines) else table_rows(path, lines=lines)
+        read = json_rows if holds_json(lines) else table_rows
+        rows = read(path, lines=lines, broken=broken)
     else:
         raise ManifestError(f"{path}: no such table or Kaldi directory")
     root = Path(audio_root) if audio_root else (Path() if path.is_dir() else path.parent)
     with reading(path, ManifestError, "cannot be read"):
-        yield from _utterances(rows, root, where or {}, skipped, strict=strict)
+        yield from _utterances(rows, root, where or {}, skipped, broken=broken)
 
 
 def _utterances(
-    rows: Iterator[Row], root: Path, where: dict[str, str], skipped: Skipped, *, strict: bool
+    rows: Iterator[Row], root: Path, where: dict[str, str], skipped: Skipped, *, broken: list[str] | None
 ) -> Iterator[Utterance]:
+    """`broken`: a list for what is wrong with rows; without it the first such row raises ManifestError."""
     seen: dict[str, str] = {}
+    durations = lru_cache(REMEMBERED)(_duration_or_error)  # the parts of a recording mostly stand together
     for row in rows:
         if not all(row.column(name) == value for name, value in where.items()):
             skipped.filtered += 1
         elif not row.fields.get("text", "").strip():
             skipped.without_text += 1
         else:
-            id = row.fields["id"]
-            if not id or len(id.split()) != 1:
-                raise ManifestError(f"{row.line}: id must be a word without spaces, is {quoted(id)}")
-            if id in seen:
-                raise ManifestError(f"{row.line}: id must be unique, {quoted(id)} is already at {seen[id]}")
-            seen[id] = row.line
-            try:
+            with told(broken):
+                id = _id_of(row, seen)
                 with reading(row.line, ManifestError, "cannot be used"):
-                    utterance = _utterance(row.fields, root, row.line)
-            except ManifestError as error:
-                if strict:
-                    raise
-                skipped.broken.append(str(error))
-            else:
+                    utterance = utterance_of(row.fields | {"id": id}, root, row.line, durations)
+                seen[id] = row.line
                 yield utterance
 
 
-def _utterance(row: dict[str, str], root: Path, line: str) -> Utterance:
-    audio = (root / row["audio"]).resolve()
-    if not audio.is_file():
-        raise ManifestError(
-            f"{line}: audio must be a file, {audio} is not there; does --audio-root point to the right folder?"
-        )
-    start = _seconds(row.get("start") or "0", "start", line)
-    if row.get("duration"):
-        duration = _seconds(row["duration"], "duration", line)
-    elif row.get("end"):
-        duration = _seconds(row["end"], "end", line) - start
-    else:
-        try:
-            duration = audio_duration(audio) - start
-        except (AudioError, OSError, MemoryError) as error:
-            raise ManifestError(f"{line}: {error}") from error
-    if duration <= 0:
-        raise ManifestError(f"{line}: duration must be above 0 seconds, is {duration:.3f}")
-    extra = {k: v for k, v in row.items() if k not in COLUMNS and v not in ("", None)}
-    return Utterance(
-        row["id"],
-        audio,
-        duration,
-        row["text"],
-        start,
-        row.get("speaker", ""),
-        source=row.get("source", ""),
-        channel=_channel(row.get("channel"), line),
-        extra=extra,
-        where=line,
-    )
+def _id_of(row: Row, seen: Mapping[str, str]) -> str:
+    """The id that a row gives, or one of our making that no row before has."""
+    id = row.fields["id"]
+    if row.made_id:
+        folder = Path(row.fields.get("audio", "")).parent.name
+        names = ("_".join(name.split()) for name in made_ids(id, folder))
+        return next(name for name in names if name not in seen)
+    if not id or len(id.split()) != 1:
+        raise ManifestError(f"{row.line}: id must be a word without spaces, is {quoted(id)}")
+    if id in seen:
+        raise ManifestError(f"{row.line}: id must be unique, {quoted(id)} is already at {seen[id]}")
+    return id
 
 
-def _channel(text: str | None, line: str) -> int | None:
-    if not text:
-        return None
-    if not text.isdecimal() or len(text) > 5 or int(text) > LAST_CHANNEL:
-        raise ManifestError(f"{line}: channel must be a whole number up to {LAST_CHANNEL}, is {quoted(text)}")
-    return int(text)
+def made_ids(id: str, folder: str) -> Iterator[str]:
+    """An id made of a file's name, with its folder's where another row has that, then with numbers."""
+    yield id
+    if folder:
+        yield f"{folder}-{id}"
+    yield from (f"{id}-{number}" for number in itertools.count(2))
 
 
-def _seconds(text: str, name: str, line: str) -> float:
+def _duration_or_error(path: Path, channel: int | None) -> float | None | AudioError:
+    """What `counted_duration` returns or raises."""
     try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value < LONGEST:
-        raise ManifestError(f"{line}: {name} must be a number of seconds, is {quoted(text)}")
-    return value
+        return counted_duration(path, channel)
+    except AudioError as error:
+        return error
+    except (OSError, MemoryError) as error:
+        return AudioError(f"{path}: cannot be read ({error})")
+
+
+@contextmanager
+def told(broken: list[str] | None) -> Iterator[None]:
+    """A block that looks at one row: with a list a ManifestError goes there, and the next row follows."""
+    try:
+        yield
+    except ManifestError as error:
+        if broken is None:
+            raise
+        broken.append(str(error))
 
 
 def table_rows(
@@ -173,10 +168,13 @@ def table_rows(
     required: Sequence[str] = ("audio", "text"),
     lines: Sequence[str] | None = None,
     columns: Mapping[str, Sequence[str]] = COLUMNS,
+    *,
+    broken: list[str] | None = None,
 ) -> Iterator[Row]:
-    """Rows of a TSV, or of a CSV by its name; the id is the audio file's name where there is no column for it.
+    """Rows of a TSV, or of a CSV by its name; the id is the audio file's name where there is no column for it, and where in
+    the file the row begins.
 
-    `lines`: of the file, where they have been read already.
+    `lines`: of the file, where they have been read already. `broken`: a list for what is wrong with rows that are left out.
     """
     reader = table_reader(path, read_lines(path) if lines is None else lines)
     rows = _values(reader, path)
@@ -186,11 +184,13 @@ def table_rows(
         line = f"{path}:{reader.line_num}"
         if not any(values):
             continue
-        if len(values) != len(header):
-            raise ManifestError(f"{line}: a row must have {len(header)} columns as the header has, has {len(values)}")
-        row = dict(zip(names, values, strict=True))
-        row.setdefault("id", Path(row.get("audio", "")).stem)
-        yield Row(line, row, dict(zip(header, values, strict=True)))
+        with told(broken):
+            if len(values) != len(header):
+                raise ManifestError(
+                    f"{line}: a row must have {len(header)} columns as the header has, has {len(values)}"
+                )
+            row = dict(zip(names, values, strict=True))
+            yield Row(line, {"id": _made_id(row)} | row, dict(zip(header, values, strict=True)), "id" not in row)
 
 
 def table_reader(path: Path, lines: Sequence[str]):
@@ -231,75 +231,102 @@ def holds_json(lines: Sequence[str]) -> bool:
     return next((line for line in lines if line.strip()), "").lstrip().startswith("{")
 
 
-def json_rows(path: Path, lines: Sequence[str], required: Sequence[str] = ("audio", "text")) -> Iterator[Row]:
-    """Rows of JSON lines, whose fields may have the names that other toolkits give them."""
+def json_rows(
+    path: Path,
+    lines: Sequence[str],
+    required: Sequence[str] = ("audio", "text"),
+    *,
+    broken: list[str] | None = None,
+) -> Iterator[Row]:
+    """Rows of JSON lines, whose fields may have the names that other toolkits give them. `broken`: as of `table_rows`."""
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        data = json_object(line, where)
-        if not all(isinstance(value, str | int | float | None) for value in data.values()):
-            raise ManifestError(f"{where}: must be a JSON object of texts and numbers, is {line[:60]!r}")
-        row = {name: value for name, value in data.items() if value is not None}
-        for field, names in JSON_NAMES.items():
-            found = next((name for name in names if name in row), None)
-            if found:
-                row[field] = str(row.pop(found))
-            elif field in required:
-                raise ManifestError(
-                    f"{where}: no field for {field} ({', '.join(names)}); the line has {listed(data) or 'none'}"
-                )
-        start = _seconds(row.get("start") or "0", "start", where)
-        if "end" in row:  # WeNet's parts of files: it goes before a duration, which may be the file's
-            _seconds(row["end"], "end", where)
-            row.pop("duration", None)
-        part = f"-{row['start']}" if start else ""
-        row.setdefault("id", Path(row["audio"]).stem + part)
-        yield Row(where, row, {name: str(value) for name, value in data.items()})
+        if line.strip():
+            with told(broken):
+                yield _json_row(line, f"{path}:{number}", required)
 
 
-def _kaldi_rows(folder: Path) -> Iterator[Row]:
+def _json_row(line: str, where: str, required: Sequence[str]) -> Row:
+    data = json_object(line, where)
+    if not all(isinstance(value, str | int | float | None) for value in data.values()):
+        raise ManifestError(f"{where}: must be a JSON object of texts and numbers, is {line[:60]!r}")
+    row = {name: value for name, value in data.items() if value is not None}
+    for field, names in JSON_NAMES.items():
+        found = next((name for name in names if name in row), None)
+        if found:
+            row[field] = str(row.pop(found))
+        elif field in required:
+            raise ManifestError(
+                f"{where}: no field for {field} ({', '.join(names)}); the line has {listed(data) or 'none'}"
+            )
+    seconds_of(row.get("start") or "0", "start", where)
+    if "end" in row:  # WeNet's parts of files: it goes before a duration, which may be the file's
+        end_of(row["end"], "end", where)
+        row.pop("duration", None)
+    return Row(where, {"id": _made_id(row)} | row, {name: str(v) for name, v in data.items()}, "id" not in row)
+
+
+def _made_id(row: Mapping[str, str]) -> str:
+    """What the audio file of a row is called, and where in it the row begins."""
+    start = row.get("start", "")
+    at_the_start = not start.strip("0. ")
+    return Path(row.get("audio", "")).stem + ("" if at_the_start else f"-{start}")
+
+
+def _kaldi_rows(folder: Path, broken: list[str] | None) -> Iterator[Row]:
     for name in ("wav.scp", "text"):
         if not (folder / name).is_file():
             raise ManifestError(f"{folder}: not a Kaldi directory, {name} is missing")
-    recordings = {id: value for _, id, value in kaldi_lines(folder / "wav.scp")}
-    speakers = {id: value for _, id, value in kaldi_lines(folder / "utt2spk")} if (folder / "utt2spk").is_file() else {}
-    segments = {}
-    if (folder / "segments").is_file():
-        segments = {id: (line, value.split()) for line, id, value in kaldi_lines(folder / "segments")}
-    for line, id, text in kaldi_lines(folder / "text"):
-        row = {"id": id, "text": text, "speaker": speakers.get(id, "")}
-        recording = id
-        if segments:
-            if id not in segments:
-                raise ManifestError(f"{line}: {quoted(id)} is not in {folder / 'segments'}")
-            segment_line, fields = segments[id]
-            if len(fields) != 3:
+    files = {}
+    for name in ("wav.scp", "utt2spk", "segments"):
+        there = (folder / name).is_file()
+        files[name] = (
+            {id: (line, value) for line, id, value in kaldi_lines(folder / name, broken=broken)} if there else {}
+        )
+    for line, id, text in kaldi_lines(folder / "text", broken=broken):
+        with told(broken):
+            _, speaker = files["utt2spk"].get(id, ("", ""))
+            row, recording = {"id": id, "text": text, "speaker": speaker}, id
+            if files["segments"]:
+                if id not in files["segments"]:
+                    raise ManifestError(f"{line}: {quoted(id)} is not in {folder / 'segments'}")
+                recording, part = _segment(*files["segments"][id])
+                row |= part
+            if recording not in files["wav.scp"]:
+                raise ManifestError(f"{line}: {quoted(recording)} is not in {folder / 'wav.scp'}")
+            _, row["audio"] = files["wav.scp"][recording]
+            if row["audio"].endswith("|"):
                 raise ManifestError(
-                    f"{segment_line}: a segment must be 'id recording start end', has {len(fields) + 1} fields"
+                    f"{folder / 'wav.scp'}: {quoted(recording)} is a command, not a file; run it and list the files it"
+                    " writes"
                 )
-            recording, start, end = fields
-            seconds = _seconds(end, "end", segment_line) - _seconds(start, "start", segment_line)
-            if seconds <= 0:
-                raise ManifestError(f"{segment_line}: end must be after start, {end} is not after {start}")
-            row |= {"start": start, "duration": str(seconds)}
-        if recording not in recordings:
-            raise ManifestError(f"{line}: {quoted(recording)} is not in {folder / 'wav.scp'}")
-        if recordings[recording].endswith("|"):
-            raise ManifestError(
-                f"{folder / 'wav.scp'}: {quoted(recording)} is a command, not a file; run it and list the files it writes"
-            )
-        row["audio"] = recordings[recording]
-        yield Row(line, row, row)
+            yield Row(line, row, row)
 
 
-def kaldi_lines(path: Path, lines: Sequence[str] | None = None) -> Iterator[tuple[str, str, str]]:
-    """(file:line, id, rest) of each line of a Kaldi file; `lines` where they have been read already."""
+def _segment(line: str, text: str) -> tuple[str, dict[str, str]]:
+    """The recording and the part of it that a line of Kaldi's segments names; its channel may stand behind the end."""
+    fields = text.split()
+    if len(fields) not in (3, 4):
+        raise ManifestError(
+            f"{line}: a segment must be 'id recording start end', has {len(fields) + 1} fields; a channel may follow"
+        )
+    recording, start, end, *channel = fields
+    last = end_of(end, "end", line)
+    if last is not None and last <= seconds_of(start, "start", line):
+        raise ManifestError(f"{line}: end must be after start, {end} is not after {start}")
+    return recording, {"start": start, "end": end} | ({"channel": channel[0]} if channel else {})
+
+
+def kaldi_lines(
+    path: Path, lines: Sequence[str] | None = None, *, broken: list[str] | None = None
+) -> Iterator[tuple[str, str, str]]:
+    """(file:line, id, rest) of each line of a Kaldi file; `lines` where they have been read already, `broken` as of
+    `table_rows`."""
     seen: set[str] = set()
     for number, line in enumerate(read_lines(path) if lines is None else lines, 1):
         if line.strip():
             id, *rest = line.split(maxsplit=1)
-            if id in seen:
-                raise ManifestError(f"{path}:{number}: id must be unique, {quoted(id)} occurs twice")
-            seen.add(id)
-            yield f"{path}:{number}", id, rest[0].strip() if rest else ""
+            with told(broken):
+                if id in seen:
+                    raise ManifestError(f"{path}:{number}: id must be unique, {quoted(id)} occurs twice")
+                seen.add(id)
+                yield f"{path}:{number}", id, rest[0].strip() if rest else ""

@@ -1,12 +1,14 @@
 """Sentences out of whatever holds them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.text.normalize import characters
+from asr.text.numbers import read_aloud
 
 
 def read_references(path: str | Path) -> list[Utterance]:
@@ -28,3 +30,10 @@ def texts_of(path: str | Path) -> Iterator[str]:
         yield from (utterance.text for utterance in read_manifest(path))
     else:
         yield from read_lines(path)
+
+
+def spelled_out(utterances: Iterable[Utterance]) -> tuple[list[Utterance], int]:
+    """Utterances whose numbers in digits are written as they are said, and how many of them had such."""
+    before = list(utterances)
+    after = [replace(u, text=read_aloud(u.text)) for u in before]
+    return after, sum(old.text != new.text for old, new in zip(before, after, strict=True))

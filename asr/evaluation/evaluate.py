@@ -17,7 +17,7 @@ from asr.corpus.manifest import Utterance, missing_audio
 from asr.corpus.texts import read_references
 from asr.errors import AsrError, AudioError, ManifestError
 from asr.evaluation.decoded import UNFINISHED, Result, Unfinished
-from asr.files import atomic_write, require_writable
+from asr.files import atomic_write, require_writable, several_errors
 from asr.folders import locked
 from asr.model.folder import WEIGHTS
 from asr.recognition.recognizer import Recognizer
@@ -93,7 +93,8 @@ def evaluate(
         unreadable = {u.id: r.error for u, r in zip(utterances, results, strict=True) if r.error}
         if len(unreadable) == len(results):
             (out / UNFINISHED).unlink()
-            raise AudioError(f"no utterance of {manifest} can be read; the first: {next(iter(unreadable.values()))}")
+            errors = several_errors([*unreadable.values()], "utterances cannot be read")
+            raise AudioError(f"no utterance of {manifest} can be read; the first: {errors}")
         score = score_lines(
             {u.id: Line(u.text, fields=_fields(u)) for u in utterances},
             {u.id: _hypothesis(r) for u, r in zip(utterances, results, strict=True)},

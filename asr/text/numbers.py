@@ -16,6 +16,7 @@ from asr.errors import AsrError
 _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _SAME = str.maketrans("〇两", "零二")
 _NUMERAL = "零一二三四五六七八九"
+_NARROW = str.maketrans("０１２３４５６７８９％．：／", "0123456789%.:/")
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 _SHARE = re.compile(f"([{_NUMERAL}〇两十百千万亿点]+)\\s?([%‰])")
 _BETWEEN = {
@@ -46,12 +47,30 @@ _MONEY = {"$": "美元", "¥": "元", "￥": "元", "€": "欧元", "£": "英�
 
 def spell_numbers(text: str) -> str:
     """Every number in Arabic digits as Chinese numerals. Raises AsrError where cn2an is not installed."""
-    if re.search(r"\d", text, re.ASCII):
+    if holds_digits(text):
         for pattern, spelled in _PATTERNS:
             text = pattern.sub(spelled, text)
     text = _SHARE.sub(lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + m[1], text)
     text = re.sub(f"(?<=[{_NUMERAL}])幺|幺(?=[{_NUMERAL}])", "一", text.translate(_SAME))
     return re.sub(f"百分之一百(?![{_NUMERAL}])", "百分之百", text)
+
+
+def holds_digits(text: str) -> bool:
+    """Whether there is an Arabic digit in the text, of any width."""
+    return bool(re.search(r"\d", text.translate(_NARROW), re.ASCII))
+
+
+def read_aloud(text: str) -> str:
+    """Every number in Arabic digits as people say it, for texts to train on: 25% is 百分之二十五, 2个 is 两个.
+
+    All else stays as it is written. Raises AsrError where cn2an is not installed.
+    """
+    if not holds_digits(text):
+        return text
+    text = text.translate(_NARROW)
+    for pattern, spelled in _PATTERNS:
+        text = pattern.sub(_SAID.get(spelled, spelled), text)
+    return text
 
 
 def _by_digit(digits: str) -> str:
@@ -89,6 +108,28 @@ def _time(match: Match) -> str:
     return read
 
 
+def _number(match: Match) -> str:
+    return _cardinal(match[0])
+
+
+def _said_time(match: Match) -> str:
+    return re.sub("^二点", "两点", _time(match))
+
+
+def _said_number(match: Match) -> str:
+    counts = match.string[max(0, match.start() - 1) : match.start()] != "第"
+    if match[0] == "2" and counts and _MEASURE.match(match.string, match.end()):
+        return "两"
+    return re.sub("^二(?=[千万亿])", "两", _cardinal(match[0]))
+
+
+_SAID = {_time: _said_time, _number: _said_number}
+"""How a number is spelled to be compared → how it is said, where that differs."""
+_MEASURE = re.compile(
+    r"[个只位名天次条张件种块斤倍岁家场些]|小时|分钟|秒钟|公里|公斤|平方|星期"
+    r"|年(?![级代])|点(?![零一二三四五六七八九]|\d+(?![\d分]))"
+)
+"""What 2 is 两 before, and not 二."""
 _PATTERNS = [
     (re.compile(pattern, re.ASCII), spelled)
     for pattern, spelled in [
@@ -108,7 +149,7 @@ _PATTERNS = [
         (r"(?<=\d)\+(?![\w+])", lambda m: "加"),
         (r"(?<!\d)(?:19|20)\d\d(?=年|到\d{4}年)|(?<!\d)\d{4}(?=年(?!前|历史|来))", lambda m: _by_digit(m[0])),
         (r"(?<![\d,.])(?:1[3-9]\d{9}|(?!\d+000(?!\d))\d{8,})(?![\d,.]|[元块人个])", lambda m: _by_digit(m[0])),
-        (_NUMBER, lambda m: _cardinal(m[0])),
+        (_NUMBER, _number),
         (r"(?<=[零一二三四五六七八九十百千万亿])\s*(?:°C|℃)", lambda m: "摄氏度"),
         (r"(?<=[零一二三四五六七八九十百千万亿])\s*°", lambda m: "度"),
     ]
