@@ -154,3 +154,22 @@ def test_a_model_says_where_it_comes_from(config, tmp_path, run):
     assert "batch       24 s of audio a step" in out and "settings" not in out
     run("model", "export", made, "--out", tmp_path / "half")
     assert load_model(tmp_path / "half").metadata["settings"] == metadata["settings"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "cers", "kept"),
+    [
+        ((), (0.5, 0.3, 0.4, 0.6, 0.7, 0.2), "the average of steps 4, 6, dev CER 20.00 %"),
+        ((), (0.5, 0.3, 0.4, 0.6, 0.7, 0.35), "the model of step 4, dev CER 30.00 %"),
+        (("train.average=1",), (0.5, 0.3, 0.4, 0.6, 0.7, 0.3), "the model of step 4, dev CER 30.00 %"),
+        (("train.average_of=last",), (0.5, 0.3, 0.4, 0.6, 0.7, 0.1), "the average of steps 8, 10, dev CER 10.00 %"),
+        (("train.average_of=ema",), (0.5, 0.1), "the moving average of its weights up to step 10, dev CER 10.00 %"),
+        (("train.patience=1",), (0.2, 0.3, 0.4), "the model of step 2, dev CER 20.00 %"),
+        (("data.dev=[]",), (0.1,), "the model of step 10; no dev manifest to choose by"),
+    ],
+)
+def test_the_last_line_names_the_model_that_is_kept(config, tmp_path, scripted, settings, cers, kept):
+    scripted(*cers)
+    told = Lines()
+    run = train(config("train.average=2", *settings), tmp_path / "run", display=told)
+    assert told.lines[-1] == f"kept in {run}: {kept}"

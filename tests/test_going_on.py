@@ -96,11 +96,6 @@ def test_what_is_set_stays():
             "train.new_only_steps 60 is not less than a run of 60 steps: nothing learns but what is new",
         ),
         (
-            {"average_of": "ema"},
-            "train.ema_decay 0.999 reaches back 1,000 steps, which is much for a run of 60 steps: what it began with stays in the"
-            " average; --set train.ema_decay=0.833",
-        ),
-        (
             {"initial_model": "a"},
             "train.learning_rate 0.001 suits random weights; a model that goes on forgets much at it: 1e-5 to 1e-4 are usual",
         ),

@@ -6,12 +6,13 @@ import json
 import pytest
 import torch
 
-from asr.corpus.manifest import read_manifest
+from asr.corpus.manifest import read_manifest, write_manifest
 from asr.corpus.toy import CHARACTERS
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.training.config import Config, load_config
 from asr.training.health import Health, Probe, diagonality, measure
 from asr.training.health_advice import advice
+from asr.training.history import read_history
 from asr.training.loop import train
 from asr.training.train_config import TrainConfig
 from tests.conftest import ROOT, random_model
@@ -117,3 +118,28 @@ def test_a_run_that_does_not_listen_is_warned_once(corpus, tmp_path):
     assert len(warnings) == 2 and all("the decoder recites" in line for line in warnings)
     assert sum("do the texts belong to the recordings" in line for line in told.lines) == 1
     assert len(logged(run)) == 2 and logged(run)[-1]["health"]["diagonal"] < 0.3
+
+
+def test_it_says_why_it_is_silent_on_two_character_words(corpus, tmp_path, run):
+    words = [dataclasses.replace(u, text=u.text[:2]) for u in read_manifest(corpus["train"])]
+    write_manifest(tmp_path / "words.jsonl", words)
+    told = Lines()
+    lists = {name: tmp_path / "words.jsonl" for name in ("train", "dev")}
+    folder = train(small_run(lists, "train.max_steps=2"), tmp_path / "run", display=told)
+    why = (
+        "whether the decoder listens is not looked at: that takes two dev utterances of at least 3 tokens and at most 15 s whose"
+        " audio can be read; of 40, 40 have fewer tokens, 0 are longer"
+    )
+    assert told.lines.count(why) == 1 and logged(folder) == []
+    assert read_history(folder).notes == [why]
+    assert run("report", folder)[0] == 0
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert (
+        page.count("of 40, 40 have fewer tokens, 0 are longer") == 2
+    )  # beside the summary, and where attention would be drawn
+
+
+def test_it_is_silent_without_a_word_where_it_is_not_asked(corpus, tmp_path):
+    told = Lines()
+    train(small_run(corpus, "train.max_steps=1", "train.health_every=0"), tmp_path / "run", display=told)
+    assert not any("attention" in line or "listens" in line for line in told.lines)

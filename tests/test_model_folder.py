@@ -1,5 +1,6 @@
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from asr.catalogue.finding import find_model
 from asr.errors import CheckpointError, UsageError
 from asr.features.fbank import FeatureConfig
 from asr.model.folder import load_model, read_config, save_model
+from asr.model.lineage import came_from, lineage
 from asr.model.storage import restored, stored
 from asr.model.subsampling import ConvolutionBlock, SubsamplingConfig
 from asr.text.tokenizer import TokenTable
@@ -214,3 +216,65 @@ def test_a_full_disk_leaves_the_saved_model_intact(folder):
     )
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     assert load_model(folder).metadata["step"] == "7"
+
+
+def test_an_export_keeps_the_card_and_the_licence(folder, tmp_path):
+    for name in ("README.md", "LICENSE", "NOTICE.txt", "licence-of-the-data.md"):
+        (folder / name).write_text(f"# {name}")
+    (folder / "notes.md").write_text("of mine")
+    export(folder, tmp_path / "half")
+    names = {path.name for path in (tmp_path / "half").iterdir()}
+    assert names == {"README.md", "LICENSE", "NOTICE.txt", "licence-of-the-data.md"} | {
+        "config.json",
+        "model.safetensors",
+        "tokens.txt",
+    }
+    (tmp_path / "card.md").write_text("# another")
+    export(folder, tmp_path / "half", tmp_path / "card.md", force=True)
+    assert (tmp_path / "half/README.md").read_text() == "# another"
+
+
+def test_what_belonged_to_the_model_before_goes_with_it(folder, tmp_path):
+    """Its licence and its card say nothing of the one that takes its place; what else is in the folder stays."""
+    shutil.copytree(folder, tmp_path / "old")
+    for name in ("README.md", "LICENSE", "lm.kenlm", "notes.txt"):
+        (tmp_path / "old" / name).write_text("of the old one")
+    (folder / "README.md").unlink()
+    export(folder, tmp_path / "old", force=True)
+    names = {path.name for path in (tmp_path / "old").iterdir()}
+    assert names == {"config.json", "model.safetensors", "notes.txt", "tokens.txt"}
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({}, "not stated"),
+        ({"settings": '{"train": {"initial_model": ""}}'}, "trained from random weights"),
+        ({"settings": '{"train": {"initial_model": "/exp/first"}}'}, "trained on from first"),
+        (
+            {"settings": "damaged", "from": "trained on from a (step 3; not stated)"},
+            "trained on from a (step 3; not stated)",
+        ),
+        (
+            {"toolkit": "wenet", "source": "example.org/a", "licence": "Apache-2.0"},
+            "a wenet checkpoint, source example.org/a, licence Apache-2.0",
+        ),
+        ({"toolkit": "whisper"}, "a whisper checkpoint, source and licence not stated at its import"),
+    ],
+)
+def test_what_a_model_came_from(header, words):
+    assert came_from(header) == words
+
+
+def test_the_line_of_ancestors_is_told_and_bounded(folder, tmp_path):
+    for n in range(20):
+        loaded = load_model(folder)
+        save_model(
+            folder, loaded.model, loaded.tokenizer.table, {"step": str(n), "from": f"trained on from {lineage(folder)}"}
+        )
+    (folder / "README.md").write_text("# A model\nof mine\n")
+    (folder / "LICENSE").touch()
+    lines = describe(load_model(folder), folder)
+    told = next(line for line in lines if line.startswith("comes from"))
+    assert told.startswith(f"comes from  trained on from {folder.name} (step 18; trained on from ") and len(told) < 350
+    assert "card        README.md: A model" in lines and "licence in  LICENSE" in lines

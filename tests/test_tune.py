@@ -1,17 +1,19 @@
 """Decoding settings: saved with a model, changed on the command line, chosen on a dev set; hot words in use."""
 
 import json
+import shutil
 
 import pytest
 
 from asr.catalogue.decode_settings import DECODE, changes, decode_settings, save_decode_settings
-from asr.corpus.manifest import read_manifest
+from asr.corpus.manifest import read_manifest, write_manifest
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.wordlists import read_hotwords
 from asr.errors import CheckpointError, ConfigError
 from asr.model.folder import load_model, save_model
 from asr.model.model import SpeechModel
 from asr.recognition.recognizer import Recognizer
+from asr.scoring.cer import CharErrors
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from tests.conftest import random_model
 
@@ -68,7 +70,7 @@ def test_tune_keeps_what_is_best(run, small, toy_corpus, tmp_path):
     assert status == 0 and out.startswith("CER ") and ": beam 2" in out
     tried = [line.split(":")[0] for line in err.splitlines()]
     assert tried[0] == "as it is" and "lm_weight 0.1" in tried and not any(line.startswith("beam") for line in tried)
-    rates = [float(line.split("CER ")[1].split(" %")[0]) for line in err.splitlines()]
+    rates = [float(line.split("CER ")[1].split(" %")[0]) for line in err.splitlines() if "CER " in line]
     assert float(out.split()[1]) == min(rates) and (small / DECODE).is_file()
     status, out, _ = run("evaluate", small, few, "--lm", tmp_path / "lm.arpa", "--decode", "beam=2")
     assert f"{min(rates):.2f} %" in out.splitlines()[0]
@@ -163,3 +165,82 @@ def test_hot_words_choose_among_homophones(toy_run, toy_corpus, tmp_path):
 def test_a_model_that_is_known_by_a_name_is_not_changed(run, tmp_path):
     status, _, err = run("tune", "embedded", tmp_path / "dev.jsonl")
     assert status == 2 and "a model that is known by a name is not changed" in " ".join(err.replace("│", " ").split())
+
+
+def test_tune_never_ends_worse_than_the_model_was(run, toy_run, toy_corpus, tmp_path):
+    """What is asked for stays fixed, here what spoils every text: then nothing is saved."""
+    folder = tmp_path / "toy"
+    shutil.copytree(toy_run, folder)
+    save_decode_settings(folder, DecodeConfig(beam=2))
+    few = first_lines(toy_corpus["dev"], 6, tmp_path / "dev.jsonl")
+    before = run("evaluate", folder, few)[1].splitlines()[0]
+    status, out, err = run("tune", folder, few, "--decode", "length_bonus=50", "--decode", "beam=4")
+    assert status == 0 and err.splitlines()[-1] == "nothing of this is better than the model as it is, which stays so"
+    assert out == f"{before}: beam 2\n" and json.loads((folder / DECODE).read_text()) == {"beam": 2}
+
+
+@pytest.fixture
+def helped_by_lm(monkeypatch):
+    """Dev sets that a language model halves the errors of, whatever its weight."""
+
+    def evaluate(self, recognizer):
+        helps = recognizer.lm is not None and recognizer.config.lm_weight
+        return CharErrors(substitutions=1 if helps else 2, reference=10)
+
+    monkeypatch.setattr("asr.training.evaluation.DevSet.evaluate", evaluate)
+
+
+@pytest.mark.parametrize("kind", ["ngram", "transformer"])
+def test_the_language_model_of_a_tuning_becomes_the_models(run, small, toy_corpus, tmp_path, kind, helped_by_lm):
+    """Without it the settings would hold for another one: from then on it is what the model is decoded with."""
+    few = first_lines(toy_corpus["dev"], 3, tmp_path / "dev.jsonl")
+    text, lm = tmp_path / "text.txt", tmp_path / "lm"
+    text.write_text("".join(u.text + "\n" for u in read_manifest(few)) * 20, encoding="utf-8")
+    small_ones = ["--set", "model.width=16", "--set", "model.decoder.layers=1", "--set", "epochs=1"]
+    sizes = small_ones if kind == "transformer" else ["--order", "2"]
+    assert run("train-lm", text, "--out", lm, "--kind", kind, *sizes)[0] == 0
+    (small / "lm.kenlm").write_text("the one before")
+    save_decode_settings(small, DecodeConfig(lm_weight=0.0))
+    status, out, err = run("tune", small, few, "--lm", lm, "--decode", "lm_weight=3", "--decode", "beam=2")
+    kept = small / {"ngram": "lm.safetensors", "transformer": "lm"}[kind]
+    assert status == 0 and out.startswith("CER 10.00 % ")
+    assert err.splitlines()[-1] == f"{kept}: the model's language model is now {lm}"
+    assert kept.exists() and not (small / "lm.kenlm").exists()
+    assert json.loads((small / DECODE).read_text()) == {"beam": 2, "lm_weight": 3.0}
+    assert run("evaluate", small, few, "--out", tmp_path / "eval")[0] == 0
+    assert json.loads((tmp_path / "eval/result.json").read_text())["settings"]["lm"] == str(kept)
+    status, _, err = run("model", "add-lm", small, lm)
+    assert status == 1 and "is there already" in err
+    assert run("model", "add-lm", small, lm, "--force")[0] == 0
+    assert f"LM          {kept.name}" in run("model", "info", small)[1].splitlines()
+
+
+def test_a_language_model_that_does_not_help_is_not_kept(run, small, toy_corpus, tmp_path, monkeypatch):
+    few = first_lines(toy_corpus["dev"], 1, tmp_path / "dev.jsonl")
+    (tmp_path / "text.txt").write_text(read_manifest(few)[0].text + "\n", encoding="utf-8")
+    assert run("train-lm", tmp_path / "text.txt", "--out", tmp_path / "lm.arpa", "--order", "2")[0] == 0
+    worse = lambda self, recognizer: CharErrors(substitutions=1 + (recognizer.lm is not None), reference=10)  # noqa: E731
+    monkeypatch.setattr("asr.training.evaluation.DevSet.evaluate", worse)
+    status, out, err = run("tune", small, few, "--lm", tmp_path / "lm.arpa")
+    assert status == 0 and out == "CER 10.00 % [ 1 S, 0 D, 0 I / 10 ]: the defaults\n"
+    assert err.splitlines()[-1] == "nothing of this is better than the model as it is, which stays so"
+    assert not (small / "lm.safetensors").exists() and not (small / DECODE).exists()
+
+
+def test_a_tuning_without_the_models_own_language_model_says_so(run, small, toy_corpus, tmp_path):
+    few = first_lines(toy_corpus["dev"], 2, tmp_path / "dev.jsonl")
+    text, lm = tmp_path / "text.txt", tmp_path / "lm.arpa"
+    text.write_text("".join(u.text + "\n" for u in read_manifest(few)), encoding="utf-8")
+    assert run("train-lm", text, "--out", lm, "--order", "2")[0] == 0 and run("model", "add-lm", small, lm)[0] == 0
+    save_decode_settings(small, DecodeConfig(lm_weight=9, beam=1))
+    status, out, err = run("tune", small, few, "--lm", "none")
+    assert status == 0
+    if "which stays so" not in err:
+        assert json.loads((small / DECODE).read_text())["lm_weight"] == 0.0
+    assert run("evaluate", small, few)[1].splitlines()[0] == out.partition(": ")[0]
+
+
+def first_lines(manifest, n: int, out):
+    """A manifest of the first utterances of another."""
+    write_manifest(out, read_manifest(manifest)[:n])
+    return out

@@ -1,19 +1,29 @@
 """What a model is, in words; a copy of it in fewer bits; a language model put into its folder."""
 
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.catalogue.finding import find_model
-from asr.catalogue.opening import require_tokens
-from asr.decoding.ngram_file import pack, read_ngrams
+from asr.catalogue.opening import language_model
+from asr.decoding.decode_config import DecodeConfig
 from asr.folders import whole_folder
-from asr.model.folder import DECODE, LM, PIECES, WEIGHTS, LoadedModel, load_model, refuse_folder, save_model, writing
+from asr.foreign_bytes import shortened
+from asr.model.companions import (
+    belonging,
+    copy_companions,
+    copy_file,
+    licences,
+    own_language_model,
+    put_language_model,
+)
+from asr.model.folder import CARD, WEIGHTS, LoadedModel, load_model, read_decode, refuse_folder, save_model, writing
+from asr.model.lineage import FROM, came_from
 from asr.model.storage import check_dtype
 
 
-def describe(loaded: LoadedModel) -> list[str]:
-    """What a person wants to know of a model, a line each."""
+def describe(loaded: LoadedModel, folder: Path | None = None) -> list[str]:
+    """What a person wants to know of a model, a line each; of a `folder`, what lies beside the network, too."""
     config, features = loaded.model.config, loaded.model.log_mel.config
     encoder, decoder = config.encoder, config.decoder
     parameters = sum(p.numel() for p in loaded.model.parameters())
@@ -26,20 +36,37 @@ def describe(loaded: LoadedModel) -> list[str]:
         f"CTC head    {'yes' if config.ctc else 'no'}",
         f"tokens      {len(loaded.tokenizer.table):,}, fingerprint {loaded.tokenizer.table.fingerprint}",
         f"features    {features.n_mels} log-mel bins, {SAMPLE_RATE} Hz",
+        f"comes from  {came_from(loaded.metadata)}",
+        *(_beside(folder) if folder else ()),
         *(
             f"{key:11} {value}"
             for key, value in sorted(loaded.metadata.items())
-            if key not in ("golden", "tokens", "settings")
+            if key not in ("golden", "tokens", "settings", FROM)
         ),
     ]
+
+
+def _beside(folder: Path) -> Iterator[str]:
+    """What a model folder holds besides the network."""
+    if lm := own_language_model(folder):
+        yield f"LM          {lm.name}"
+    if settings := read_decode(folder):
+        yield f"decoding    {', '.join(f'{name} {shortened(str(value))}' for name, value in settings.items())}"
+    if (folder / CARD).is_file():
+        title = (folder / CARD).read_text(encoding="utf-8", errors="replace").strip().partition("\n")[0]
+        yield f"card        {CARD}: {shortened(title.lstrip('# '))}"
+    if files := licences(folder):
+        yield f"licence in  {', '.join(path.name for path in files)}"
 
 
 def export(
     source: str | Path, out: str | Path, card: Path | None = None, dtype: str = "float16", *, force: bool = False
 ) -> int:
-    """Writes a model folder with weights in `dtype` and all else that decoding takes; returns the bytes of its weights.
+    """Writes a model folder with weights in `dtype` and all else that belongs to the model: what decoding takes, its card,
+    its licence; returns the bytes of its weights.
 
-    `force`: in place of the model that is there, whose other files stay. Killed, `out` is what it was before.
+    `card`: another one. `force`: in place of the model that is there, whose other files stay. Killed, `out` is what it was
+    before.
     """
     check_dtype(dtype)
     folder, out = find_model(source), Path(out)
@@ -47,18 +74,17 @@ def export(
     loaded = load_model(folder)
     metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "tokens")}
     text = card.read_text(encoding="utf-8") if card else None
-    with writing(out), whole_folder(out, (PIECES, DECODE, LM)) as new:
+    with writing(out), whole_folder(out, belonging(out)) as new:
+        if text is None and (folder / CARD).is_file():
+            copy_file(folder / CARD, new / CARD)
         save_model(new, loaded.model, loaded.tokenizer.table, metadata, card=text, dtype=dtype)
-        for name in (PIECES, DECODE, LM):
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, new / name)
+        copy_companions(folder, new, loaded.tokenizer.table.tokens)
     return (out / WEIGHTS).stat().st_size
 
 
-def add_lm(folder: str | Path, lm: Path) -> int:
-    """Packs an ARPA file into a model's folder; returns the bytes it takes there."""
+def add_lm(folder: str | Path, lm: Path) -> Path:
+    """Puts a language model into a model's folder, an ARPA file packed; returns where it lies there."""
     folder = find_model(folder)
     loaded = load_model(folder)
-    require_tokens(loaded, lm)
-    table = loaded.tokenizer.table
-    return pack(read_ngrams(lm, table.tokens, table.eos), folder / LM, table.tokens)
+    language_model(folder, loaded, DecodeConfig(), lm)  # raises where it cannot be used
+    return put_language_model(lm, folder, loaded.tokenizer.table.tokens, loaded.tokenizer.table.eos)

@@ -16,8 +16,9 @@ from asr.decoding.ngram_file import require_characters, words_of
 from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import HotwordList, Hotwords, read_hotwords
 from asr.errors import AsrError
+from asr.model.companions import own_language_model
 from asr.model.device import pick_device
-from asr.model.folder import LM, LoadedModel, load_model
+from asr.model.folder import LoadedModel, load_model
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 from asr.recognition.recognizer import Recognizer
@@ -122,8 +123,8 @@ def language_model(
 ) -> CandidateScorer | None:
     """The language model `lm`, a file of n-grams or the folder of a network; without a name the one in the model's folder,
     if there is one; None for "none"."""
-    path = Path(lm) if lm else folder / LM
-    if str(lm) == NO_LM or not config.lm_weight or (not lm and not path.is_file()):
+    path = Path(lm) if lm else own_language_model(folder)
+    if str(lm) == NO_LM or not config.lm_weight or path is None:
         return None
     require_tokens(loaded, path)
     table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device

@@ -140,7 +140,7 @@ def _expected(file: PublishedFile, url: str, token: str) -> Remote:
 def _import(model: PublishedModel, hub: str, source: Path, folder: Path, say: Say) -> None:
     """The checkpoint in `source` as a model folder, put in its place whole."""
     from asr.interop.importing import import_model
-    from asr.model.folder import DECODE, LM, PIECES
+    from asr.model.companions import belonging
 
     say(f"{model.name}: importing")
     unpacked = source.parent / UNPACKED
@@ -148,7 +148,7 @@ def _import(model: PublishedModel, hub: str, source: Path, folder: Path, say: Sa
     try:
         notes = {"source": f"{origin(model, hub)}, {_title(hub)}", "licence": model.licence}
         checkpoint = _unpacked(model, source, unpacked)
-        with whole_folder(folder, (PIECES, DECODE, LM)) as new:
+        with whole_folder(folder, belonging(folder)) as new:
             imported = import_model(model.toolkit, checkpoint, new, notes, dtype=model.dtype)
     except Exception:
         say(f"{model.name}: cannot be imported. What was fetched stays in {source}; --force fetches it again")

@@ -68,7 +68,7 @@ def model_info(
         str, typer.Argument(help="A model folder, or a name of `asr model list`; the embedded model by default.")
     ] = "",
 ) -> None:
-    """Print what a model is: sizes, tokens, feature settings, training step; and of a published one where it is from."""
+    """Print what a model is: sizes, tokens, feature settings, training step, what it came from, what lies in its folder."""
     from asr.catalogue.listing import details
     from asr.catalogue.published import PUBLISHED
     from asr.catalogue.pull import cached
@@ -82,7 +82,8 @@ def model_info(
     from asr.catalogue.finding import find_model
     from asr.model.folder import load_model
 
-    for line in describe(load_model(find_model(name))):
+    folder = find_model(name)
+    for line in describe(load_model(folder), folder):
         print(line)
 
 
@@ -90,13 +91,18 @@ def model_info(
 def model_export(
     source: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
-    card: Annotated[Path | None, typer.Option(help="A model card to put in as README.md.")] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="A model card to put in as README.md; the model's own by default.")
+    ] = None,
     dtype: Annotated[
         str, typer.Option(help="float32; float16: half the size; int8: a quarter, each row with a scale of its own.")
     ] = "float16",
     force: Force = False,
 ) -> None:
-    """Copy a model without its training state, the weights in as many bits as are asked for. In memory they are float32 again."""
+    """Copy a model, its card and its licence without its training state, the weights in as many bits as are asked for.
+
+    In memory they are float32 again.
+    """
     from asr.catalogue.exporting import export
 
     say(f"{out}: {export(source, out, card, dtype, force=force) / 1e6:.1f} MB")
@@ -145,7 +151,7 @@ def model_check(
 @model_app.command("add-lm")
 def model_add_lm(
     model: Annotated[Path, typer.Argument(help="A model folder.")],
-    lm: Annotated[Path, typer.Argument(help="A character n-gram model: ARPA, or ARPA.gz.")],
+    lm: Annotated[Path, typer.Argument(help="ARPA, ARPA.gz, a KenLM binary, or the folder of a Transformer.")],
     force: Force = False,
 ) -> None:
     """Put a language model into a model's folder: from then on the model is decoded with it.
@@ -155,10 +161,12 @@ def model_add_lm(
     require_own(model)
     from asr.catalogue.decode_settings import decode_settings
     from asr.catalogue.exporting import add_lm
-    from asr.model.folder import LM
+    from asr.model.companions import own_language_model
 
-    path = model / LM
-    refuse_existing(path, force)
-    say(f"{path}: {add_lm(model, lm) / 1e6:.1f} MB")
+    if before := own_language_model(model):
+        refuse_existing(before, force)
+    path = add_lm(model, lm)
+    files = [file for file in (path, *path.rglob("*")) if file.is_file()]
+    say(f"{path}: {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
     if not decode_settings(model).lm_weight:
         say(f"asr: {model}: its lm_weight is 0, so it is not listened to; asr tune chooses another")

@@ -1,17 +1,22 @@
 """`asr tune`: decoding settings chosen on a dev set, one after the other, and saved with the model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from asr.catalogue.decode_settings import save_decode_settings
+from asr.catalogue.decode_settings import NO_LM, decode_settings, save_decode_settings
 from asr.catalogue.finding import find_model
-from asr.catalogue.opening import Decoding, open_decoding
-from asr.corpus.manifest import read_manifest
+from asr.catalogue.opening import Decoding, language_model, open_decoding, require_tokens
 from asr.decoding.decode_config import DecodeConfig
-from asr.errors import AsrError
+from asr.decoding.kenlm_scorer import is_kenlm_binary
+from asr.decoding.search import CandidateScorer
 from asr.files import require_writable
-from asr.scoring.cer import CharErrors, char_errors
+from asr.model.companions import own_language_model, put_language_model
+from asr.model.folder import LoadedModel
+from asr.recognition.recognizer import Recognizer
+from asr.scoring.cer import CharErrors
+from asr.training.evaluation import read_dev_sets
 
 GRID: dict[str, tuple] = {
     "ctc_weight": (0.0, 0.2, 0.5, 1.0, 2.0),
@@ -29,30 +34,68 @@ def tune(
     """Tries each value of GRID with what was best before, and saves the best of all in the model's folder.
 
     What is not there (a CTC head, a language model) is left out, and so is what `decoding` sets. A larger beam is taken only
-    where it is at least 1 % better. Each trial is said.
+    where it is at least 1 % better. A language model that `decoding` names becomes the model's own where it helps. The model
+    is never worse than it was: where nothing is better, it stays as it is. Each trial is said.
     """
-    require_writable(find_model(decoding.model))
-    opened = open_decoding(decoding, tuned=True)
-    utterances = read_manifest(manifest)
-    audio = [u.read() for u in utterances]
-    best = opened.settings
+    folder = find_model(decoding.model)
+    require_writable(folder)
+    dev = read_dev_sets([manifest])[0]
+    opened = open_decoding(replace(decoding, lm=NO_LM), tuned=True)
+    own, loaded = decode_settings(folder), opened.loaded
+    with TemporaryDirectory() as scratch:
+        named = _as_kept(decoding, loaded, Path(scratch))
+        lm = language_model(folder, loaded, replace(own, lm_weight=1.0), named)
 
-    def errors(config: DecodeConfig) -> CharErrors:
-        results = opened.recognizer(config).recognize(audio)
-        found = sum((char_errors(u.text, r[0].text) for u, r in zip(utterances, results, strict=True)), CharErrors())
-        if not found.reference:
-            raise AsrError(f"{manifest}: no utterance has a text to compare with")
-        return found
+        def errors(config: DecodeConfig, lm: CandidateScorer | None = lm) -> CharErrors:
+            return dev.evaluate(Recognizer(loaded.model, loaded.tokenizer, config, lm, hotwords=opened.hotwords))
 
-    fixed = decoding.settings if isinstance(decoding.settings, Mapping) else asdict(decoding.settings)
-    least = errors(best)
-    say(f"as it is: {least}")
+        began = errors(own, language_model(folder, loaded, own))
+        say(f"as it is: {began}")
+        start = _without(opened.settings, lm, folder)
+        least = began
+        if start != own or decoding.lm:
+            least = errors(start)
+            say(f"with what is asked for: {least}")
+        fixed = decoding.settings if isinstance(decoding.settings, Mapping) else asdict(decoding.settings)
+        left_out = {*fixed, *(("lm_weight",) if lm is None else ())}
+        if loaded.model.ctc is None:
+            left_out.add("ctc_weight")
+        best, least = _best(start, least, errors, left_out, say=say)
+        if least.total > began.total:
+            say("nothing of this is better than the model as it is, which stays so")
+            return own, began
+        if decoding.lm and lm is not None and best.lm_weight:
+            path = put_language_model(Path(named), folder, loaded.tokenizer.table.tokens, loaded.tokenizer.table.eos)
+            say(f"{path}: the model's language model is now {decoding.lm}")
+        save_decode_settings(folder, best)
+    return best, least
+
+
+def _as_kept(decoding: Decoding, loaded: LoadedModel, scratch: Path) -> str | Path | None:
+    """The language model that is asked for, as the model's folder would hold it: an ARPA file packed, which rounds it."""
+    lm = decoding.lm
+    if not lm or str(lm) == NO_LM or Path(lm).is_dir() or is_kenlm_binary(Path(lm)):
+        return lm
+    require_tokens(loaded, Path(lm))
+    return put_language_model(Path(lm), scratch, loaded.tokenizer.table.tokens, loaded.tokenizer.table.eos)
+
+
+def _without(settings: DecodeConfig, lm: CandidateScorer | None, folder: Path) -> DecodeConfig:
+    """The settings, without a weight for a language model that the model has but is not to use."""
+    return replace(settings, lm_weight=0.0) if lm is None and own_language_model(folder) else settings
+
+
+def _best(
+    best: DecodeConfig,
+    least: CharErrors,
+    errors: Callable[[DecodeConfig], CharErrors],
+    left_out: Collection[str],
+    *,
+    say: Callable[[str], None],
+) -> tuple[DecodeConfig, CharErrors]:
+    """The best settings that GRID leads to, one setting after the other, and their errors."""
     for name, values in GRID.items():
-        if (
-            name in fixed
-            or (name == "ctc_weight" and opened.loaded.model.ctc is None)
-            or (name == "lm_weight" and not opened.lm)
-        ):
+        if name in left_out:
             continue
         for value in values:
             if value == getattr(best, name):
@@ -65,5 +108,4 @@ def tune(
                 name == "beam" and value < best.beam and found.total <= least.total
             ):
                 best, least = config, found
-    save_decode_settings(opened.folder, best)
     return best, least

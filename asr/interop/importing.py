@@ -15,10 +15,9 @@ from asr.foreign_bytes import reading
 from asr.interop.foreign import Foreign
 from asr.interop.selfcheck import check_model
 from asr.interop.toolkits import TOOLKITS
+from asr.model.companions import belonging, copy_file, licences
 from asr.model.folder import (
     DECODE,
-    LM,
-    PIECES,
     empty_model,
     fill_weights,
     refuse_folder,
@@ -78,11 +77,13 @@ def import_model(
     foreign, model = read_model(toolkit, source)
     foreign.release()
     doubts = tuple(check_model(model, foreign.table))
-    with writing(out), whole_folder(out, (PIECES, DECODE, LM)) as folder:
+    with writing(out), whole_folder(out, belonging(out)) as folder:
         refuse_model(out, force)  # another import may have come first
         card = model_card(toolkit, foreign, notes or {}, doubts, name=out.name)
         metadata = {"toolkit": toolkit} | {name: text for name, text in (notes or {}).items() if text}
         save_model(folder, model, foreign.table, metadata, card=card, dtype=dtype, pieces=foreign.pieces)
+        for path in licences(source):
+            copy_file(path, folder / path.name)
         if foreign.decode:
             with atomic_write(folder / DECODE) as file:
                 file.write(json.dumps(foreign.decode, indent=2) + "\n")

@@ -64,8 +64,9 @@ def write_run_report(folder: str | Path, out: str | Path | None = None) -> Path:
 
 
 def _summary(history: History) -> str:
+    notes = [f"{note[0].upper()}{note[1:]}." for note in history.notes if note]
     if not history.losses:
-        return "No step has been logged yet."
+        return " ".join(["No step has been logged yet.", *notes])
     last, best = history.losses[-1], history.best
     hours, seconds = last["hours"], max(last["wall"], 1e-9)
     text = f"Step {last['step']:,} of {history.settings['train.max_steps']:,}, epoch {last['epoch']}; {hours:,.1f} h of audio in"
@@ -76,7 +77,7 @@ def _summary(history: History) -> str:
         text += f" Best dev CER {100 * best['dev_cer']:.2f} % at step {best['step']:,}."
     if history.quarantined:
         text += f" {history.quarantined:,} utterances were left out: see quarantine.jsonl."
-    return " ".join([text, *(f"{note[0].upper()}{note[1:]}." for note in history.notes if note)])
+    return " ".join([text, *notes])
 
 
 def _curves(history: History) -> str:

@@ -48,12 +48,6 @@ def _of_the_length(train: TrainConfig) -> Iterator[str]:
             yield f"train.{name} {getattr(train, name):,} is not less than {run}: {what}"
     if train.token_dropout and train.token_dropout_after >= train.max_steps:
         yield f"train.token_dropout_after {train.token_dropout_after:,} is not less than {run}: no token is dropped"
-    reaches = 1 / (1 - train.ema_decay)
-    if train.average_of == "ema" and reaches > train.max_steps:
-        yield (
-            f"train.ema_decay {train.ema_decay:g} reaches back {reaches:,.0f} steps, which is much for {run}: what it began with"
-            f" stays in the average; --set train.ema_decay={1 - 10 / max(train.max_steps, 20):.3g}"
-        )
 
 
 def _of_going_on(config: Config) -> Iterator[str]:
