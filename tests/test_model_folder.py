@@ -250,7 +250,7 @@ def test_what_belonged_to_the_model_before_goes_with_it(folder, tmp_path):
     [
         ({}, "not stated"),
         ({"settings": '{"train": {"initial_model": ""}}'}, "trained from random weights"),
-        ({"settings": '{"train": {"initial_model": "/exp/first"}}'}, "trained on from first"),
+        ({"settings": '{"train": {"initial_model": "/exp/first"}}'}, "trained on from a model called first"),
         (
             {"settings": "damaged", "from": "trained on from a (step 3; not stated)"},
             "trained on from a (step 3; not stated)",
@@ -272,9 +272,9 @@ def test_the_line_of_ancestors_is_told_and_bounded(folder, tmp_path):
         save_model(
             folder, loaded.model, loaded.tokenizer.table, {"step": str(n), "from": f"trained on from {lineage(folder)}"}
         )
-    (folder / "README.md").write_text("# A model\nof mine\n")
+    (folder / "README.md").write_text("# A model\n\nIt is\nof mine.\n\n| a | table |\n")
     (folder / "LICENSE").touch()
     lines = describe(load_model(folder), folder)
     told = next(line for line in lines if line.startswith("comes from"))
     assert told.startswith(f"comes from  trained on from {folder.name} (step 18; trained on from ") and len(told) < 350
-    assert "card        README.md: A model" in lines and "licence in  LICENSE" in lines
+    assert "card        README.md: A model. It is of mine." in lines and "licence in  LICENSE" in lines

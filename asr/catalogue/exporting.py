@@ -21,6 +21,9 @@ from asr.model.folder import CARD, WEIGHTS, LoadedModel, load_model, read_decode
 from asr.model.lineage import FROM, came_from
 from asr.model.storage import check_dtype
 
+CARD_SHOWN = 500
+"""Characters of a model's card that are shown: what it is, which stands first."""
+
 
 def describe(loaded: LoadedModel, folder: Path | None = None) -> list[str]:
     """What a person wants to know of a model, a line each; of a `folder`, what lies beside the network, too."""
@@ -53,8 +56,9 @@ def _beside(folder: Path) -> Iterator[str]:
     if settings := read_decode(folder):
         yield f"decoding    {', '.join(f'{name} {shortened(str(value))}' for name, value in settings.items())}"
     if (folder / CARD).is_file():
-        title = (folder / CARD).read_text(encoding="utf-8", errors="replace").strip().partition("\n")[0]
-        yield f"card        {CARD}: {shortened(title.lstrip('# '))}"
+        paragraphs = (folder / CARD).read_text(encoding="utf-8", errors="replace").strip().split("\n\n")
+        begins = [" ".join(paragraph.split()).lstrip("# ") for paragraph in paragraphs[:2] if not paragraph.startswith("|")]
+        yield f"card        {CARD}: {shortened('. '.join(begins), CARD_SHOWN)}"
     if files := licences(folder):
         yield f"licence in  {', '.join(path.name for path in files)}"
 

@@ -21,7 +21,7 @@ def came_from(header: dict[str, str]) -> str:
     if "toolkit" in header:
         return f"a {header['toolkit']} checkpoint, {stated or 'source and licence not stated at its import'}"
     if initial := _initial_model(header):
-        return f"trained on from {Path(initial).name}"
+        return f"trained on from a model called {Path(initial).name}"
     trained = "trained from random weights" if "settings" in header else "not stated"
     return f"{trained}, {stated}" if stated else trained
 
