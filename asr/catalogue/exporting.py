@@ -57,7 +57,9 @@ def _beside(folder: Path) -> Iterator[str]:
         yield f"decoding    {', '.join(f'{name} {shortened(str(value))}' for name, value in settings.items())}"
     if (folder / CARD).is_file():
         paragraphs = (folder / CARD).read_text(encoding="utf-8", errors="replace").strip().split("\n\n")
-        begins = [" ".join(paragraph.split()).lstrip("# ") for paragraph in paragraphs[:2] if not paragraph.startswith("|")]
+        begins = [
+            " ".join(paragraph.split()).lstrip("# ") for paragraph in paragraphs[:2] if not paragraph.startswith("|")
+        ]
         yield f"card        {CARD}: {shortened('. '.join(begins), CARD_SHOWN)}"
     if files := licences(folder):
         yield f"licence in  {', '.join(path.name for path in files)}"

@@ -19,8 +19,8 @@ def train(
     init: Annotated[
         str,
         typer.Option(
-            help="A model to go on from, a folder or a name: its network and tokens take the place of the recipe's, and"
-            " characters that it lacks are added."
+            help="A model to go on from, a folder or a name: its network and tokens take the place of the recipe's, characters"
+            " that it lacks are added, and it is decoded as before. Its dev CER is printed before the first step."
         ),
     ] = "",
     dry_run: Annotated[
@@ -38,7 +38,7 @@ def train(
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
 ) -> None:
-    """Train a model by a recipe. Killed or stopped, the same command goes on where it was.
+    """Train a model by a recipe. Killed or stopped, the same command goes on where it was; train.max_steps may have grown.
 
     Ctrl-C (status 130) and SIGTERM (status 143) let the step be finished and saved; a second one ends at once.
     """

@@ -14,7 +14,7 @@ from asr.model.folder import CARD, DECODE, LM, PIECES
 KENLM, NETWORK = "lm.kenlm", "lm"
 """Language models that are not packed n-grams: a binary of KenLM, the folder of a network."""
 LANGUAGE_MODELS = (LM, KENLM, NETWORK)
-LICENCE = re.compile(r"(licen[cs]e|notice|copying)\b[-.\w]*", re.I)
+LICENCE = re.compile(r"[-.\w]*(licen[cs]e|notice|copying|copyright)[-.\w]*", re.I)
 """How files are called that say what may be done with a model."""
 
 
