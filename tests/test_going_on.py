@@ -12,7 +12,7 @@ from asr.evaluation.evaluate import evaluate
 from asr.model.companions import copy_companions, own_language_model
 from asr.model.folder import load_model, read_header, read_weights, save_model
 from asr.text.tokenizer import TokenTable
-from asr.training.config import Config
+from asr.training.config import Config, load_config
 from asr.training.history import read_history
 from asr.training.suitability import unsuitable
 from asr.training.train_config import TrainConfig, learning_rate
@@ -134,6 +134,35 @@ def test_what_the_recipe_says_of_decoding_holds(run, recipe, start, tmp_path):
     decode = read_history(tmp_path / "run").settings
     assert decode["decode.beam"] == 1 and decode["decode.lm_weight"] == 0.0
     assert json.loads((tmp_path / "run/decode.json").read_text()) == {"beam": 2, "lm_weight": 0.7}
+
+
+def test_one_setting_of_decoding_leaves_the_others(run, recipe, start, tmp_path):
+    more = ["--set", "decode.ctc_weight=0.2", "--set", "train.max_steps=1"]
+    assert run("train", recipe, "--init", start, "--out", tmp_path / "run", *more)[0] == 0
+    decode = read_history(tmp_path / "run").settings
+    assert (decode["decode.beam"], decode["decode.ctc_weight"], decode["decode.lm_weight"]) == (2, 0.2, 0.7)
+    assert load_config(recipe, ["decode.ctc_weight=0.2"]).decode.beam == 1  # as without any
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("lm.safetensors", "junk", "start/lm.safetensors: damaged or no packed language model"),
+        ("decode.json", '{"beam": "many"}', "start/decode.json: decode.beam must be a whole number, is 'many'"),
+    ],
+)
+def test_what_is_damaged_in_the_initial_model_is_refused_before_the_run(
+    run, recipe, start, tmp_path, name, content, message
+):
+    (start / name).write_text(content)
+    status, _, err = run("train", recipe, "--init", start, "--out", tmp_path / "run")
+    assert status == 1 and f"{tmp_path}/{message}" in err and not (tmp_path / "run/settings.json").exists()
+
+
+def test_another_warm_up_is_another_run(run, recipe, tmp_path):
+    assert run("train", recipe, "--init", TOY, "--out", tmp_path / "run")[0] == 0
+    status, _, err = run("train", recipe, "--init", TOY, "--out", tmp_path / "run", "--set", "train.warmup_steps=3")
+    assert status == 1 and "was started with other settings: train.warmup_steps was not set and is 3." in err
 
 
 def test_a_run_that_makes_a_model_worse_keeps_the_model(run, recipe, tmp_path, corpus):

@@ -78,6 +78,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     it sets itself.
     """
     values = _read_toml(Path(path))
+    if isinstance(values.get("decode", {}), dict):
+        values["decode"] = {"beam": Config().decode.beam} | values.get("decode", {})
     changed = copy.deepcopy(values)
     for override in overrides:
         apply_override(changed, override)

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from asr.config_values import from_dict
+from asr.catalogue.decode_settings import decode_settings
+from asr.catalogue.opening import language_model
 from asr.decoding.decode_config import DecodeConfig
 from asr.files import atomic_write
 from asr.model.companions import copy_companions, own_language_model
@@ -19,6 +20,7 @@ from asr.model.folder import (
     DECODE,
     TOKENS,
     WEIGHTS,
+    LoadedModel,
     fill_weights,
     open_tokenizer,
     read_config,
@@ -47,8 +49,8 @@ def from_model(config: Config, folder: Path, asked: Collection[str] = ()) -> Con
 
     Dropout too is that of the model, unless it is among the settings `asked` for: a network that never saw a channel vanish is
     lost without it. A CTC head that the recipe trains and the model lacks is added. Tokens that the texts need are added, too.
-    Dev manifests are decoded as the model is, so that its CER is comparable before the first step: by its own settings, but for
-    those of `decode` that are asked for or are not the defaults of a run.
+    Dev manifests are decoded as the model is, so that its CER before the first step is comparable: by its own settings, but for
+    those of `decode` that are asked for.
     """
     features, model = read_config(folder)
     with_head = config.model.ctc or config.train.ctc_weight > 0 or config.train.ctc_only_steps > 0
@@ -73,15 +75,10 @@ def _decode(config: Config, folder: Path, asked: Collection[str], *, new_head: b
 
     A new CTC head knows nothing yet, and takes no part in it.
     """
-    saved, usual = read_decode(folder), asdict(Config().decode)
-    own = {
-        name: value
-        for name, value in asdict(config.decode).items()
-        if value != usual[name] or f"decode.{name}" in asked
-    }
-    kept = {name: saved[name] for name in OF_THE_TOKENS if name in saved}
     without = {"ctc_weight": 0.0} if new_head else {}
-    return from_dict(DecodeConfig, saved | without | own | kept, "decode")
+    own = {name: value for name, value in asdict(config.decode).items() if f"decode.{name}" in asked}
+    saved = read_decode(folder)
+    return decode_settings(folder, without | own | {name: saved[name] for name in OF_THE_TOKENS if name in saved})
 
 
 def take_over(run: Path, config: Config, table: TokenTable) -> None:
@@ -94,9 +91,14 @@ def take_over(run: Path, config: Config, table: TokenTable) -> None:
             file.write(json.dumps(read_decode(run) | {"ctc_weight": config.decode.ctc_weight}, indent=2) + "\n")
 
 
-def taken_over(config: Config) -> Iterator[str]:
-    """A line where the initial model has search settings or a language model, and what they mean for dev manifests."""
+def taken_over(config: Config, model: SpeechModel) -> Iterator[str]:
+    """A line where the initial model has search settings or a language model, and what they mean for dev manifests.
+
+    Raises AsrError for a language model that cannot be used. `model`: the network of the run.
+    """
     folder = Path(config.train.initial_model)
+    tokenizer = open_tokenizer(folder, TokenTable.load(folder / TOKENS))
+    language_model(folder, LoadedModel(folder.name, model, tokenizer, {}), config.decode)
     lm = own_language_model(folder)
     there = [path.name for path in (folder / DECODE, lm) if path and path.exists()]
     beam = f"dev manifests are decoded with beam {config.decode.beam}"

@@ -77,7 +77,7 @@ def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
     model, remarks = SpeechModel(config.features, config.model, len(tokenizer.table)), [*unsuitable(config)]
     if goes_on is None and config.train.initial_model:
         remarks += fill_from(model, Path(config.train.initial_model), tokenizer.table)
-        remarks += taken_over(config)
+        remarks += taken_over(config, model)
     reader.require_room(model.decoder.longest_text)
     require_window(dev_sets, model)
     plan = planned(reader, config, Progress())

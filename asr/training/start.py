@@ -82,7 +82,7 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
             f"{folder / STATE}: is no state of this program ({error}); --force starts over"
         ) from error
     differing = [
-        f"{name} was {quoted(was)} and is {quoted(value)}"
+        f"{name} was {_shown(was)} and is {_shown(value)}"
         for name, was, value in _changed(before, config)
         if name not in MAY_CHANGE
     ]
@@ -114,6 +114,10 @@ def step_of(line: str) -> float:
             return step if isinstance(step, int) and not isinstance(step, bool) else math.inf
     except CheckpointError:
         return math.inf
+
+
+def _shown(value: object) -> str:
+    return "not set" if value is None else quoted(value)
 
 
 def _settings_of(state: dict) -> Config:
@@ -192,7 +196,7 @@ def write_settings(folder: Path, config: Config) -> None:
 
 def changes_since(state: dict, config: Config) -> list[str]:
     """What differs from the settings that a state was saved with, of those that may."""
-    return [f"{name} {was} → {value}" for name, was, value in _changed(_settings_of(state), config)]
+    return [f"{name} {_shown(was)} → {_shown(value)}" for name, was, value in _changed(_settings_of(state), config)]
 
 
 def token_table(config: Config, utterances: list[Utterance], goes_on: Path | None = None) -> TokenTable:

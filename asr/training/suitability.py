@@ -11,7 +11,7 @@ INTERVALS = {
     "log_every": "no line of losses is logged",
     "health_every": "nobody looks whether the decoder listens",
     "evaluate_every": "dev manifests are decoded at its end only",
-    "checkpoint_every": "its state is saved at its end only: stopped before, it starts over",
+    "checkpoint_every": "its state is saved at its end only: killed before, it starts over",
 }
 """Setting → what it means where the run ends before it comes to it."""
 BEGINNINGS = {
