@@ -147,7 +147,7 @@ def test_numbers_in_digits_are_told_and_spelled_out(run, folder):
     plain, spelled = folder / "plain.jsonl", folder / "spelled.jsonl"
     assert run("corpus", "import", path, "--out", plain)[0] == 0
     status, out, _ = run("corpus", "check", plain)
-    assert status == 0 and "warning: 2 whose text holds digits, which are said as words: " in out
+    assert status == 0 and "warning: 2 whose text holds numbers in digits, which are said as words: " in out
     assert "(a): 涨了25% is learned as 涨了25" in out
     assert "asr corpus import MANIFEST --spell-numbers --out NEW writes them as they are said" in out
     status, _, err = run("corpus", "import", plain, "--spell-numbers", "--out", spelled)

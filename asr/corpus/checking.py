@@ -13,7 +13,7 @@ from asr.corpus.overlap import Recorded
 from asr.errors import AudioError
 from asr.foreign_bytes import quoted
 from asr.text.normalize import characters, is_han, normalize
-from asr.text.numbers import holds_digits
+from asr.text.numbers import is_to_be_spelled
 
 FASTEST, SLOWEST = 11.0, 0.5
 """Characters a second: nobody reads faster, and slower is mostly silence, or a text that lost its end."""
@@ -57,10 +57,10 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
     wrong = Finding(f"with more than {IMPOSSIBLE:g} characters a second", True)
     fast = Finding(f"with more than {FASTEST:g} characters a second", False)
     slow = Finding(f"with fewer than {SLOWEST:g} characters a second", False)
-    digits = Finding("whose text holds digits, which are said as words", False, advice=SPELL_OUT)
+    digits = Finding("whose text holds numbers in digits, which are said as words", False, advice=SPELL_OUT)
     lengths: dict[tuple[Path, int | None], float | AudioError] = {}
     for u in utterances:
-        if holds_digits(u.text):
+        if is_to_be_spelled(u.text):
             digits.items.append((u, f"({u.id}): {u.text[:20]} is learned as {normalize(u.text)[:20]}"))
         rate = spoken_length(u.text) / u.duration
         if rate == 0:

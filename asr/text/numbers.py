@@ -9,6 +9,7 @@ cardinal number. What people say otherwise stays an error: 半 or 整 for a time
 
 import functools
 import re
+import unicodedata
 from re import Match
 
 from asr.errors import AsrError
@@ -16,7 +17,7 @@ from asr.errors import AsrError
 _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _SAME = str.maketrans("〇两", "零二")
 _NUMERAL = "零一二三四五六七八九"
-_NARROW = str.maketrans("０１２３４５６７８９％．：／", "0123456789%.:/")
+_WIDE = "０１２３４５６７８９％．：／－＄"
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 _SHARE = re.compile(f"([{_NUMERAL}〇两十百千万亿点]+)\\s?([%‰])")
 _BETWEEN = {
@@ -47,17 +48,25 @@ _MONEY = {"$": "美元", "¥": "元", "￥": "元", "€": "欧元", "£": "英�
 
 def spell_numbers(text: str) -> str:
     """Every number in Arabic digits as Chinese numerals. Raises AsrError where cn2an is not installed."""
-    if holds_digits(text):
+    if re.search(r"\d", text, re.ASCII):
         for pattern, spelled in _PATTERNS:
             text = pattern.sub(spelled, text)
-    text = _SHARE.sub(lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + m[1], text)
+    text = _SHARE.sub(_share, text)
     text = re.sub(f"(?<=[{_NUMERAL}])幺|幺(?=[{_NUMERAL}])", "一", text.translate(_SAME))
     return re.sub(f"百分之一百(?![{_NUMERAL}])", "百分之百", text)
 
 
-def holds_digits(text: str) -> bool:
-    """Whether there is an Arabic digit in the text, of any width."""
-    return bool(re.search(r"\d", text.translate(_NARROW), re.ASCII))
+def is_to_be_spelled(text: str) -> bool:
+    """Whether there is a number in the text that is not written as it is said: an Arabic digit of any width, ½, 三%."""
+    text = _narrow(text)
+    return bool(re.search(r"\d", text, re.ASCII) or _SHARE.search(text))
+
+
+def _narrow(text: str) -> str:
+    """Digits and what stands beside them in their plain form: ２５％ is 25%, ½ is 1⁄2, ① is 1."""
+    return "".join(
+        unicodedata.normalize("NFKC", c) if c in _WIDE or unicodedata.category(c) == "No" else c for c in text
+    )
 
 
 def read_aloud(text: str) -> str:
@@ -65,12 +74,12 @@ def read_aloud(text: str) -> str:
 
     All else stays as it is written. Raises AsrError where cn2an is not installed.
     """
-    if not holds_digits(text):
+    if not is_to_be_spelled(text):
         return text
-    text = text.translate(_NARROW)
+    text = _narrow(text)
     for pattern, spelled in _PATTERNS:
         text = pattern.sub(_SAID.get(spelled, spelled), text)
-    return text
+    return _SHARE.sub(_share, text)
 
 
 def _by_digit(digits: str) -> str:
@@ -108,6 +117,10 @@ def _time(match: Match) -> str:
     return read
 
 
+def _share(match: Match) -> str:
+    return {"%": "百", "‰": "千"}[match[2]] + "分之" + match[1]
+
+
 def _number(match: Match) -> str:
     return _cardinal(match[0])
 
@@ -126,8 +139,8 @@ def _said_number(match: Match) -> str:
 _SAID = {_time: _said_time, _number: _said_number}
 """How a number is spelled to be compared → how it is said, where that differs."""
 _MEASURE = re.compile(
-    r"[个只位名天次条张件种块斤倍岁家场些]|小时|分钟|秒钟|公里|公斤|平方|星期"
-    r"|年(?![级代])|点(?![零一二三四五六七八九]|\d+(?![\d分]))"
+    r"[千万亿]|(?:到\d+)?(?:[个只位名天次条张件种块斤倍岁家场些]|小时|分钟|秒钟|公里|公斤|平方|星期"
+    r"|年(?![级代])|点(?![零一二三四五六七八九]|\d+(?![\d分])))"
 )
 """What 2 is 两 before, and not 二."""
 _PATTERNS = [
