@@ -15,6 +15,7 @@ from asr.catalogue.exporting import describe, export
 from asr.catalogue.finding import find_model
 from asr.errors import CheckpointError, UsageError
 from asr.features.fbank import FeatureConfig
+from asr.model.companions import own_language_model
 from asr.model.folder import load_model, read_config, save_model
 from asr.model.lineage import came_from, lineage
 from asr.model.storage import restored, stored
@@ -243,6 +244,16 @@ def test_what_belonged_to_the_model_before_goes_with_it(folder, tmp_path):
     export(folder, tmp_path / "old", force=True)
     names = {path.name for path in (tmp_path / "old").iterdir()}
     assert names == {"config.json", "model.safetensors", "notes.txt", "tokens.txt"}
+
+
+def test_a_folder_called_lm_may_be_anything(folder, tmp_path):
+    (folder / "lm").mkdir()
+    (folder / "lm/notes.txt").write_text("mine")
+    assert own_language_model(folder) is None
+    export(folder, tmp_path / "half")
+    assert not (tmp_path / "half/lm").exists()
+    export(folder, folder, force=True)
+    assert (folder / "lm/notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,8 @@ def tune(
     """Choose decoding settings on a dev set, and save them in the model's folder, where they hold from then on.
 
     Tried one after the other: weights of the CTC head and of the language model, length norm and bonus, beam. Settings
-    given with --decode stay as they are.
+    given with --decode stay as they are; a language model given with --lm becomes the model's own. Where all of it is
+    worse than the model was, nothing is saved.
     """
     require_own(model)
     set_threads(threads)

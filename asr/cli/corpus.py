@@ -195,7 +195,7 @@ def corpus_check(
     details: Annotated[Path | None, typer.Option(help="Write a TSV with a line for each utterance found.")] = None,
     force: Force = False,
 ) -> None:
-    """Print what is wrong with manifests: audio, texts, what they share, unknown characters.
+    """Print what is wrong with manifests: audio, texts, numbers in digits, what they share, unknown characters.
 
     The status is 1 if there is an ERROR: something that would stop training, or make a test worthless. Sentences and
     speakers in two manifests are only warned of: some corpora are made so.

@@ -9,11 +9,12 @@ from asr.decoding.kenlm_scorer import is_kenlm_binary
 from asr.decoding.ngram_file import pack, read_ngrams, with_more_symbols
 from asr.files import atomic_write
 from asr.folders import whole_folder
-from asr.model.folder import CARD, DECODE, LM, PIECES
+from asr.model.folder import CARD, CONFIG, DECODE, LM, PIECES
 
 KENLM, NETWORK = "lm.kenlm", "lm"
 """Language models that are not packed n-grams: a binary of KenLM, the folder of a network."""
-LANGUAGE_MODELS = (LM, KENLM, NETWORK)
+LANGUAGE_MODELS = {LM: LM, KENLM: KENLM, NETWORK: f"{NETWORK}/{CONFIG}"}
+"""Language model → the file by which it is known: a folder called `lm` may be anything."""
 LICENCE = re.compile(r"[-.\w]*(licen[cs]e|notice|copying|copyright)[-.\w]*", re.I)
 """How files are called that say what may be done with a model."""
 
@@ -26,12 +27,13 @@ def licences(folder: Path) -> list[Path]:
 
 def belonging(folder: Path) -> tuple[str, ...]:
     """Names of what belongs to the model in a folder, and does not stay when another one takes its place."""
-    return (CARD, PIECES, DECODE, *LANGUAGE_MODELS, *(path.name for path in licences(folder)))
+    own = [name for name, file in LANGUAGE_MODELS.items() if (folder / file).is_file()]
+    return (CARD, PIECES, DECODE, *own, *(path.name for path in licences(folder)))
 
 
 def own_language_model(folder: Path) -> Path | None:
     """The language model that a model folder holds, if it holds one."""
-    return next((folder / name for name in LANGUAGE_MODELS if (folder / name).exists()), None)
+    return next((folder / name for name, file in LANGUAGE_MODELS.items() if (folder / file).is_file()), None)
 
 
 def put_language_model(lm: Path, folder: Path, symbols: Sequence[str], eos: int) -> Path:
