@@ -98,6 +98,13 @@ def test_ids_are_made_of_names_with_spaces_and_of_equal_names(folder):
     assert [u.id for u in utterances] == ["my_talk", "my_talk-2", "a", "wav-a", "a-2"]
 
 
+def test_parts_by_other_names(folder):
+    rows = "wav/b.wav,0.5,1.5,好", "wav/b.wav,1.5,-1,好"
+    for header in ("audio,begin,end,text", "File,Start_Time,End_Time,Sentence"):
+        found = import_corpus(table(folder / "t.csv", header, *rows))
+        assert [(u.id, u.start, u.duration) for u in found] == [("b-0.5", 0.5, 1.0), ("b-1.5", 1.5, 0.5)]
+
+
 @pytest.mark.parametrize("end", ["-1", "-1.0", ""])
 def test_an_end_of_minus_one_is_the_recordings(folder, end):
     rows = f"a\twav/b.wav\t0.5\t{end}\t好", f"b\twav/b.wav\t\t{end}\t好"

@@ -21,8 +21,8 @@ COLUMNS = {
     "audio": ("audio", "path", "wav", "file", "filename"),
     "text": ("text", "sentence", "transcript", "transcription", "reference", "ref", "hypothesis", "hyp"),
     "duration": ("duration", "seconds"),
-    "start": ("start",),
-    "end": ("end",),
+    "start": ("start", "begin", "start_time"),
+    "end": ("end", "end_time"),
     "speaker": ("speaker", "client_id", "spk"),
     "source": ("source",),
     "channel": ("channel",),
@@ -33,7 +33,7 @@ JSON_NAMES = COLUMNS | {
     "id": ("id", "key", "utt"),
     "audio": ("audio", "wav", "audio_filepath", "path", "source"),
     "text": ("text", "txt", "target"),
-    "start": ("start", "offset"),
+    "start": ("start", "offset", "begin", "start_time"),
 }
 """Field → names in JSON lines, in order: ours, WeNet's (key, wav, txt), FunASR's (source, target), NeMo's (audio_filepath …)."""
 
