@@ -1,12 +1,11 @@
 """Which model decodes, and how: one object that every command takes, and one place where it is opened."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from asr.catalogue.decode_settings import NO_LM, decode_settings
+from asr.catalogue.decode_settings import NO_LM, Changes, changed_settings, decode_settings
 from asr.catalogue.finding import find_model
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
@@ -36,8 +35,8 @@ class Decoding:
 
     model: str | Path = ""
     """A model folder, or the name of a model; the one that came with the program without a name."""
-    settings: DecodeConfig | Mapping[str, Any] = field(default_factory=dict)
-    """What is to differ from the decoding settings that are saved with the model; a DecodeConfig takes their place."""
+    settings: Changes = field(default_factory=dict)
+    """What is to differ from the decoding settings that are saved with the model; all else stays as it is there."""
     lm: str | Path | None = None
     """A language model in the place of the one that the model may come with; "none" for none."""
     hotwords: HotwordList | None = None
@@ -76,9 +75,7 @@ def open_decoding(decoding: Decoding, *, tuned: bool = False) -> Opened:
     tuned: the weight of the language model and the beam will be changed, so that it is opened even if it has no weight now.
     """
     folder = find_model(decoding.model)
-    settings = decoding.settings
-    if not isinstance(settings, DecodeConfig):
-        settings = decode_settings(folder, settings)
+    settings = decode_settings(folder, decoding.settings)
     loaded = open_model(folder, decoding.device, quantize=decoding.quantize, greedy=settings.beam == 1 and not tuned)
     weighed = replace(settings, lm_weight=settings.lm_weight or 1.0) if tuned else settings
     words = decoding.hotwords
@@ -101,7 +98,7 @@ def without_effect(decoding: Decoding, recognizer: Recognizer) -> Iterator[str]:
         "lm_weight": "" if recognizer.lm is not None else "there is no language model",
         "reverse_weight": "" if model.reverse_decoder is not None else "the model has no right-to-left decoder",
     }
-    for name, value in decoding.settings.items() if isinstance(decoding.settings, Mapping) else ():
+    for name, value in changed_settings(decoding.settings).items():
         if value and lacking.get(name):
             yield f"--decode {name}={value}: changes nothing, {lacking[name]}"
 

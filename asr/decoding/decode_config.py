@@ -1,6 +1,7 @@
 """How a model is decoded."""
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 from asr.decoding.rules import RULES
 from asr.errors import ConfigError
@@ -24,9 +25,9 @@ MOST = 500
 """The widest beam: memory and time grow with it, and nobody needs more."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecodeConfig:
-    """How token sequences are searched."""
+    """How token sequences are searched. Example: `asr.load(decode=asr.DecodeConfig(beam=1))`, the rest as the model has it."""
 
     beam: int = 4
     """Hypotheses kept per utterance; 1 is greedy."""
@@ -72,7 +73,16 @@ class DecodeConfig:
     batch_seconds: float = 120.0
     """Audio decoded in one batch, padding included."""
 
-    def __post_init__(self):
+    def __new__(cls, **given: object) -> Self:
+        made = super().__new__(cls)
+        object.__setattr__(made, "_given", tuple(given))
+        return made
+
+    def given(self) -> dict[str, Any]:
+        """The settings that were named when it was made: what it changes of the settings that a model comes with."""
+        return {name: getattr(self, name) for name in self.__dict__["_given"]}
+
+    def __post_init__(self) -> None:
         for name in ("beam", "nbest", "candidates"):
             if not 1 <= getattr(self, name) <= MOST:
                 raise ConfigError(f"decode.{name} must be from 1 to {MOST}, is {getattr(self, name)}")

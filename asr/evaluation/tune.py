@@ -1,11 +1,11 @@
 """`asr tune`: decoding settings chosen on a dev set, one after the other, and saved with the model."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from asr.catalogue.decode_settings import NO_LM, decode_settings, save_decode_settings
+from asr.catalogue.decode_settings import NO_LM, changed_settings, decode_settings, save_decode_settings
 from asr.catalogue.finding import find_model
 from asr.catalogue.opening import Decoding, language_model, open_decoding, require_tokens
 from asr.decoding.decode_config import DecodeConfig
@@ -56,8 +56,7 @@ def tune(
         if start != own or decoding.lm:
             least = errors(start)
             say(f"with what is asked for: {least}")
-        fixed = decoding.settings if isinstance(decoding.settings, Mapping) else asdict(decoding.settings)
-        left_out = {*fixed, *(("lm_weight",) if lm is None else ())}
+        left_out = {*changed_settings(decoding.settings), *(("lm_weight",) if lm is None else ())}
         if loaded.model.ctc is None:
             left_out.add("ctc_weight")
         best, least = _best(start, least, errors, left_out, say=say)

@@ -63,6 +63,8 @@ class LoadedModel:
     """Text to ids and back."""
     metadata: dict[str, str]
     """What the header of the weights says besides: the training step, for example."""
+    folder: Path
+    """Where it lies, with its decoding settings."""
 
 
 def save_model(
@@ -194,7 +196,7 @@ def _load(folder: Path) -> LoadedModel:
     fill_weights(model, tensors, folder / WEIGHTS)
     model.eval()
     _check_golden(model, header, folder)
-    return LoadedModel(folder.resolve().name, model, open_tokenizer(folder, table), header)
+    return LoadedModel(folder.resolve().name, model, open_tokenizer(folder, table), header, folder)
 
 
 def open_tokenizer(folder: Path, table: TokenTable) -> Tokenizer:

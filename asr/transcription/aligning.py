@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asr.catalogue.decode_settings import decode_settings
 from asr.catalogue.opening import open_model
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AsrError, AudioError
@@ -144,7 +145,7 @@ class Aligner:
 
     def _written(self, piece: Piece) -> Sequence[int]:
         """The tokens that the model itself writes for a piece."""
-        config = DecodeConfig(beam=1, ctc_weight=0.0)
+        config = decode_settings(self.loaded.folder, {"beam": 1, "nbest": 1, "ctc_weight": 0.0})
         [[best]] = Recognizer(self.model, self.tokenizer, config).recognize([piece.samples])
         return best.hypothesis.tokens
 

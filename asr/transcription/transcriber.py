@@ -1,21 +1,21 @@
 """Recordings of any length to transcripts."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from asr.audio.voice_activity import load_voice_activity
+from asr.catalogue.decode_settings import Changes, changed_settings, decode_settings
 from asr.catalogue.opening import Decoding, open_decoding
-from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import Hotwords
-from asr.errors import AudioError, UsageError
-from asr.foreign_bytes import quoted
+from asr.errors import AudioError
+from asr.files import read_lines
 from asr.model.folder import LoadedModel
 from asr.recognition.recognizer import Recognizer, never
 from asr.recognition.transcript_tokens import transcript_tokens
 from asr.transcript import Segment, Transcript
+from asr.transcription.aligning import Aligner
 from asr.transcription.pieces import Piece
 from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, Audio, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
@@ -32,14 +32,16 @@ class Transcriber:
     def __init__(
         self,
         loaded: LoadedModel,
-        decode: DecodeConfig | None = None,
+        decode: Changes | None = None,
         lm: CandidateScorer | None = None,
         hotwords: Hotwords | None = None,
         *,
         segments: SegmentConfig | None = None,
     ):
+        """decode: what is to differ from the settings that are saved with the model."""
+        settings = decode_settings(loaded.folder, decode)
         self.loaded = loaded
-        self.recognizer = Recognizer(loaded.model, loaded.tokenizer, decode, lm, hotwords=hotwords)
+        self.recognizer = Recognizer(loaded.model, loaded.tokenizer, settings, lm, hotwords=hotwords)
         self.segments = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
         self.voice_activity = load_voice_activity()
 
@@ -82,6 +84,15 @@ class Transcriber:
                 yield segment
             elif recording.error:
                 raise recording.error
+
+    def align(self, audio: Audio, text: str | Path, by: str = "auto") -> Transcript:
+        """When each word of a known text was said: a segment for each of its lines that holds one.
+
+        `text`: the text itself, or the Path of a file of it. `by`: "ctc" for the CTC head, "attention" for the decoder's
+        attention, "auto" for the head where there is one. Raises AsrError where the recording is too short for the text, or
+        cannot be read.
+        """
+        return Aligner(self.loaded, by).align(audio, "\n".join(read_lines(text)) if isinstance(text, Path) else text)
 
     def open(
         self, audio: Audio, split: bool = False, name: str | None = None, *, track: int | None = None
@@ -152,7 +163,7 @@ def load(
     device: str = "auto",
     *,
     beam: int | None = None,
-    decode: DecodeConfig | Mapping[str, Any] | None = None,
+    decode: Changes | None = None,
     quantize: str = "none",
     hotwords: str | Path | None = None,
     lm: str | Path | None = None,
@@ -164,13 +175,7 @@ def load(
     n-gram model, an ARPA file, in place of the one that the model may come with; "none" for none.
     Example: `asr.load().transcribe("talk.wav").text`
     """
-    if not isinstance(decode, DecodeConfig | Mapping | None):
-        raise UsageError(f'decode must be a table of settings, such as {{"ctc_weight": 0.3}}, is {quoted(decode)}')
-    if isinstance(decode, DecodeConfig):
-        settings = decode if beam is None else replace(decode, beam=beam)
-    else:
-        settings = dict(decode or {}) | ({} if beam is None else {"beam": beam})
-    return load_decoding(Decoding(model, settings, lm, hotwords, device, quantize))
+    return load_decoding(Decoding(model, changed_settings(decode, beam), lm, hotwords, device, quantize))
 
 
 def load_decoding(decoding: Decoding) -> Transcriber:
