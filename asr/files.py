@@ -2,13 +2,15 @@
 
 import errno
 import hashlib
+import io
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Protocol
 
 try:
     import fcntl
@@ -129,6 +131,52 @@ def naming(path: str | Path) -> Iterator[None]:
         if error.filename is not None or error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+class Readable(Protocol):
+    """An open file, as far as it is read from."""
+
+    def read(self, n: int = ..., /) -> bytes:
+        """At most so many of the bytes that are left; none at the end."""
+
+
+@contextmanager
+def on_disk(source: Readable) -> Iterator[Path]:
+    """A path to what is left to read of an open file.
+
+    That of the file itself where it is on disk and nothing of it has been read; else that of a copy, which has no name where
+    the system can do that: nothing is left of it even if the process is killed.
+    """
+    if OPEN_FILES.is_dir() and (number := _unread(source)) is not None:
+        yield OPEN_FILES / str(number)
+        return
+    make: Any = tempfile.TemporaryFile if OPEN_FILES.is_dir() else tempfile.NamedTemporaryFile
+    with make(prefix="asr-") as file:
+        while block := source.read(2**20):
+            with naming(tempfile.gettempdir()):
+                file.write(block)
+        with naming(tempfile.gettempdir()):
+            file.flush()
+        yield OPEN_FILES / str(file.fileno()) if OPEN_FILES.is_dir() else Path(file.name)
+
+
+OPEN_FILES = Path("/proc/self/fd")
+"""Linux: names of the files that this process has open."""
+
+
+def _unread(source: Any) -> int | None:
+    """The number of an open file that is a plain one on disk, read from its beginning; None for all others."""
+    if isinstance(source, tempfile.SpooledTemporaryFile):
+        source.rollover()  # what was in memory so far is written into a file
+    elif not isinstance(
+        getattr(source, "raw", source), io.FileIO
+    ):  # what is decompressed as it is read has a number, too
+        return None
+    plain = source.readable() and stat.S_ISREG(os.fstat(source.fileno()).st_mode)
+    if not plain or source.tell():
+        return None
+    source.flush()
+    return source.fileno()
 
 
 def several_errors(errors: Sequence[str], what: str, advice: str = "") -> str:

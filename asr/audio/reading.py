@@ -251,7 +251,9 @@ def resample(
     AudioError for anything else: samples that are not numbers, other shapes, unsigned numbers, no rate.
     """
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 0 < samples.shape[1] <= MOST_CHANNELS):
-        raise AudioError(f"array: must be (samples,) or (samples, channels), is {samples.shape}")
+        turned = samples.ndim == 2 and 0 < samples.shape[0] <= MOST_CHANNELS < samples.shape[1]
+        hint = "; channels stand last: samples.T; several recordings are given one by one" if turned else ""
+        raise AudioError(f"array: must be (samples,) or (samples, channels), is {samples.shape}{hint}")
     if not np.issubdtype(samples.dtype, np.floating) and samples.dtype not in (np.int8, np.int16, np.int32):
         raise AudioError(f"array: must hold floats, or integers of 8, 16 or 32 bits with a sign, holds {samples.dtype}")
     if not isinstance(rate, Real) or isinstance(rate, bool) or not RATES[0] <= rate <= RATES[1]:

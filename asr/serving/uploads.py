@@ -1,17 +1,13 @@
 """An upload on its way to a transcript."""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import IO
 
 from asr.errors import Cancelled
+from asr.files import on_disk
 from asr.serving.body import ENDING
 from asr.serving.refusals import Abandoned, BadRequest
 from asr.transcript import Transcript
-from asr.transcription.inputs import OPEN_FILES
 from asr.transcription.transcriber import Transcriber
 
 
@@ -30,20 +26,5 @@ def transcribe(
             limit = f"{most_seconds:g} s ({most_seconds / 3600:.3g} h)"
             raise BadRequest(f"{name}: is longer than {limit}; send it in parts", "file", 413) from None
         if recording.error:
-            raise BadRequest(str(recording.error).replace(str(path), name), "file") from recording.error
+            raise BadRequest(str(recording.error), "file") from recording.error
         return transcriber.transcript(recording)
-
-
-@contextmanager
-def on_disk(upload: IO[bytes]) -> Iterator[Path]:
-    """A path to a temporary file that has no name of its own where the system can do that, so that nothing is ever left of it."""
-    if OPEN_FILES.is_dir():
-        number = upload.fileno()  # what was in memory so far is written into a file
-        upload.flush()
-        yield OPEN_FILES / str(number)
-        return
-    with tempfile.NamedTemporaryFile(prefix="asr-") as file:
-        upload.seek(0)
-        shutil.copyfileobj(upload, file, 2**20)
-        file.flush()
-        yield Path(file.name)

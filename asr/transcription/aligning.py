@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asr.audio.given import Audio, name_of
 from asr.catalogue.decode_settings import decode_settings
 from asr.catalogue.opening import open_model
 from asr.decoding.decode_config import DecodeConfig
@@ -26,7 +27,7 @@ from asr.text.tokenizer import Tokenizer
 from asr.text.units import Unit, units
 from asr.transcript import Segment, Transcript, TranscriptToken
 from asr.transcription.pieces import Piece, cut_at_pauses
-from asr.transcription.recordings import Audio, blocks_of
+from asr.transcription.recordings import blocks_of
 
 LONGEST_ATTENTION = 30.0
 """Seconds that are aligned by attention at once: nobody trains it on longer audio."""
@@ -75,13 +76,13 @@ class Aligner:
         `name` is what the transcript calls the recording, by default its path.
         Raises AsrError where the recording is too short for the text.
         """
-        name = name or ("array" if isinstance(audio, tuple) else str(audio))
+        name = name or name_of(audio)
         lines = [line for line in (read_line(line, self.tokenizer) for line in split_lines(text)) if line.units]
         if not lines:
             raise AsrError("the text to align holds no word")
         ids = [token for line in lines for word in line.ids for token in word]
         problems: list[str] = []
-        pieces = list(cut_at_pauses(blocks_of(audio, problems)))
+        pieces = list(cut_at_pauses(blocks_of(audio, name, problems)))
         duration = pieces[-1].end if pieces else 0.0
         if all(piece.silent for piece in pieces):
             raise AudioError(f"{name}: is silent: there is nothing to align the text with")

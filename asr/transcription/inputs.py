@@ -1,19 +1,18 @@
 """What `asr transcribe` is given, and where each transcript goes."""
 
+import atexit
 import os
-import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from asr.audio.reading import looks_like_a_recording
 from asr.corpus.lists import recordings
 from asr.errors import AsrError, AudioError
-from asr.files import naming
+from asr.files import on_disk
 
 STDIN = "-"
 NAMED = 8
@@ -100,7 +99,7 @@ def is_pipe(path: str | Path) -> bool:
 def spooled(path: str | Path) -> Path:
     """All of a named pipe in a file that vanishes with this process, as `spooled_stdin` does with stdin."""
     with open(path, "rb") as source:
-        return _spooled(source)
+        return _SPOOLED.enter_context(on_disk(source))
 
 
 def require_stdin() -> None:
@@ -112,29 +111,12 @@ def require_stdin() -> None:
 def spooled_stdin() -> Path:
     """All of stdin in a file that vanishes with this process: most containers cannot be read from a pipe."""
     require_stdin()
-    return _spooled(sys.stdin.buffer)
+    return _SPOOLED.enter_context(on_disk(sys.stdin.buffer))
 
 
-def _spooled(source: BinaryIO) -> Path:
-    if OPEN_FILES.is_dir():  # a file without a name: it is gone even if the process is killed
-        file = tempfile.TemporaryFile()  # noqa: SIM115
-        path = OPEN_FILES / str(file.fileno())
-    else:
-        file = tempfile.NamedTemporaryFile(prefix="asr-stdin-")  # noqa: SIM115
-        path = Path(file.name)
-    with naming(tempfile.gettempdir()):
-        shutil.copyfileobj(source, file, 2**20)
-        file.flush()
-    _SPOOLED.append(file)
-    return path
-
-
-OPEN_FILES = Path("/proc/self/fd")
-"""Linux: names of the files that this process has open."""
-
-
-_SPOOLED: list = []
-"""Keeps the file until the process ends."""
+_SPOOLED = ExitStack()
+"""Keeps the files until the process ends."""
+atexit.register(_SPOOLED.close)
 
 
 def find_targets(inputs: Sequence[Input], out: Path | None, suffixes: Sequence[str]) -> dict[Input, list[Path]]:

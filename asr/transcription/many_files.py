@@ -124,7 +124,7 @@ class _Job:
 
     def _finish(self, one: Input, recording: RecordingInProgress, transcriber: Transcriber) -> None:
         if recording.error:
-            error = str(recording.error).replace(str(one.path), one.shown)  # stdin was copied to a file
+            error = str(recording.error)
             self.say(f"asr: {error}")
             self.failed += 1
             if one not in self.targets:

@@ -1,11 +1,11 @@
 """One recording on its way from a file to a transcript."""
 
-import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from asr.audio.diagnostics import InputCheck
+from asr.audio.given import Audio, check_kind, name_of, readable
 from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
 from asr.audio.voice_activity import VoiceActivity
 from asr.errors import AudioError, Cancelled
@@ -26,9 +26,6 @@ NOTHING_WRITTEN = "speech was found in it, but the model wrote nothing"
 FAINT_PEAK = 0.03
 """Speech never stays below it, unless it is recorded so faintly that it may not be noticed."""
 
-Audio = str | os.PathLike | tuple[np.ndarray, int]
-"""A path, or an array (S,) or (S, channels) with its sample rate."""
-
 
 class RecordingInProgress:
     """Its pieces as they are read, and what has been found out so far."""
@@ -45,7 +42,7 @@ class RecordingInProgress:
     ):
         check_kind(audio)
         self.audio, self.network, self.config, self.split, self.track = audio, network, config, split, track
-        self.name = name or ("array" if isinstance(audio, tuple) else str(audio))
+        self.name = name or name_of(audio)
         self.asking = False
         """Whether `cancelled` is being asked."""
         self.n_samples = 0
@@ -115,15 +112,16 @@ class RecordingInProgress:
     def _blocks(self) -> Iterator[np.ndarray]:
         """Arrays (S, C). A damaged file is read as far as it goes; where that is nowhere, AudioError is raised."""
         channel = None if self.split else MIX
-        if isinstance(self.audio, tuple):
-            samples, self.rate = self.audio
-            yield resample(np.asarray(samples), self.rate, channel, self.problems)
-            return
-        recording = Recording(self.audio, self.track)
-        self.announced, self.rate = recording.seconds, recording.rate
-        yield from _as_far_as_it_goes(recording, channel, self.problems)
-        if self.peak < SILENCE_PEAK and recording.tracks > 1:
-            self.louder_track = next(louder_tracks(recording), "")
+        with readable(self.audio, self.name) as found:
+            if isinstance(found, tuple):
+                samples, self.rate = found
+                yield resample(samples, self.rate, channel, self.problems)
+                return
+            recording = Recording(found, self.track)
+            self.announced, self.rate = recording.seconds, recording.rate
+            yield from _as_far_as_it_goes(recording, channel, self.problems)
+            if self.peak < SILENCE_PEAK and recording.tracks > 1:
+                self.louder_track = next(louder_tracks(recording), "")
 
     def warnings(self) -> tuple[str, ...]:
         """What concerns the recording as a whole, once it has been read."""
@@ -144,24 +142,17 @@ class RecordingInProgress:
         return (*self.problems, *([nothing] if nothing else []), *remarks)
 
 
-def check_kind(audio: Audio) -> None:
-    """Raises AudioError for what is neither a path nor an array with its rate."""
-    if not isinstance(audio, str | os.PathLike) and not (isinstance(audio, tuple) and len(audio) == 2):
-        raise AudioError(f"audio must be a path, or a pair (samples, sample rate), is {type(audio).__name__}")
-
-
-def blocks_of(audio: Audio, problems: list[str]) -> Iterator[np.ndarray]:
+def blocks_of(audio: Audio, name: str, problems: list[str]) -> Iterator[np.ndarray]:
     """The recording as blocks (S,) at 16 kHz, channels averaged; adds to `problems` what is missing of a damaged one.
 
-    Raises AudioError where nothing can be read.
+    `name`: what messages call it. Raises AudioError where nothing can be read.
     """
-    check_kind(audio)
-    if isinstance(audio, tuple):
-        samples, rate = audio
-        yield resample(np.asarray(samples), rate, problems=problems)[:, 0]
-        return
-    for block in _as_far_as_it_goes(Recording(audio), MIX, problems):
-        yield block[:, 0]
+    with readable(audio, name) as found:
+        if isinstance(found, tuple):
+            yield resample(*found, problems=problems)[:, 0]
+            return
+        for block in _as_far_as_it_goes(Recording(found), MIX, problems):
+            yield block[:, 0]
 
 
 def louder_tracks(silent: Recording) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from asr.audio.given import Audio
 from asr.audio.voice_activity import load_voice_activity
 from asr.catalogue.decode_settings import Changes, changed_settings, decode_settings
 from asr.catalogue.opening import Decoding, open_decoding
@@ -17,7 +18,7 @@ from asr.recognition.transcript_tokens import transcript_tokens
 from asr.transcript import Segment, Transcript
 from asr.transcription.aligning import Aligner
 from asr.transcription.pieces import Piece
-from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, Audio, RecordingInProgress
+from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
 
 DECODED_TOGETHER = 120.0
