@@ -12,7 +12,7 @@ from asr.errors import AudioError
 from asr.model.folder import save_model
 from asr.text.units import units
 from asr.transcript import Segment
-from asr.transcription.transcriber import Transcriber, load
+from asr.transcription.transcriber import load
 from tests.conftest import random_model
 from tests.sounds import noise, silence, speech
 
@@ -140,32 +140,6 @@ def test_text_joins_segments_as_mandarin_is_written():
     assert joined("你好，用APP 3.5吧。") == "你好，用APP 3.5吧。"
     assert joined("HELLO, WORLD", "OK") == "HELLO, WORLD OK"
     assert joined() == ""
-
-
-def test_public_names():
-    assert asr.__all__ == [
-        "load",
-        "transcribe",
-        "align",
-        "evaluate",
-        "write",
-        "Transcriber",
-        "Decoding",
-        "Transcript",
-        "Segment",
-        "TranscriptToken",
-        "char_errors",
-        "CharErrors",
-        "score_files",
-        "Score",
-        "compare_files",
-        "Comparison",
-        "AsrError",
-        "__version__",
-    ]
-    assert asr.Transcriber is Transcriber and all(getattr(asr, name) is not None for name in asr.__all__)
-    with pytest.raises(AttributeError, match="module 'asr' has no attribute 'nothing'"):
-        asr.nothing  # noqa: B018
 
 
 @pytest.mark.parametrize("n", [1, 160, 1600])

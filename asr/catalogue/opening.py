@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from asr.catalogue.decode_settings import NO_LM, Changes, changed_settings, decode_settings
 from asr.catalogue.finding import find_model
@@ -45,6 +46,16 @@ class Decoding:
     """auto (a GPU where there is one), cpu or cuda."""
     quantize: str = "none"
     """none, or weights of fewer bits: int8, bfloat16, float16."""
+
+
+def from_anywhere(decoding: Decoding) -> Decoding:
+    """The same, whatever folder a process is in: paths are absolute, names of models stay names."""
+
+    def absolute(given: Any) -> Any:
+        return Path(given).absolute() if isinstance(given, str | os.PathLike) and os.path.exists(given) else given
+
+    model, lm, hotwords = map(absolute, (decoding.model, decoding.lm, decoding.hotwords))
+    return replace(decoding, model=model, lm=lm, hotwords=hotwords)
 
 
 @dataclass(frozen=True)

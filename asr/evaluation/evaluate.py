@@ -119,12 +119,13 @@ def _remarks(
 
 def _settings(decoding: Decoding, opened: Opened, manifest: Path, swap_audio: bool) -> dict:
     """What result.json says of how it was decoded."""
+    words = decoding.hotwords
     return {
         "model": str(opened.folder),
         "manifest": str(manifest),
         "swap_audio": swap_audio,
         "quantize": decoding.quantize,
-        "hotwords": str(decoding.hotwords) if decoding.hotwords else None,
+        "hotwords": os.fspath(words) if isinstance(words, os.PathLike) else words,
         "lm": str(opened.lm.path) if opened.lm else None,
         "decode": dataclasses.asdict(opened.settings),
     }
@@ -137,7 +138,8 @@ def _refuse(out: Path, goes_on: bool) -> None:
 
 def _started_with(settings: dict, folder: Path, utterances: Sequence[Utterance]) -> dict:
     """All that the hypotheses depend on, as JSON has it."""
-    files = [folder / WEIGHTS, *(Path(settings[name]) for name in ("lm", "hotwords") if settings[name])]
+    named = [settings[name] for name in ("lm", "hotwords")]  # hot words may be a list
+    files = [folder / WEIGHTS, *(Path(name) for name in named if isinstance(name, str) and os.path.exists(name))]
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     state = cache(_state)
     audio = [(u.id, str(u.audio), state(u.audio), u.start, u.duration, u.channel) for u in utterances]

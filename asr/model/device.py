@@ -8,6 +8,10 @@ import torch
 
 from asr.errors import UsageError
 
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # the threads that PyTorch computes with do not live on in a forked process, which would wait for them for ever
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
 
 def pick_device(name: str) -> torch.device:
     """`auto` is a GPU where there is one, for each process of torchrun its own; else what PyTorch calls it: cpu, cuda:1.

@@ -1,6 +1,7 @@
 """Transcripts as files. A new format is a function `write_x(transcript, file, style)` and a line in WRITERS."""
 
 import dataclasses
+import io
 import json
 import os
 import re
@@ -172,9 +173,23 @@ def format_of(path: str | Path) -> str:
 
 
 def write(transcript: Transcript, path: str | Path, format: str = "", style: Style | None = None) -> None:
-    """Writes a transcript to a file, whole or not at all. Without a format, the end of the name tells it."""
-    chosen = format or format_of(path)
-    if chosen not in WRITERS:
-        raise AsrError(f"{path}: the format must be one of {', '.join(WRITERS)}, is {chosen or 'not told by its name'}")
+    """Writes a transcript to a file, whole or not at all. Without a format, the end of the name tells it.
+
+    `format`: one of those that `asr transcribe --format` takes; `style`: what these leave open, such as the length of lines.
+    Raises AsrError for an unknown format. Example: `asr.write(transcript, "talk.srt")`
+    """
+    text = render(transcript, format or format_of(path) or f"not told by the name {path}", style)
     with atomic_write(path) as file:
-        WRITERS[chosen].write(transcript, file, style or Style())
+        file.write(text)
+
+
+def render(transcript: Transcript, format: str = "txt", style: Style | None = None) -> str:
+    """What a file of a format would hold, as a text. `format` and `style` are those of `write`; raises AsrError as it does.
+
+    Example: `asr.render(transcript, "srt")`
+    """
+    if format.lower() not in WRITERS:
+        raise AsrError(f"the format must be one of {', '.join(WRITERS)}, is {format}")
+    file = io.StringIO()
+    WRITERS[format.lower()].write(transcript, file, style or Style())
+    return file.getvalue()

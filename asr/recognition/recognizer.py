@@ -1,5 +1,6 @@
 """A model and its tokenizer, put to work: arrays of samples to n-best lists of texts."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -162,20 +163,22 @@ class Recognizer:
 
         The model is put in evaluation mode meanwhile. Raises Cancelled soon after `cancelled` says so.
         """
-        self.cancelled, training = cancelled, self.model.training
+        call, training = copy.copy(self), self.model.training
+        call.cancelled = (
+            cancelled  # another thread may be decoding with this Recognizer, and is cancelled by something else
+        )
         self.model.eval()
         try:
             parts = [cut_to_fit(samples, SAMPLE_RATE, self.model.longest_samples) for samples in utterances]
             pieces = [piece for some in parts for piece in some]
             results: list[list[Recognized]] = [[] for _ in pieces]
             for batch in self.batches([len(piece) for piece in pieces]):
-                for i, nbest in zip(batch, self._recognize_batch([pieces[i] for i in batch], timed), strict=True):
+                for i, nbest in zip(batch, call._recognize_batch([pieces[i] for i in batch], timed), strict=True):
                     results[i] = nbest
             left = iter(results)
             return [self._joined(some, [next(left) for _ in some]) for some in parts]
         finally:
             self.model.train(training)
-            self.cancelled = never
 
     def _joined(
         self, pieces: Sequence[np.ndarray], nbests: Sequence[list[Recognized]], reasons: tuple[str, ...] = ()

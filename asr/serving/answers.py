@@ -1,10 +1,8 @@
 """A transcript as the answer to a request."""
 
-import io
 import math
 
-from asr.outputs.style import Style
-from asr.outputs.writers import WRITERS
+from asr.outputs.writers import render
 from asr.transcript import Segment, Transcript
 
 
@@ -15,9 +13,7 @@ def answer_of(transcript: Transcript, format: str, words: bool) -> str | dict:
     if format == "text":
         return transcript.text + "\n"
     if format != "verbose_json":
-        file = io.StringIO()
-        WRITERS[format].write(transcript, file, Style())
-        return file.getvalue()
+        return render(transcript, format)
     spoken = [segment for segment in transcript.segments if segment.tokens]
     answer = {
         "task": "transcribe",

@@ -70,14 +70,15 @@ class Aligner:
             raise AsrError(f"{loaded.name}: has no CTC head to align by; its attention can")
 
     @torch.inference_mode()
-    def align(self, audio: Audio, text: str, name: str = "") -> Transcript:
+    def align(self, audio: Audio, text: str | Path, name: str = "") -> Transcript:
         """A segment for each line of the text that holds a word. Punctuation stays, as marks of the words before it.
 
-        `name` is what the transcript calls the recording, by default its path.
-        Raises AsrError where the recording is too short for the text.
+        `text`: the text itself, or the Path of a file of it. `name` is what the transcript calls the recording, by default
+        its path. Raises AsrError where the recording is too short for the text.
         """
         name = name or name_of(audio)
-        lines = [line for line in (read_line(line, self.tokenizer) for line in split_lines(text)) if line.units]
+        texts = read_lines(text) if isinstance(text, Path) else split_lines(text)
+        lines = [line for line in (read_line(line, self.tokenizer) for line in texts) if line.units]
         if not lines:
             raise AsrError("the text to align holds no word")
         ids = [token for line in lines for word in line.ids for token in word]
@@ -187,8 +188,12 @@ def _symbols(ids: Sequence[int]) -> list[str]:
     return [chr(i + 1) for i in ids]
 
 
-def align(audio: Audio, text: str, model: str | Path = "", device: str = "auto") -> Transcript:
-    """When each word of a text was said. Example: `asr.align("talk.wav", "今天天气很好").segments[0].tokens[0].start`."""
+def align(audio: Audio, text: str | Path, model: str | Path = "", device: str = "auto") -> Transcript:
+    """When each word of a text, or of the file at a Path, was said. Loads a model; to align several, `asr.load().align`.
+
+    Raises AsrError where the recording cannot be read, or is too short for the text.
+    Example: `asr.align("talk.wav", "今天天气很好").segments[0].tokens[0].start`
+    """
     return Aligner(open_model(model, device)).align(audio, text)
 
 

@@ -15,7 +15,7 @@ from asr.transcription.inputs import Input, find_inputs, find_targets, listed_in
 from asr.transcription.output import Output
 from asr.transcription.recordings import RecordingInProgress
 from asr.transcription.sharing import Shares, processes
-from asr.transcription.transcriber import Transcriber
+from asr.transcription.transcriber import Transcriber, doubtful_hotwords
 
 
 def transcribe_files(
@@ -181,12 +181,9 @@ class _Job:
 
 
 def tell_ignored_hotwords(transcriber: Transcriber, say: Callable[[str], None]) -> None:
-    """Says which hot words can never come, and which look like several."""
-    hot = transcriber.recognizer.hotwords
-    for doubt in hot.doubts if hot else ():
-        say(f"asr: {doubt}")
-    if hot and hot.ignored:
-        say(f"asr: hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}")
+    """Says which hot words will hardly ever come."""
+    for line in doubtful_hotwords(transcriber):
+        say(f"asr: {line}")
 
 
 def _is_there(target: Path) -> bool:

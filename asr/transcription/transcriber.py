@@ -1,17 +1,20 @@
 """Recordings of any length to transcripts."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+import pickle
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from asr.audio.given import Audio
 from asr.audio.voice_activity import load_voice_activity
 from asr.catalogue.decode_settings import Changes, changed_settings, decode_settings
-from asr.catalogue.opening import Decoding, open_decoding
+from asr.catalogue.opening import Decoding, Opened, from_anywhere, open_decoding, without_effect
 from asr.decoding.search import CandidateScorer
-from asr.decoding.wordlists import Hotwords
-from asr.errors import AudioError
-from asr.files import read_lines
+from asr.decoding.wordlists import HotwordList, Hotwords
+from asr.errors import AsrError, AudioError, CheckpointError
 from asr.model.folder import LoadedModel
 from asr.recognition.recognizer import Recognizer, never
 from asr.recognition.transcript_tokens import transcript_tokens
@@ -21,6 +24,7 @@ from asr.transcription.pieces import Piece
 from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
 
+Given = TypeVar("Given", bound=Audio)
 DECODED_TOGETHER = 120.0
 """Seconds of speech, of one recording or of several: memory is bounded by this, not by what is transcribed."""
 OPEN_RECORDINGS = 8
@@ -28,7 +32,10 @@ OPEN_RECORDINGS = 8
 
 
 class Transcriber:
-    """A loaded model that turns audio into transcripts."""
+    """A loaded model that turns audio into transcripts. `load` makes one.
+
+    Threads may use it at the same time. A pickle or a copy of it holds no weights: it loads them again.
+    """
 
     def __init__(
         self,
@@ -38,13 +45,23 @@ class Transcriber:
         hotwords: Hotwords | None = None,
         *,
         segments: SegmentConfig | None = None,
+        decoding: Decoding | None = None,
     ):
-        """decode: what is to differ from the settings that are saved with the model."""
+        """decode: what is to differ from the settings that are saved with the model. decoding: what it was opened by."""
         settings = decode_settings(loaded.folder, decode)
-        self.loaded = loaded
+        self.loaded, self.decoding = loaded, decoding
         self.recognizer = Recognizer(loaded.model, loaded.tokenizer, settings, lm, hotwords=hotwords)
         self.segments = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
         self.voice_activity = load_voice_activity()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Raises AsrError for a Transcriber that `load` did not make."""
+        if self.decoding is None:
+            raise AsrError(
+                "only a Transcriber that asr.load has made can be pickled or copied: it is loaded again by its name"
+            )
+        decoding = replace(from_anywhere(self.decoding), settings=asdict(self.recognizer.config))
+        return _loaded_again, (pickle.dumps(decoding), self.loaded.metadata, self.segments)
 
     def transcribe(
         self, audio: Audio, split: bool = False, *, track: int | None = None, cancelled: Callable[[], bool] = never
@@ -61,16 +78,16 @@ class Transcriber:
 
     def transcribe_all(
         self,
-        audios: Iterable[Audio],
+        audios: Iterable[Given],
         split: bool = False,
         *,
         track: int | None = None,
         cancelled: Callable[[], bool] = never,
-    ) -> Iterator[tuple[Audio, Transcript | AudioError]]:
+    ) -> Iterator[tuple[Given, Transcript | AudioError]]:
         """Transcripts of many recordings, decoded together and given in order; an error in place of what cannot be read."""
         for recording, segment in self.stream((self.open(audio, split, track=track) for audio in audios), cancelled):
             if segment is None:
-                yield recording.audio, recording.error or self.transcript(recording)
+                yield cast(Given, recording.audio), recording.error or self.transcript(recording)
 
     def iter_segments(
         self, audio: Audio, split: bool = False, *, track: int | None = None, cancelled: Callable[[], bool] = never
@@ -93,7 +110,7 @@ class Transcriber:
         attention, "auto" for the head where there is one. Raises AsrError where the recording is too short for the text, or
         cannot be read.
         """
-        return Aligner(self.loaded, by).align(audio, "\n".join(read_lines(text)) if isinstance(text, Path) else text)
+        return Aligner(self.loaded, by).align(audio, text)
 
     def open(
         self, audio: Audio, split: bool = False, name: str | None = None, *, track: int | None = None
@@ -166,7 +183,7 @@ def load(
     beam: int | None = None,
     decode: Changes | None = None,
     quantize: str = "none",
-    hotwords: str | Path | None = None,
+    hotwords: HotwordList | None = None,
     lm: str | Path | None = None,
 ) -> Transcriber:
     """A model by path or name, ready to transcribe; without a name, the one that came with the program.
@@ -176,13 +193,42 @@ def load(
     n-gram model, an ARPA file, in place of the one that the model may come with; "none" for none.
     Example: `asr.load().transcribe("talk.wav").text`
     """
-    return load_decoding(Decoding(model, changed_settings(decode, beam), lm, hotwords, device, quantize))
+    decoding = Decoding(model, changed_settings(decode, beam), lm, hotwords, device, quantize)
+    transcriber = load_decoding(decoding)
+    for line in (*without_effect(decoding, transcriber.recognizer), *doubtful_hotwords(transcriber)):
+        warnings.warn(line.removeprefix("--"), stacklevel=2)
+    return transcriber
 
 
 def load_decoding(decoding: Decoding) -> Transcriber:
     """A Transcriber of what a Decoding names."""
-    opened = open_decoding(decoding)
-    return Transcriber(opened.loaded, opened.settings, opened.lm, opened.hotwords)
+    return _of(open_decoding(decoding), decoding)
+
+
+def doubtful_hotwords(transcriber: Transcriber) -> Iterator[str]:
+    """A line for each hot word, or all of them, that will hardly ever come."""
+    hot = transcriber.recognizer.hotwords
+    yield from hot.doubts if hot else ()
+    if hot and hot.ignored:
+        yield f"hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}"
+
+
+def _of(opened: Opened, decoding: Decoding, segments: SegmentConfig | None = None) -> Transcriber:
+    return Transcriber(opened.loaded, opened.settings, opened.lm, opened.hotwords, segments=segments, decoding=decoding)
+
+
+@lru_cache(maxsize=1)
+def _opened_again(pickled: bytes) -> Opened:
+    """Kept, because a process of a pool gets the Transcriber anew with each of its tasks."""
+    return open_decoding(pickle.loads(pickled))
+
+
+def _loaded_again(pickled: bytes, metadata: Mapping[str, str], segments: SegmentConfig) -> Transcriber:
+    """What was pickled. Raises CheckpointError where the model is another one by now."""
+    decoding, opened = pickle.loads(pickled), _opened_again(pickled)
+    if opened.loaded.metadata != metadata:
+        raise CheckpointError(f"{opened.folder}: holds another model than when the Transcriber of it was pickled")
+    return _of(opened, decoding, segments)
 
 
 def transcribe(audio: Audio, model: str | Path = "", device: str = "auto", *, track: int | None = None) -> Transcript:
