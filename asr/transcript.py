@@ -6,6 +6,7 @@ punctuation) makes a new list whose spans are those of the old one. What the mod
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from unicodedata import east_asian_width
 
 
@@ -73,7 +74,7 @@ class Transcript:
     """Name of the model folder."""
     warnings: tuple[str, ...] = ()
     """What concerns the recording as a whole."""
-    settings: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     """The decoding settings that were used."""
     id: str = ""
     """Its id in the list that named it; empty without one."""

@@ -39,7 +39,10 @@ class Finishing:
 
 
 def finish(transcript: Transcript, finishing: Finishing) -> Transcript:
-    """The transcript in the form that is wanted. Raises AsrError where a script is wanted and OpenCC is not installed."""
+    """The transcript in the form that is wanted; its times stay. Raises AsrError where a script is wanted and OpenCC is missing.
+
+    Example: `asr.finish(transcript, asr.Finishing(numbers="digits", punctuate=True))`
+    """
     if finishing == Finishing():
         return transcript
     segments = [_finished(segment, finishing) for segment in transcript.segments]

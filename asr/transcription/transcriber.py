@@ -34,7 +34,11 @@ OPEN_RECORDINGS = 8
 class Transcriber:
     """A loaded model that turns audio into transcripts. `load` makes one.
 
-    Threads may use it at the same time. A pickle or a copy of it holds no weights: it loads them again.
+    Audio is a path, the bytes of a file, a file opened with "rb", or samples with their rate: an array or tensor (S,), (1, S)
+    or (S, channels) of any rate, floats in [-1, 1] or signed whole numbers, as `soundfile.read` gives them.
+
+    Threads may use it at the same time. A pickle or a copy of it holds no weights: it loads them again, and fails with
+    CheckpointError if the model is another one by then. Processes of a pool, and forked ones, may use it.
     """
 
     def __init__(
@@ -49,9 +53,13 @@ class Transcriber:
     ):
         """decode: what is to differ from the settings that are saved with the model. decoding: what it was opened by."""
         settings = decode_settings(loaded.folder, decode)
-        self.loaded, self.decoding = loaded, decoding
-        self.recognizer = Recognizer(loaded.model, loaded.tokenizer, settings, lm, hotwords=hotwords)
-        self.segments = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
+        self.decoding = decoding
+        self.loaded: LoadedModel = loaded
+        """Network and tokens, by name."""
+        self.recognizer: Recognizer = Recognizer(loaded.model, loaded.tokenizer, settings, lm, hotwords=hotwords)
+        """What decodes pieces of recordings; its `config` holds all decoding settings."""
+        self.segments: SegmentConfig = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
+        """Where recordings are cut."""
         self.voice_activity = load_voice_activity()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -66,10 +74,11 @@ class Transcriber:
     def transcribe(
         self, audio: Audio, split: bool = False, *, track: int | None = None, cancelled: Callable[[], bool] = never
     ) -> Transcript:
-        """The transcript of a recording, `split`: of each of its channels; `track`: of that track of sound, counted from 0.
+        """The transcript of a recording of any length; times are seconds from its start.
 
-        `cancelled` is asked again and again meanwhile; soon after it says True, Cancelled is raised. The same below.
-        Raises AudioError where it cannot be read.
+        `split`: of each of its channels; `track`: of that track of sound, counted from 0. `cancelled` is asked again and again
+        meanwhile; soon after it says True, Cancelled is raised. The same below. Raises AudioError where it cannot be read.
+        Example: `model.transcribe((samples, 8000)).text`
         """
         (_, transcript), *_ = self.transcribe_all([audio], split, track=track, cancelled=cancelled)
         if isinstance(transcript, AudioError):
@@ -188,9 +197,13 @@ def load(
 ) -> Transcriber:
     """A model by path or name, ready to transcribe; without a name, the one that came with the program.
 
-    `beam`, and `decode` such as {"ctc_weight": 0.3}: what is to differ from the settings that are saved with the model.
-    `quantize`: "int8", "bfloat16" or "float16" for weights of fewer bits. `hotwords`: a file with a word a line. `lm`: an
-    n-gram model, an ARPA file, in place of the one that the model may come with; "none" for none.
+    `device`: "auto" for a GPU where there is one, "cpu" or "cuda". `beam`, and `decode` such as {"ctc_weight": 0.3}: what is to
+    differ from the settings that are saved with the model, all else stays. `quantize`: "int8", "bfloat16" or "float16" for
+    weights of fewer bits. `hotwords`, such as ["北京", "语音识别"] or {"北京": 3.0}: words that are likely to come, with weights
+    if need be, or a file with a word a line. `lm`: an n-gram model, an ARPA file, in place of the one that the model may come
+    with; "none" for none. What of it changes nothing is told as a warning.
+
+    Raises CheckpointError where there is no such model, ConfigError for settings that cannot be.
     Example: `asr.load().transcribe("talk.wav").text`
     """
     decoding = Decoding(model, changed_settings(decode, beam), lm, hotwords, device, quantize)
@@ -232,5 +245,8 @@ def _loaded_again(pickled: bytes, metadata: Mapping[str, str], segments: Segment
 
 
 def transcribe(audio: Audio, model: str | Path = "", device: str = "auto", *, track: int | None = None) -> Transcript:
-    """Loads a model and transcribes one recording; to transcribe several, keep what `load` returns."""
+    """Loads a model and transcribes one recording; to transcribe several, keep what `load` returns.
+
+    The arguments are those of `load` and of `Transcriber.transcribe`. Raises AudioError where it cannot be read.
+    """
     return load(model, device).transcribe(audio, track=track)
