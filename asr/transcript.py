@@ -49,6 +49,9 @@ class Segment:
     channel: int | None = None
     """The channel, counted from 0, where each was transcribed for itself; None for the average of all."""
 
+    def __str__(self) -> str:
+        return self.text
+
     @property
     def text(self) -> str:
         """The tokens' text."""
@@ -78,6 +81,9 @@ class Transcript:
     """The decoding settings that were used."""
     id: str = ""
     """Its id in the list that named it; empty without one."""
+
+    def __str__(self) -> str:
+        return self.text
 
     @property
     def text(self) -> str:

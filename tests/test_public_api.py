@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -213,3 +214,51 @@ def test_every_format_as_a_text(tmp_path):
         asr.render(transcript, "doc")
     with pytest.raises(asr.AsrError, match="is not told by the name .*a.doc$"):
         asr.write(transcript, tmp_path / "a.doc")
+
+
+def test_what_is_printed_is_what_was_said(model):
+    transcript = asr.load(model, "cpu", beam=2).transcribe((speech(2.0), 16000))
+    assert f"{transcript}" == transcript.text == "".join(map(str, transcript.segments)) != ""
+    assert repr(asr.load(model, "cpu", beam=2)) == "<Transcriber: tiny on cpu, beam 2>"
+
+
+def wrong_calls(model, folder):
+    loaded = asr.load(model, "cpu")
+    (folder / "text.txt").touch()
+    audio = (speech(1.0), 16000)
+    yield (
+        lambda: next(loaded.transcribe_all("a.wav")),
+        "a.wav: is one recording, which transcribe takes; transcribe_all",
+    )
+    yield lambda: loaded.align(audio, "今天", by="foo"), "by must be one of auto, ctc, attention, is 'foo'"
+    yield (
+        lambda: loaded.align(audio, None),
+        "the text to align must be a text, or the Path of a file of it, is NoneType",
+    )
+    yield (
+        lambda: loaded.align(audio, str(folder / "text.txt")),
+        "text.txt: is the text to align, and there is a file called",
+    )
+    yield lambda: asr.render("text", "srt"), "what is written is a Transcript, such as transcribe returns, not a str"
+    yield lambda: asr.evaluate(loaded, "a.jsonl"), "a model is given by its path or its name, not by a Transcriber"
+    yield lambda: asr.load(model, hotwords=5), "hotwords must be a list of words, or a file of them, is 5"
+    yield lambda: asr.load(model, hotwords=[5]), "must be a word, is '5'"
+    yield (
+        lambda: asr.load(model, hotwords=[("今", "much")]),
+        r"hotwords\[0\]: a weight must be from -100 to 100, is 'much'",
+    )
+
+
+def test_wrong_calls_are_told_what_is_wrong(model, tmp_path):
+    for call, message in wrong_calls(model, tmp_path):
+        with pytest.raises(asr.AsrError, match=message):
+            call()
+
+
+def test_hot_words_in_every_form(model, tokenizer, tmp_path):
+    word, path = tokenizer.table.tokens[-1], tmp_path / "words.txt"
+    path.write_text(word, encoding="utf-8")
+    for given in (word, [word], (word,), {word}, {word: 2.0}, [(word, 2.0)], iter([word]), path, str(path)):
+        loaded = pickle.loads(pickle.dumps(asr.load(model, "cpu", hotwords=given)))
+        hot = loaded.recognizer.hotwords
+        assert set(hot.words.values()) == {word} and set(hot.weights.values()) == {2.0}

@@ -1,11 +1,12 @@
 """Finding models by their names: folders, what came with the program, what is published."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from asr.catalogue.published import PUBLISHED
-from asr.errors import CheckpointError
+from asr.errors import CheckpointError, UsageError
 from asr.folders import put_back
 from asr.model.folder import WEIGHTS
 from asr.printable import printable
@@ -17,6 +18,8 @@ DEFAULT = "embedded"
 def find_model(name: str | Path = "") -> Path:
     """The folder of a model: a path, the name of one that came with the program (the default one without a name), or
     of a published one, which is fetched if it was not before; what is fetched, and how much, is said on stderr."""
+    if not isinstance(name, str | os.PathLike):
+        raise UsageError(f"a model is given by its path or its name, not by a {type(name).__name__}")
     name = str(name) or DEFAULT
     if put_back(Path(name)) and Path(name).is_dir():
         return Path(name)

@@ -1,7 +1,7 @@
 """Which model decodes, and how: one object that every command takes, and one place where it is opened."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ class Decoding:
     """auto (a GPU where there is one), cpu or cuda."""
     quantize: str = "none"
     """none, or weights of fewer bits: int8, bfloat16, float16."""
+
+    def __post_init__(self) -> None:
+        words = self.hotwords
+        if isinstance(words, Iterable) and not isinstance(words, str | Mapping):  # a set, or what can be read once
+            object.__setattr__(self, "hotwords", tuple(sorted(words) if isinstance(words, Set) else words))
 
 
 def from_anywhere(decoding: Decoding) -> Decoding:

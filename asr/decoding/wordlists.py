@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from asr.text.tokenizer import Tokenizer, TokenTable
 
 MOST = 100
 """The largest weight."""
-HotwordList = str | Path | Sequence[str] | Mapping[str, float]
-"""A file, a string of words, a list of them, or words with their weights."""
+HotwordList = str | Path | Collection[str | tuple[str, float]] | Mapping[str, float]
+"""A file, a string of words, a list of them, some or all in pairs with a weight, or a table of words and their weights."""
 
 _HAN = "[㐀-鿿\U00020000-\U0003ffff]"
 _COMMAS = "[,，、;；|]"
@@ -78,8 +78,13 @@ def _entries(given: HotwordList) -> Iterator[tuple[str, str, float | None]]:
             yield f"hotwords[{word!r}]", str(word), _weight(own, f"hotwords[{word!r}]")
         return
     items = [part for line in given.splitlines() for part in _BETWEEN.split(line)] if isinstance(given, str) else given
+    if not isinstance(items, Iterable):
+        raise ConfigError(f"hotwords must be a list of words, or a file of them, is {quoted(items)}")
     for number, item in enumerate(items):
         where = f"hotwords[{number}]"
+        if isinstance(item, tuple) and len(item) == 2:
+            yield where, str(item[0]).strip(), _weight(item[1], where)
+            continue
         if not isinstance(item, str):
             raise ConfigError(f"{where}: must be a word, is {quoted(repr(item))}")
         word, own = word_and_weight(item.strip(), where)

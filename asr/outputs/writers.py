@@ -188,6 +188,10 @@ def render(transcript: Transcript, format: str = "txt", style: Style | None = No
 
     Example: `asr.render(transcript, "srt")`
     """
+    if not isinstance(transcript, Transcript):
+        raise AsrError(
+            f"what is written is a Transcript, such as transcribe returns, not a {type(transcript).__name__}"
+        )
     if format.lower() not in WRITERS:
         raise AsrError(f"the format must be one of {', '.join(WRITERS)}, is {format}")
     file = io.StringIO()

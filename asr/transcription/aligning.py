@@ -13,8 +13,9 @@ from asr.audio.given import Audio, name_of
 from asr.catalogue.decode_settings import decode_settings
 from asr.catalogue.opening import open_model
 from asr.decoding.decode_config import DecodeConfig
-from asr.errors import AsrError, AudioError
+from asr.errors import AsrError, AudioError, UsageError
 from asr.files import read_lines, split_lines
+from asr.foreign_bytes import quoted
 from asr.model.folder import LoadedModel
 from asr.recognition.alignment import Evidence, best_path, ctc_evidence
 from asr.recognition.boundaries import Span
@@ -64,6 +65,8 @@ class Aligner:
 
     def __init__(self, loaded: LoadedModel, by: str = "auto"):
         """by: "ctc" for the CTC head, "attention" for the decoder's attention; "auto" takes the head where there is one."""
+        if by not in ("auto", *UNHEARD):
+            raise UsageError(f"by must be one of auto, {', '.join(UNHEARD)}, is {quoted(by)}")
         self.loaded, self.model, self.tokenizer = loaded, loaded.model, loaded.tokenizer
         self.by = by if by != "auto" else "attention" if loaded.model.ctc is None else "ctc"
         if self.by == "ctc" and loaded.model.ctc is None:
@@ -77,8 +80,7 @@ class Aligner:
         its path. Raises AsrError where the recording is too short for the text.
         """
         name = name or name_of(audio)
-        texts = read_lines(text) if isinstance(text, Path) else split_lines(text)
-        lines = [line for line in (read_line(line, self.tokenizer) for line in texts) if line.units]
+        lines = [line for line in (read_line(line, self.tokenizer) for line in _lines_of(text)) if line.units]
         if not lines:
             raise AsrError("the text to align holds no word")
         ids = [token for line in lines for word in line.ids for token in word]
@@ -195,6 +197,18 @@ def align(audio: Audio, text: str | Path, model: str | Path = "", device: str = 
     Example: `asr.align("talk.wav", "今天天气很好").segments[0].tokens[0].start`
     """
     return Aligner(open_model(model, device)).align(audio, text)
+
+
+def _lines_of(text: str | Path) -> list[str]:
+    if isinstance(text, Path):
+        return read_lines(text)
+    if not isinstance(text, str):
+        raise UsageError(f"the text to align must be a text, or the Path of a file of it, is {type(text).__name__}")
+    if not holds_han(text) and os.path.isfile(text):
+        raise UsageError(
+            f"{text}: is the text to align, and there is a file called so; if that is meant, Path({text!r})"
+        )
+    return split_lines(text)
 
 
 def read_line(text: str, tokenizer: Tokenizer) -> Line:

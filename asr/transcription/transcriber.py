@@ -1,5 +1,6 @@
 """Recordings of any length to transcripts."""
 
+import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from asr.audio.given import Audio
+from asr.audio.given import Audio, Bytes, name_of
 from asr.audio.voice_activity import load_voice_activity
 from asr.catalogue.decode_settings import Changes, changed_settings, decode_settings
 from asr.catalogue.opening import Decoding, Opened, from_anywhere, open_decoding, without_effect
@@ -62,6 +63,10 @@ class Transcriber:
         """Where recordings are cut."""
         self.voice_activity = load_voice_activity()
 
+    def __repr__(self) -> str:
+        device, beam = self.recognizer.device, self.recognizer.config.beam
+        return f"<Transcriber: {self.loaded.name} on {device}, beam {beam}>"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Raises AsrError for a Transcriber that `load` did not make."""
         if self.decoding is None:
@@ -93,7 +98,14 @@ class Transcriber:
         track: int | None = None,
         cancelled: Callable[[], bool] = never,
     ) -> Iterator[tuple[Given, Transcript | AudioError]]:
-        """Transcripts of many recordings, decoded together and given in order; an error in place of what cannot be read."""
+        """Transcripts of many recordings, decoded together and given in order; an error in place of what cannot be read.
+
+        Example: `for path, found in model.transcribe_all(paths): …`, where `found` is a Transcript or an AudioError.
+        """
+        if isinstance(audios, str | os.PathLike | Bytes):
+            raise AudioError(
+                f"{name_of(audios)}: is one recording, which transcribe takes; transcribe_all takes a list of them"
+            )
         for recording, segment in self.stream((self.open(audio, split, track=track) for audio in audios), cancelled):
             if segment is None:
                 yield cast(Given, recording.audio), recording.error or self.transcript(recording)
