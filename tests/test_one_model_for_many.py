@@ -132,3 +132,26 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "4"}, timeout=120
     )
     assert done.returncode == 0
+
+
+def test_the_same_model_in_another_way(transcriber, tmp_path, tokenizer):
+    words = tokenizer.table.tokens[-2:]
+    other = transcriber.changed(beam=1, decode={"length_power": 0.5}, hotwords=words[:1])
+    again = asr.load(
+        tmp_path / "model", "cpu", decode={"beam": 1, "length_bonus": 0.5, "length_power": 0.5}, hotwords=words[:1]
+    )
+    for one in (other, pickle.loads(pickle.dumps(other))):
+        assert one.recognizer.config == again.recognizer.config and one.recognizer.hotwords == again.recognizer.hotwords
+        assert said(one.transcribe(RECORDINGS[0])) == said(again.transcribe(RECORDINGS[0]))
+    assert other.loaded is transcriber.loaded and other.recognizer.model is transcriber.recognizer.model
+    assert transcriber.recognizer.config.beam == 2 and set(transcriber.recognizer.hotwords.words.values()) == {words[1]}
+    assert transcriber.changed(beam=1).recognizer.hotwords == transcriber.recognizer.hotwords
+    assert transcriber.changed(hotwords=[]).recognizer.hotwords is None
+    assert pickle.loads(pickle.dumps(transcriber.changed(hotwords=[]))).recognizer.hotwords is None
+    with pytest.raises(AsrError, match=r"decode.baem: there is no such setting; did you mean beam\?"):
+        transcriber.changed(decode={"baem": 1})
+    with pytest.warns(
+        UserWarning, match="hot words with characters that the model cannot write are left out: 龘"
+    ) as told:
+        transcriber.changed(hotwords=["龘"])
+    assert told[0].filename == __file__

@@ -30,6 +30,7 @@ render(transcript, format='txt', style=None)
 write(transcript, path, format='', style=None)
 Transcriber
     align(audio, text, by='auto')
+    changed(*, beam=None, decode=None, hotwords=None)
     iter_segments(audio, split=False, *, track=None, cancelled=…)
     open(audio, split=False, name=None, *, track=None)
     stream(recordings, cancelled=…)
@@ -212,7 +213,7 @@ def test_every_format_as_a_text(tmp_path):
         assert "好" in text and path.read_text(encoding="utf-8") == text
     with pytest.raises(asr.AsrError, match="^the format must be one of txt, .*, is doc$"):
         asr.render(transcript, "doc")
-    with pytest.raises(asr.AsrError, match="is not told by the name .*a.doc$"):
+    with pytest.raises(asr.AsrError, match="a.doc: the format must be one of .*, is not told by its name$"):
         asr.write(transcript, tmp_path / "a.doc")
 
 

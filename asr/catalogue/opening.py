@@ -94,14 +94,19 @@ def open_decoding(decoding: Decoding, *, tuned: bool = False) -> Opened:
     settings = decode_settings(folder, decoding.settings)
     loaded = open_model(folder, decoding.device, quantize=decoding.quantize, greedy=settings.beam == 1 and not tuned)
     weighed = replace(settings, lm_weight=settings.lm_weight or 1.0) if tuned else settings
-    words = decoding.hotwords
     return Opened(
         folder,
         loaded,
         settings,
         language_model(folder, loaded, weighed, decoding.lm),
-        read_hotwords(words, loaded.tokenizer, loaded.tokenizer.table, settings.hotword_weight) if words else None,
+        hotwords_of(decoding, loaded, settings),
     )
+
+
+def hotwords_of(decoding: Decoding, loaded: LoadedModel, settings: DecodeConfig) -> Hotwords | None:
+    """The hot words that a Decoding names, as tokens of the model; None without any."""
+    tokenizer, words = loaded.tokenizer, decoding.hotwords
+    return read_hotwords(words, tokenizer, tokenizer.table, settings.hotword_weight) if words else None
 
 
 def without_effect(decoding: Decoding, recognizer: Recognizer) -> Iterator[str]:

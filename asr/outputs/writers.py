@@ -178,7 +178,9 @@ def write(transcript: Transcript, path: str | Path, format: str = "", style: Sty
     `format`: one of those that `asr transcribe --format` takes; `style`: what these leave open, such as the length of lines.
     Raises AsrError for an unknown format. Example: `asr.write(transcript, "talk.srt")`
     """
-    text = render(transcript, format or format_of(path) or f"not told by the name {path}", style)
+    chosen = format or format_of(path)
+    _require_format(chosen, f"{path}: ")
+    text = render(transcript, chosen, style)
     with atomic_write(path) as file:
         file.write(text)
 
@@ -192,8 +194,12 @@ def render(transcript: Transcript, format: str = "txt", style: Style | None = No
         raise AsrError(
             f"what is written is a Transcript, such as transcribe returns, not a {type(transcript).__name__}"
         )
-    if format.lower() not in WRITERS:
-        raise AsrError(f"the format must be one of {', '.join(WRITERS)}, is {format}")
+    _require_format(format)
     file = io.StringIO()
     WRITERS[format.lower()].write(transcript, file, style or Style())
     return file.getvalue()
+
+
+def _require_format(format: str, of: str = "") -> None:
+    if format.lower() not in WRITERS:
+        raise AsrError(f"{of}the format must be one of {', '.join(WRITERS)}, is {format or 'not told by its name'}")

@@ -12,7 +12,9 @@ from typing import Any, TypeVar, cast
 from asr.audio.given import Audio, Bytes, name_of
 from asr.audio.voice_activity import load_voice_activity
 from asr.catalogue.decode_settings import Changes, changed_settings, decode_settings
-from asr.catalogue.opening import Decoding, Opened, from_anywhere, open_decoding, without_effect
+from asr.catalogue.opening import Decoding, Opened, from_anywhere, hotwords_of, open_decoding, without_effect
+from asr.config_values import from_dict
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import HotwordList, Hotwords
 from asr.errors import AsrError, AudioError, CheckpointError
@@ -75,6 +77,26 @@ class Transcriber:
             )
         decoding = replace(from_anywhere(self.decoding), settings=asdict(self.recognizer.config))
         return _loaded_again, (pickle.dumps(decoding), self.loaded.metadata, self.segments)
+
+    def changed(
+        self, *, beam: int | None = None, decode: Changes | None = None, hotwords: HotwordList | None = None
+    ) -> "Transcriber":
+        """The same loaded model, searched in another way; nothing is loaded again. The arguments are those of `load`.
+
+        What is not given stays as it is here; `hotwords=[]` takes them away. Raises ConfigError for settings that cannot be.
+        Example: `model.changed(hotwords=["北京"]).transcribe("talk.wav")`
+        """
+        changes, of = changed_settings(decode, beam), self.recognizer
+        settings = from_dict(DecodeConfig, asdict(of.config) | changes, "decode")
+        decoding = Decoding(self.loaded.folder, changes, hotwords=hotwords)
+        words = of.hotwords if hotwords is None else hotwords_of(decoding, self.loaded, settings)
+        made: Transcriber = object.__new__(type(self))
+        made.__dict__ |= self.__dict__
+        made.recognizer = Recognizer(of.model, of.tokenizer, settings, of.lm, hotwords=words)
+        if self.decoding and hotwords is not None:
+            made.decoding = replace(self.decoding, hotwords=decoding.hotwords)
+        tell_what_changes_nothing(decoding, made)
+        return made
 
     def transcribe(
         self, audio: Audio, split: bool = False, *, track: int | None = None, cancelled: Callable[[], bool] = never
@@ -220,9 +242,15 @@ def load(
     """
     decoding = Decoding(model, changed_settings(decode, beam), lm, hotwords, device, quantize)
     transcriber = load_decoding(decoding)
-    for line in (*without_effect(decoding, transcriber.recognizer), *doubtful_hotwords(transcriber)):
-        warnings.warn(line.removeprefix("--"), stacklevel=2)
+    tell_what_changes_nothing(decoding, transcriber)
     return transcriber
+
+
+def tell_what_changes_nothing(decoding: Decoding, transcriber: Transcriber) -> None:
+    """Warns, where the function that calls this was called, of settings and hot words that have no effect."""
+    words = () if decoding.hotwords is None else doubtful_hotwords(transcriber)
+    for line in (*without_effect(decoding, transcriber.recognizer), *words):
+        warnings.warn(line.removeprefix("--"), stacklevel=3)
 
 
 def load_decoding(decoding: Decoding) -> Transcriber:
