@@ -54,23 +54,25 @@ Segment(start, end, tokens, raw, score, warnings, hotwords, channel)
     text
 TranscriptToken(text, start, end, confidence, source, mark)
 Finishing(script, numbers, punctuate)
-Style(line_characters, lines, characters_per_second, words, min_confidence)
-char_errors(reference, hypothesis, unit='char', rules=…)
+Style(line_characters, lines, characters_per_second, words, min_confidence, longest, end_marks, word_times, txt_lines)
+    timed
+char_errors(reference, hypothesis, unit='char', rules=None)
 CharErrors(substitutions, deletions, insertions, reference)
     cer
     line(name='CER')
     total
-score_files(reference, hypothesis, unit='char', rules=…, *, ids=None, say=…)
-Score(utterances, unit, rules, changed, missing, extra, depth, name)
+score_files(reference, hypothesis, unit='char', rules=None, *, ids=None, utt2spk=None, say=…)
+Score(utterances, unit, rules, changed, dropped, hints, missing, extra, depth, name)
     cer
     errors
     interval
+    languages
     lines()
     notes()
     oracle
     rate_name
     wrong_sentences
-compare_files(reference, a, b, unit='char', *, rules=…, ids=None, say=…)
+compare_files(reference, a, b, unit='char', *, rules=None, ids=None, utt2spk=None, say=…)
 Comparison(a, b)
     changes()
     difference
