@@ -31,14 +31,16 @@ TINY = FIXTURES / "whisper-tiny-hf"
 
 
 def build(speech_folder, out):
-    prepare.main([str(speech_folder), str(speech_folder.parent / "text.txt"), "--out", str(out), "--processes", "1"])
+    few = ["--processes", "1", "--sounds", "2"]
+    prepare.main([str(speech_folder), str(speech_folder.parent / "text.txt"), "--out", str(out), *few])
 
 
 def test_manifests_and_sentences(speech_folder, tmp_path):
     """What may be passed on under its own licence alone stays out; words lose the silence around them."""
     build(speech_folder, tmp_path / "out")
-    names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"aishell.jsonl", "dev_sentences.jsonl", "dev_words.jsonl", "dsp20.jsonl", "text.txt"}
+    manifests = {"aishell.jsonl", "dev_sentences.jsonl", "dev_words.jsonl", "dsp20.jsonl", "nonspeech.jsonl"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {*manifests, "nonspeech", "text.txt"}
+    assert [u.text for u in read_manifest(tmp_path / "out" / "nonspeech.jsonl")] == ["", ""]
     [word] = read_manifest(tmp_path / "out" / "dsp20.jsonl")
     assert word.start == pytest.approx(0.4, abs=0.02) and word.duration == pytest.approx(0.6, abs=0.03)
     assert [u.text for u in read_manifest(tmp_path / "out" / "aishell.jsonl")] == ["你好天气", "很好"]
