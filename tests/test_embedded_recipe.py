@@ -92,6 +92,9 @@ def test_models_are_averaged_by_their_shares(tmp_path, tokenizer):
     loaded = load_model(tmp_path / "mean")
     first, second, mean = (m.state_dict()["decoder.out.weight"] for m in (*models, loaded.model))
     assert torch.allclose(mean, 0.75 * first + 0.25 * second, atol=1e-6) and loaded.metadata["averaged"] == "3 a 1 b"
+    assert loaded.model.log_mel.config.tail_seconds == 0
+    averaging.main([*folders, "--tail", "0.5", "--out", str(tmp_path / "tailed")])
+    assert load_model(tmp_path / "tailed").model.log_mel.config.tail_seconds == 0.5
     with pytest.raises(SystemExit):
         averaging.main([*folders, "--shares", "1", "--out", str(tmp_path / "other")])
 
