@@ -99,6 +99,25 @@ def test_models_are_averaged_by_their_shares(tmp_path, tokenizer):
         averaging.main([*folders, "--shares", "1", "--out", str(tmp_path / "other")])
 
 
+def test_models_of_different_tokens_are_averaged_by_what_they_stand_for(tmp_path, tokenizer):
+    table = tokenizer.table
+    fewer = TokenTable(
+        [*table.tokens[:4], *reversed(table.tokens[5:])]
+    )  # without the fifth, the others in another order
+    first, second = random_model(seed=1, ctc=False), random_model(seed=2, ctc=False, vocabulary=len(fewer))
+    save_model(tmp_path / "a", first, table)
+    save_model(tmp_path / "b", second, fewer)
+    averaging.main([str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "mean")])
+    loaded = load_model(tmp_path / "mean")
+    assert loaded.tokenizer.table.tokens == table.tokens
+    for part in ("embedding.weight", "out.bias"):
+        a, b, mean = (m.state_dict()[f"decoder.{part}"] for m in (first, second, loaded.model))
+        assert torch.equal(mean[4], a[4])
+        for token in (table.tokens[1], table.tokens[7]):
+            i, j = table.ids[token], fewer.ids[token]
+            assert torch.allclose(mean[i], (a[i] + b[j]) / 2, atol=1e-6)
+
+
 def test_a_head_that_only_the_later_model_has_stays_as_it_is(tmp_path, tokenizer):
     later, earlier = random_model(seed=1), random_model(seed=2, ctc=False)
     for name, model in (("later", later), ("earlier", earlier)):
