@@ -31,14 +31,16 @@ TINY = FIXTURES / "whisper-tiny-hf"
 
 
 def build(speech_folder, out):
-    prepare.main([str(speech_folder), str(speech_folder.parent / "text.txt"), "--out", str(out), "--processes", "1"])
+    few = ["--processes", "1", "--sounds", "2"]
+    prepare.main([str(speech_folder), str(speech_folder.parent / "text.txt"), "--out", str(out), *few])
 
 
 def test_manifests_and_sentences(speech_folder, tmp_path):
     """What may be passed on under its own licence alone stays out; words lose the silence around them."""
     build(speech_folder, tmp_path / "out")
-    names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"aishell.jsonl", "dev_sentences.jsonl", "dev_words.jsonl", "dsp20.jsonl", "text.txt"}
+    manifests = {"aishell.jsonl", "dev_sentences.jsonl", "dev_words.jsonl", "dsp20.jsonl", "nonspeech.jsonl"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {*manifests, "nonspeech", "text.txt"}
+    assert [u.text for u in read_manifest(tmp_path / "out" / "nonspeech.jsonl")] == ["", ""]
     [word] = read_manifest(tmp_path / "out" / "dsp20.jsonl")
     assert word.start == pytest.approx(0.4, abs=0.02) and word.duration == pytest.approx(0.6, abs=0.03)
     assert [u.text for u in read_manifest(tmp_path / "out" / "aishell.jsonl")] == ["你好天气", "很好"]
@@ -90,8 +92,30 @@ def test_models_are_averaged_by_their_shares(tmp_path, tokenizer):
     loaded = load_model(tmp_path / "mean")
     first, second, mean = (m.state_dict()["decoder.out.weight"] for m in (*models, loaded.model))
     assert torch.allclose(mean, 0.75 * first + 0.25 * second, atol=1e-6) and loaded.metadata["averaged"] == "3 a 1 b"
+    assert loaded.model.log_mel.config.tail_seconds == 0
+    averaging.main([*folders, "--tail", "0.5", "--out", str(tmp_path / "tailed")])
+    assert load_model(tmp_path / "tailed").model.log_mel.config.tail_seconds == 0.5
     with pytest.raises(SystemExit):
         averaging.main([*folders, "--shares", "1", "--out", str(tmp_path / "other")])
+
+
+def test_models_of_different_tokens_are_averaged_by_what_they_stand_for(tmp_path, tokenizer):
+    table = tokenizer.table
+    fewer = TokenTable(
+        [*table.tokens[:4], *reversed(table.tokens[5:])]
+    )  # without the fifth, the others in another order
+    first, second = random_model(seed=1, ctc=False), random_model(seed=2, ctc=False, vocabulary=len(fewer))
+    save_model(tmp_path / "a", first, table)
+    save_model(tmp_path / "b", second, fewer)
+    averaging.main([str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "mean")])
+    loaded = load_model(tmp_path / "mean")
+    assert loaded.tokenizer.table.tokens == table.tokens
+    for part in ("embedding.weight", "out.bias"):
+        a, b, mean = (m.state_dict()[f"decoder.{part}"] for m in (first, second, loaded.model))
+        assert torch.equal(mean[4], a[4])
+        for token in (table.tokens[1], table.tokens[7]):
+            i, j = table.ids[token], fewer.ids[token]
+            assert torch.allclose(mean[i], (a[i] + b[j]) / 2, atol=1e-6)
 
 
 def test_a_head_that_only_the_later_model_has_stays_as_it_is(tmp_path, tokenizer):

@@ -102,6 +102,19 @@ def test_what_is_longer_than_the_window_is_refused():
         LogMel(FeatureConfig(**WHISPER))(noise(40000)[None], torch.tensor([40000]))
 
 
+@pytest.mark.parametrize("settings", [{}, WHISPER | {"window_seconds": 0.0}], ids=["kaldi", "stft"])
+def test_a_tail_is_the_same_as_silence_behind_each_utterance(settings):
+    utterances = [noise(20000, 1, 0.3).numpy(), noise(9000, 2, 0.1).numpy()]
+    tailed = LogMel(FeatureConfig(**settings, tail_seconds=0.25))
+    features, n = tailed(*pad_samples(utterances))
+    silent = [np.concatenate([u, np.zeros(4000, np.float32)]) for u in utterances]
+    expected, frames = LogMel(FeatureConfig(**settings))(*pad_samples(silent))
+    assert n.tolist() == frames.tolist() and torch.allclose(features, expected, atol=1e-5)
+    assert tailed.n_frames(torch.tensor([0])).tolist() == [0]  # of nothing there is nothing
+    fewest = tailed.config.samples_of(60)
+    assert tailed.n_frames(torch.tensor([fewest - 1, fewest])).tolist() == [59, 60]
+
+
 @pytest.mark.parametrize(("samples", "frames"), [(0, 0), (399, 0), (400, 1), (559, 1), (560, 2), (16000, 98)])
 def test_number_of_frames(samples, frames):
     features, lengths = LogMel(FeatureConfig())(torch.zeros(1, samples), torch.tensor([samples]))
@@ -142,6 +155,9 @@ def test_a_louder_signal_is_the_same_plus_a_constant():
         ({"window_seconds": 30.0}, 'features.window_seconds is for centred frames: set features.kind = "stft"'),
         (WHISPER | {"window_seconds": 1.005}, "features.window_seconds must be a multiple of the shift, is 1.005"),
         (WHISPER | {"window_seconds": -1.0}, "features.window_seconds must be a multiple of the shift, is -1"),
+        ({"tail_seconds": -1.0}, "features.tail_seconds must be 0 or more, and 0 beside a window, is -1"),
+        (WHISPER | {"tail_seconds": 1.0}, "features.tail_seconds must be 0 or more, and 0 beside a window, is 1"),
+        ({"tail_seconds": 61.0}, "features.tail_seconds must be at most 60, is 61"),
     ],
 )
 def test_impossible_settings_are_refused(values, message):

@@ -105,15 +105,25 @@ def test_cached_steps_equal_teacher_forcing(pieces):
     assert state.n_tokens == 6
 
 
-def whisper_like(window: float = 0.0) -> SpeechModel:
-    """A small model with learned positions and a prompt of three tokens."""
+def whisper_like(window: float = 0.0, tail: float = 0.0) -> SpeechModel:
+    """A small model with learned positions, of which there are those of a second, and a prompt of three tokens."""
     torch.manual_seed(0)
     encoder = EncoderConfig(layers=2, width=16, heads=2, feed_forward=32, positions="learned", places=50)
     decoder = DecoderConfig(
         layers=2, heads=2, feed_forward=32, tied=True, positions="learned", places=12, prompt=(20, 21, 22)
     )
     config = ModelConfig(SubsamplingConfig(2, over_time=True), encoder=encoder, decoder=decoder)
-    return SpeechModel(FeatureConfig(kind="stft", window_seconds=window), config, 24).eval()
+    return SpeechModel(FeatureConfig(kind="stft", window_seconds=window, tail_seconds=tail), config, 24).eval()
+
+
+@torch.inference_mode()
+def test_frames_of_the_silence_behind_an_utterance_are_none_of_its_own():
+    """It takes places of its own, and is encoded; what is aligned are the frames before it."""
+    model, plain = whisper_like(tail=0.2), whisper_like()
+    assert (plain.longest_samples, model.longest_samples) == (16000, 12800)
+    assert model.encoded_samples(8000) == 8000 + 3200 and plain.encoded_samples(8000) == 8000
+    [short] = model.encode(*pad_samples(sounds(0.5)[:1])).lengths.tolist()
+    assert model.spoken_frames(short, 8000) == 25 and short == 36  # (1 + 70) / 2, and half a second of 20 ms each
 
 
 @torch.inference_mode()

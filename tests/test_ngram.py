@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from asr.decoding import ngram
 from asr.decoding.beam import Chosen
 from asr.decoding.ngram import NgramScorer
 from asr.decoding.ngram_file import pack, read_ngrams, require_characters
@@ -105,12 +106,19 @@ def test_a_packed_file_of_one_order(tmp_path):
 
 def test_n_grams_know_their_length_and_what_they_end_in(arpa):
     scorer = NgramScorer(arpa, SYMBOLS, EOS)
-    assert scorer.depth.tolist() == [0, *[1] * 5, *[2] * 3, 3]
+    assert read_ngrams(arpa, SYMBOLS, EOS).levels == [0, 1, 6, 9, 10] and scorer.order == 3
     ends_in = {(): None, (4,): (), (4, 5): (5,), (10, 4): (4,), (5, 3): (3,), (10, 4, 5): (4, 5)}
     nodes = {tokens: _node(scorer, tokens) for tokens in ends_in}
     for tokens, shorter in ends_in.items():
         if shorter is not None:
             assert int(scorer.suffix[nodes[tokens]]) == _node(scorer, shorter)
+
+
+def test_what_n_grams_end_in_is_found_in_blocks(tmp_path, monkeypatch):
+    train_ngram(["你好吗", "再见你好", "好好好", "见你再"], tmp_path / "lm.arpa", 4)
+    whole = NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS)
+    monkeypatch.setattr(ngram, "BLOCK", 2)
+    assert torch.equal(NgramScorer(tmp_path / "lm.arpa", SYMBOLS, EOS).suffix, whole.suffix)
 
 
 def _node(scorer: NgramScorer, tokens: tuple[int, ...]) -> int:

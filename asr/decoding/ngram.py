@@ -12,6 +12,8 @@ from asr.decoding.ngram_file import read_ngrams
 from asr.decoding.tries import Edges
 
 ROOT = 0
+BLOCK = 1 << 17
+"""N-grams looked at together: what a model of millions takes while it is read does not grow with it."""
 UNKNOWN = -10.0
 """Log-probability of a word that the model does not have, where it has no <unk> either."""
 
@@ -38,19 +40,15 @@ class NgramScorer:
         self.path = Path(path)
         ngrams = read_ngrams(path, symbols, eos)
         begin, unknown, n_tokens = len(symbols), len(symbols) + 1, len(symbols) + 2
-        parent, token, depth = (
-            torch.from_numpy(x).to(device, torch.long) for x in (ngrams.parent, ngrams.token, ngrams.depth)
+        parent, token, self.log_prob, self.backoff = (
+            torch.from_numpy(x).to(device) for x in (ngrams.parent, ngrams.token, ngrams.log_prob, ngrams.backoff)
         )
-        self.order = int(depth[-1])
-        self.edges = Edges(
-            parent[1:] * n_tokens + token[1:], torch.arange(1, len(parent), device=device), n_tokens
-        )  # nodes are sorted as their keys are
-        self.log_prob, self.backoff, self.depth = (
-            torch.from_numpy(ngrams.log_prob).to(device),
-            torch.from_numpy(ngrams.backoff).to(device),
-            depth,
-        )
-        self.suffix = self._suffixes(parent, token)
+        levels = ngrams.levels
+        self.order, self.longest = len(levels) - 2, levels[-2]  # `longest`: where n-grams of the highest order begin
+        # Rising: nodes are sorted as their keys are.
+        keys = parent[1:].to(torch.long, copy=True).mul_(n_tokens).add_(token[1:])
+        self.edges = Edges(keys, torch.arange(1, len(parent), dtype=torch.int32, device=device), n_tokens)
+        self.suffix = self._suffixes(parent, token, levels)
         first = self.edges.follow(
             torch.zeros(n_tokens, dtype=torch.long, device=device), torch.arange(n_tokens, device=device)
         )
@@ -58,17 +56,18 @@ class NgramScorer:
         self.unknown = float(self.log_prob[first[unknown]]) if first[unknown] >= 0 else UNKNOWN
         self.first = max(int(first[begin]), ROOT) if self.order > 1 else ROOT
 
-    def _suffixes(self, parent: Tensor, token: Tensor) -> Tensor:
-        """(N,) the longest n-gram of the model that each one ends in, itself apart."""
-        suffix = torch.full_like(parent, ROOT)
-        for order in range(2, self.order + 1):
-            nodes = (self.depth == order).nonzero()[:, 0]
-            context = suffix[parent[nodes]]
-            while len(nodes):
-                found = self.edges.follow(context, token[nodes])
-                suffix[nodes] = found.clamp(min=ROOT)
-                shorter = (found < 0) & (context != ROOT)
-                nodes, context = nodes[shorter], suffix[context[shorter]]
+    def _suffixes(self, parent: Tensor, token: Tensor, levels: list[int]) -> Tensor:
+        """(N,) the longest n-gram of the model that each one ends in, itself apart: int32, for there are millions."""
+        suffix = torch.zeros(len(parent), dtype=torch.int32, device=parent.device)  # ROOT
+        for level, end in zip(levels[2:], levels[3:], strict=False):
+            for first in range(level, end, BLOCK):
+                nodes = torch.arange(first, min(first + BLOCK, end), device=parent.device)
+                words, context = token[nodes].long(), suffix[parent[nodes].long()].long()
+                while len(nodes):
+                    found = self.edges.follow(context, words)
+                    suffix[nodes] = found.clamp(min=ROOT).int()
+                    shorter = (found < 0) & (context != ROOT)
+                    nodes, words, context = nodes[shorter], words[shorter], suffix[context[shorter]].long()
         return suffix
 
     def start(self, n_utterances: int) -> _State:
@@ -85,11 +84,11 @@ class NgramScorer:
             score = torch.where(new, score + self.log_prob[child], score)
             found = torch.where(new, child, found)
             score = torch.where(found < 0, score + self.backoff[context], score)
-            context = self.suffix[context]
+            context = self.suffix[context].long()
         score = torch.where(found < 0, score + self.unknown, score)
         found = found.clamp(min=ROOT)
         # Nothing follows an n-gram of the highest order: its context is what is left without the first word.
-        following = torch.where(self.depth[found] == self.order, self.suffix[found], found)
+        following = torch.where(found >= self.longest, self.suffix[found].long(), found)
         return score, state._replace(grown=following)
 
     def select(self, state: _State, chosen: Chosen) -> _State:

@@ -49,15 +49,12 @@ class Ngrams:
     """(N,) what is added where a longer context is not in the model."""
 
     @property
-    def depth(self) -> np.ndarray:
-        """(N,) the length of each n-gram."""
-        depth = np.zeros(len(self.parent), np.int64)
-        first = 1
-        while first < len(depth):  # a level ends where the parents of the next one begin to be of this level
-            last = int(np.searchsorted(self.parent, first))
-            depth[first:last] = depth[first - 1] + 1
-            first = last
-        return depth
+    def levels(self) -> list[int]:
+        """The first node of each length, node 0 first, and N behind them."""
+        firsts = [0, 1]
+        while firsts[-1] < len(self.parent):  # a level ends where the parents of the next one begin to be of this level
+            firsts.append(int(np.searchsorted(self.parent, firsts[-1])))
+        return firsts
 
 
 def read_ngrams(path: str | Path, symbols: Sequence[str], eos: int) -> Ngrams:
@@ -144,8 +141,8 @@ def _unpack(path: Path, symbols: Sequence[str]) -> Ngrams:
             )
         _check_packed(children, token, log_prob, backoff, len(symbols))
     return Ngrams(
-        np.concatenate([[0], np.repeat(np.arange(len(children)), children)]),
-        np.concatenate([[-1], token.astype(np.int64)]),
+        np.concatenate([np.zeros(1, np.int32), np.repeat(np.arange(len(children), dtype=np.int32), children)]),
+        np.concatenate([np.full(1, -1, np.int32), token.astype(np.int32)]),
         log_prob.astype(np.float32),
         np.pad(backoff.astype(np.float32), (0, len(log_prob) - len(backoff))),
     )

@@ -10,7 +10,7 @@ class Edges:
     """A sparse table of edges. Looking up is a binary search over sorted keys, for any number of edges at once."""
 
     def __init__(self, keys: Tensor, children: Tensor, n_tokens: int):
-        """keys (E,): node · n_tokens + token, rising; children (E,): the node that each of them leads to."""
+        """keys (E,): node · n_tokens + token, rising; children (E,), int32 or int64: the node that each leads to."""
         self.n_tokens = n_tokens
         self.keys = torch.cat([keys, keys.new_tensor([torch.iinfo(torch.long).max])])
         self.children = torch.cat([children, children.new_tensor([-1])])
@@ -26,4 +26,4 @@ class Edges:
         """The node that each edge leads to, -1 where there is none; nodes and tokens have the same shape."""
         keys = nodes * self.n_tokens + tokens
         places = torch.searchsorted(self.keys, keys)
-        return torch.where(self.keys[places] == keys, self.children[places], -1)
+        return torch.where(self.keys[places] == keys, self.children[places].long(), -1)

@@ -33,7 +33,14 @@ WINDOWS = {
     "hamming": torch.hamming_window,
 }
 """Name → window of a length, in float32 as the toolkits have it. Kaldi's is symmetric, the others are periodic."""
-MOST = {"n_mels": 1024, "frame_ms": 500, "shift_ms": 500, "fft_size": 16_384, "window_seconds": 3600}
+MOST = {
+    "n_mels": 1024,
+    "frame_ms": 500,
+    "shift_ms": 500,
+    "fft_size": 16_384,
+    "window_seconds": 3600,
+    "tail_seconds": 60,
+}
 """Beyond these is a mistake, or a trap: memory grows with them."""
 EDGES = ("reflect", "zero")
 
@@ -76,6 +83,9 @@ class FeatureConfig:
     """What lies more than so many decibels below an utterance's loudest bin is raised to that; 0 is off."""
     window_seconds: float = 0.0
     """Each utterance is filled up to so long with silence, of which all frames count (Whisper), and none is longer; 0 is off."""
+    tail_seconds: float = 0.0
+    """So much silence is put behind each utterance, and its frames count: what has learnt from windows and hears none behind a
+    short word may write the word twice; 0 is off."""
     unit: float = USUAL_UNIT
     """Nats of power in a unit of the normalised features, with which augmentation computes decibels: about a standard deviation
     where the statistics are those of speech. 0: what the statistics in the model say, bin by bin, as for imported models."""
@@ -105,6 +115,10 @@ class FeatureConfig:
             raise ConfigError(f"features.unit must be 0 or more, is {self.unit:g}")
         if self.window_seconds < 0 or self.window_samples % self.frame_shift:
             raise ConfigError(f"features.window_seconds must be a multiple of the shift, is {self.window_seconds:g}")
+        if self.tail_seconds < 0 or (self.tail_seconds and self.window_seconds):
+            raise ConfigError(
+                f"features.tail_seconds must be 0 or more, and 0 beside a window, is {self.tail_seconds:g}"
+            )
         if self.window_seconds and self.kind != "stft":
             raise ConfigError('features.window_seconds is for centred frames: set features.kind = "stft"')
         if self.kind == "stft" and self.n_fft % 2:
@@ -135,6 +149,11 @@ class FeatureConfig:
         return round(SAMPLE_RATE * self.window_seconds)
 
     @property
+    def tail_samples(self) -> int:
+        """Samples of silence behind each utterance."""
+        return round(SAMPLE_RATE * self.tail_seconds)
+
+    @property
     def first_centre(self) -> float:
         """The middle of the first frame in seconds."""
         return self.frame_length / 2 / SAMPLE_RATE if self.kind == "kaldi" else 0.0
@@ -143,7 +162,8 @@ class FeatureConfig:
         """The fewest samples that give so many frames, at least one."""
         if self.window_seconds:
             return 1
-        return max(1, (n_frames - 1) * self.frame_shift + (self.frame_length if self.kind == "kaldi" else 0))
+        first = self.frame_length if self.kind == "kaldi" else 0
+        return max(1, (n_frames - 1) * self.frame_shift + first - self.tail_samples)
 
 
 class LogMel(nn.Module):
@@ -161,6 +181,7 @@ class LogMel(nn.Module):
         config = self.config
         if config.window_seconds:
             return torch.full_like(n_samples, config.window_samples // config.frame_shift)
+        n_samples = torch.where(n_samples > 0, n_samples + config.tail_samples, 0)
         if config.kind == "kaldi":
             n_samples = n_samples - config.frame_length
             return (1 + torch.div(n_samples, config.frame_shift, rounding_mode="floor")).clamp(min=0)
@@ -176,6 +197,8 @@ class LogMel(nn.Module):
         n_frames = self.n_frames(lengths)
         if config.window_seconds:
             samples, lengths = _filled(samples, lengths, config)
+        elif config.tail_samples:
+            samples, lengths = _silent_behind(samples, lengths, config.tail_samples)
         if int(n_frames.max()) < 1:
             return samples.new_zeros(samples.shape[0], 0, config.n_mels), n_frames
         with torch.autocast(samples.device.type, enabled=False):
@@ -204,9 +227,14 @@ def _filled(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> tuple[Te
         raise AudioError(
             f"{seconds:.1f} s of audio are more than the {config.window_seconds:g} s that the model hears at once"
         )
+    samples, _ = _silent_behind(samples, lengths, max(0, window - samples.shape[1]))
+    return samples[:, :window], torch.full_like(lengths, window)
+
+
+def _silent_behind(samples: Tensor, lengths: Tensor, more: int) -> tuple[Tensor, Tensor]:
+    """Samples (B, S + more), silent behind each length, and lengths, `more` longer."""
     samples = samples * (torch.arange(samples.shape[1], device=samples.device) < lengths[:, None])
-    samples = F.pad(samples, (0, window - samples.shape[1])) if samples.shape[1] < window else samples[:, :window]
-    return samples, torch.full_like(lengths, window)
+    return F.pad(samples, (0, more)), lengths + more
 
 
 def _kaldi_frames(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> Tensor:

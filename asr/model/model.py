@@ -115,15 +115,17 @@ class SpeechModel(nn.Module):
         features, places = self.log_mel.config, self.config.encoder.places
         if features.window_samples or not places:
             return features.window_samples or None
-        return round(places * self.frame_seconds * SAMPLE_RATE)
+        return round(places * self.frame_seconds * SAMPLE_RATE) - features.tail_samples
 
     def encoded_samples(self, n_samples: int) -> int:
-        """How many samples are encoded for so many: all of a window, if the model has one."""
-        return max(n_samples, self.log_mel.config.window_samples)
+        """How many samples are encoded for so many: all of a window, if the model has one, and the silence behind them."""
+        features = self.log_mel.config
+        return max(n_samples + features.tail_samples, features.window_samples)
 
     def spoken_frames(self, n_frames: int, n_samples: int) -> int:
-        """How many of an utterance's memory frames are of its samples, not of the silence that fills up a window."""
-        if not self.log_mel.config.window_samples:
+        """How many of an utterance's memory frames are of its samples, not of the silence behind these."""
+        features = self.log_mel.config
+        if not features.window_samples and not features.tail_samples:
             return n_frames
         return min(n_frames, max(1, math.ceil(n_samples / SAMPLE_RATE / self.frame_seconds)))
 

@@ -51,7 +51,8 @@ def restored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             found = "none" if scale is None else tuple(scale.shape)
             raise ValueError(f"{name + SCALE} should have the shape {tuple(whole[name].shape[:1])}, has {found}")
     others = {name: t for name, t in tensors.items() if name not in whole and name.removesuffix(SCALE) not in whole}
-    return others | {name: tensor * _beside(scales[name], tensor) for name, tensor in whole.items()}
+    # First to float32, then times the scales: one product of both kinds takes thirty times as long.
+    return others | {name: tensor.float().mul_(_beside(scales[name], tensor)) for name, tensor in whole.items()}
 
 
 def _beside(scales: Tensor, tensor: Tensor) -> Tensor:

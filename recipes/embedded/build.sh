@@ -22,8 +22,10 @@ fi
 python $recipe/prepare.py "$speech" "$@" --out $data
 test -e exp/embedded-start/decode.json ||
     python $recipe/trimming.py $base $data/text.txt $data/aishell.jsonl --out exp/embedded-start
-asr train $recipe/embedded.toml --init exp/embedded-start --out exp/embedded --threads 1
-python $recipe/averaging.py exp/embedded exp/embedded-start --shares 45 55 --out exp/embedded-mean
+precision=$(python -c 'import torch; from asr.model.device import slow_in_bfloat16 as slow
+print("float32" if slow(torch.device("cpu")) else "bfloat16")')
+asr train $recipe/embedded.toml --init exp/embedded-start --out exp/embedded --threads 1 --set train.precision="$precision"
+python $recipe/averaging.py exp/embedded exp/embedded-start --shares 45 55 --tail 0.5 --out exp/embedded-mean
 cp exp/embedded-start/decode.json exp/embedded-mean/
 
 asr train-lm $data/text.txt $data/aishell.jsonl $data/dsp20.jsonl --tokens exp/embedded-start --order 4 --prune 0 --size 2000000 \

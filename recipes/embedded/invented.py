@@ -2,106 +2,20 @@
 
     python recipes/embedded/invented.py MODEL
 
-Five minutes of noise, hum, tunes and knocks, and five of sirens, birds, crackle and the murmur of a hall.
+Five minutes of noise, hum, tunes and knocks, of which the embedded model has learnt from others of their kind, and five of
+sirens, birds, crackle and the murmur of a hall, which it has never heard.
 """
 
 import argparse
 
 import numpy as np
+from nonspeech import LEARNT, UNHEARD, sound
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.transcription.transcriber import load
 
-
-def noise(n: int, random: np.random.Generator) -> np.ndarray:
-    """Noise whose power falls with the frequency to the power of 0 (white) to 2 (brown), in a band of its own."""
-    spectrum = np.fft.rfft(random.standard_normal(n))
-    hz = np.fft.rfftfreq(n, 1 / SAMPLE_RATE)
-    low, high = random.uniform(20, 300), random.uniform(1000, 8000)
-    shape = np.maximum(hz, 20) ** (-random.uniform(0, 1)) * (hz > low) * (hz < high)
-    return np.fft.irfft(spectrum * shape, n)
-
-
-def swelling(n: int, random: np.random.Generator) -> np.ndarray:
-    """Noise that comes and goes, as wind, breath and cars do."""
-    points = random.integers(3, 3 + 4 * n // SAMPLE_RATE)
-    loudness = np.interp(np.arange(n), np.linspace(0, n, points), random.uniform(-40, 0, points))
-    return noise(n, random) * 10 ** (loudness / 20)
-
-
-def hum(n: int, random: np.random.Generator) -> np.ndarray:
-    """The mains, a fan or a motor: a low tone and its multiples, and some noise."""
-    t = np.arange(n) / SAMPLE_RATE
-    base = random.choice([50.0, 60.0, 100.0, random.uniform(25, 250)]) * (
-        1 + 0.02 * np.sin(2 * np.pi * t * random.random())
-    )
-    phase = 2 * np.pi * np.cumsum(base) / SAMPLE_RATE
-    tones = sum(random.random() / k * np.sin(k * phase) for k in range(1, 12))
-    return level(tones) + random.uniform(0, 0.5) * level(noise(n, random))
-
-
-def tune(n: int, random: np.random.Generator) -> np.ndarray:
-    """Notes of an instrument with a few harmonics, one, two or three at a time; or beeps."""
-    out, start = np.zeros(n), 0
-    harmonics = random.random(random.integers(1, 8))
-    while start < n:
-        length = min(n - start, int(random.uniform(0.1, 0.8) * SAMPLE_RATE))
-        t = np.arange(length) / SAMPLE_RATE
-        for _ in range(random.integers(1, 4)):
-            hz = 110 * 2 ** (random.integers(0, 40) / 12)
-            note = sum(a * np.sin(2 * np.pi * hz * (k + 1) * t) for k, a in enumerate(harmonics) if hz * (k + 1) < 7900)
-            out[start : start + length] += note * np.exp(-t * random.uniform(0, 8)) * np.minimum(1, t * 100)
-        start += length + int(random.choice([0, 0, random.uniform(0, 0.5)]) * SAMPLE_RATE)
-    return out
-
-
-def knocks(n: int, random: np.random.Generator) -> np.ndarray:
-    """Short dull or bright bursts: keys, doors, steps."""
-    out = 0.003 * level(noise(n, random))
-    for start in random.integers(0, n, size=random.integers(1, 2 + 6 * n // SAMPLE_RATE)):
-        length = min(n - start, int(random.uniform(0.01, 0.15) * SAMPLE_RATE))
-        dying = np.exp(-6 * np.arange(length) / length)
-        out[start : start + length] += random.uniform(0.2, 1) * level(noise(max(length, 64), random))[:length] * dying
-    return out
-
-
-def level(samples: np.ndarray) -> np.ndarray:
-    """The same with a root mean square of 1."""
-    return samples / max(float(np.sqrt(np.square(samples).mean())), 1e-9)
-
-
-def siren(n: int, random: np.random.Generator) -> np.ndarray:
-    """A tone that glides up and down."""
-    t = np.arange(n) / SAMPLE_RATE
-    hz = random.uniform(500, 1200) * 2 ** (random.uniform(0.2, 1) * np.sin(2 * np.pi * random.uniform(0.2, 3) * t))
-    tone = np.sin(2 * np.pi * np.cumsum(hz) / SAMPLE_RATE)
-    return np.sign(tone) if random.random() < 0.5 else tone
-
-
-def birds(n: int, random: np.random.Generator) -> np.ndarray:
-    """Short whistles that sweep."""
-    out = 0.01 * random.standard_normal(n)
-    for start in random.integers(0, n, size=4 * n // SAMPLE_RATE):
-        t = np.arange(min(n - start, int(random.uniform(0.05, 0.3) * SAMPLE_RATE))) / SAMPLE_RATE
-        sweep = 2 * np.pi * (random.uniform(1500, 5000) * t + random.uniform(-6000, 6000) * t**2)
-        out[start : start + len(t)] += np.sin(sweep) * np.hanning(len(t))
-    return out
-
-
-def crackle(n: int, random: np.random.Generator) -> np.ndarray:
-    """Single samples, as an old record."""
-    return (random.random(n) < random.uniform(0.0005, 0.01)) * random.standard_normal(n)
-
-
-def room(n: int, random: np.random.Generator) -> np.ndarray:
-    """The murmur of a hall: noise with the spectrum and the rhythm of many voices."""
-    spectrum = np.fft.rfft(random.standard_normal(n))
-    hz = np.fft.rfftfreq(n, 1 / SAMPLE_RATE)
-    rhythm = 1 + 0.5 * np.sin(2 * np.pi * random.uniform(2, 6) * np.arange(n) / SAMPLE_RATE)
-    return np.fft.irfft(spectrum / (1 + (hz / 500) ** 2) ** 0.75, n) * rhythm
-
-
-KINDS = ((noise, swelling, hum, tune, knocks), (siren, birds, crackle, room))
+PARTS = 5
+"""Recordings of each kind."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -111,14 +25,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     transcriber, random = load(options.model, lm=options.lm), np.random.default_rng(2026)
     total = 0
-    for kinds in KINDS:
+    for kinds in (LEARNT, UNHEARD):
         for kind in kinds:
-            seconds, texts = 300 // len(kinds), []
-            for _ in range(5):
-                samples = level(kind(seconds * SAMPLE_RATE // 5, random)) * 10 ** (random.uniform(-50, -12) / 20)
-                texts.append(transcriber.transcribe((samples.clip(-1, 1).astype(np.float32), SAMPLE_RATE)).text)
-            print(f"{kind.__name__}: {len(''.join(texts))} characters in {seconds} s")
-            total += len("".join(texts))
+            seconds = 300 // len(kinds)
+            recordings = [sound(kind, seconds / PARTS, random) for _ in range(PARTS)]
+            n = sum(len(transcriber.transcribe((samples, SAMPLE_RATE)).text) for samples in recordings)
+            print(f"{kind.__name__}: {n} characters in {seconds} s")
+            total += n
     print(f"all: {total} characters in ten minutes")
 
 

@@ -4,7 +4,7 @@
 
 SPEECH is a folder with train.tsv and dev.tsv (id, audio, text, speaker, seconds, source, kind, licence); of train.tsv only what
 may be used without passing on its licence is taken. TEXTS are files with a sentence or a paragraph a line. What is in dev.tsv is
-taken out of both.
+taken out of both. Beside them it makes sounds in which nobody speaks.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from joining import loud_part
+from nonspeech import write_sounds
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.importing import import_corpus
@@ -25,7 +26,7 @@ from asr.text.normalize import RULES, TRAINING, normalize
 
 MARGIN = 0.1
 """Seconds kept around a trimmed word."""
-EVERY = 5
+EVERY = 2
 """One recording of a word in so many is taken: they are twelve words, each many times over."""
 PASSED_ON = "CC-BY-SA"
 """What the name of a licence begins with that the weights would have to be under as well."""
@@ -41,6 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("speech", type=Path)
     parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--sounds", type=int, default=90, help="recordings without speech to make (default: %(default)s)"
+    )
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
 
@@ -54,6 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
             with ProcessPoolExecutor(options.processes) as pool:
                 utterances = list(pool.map(trimmed, utterances[::EVERY], chunksize=64))
         write_manifest(options.out / f"{source}.jsonl", utterances)
+
+    write_manifest(options.out / "nonspeech.jsonl", write_sounds(options.out / "nonspeech", options.sounds))
 
     lines = (line for path in options.texts for line in read_lines(path))
     with atomic_write(options.out / "text.txt") as file:

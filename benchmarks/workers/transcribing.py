@@ -1,0 +1,52 @@
+"""Recordings as texts by one program: `python transcribing.py PROGRAM MODEL VARIANT THREADS`, a path a line on stdin.
+
+PROGRAM: ours or faster-whisper; VARIANT: float32 or int8. Prints JSON: the texts in order, seconds of wall clock and of CPU to
+start and to transcribe, and the most memory that the process took, in MB.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+here = sys.path.pop(0)
+program, model, variant, threads = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+
+
+def ours():
+    sys.path.insert(0, str(Path(here).parents[1]))
+    import torch
+
+    from asr.transcription.transcriber import load
+
+    torch.set_num_threads(threads)
+    transcriber = load(model, "cpu", quantize="none" if variant == "float32" else variant)
+    return lambda path: transcriber.transcribe(path).text
+
+
+def faster_whisper():
+    from faster_whisper import WhisperModel
+
+    network = WhisperModel(model, device="cpu", compute_type=variant, cpu_threads=threads)
+
+    def transcribe(path: str) -> str:
+        segments, _ = network.transcribe(path, language="zh", beam_size=5, vad_filter=True)
+        return "".join(segment.text for segment in segments)
+
+    return transcribe
+
+
+def now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+started = (time.perf_counter(), 0.0)  # Python's own start took CPU time before
+transcribe = {"ours": ours, "faster-whisper": faster_whisper}[program]()
+ready = now()
+texts = [transcribe(line.strip()) for line in sys.stdin]
+done = now()
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1024)
+times = {name: [b - a for a, b in zip(*ends, strict=True)] for name, ends in
+         {"start": (started, ready), "transcribe": (ready, done)}.items()}  # fmt: skip
+print(json.dumps({"texts": texts, "memory": memory, **times}))
