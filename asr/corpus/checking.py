@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.reading import audio_duration
-from asr.corpus.manifest import Utterance
+from asr.corpus.manifest import Member, Utterance
 from asr.corpus.overlap import Recorded
 from asr.errors import AudioError
 from asr.foreign_bytes import quoted
@@ -58,7 +58,7 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
     fast = Finding(f"with more than {FASTEST:g} characters a second", False)
     slow = Finding(f"with fewer than {SLOWEST:g} characters a second", False)
     digits = Finding("whose text holds numbers in digits, which are said as words", False, advice=SPELL_OUT)
-    lengths: dict[tuple[Path, int | None], float | AudioError] = {}
+    lengths: Lengths = {}
     for u in utterances:
         if is_to_be_spelled(u.text):
             digits.items.append((u, f"({u.id}): {u.text[:20]} is learned as {normalize(u.text)[:20]}"))
@@ -74,7 +74,7 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
                 if np.abs(u.read()).max(initial=0) < SILENT:
                     silent.items.append((u, f"({u.id})"))
                 continue
-            length = _length((u.audio, u.channel), lengths)
+            length = _length(u, lengths)
         except AudioError as error:
             audio.items.append((u, f"({u.id}): {error}"))
             continue
@@ -83,11 +83,16 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
     return [finding for finding in (audio, short, empty, wrong, silent, fast, slow, digits) if finding.items]
 
 
-def _length(of: tuple[Path, int | None], known: dict[tuple[Path, int | None], float | AudioError]) -> float:
-    """Seconds of a file, of which that channel is used; its header is read once."""
+Lengths = dict[tuple[Path, Member | None, int | None], float | AudioError]
+
+
+def _length(u: Utterance, known: Lengths) -> float:
+    """Seconds of the recording of an utterance, of which its channel is used; a header is read once."""
+    of = u.audio, u.member, u.channel
     if of not in known:
         try:
-            known[of] = audio_duration(*of)
+            with u.recording() as path:
+                known[of] = audio_duration(path, u.channel)
         except AudioError as error:
             known[of] = error
     if isinstance(known[of], AudioError):

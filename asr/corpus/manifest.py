@@ -2,14 +2,18 @@
 
     {"id": "S1-003", "audio": "wav/S1/003.wav", "duration": 3.21, "text": "今天天气很好", "speaker": "S1"}
 
-`audio` is relative to the manifest's folder. `start` and `duration` (seconds) may name a part of a longer file.
+`audio` is relative to the manifest's folder. `start` and `duration` (seconds) may name a part of a longer file. With `offset` and
+`bytes` it is a shard, a tar file that holds many recordings (asr/corpus/shards.py).
 Fields that are not known survive in `extra`.
 """
 
+import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,8 +22,36 @@ import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.errors import AudioError, ManifestError
-from asr.files import atomic_write, read_lines, several_errors
+from asr.files import atomic_write, on_disk, read_lines, several_errors
 from asr.foreign_bytes import listed, quoted, reading, reason
+
+
+@dataclass(frozen=True)
+class Member:
+    """A recording inside a tar file."""
+
+    offset: int
+    """Its first byte."""
+    size: int
+    """Bytes."""
+
+    @contextmanager
+    def opened(self, shard: Path) -> Iterator[Path]:
+        """A path to the recording alone. Raises AudioError where no member of this size begins there."""
+        with open(shard, "rb") as file:
+            file.seek(self.offset - tarfile.BLOCKSIZE)
+            header, content = file.read(tarfile.BLOCKSIZE), file.read(self.size)
+        try:
+            fits = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").size == len(content) == self.size
+        except tarfile.HeaderError:
+            fits = False
+        if not fits:
+            raise AudioError(
+                f"{shard}: no recording of {self.size:,} bytes is at byte {self.offset:,}: the file is cut off, or another than"
+                " the manifest was written with; write both again with asr corpus shard"
+            )
+        with on_disk(io.BytesIO(content)) as path:
+            yield path
 
 
 @dataclass(frozen=True)
@@ -46,11 +78,14 @@ class Utterance:
     """All other fields of the line."""
     where: str = field(default="", compare=False)
     """File and line it was read from, for messages."""
+    member: Member | None = None
+    """Where in `audio`, then a shard, its recording lies; None where the file is the recording."""
 
     def read(self) -> np.ndarray:
         """Its audio: (S,) float32 at 16 kHz. Raises AudioError, also where the file ends before the utterance does."""
         try:
-            samples = read_samples(self.audio, self.start, self.duration, self.channel)
+            with self.recording() as path:
+                samples = read_samples(path, self.start, self.duration, self.channel)
         except AudioError as error:
             raise AudioError(f"{self.where}: {error} ({self.id})") from error
         except (OSError, MemoryError) as error:
@@ -62,6 +97,10 @@ class Utterance:
                 f" {self.start:g} s on; there are {seconds:.2f} s ({self.id})"
             )
         return samples
+
+    def recording(self) -> AbstractContextManager[Path]:
+        """A path to the recording that it is in. Raises AudioError where its shard is another one."""
+        return self.member.opened(self.audio) if self.member else nullcontext(self.audio)
 
     @property
     def shortest(self) -> float:
@@ -78,6 +117,8 @@ TOLERANCE = 0.5
 """Seconds that a file may be shorter than its utterance says: tables round, and codecs pad."""
 LONGEST = 1e9
 """Seconds; more is no length of a recording."""
+MOST_BYTES = 1 << 30
+"""Of a recording in a shard, which is read as one."""
 LAST_CHANNEL = 65535
 """No file has more: formats count them in 16 bits."""
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
@@ -85,6 +126,8 @@ _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 _NO_CHARACTER = re.compile(r"[\ud800-\udfff]|\\u0000")
 """Half a character (a lone surrogate), and, as JSON writes it, what ends a path."""
 REQUIRED = ("id", "audio", "duration", "text")
+MEMBER = ("offset", "bytes")
+"""Of a line whose audio is a shard."""
 OPTIONAL_TYPES = {"start": (int, float), "speaker": str, "channel": int, "source": str}
 
 
@@ -163,7 +206,7 @@ def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path])
     _check_seconds(where, "duration", data["duration"], positive=True)
     _check_seconds(where, "start", data.get("start") or 0.0, positive=False)
     known = {name: data[name] for name in OPTIONAL_TYPES if data.get(name) is not None}
-    extra = {k: v for k, v in data.items() if k not in REQUIRED and k not in OPTIONAL_TYPES}
+    extra = {k: v for k, v in data.items() if k not in REQUIRED and k not in OPTIONAL_TYPES and k not in MEMBER}
     audio = folder / data["audio"]
     audio = resolve(audio.parent) / audio.name
     return Utterance(
@@ -171,10 +214,25 @@ def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path])
         audio.resolve() if audio.is_symlink() else audio,
         float(data["duration"]),
         data["text"],
+        member=_member(data, where),
         extra=extra,
         where=where,
         **known,
     )
+
+
+def _member(data: dict, where: str) -> Member | None:
+    """What a line says of its place in a shard."""
+    given = [data[name] for name in MEMBER if data.get(name) is not None]
+    if not given:
+        return None
+    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in given)
+    if len(given) < 2 or not whole or not tarfile.BLOCKSIZE <= given[0] < 1 << 60 or not 0 < given[1] <= MOST_BYTES:
+        raise ManifestError(
+            f"{where}: offset and bytes must be whole numbers that say where in a tar file the audio lies, are"
+            f" {quoted(data.get('offset'))} and {quoted(data.get('bytes'))}"
+        )
+    return Member(*given)
 
 
 def _check_seconds(where: str, name: str, value: object, positive: bool) -> None:
@@ -193,6 +251,8 @@ def _to_json(utterance: Utterance, folder: Path) -> dict:
     }
     if utterance.start:
         data["start"] = round(utterance.start, 4)
+    if utterance.member:
+        data |= dict(zip(MEMBER, (utterance.member.offset, utterance.member.size), strict=True))
     for name in ("speaker", "channel", "source"):
         if getattr(utterance, name) not in ("", None):
             data[name] = getattr(utterance, name)

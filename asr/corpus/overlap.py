@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from asr.corpus.manifest import Utterance
+from asr.corpus.manifest import Member, Utterance
 
 TOLERATED = 0.1
 """Seconds that neighbours may share, whose ends were rounded or padded."""
@@ -15,17 +15,17 @@ class Recorded:
     """Where some utterances lie in their recordings."""
 
     def __init__(self, utterances: Iterable[Utterance]):
-        self.by_audio: dict[Path, list[Utterance]] = defaultdict(list)
+        self.by_audio: dict[tuple[Path, Member | None], list[Utterance]] = defaultdict(list)
         for u in utterances:
-            self.by_audio[Path(u.audio)].append(u)
+            self.by_audio[_recording(u)].append(u)
         for some in self.by_audio.values():
             some.sort(key=lambda u: u.start)
         self.longest = {audio: max(u.duration for u in some) for audio, some in self.by_audio.items()}
 
     def sharing(self, u: Utterance) -> Utterance | None:
         """One of them that holds some of what `u` holds, if there is one. A channel is a part of the mixture of all."""
-        some, end = self.by_audio.get(Path(u.audio), []), u.start + u.duration
-        first = bisect_left(some, u.start - self.longest[Path(u.audio)], key=lambda other: other.start) if some else 0
+        some, end = self.by_audio.get(_recording(u), []), u.start + u.duration
+        first = bisect_left(some, u.start - self.longest[_recording(u)], key=lambda other: other.start) if some else 0
         for other in some[first:]:
             if other.start >= end:
                 return None
@@ -35,3 +35,7 @@ class Recorded:
             ):
                 return other
         return None
+
+
+def _recording(u: Utterance) -> tuple[Path, Member | None]:
+    return Path(u.audio), u.member

@@ -142,9 +142,13 @@ def _started_with(settings: dict, folder: Path, utterances: Sequence[Utterance])
     files = [folder / WEIGHTS, *(Path(name) for name in named if isinstance(name, str) and os.path.exists(name))]
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     state = cache(_state)
-    audio = [(u.id, str(u.audio), state(u.audio), u.start, u.duration, u.channel) for u in utterances]
+    audio = [(u.id, str(u.audio), state(u.audio), u.start, u.duration, u.channel, *_place(u)) for u in utterances]
     digest = hashlib.sha256(json.dumps(audio, ensure_ascii=False).encode()).hexdigest()
     return json.loads(json.dumps({"version": VERSION, "settings": settings, "files": states, "utterances": digest}))
+
+
+def _place(utterance: Utterance) -> tuple[int, ...]:
+    return dataclasses.astuple(utterance.member) if utterance.member else ()
 
 
 def _state(path: Path) -> tuple[int, int] | None:
