@@ -104,8 +104,10 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
+            "--out",
+            "-o",
             help="Where hyp.txt, nbest.jsonl, result.json and report.html go; MODEL/eval/MANIFEST by default, or"
-            " eval/MODEL/MANIFEST for a model that has a name."
+            " eval/MODEL/MANIFEST for a model that has a name.",
         ),
     ] = None,
     by: Annotated[
