@@ -151,6 +151,7 @@ def test_a_file_is_on_the_list_before_it_is_there(tmp_path):
     made.write(tmp_path / "a.txt", "你好\n", {"recording": "r", "beam": 4})
     again = MadeWith(tmp_path)
     assert differences(again.of(tmp_path / "a.txt", {"recording": "r", "beam": 4}), {"recording": "r", "beam": 4}) == ""
+    assert differences(again.of(tmp_path / "a.txt", {"recording": "r", "new": 1}), {"recording": "r", "new": 1}) == ""
     assert again.of(tmp_path / "a.txt", {"recording": "r", "beam": 5}) == {"recording": "r", "beam": 4}
 
 

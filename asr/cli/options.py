@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from asr.errors import AsrError, ConfigError
+from asr.language import translated
 from asr.outputs.writers import formats_in_words
 from asr.printable import printable
 
@@ -132,7 +133,7 @@ def load_said(decoding, vad: Mapping = {}):  # noqa: B006
 
 def say(line: str) -> None:
     """A line for the person at the terminal, whatever the names in it hold."""
-    print(printable(line), file=sys.stderr, flush=True)
+    print(printable(translated(line)), file=sys.stderr, flush=True)
 
 
 def refuse_existing(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:

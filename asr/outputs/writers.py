@@ -174,9 +174,8 @@ WRITERS: dict[str, Writer] = {
 
 
 def formats_in_words() -> str:
-    """All formats, for people: `txt, json (all there is), … or manifest (to train on)`."""
-    names = [f"{name} ({writer.about})" if writer.about else name for name, writer in WRITERS.items()]
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    """All formats, for people: `txt, json (all there is), …, manifest (to train on)`."""
+    return ", ".join(f"{name} ({writer.about})" if writer.about else name for name, writer in WRITERS.items())
 
 
 def format_of(path: str | Path) -> str:

@@ -86,8 +86,9 @@ def _recordings_in(folder: Path, unreadable: list[OSError]) -> tuple[list[Path],
 
 def _left_out(others: list[Path]) -> str:
     """`3 files are left out, by their names no recordings: 2 .txt, 1 .jpg`."""
-    counts = Counter(path.suffix.lower() or "without a suffix" for path in others).most_common()
-    kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in counts[:NAMED]) + (" …" if len(counts) > NAMED else "")
+    counts = Counter(path.suffix.lower() for path in others).most_common()
+    named = (f"{n:,} {suffix}" if suffix else f"{n:,} without a suffix" for suffix, n in counts[:NAMED])
+    kinds = ", ".join(named) + (" …" if len(counts) > NAMED else "")
     files = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
     return f"{files} left out, by their names no recordings: {kinds}"
 

@@ -114,14 +114,14 @@ class MadeWith:
             return
 
     def of(self, target: Path, wanted: Settings) -> Settings | None:
-        """The settings that a file was made with, the `wanted` ones where they give the same; None where that is not known."""
+        """The settings that a file was made with, such as do not differ where there are such; None where that is not known."""
         content = _digest(target.read_bytes())
         found = [
             {RECORDING: entry[RECORDING]} | self.settings[entry["key"]]
             for entry in self.files.get(self._name(target), [])
             if entry["content"] == content and entry["key"] in self.settings
         ]
-        return wanted if _plain(wanted) in found else found[-1] if found else None
+        return next((made for made in found if not differences(made, wanted)), found[-1] if found else None)
 
     def write(self, target: Path, text: str, settings: Settings) -> None:
         """Writes a file. It is on the list before it is there, so that a kill leaves none that is not."""
@@ -145,11 +145,14 @@ class MadeWith:
 
 
 def differences(made: Settings, wanted: Settings, most: int = SHOWN) -> str:
-    """The settings that differ, in words: `decode.beam 4, now 2; script none, now simplified`."""
+    """The settings that differ, in words: `decode.beam 4, now 2; script none, now simplified`.
+
+    What only one of two versions of this program knows is left out.
+    """
     made, wanted = _plain(made), _plain(wanted)
-    names = [name for name in wanted | made if made.get(name) != wanted.get(name)]
+    names = [name for name in wanted if name in made and made[name] != wanted[name]]
     told = [
-        "another recording" if name == RECORDING else f"{name} {_shown(made.get(name))}, now {_shown(wanted.get(name))}"
+        "another recording" if name == RECORDING else f"{name} {_shown(made[name])}, now {_shown(wanted[name])}"
         for name in names[:most]
     ]
     return "; ".join(told) + (" …" if len(names) > most else "")
