@@ -35,6 +35,8 @@ RESULTS = {
     )
 }
 """Modules whose texts are results, pages and tables, but for those of errors."""
+COUNTED = re.compile(r"^ [a-z]{4,}$")
+"""One word behind a field: ` checkpoints` of f"{n} checkpoints"."""
 HEADER = "# Messages of the asr command in Chinese; `make messages` brings them up to date with the code."
 
 
@@ -76,7 +78,8 @@ def texts_of(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.JoinedStr):
             template, literal = template_of(node)
         is_help = isinstance(tree, ast.keyword) and tree.arg == "help"
-        if template is not None and (is_help or is_prose(literal.removeprefix(PREFIX))):
+        counted = isinstance(node, ast.JoinedStr) and bool(COUNTED.search(literal))
+        if template is not None and (is_help or counted or is_prose(literal.removeprefix(PREFIX))):
             yield template
         if isinstance(node, ast.JoinedStr):
             for value in node.values:
