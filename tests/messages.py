@@ -35,6 +35,8 @@ RESULTS = {
     )
 }
 """Modules whose texts are results, pages and tables, but for those of errors."""
+HELP = "help/"
+"""Before the name of a command whose docstring says something."""
 COUNTED = re.compile(r"^ [a-z]{4,}$")
 """One word behind a field: ` checkpoints` of f"{n} checkpoints"."""
 HEADER = "# Messages of the asr command in Chinese; `make messages` brings them up to date with the code."
@@ -54,9 +56,7 @@ def said() -> dict[str, list[str]]:
             found.setdefault(template, []).append(str(path.relative_to(ROOT)))
     for name, command in commands(typer.main.get_command(app)):
         for paragraph in paragraphs(command.help or ""):
-            found.setdefault(paragraph.replace("{", "{{").replace("}", "}}"), []).append(
-                f"asr {name} --help".replace("  ", " ")
-            )
+            found.setdefault(escaped(paragraph), []).append(f"{HELP}{name.replace(' ', '/') or 'asr'}")
     return {template: sorted(set(places)) for template, places in found.items()}
 
 
@@ -132,16 +132,28 @@ def escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def read_catalogue() -> Catalog:
-    if not PO.exists():
-        return Catalog(CHINESE, DOMAIN, header_comment=HEADER, fuzzy=False)
-    with open(PO, "rb") as file:
-        return read_po(file, CHINESE, DOMAIN)
+class Messages(Catalog):
+    """With a header that holds no dates and no versions: the same messages are the same bytes."""
+
+    mime_headers = [("MIME-Version", "1.0"), ("Content-Type", "text/plain; charset=utf-8")]
+
+    def __init__(self):
+        super().__init__(CHINESE, DOMAIN, header_comment=HEADER, fuzzy=False)
 
 
-def updated(old: Catalog, messages: dict[str, list[str]]) -> Catalog:
+def read_catalogue() -> Messages:
+    messages = Messages()
+    if PO.exists():
+        with open(PO, "rb") as file:
+            for message in read_po(file, CHINESE, DOMAIN):
+                if message.id:
+                    messages[message.id] = message
+    return messages
+
+
+def updated(old: Messages, messages: dict[str, list[str]]) -> Messages:
     """What the code says now, with the translations that there are, whatever the fields are called now."""
-    new = Catalog(CHINESE, DOMAIN, header_comment=HEADER, fuzzy=False)
+    new = Messages()
     known = {shape(message.id): message for message in old if message.id and message.string}
     for template in sorted(messages, key=lambda template: (messages[template][0], template)):
         chinese = ""
@@ -161,18 +173,13 @@ def shape(template: str) -> tuple[str, ...]:
     return split(template)[0]
 
 
-def as_po(catalogue: Catalog) -> bytes:
+def as_po(catalogue: Messages) -> bytes:
     file = io.BytesIO()
-    write_po(file, catalogue, width=120, omit_header=False, include_lineno=False)
-    return re.sub(
-        rb'"(POT-Creation-Date|PO-Revision-Date|Generated-By|Report-Msgid-Bugs-To|Last-Translator|Language-Team'
-        rb'|Project-Id-Version): [^"]*\\n"\n',
-        b"",
-        file.getvalue(),
-    )
+    write_po(file, catalogue, width=120, include_lineno=False)
+    return file.getvalue()
 
 
-def as_mo(catalogue: Catalog) -> bytes:
+def as_mo(catalogue: Messages) -> bytes:
     file = io.BytesIO()
     write_mo(file, catalogue)
     return file.getvalue()

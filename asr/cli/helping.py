@@ -68,11 +68,12 @@ def run_command(command: Any) -> NoReturn:
 def show(error: Any) -> None:
     """Wrong usage on stderr, as Typer does it."""
     message = error.format_message()
-    if not getattr(error, "ctx", None) or type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
         print(message, file=sys.stderr)
         return
-    print(f"{error.ctx.get_usage()}\n", file=sys.stderr)
-    print(translated(f"Try '{error.ctx.command_path} --help' for help."), file=sys.stderr)
+    if context := getattr(error, "ctx", None):
+        print(f"{context.get_usage()}\n", file=sys.stderr)
+        print(translated(f"Try '{context.command_path} --help' for help."), file=sys.stderr)
     print(printable(f"错误：{translated(message)}"), file=sys.stderr)
 
 
