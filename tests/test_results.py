@@ -137,7 +137,7 @@ def test_what_somebody_has_corrected_stays_and_is_told(transcribe, tmp_path):
 def test_a_list_that_is_damaged_makes_its_files_unknown(transcribe, tmp_path):
     assert transcribe()[0] == 0
     text = (tmp_path / "out" / MADE_WITH).read_text()
-    (tmp_path / "out" / MADE_WITH).write_text(text[:-20] + "\n[1]\n{}\n")
+    (tmp_path / "out" / MADE_WITH).write_text(text[:-20] + "\n[1]\n{}\n" + "[" * 100_000 + "\n")
     status, err = transcribe()
     assert status == 0 and "is not known" in err
 
@@ -170,6 +170,13 @@ def test_one_recording_goes_to_a_file_whose_name_tells_the_format(run, model, wa
 def test_a_format_that_is_named_comes_before_that_of_the_name(run, model, wav, tmp_path):
     assert run("transcribe", "--model", model, wav("a.wav"), "-o", tmp_path / "a.txt", "--format", "Json")[0] == 0
     assert json.loads((tmp_path / "a.txt").read_text())["audio"].endswith("a.wav")
+
+
+def test_devices_and_stdout_are_written_to(run, model, wav):
+    audio = wav("a.wav")
+    printed = run("transcribe", "--model", model, audio)
+    assert run("transcribe", "--model", model, audio, "-o", "-") == printed and printed[:2] == (0, "\n")
+    assert run("transcribe", "--model", model, audio, "-o", "/dev/null", "--format", "srt")[:2] == (0, "")
 
 
 def test_other_names_are_folders(run, model, wav, tmp_path):

@@ -56,7 +56,7 @@ def live(
     set_threads(threads)
     from asr.audio.reading import SAMPLE_RATE
     from asr.transcription.inputs import require_stdin
-    from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
+    from asr.transcription.live import PAUSE, microphone_chunks, pcm_chunks, transcribe_live
 
     if pcm:
         require_stdin()
@@ -66,4 +66,7 @@ def live(
     else:
         chunks = microphone_chunks()
     decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
-    transcribe_live(load_said(decoding, changes_of_vad(vad)), chunks, format, say)
+    cutting = changes_of_vad(vad)
+    transcriber = load_said(decoding, cutting)
+    pause = transcriber.segments.pause if "pause" in cutting else PAUSE
+    transcribe_live(transcriber, chunks, format, say, pause=pause)

@@ -66,7 +66,7 @@ def transcribe(
             "--out",
             "-o",
             help="Folder for a file of each recording; or, of one recording, a file whose name tells the format: talk.srt."
-            " stdout by default.",
+            " stdout (-) by default.",
         ),
     ] = None,
     channels: Annotated[
@@ -120,6 +120,7 @@ def transcribe(
         raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
     from asr.outputs.writers import format_of, names_a_file
 
+    out = None if out == Path("-") else out
     to_file = bool(out) and names_a_file(out)
     format = format or (to_file and format_of(out)) or ("" if to_file else "txt")
     if not format:

@@ -171,7 +171,8 @@ class _Job:
                 yield self.inputs[number]
 
     def _is_done(self, one: Input) -> bool:
-        return not self.force and one in self.targets and all(map(_is_there, self.targets[one]))
+        """Whether a folder has all of its files; a file that is named is written, and was refused where it may not be."""
+        return not self.force and self.list is not None and all(map(_is_there, self.targets[one]))
 
     def _finish(self, one: Input, recording: RecordingInProgress, transcriber: Transcriber) -> None:
         if recording.error:
@@ -201,7 +202,7 @@ class _Job:
 
     def _write(self, one: Input, transcript: Transcript) -> None:
         for i, target in enumerate(self.targets[one]):
-            if self.force or not _is_there(target):
+            if self.force or self.list is None or not _is_there(target):
                 try:
                     self._write_file(one, i, transcript)
                 except OSError as error:

@@ -63,13 +63,19 @@ def made_with(
     return {
         "model": f"{folder.name} {_states(folder / name for name in (CONFIG, TOKENS, WEIGHTS))}",
         "lm": _states([lm / WEIGHTS if lm.is_dir() else lm]) if with_lm else NO_LM,
-        "hotwords": _states([Path(decoding.hotwords)]) if decoding.hotwords else "none",
+        "hotwords": _of_hotwords(decoding.hotwords),
         "quantize": decoding.quantize,
         "channels": "split" if split else "mix",
         "track": track,
         **_named("decode", {name: value for name, value in asdict(settings).items() if name not in OF_THE_MACHINE}),
         **_named("vad", asdict(segments)),
     }
+
+
+def _of_hotwords(hotwords: Any) -> str:
+    if isinstance(hotwords, str | os.PathLike):
+        return _states([Path(hotwords)])
+    return str(hotwords) if hotwords else "none"
 
 
 def form_of(output: Output) -> dict[str, Any]:
@@ -109,8 +115,13 @@ class MadeWith:
             if "with" in entry:
                 self.settings[entry["key"]] = dict(entry["with"])
             else:
-                self.files.setdefault(entry["file"], []).append({name: entry[name] for name in KNOWN})
-        except (ValueError, TypeError, KeyError):  # half a line, of a process that was killed: its file is unknown
+                self.files.setdefault(entry["file"], []).append({name: str(entry[name]) for name in KNOWN})
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            RecursionError,
+        ):  # half a line, of a process that was killed: its file is unknown
             return
 
     def of(self, target: Path, wanted: Settings) -> Settings | None:
