@@ -9,7 +9,7 @@ programs read do not come by here.
 import gettext
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import islice
@@ -26,6 +26,9 @@ BOUNDARIES = re.compile(r": |; |, |\. |\? | \(|\)")
 """Where a message may be put together of two."""
 MOST_BOUNDARIES = 12
 """That are looked at: a list of names has many."""
+PLACE = re.compile(r"(\{\w+\}): ")
+"""How a message begins that says where something is."""
+WORD = re.compile(r"[A-Za-z]{2,}")
 FULL_WIDTH = {": ": "：", "; ": "；", ", ": "，", ". ": "。"}
 """What stands in their place before Chinese."""
 DEPTH = 6
@@ -95,19 +98,34 @@ class Templates:
         self.plain: dict[str, str] = {}
         self.templates: list[Template] = []
         for english, chinese in catalogue.items():
-            parts, fields = split(english)
-            if fields:
-                self.templates.append(Template(parts, fields, chinese))
-            else:
-                self.plain[parts[0]] = unescaped(chinese)
+            self._add(*split(english), chinese)
+            place = PLACE.match(english)
+            if place and chinese.startswith(f"{place[1]}：") and place[1] not in chinese[len(place[1]) :]:
+                self._add(
+                    *split(english[place.end() :]), chinese[len(place[1]) + 1 :]
+                )  # as it is said of what is known
         self.templates.sort(key=lambda template: -template.weight)
-        self.cache: dict[tuple[str, int], tuple[str, int]] = {}
+
+    def _add(self, parts: tuple[str, ...], fields: tuple[str, ...], chinese: str) -> None:
+        if fields and WORD.search(" ".join(parts)):
+            self.templates.append(Template(parts, fields, chinese))
+        elif not fields:
+            self.plain.setdefault(parts[0], unescaped(chinese))
 
     def translate(self, text: str) -> str:
         """The text in Chinese as far as it is known."""
-        return self._known(text, DEPTH)[0]
+        able = [template for template in self.templates if all(part in text for part in template.parts)]
+        return Reading(self.plain, able).known(text, DEPTH)[0]
 
-    def _known(self, text: str, depth: int) -> tuple[str, int]:
+
+class Reading:
+    """One message, which may be put together of others, and the templates that could be in it."""
+
+    def __init__(self, plain: Mapping[str, str], able: Sequence[Template]):
+        self.plain, self.able = plain, able
+        self.cache: dict[tuple[str, int], tuple[str, int]] = {}
+
+    def known(self, text: str, depth: int) -> tuple[str, int]:
         """The text in Chinese, and how many of its characters are known: the way of reading it in which that are most."""
         if text in self.plain:
             return self.plain[text], len(text)
@@ -119,9 +137,9 @@ class Templates:
         return self.cache[text, depth]
 
     def _as_a_whole(self, text: str, depth: int) -> Iterator[tuple[str, int]]:
-        for template in self.templates:
+        for template in self.able:
             if (values := template.values(text)) is not None:
-                inside = {field: self._known(value, depth) for field, value in values.items()}
+                inside = {field: self.known(value, depth) for field, value in values.items()}
                 chinese = template.chinese.format_map({field: known for field, (known, _) in inside.items()})
                 yield chinese, template.weight + sum(n for _, n in inside.values())
 
@@ -129,7 +147,7 @@ class Templates:
         for boundary in islice(BOUNDARIES.finditer(text), MOST_BOUNDARIES):
             start, end = boundary.span()
             for left, right in ((start, start), (start, end), (end, end)):
-                (before, n), (behind, m) = self._known(text[:left], depth), self._known(text[right:], depth)
+                (before, n), (behind, m) = self.known(text[:left], depth), self.known(text[right:], depth)
                 glue = text[left:right]
                 if n + m:
                     yield before + (FULL_WIDTH.get(glue, glue) if n and m else glue) + behind, n + m

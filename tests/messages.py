@@ -79,6 +79,7 @@ def texts_of(tree: ast.AST) -> Iterator[str]:
             template, literal = template_of(node)
         is_help = isinstance(tree, ast.keyword) and tree.arg == "help"
         counted = isinstance(node, ast.JoinedStr) and bool(COUNTED.search(literal))
+        is_help = is_help and bool(WORDS.search(literal))
         if template is not None and (is_help or counted or is_prose(literal.removeprefix(PREFIX))):
             yield template
         if isinstance(node, ast.JoinedStr):

@@ -132,6 +132,9 @@ def test_a_message_inside_of_another(chinese):
         "asr: decode.bem：没有这项设置；是不是想写 beam？可用的有 beam, nbest"
     )
     assert translated("asr: a: no such file\n  b: no such file\n  …") == "asr: a：没有这个文件\n  b：没有这个文件\n  …"
+    assert translated(
+        "asr: a.wav: warning: damaged or truncated; could not be read past 3.2 s (psf_fseek() failed.)"
+    ) == ("asr: a.wav：警告：损坏或被截断；3.2 秒之后无法读取（psf_fseek() failed.）")
     assert translated("asr: something new: nobody knows it") == "asr: something new: nobody knows it"
 
 
