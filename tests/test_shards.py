@@ -90,9 +90,7 @@ def test_the_same_call_goes_on(manifest, tmp_path):
     assert (out / "all-000000.tar").stat().st_mtime_ns == untouched
 
 
-@pytest.mark.parametrize(
-    "other", [Sharding(hours=2 / 3600), Sharding(1.2 / 3600, seed=2), Sharding(1.2 / 3600, "wav")]
-)
+@pytest.mark.parametrize("other", [Sharding(hours=2 / 3600), Sharding(1.2 / 3600, seed=2), Sharding(1.2 / 3600, "wav")])
 def test_what_lies_there_is_not_mixed_with_something_else(manifest, tmp_path, other):
     write_shards([manifest], tmp_path / "out", Sharding(hours=1.2 / 3600))
     with pytest.raises(

@@ -11,7 +11,6 @@ from typing import Any
 from asr.catalogue.decode_settings import NO_LM, decode_settings
 from asr.catalogue.finding import find_model
 from asr.catalogue.opening import Decoding
-from asr.decoding.decode_config import DecodeConfig
 from asr.files import atomic_write, content_state, naming
 from asr.model.folder import CONFIG, LM, TOKENS, WEIGHTS, read_config
 from asr.outputs.writers import WRITERS
@@ -54,9 +53,7 @@ def made_with(
     Raises AsrError where there is no such model, or a setting cannot be.
     """
     folder = find_model(decoding.model)
-    settings = decoding.settings
-    if not isinstance(settings, DecodeConfig):
-        settings = decode_settings(folder, settings)
+    settings = decode_settings(folder, decoding.settings)
     lm = Path(decoding.lm) if decoding.lm else folder / LM
     with_lm = str(decoding.lm) != NO_LM and settings.lm_weight
     segments = SegmentConfig.changed(read_config(folder)[0].window_seconds, vad)
