@@ -8,7 +8,7 @@ INSTALLED := .venv/installed
 # A process for each core, up to four, each with one thread.
 PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: transcribe test test-fast fuzz kills lint clean
+.PHONY: transcribe test test-fast fuzz kills messages lint clean
 
 transcribe: $(INSTALLED)
 	.venv/bin/asr transcribe $(if $(AUDIO),"$(AUDIO)",data/sample/*.flac)
@@ -25,6 +25,10 @@ fuzz: $(INSTALLED)
 # Kills commands at random moments, and compares what the same command then makes of it.
 kills: $(INSTALLED)
 	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kills
+
+# Brings the catalogue of Chinese messages up to date with the code, and compiles it.
+messages: $(INSTALLED)
+	.venv/bin/python -m tests.messages
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -40,10 +40,10 @@ def whose_fault(cls: type, values: Any, section: str) -> type[ConfigError]:
 
 
 def nearest(key: str, names: Iterable[str]) -> str:
-    """What to say of a name that does not exist: the one that was probably meant, or all there are."""
+    """What to say of a name that does not exist: the one that was probably meant, and all there are."""
     names = list(names)
     close = difflib.get_close_matches(key[:QUOTED], names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"valid are {', '.join(names)}"
+    return (f"did you mean {close[0]}? " if close else "") + f"valid are {', '.join(names)}"
 
 
 def _value(kind: Any, value: Any, name: str) -> Any:
@@ -67,6 +67,17 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if kind in (int, int | None) and abs(value or 0) > LARGEST:
         raise ConfigError(f"{name} must be at most {LARGEST:,}, is {quoted(value)}")
     return value
+
+
+def parse_changes(overrides: Iterable[str], option: str) -> dict[str, Any]:
+    """The values of several `key=value` for one option of the command line, whose keys have no dot."""
+    values = {}
+    for override in overrides:
+        name, value = parse_override(override, option)
+        if "." in name:
+            raise UsageError(f"{option} {override}: must have the form key=value, and key no dot")
+        values[name] = value
+    return values
 
 
 def parse_override(override: str, option: str) -> tuple[str, Any]:

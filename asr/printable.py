@@ -18,3 +18,8 @@ def printable(text: str) -> str:
 
 def _is_seen(character: str) -> bool:
     return not unicodedata.category(character).startswith(OBEYED)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: a Chinese character takes two."""
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)

@@ -28,6 +28,7 @@ from tests.miniatures import recorded_speech
 from tests.runs import small_run
 from tests.sounds import speech
 
+os.environ["LANGUAGE"] = "en"  # literal messages, whatever the locale of who runs the tests
 ROOT = Path(__file__).parent.parent
 EMBEDDED = ROOT / "asr/pretrained/embedded"
 

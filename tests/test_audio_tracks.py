@@ -17,7 +17,7 @@ from asr.model.folder import save_model
 from asr.transcription.recordings import SILENCE, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
 from tests.conftest import ROOT, random_model
-from tests.sounds import encode, frequency, noise, silence, sine, speech, write_wav
+from tests.sounds import encode, frequency, music, noise, silence, sine, speech, write_wav
 
 OTHER = "has 2 tracks of sound, of which the first is read; --track 1 reads the other"
 
@@ -204,6 +204,25 @@ def test_two_talkers_in_two_channels_are_hinted_at():
     assert TWO_TALKERS not in in_progress((call, 16000), split=True).warnings()
     assert TWO_TALKERS not in in_progress((np.stack([left, 0.8 * left], axis=1), 16000)).warnings()
     assert TWO_TALKERS not in in_progress((np.stack([left, 0 * left], axis=1), 16000)).warnings()
+
+
+def told_of_two(left: np.ndarray, right: np.ndarray) -> bool:
+    mixer = Mixer(16000)
+    for first in range(0, len(left), 50000):
+        mixer.mix(np.stack([left, right], axis=1)[first : first + 50000].astype(np.float32))
+    return TWO_TALKERS in mixer.problems()
+
+
+def test_talkers_are_told_from_one_that_two_microphones_hear():
+    one, other, hiss = speech(20, seed=1), speech(20, seed=2), noise(20, level=0.001, seed=3)
+    turn = np.arange(len(one)) // 32000 % 2
+    a, b = one * turn, other * (1 - turn)
+    assert told_of_two(one, other)  # both at once
+    assert told_of_two(a + 0.1 * b + hiss, b + 0.1 * a)  # each hears a little of the other
+    assert not told_of_two(one + hiss, 0.3 * np.roll(one, 50))  # a microphone that is further away
+    assert not told_of_two(a + 0.6 * b, b + 0.6 * a)  # two people at one table
+    assert not told_of_two(one, noise(20, seed=4)) and not told_of_two(noise(20, seed=5), noise(20, seed=6))
+    assert not told_of_two(music(20), 0.5 * music(20))
 
 
 def test_whatever_a_decoder_raises_is_the_recordings_error(tmp_path, monkeypatch):

@@ -16,6 +16,8 @@ import pytest
 from asr.errors import AsrError
 from asr.transcription import recordings
 from asr.transcription.inputs import find_inputs, find_targets
+from asr.transcription.output import Output
+from asr.transcription.results import Results
 from tests.conftest import ROOT
 from tests.sounds import speech, write_wav
 
@@ -41,19 +43,21 @@ def test_links_to_folders_are_followed_and_circles_are_not(tmp_path, clip):
     assert found(tmp_path / "calls") == ["a.wav", "link/b.wav"]
 
 
+def into(folder: Path) -> Results:
+    return Results([Output("txt")], folder)
+
+
 def test_one_recording_given_twice_has_the_name_that_it_has_alone(tmp_path, clip):
     once, twice = (find_inputs([str(clip)] * times, print)[0] for times in (1, 2))
-    targets = find_targets(twice, tmp_path, [".txt"])
-    assert list(targets.values()) == list(find_targets(once, tmp_path, [".txt"]).values()) == [[tmp_path / "clip.txt"]]
+    targets = find_targets(twice, into(tmp_path))
+    assert list(targets.values()) == list(find_targets(once, into(tmp_path)).values()) == [[tmp_path / "clip.txt"]]
 
 
 def test_a_transcript_never_takes_the_place_of_a_recording(tmp_path, clip, run, model):
     song = tmp_path / "song.txt"
     shutil.copy(clip, song)
-    with pytest.raises(
-        AsrError, match="song.txt: is an input, and would be written to; choose another folder for --out"
-    ):
-        find_targets(find_inputs([str(song)], print)[0], tmp_path, [".txt"])
+    with pytest.raises(AsrError, match="song.txt: is an input, and would be written to; choose another name for --out"):
+        find_targets(find_inputs([str(song)], print)[0], into(tmp_path))
     status, _, err = run("transcribe", song, "--model", model, "--out", tmp_path, "--force")
     assert status == 1 and "is an input" in err and song.read_bytes() == clip.read_bytes()
 
@@ -157,4 +161,4 @@ def test_whatever_happens_inside_a_recording_stays_with_it(run, model, clip, tmp
     monkeypatch.setattr(recordings, "Recording", Recording)
     status, _, err = run("transcribe", "--model", model, others[0], bad, others[1], "--out", tmp_path / "out")
     assert status == 1 and f"asr: {bad}: cannot be read ({str(error) or type(error).__name__})\n" in err
-    assert sorted(os.listdir(tmp_path / "out")) == ["a.txt", "c.txt"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["a.txt", "c.txt"]

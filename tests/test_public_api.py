@@ -21,7 +21,7 @@ from tests.fixtures.typing import right
 from tests.sounds import speech
 
 PUBLIC = """
-load(model='', device='auto', *, beam=None, decode=None, quantize='none', hotwords=None, lm=None)
+load(model='', device='auto', *, beam=None, decode=None, quantize='none', hotwords=None, lm=None, vad=None)
 transcribe(audio, model='', device='auto', *, track=None)
 align(audio, text, model='', device='auto')
 evaluate(decoding, manifest, *, out=None, by=(), swap_audio=False, force=False, say=…)

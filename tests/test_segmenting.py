@@ -108,7 +108,7 @@ def test_only_the_open_piece_is_held(network):
 
 
 def test_a_threshold_of_zero_takes_everything_for_speech(network):
-    pieces = pieces_of(network, noise(30), speech=0.0, silence=0.0)
+    pieces = pieces_of(network, noise(30), threshold=0.0, silence=0.0)
     assert pieces[0].start == 0 and pieces[-1].end == 30
     assert all(a.end == b.start for a, b in zip(pieces, pieces[1:], strict=False))
 
@@ -116,10 +116,10 @@ def test_a_threshold_of_zero_takes_everything_for_speech(network):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"longest": 5.0, "shortest": 6.0}, "shortest 6 s must be between 0 and longest 5 s"),
-        ({"speech": 1.5}, "must be 0 <= silence 0.35 <= speech 1.5 < 1"),
-        ({"speech": 0.2}, "must be 0 <= silence 0.35 <= speech 0.2 < 1"),
-        ({"padding": 0.7}, "padding 0.7 s cannot be longer than pause 0.6 s"),
+        ({"longest": 5.0, "shortest": 6.0}, "must be 0 < shortest 6 s < longest 5 s <= 120 s"),
+        ({"threshold": 1.5}, "must be 0 <= silence 0.35 <= threshold 1.5 < 1"),
+        ({"threshold": 0.2}, "must be 0 <= silence 0.35 <= threshold 0.2 < 1"),
+        ({"padding": 0.7}, "must be 0 <= padding 0.7 s <= pause 0.6 s <= 120 s"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):

@@ -9,12 +9,16 @@ PART_SECONDS = 1.0
 """Decided over."""
 KEPT = 0.25
 """Share of the loudest channel's power; a channel that has as much goes on to be the one that is read."""
-ALONE = 100.0
-"""Power of a channel over that of the other where one talker is in it and nobody in the other."""
 HEARD = 1e-6
 """Mean square of a part in which there is something, -60 dB of full scale."""
-TURNS = 3
-"""Parts in which each of two channels is alone that make them two talkers'."""
+FRAME_SECONDS = 0.02
+"""Over which levels are compared: shorter than a syllable."""
+LEAST_FRAMES = 60
+"""With sound in one channel at least, without which nothing is said of talkers."""
+ALIKE = 0.6
+"""Correlation of the levels of two channels, in dB, from which on they are taken for the same sounds."""
+LIVELY = 5.0
+"""Standard deviation of the level of speech, in dB; noise stays at one."""
 CANCELLING = "has channels that cancel each other out (one is the other's opposite); the louder one is read"
 TWO_TALKERS = "has different sounds in its two channels, as two talkers have; --channels split writes each by itself"
 
@@ -28,14 +32,14 @@ class Mixer:
         """The channel that is read, while channels cancel."""
         self.cancelled = False
         """Whether they did anywhere."""
-        self.alone = [0, 0]
-        """Parts in which each of two channels is the only one with sound."""
+        self.levels = Levels(rate)
 
     def mix(self, block: np.ndarray) -> np.ndarray:
         """(S, channels) → (S, 1)."""
         if block.shape[1] == 1:
             return block
         mixed = _average(block)
+        self.levels.add(block)
         for first in range(0, max(1, len(block) - self.size // 2), self.size):
             end = len(block) if first + 1.5 * self.size > len(block) else first + self.size
             self._part(block[first:end], mixed[first:end])
@@ -44,7 +48,7 @@ class Mixer:
     def problems(self) -> list[str]:
         """What was found."""
         found = [CANCELLING] if self.cancelled else []
-        return found + ([TWO_TALKERS] if min(self.alone) >= TURNS else [])
+        return found + ([TWO_TALKERS] if self.levels.differ() else [])
 
     def _part(self, part: np.ndarray, mixed: np.ndarray) -> None:
         """Takes one channel in place of the average, where that is next to nothing."""
@@ -56,11 +60,6 @@ class Mixer:
     def _decide(self, part: np.ndarray, mixed: np.ndarray) -> None:
         n, channels = part.shape
         every, average = _power(part), _power(mixed)
-        if channels == 2 and every > HEARD * n:
-            first = _power(part[:, 0])
-            second = every - first
-            if max(first, second) > ALONE * min(first, second):
-                self.alone[int(second > first)] += 1
         if not every > 0 or not average * channels**2 < CANCELLED * every:
             self.chosen = None
             return
@@ -68,6 +67,37 @@ class Mixer:
         if self.chosen is None or powers[self.chosen] < KEPT * powers.max():
             self.chosen = int(powers.argmax())
         self.cancelled = self.cancelled or every > HEARD * n
+
+
+class Levels:
+    """How the levels of two channels go up and down: together where they heard the same, each for itself where two talk."""
+
+    def __init__(self, rate: int):
+        self.size = max(1, round(rate * FRAME_SECONDS))
+        self.n = 0
+        self.sums = np.zeros(2)
+        self.products = np.zeros((2, 2))
+
+    def add(self, block: np.ndarray) -> None:
+        """(S, channels); only two are compared."""
+        n = len(block) // self.size
+        if block.shape[1] != 2 or not n:
+            return
+        frames = block[: n * self.size].reshape(n, self.size, 2)
+        powers = np.einsum("nsc,nsc->nc", frames, frames, dtype=np.float64) / self.size
+        levels = 10 * np.log10(np.maximum(powers, HEARD))[powers.max(1) > 10 * HEARD]
+        self.n += len(levels)
+        self.sums += levels.sum(0)
+        self.products += levels.T @ levels
+
+    def differ(self) -> bool:
+        """Whether both channels are lively, as speech is, and the one does not go with the other."""
+        if self.n < LEAST_FRAMES:
+            return False
+        means = self.sums / self.n
+        covariance = self.products / self.n - np.outer(means, means)
+        deviations = np.sqrt(covariance.diagonal().clip(0))
+        return bool(deviations.min() > LIVELY and covariance[0, 1] < ALIKE * deviations.prod())
 
 
 def _average(block: np.ndarray) -> np.ndarray:

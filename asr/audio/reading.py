@@ -3,9 +3,11 @@
 A recording is a stream: nothing here holds more than one block, however long the file is.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from numbers import Real
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import soxr
@@ -276,13 +278,20 @@ def _not_scaled(samples: np.ndarray) -> bool:
     return bool(samples.size and max(samples.max(), -samples.min()) > 2 and np.median(np.abs(samples)) > 1)
 
 
+def _not_there(path: Path) -> str:
+    if not (address := re.match("(https?|ftp):/+(.+)", str(path), re.IGNORECASE)):  # a Path has one of two slashes
+        return f"{path}: no such file"
+    url = f"{address[1]}://{address[2]}"
+    return f"{url}: is an address, not a file; fetch it with curl -L {quote(url)} | asr transcribe -"
+
+
 def _check_file(path: Path) -> None:
     try:
         with open(path, "rb") as file:
             if not file.read(1):
                 raise AudioError(f"{path}: the file is empty (0 bytes)")
     except FileNotFoundError:
-        raise AudioError(f"{path}: no such file") from None
+        raise AudioError(_not_there(path)) from None
     except IsADirectoryError:
         raise AudioError(f"{path}: is a folder, not an audio file") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asr.config_values import from_dict, parse_override, whose_fault
+from asr.config_values import from_dict, parse_changes, whose_fault
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError, UsageError
 from asr.files import atomic_write
@@ -19,13 +19,8 @@ NO_LM = "none"
 
 def changes(overrides: Sequence[str], **given: int | None) -> dict[str, Any]:
     """`given` settings that are not None, then those of `key=value` texts. Raises UsageError for texts of another form."""
-    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    for override in overrides:
-        name, value = parse_override(override, "--decode")
-        if "." in name:
-            raise UsageError(f"--decode {override}: must have the form key=value, and key no dot")
-        values[name] = value
-    return values
+    values = {name: value for name, value in given.items() if value is not None}
+    return values | parse_changes(overrides, "--decode")
 
 
 Changes = DecodeConfig | Mapping[str, Any]

@@ -8,6 +8,7 @@ from pathlib import Path
 from asr.catalogue.published import PUBLISHED
 from asr.errors import CheckpointError, UsageError
 from asr.folders import put_back
+from asr.language import translated
 from asr.model.folder import WEIGHTS
 from asr.printable import printable
 
@@ -28,7 +29,7 @@ def find_model(name: str | Path = "") -> Path:
     if name in PUBLISHED:
         from asr.catalogue.pull import pull  # brings what speaks HTTP: others need not wait for it
 
-        return pull(name, say=lambda line: print(printable(line), file=sys.stderr, flush=True))
+        return pull(name, say=lambda line: print(printable(translated(line)), file=sys.stderr, flush=True))
     own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
     raise CheckpointError(
         f"{name}: no such model folder, none of the models that came with the program ({own}), and none of the published"

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from asr.cli.corpus import corpus_app
+from asr.cli.helping import run_command
 from asr.cli.live import live
 from asr.cli.model import model_app
 from asr.cli.options import (
@@ -64,7 +65,7 @@ def main() -> None:
             # whatever the locale, and whatever a file is called
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        app(prog_name="asr")
+        run_command(typer.main.get_command(app))
     except AsrError as error:
         _end(f"asr: {error}", 2 if isinstance(error, UsageError) else 1)
     except BrokenPipeError:  # the reader of stdout has gone, `| head` for example
@@ -104,8 +105,10 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
+            "--out",
+            "-o",
             help="Where hyp.txt, nbest.jsonl, result.json and report.html go; MODEL/eval/MANIFEST by default, or"
-            " eval/MODEL/MANIFEST for a model that has a name."
+            " eval/MODEL/MANIFEST for a model that has a name.",
         ),
     ] = None,
     by: Annotated[

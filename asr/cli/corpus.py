@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Force, refuse_existing, say
+from asr.cli.options import Force, lowered, refuse_existing, say
 from asr.corpus.corpora import CORPORA
 from asr.errors import AsrError
 
@@ -24,7 +24,7 @@ def corpus_import(
             help="A .tsv or .csv with a header (audio, text; id, speaker, seconds …), a Kaldi directory, or JSON lines."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The JSONL manifest to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The JSONL manifest to write.")],
     audio_root: Annotated[
         Path | None, typer.Option(help="What relative audio paths are relative to; the table's folder by default.")
     ] = None,
@@ -83,7 +83,9 @@ def corpus_import(
 
 @corpus_app.command("download")
 def corpus_download(
-    name: Annotated[str, typer.Argument(help="A corpus that is handed out without asking, such as aishell.")],
+    name: Annotated[
+        str, typer.Argument(callback=lowered, help="A corpus that is handed out without asking, such as aishell.")
+    ],
     to: Annotated[Path, typer.Option(help="Folder to put it in; what is there already is not fetched again.")],
     mirror: Annotated[
         str, typer.Option(metavar="URL", help="Another server, such as https://openslr.magicdatatech.com/resources.")
@@ -100,8 +102,8 @@ def corpus_download(
 
 @corpus_app.command("prepare")
 def corpus_prepare(
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(['toy', *CORPORA])}.")],
-    out: Annotated[Path, typer.Option(help="Folder for the manifests.")],
+    name: Annotated[str, typer.Argument(callback=lowered, help=f"One of {', '.join(['toy', *CORPORA])}.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the manifests.")],
     source: Annotated[
         Path | None, typer.Option("--from", help="Where the corpus lies; the toy corpus is made, and needs none.")
     ] = None,
@@ -131,7 +133,7 @@ def corpus_prepare(
 @corpus_app.command("tokens")
 def corpus_tokens(
     sources: Annotated[list[Path], typer.Argument(help="Manifests (.jsonl) and plain text files, a sentence a line.")],
-    out: Annotated[Path, typer.Option(help="The token table to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The token table to write.")],
     min_count: Annotated[int, typer.Option(min=1, help="Leave out characters that occur less often.")] = 1,
     force: Force = False,
 ) -> None:
@@ -148,7 +150,7 @@ def corpus_tokens(
 @corpus_app.command("cmvn")
 def corpus_cmvn(
     manifests: Annotated[list[Path], typer.Argument(help="Manifests of the training audio.")],
-    out: Annotated[Path, typer.Option(help="The JSON file to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON file to write.")],
     force: Force = False,
 ) -> None:
     """Compute global mean and variance of the features of some audio."""
@@ -240,13 +242,16 @@ def corpus_check(
 @corpus_app.command("split")
 def corpus_split(
     manifest: Annotated[Path, typer.Argument(help="The manifest to split.")],
-    out: Annotated[Path, typer.Option(help="Folder for train.jsonl, dev.jsonl and test.jsonl.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for train.jsonl, dev.jsonl and test.jsonl.")],
     dev: Annotated[float, typer.Option(min=0, max=0.5, help="Share of the audio for dev.jsonl; 0 makes none.")] = 0.05,
     test: Annotated[
         float, typer.Option(min=0, max=0.5, help="Share of the audio for test.jsonl; 0 makes none.")
     ] = 0.05,
     by: Annotated[
-        str, typer.Option(help="What may not be in two of them: speaker, text (a sentence), or utterance.")
+        str,
+        typer.Option(
+            callback=lowered, help="What may not be in two of them: speaker, text (a sentence), or utterance."
+        ),
     ] = "speaker",
     seed: Annotated[int, typer.Option(help="Another number gives other splits.")] = 1,
     force: Force = False,
@@ -278,7 +283,7 @@ def corpus_mix(
         list[str],
         typer.Argument(metavar="MANIFEST[=TIMES]", help="Manifests; =0.5 takes half of one, =2 takes it twice."),
     ],
-    out: Annotated[Path, typer.Option(help="The manifest to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The manifest to write.")],
     exclude: Annotated[
         list[Path], typer.Option(help="A test manifest whose sentences and recordings stay out; may be repeated.")
     ] = [],  # noqa: B006

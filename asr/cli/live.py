@@ -13,8 +13,11 @@ from asr.cli.options import (
     LanguageModel,
     Quantize,
     Threads,
+    Vad,
+    changes_of_vad,
     decoding_of,
     load_said,
+    lowered,
     say,
     set_threads,
 )
@@ -29,10 +32,13 @@ def live(
     ] = None,
     model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
     beam: Beam = None,
-    format: Annotated[str, typer.Option(help="txt; json: every state of the text is a line.")] = "txt",
+    format: Annotated[
+        str, typer.Option(callback=lowered, help="txt; json: every state of the text is a line.")
+    ] = "txt",
     hotwords: HotwordFile = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
+    vad: Vad = [],  # noqa: B006
     device: Device = "auto",
     quantize: Quantize = "none",
     threads: Threads = 0,
@@ -50,7 +56,7 @@ def live(
     set_threads(threads)
     from asr.audio.reading import SAMPLE_RATE
     from asr.transcription.inputs import require_stdin
-    from asr.transcription.live import microphone_chunks, pcm_chunks, transcribe_live
+    from asr.transcription.live import PAUSE, microphone_chunks, pcm_chunks, transcribe_live
 
     if pcm:
         require_stdin()
@@ -60,4 +66,7 @@ def live(
     else:
         chunks = microphone_chunks()
     decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
-    transcribe_live(load_said(decoding), chunks, format, say)
+    cutting = changes_of_vad(vad)
+    transcriber = load_said(decoding, cutting)
+    pause = transcriber.segments.pause if "pause" in cutting else PAUSE
+    transcribe_live(transcriber, chunks, format, say, pause=pause)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Force, refuse_existing, require_own, say
+from asr.cli.options import Force, lowered, refuse_existing, require_own, say
 from asr.errors import AsrError
 from asr.interop.toolkits import toolkits_in_words
 
@@ -30,7 +30,9 @@ def model_list(
 @model_app.command("pull")
 def model_pull(
     name: Annotated[str, typer.Argument(help="A name of `asr model list`.")],
-    hub: Annotated[str, typer.Option("--from", help="huggingface or modelscope; the first that has it.")] = "",
+    hub: Annotated[
+        str, typer.Option("--from", callback=lowered, help="huggingface or modelscope; the first that has it.")
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Fetch and import it again, if it is here.")] = False,
 ) -> None:
     """Fetch a published model and import it; `--model NAME` of other commands does the same when it is first used.
@@ -90,12 +92,15 @@ def model_info(
 @model_app.command("export")
 def model_export(
     source: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
-    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.")],
     card: Annotated[
         Path | None, typer.Option(help="A model card to put in as README.md; the model's own by default.")
     ] = None,
     dtype: Annotated[
-        str, typer.Option(help="float32; float16: half the size; int8: a quarter, each row with a scale of its own.")
+        str,
+        typer.Option(
+            callback=lowered, help="float32; float16: half the size; int8: a quarter, each row with a scale of its own."
+        ),
     ] = "float16",
     force: Force = False,
 ) -> None:
@@ -110,12 +115,16 @@ def model_export(
 
 @model_app.command("import")
 def model_import(
-    toolkit: Annotated[str, typer.Argument(help=f"{toolkits_in_words()}: what wrote the checkpoint.")],
+    toolkit: Annotated[
+        str, typer.Argument(callback=lowered, help=f"{toolkits_in_words()}: what wrote the checkpoint.")
+    ],
     source: Annotated[Path, typer.Argument(help="The folder with its checkpoint, settings and tokens.")],
-    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.")],
     origin: Annotated[str, typer.Option("--source", help="Where the files come from, for the model card.")] = "",
     licence: Annotated[str, typer.Option(help="The licence of the weights, for the model card.")] = "",
-    dtype: Annotated[str, typer.Option(help="What to store the weights in: float32, float16 or int8.")] = "float32",
+    dtype: Annotated[
+        str, typer.Option(callback=lowered, help="What to store the weights in: float32, float16 or int8.")
+    ] = "float32",
     force: Force = False,
 ) -> None:
     """Make a model folder of a checkpoint that another toolkit wrote. Nothing in the checkpoint is run."""

@@ -1,7 +1,7 @@
 """What several subcommands of `asr` share: options, and a word to the person at the terminal."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +9,15 @@ from typing import Annotated
 import typer
 
 from asr.errors import AsrError, ConfigError
+from asr.language import translated
 from asr.outputs.writers import formats_in_words
 from asr.printable import printable
+
+
+def lowered(value: str) -> str:
+    """A choice, in whatever case it is written."""
+    return value.lower()
+
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
@@ -23,6 +30,15 @@ Decode = Annotated[
         "--decode",
         metavar="KEY=VALUE",
         help="Change a decoding setting (ctc_weight=0.3, length_bonus=1, …); may be repeated.",
+    ),
+]
+Vad = Annotated[
+    list[str],
+    typer.Option(
+        "--vad",
+        metavar="KEY=VALUE",
+        help="Change where speech is found and cut: threshold=0.3 finds more of it, 0 takes everything for speech; silence,"
+        " longest, shortest, pause, padding, least_speech; may be repeated.",
     ),
 ]
 HotwordFile = Annotated[
@@ -40,12 +56,20 @@ LanguageModel = Annotated[
 Quantize = Annotated[
     str,
     typer.Option(
+        callback=lowered,
         help="none; int8: weights of 8 bits, fastest on a CPU; bfloat16: of 16 bits, on a GPU or a CPU with instructions for"
-        " it; float16: on a GPU."
+        " it; float16: on a GPU.",
     ),
 ]
-Format = Annotated[str, typer.Option(help=f"{formats_in_words()}.")]
-Formats = Annotated[str, typer.Option(help=f"{formats_in_words()}; with --out several: txt,srt.")]
+Format = Annotated[str, typer.Option(callback=lowered, help=f"{formats_in_words()}.")]
+Formats = Annotated[
+    str,
+    typer.Option(
+        callback=lowered,
+        show_default=False,
+        help=f"{formats_in_words()}; with a folder as --out several: txt,srt. By default what the name of --out says, or txt.",
+    ),
+]
 Words = Annotated[
     bool,
     typer.Option(
@@ -55,7 +79,9 @@ Words = Annotated[
 WordTimes = Annotated[
     bool, typer.Option("--word-times", help="As --words, by word; json and textgrid have words beside characters.")
 ]
-TxtLines = Annotated[str, typer.Option(help="txt has a line for each recording, segment or paragraph.")]
+TxtLines = Annotated[
+    str, typer.Option(callback=lowered, help="txt has a line for each recording, segment or paragraph.")
+]
 CueSeconds = Annotated[float, typer.Option(help="srt, vtt, lrc, ass: seconds that a subtitle is shown at most.")]
 EndMarks = Annotated[
     bool, typer.Option("--end-marks", help="srt, vtt, lrc, ass: keep punctuation at the end of a subtitle.")
@@ -63,15 +89,20 @@ EndMarks = Annotated[
 MinConfidence = Annotated[
     float | None, typer.Option(min=0, max=1, help="manifest: leave out segments below this, and doubtful ones.")
 ]
-Script = Annotated[str, typer.Option(help="simplified or traditional; as the model writes by default.")]
+Script = Annotated[
+    str, typer.Option(callback=lowered, help="simplified or traditional; as the model writes by default.")
+]
 Numbers = Annotated[
-    str, typer.Option(help="digits: 二零二四年 as 2024年, where it is sure to be a number; spoken by default.")
+    str,
+    typer.Option(
+        callback=lowered, help="digits: 二零二四年 as 2024年, where it is sure to be a number; spoken by default."
+    ),
 ]
 Punctuate = Annotated[bool, typer.Option("--punctuate", help="Commas and full stops where there are pauses.")]
 LineCharacters = Annotated[int, typer.Option(min=1, help="srt, vtt, lrc, ass: characters of a line at most.")]
 Lines = Annotated[int, typer.Option(min=1, help="srt, vtt, ass: lines of a subtitle at most.")]
 ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt, lrc, ass: characters a second that can be read.")]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
+Device = Annotated[str, typer.Option(callback=lowered, help="auto (a GPU where there is one), cpu or cuda.")]
 
 
 def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantize: str, **given: int | None):
@@ -82,12 +113,19 @@ def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantiz
     return Decoding(model, changes(decode, **given), lm, hotwords, device, quantize)
 
 
-def load_said(decoding):
+def changes_of_vad(vad: Sequence[str]) -> dict:
+    """What --vad says."""
+    from asr.config_values import parse_changes
+
+    return parse_changes(vad, "--vad")
+
+
+def load_said(decoding, vad: Mapping = {}):  # noqa: B006
     """A transcriber of a Decoding; what of its settings changes nothing is said."""
     from asr.catalogue.opening import without_effect
     from asr.transcription.transcriber import load_decoding
 
-    transcriber = load_decoding(decoding)
+    transcriber = load_decoding(decoding, vad)
     for line in without_effect(decoding, transcriber.recognizer):
         say(f"asr: {line}")
     return transcriber
@@ -95,7 +133,7 @@ def load_said(decoding):
 
 def say(line: str) -> None:
     """A line for the person at the terminal, whatever the names in it hold."""
-    print(printable(line), file=sys.stderr, flush=True)
+    print(printable(translated(line)), file=sys.stderr, flush=True)
 
 
 def refuse_existing(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Force, say
+from asr.cli.options import Force, lowered, say
 
 
 def score(
@@ -23,24 +23,27 @@ def score(
     unit: Annotated[
         str,
         typer.Option(
+            callback=lowered,
             help="char: every character, as AISHELL's own recipe in Kaldi, FunASR, SpeechBrain and ESPnet; mixed: Han"
-            " characters, Latin words and numbers (MER), as WeNet's compute-wer, with rates for each apart."
+            " characters, Latin words and numbers (MER), as WeNet's compute-wer, with rates for each apart.",
         ),
     ] = "char",
     rules: Annotated[
         str,
         typer.Option(
+            callback=lowered,
             help="How both sides are normalised: forms,width,case,punctuation,word_signs,spaces by default, for mixed units"
             " without word_signs. +script (traditional to simplified), +numbers (30% is 百分之三十), +interjections (without"
             " 嗯, 啊 …), +tags (without <unk>, [NOISE]) and +number_signs (3.14 is 314) add to it, -case takes away, a list"
-            " without signs replaces it, none leaves the texts as they are."
+            " without signs replaces it, none leaves the texts as they are.",
         ),
     ] = "",
     table: Annotated[
         str,
         typer.Option(
+            callback=lowered,
             help="Print a table of systems by test sets as text, markdown or latex (booktabs), with intervals, and letters"
-            " that say which differences are significant; text, where there are more than two systems or one set, by default."
+            " that say which differences are significant; text, where there are more than two systems or one set, by default.",
         ),
     ] = "",
     html: Annotated[Path | None, typer.Option(help="Write a report page, complete in itself.")] = None,

@@ -15,6 +15,8 @@ from asr.cli.options import (
     Quantize,
     Script,
     Threads,
+    Vad,
+    changes_of_vad,
     decoding_of,
     load_said,
     say,
@@ -63,6 +65,7 @@ def serve(
     hotwords: HotwordFile = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
+    vad: Vad = [],  # noqa: B006
     device: Device = "auto",
     quantize: Quantize = "none",
     threads: Threads = 0,
@@ -87,4 +90,5 @@ def serve(
     limits = int(max_upload * 1e6), max_seconds, max_queue
     settings = ServerSettings(host, port, key, *limits, tuple(allow_host), tuple(o.rstrip("/") for o in allow_origin))
     decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
-    run(lambda: load_said(decoding), finishing, settings, say)
+    cutting = changes_of_vad(vad)
+    run(lambda: load_said(decoding, cutting), finishing, settings, say)

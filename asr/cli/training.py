@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Force, Threads, refuse_existing, say, set_threads, usage_errors
+from asr.cli.options import Force, Threads, lowered, refuse_existing, say, set_threads, usage_errors
 
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as recipes/toy/base.toml.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the run; an interrupted run in it goes on.")
+    ] = None,
     set: Annotated[
         list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
     ] = [],  # noqa: B006
@@ -77,7 +79,9 @@ def train(
 
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a training run, finished or not.")],
-    out: Annotated[Path | None, typer.Option(help="The page to write; RUN/report.html by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The page to write; RUN/report.html by default.")
+    ] = None,
 ) -> None:
     """Write a page about a training run: curves, attention, worst utterances, time. It needs no other file."""
     from asr.training.run_report import write_run_report
@@ -131,8 +135,8 @@ def tokens_of(model: str) -> Callable[[str], list[str]]:
 
 def train_lm(
     sources: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, and manifests (.jsonl).")],
-    out: Annotated[Path, typer.Option(help="The ARPA file to write, or the folder of a Transformer.")],
-    kind: Annotated[str, typer.Option(help="ngram, or transformer: better, and slower.")] = "ngram",
+    out: Annotated[Path, typer.Option("--out", "-o", help="The ARPA file to write, or the folder of a Transformer.")],
+    kind: Annotated[str, typer.Option(callback=lowered, help="ngram, or transformer: better, and slower.")] = "ngram",
     order: Annotated[int, typer.Option(min=1, max=9, help="Characters in the longest n-gram.")] = 3,
     prune: Annotated[int, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often.")] = 1,
     size: Annotated[

@@ -28,10 +28,13 @@ from asr.cli.options import (
     Script,
     Threads,
     TxtLines,
+    Vad,
     Words,
     WordTimes,
+    changes_of_vad,
     decoding_of,
     load_said,
+    lowered,
     refuse_existing,
     say,
     set_threads,
@@ -56,10 +59,23 @@ def transcribe(
         ),
     ] = None,
     beam: Beam = None,
-    format: Formats = "txt",
-    out: Annotated[Path | None, typer.Option(help="Folder for one file per recording; stdout by default.")] = None,
+    format: Formats = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for a file of each recording; or, of one recording, a file whose name tells the format: talk.srt."
+            " stdout (-) by default.",
+        ),
+    ] = None,
     channels: Annotated[
-        str, typer.Option(help="mix: averaged; split: a transcript for each channel, labelled with its number from 0.")
+        str,
+        typer.Option(
+            callback=lowered,
+            help="mix: averaged; split: a transcript for each channel, labelled with its number from 0, for telephone calls"
+            " with a talker in each.",
+        ),
     ] = "mix",
     track: Annotated[
         int | None,
@@ -82,6 +98,7 @@ def transcribe(
     hotwords: HotwordFile = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
+    vad: Vad = [],  # noqa: B006
     device: Device = "auto",
     quantize: Quantize = "none",
     threads: Threads = 0,
@@ -89,9 +106,10 @@ def transcribe(
 ) -> None:
     """Print the text of each audio file, one line a file, in the order given.
 
-    A file that cannot be read leaves an empty line, a message on stderr, and the status 1. With --out, what was
-    transcribed before is skipped, so the same command goes on after an interruption; processes started by
-    `torchrun --nproc-per-node N -m asr transcribe` share the list.
+    A file that cannot be read leaves an empty line, a message on stderr, and the status 1. With a folder as --out, what was
+    transcribed before is skipped, so the same command goes on after an interruption; with other options that change the
+    text it is refused. Processes started by `torchrun --nproc-per-node N -m asr transcribe` share the list. What has an
+    address is fetched by curl: `curl -L https://example.com/talk.mp3 | asr transcribe -`.
     """
     audio = audio or []
     if not all(audio):
@@ -100,15 +118,14 @@ def transcribe(
         raise typer.BadParameter("takes no AUDIO or --channels split beside it", param_hint="--list")
     if not audio and not listed:
         raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
-    if out and out.exists() and not out.is_dir():
-        raise typer.BadParameter(f"{out} is a file, not a folder", param_hint="--out")
-    from asr.outputs.writers import WRITERS
+    from asr.outputs.writers import format_of, names_a_file
 
-    if out and not out.exists() and out.suffix.lower() in {writer.suffix for writer in WRITERS.values()}:
-        raise typer.BadParameter(
-            f"{out} would be a folder; `> {out}` makes a file of one transcript", param_hint="--out"
-        )
-    if "," in format and not out:
+    out = None if out == Path("-") else out
+    to_file = bool(out) and names_a_file(out)
+    format = format or (to_file and format_of(out)) or ("" if to_file else "txt")
+    if not format:
+        raise typer.BadParameter(f"{out} is a file, not a folder, and its name tells no --format", param_hint="--out")
+    if "," in format and (to_file or not out):
         raise typer.BadParameter("several formats need a folder: --out", param_hint="--format")
     if "-" in audio and "manifest" in format.split(","):
         raise typer.BadParameter("a manifest names files that can be read again; stdin cannot", param_hint="--format")
@@ -126,13 +143,19 @@ def transcribe(
     set_threads(threads)
     from asr.catalogue.finding import hint_at_larger_models
     from asr.transcription.many_files import transcribe_files
+    from asr.transcription.results import Results, made_with
 
-    def transcriber():
-        return load_said(decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam))
-
-    split = channels == "split"
+    results = Results(outputs, None if to_file else out, out if to_file else None, force)
+    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
+    cutting, split = changes_of_vad(vad), channels == "split"
     failed = transcribe_files(
-        listed or audio, transcriber, outputs, out, force=force, say=say, split=split, track=track
+        listed or audio,
+        lambda: load_said(decoding, cutting),
+        results,
+        say=say,
+        made_with=lambda: made_with(decoding, cutting, split, track),
+        split=split,
+        track=track,
     )
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
@@ -142,11 +165,15 @@ def align(
     audio: Annotated[str, typer.Argument(help="An audio file of any length, or - for stdin.")],
     text: Annotated[str, typer.Argument(help="A text file of what is said in it, or the Chinese text itself.")],
     model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
-    by: Annotated[str, typer.Option(help="auto, ctc (the CTC head) or attention (of the decoder).")] = "auto",
+    by: Annotated[
+        str, typer.Option(callback=lowered, help="auto, ctc (the CTC head) or attention (of the decoder).")
+    ] = "auto",
     format: Format = "",
     out: Annotated[
         Path | None,
-        typer.Option(help="The file to write; stdout by default. Its name tells the format, else it is tsv."),
+        typer.Option(
+            "--out", "-o", help="The file to write; stdout by default. Its name tells the format, else it is tsv."
+        ),
     ] = None,
     words: Words = False,
     word_times: WordTimes = False,

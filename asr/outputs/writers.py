@@ -137,39 +137,55 @@ class Writer:
     """A word for people, where the name does not say enough."""
     one_each: bool = False
     """Whether it is a document of one recording: two cannot follow each other, as lines of the others can."""
-    words: bool = False
-    """Whether tokens or words may have times of their own in it."""
-    words_beside: bool = False
-    """Whether words may have times beside those of the tokens, which are in it anyway."""
+    style: tuple[str, ...] = ()
+    """What of a Style its files depend on."""
     served: bool = False
     """Whether the server writes it, too."""
     parted: bool = False
     """Whether it asks where words begin and end, to break lines there."""
 
+    @property
+    def words(self) -> bool:
+        """Whether tokens or words may have times of their own in it."""
+        return "words" in self.style
 
+    @property
+    def words_beside(self) -> bool:
+        """Whether words may have times beside those of the tokens, which are in it anyway."""
+        return "word_times" in self.style and not self.words
+
+
+CUES = ("line_characters", "lines", "characters_per_second", "longest", "end_marks")
+"""What of a Style subtitles depend on."""
+TIMES = ("words", "word_times")
+"""What of a Style files depend on that may hold the times of tokens or words."""
 WRITERS: dict[str, Writer] = {
-    "txt": Writer(write_txt, ".txt"),
-    "json": Writer(write_json, ".json", "all there is", words_beside=True),
-    "srt": Writer(write_srt, ".srt", one_each=True, served=True, parted=True),
-    "vtt": Writer(write_vtt, ".vtt", one_each=True, words=True, served=True, parted=True),
-    "lrc": Writer(write_lrc, ".lrc", "lyrics", one_each=True, words=True, parted=True),
-    "ass": Writer(write_ass, ".ass", one_each=True, words=True, parted=True),
-    "tsv": Writer(write_tsv, ".tsv", one_each=True, words=True, served=True),
-    "textgrid": Writer(write_textgrid, ".TextGrid", "Praat", one_each=True, words_beside=True, served=True),
-    "manifest": Writer(write_manifest, ".jsonl", "to train on"),
+    "txt": Writer(write_txt, ".txt", style=("txt_lines",)),
+    "json": Writer(write_json, ".json", "all there is", style=("word_times",)),
+    "srt": Writer(write_srt, ".srt", one_each=True, served=True, parted=True, style=CUES),
+    "vtt": Writer(write_vtt, ".vtt", one_each=True, served=True, parted=True, style=(*CUES, *TIMES)),
+    "lrc": Writer(write_lrc, ".lrc", "lyrics", one_each=True, parted=True, style=(*CUES, *TIMES)),
+    "ass": Writer(write_ass, ".ass", one_each=True, parted=True, style=(*CUES, *TIMES)),
+    "tsv": Writer(write_tsv, ".tsv", one_each=True, served=True, style=TIMES),
+    "textgrid": Writer(write_textgrid, ".TextGrid", "Praat", one_each=True, served=True, style=("word_times",)),
+    "manifest": Writer(write_manifest, ".jsonl", "to train on", style=("min_confidence",)),
 }
 """Format → writer."""
 
 
 def formats_in_words() -> str:
-    """All formats, for people: `txt, json (all there is), … or manifest (to train on)`."""
-    names = [f"{name} ({writer.about})" if writer.about else name for name, writer in WRITERS.items()]
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    """All formats, for people: `txt, json (all there is), …, manifest (to train on)`."""
+    return ", ".join(f"{name} ({writer.about})" if writer.about else name for name, writer in WRITERS.items())
 
 
 def format_of(path: str | Path) -> str:
     """The format that the end of a name tells; empty where it tells none."""
     return next((n for n, writer in WRITERS.items() if str(path).lower().endswith(writer.suffix.lower())), "")
+
+
+def names_a_file(out: Path) -> bool:
+    """Whether a name is one file's: of one that is there, or, where nothing is, one that ends as files of a format do."""
+    return not out.is_dir() and (out.exists() or bool(format_of(out)))
 
 
 def write(transcript: Transcript, path: str | Path, format: str = "", style: Style | None = None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from asr.language import translated
 from asr.printable import printable
 
 
@@ -22,7 +23,7 @@ class Lines:
     """Lines on stderr; for logs and files."""
 
     def line(self, text: str) -> None:
-        print(printable(text), file=sys.stderr, flush=True)
+        print(printable(translated(text)), file=sys.stderr, flush=True)
 
     def step(self, step: int, text: str) -> None:
         pass
@@ -35,7 +36,7 @@ class Bar(Lines):
         self.bar, self.task = bar, bar.tasks[0].id
 
     def line(self, text: str) -> None:
-        self.bar.console.print(printable(text), highlight=False, markup=False)
+        self.bar.console.print(printable(translated(text)), highlight=False, markup=False)
 
     def step(self, step: int, text: str) -> None:
         self.bar.update(self.task, completed=step, description=text)

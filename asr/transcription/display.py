@@ -4,6 +4,9 @@ import sys
 import time
 from collections.abc import Callable
 
+from asr.language import translated
+from asr.printable import columns
+
 EVERY_ON_TERMINAL = 0.5
 EVERY = 60.0
 """Seconds between two lines where stderr is not a terminal."""
@@ -24,7 +27,7 @@ class ProgressLine:
         if now - self.shown < (EVERY_ON_TERMINAL if self.terminal else EVERY):
             return
         self.shown = now
-        line = status(done / self.total, files, self.n_files, seconds, elapsed=now - self.started)
+        line = translated(status(done / self.total, files, self.n_files, seconds, elapsed=now - self.started))
         if self.terminal:
             self.clear()
             print(line, end="", file=sys.stderr, flush=True)
@@ -35,7 +38,7 @@ class ProgressLine:
     def clear(self) -> None:
         """Before anything else is printed."""
         if self.line:
-            print("\r" + " " * len(self.line) + "\r", end="", file=sys.stderr, flush=True)
+            print("\r" + " " * columns(self.line) + "\r", end="", file=sys.stderr, flush=True)
             self.line = ""
 
 

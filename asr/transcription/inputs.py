@@ -13,6 +13,7 @@ from asr.audio.reading import looks_like_a_recording
 from asr.corpus.lists import recordings
 from asr.errors import AsrError, AudioError
 from asr.files import on_disk
+from asr.transcription.results import Results
 
 STDIN = "-"
 NAMED = 8
@@ -85,8 +86,9 @@ def _recordings_in(folder: Path, unreadable: list[OSError]) -> tuple[list[Path],
 
 def _left_out(others: list[Path]) -> str:
     """`3 files are left out, by their names no recordings: 2 .txt, 1 .jpg`."""
-    counts = Counter(path.suffix.lower() or "without a suffix" for path in others).most_common()
-    kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in counts[:NAMED]) + (" …" if len(counts) > NAMED else "")
+    counts = Counter(path.suffix.lower() for path in others).most_common()
+    named = (f"{n:,} {suffix}" if suffix else f"{n:,} without a suffix" for suffix, n in counts[:NAMED])
+    kinds = ", ".join(named) + (" …" if len(counts) > NAMED else "")
     files = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
     return f"{files} left out, by their names no recordings: {kinds}"
 
@@ -119,22 +121,32 @@ _SPOOLED = ExitStack()
 atexit.register(_SPOOLED.close)
 
 
-def find_targets(inputs: Sequence[Input], out: Path | None, suffixes: Sequence[str]) -> dict[Input, list[Path]]:
-    """The files each transcript goes to, one a suffix; nothing without `out`.
+def find_targets(inputs: Sequence[Input], results: Results) -> dict[Input, list[Path]]:
+    """The files each transcript goes to, one an output; none where they go to stdout.
 
-    Raises AsrError where two recordings would get the same.
+    Raises AsrError where two recordings would get the same, or one that is there and may not be overwritten.
     """
-    if out is None:
-        return {}
+    targets: dict[Input, list[Path]] = {}
+    if results.folder:
+        targets = _in_folder(inputs, results.folder, [output.suffix for output in results.outputs])
+    elif results.file:
+        targets = {one: [results.file] for one in inputs}
+    heard = {one.path.resolve() for one in inputs}
+    for files in targets.values():
+        if own := heard & {target.resolve() for target in files}:
+            raise AsrError(f"{own.pop()}: is an input, and would be written to; choose another name for --out")
+    if results.file and results.file.is_file() and not results.force:
+        raise AsrError(f"{results.file}: is there already; choose another name, or --force to overwrite it")
+    return targets
+
+
+def _in_folder(inputs: Sequence[Input], folder: Path, suffixes: Sequence[str]) -> dict[Input, list[Path]]:
     targets: dict[Input, list[Path]] = {}
     owners: dict[Path, Input] = {}
     stems = Counter(name.with_suffix("") for name in {one.name for one in inputs})  # one given twice counts once
-    heard = {one.path.resolve() for one in inputs}
     for one in inputs:
         alone = stems[one.name.with_suffix("")] == 1  # a.wav and a.mp3 become a.wav.txt and a.mp3.txt
-        targets[one] = [out / (one.name.with_suffix(suffix) if alone else f"{one.name}{suffix}") for suffix in suffixes]
-        if own := heard & {target.resolve() for target in targets[one]}:
-            raise AsrError(f"{own.pop()}: is an input, and would be written to; choose another folder for --out")
+        targets[one] = [folder / (one.name.with_suffix(end) if alone else f"{one.name}{end}") for end in suffixes]
         first = targets[one][0]
         if owners.setdefault(first, one).path != one.path:
             raise AsrError(

@@ -120,16 +120,21 @@ def _common_prefix(a: str, b: str) -> str:
 
 
 def transcribe_live(
-    transcriber: Transcriber, chunks: Iterator[np.ndarray], format: str, say: Callable[[str], None]
+    transcriber: Transcriber,
+    chunks: Iterator[np.ndarray],
+    format: str,
+    say: Callable[[str], None],
+    *,
+    pause: float = PAUSE,
 ) -> None:
     """Prints what is said in chunks (S,) at 16 kHz: finished utterances on stdout, the open one on stderr if that is a terminal.
 
-    With format "json" every state of the text is a line on stdout.
+    With format "json" every state of the text is a line on stdout. `pause`: seconds without speech that end an utterance.
     """
-    live = LiveTranscriber(transcriber)
+    live = LiveTranscriber(transcriber, pause)
     list(live.hear(np.zeros(WINDOW, np.float32)))  # the first calls are slow
     transcriber.recognizer.recognize([np.zeros(SAMPLE_RATE, np.float32)])
-    live = LiveTranscriber(transcriber)
+    live = LiveTranscriber(transcriber, pause)
     say("asr: listening; Ctrl-C ends it")
     terminal, shown = sys.stderr.isatty(), ""
 

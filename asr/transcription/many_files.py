@@ -1,19 +1,22 @@
 """`asr transcribe`: many files, one bad one of which does not stop the rest."""
 
+import io
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from asr.errors import UsageError
-from asr.files import another_name_would_help, atomic_write, remove_leftovers, require_writable
+from asr.errors import AsrError, UsageError
+from asr.files import another_name_would_help, atomic_write, content_state, remove_leftovers, require_writable
 from asr.transcript import Transcript
 from asr.transcription.display import ProgressLine
 from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
-from asr.transcription.output import Output
 from asr.transcription.recordings import RecordingInProgress
+from asr.transcription.results import RECORDING, MadeWith, Results, differences, form_of
 from asr.transcription.sharing import Shares, processes
 from asr.transcription.transcriber import Transcriber, doubtful_hotwords
 
@@ -21,74 +24,122 @@ from asr.transcription.transcriber import Transcriber, doubtful_hotwords
 def transcribe_files(
     names: Sequence[str] | Path,
     transcriber: Callable[[], Transcriber],
-    outputs: Sequence[Output],
-    out: Path | None,
+    results: Results,
     *,
-    force: bool,
     say: Callable[[str], None],
+    made_with: Callable[[], dict[str, Any]] = dict,
     split: bool = False,
     track: int | None = None,
 ) -> int:
     """Transcribes files, folders and stdin (`-`), or what a list at a path names; returns how many inputs failed.
 
     The model is loaded only for some. Texts go to stdout in the order given, behind their ids where these are listed, or to
-    a file per recording and output under `out`; what is there already is left alone without `force`. Several processes
-    started by torchrun share the list; each returns the failures of all.
+    a file per recording and output. What is there already is left alone, unless it may be overwritten; AsrError is raised
+    where it was made with anything but what `made_with` says now. Several processes started by torchrun share the list; each
+    returns the failures of all.
     """
-    if processes() > 1 and out is None:
+    if processes() > 1 and not (results.folder or results.file):
         raise UsageError("several processes cannot print to one stdout in order; give them a folder with --out")
     inputs, failed = (listed_inputs(names), 0) if isinstance(names, Path) else find_inputs(names, say)
-    if len(inputs) > 1 and out is None and outputs[0].one_each:
-        raise UsageError(
-            f"{len(inputs)} recordings cannot be printed as one {outputs[0].format} document; give them a folder with --out"
-        )
+    if len(inputs) > 1 and not results.folder:
+        _require_one_each(len(inputs), results)
     shares = Shares(len(inputs))
     failed = failed if shares.rank == 0 else 0
     if inputs:
-        for output in outputs:
+        for output in results.outputs:
             output.check()
             if output.hint and shares.rank == 0:
                 say(f"asr: {output.hint}")
-        targets = find_targets(inputs, out, [output.suffix for output in outputs])
-        job = _Job(inputs, targets, outputs, force, say=say, shares=shares)
+        job = _Job(inputs, results, made_with, say=say, shares=shares)
         if job.todo:
-            if out is not None:
-                require_writable(out)
+            if results.folder:
+                require_writable(results.folder)
             failed += job.run(transcriber(), split, track)
     shares.add("failed", failed)
     shares.wait()
     return shares.add("failed", 0)
 
 
+def _require_one_each(n: int, results: Results) -> None:
+    """Raises UsageError where several recordings would go into one document."""
+    output = results.outputs[0]
+    if results.file:
+        lines = "" if output.one_each else f", or `> {results.file}` for a line of each"
+        raise UsageError(
+            f"{results.file} is the name of one file, and there are {n} recordings; give them a folder{lines}"
+        )
+    if output.one_each:
+        raise UsageError(
+            f"{n} recordings cannot be printed as one {output.format} document; give them a folder with --out"
+        )
+
+
 class _Job:
     def __init__(
         self,
         inputs: list[Input],
-        targets: dict[Input, list[Path]],
-        outputs: Sequence[Output],
-        force: bool,
+        results: Results,
+        made_with: Callable[[], dict[str, Any]],
         *,
         say: Callable[[str], None],
         shares: Shares,
     ):
-        self.inputs, self.targets, self.outputs, self.shares, self.force = inputs, targets, outputs, shares, force
+        self.inputs, self.outputs, self.shares, self.force = inputs, results.outputs, shares, results.force
+        self.targets = find_targets(inputs, results)
+        self.made_with = cache(made_with)
+        self.list = MadeWith(results.folder) if results.folder else None
         self.sizes = {one: _size(one.path) for one in inputs}
         if shares.processes > 1:  # the longest first, so that all end at about the same time
             self.inputs = sorted(inputs, key=lambda one: -self.sizes[one])
-        for folder in {target.parent for files in targets.values() for target in files}:
+        for folder in {target.parent for files in self.targets.values() for target in files}:
             remove_leftovers(folder, older_than=3600)
         self.todo = [one for one in inputs if not self._is_done(one)]
         self.progress = ProgressLine(sum(self.sizes[one] for one in self.todo), len(self.todo), say)
         self.say = self._above(say)
         self.failed = 0
-        there = len(inputs) - len(self.todo)
-        if there and shares.rank == 0:
-            first = next(targets[one][0] for one in inputs if self._is_done(one))
-            self.say(
-                f"asr: {first}: is there already and stays as it is; --force overwrites it"
-                if there == 1
-                else f"asr: {there} of {len(inputs)} transcripts are there already and stay as they are; --force overwrites them"
+        if self.list and not self.force:
+            self._tell_what_is_there(results.folder)
+
+    def _tell_what_is_there(self, folder: Path) -> None:
+        """Says which files stay as they are. Raises AsrError where some of them were made with other settings."""
+        there = [
+            (one, i) for one in dict.fromkeys(self.inputs) for i, t in enumerate(self.targets[one]) if _is_there(t)
+        ]
+        made = {self.targets[one][i]: self._made(one, i) for one, i in there}
+        other = {target: told for target, told in made.items() if told}
+        if other:
+            first, told = next(iter(other.items()))
+            raise AsrError(
+                f"{first}: is there already, made with other settings ({told}); --force makes it anew, another --out keeps both"
+                if len(other) == 1
+                else f"{folder}: {len(other):,} of the transcripts that are there already were made with other settings, such"
+                f" as {first.name} ({told}); --force makes them anew, another --out keeps both"
             )
+        done = [one for one in self.inputs if self._is_done(one)]
+        if not done or self.shares.rank:
+            return
+        first = self.targets[done[0]][0]
+        self.say(
+            f"asr: {first}: is there already and stays as it is; --force overwrites it"
+            if len(done) == 1
+            else f"asr: {len(done)} of {len(self.inputs)} transcripts are there already and stay as they are; --force overwrites"
+            " them"
+        )
+        if unknown := [target for target, told in made.items() if told is None]:
+            self.say(
+                f"asr: {unknown[0]}: what it was made with is not known, it was written by something else or changed since"
+                + (f"; so it is with {len(unknown) - 1:,} more" if unknown[1:] else "")
+            )
+
+    def _made(self, one: Input, i: int) -> str | None:
+        """How the settings that a file was made with differ from those of now, empty if not at all; None if that is not known."""
+        wanted = self._settings(one, i)
+        made = self.list.of(self.targets[one][i], wanted)
+        return None if made is None else differences(made, wanted)
+
+    def _settings(self, one: Input, i: int) -> dict[str, Any]:
+        """All that the text of a file depends on."""
+        return {RECORDING: content_state(one.path)} | self.made_with() | form_of(self.outputs[i])
 
     def run(self, transcriber: Transcriber, split: bool, track: int | None = None) -> int:
         """The number of recordings that failed."""
@@ -120,7 +171,8 @@ class _Job:
                 yield self.inputs[number]
 
     def _is_done(self, one: Input) -> bool:
-        return not self.force and one in self.targets and all(map(_is_there, self.targets[one]))
+        """Whether a folder has all of its files; a file that is named is written, and was refused where it may not be."""
+        return not self.force and self.list is not None and all(map(_is_there, self.targets[one]))
 
     def _finish(self, one: Input, recording: RecordingInProgress, transcriber: Transcriber) -> None:
         if recording.error:
@@ -149,17 +201,26 @@ class _Job:
             sys.stdout.flush()
 
     def _write(self, one: Input, transcript: Transcript) -> None:
-        for target, output in zip(self.targets[one], self.outputs, strict=True):
-            if self.force or not _is_there(target):
+        for i, target in enumerate(self.targets[one]):
+            if self.force or self.list is None or not _is_there(target):
                 try:
-                    with atomic_write(target) as file:
-                        output.write(transcript, file)
+                    self._write_file(one, i, transcript)
                 except OSError as error:
                     if not another_name_would_help(error):  # a full disk, say, which would stop all that follow, too
                         raise
                     self.say(f"asr: {target}: {error.strerror}; give the recording another name")
                     self.failed += 1
                     return
+
+    def _write_file(self, one: Input, i: int, transcript: Transcript) -> None:
+        target, output = self.targets[one][i], self.outputs[i]
+        if self.list is None:
+            with atomic_write(target) as file:
+                output.write(transcript, file)
+            return
+        text = io.StringIO()
+        output.write(transcript, text)
+        self.list.write(target, text.getvalue(), self._settings(one, i))
 
     def _show(self, one: Input, recording: RecordingInProgress, seconds: float, finished: bool) -> None:
         if self.shares.rank:

@@ -72,7 +72,7 @@ def outputs_of(formats: str, style: Style, finishing: Finishing) -> list[Output]
 
     Raises ConfigError for an unknown format, and for a style that none of them can have.
     """
-    names = list(dict.fromkeys(name.strip() for name in formats.split(",")))
+    names = list(dict.fromkeys(name.strip().lower() for name in formats.split(",")))
 
     def fitting(name: str) -> Style:
         """What of the style is for it, unless it is for none of them: then it is refused."""

@@ -1,19 +1,23 @@
 """A stream of audio to pieces of speech, short enough to decode and cut at pauses; what nobody speaks in is left out."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW, SpeechProbabilities, VoiceActivity
-from asr.errors import ConfigError
+from asr.config_values import from_dict
+from asr.errors import ConfigError, UsageError
 from asr.transcription.pieces import SILENCE_PEAK, Piece
 
 BLOCK = 256 * WINDOW
 """Samples that are looked at together, 8.2 s: what comes out does not depend on how the audio comes in."""
 WINDOW_PAUSE = 2.0
 """Seconds without speech that end a piece which is to fill a window."""
+MOST_SECONDS = 120.0
+"""No setting is longer: memory is for that much speech at once."""
 SHORT_PAUSE = 0.096
 """Seconds; a cut within speech is made in a pause of at least this length, if there is one."""
 
@@ -32,8 +36,8 @@ class SegmentConfig:
     """Seconds kept before and behind speech, where no other speech is; none of them begins or ends in digital silence."""
     least_speech: float = 0.06
     """Seconds of speech in all without which a piece is dropped: a click is no word."""
-    speech: float = 0.5
-    """Probability from which on a window is speech."""
+    threshold: float = 0.5
+    """Probability of speech from which on a window is speech; 0 takes everything for speech."""
     silence: float = 0.35
     """Speech goes on until the probability is below this."""
 
@@ -46,16 +50,46 @@ class SegmentConfig:
         longest = max(window - 2 * usual.padding, window / 2)
         return replace(usual, longest=longest, shortest=longest / 2, pause=WINDOW_PAUSE)
 
-    def __post_init__(self):
-        if not 0 < self.shortest < self.longest:
-            raise ConfigError(
-                f"segments: shortest {self.shortest:g} s must be between 0 and longest {self.longest:g} s"
+    @classmethod
+    def changed(cls, window: float, changes: Mapping[str, Any]) -> "SegmentConfig":
+        """As `within`, but for the `changes`. A setting that would not fit a changed one follows it, unless it is changed itself.
+
+        Raises UsageError for a setting that does not exist or cannot be, and for pieces that are longer than the window.
+        """
+        usual = cls.within(window)
+        numbers = {key: value for key, value in changes.items() if isinstance(value, int | float)}
+        following: dict[str, float] = {}
+        if "threshold" in numbers:
+            following["silence"] = max(0.0, round(numbers["threshold"] - (usual.threshold - usual.silence), 6))
+        if "longest" in numbers:
+            following["shortest"] = min(usual.shortest, numbers["longest"] / 2)
+        if "pause" in numbers:
+            following["padding"] = min(usual.padding, numbers["pause"])
+        try:
+            made = from_dict(cls, asdict(usual) | following | dict(changes), "vad")
+        except ConfigError as error:
+            raise UsageError(str(error)) from None
+        if window and made.longest + 2 * made.padding > max(window, usual.longest + 2 * usual.padding):
+            raise UsageError(
+                f"vad.longest {made.longest:g} s and twice vad.padding {made.padding:g} s are more than the {window:g} s"
+                " that the model hears at once"
             )
-        if self.padding > self.pause:
-            raise ConfigError(f"segments: padding {self.padding:g} s cannot be longer than pause {self.pause:g} s")
-        if not 0 <= self.silence <= self.speech < 1:
+        return made
+
+    def __post_init__(self):
+        if not 0 < self.shortest < self.longest <= MOST_SECONDS:
             raise ConfigError(
-                f"segments: must be 0 <= silence {self.silence:g} <= speech {self.speech:g} < 1, they are probabilities"
+                f"vad: must be 0 < shortest {self.shortest:g} s < longest {self.longest:g} s <= {MOST_SECONDS:g} s"
+            )
+        if not 0 <= self.padding <= self.pause <= MOST_SECONDS:
+            raise ConfigError(
+                f"vad: must be 0 <= padding {self.padding:g} s <= pause {self.pause:g} s <= {MOST_SECONDS:g} s"
+            )
+        if not 0 <= self.least_speech <= MOST_SECONDS:
+            raise ConfigError(f"vad.least_speech must be from 0 to {MOST_SECONDS:g} s, is {self.least_speech:g}")
+        if not 0 <= self.silence <= self.threshold < 1:
+            raise ConfigError(
+                f"vad: must be 0 <= silence {self.silence:g} <= threshold {self.threshold:g} < 1, they are probabilities"
             )
 
 
@@ -115,13 +149,13 @@ class SpeechCutter:
         for probability in self.probabilities.add(samples):
             self.window += 1
             if self.speech:
-                talks = probability >= (self.config.silence if self.speech[-1] else self.config.speech)
+                talks = probability >= (self.config.silence if self.speech[-1] else self.config.threshold)
                 self.speech.append(bool(talks))
                 if not any(self.speech[-self.pause :]):
                     yield from self._close()
                 elif len(self.speech) == self.longest:
                     yield from self._cut()
-            elif probability >= self.config.speech:
+            elif probability >= self.config.threshold:
                 self.speech = [True]
         self._forget()
 

@@ -51,17 +51,22 @@ class Transcriber:
         lm: CandidateScorer | None = None,
         hotwords: Hotwords | None = None,
         *,
-        segments: SegmentConfig | None = None,
+        segments: SegmentConfig | Mapping[str, Any] | None = None,
         decoding: Decoding | None = None,
     ):
-        """decode: what is to differ from the settings that are saved with the model. decoding: what it was opened by."""
+        """decode: what is to differ from the settings that are saved with the model. decoding: what it was opened by.
+
+        segments: where recordings are cut, or what of it is to differ from what is usual for the model.
+        """
         settings = decode_settings(loaded.folder, decode)
         self.decoding = decoding
         self.loaded: LoadedModel = loaded
         """Network and tokens, by name."""
         self.recognizer: Recognizer = Recognizer(loaded.model, loaded.tokenizer, settings, lm, hotwords=hotwords)
         """What decodes pieces of recordings; its `config` holds all decoding settings."""
-        self.segments: SegmentConfig = segments or SegmentConfig.within(loaded.model.log_mel.config.window_seconds)
+        if not isinstance(segments, SegmentConfig):
+            segments = SegmentConfig.changed(loaded.model.log_mel.config.window_seconds, segments or {})
+        self.segments: SegmentConfig = segments
         """Where recordings are cut."""
         self.voice_activity = load_voice_activity()
 
@@ -228,6 +233,7 @@ def load(
     quantize: str = "none",
     hotwords: HotwordList | None = None,
     lm: str | Path | None = None,
+    vad: Mapping[str, Any] | None = None,
 ) -> Transcriber:
     """A model by path or name, ready to transcribe; without a name, the one that came with the program.
 
@@ -235,13 +241,14 @@ def load(
     differ from the settings that are saved with the model, all else stays. `quantize`: "int8", "bfloat16" or "float16" for
     weights of fewer bits. `hotwords`, such as ["北京", "语音识别"] or {"北京": 3.0}: words that are likely to come, with weights
     if need be, or a file with a word a line. `lm`: an n-gram model, an ARPA file, in place of the one that the model may come
-    with; "none" for none. What of it changes nothing is told as a warning.
+    with; "none" for none. `vad`, such as {"threshold": 0.3}: what is to differ from where recordings are usually cut. What of
+    it changes nothing is told as a warning.
 
     Raises CheckpointError where there is no such model, ConfigError for settings that cannot be.
     Example: `asr.load().transcribe("talk.wav").text`
     """
     decoding = Decoding(model, changed_settings(decode, beam), lm, hotwords, device, quantize)
-    transcriber = load_decoding(decoding)
+    transcriber = load_decoding(decoding, vad)
     tell_what_changes_nothing(decoding, transcriber)
     return transcriber
 
@@ -253,9 +260,9 @@ def tell_what_changes_nothing(decoding: Decoding, transcriber: Transcriber) -> N
         warnings.warn(line.removeprefix("--"), stacklevel=3)
 
 
-def load_decoding(decoding: Decoding) -> Transcriber:
-    """A Transcriber of what a Decoding names."""
-    return _of(open_decoding(decoding), decoding)
+def load_decoding(decoding: Decoding, vad: Mapping[str, Any] | None = None) -> Transcriber:
+    """A Transcriber of what a Decoding names; `vad`: what of the cutting is to differ from what is usual for the model."""
+    return _of(open_decoding(decoding), decoding, vad)
 
 
 def doubtful_hotwords(transcriber: Transcriber) -> Iterator[str]:
@@ -266,7 +273,7 @@ def doubtful_hotwords(transcriber: Transcriber) -> Iterator[str]:
         yield f"hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}"
 
 
-def _of(opened: Opened, decoding: Decoding, segments: SegmentConfig | None = None) -> Transcriber:
+def _of(opened: Opened, decoding: Decoding, segments: SegmentConfig | Mapping[str, Any] | None = None) -> Transcriber:
     return Transcriber(opened.loaded, opened.settings, opened.lm, opened.hotwords, segments=segments, decoding=decoding)
 
 
