@@ -10,9 +10,9 @@ from asr.errors import CheckpointError, UsageError
 from asr.folders import put_back
 from asr.language import translated
 from asr.model.folder import WEIGHTS
+from asr.places import PRETRAINED, cache
 from asr.printable import printable
 
-PRETRAINED = Path(__file__).parent.parent / "pretrained"
 DEFAULT = "embedded"
 
 
@@ -41,8 +41,6 @@ def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None
     """Says once per machine, to a person at a terminal, that the embedded model is not all there is."""
     if not sys.stderr.isatty() or str(model) not in ("", DEFAULT) or Path(DEFAULT).is_dir():
         return
-    from asr.catalogue.pull import cache
-
     said = cache() / "hint-said"
     try:
         said.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +52,5 @@ def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None
 
 def results_folder(model: Path) -> Path:
     """Where results of a model go if nobody says: into its folder, unless that is shared or came with the program."""
-    from asr.catalogue.pull import cache
-
     shared = PRETRAINED in model.parents or cache() in model.parents
     return Path("eval") / model.name if shared else model / "eval"

@@ -9,7 +9,6 @@ $XDG_CACHE_HOME/mandarin-asr/       ~/.cache/mandarin-asr/ by default
 """
 
 import gzip
-import os
 import shutil
 import sys
 import tarfile
@@ -26,6 +25,7 @@ from asr.catalogue.published import published
 from asr.catalogue.published_model import NOT_RUN, PublishedFile, PublishedModel
 from asr.errors import DownloadError
 from asr.folders import put_back, whole_folder
+from asr.places import cache, fetched
 
 CONFIG = "config.json"
 """What every model folder holds."""
@@ -38,15 +38,9 @@ UNPACKED_SHARE = 4
 Say = Callable[[str], None]
 
 
-def cache() -> Path:
-    """The folder of everything that was fetched; by the XDG rules a relative $XDG_CACHE_HOME does not count."""
-    home = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (home if home.is_absolute() else Path.home() / ".cache") / "mandarin-asr"
-
-
 def cached(name: str) -> Path | None:
     """The folder of a model that was pulled before."""
-    folder = cache() / "models" / name
+    folder = fetched(name)
     return folder if put_back(folder) and (folder / CONFIG).is_file() else None
 
 
@@ -66,7 +60,7 @@ def pull(name: str, hub: str = "", say: Say = print, force: bool = False) -> Pat
     hub = hub or next(iter(model.repositories))
     if hub not in model.repositories:
         raise DownloadError(f"{name}: is not on {_title(hub)}, as far as we know, but on {_titles(model)}")
-    folder = cache() / "models" / name
+    folder = fetched(name)
     if not force and cached(name):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +85,7 @@ def pull(name: str, hub: str = "", say: Say = print, force: bool = False) -> Pat
 def remove(name: str) -> int:
     """Deletes a pulled model, and what is left of its download; returns the bytes that were freed."""
     published(name)
-    folders = cache() / "models" / name, cache() / "downloads" / name
+    folders = fetched(name), cache() / "downloads" / name
     freed = sum(_bytes(path) for folder in folders for path in folder.rglob("*") if path.is_file())
     if freed:
         with _alone(name, lambda line: None):

@@ -27,7 +27,6 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from asr.audio.reading import SAMPLE_RATE
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
@@ -35,6 +34,7 @@ from asr.files import another_name_would_help, atomic_write
 from asr.folders import put_back
 from asr.foreign_bytes import listed, quoted, reading
 from asr.model.formats import FORMAT, upgraded
+from asr.model.golden import check_golden, golden_answers
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.storage import restored, stored
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
@@ -47,8 +47,6 @@ HEADER = "asr"
 """The key of the weights' header under which ours stands."""
 CONFIG, TOKENS, WEIGHTS, CARD = "config.json", "tokens.txt", "model.safetensors", "README.md"
 PIECES, DECODE, LM = "pieces.model", "decode.json", "lm.safetensors"
-GOLDEN_ANSWERS = 16
-GOLDEN_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -155,21 +153,6 @@ def refuse_folder(out: Path, force: bool) -> None:
         raise CheckpointError(f"{out}: holds files but no model; --force only overwrites a model folder")
 
 
-@torch.no_grad()
-def golden_answers(model: SpeechModel) -> list[float]:
-    """Log-probabilities of some tokens after `sos` and one token, for a sound made of two gliding tones."""
-    t = torch.arange(SAMPLE_RATE, dtype=torch.float64) / SAMPLE_RATE
-    sound = 0.3 * torch.sin(2 * torch.pi * (200 + 300 * t) * t) + 0.1 * torch.sin(2 * torch.pi * (1500 - 400 * t) * t)
-    device, training = model.cmvn.mean.device, model.training
-    model.eval()
-    memory = model.encode(sound.float()[None].to(device), torch.tensor([len(t)], device=device))
-    logits = model.decode_teacher_forced(memory, torch.tensor([[2, 4]], device=device))
-    model.train(training)
-    log_probs = logits[0].float().log_softmax(-1)
-    picked = torch.linspace(0, log_probs.shape[1] - 1, GOLDEN_ANSWERS // 2).long()
-    return [round(x, 4) for x in log_probs[:, picked].flatten().tolist()]
-
-
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
     """Rebuilds a model from its folder alone. Raises CheckpointError with what is missing, or does not fit what."""
     folder = Path(folder)
@@ -195,7 +178,7 @@ def _load(folder: Path) -> LoadedModel:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
     fill_weights(model, tensors, folder / WEIGHTS)
     model.eval()
-    _check_golden(model, header, folder)
+    check_golden(model, header, folder / WEIGHTS)
     return LoadedModel(folder.resolve().name, model, open_tokenizer(folder, table), header, folder)
 
 
@@ -326,16 +309,3 @@ def read_decode(folder: Path) -> dict:
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: must be a JSON object of decoding settings")
     return values
-
-
-def _check_golden(model: SpeechModel, header: dict[str, str], folder: Path) -> None:
-    if "golden" not in header:
-        return
-    with reading(folder / WEIGHTS, CheckpointError, "its golden answers are damaged"):
-        pairs = zip(json.loads(header["golden"]), golden_answers(model), strict=True)
-        difference = max(abs(expected - found) for expected, found in pairs)
-    if not difference <= GOLDEN_TOLERANCE:
-        raise CheckpointError(
-            f"{folder}: on its golden input the model is off by {difference:.3g} (at most {GOLDEN_TOLERANCE} is allowed):"
-            " the weights are damaged, or this program computes something else than the one that saved them"
-        )
