@@ -9,15 +9,26 @@ from asr.catalogue.opening import language_model
 from asr.decoding.decode_config import DecodeConfig
 from asr.folders import whole_folder
 from asr.foreign_bytes import shortened
+from asr.model.bases import is_adapted, read_adapter
 from asr.model.companions import (
     belonging,
     copy_companions,
     copy_file,
+    language_model_of,
     licences,
-    own_language_model,
     put_language_model,
 )
-from asr.model.folder import CARD, WEIGHTS, LoadedModel, load_model, read_decode, refuse_folder, save_model, writing
+from asr.model.folder import (
+    CARD,
+    WEIGHTS,
+    LoadedModel,
+    load_model,
+    read_decode,
+    refuse_folder,
+    save_model,
+    weights_file,
+    writing,
+)
 from asr.model.lineage import FROM, came_from
 from asr.model.storage import check_dtype
 
@@ -51,7 +62,10 @@ def describe(loaded: LoadedModel, folder: Path | None = None) -> list[str]:
 
 def _beside(folder: Path) -> Iterator[str]:
     """What a model folder holds besides the network."""
-    if lm := own_language_model(folder):
+    if is_adapted(folder):
+        adapter, size = read_adapter(folder), weights_file(folder).stat().st_size
+        yield f"adapters    rank {adapter.lora.rank}, of {adapter.base} (fingerprint {adapter.fingerprint}), {size / 1e6:.1f} MB"
+    if lm := language_model_of(folder):
         yield f"LM          {lm.name}"
     if settings := read_decode(folder):
         yield f"decoding    {', '.join(f'{name} {shortened(str(value))}' for name, value in settings.items())}"

@@ -9,6 +9,7 @@ from asr.catalogue.published import PUBLISHED
 from asr.errors import CheckpointError, UsageError
 from asr.folders import put_back
 from asr.language import translated
+from asr.model.bases import is_adapted, look_for_base, read_adapter
 from asr.model.folder import WEIGHTS
 from asr.places import PRETRAINED, cache
 from asr.printable import printable
@@ -23,18 +24,30 @@ def find_model(name: str | Path = "") -> Path:
         raise UsageError(f"a model is given by its path or its name, not by a {type(name).__name__}")
     name = str(name) or DEFAULT
     if put_back(Path(name)) and Path(name).is_dir():
+        _fetch_base(Path(name))
         return Path(name)
     if (PRETRAINED / name / WEIGHTS).is_file():
         return PRETRAINED / name
     if name in PUBLISHED:
-        from asr.catalogue.pull import pull  # brings what speaks HTTP: others need not wait for it
-
-        return pull(name, say=lambda line: print(printable(translated(line)), file=sys.stderr, flush=True))
+        return _fetch(name)
     own = ", ".join(sorted(p.parent.name for p in PRETRAINED.glob(f"*/{WEIGHTS}"))) or "none"
     raise CheckpointError(
         f"{name}: no such model folder, none of the models that came with the program ({own}), and none of the published"
         f" ones ({', '.join(PUBLISHED)})"
     )
+
+
+def _fetch(name: str) -> Path:
+    from asr.catalogue.pull import pull  # brings what speaks HTTP: others need not wait for it
+
+    return pull(name, say=lambda line: print(printable(translated(line)), file=sys.stderr, flush=True))
+
+
+def _fetch_base(folder: Path) -> None:
+    """Fetches the published model that the adapters in a folder belong to, if that is what they need."""
+    base = read_adapter(folder).base if is_adapted(folder) else ""
+    if base in PUBLISHED and look_for_base(folder, base) is None:
+        _fetch(base)
 
 
 def hint_at_larger_models(model: str | Path, say: Callable[[str], None]) -> None:

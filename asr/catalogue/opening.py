@@ -16,7 +16,7 @@ from asr.decoding.ngram_file import require_characters, words_of
 from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import HotwordList, Hotwords, read_hotwords
 from asr.errors import AsrError
-from asr.model.companions import own_language_model
+from asr.model.companions import language_model_of
 from asr.model.device import pick_device
 from asr.model.folder import LoadedModel, load_model
 from asr.model.inference import ready_to_decode
@@ -141,7 +141,7 @@ def language_model(
 ) -> CandidateScorer | None:
     """The language model `lm`, a file of n-grams or the folder of a network; without a name the one in the model's folder,
     if there is one; None for "none"."""
-    path = Path(lm) if lm else own_language_model(folder)
+    path = Path(lm) if lm else language_model_of(folder)
     if str(lm) == NO_LM or not config.lm_weight or path is None:
         return None
     require_tokens(loaded, path)

@@ -19,7 +19,7 @@ from asr.errors import AsrError, AudioError, ManifestError
 from asr.evaluation.decoded import UNFINISHED, Result, Unfinished
 from asr.files import atomic_write, require_writable, several_errors
 from asr.folders import locked
-from asr.model.folder import WEIGHTS
+from asr.model.folder import weights_file
 from asr.recognition.recognizer import Recognizer
 from asr.scoring.breakdown import Group, by_field
 from asr.scoring.report import write_report
@@ -139,7 +139,7 @@ def _refuse(out: Path, goes_on: bool) -> None:
 def _started_with(settings: dict, folder: Path, utterances: Sequence[Utterance]) -> dict:
     """All that the hypotheses depend on, as JSON has it."""
     named = [settings[name] for name in ("lm", "hotwords")]  # hot words may be a list
-    files = [folder / WEIGHTS, *(Path(name) for name in named if isinstance(name, str) and os.path.exists(name))]
+    files = [weights_file(folder), *(Path(name) for name in named if isinstance(name, str) and os.path.exists(name))]
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     state = cache(_state)
     audio = [(u.id, str(u.audio), state(u.audio), u.start, u.duration, u.channel, *_place(u)) for u in utterances]

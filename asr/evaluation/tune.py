@@ -12,7 +12,7 @@ from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.kenlm_scorer import is_kenlm_binary
 from asr.decoding.search import CandidateScorer
 from asr.files import require_writable
-from asr.model.companions import own_language_model, put_language_model
+from asr.model.companions import language_model_of, put_language_model
 from asr.model.folder import LoadedModel
 from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors
@@ -81,7 +81,7 @@ def _as_kept(decoding: Decoding, loaded: LoadedModel, scratch: Path) -> str | Pa
 
 def _without(settings: DecodeConfig, lm: CandidateScorer | None, folder: Path) -> DecodeConfig:
     """The settings, without a weight for a language model that the model has but is not to use."""
-    return replace(settings, lm_weight=0.0) if lm is None and own_language_model(folder) else settings
+    return replace(settings, lm_weight=0.0) if lm is None and language_model_of(folder) else settings
 
 
 def _best(

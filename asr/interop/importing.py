@@ -16,14 +16,13 @@ from asr.interop.foreign import Foreign
 from asr.interop.selfcheck import check_model
 from asr.interop.toolkits import TOOLKITS
 from asr.model.companions import belonging, copy_file, licences
+from asr.model.empty import empty_model, sizes_alone
 from asr.model.folder import (
     DECODE,
-    empty_model,
     fill_weights,
     refuse_folder,
     refuse_model,
     save_model,
-    sizes_alone,
     writing,
 )
 from asr.model.model import SpeechModel

@@ -9,6 +9,7 @@ from asr.decoding.kenlm_scorer import is_kenlm_binary
 from asr.decoding.ngram_file import pack, read_ngrams, with_more_symbols
 from asr.files import atomic_write
 from asr.folders import whole_folder
+from asr.model.bases import ADAPTER, ADAPTERS, base_folder, is_adapted
 from asr.model.folder import CARD, CONFIG, DECODE, LM, PIECES
 
 KENLM, NETWORK = "lm.kenlm", "lm"
@@ -28,12 +29,18 @@ def licences(folder: Path) -> list[Path]:
 def belonging(folder: Path) -> tuple[str, ...]:
     """Names of what belongs to the model in a folder, and does not stay when another one takes its place."""
     own = [name for name, file in LANGUAGE_MODELS.items() if (folder / file).is_file()]
-    return (CARD, PIECES, DECODE, *own, *(path.name for path in licences(folder)))
+    return (CARD, PIECES, DECODE, ADAPTER, ADAPTERS, *own, *(path.name for path in licences(folder)))
 
 
 def own_language_model(folder: Path) -> Path | None:
     """The language model that a model folder holds, if it holds one."""
     return next((folder / name for name, file in LANGUAGE_MODELS.items() if (folder / file).is_file()), None)
+
+
+def language_model_of(folder: Path) -> Path | None:
+    """The language model of the model in a folder: its own, or where it holds adapters that of their base."""
+    own = own_language_model(folder)
+    return own_language_model(base_folder(folder)) if own is None and is_adapted(folder) else own
 
 
 def put_language_model(lm: Path, folder: Path, symbols: Sequence[str], eos: int) -> Path:
@@ -68,8 +75,8 @@ def copy_companions(source: Path, target: Path, symbols: Sequence[str], more: Se
     for path in (source / PIECES, source / DECODE, *licences(source)):
         if path.is_file():
             copy_file(path, target / path.name)
-    lm = own_language_model(source)
-    if lm is None:
+    lm = language_model_of(source)
+    if lm is None or is_adapted(target):  # which has that of its base
         return
     if lm.name == LM and len(more) > len(symbols):
         pack(with_more_symbols(read_ngrams(lm, symbols, 0), len(symbols), len(more)), target / LM, more)

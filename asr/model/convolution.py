@@ -35,8 +35,12 @@ class ConvolutionModule(nn.Module):
     def _normalised(self, x: Tensor, real: Tensor) -> Tensor:
         if isinstance(self.norm, nn.LayerNorm):
             return self.norm(x)
-        if not self.training:
-            return self.norm(x.flatten(0, 1)).view_as(x)
+        if not self.training or not self.norm.weight.requires_grad:  # frozen, it keeps its statistics too
+            norm = self.norm
+            flat = F.batch_norm(
+                x.flatten(0, 1), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+            )
+            return flat.view_as(x)
         normalised = x.new_zeros(x.shape)
         normalised[real] = self.norm(x[real]).to(x.dtype)  # padding is no part of the batch's statistics
         return normalised

@@ -6,6 +6,7 @@
     README.md           the model card
     decode.json         decoding settings, and lm.safetensors a language model: where there are such (asr.transcription)
     pieces.model        the SentencePiece model of an imported table that holds pieces
+    adapter.json        in the folder of an adapted model, which has its adapters in the place of the weights (asr.model.bases)
 
 The golden answers are compared at each load: a program that has drifted away from the weights says so instead of
 printing nonsense.
@@ -14,6 +15,7 @@ printing nonsense.
 import copy
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -25,7 +27,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
@@ -33,6 +34,9 @@ from asr.features.fbank import FeatureConfig
 from asr.files import another_name_would_help, atomic_write
 from asr.folders import put_back
 from asr.foreign_bytes import listed, quoted, reading
+from asr.model.adapters import kept_tensors, merged
+from asr.model.bases import ADAPTERS, base_folder, is_adapted, read_adapter, require_base
+from asr.model.empty import empty_model, sizes_alone
 from asr.model.formats import FORMAT, upgraded
 from asr.model.golden import check_golden, golden_answers
 from asr.model.model import ModelConfig, SpeechModel
@@ -97,7 +101,7 @@ def save_model(
         if pieces is not None:
             with atomic_write(folder / PIECES, "wb") as file:
                 file.write(pieces)
-        save_weights(folder / WEIGHTS, model, table, metadata, dtype=dtype)
+        save_weights(weights_file(folder), model, table, metadata, dtype=dtype)
         if card is not None:
             with atomic_write(folder / CARD) as file:
                 file.write(card)
@@ -137,6 +141,11 @@ def writing(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: could not be saved, {reason}; {kept}{advice}") from error
 
 
+def weights_file(folder: Path) -> Path:
+    """The file that holds what a model folder has learned: whole weights, or adapters of a base."""
+    return folder / (ADAPTERS if is_adapted(folder) else WEIGHTS)
+
+
 def refuse_model(out: Path, force: bool) -> None:
     """Raises CheckpointError where something is in the folder `out` already, unless it is to be overwritten."""
     if out.is_dir() and any(out.iterdir()) and not force:
@@ -149,7 +158,7 @@ def refuse_folder(out: Path, force: bool) -> None:
     if out.exists() and not out.is_dir():
         raise CheckpointError(f"{out}: is a file, no model folder; choose another name")
     refuse_model(out, force)
-    if out.is_dir() and any(out.iterdir()) and not (out / WEIGHTS).is_file():
+    if out.is_dir() and any(out.iterdir()) and not weights_file(out).is_file():
         raise CheckpointError(f"{out}: holds files but no model; --force only overwrites a model folder")
 
 
@@ -164,7 +173,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Loaded
 def _load(folder: Path) -> LoadedModel:
     features, config = read_config(folder)
     table = TokenTable.load(_existing(folder, TOKENS))
-    tensors, header = read_weights(_existing(folder, WEIGHTS))
+    tensors, header = read_network(folder)
     rows = tensors["decoder.embedding.weight"].shape[0] if "decoder.embedding.weight" in tensors else None
     if rows is not None and (rows != len(table) or header.get("tokens") != table.fingerprint):
         raise CheckpointError(
@@ -195,6 +204,37 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         return restored({name: file.get_tensor(name) for name in file.keys()}), _header(file)
 
 
+def read_network(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a model folder's whole network, adapters added to the weights of their base, and the folder's own header.
+
+    Raises CheckpointError where the base is not there, or not the one that the adapters were made for.
+    """
+    if not is_adapted(folder):
+        return read_weights(_existing(folder, WEIGHTS))
+    adapters, header = read_weights(_existing(folder, ADAPTERS))
+    base = base_folder(folder)
+    require_base(folder, base, weights_fingerprint(base))
+    tensors, _ = read_weights(base / WEIGHTS)
+    with reading(folder / ADAPTERS, CheckpointError, "does not fit its base"):
+        return merged(tensors, adapters, read_adapter(folder).lora), header
+
+
+def whole_weights(folder: Path) -> Path:
+    """The file that holds all the tensors of a model folder's network, without what adapters add to them."""
+    return (base_folder(folder) if is_adapted(folder) else folder) / WEIGHTS
+
+
+def weights_fingerprint(folder: Path) -> str:
+    """A hash of the numbers in a folder's weights as they are stored, and of their names; the header may change."""
+    digest = hashlib.sha256()
+    with _opened(_existing(folder, WEIGHTS)) as file:
+        for name in sorted(file.keys()):
+            tensor = file.get_tensor(name)
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors, without reading these."""
     with _opened(path) as file:
@@ -223,27 +263,6 @@ def _opened(path: Path) -> Iterator:
         yield file
 
 
-class _WithoutInit(TorchFunctionMode):
-    """Inside it torch.nn.init does nothing: a billion random numbers would take longer than reading the right ones."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        if getattr(function, "__module__", "") == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
-        return function(*args, **(kwargs or {}))
-
-
-def empty_model(features: FeatureConfig, config: ModelConfig, vocabulary: int) -> SpeechModel:
-    """A network to be filled; until then its weights are whatever lay in memory."""
-    with _WithoutInit():
-        return SpeechModel(features, config, vocabulary)
-
-
-def sizes_alone(features: FeatureConfig, config: ModelConfig, vocabulary: int) -> SpeechModel:
-    """A network without a number in it: what its tensors would be called, and how large they would be."""
-    with torch.device("meta"):
-        return empty_model(features, config, vocabulary)
-
-
 def fill_weights(model: SpeechModel, tensors: dict[str, Tensor], path: Path) -> None:
     """Every tensor into its place and onto its device, as float32; none may be missing, left over or of another shape."""
     _check_shapes(model, tensors, path)
@@ -263,9 +282,9 @@ def _check_shapes(model: SpeechModel, tensors: dict[str, Tensor], path: Path) ->
 
 
 def _tensors(model: SpeechModel) -> dict[str, Tensor]:
-    """All tensors by name; of two names for one, tied weights, only the first."""
+    """All tensors by name; of two names for one, tied weights, only the first; of an adapted model its adapters alone."""
     tied = [f"{part}.out.weight" for part in ("decoder", "reverse_decoder")] if model.config.decoder.tied else []
-    return {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
+    return {name: tensor for name, tensor in kept_tensors(model).items() if name not in tied}
 
 
 def _existing(folder: Path, name: str) -> Path:

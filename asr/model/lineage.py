@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asr.errors import CheckpointError
 from asr.foreign_bytes import reading, shortened
-from asr.model.folder import WEIGHTS, read_header
+from asr.model.folder import read_header, weights_file
 
 FROM = "from"
 """The key of the header under which stands which model another one was made of."""
@@ -28,7 +28,7 @@ def came_from(header: dict[str, str]) -> str:
 
 def lineage(folder: Path) -> str:
     """A model in a few words: its name, its step, and what it came from itself."""
-    header = read_header(folder / WEIGHTS)
+    header = read_header(weights_file(folder))
     step = f"step {header['step']}; " if "step" in header else ""
     return shortened(f"{folder.resolve().name} ({step}{came_from(header)})", LONGEST)
 

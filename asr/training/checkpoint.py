@@ -19,6 +19,7 @@ from torch import Tensor
 from asr.errors import CheckpointError
 from asr.files import atomic_write
 from asr.foreign_bytes import listed, quoted, reading, shortened
+from asr.model.adapters import kept_tensors, load_kept
 from asr.model.folder import read_weights, writing
 from asr.model.pickles import load_pickle
 from asr.training.train_config import TrainConfig
@@ -82,7 +83,7 @@ def save_state(
     state = {
         "started_with": started_with,
         "progress": asdict(progress),
-        "model": model.state_dict(),
+        "model": kept_tensors(model),
         "optimizer": optimizer.state_dict(),
         "parameters": _names(model, optimizer),
         "moving_average": list(moving_average),
@@ -120,7 +121,7 @@ def restore(
     """
     with reading(folder / STATE, CheckpointError, advice="start the run again with --force"):
         progress = _progress(state["progress"])
-        model.load_state_dict(state["model"])
+        load_kept(model, state["model"])
         restore_optimizer(state, model, optimizer)
         restore_random(state, device)
     return progress

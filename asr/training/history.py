@@ -7,7 +7,7 @@ from pathlib import Path
 from asr.config_values import LARGEST
 from asr.errors import CheckpointError
 from asr.foreign_bytes import quoted, reading, shortened
-from asr.model.folder import WEIGHTS, read_header
+from asr.model.folder import read_header, weights_file
 from asr.model.formats import upgraded
 from asr.training.start import LOG, QUARANTINE, SETTINGS
 
@@ -62,7 +62,7 @@ def read_history(folder: str | Path) -> History:
         [{"step": line["step"], "epoch": line["epoch"]} | line["health"] for line in lines if "health" in line],
         [str(line["note"]) for line in lines if "note" in line],
         len(quarantine.read_text(encoding="utf-8", errors="replace").splitlines()) if quarantine.is_file() else 0,
-        read_header(folder / WEIGHTS) if (folder / WEIGHTS).exists() else {},
+        read_header(weights_file(folder)) if weights_file(folder).exists() else {},
     )
 
 

@@ -12,20 +12,24 @@ from torch import Tensor
 from asr.catalogue.decode_settings import decode_settings
 from asr.catalogue.opening import language_model
 from asr.decoding.decode_config import DecodeConfig
+from asr.errors import ConfigError
 from asr.files import atomic_write
-from asr.model.companions import copy_companions, own_language_model
+from asr.model.adapters import add_adapters
+from asr.model.bases import is_adapted, require_base
+from asr.model.companions import copy_companions, language_model_of
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.folder import (
     DECODE,
     TOKENS,
-    WEIGHTS,
     LoadedModel,
     fill_weights,
     open_tokenizer,
     read_config,
     read_decode,
-    read_weights,
+    read_network,
+    weights_file,
+    weights_fingerprint,
 )
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable, symbols
@@ -48,12 +52,19 @@ def from_model(config: Config, folder: Path, asked: Collection[str] = ()) -> Con
     """The recipe with the network and the features of a model folder in the place of its own.
 
     Dropout too is that of the model, unless it is among the settings `asked` for: a network that never saw a channel vanish is
-    lost without it. A CTC head that the recipe trains and the model lacks is added. Tokens that the texts need are added, too.
+    lost without it. A CTC head that the recipe trains and the model lacks is added. Tokens that the texts need are added, too;
+    neither is where low-rank adapters learn, and ConfigError says so of the head.
     Dev manifests are decoded as the model is, so that its CER before the first step is comparable: by its own settings, but for
     those of `decode` that are asked for.
     """
     features, model = read_config(folder)
     with_head = config.model.ctc or config.train.ctc_weight > 0 or config.train.ctc_only_steps > 0
+    adapted = config.train.lora.rank > 0
+    if adapted and with_head and not model.ctc:
+        raise ConfigError(
+            f"{folder.name} has no CTC head, and low-rank adapters (train.lora) bring none: train one first without them, or"
+            " leave out train.ctc_weight, train.ctc_only_steps and model.ctc"
+        )
     decode = _decode(config, folder, asked, new_head=with_head and not model.ctc)
     model = replace(
         model,
@@ -62,7 +73,7 @@ def from_model(config: Config, folder: Path, asked: Collection[str] = ()) -> Con
         decoder=_with_dropout(model.decoder, config.model.decoder, "model.decoder.dropout" in asked),
     )
     features = replace(features, dither=config.features.dither)
-    train = replace(config.train, initial_model=str(folder), new_tokens=True)
+    train = replace(config.train, initial_model=str(folder), new_tokens=not adapted)
     return replace(config, features=features, model=model, train=train, decode=decode)
 
 
@@ -99,7 +110,7 @@ def taken_over(config: Config, model: SpeechModel) -> Iterator[str]:
     folder = Path(config.train.initial_model)
     tokenizer = open_tokenizer(folder, TokenTable.load(folder / TOKENS))
     language_model(folder, LoadedModel(folder.name, model, tokenizer, {}), config.decode)
-    lm = own_language_model(folder)
+    lm = language_model_of(folder)
     there = [path.name for path in (folder / DECODE, lm) if path and path.exists()]
     beam = f"dev manifests are decoded with beam {config.decode.beam}"
     slower = "; --set decode.beam=1 is faster, and not comparable" if config.decode.beam > 1 and config.data.dev else ""
@@ -125,8 +136,8 @@ def fill_from(model: SpeechModel, folder: Path, table: TokenTable) -> list[str]:
     New rows keep the random values that the model was made with; their biases are the mean of the others.
     Raises CheckpointError where anything else differs.
     """
-    path = folder / WEIGHTS
-    tensors, own = read_weights(path)[0], model.state_dict()
+    path = weights_file(folder)
+    tensors, own = read_network(folder)[0], model.state_dict()
     told: list[str] = []
     if new := table.tokens[len(TokenTable.load(folder / TOKENS)) :]:
         named = " ".join(new[:NAMED]) + (" …" if len(new) > NAMED else "")
@@ -153,3 +164,25 @@ def _with_rows(known: Tensor, own: Tensor) -> Tensor:
         grown[:] = known.mean()
     grown[: len(known)] = known
     return grown
+
+
+def adapt(model: SpeechModel, config: Config, goes_on: Path | None = None) -> str:
+    """Gives a model its adapters, in place, and returns what they are in words.
+
+    `goes_on`: the folder of a run that goes on, which holds adapters alone: the model is filled with their base first. Raises
+    ConfigError for adapters that the model cannot have, CheckpointError where the base is another one than it was.
+    """
+    base, lora = Path(config.train.initial_model), config.train.lora
+    if not config.train.initial_model:
+        raise ConfigError("train.lora: low-rank adapters need a model to go on from: asr train RECIPE --init MODEL")
+    if is_adapted(base):
+        raise ConfigError(
+            f"train.lora: {base} holds adapters itself; asr model export {base} --out MODEL --dtype float32 makes one model of"
+            " it, to which others can be added"
+        )
+    if goes_on is not None:
+        require_base(goes_on, base, weights_fingerprint(base))
+        fill_weights(model, read_network(base)[0], base)
+    adapters = add_adapters(model, lora)
+    size = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return f"{adapters} low-rank adapters of rank {lora.rank} on {base.name}: {size / 1e6:.2f} M parameters learn, no others"

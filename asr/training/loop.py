@@ -15,7 +15,7 @@ from asr.features.waveforms import noises_fingerprint
 from asr.folders import locked
 from asr.foreign_bytes import reading
 from asr.model.device import slow_in_bfloat16
-from asr.model.folder import WEIGHTS, LoadedModel, fill_weights, read_header, save_model, save_weights
+from asr.model.folder import LoadedModel, fill_weights, read_header, save_model, save_weights, weights_file
 from asr.model.model import SpeechModel
 from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors
@@ -33,6 +33,7 @@ from asr.training.checkpoint import (
 )
 from asr.training.config import Config
 from asr.training.display import Display, Lines
+from asr.training.domains import DIGITS, before_and_after, cer_of_each, in_header
 from asr.training.evaluation import DevSet, dev_errors
 from asr.training.gradients import endless_batches
 from asr.training.health import Probe, measure, why_silent
@@ -55,9 +56,6 @@ from asr.training.start import (
 from asr.training.statistics import cmvn_of
 from asr.training.step import set_aside, take_step
 from asr.training.tensorboard import writer_class
-
-DIGITS = 8
-"""Digits of the dev CER that is stored with a model, and compared: more than are ever shown."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,8 @@ def _train(
         display.line(
             f"stopped: {config.train.patience} evaluations in a row were not better than step {progress.best[0][1]}"
         )
-    _finish(run, progress, model, moving_average)
+    with RunLog(folder, progress.step) as log:
+        _finish(run, log, progress, model, moving_average)
     return folder
 
 
@@ -275,18 +274,18 @@ def _evaluate(run: Run, log: RunLog, progress: Progress, model: SpeechModel) -> 
     each = "".join(f"  {name} {100 * e.cer:.2f} %" for name, e in by_name.items())
     when = "" if progress.step else ", before the first step"
     run.display.line(f"step {progress.step}{when}  dev {overall}{each}")
-    numbers = {"dev_cer": overall.cer} | {f"dev_cer_{name}": e.cer for name, e in by_name.items()}
+    numbers = cer_of_each(overall, by_name)
     log.write({"step": progress.step} | numbers)
     settings = run.config.train
     progress.add_evaluation(overall.cer, settings.average)
-    header = run.header | {"step": str(progress.step), "dev_cer": f"{overall.cer:.{DIGITS}f}"}
+    header = run.header | {"step": str(progress.step)} | in_header(numbers)
     if progress.step in averaged_steps(progress, settings):
         save_weights(checkpoint_path(run.folder, progress.step), model, run.tokenizer.table, header)
     if round(overall.cer, DIGITS) < _stored_cer(run.folder):
         save_model(run.folder, model, run.tokenizer.table, header)
 
 
-def _finish(run: Run, progress: Progress, model: SpeechModel, moving_average: list[Tensor]) -> None:
+def _finish(run: Run, log: RunLog, progress: Progress, model: SpeechModel, moving_average: list[Tensor]) -> None:
     """Averages weights as `average_of` says, and keeps the average unless the model in the folder is better."""
     folder, table, header = run.folder, run.tokenizer.table, run.header | {"step": str(progress.step)}
     steps, what = averaged_steps(progress, run.config.train), "nothing"
@@ -301,19 +300,26 @@ def _finish(run: Run, progress: Progress, model: SpeechModel, moving_average: li
         save_model(folder, model, table, header)
         run.display.line(f"kept in {folder}: {kept(folder)}; no dev manifest to choose by")
         return
-    averaged, _ = run.errors(model)
+    averaged, by_name = run.errors(model)
     stored = _stored_cer(folder)
     run.display.line(f"average of {what}: dev {averaged}; the model in {folder}: {100 * stored:.2f} %")
     if round(averaged.cer, DIGITS) <= stored:
-        save_model(folder, model, table, header | {"dev_cer": f"{averaged.cer:.{DIGITS}f}"})
+        save_model(folder, model, table, header | in_header(cer_of_each(averaged, by_name)))
     elif progress.changes:
-        add_to_header(folder / WEIGHTS, changes_of(progress))
+        add_to_header(weights_file(folder), changes_of(progress))
+    if rates := before_and_after(folder):
+        log.write_once({"step": progress.step, "before_and_after": rates})
+    for name, (before, after) in rates.items():
+        run.display.line(
+            f"CER of {name}: {100 * before:.2f} % before the first step, {100 * after:.2f} % of what is kept"
+        )
     run.display.line(f"kept in {folder}: {kept(folder)}")
 
 
 def _stored_cer(folder: Path) -> float:
     """Dev CER of the model that the folder holds; infinite where there is none."""
-    if not (folder / WEIGHTS).exists():
+    path = weights_file(folder)
+    if not path.exists():
         return math.inf
-    with reading(folder / WEIGHTS, CheckpointError, "its header has no dev CER"):
-        return float(read_header(folder / WEIGHTS).get("dev_cer", math.inf))
+    with reading(path, CheckpointError, "its header has no dev CER"):
+        return float(read_header(path).get("dev_cer", math.inf))

@@ -7,17 +7,18 @@ from torch import Tensor, nn
 
 from asr.errors import CheckpointError
 from asr.foreign_bytes import reading
+from asr.training.parts import learning
 from asr.training.train_config import TrainConfig
 
 
 def start_following(model: nn.Module, settings: TrainConfig, state: dict[str, Any] | None) -> list[Tensor]:
-    """The average so far, a tensor a parameter: that of a saved state, or the model's own; empty where none is wanted."""
+    """The average so far, a tensor for each that learns: a saved state's, or the model's own; empty where none is wanted."""
     if settings.average_of != "ema":
         return []
     if state is None:
-        return [p.detach().clone() for p in model.parameters()]
+        return [p.detach().clone() for p in learning(model)]
     with reading("state.pt", CheckpointError, "its moving average is not that of this network"):
-        pairs = list(zip(state["moving_average"], model.parameters(), strict=True))
+        pairs = list(zip(state["moving_average"], learning(model), strict=True))
         if any(saved.shape != p.shape for saved, p in pairs):
             raise ValueError("of other shapes")
         return [saved.to(p.device, p.dtype) for saved, p in pairs]
@@ -28,11 +29,11 @@ def follow(average: list[Tensor], model: nn.Module, settings: TrainConfig, step:
     """Moves the average towards the weights after step 1, 2, …; faster in the first steps, which it should forget."""
     if average:
         decay = min(settings.ema_decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(average, [p.detach() for p in model.parameters()], 1 - decay)
+        torch._foreach_lerp_(average, [p.detach() for p in learning(model)], 1 - decay)
 
 
 @torch.no_grad()
 def take_over(model: nn.Module, average: list[Tensor]) -> None:
     """Puts the average in the place of the weights."""
-    for parameter, mean in zip(model.parameters(), average, strict=True):
+    for parameter, mean in zip(learning(model), average, strict=True):
         parameter.copy_(mean)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from asr.files import atomic_write
-from asr.model.folder import HEADER, WEIGHTS, read_header, writing
+from asr.model.folder import HEADER, read_header, weights_file, writing
 from asr.model.lineage import FROM, lineage
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
@@ -21,8 +21,9 @@ def origin(config: Config, data: str, tokens: str) -> dict[str, str]:
     """For the header of the weights; `data` and `tokens` are fingerprints. `settings` holds all of them as JSON."""
     train = config.train
     initial = Path(train.initial_model) if train.initial_model else None
+    how = f"low-rank adapters of rank {train.lora.rank} on" if train.lora.rank else "trained on from"
     return (
-        ({FROM: f"trained on from {lineage(initial)}"} if initial and (initial / WEIGHTS).is_file() else {})
+        ({FROM: f"{how} {lineage(initial)}"} if initial and weights_file(initial).is_file() else {})
         | {
             "data": data,
             "table": tokens,
@@ -49,7 +50,7 @@ def add_to_header(path: Path, more: dict[str, str]) -> None:
 
 def kept(folder: Path) -> str:
     """Which of a run's models its folder holds, in words."""
-    header = read_header(folder / WEIGHTS)
+    header = read_header(weights_file(folder))
     step, averaged = header.get("step", "?"), header.get("averaged", "").split()
     if step == "0":
         what = "the initial model as it was: nothing later was better"

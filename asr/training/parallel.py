@@ -20,6 +20,7 @@ from asr.text.tokenizer import Tokenizer
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.gradients import StepNumbers, add_gradients, endless_batches, training_reader
+from asr.training.parts import learning
 
 DIED = "a training process died; start the command again, it goes on from its last state"
 
@@ -105,11 +106,6 @@ class Helpers:
                 used = [(p.grad, g) for p, g in zip(self.parameters, gradients, strict=True) if p.grad is not None]
                 torch._foreach_add_([own for own, _ in used], [theirs for _, theirs in used])
             numbers += answer
-
-
-def learning(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that are not frozen."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def _parts(flat: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from asr.errors import ConfigError
-from asr.model.folder import WEIGHTS, read_shapes
+from asr.model.adapters import is_adapter, is_of
+from asr.model.folder import read_shapes, whole_weights
 from asr.training.checkpoint import Progress
 from asr.training.train_config import TrainConfig
 
@@ -20,7 +21,7 @@ def make_optimizer(model: nn.Module, settings: TrainConfig) -> torch.optim.Optim
     names = [name for name, _ in model.named_parameters()]
     for setting, parts in (("rates", settings.rates), ("frozen", settings.frozen)):
         for part in parts:
-            if not any(_is_of(name, part) for name in names):
+            if not any(is_of(name, part) for name in names):
                 known = ", ".join(sorted({name.split(".")[0] for name in names}))
                 raise ConfigError(
                     f"train.{setting}: the model has no part {part!r}; it has {known}, and what is in them"
@@ -29,6 +30,7 @@ def make_optimizer(model: nn.Module, settings: TrainConfig) -> torch.optim.Optim
     for name, parameter in model.named_parameters():
         if _longest(name, settings.frozen):
             parameter.requires_grad_(False)
+        if not parameter.requires_grad:  # nor does a model learn beside its adapters
             continue
         spared = parameter.ndim < 2 or name == "decoder.embedding.weight"
         factor, decay = rate_factor(name, settings), 0.0 if spared else settings.weight_decay
@@ -54,11 +56,7 @@ def rate_factor(name: str, settings: TrainConfig) -> float:
 
 def _longest(name: str, parts: Iterable[str]) -> str:
     """The longest part that a tensor is of; empty where there is none."""
-    return max((part for part in parts if _is_of(name, part)), key=len, default="")
-
-
-def _is_of(name: str, part: str) -> bool:
-    return name == part or name.startswith(part + ".")
+    return max((part for part in parts if is_of(name, part)), key=len, default="")
 
 
 def new_first(optimizer: torch.optim.Optimizer, model: nn.Module, settings: TrainConfig, progress: Progress) -> None:
@@ -84,9 +82,14 @@ def new_first(optimizer: torch.optim.Optimizer, model: nn.Module, settings: Trai
 
 def known_rows(model: nn.Module, folder: Path) -> dict[str, int | None]:
     """How many rows of each parameter the initial model had; None: all of them. What it did not have at all has 0."""
-    shapes = read_shapes(folder / WEIGHTS)
+    shapes = read_shapes(whole_weights(folder))
     known: dict[str, int | None] = {}
     for name, parameter in model.named_parameters():
         rows = shapes[name][0] if name in shapes else 0
-        known[name] = None if rows == len(parameter) else rows
+        known[name] = None if rows == len(parameter) or is_adapter(name) else rows
     return known
+
+
+def learning(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are not frozen."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]

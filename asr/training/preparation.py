@@ -17,7 +17,7 @@ from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.evaluation import DevSet, read_dev_sets, require_window
 from asr.training.gradients import planned, training_reader
-from asr.training.initial import fill_from, taken_over
+from asr.training.initial import adapt, fill_from, taken_over
 from asr.training.start import read_utterances, token_table
 from asr.training.suitability import unsuitable
 
@@ -78,6 +78,8 @@ def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
     if goes_on is None and config.train.initial_model:
         remarks += fill_from(model, Path(config.train.initial_model), tokenizer.table)
         remarks += taken_over(config, model)
+    if config.train.lora.rank:
+        remarks.append(adapt(model, config, goes_on))
     reader.require_room(model.decoder.longest_text)
     require_window(dev_sets, model)
     plan = planned(reader, config, Progress())

@@ -35,6 +35,11 @@ class RunLog:
             self.notes.add(text)
             self.write({"step": step, "note": text})
 
+    def write_once(self, line: dict) -> None:
+        """A line, unless it is there already: a run that has ended may be started again."""
+        if json.loads(json.dumps(line)) not in _lines(Path(self.file.name)):
+            self.write(line)
+
     def close(self) -> None:
         self.file.close()
         if self.curves:

@@ -15,8 +15,9 @@ from asr.corpus.texts import texts_of
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
 from asr.foreign_bytes import quoted, reading
+from asr.model.bases import ADAPTER, ADAPTERS, write_adapter
 from asr.model.companions import own_language_model, remove_language_model
-from asr.model.folder import DECODE, PIECES, WEIGHTS
+from asr.model.folder import DECODE, PIECES, WEIGHTS, weights_file, weights_fingerprint
 from asr.model.formats import upgraded
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
@@ -101,7 +102,7 @@ def _had_state(folder: Path) -> bool:
             lines = (folder / LOG).read_text(encoding="utf-8").split("\n")
             saved, last = settings["checkpoint_every"], settings["max_steps"]
             reached = max((step for step in map(step_of, lines) if step < math.inf), default=0)
-            return reached > saved or (reached >= last and (folder / WEIGHTS).exists())
+            return reached > saved or (reached >= last and weights_file(folder).exists())
     except CheckpointError:
         return False
 
@@ -174,6 +175,8 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
         folder / LOG,
         folder / QUARANTINE,
         folder / WEIGHTS,
+        folder / ADAPTER,
+        folder / ADAPTERS,
         folder / DECODE,  # chosen for the model that was here
         folder / PIECES,
         *folder.glob(f"{CHECKPOINTS}/*.safetensors"),
@@ -184,6 +187,9 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
         remove_language_model(lm)
     write_settings(folder, config)
     table.save(folder / TOKENS)
+    if config.train.initial_model and config.train.lora.rank:
+        initial = Path(config.train.initial_model)
+        write_adapter(folder, initial, weights_fingerprint(initial), config.train.lora)
     if config.train.initial_model:
         take_over(folder, config, table)
 

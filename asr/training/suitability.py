@@ -7,6 +7,8 @@ from asr.training.train_config import FITTED, TrainConfig, learning_rate
 
 GENTLE = 3e-4
 """The highest rate at which a trained model goes on without forgetting what it knew: usual are 1e-5 to 1e-4."""
+GENTLE_ADAPTERS = 3e-3
+"""The same where adapters learn, which begin with nothing: usual are 1e-4 to 1e-3."""
 INTERVALS = {
     "log_every": "no line of losses is logged",
     "health_every": "nobody looks whether the decoder listens",
@@ -52,10 +54,11 @@ def _of_the_length(train: TrainConfig) -> Iterator[str]:
 
 def _of_going_on(config: Config) -> Iterator[str]:
     train = config.train
-    if train.learning_rate > GENTLE:
+    most, usual = (GENTLE_ADAPTERS, "1e-4 to 1e-3") if train.lora.rank else (GENTLE, "1e-5 to 1e-4")
+    if train.learning_rate > most:
         yield (
-            f"train.learning_rate {train.learning_rate:g} suits random weights; a model that goes on forgets much at it: 1e-5 to"
-            " 1e-4 are usual"
+            f"train.learning_rate {train.learning_rate:g} suits random weights; a model that goes on forgets much at it:"
+            f" {usual} are usual"
         )
     if config.model.ctc and not train.ctc_weight and not train.ctc_only_steps and "encoder" not in train.frozen:
         yield (

@@ -67,5 +67,5 @@ def points(line: dict) -> Iterator[tuple[str, float]]:
                 yield f"health/{name}", value
     elif "dev_cer" in line:
         yield from ((name.replace("dev_", "dev/", 1), value) for name, value in line.items() if name != "step")
-    elif "note" not in line:
+    elif "loss" in line:
         yield from ((f"train/{name}", value) for name, value in line.items() if name != "step")

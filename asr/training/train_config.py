@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from asr.errors import ConfigError
 from asr.foreign_bytes import quoted
+from asr.model.adapters import LoraConfig
 
 AVERAGES = ("best", "last", "ema")
 FITTED = {
@@ -52,6 +53,8 @@ class TrainConfig:
     """Part → what its learning rate is multiplied by: `encoder = 0.3`. The longest name that a tensor's begins with counts."""
     frozen: tuple[str, ...] = ()
     """Parts that stay as they are: `encoder.blocks.0`, `subsampling`."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    """Low-rank adapters, which learn in the place of the model."""
     new_only_steps: int = 0
     """Steps at the start in which nothing learns but what the initial model did not have, a CTC head or rows of new tokens: from
     random weights they would spoil the rest."""
@@ -140,6 +143,8 @@ class TrainConfig:
         for part, factor in self.rates.items():
             if factor < 0:
                 raise ConfigError(f"train.rates.{part} must be 0 or more, is {factor:g}")
+        if self.lora.rank and self.new_tokens:
+            raise ConfigError("train.new_tokens: low-rank adapters (train.lora) add no tokens; set it to false")
         if not 0 < self.ema_decay < 1:
             raise ConfigError(f"train.ema_decay must be between 0 and 1, is {self.ema_decay}")
         if self.average_of not in AVERAGES:
