@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
+from asr.corpus.rehearsal import with_rehearsal
 from asr.errors import AudioError, ConfigError, ManifestError
 from asr.features.fbank import pad_samples
 from asr.foreign_bytes import quoted
@@ -34,6 +35,11 @@ class DataConfig:
     """Manifests to train on; `a.jsonl=20` counts twenty times."""
     nonspeech: tuple[str, ...] = ()
     """Manifests of sounds in which nothing is said, with empty texts, to train on too: the model learns to write nothing."""
+    rehearsal: tuple[str, ...] = ()
+    """Manifests of old data, such as a model that goes on was trained with and is not to forget: some of it is drawn anew for
+    each epoch of `train` and `nonspeech`."""
+    rehearsal_share: float = 0.2
+    """How much of the audio of each epoch, and of each batch as nearly as utterances allow, is from `rehearsal`."""
     dev: tuple[str, ...] = ()
     """Manifests to choose checkpoints by; each one's CER is logged."""
     tokens: str = ""
@@ -79,6 +85,8 @@ class DataConfig:
             raise ConfigError(
                 f"data.min_seconds {self.min_seconds:g} must be below data.max_seconds {self.max_seconds:g}"
             )
+        if not 0 < self.rehearsal_share < 1:
+            raise ConfigError(f"data.rehearsal_share must be between 0 and 1, is {self.rehearsal_share:g}")
         if not 0 <= self.join <= 1:
             raise ConfigError(f"data.join must be from 0 to 1, is {self.join}")
         if self.cache_audio and self.workers:
@@ -146,21 +154,30 @@ def check_empty(utterances: Iterable[Utterance]) -> None:
 
 
 def plan_batches(
-    durations: Sequence[float], config: DataConfig, seed: int, epoch: int, *, window: float = 0.0
+    durations: Sequence[float],
+    config: DataConfig,
+    seed: int,
+    epoch: int,
+    *,
+    window: float = 0.0,
+    rehearsed: int = 0,
 ) -> list[list[int]]:
     """Indices of each batch of one epoch: a pure function of its arguments, so that a run can be resumed anywhere.
 
     Every utterance within the length limits comes exactly once. Batches come shortest first in curriculum epochs,
-    otherwise in random order. `window`: what an utterance is filled up to, in seconds.
+    otherwise in random order. `window`: what an utterance is filled up to, in seconds. `rehearsed`: how many of the
+    utterances, the last ones, are old data, of which only the share comes that `config` says.
     """
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
     seconds = torch.tensor(durations, dtype=torch.float64)
     noise = 1 + LENGTH_JITTER * (2 * torch.rand(len(seconds), generator=generator, dtype=torch.float64) - 1)
     batches: list[list[int]] = []
     longest = 0.0
-    for i in (seconds * noise).argsort().tolist():
-        if not config.takes(durations[i]):
-            continue
+    order = [i for i in (seconds * noise).argsort().tolist() if config.takes(durations[i])]
+    if rehearsed:
+        first_old = len(durations) - rehearsed
+        order = with_rehearsal(order, durations, first_old, share=config.rehearsal_share, generator=generator)
+    for i in order:
         longest = max(longest, durations[i], window)
         full = batches and (
             longest * (len(batches[-1]) + 1) > config.batch_seconds or len(batches[-1]) == config.max_utterances
@@ -186,9 +203,11 @@ class BatchReader(Dataset):
         join: float = 0.0,
         longest: float = math.inf,
         change: Callable[[np.ndarray, random.Random], np.ndarray] | None = None,
+        rehearsed: int = 0,
     ):
+        """rehearsed: how many of the utterances, the last ones, are old data."""
         self.utterances, self.tokenizer = utterances, tokenizer
-        self.join, self.longest, self.change = join, longest, change
+        self.join, self.longest, self.change, self.rehearsed = join, longest, change, rehearsed
         self.tokens = [tokenizer.encode(u.text) for u in utterances]
         self.plan: list[list[int]] = []
         self.seed = ""

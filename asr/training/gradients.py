@@ -51,8 +51,10 @@ class StepNumbers:
         return self
 
 
-def training_reader(utterances: Sequence[Utterance], tokenizer: Tokenizer, config: Config) -> BatchReader:
-    """Reads batches as the settings have them, recordings changed for training."""
+def training_reader(
+    utterances: Sequence[Utterance], tokenizer: Tokenizer, config: Config, rehearsed: int = 0
+) -> BatchReader:
+    """Reads batches as the settings have them, recordings changed for training; the last `rehearsed` utterances are old data."""
     data = config.data
     return BatchReader(
         utterances,
@@ -61,6 +63,7 @@ def training_reader(utterances: Sequence[Utterance], tokenizer: Tokenizer, confi
         join=data.join,
         longest=data.max_seconds,
         change=change_of_recordings(config.augment),
+        rehearsed=rehearsed,
     )
 
 
@@ -84,7 +87,12 @@ def planned(reader: BatchReader, config: Config, progress: Progress) -> list[lis
         for u in reader.utterances
     ]
     plan = plan_batches(
-        durations, config.data, config.train.seed, progress.epoch, window=config.features.window_seconds
+        durations,
+        config.data,
+        config.train.seed,
+        progress.epoch,
+        window=config.features.window_seconds,
+        rehearsed=reader.rehearsed,
     )
     if not plan:
         raise ConfigError(

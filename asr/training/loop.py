@@ -159,7 +159,9 @@ def _train(
         display.line(silent)
     with (
         stoppable() as stop,
-        Helpers(model, config, tokenizer, prepared.utterances, progress=progress) as helpers,
+        Helpers(
+            model, config, tokenizer, prepared.utterances, progress=progress, rehearsed=prepared.reader.rehearsed
+        ) as helpers,
         RunLog(folder, progress.step, tensorboard) as log,
     ):
         for note in filter(None, (silent, *progress.changes)):

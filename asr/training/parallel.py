@@ -37,6 +37,8 @@ class Work:
     """Texts to tokens."""
     utterances: list[Utterance]
     """All of the run's."""
+    rehearsed: int
+    """How many of them, the last ones, are old data."""
     progress: Progress
     """Where the run is."""
     threads: int
@@ -54,6 +56,7 @@ class Helpers:
         utterances: list[Utterance],
         *,
         progress: Progress,
+        rehearsed: int = 0,
     ):
         self.parameters = learning(model)
         self.connections: list[Connection] = []
@@ -66,7 +69,7 @@ class Helpers:
         for rank in range(1, config.train.processes):
             mine, theirs = context.Pipe()
             shared = torch.zeros(sum(p.numel() for p in self.parameters)).share_memory_()
-            work = Work(rank, config, tokenizer, utterances, progress, torch.get_num_threads())
+            work = Work(rank, config, tokenizer, utterances, rehearsed, progress, torch.get_num_threads())
             process = context.Process(target=_help, args=(work, model, shared, theirs), daemon=True)
             process.start()
             theirs.close()
@@ -127,7 +130,9 @@ def _help(work: Work, model: SpeechModel, shared: Tensor, connection: Connection
     leave_to_parent()
     torch.set_num_threads(work.threads)
     keep_buffers(model)
-    batches = endless_batches(training_reader(work.utterances, tokenizer, config), config, progress, work.rank)
+    batches = endless_batches(
+        training_reader(work.utterances, tokenizer, config, work.rehearsed), config, progress, work.rank
+    )
     parameters = learning(model)
     gradients = _parts(shared, parameters)
     while True:

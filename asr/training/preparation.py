@@ -31,7 +31,7 @@ class Prepared:
     device: torch.device
     """Where it trains."""
     utterances: list[Utterance]
-    """All that its manifests list, sounds without speech behind the speech."""
+    """All that its manifests list, sounds without speech behind the speech, and old data behind these."""
     tokenizer: Tokenizer
     """Texts to tokens."""
     lacking: dict[str, int]
@@ -64,20 +64,25 @@ def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
     device = pick_device(config.train.device)
     if config.train.processes > 1 and device.type != "cpu":
         raise ConfigError(f"train.processes {config.train.processes} is for training on a CPU; the device is {device}")
-    speech, silent = read_utterances(config)
-    utterances = [*speech, *silent]
+    speech, silent, old = read_utterances(config)
+    utterances = [*speech, *silent, *old]
     tokenizer = _tokenizer(config, utterances, goes_on)
     check_audio(utterances)
-    lacking = check_texts(speech, tokenizer)
+    lacking = check_texts([*speech, *old], tokenizer)
     dev_sets = read_dev_sets(config.data.dev)
     if config.train.ctc_syllables:
         syllable_ids(tokenizer.table.tokens)  # raises now where pypinyin is missing
-    reader = training_reader(utterances, tokenizer, config)
+    reader = training_reader(utterances, tokenizer, config, len(old))
     torch.manual_seed(config.train.seed)
     model, remarks = SpeechModel(config.features, config.model, len(tokenizer.table)), [*unsuitable(config)]
     if goes_on is None and config.train.initial_model:
         remarks += fill_from(model, Path(config.train.initial_model), tokenizer.table)
         remarks += taken_over(config, model)
+    if old:
+        remarks.append(
+            f"rehearsal: {len(old):,} of the utterances are old data, of which each epoch hears so many that they are"
+            f" {100 * config.data.rehearsal_share:g} % of its audio"
+        )
     if config.train.lora.rank:
         remarks.append(adapt(model, config, goes_on))
     reader.require_room(model.decoder.longest_text)

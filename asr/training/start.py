@@ -40,15 +40,16 @@ MAY_CHANGE = {
 """Settings that may differ when a run goes on."""
 
 
-def read_utterances(config: Config) -> tuple[list[Utterance], list[Utterance]]:
-    """What is trained on: speech, and what says nothing. Raises ConfigError where there is no speech."""
+def read_utterances(config: Config) -> tuple[list[Utterance], list[Utterance], list[Utterance]]:
+    """What is trained on: speech, what says nothing, and old data. Raises ConfigError where there is no speech."""
     if not config.data.train:
         raise ConfigError("data.train lists no manifest: name in the recipe what to train on")
-    speech, silent = (
-        [u for name in names for u in _repeated(name)] for names in (config.data.train, config.data.nonspeech)
+    speech, silent, old = (
+        [u for name in names for u in _repeated(name)]
+        for names in (config.data.train, config.data.nonspeech, config.data.rehearsal)
     )
     check_empty(silent)
-    return speech, silent
+    return speech, silent, old
 
 
 def _repeated(manifest: str) -> list[Utterance]:
