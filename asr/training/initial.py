@@ -109,7 +109,7 @@ def taken_over(config: Config, model: SpeechModel) -> Iterator[str]:
     """
     folder = Path(config.train.initial_model)
     tokenizer = open_tokenizer(folder, TokenTable.load(folder / TOKENS))
-    language_model(folder, LoadedModel(folder.name, model, tokenizer, {}), config.decode)
+    language_model(folder, LoadedModel(folder.name, model, tokenizer, {}, folder), config.decode)
     lm = language_model_of(folder)
     there = [path.name for path in (folder / DECODE, lm) if path and path.exists()]
     beam = f"dev manifests are decoded with beam {config.decode.beam}"

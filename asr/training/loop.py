@@ -253,7 +253,7 @@ def _language_model(folder: Path, config: Config, model: SpeechModel, tokenizer:
     """What a run that goes on from a model decodes dev manifests with, as that model is decoded."""
     if not config.train.initial_model:
         return None
-    return language_model(folder, LoadedModel(folder.name, model, tokenizer, {}), config.decode)
+    return language_model(folder, LoadedModel(folder.name, model, tokenizer, {}, folder), config.decode)
 
 
 def _look(run: Run, log: RunLog, progress: Progress, model: SpeechModel, probe: Probe) -> None:
