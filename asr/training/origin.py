@@ -14,16 +14,15 @@ from asr.model.folder import HEADER, read_header, weights_file, writing
 from asr.model.lineage import FROM, lineage
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
+from asr.training.train_config import TrainConfig
 from asr.version import VERSION
 
 
 def origin(config: Config, data: str, tokens: str) -> dict[str, str]:
     """For the header of the weights; `data` and `tokens` are fingerprints. `settings` holds all of them as JSON."""
     train = config.train
-    initial = Path(train.initial_model) if train.initial_model else None
-    how = f"low-rank adapters of rank {train.lora.rank} on" if train.lora.rank else "trained on from"
     return (
-        ({FROM: f"{how} {lineage(initial)}"} if initial and weights_file(initial).is_file() else {})
+        _ancestor(train)
         | {
             "data": data,
             "table": tokens,
@@ -34,6 +33,16 @@ def origin(config: Config, data: str, tokens: str) -> dict[str, str]:
         }
         | commit()
     )
+
+
+def _ancestor(train: TrainConfig) -> dict[str, str]:
+    """What a run has gone on from, in words, if its weights are there."""
+    folder = Path(train.initial_model)
+    if not train.initial_model or not weights_file(folder).is_file():
+        return {}
+    initial = lineage(folder)
+    adapted = f"low-rank adapters of rank {train.lora.rank} on {initial}"
+    return {FROM: adapted if train.lora.rank else f"trained on from {initial}"}
 
 
 def changes_of(progress: Progress) -> dict[str, str]:
