@@ -4,11 +4,13 @@ A reader knows what its format allows. What else may stand in a file raises what
 a library; inside `reading` all of that becomes the file's own error, and nobody lists exceptions.
 """
 
+import json
 import reprlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from asr.errors import AsrError
 
@@ -47,6 +49,17 @@ def reading(path: str | Path, kind: type[AsrError], what: str = "damaged", advic
         if isinstance(error, OSError) and error.strerror:
             raise kind(f"{place}: cannot be read ({reason(error)})") from error
         raise kind(f"{place}: {what} ({reason(error)}){advice and f'; {advice}'}") from error
+
+
+def json_value(text: str) -> Any:
+    """What JSON holds. Raises ValueError for what is none, and for half characters (`"\\ud800"`), which nobody can write down."""
+    value = json.loads(text)
+    if "\\ud" in text.lower():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"holds half a character (a lone surrogate): {ascii(error.object[error.start])}") from None
+    return value
 
 
 def reason(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from asr.config_values import from_dict
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.ngram_file import read_ngrams
 from asr.errors import LONGEST, AsrError, CheckpointError, ConfigError, ManifestError
-from asr.foreign_bytes import QUOTED, listed, quoted, reading, shortened
+from asr.foreign_bytes import QUOTED, json_value, listed, quoted, reading, shortened
 from asr.interop.checkpoints import read_json, read_pickle, read_tensors, read_yaml
 from asr.model.folder import load_model
 from asr.model.sizes import MOST_SIZES
@@ -264,3 +264,10 @@ def test_files_of_a_run(tmp_path):
         (tmp_path / "state.pt").write_bytes(content)
         with pytest.raises(CheckpointError, match=r"state\.pt: damaged \(.*; start the run again with --force"):
             load_state(tmp_path)
+
+
+def test_half_characters_are_no_value():
+    assert json_value('{"a": "\\ud83d\\ude00 今 \\\\ud800"}') == {"a": "😀 今 \\ud800"}
+    for text in ('"\\ud800"', '{"\\uDC00": 1}', '[["a\\udfff"]]'):
+        with pytest.raises(ValueError, match=r"holds half a character \(a lone surrogate\): '\\ud"):
+            json_value(text)

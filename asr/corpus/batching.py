@@ -39,8 +39,8 @@ class DataConfig:
     """Manifests of old data, such as a model that goes on was trained with and is not to forget: some of it is drawn anew for
     each epoch of `train` and `nonspeech`."""
     rehearsal_share: float = 0.2
-    """How much of the audio of each epoch, and of each batch as nearly as utterances allow, is from `rehearsal`. Where old utterances
-    are much longer than the new ones, batches hold more padding, and fewer of each."""
+    """How much of the audio of each epoch, and of each batch as nearly as utterances allow, is from `rehearsal`. Where old
+    utterances are much longer than the new ones, batches hold more padding, and fewer of each."""
     dev: tuple[str, ...] = ()
     """Manifests to choose checkpoints by; each one's CER is logged."""
     tokens: str = ""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from asr.corpus.manifest import Utterance
 from asr.errors import AudioError, CheckpointError
 from asr.files import naming
-from asr.foreign_bytes import reading
+from asr.foreign_bytes import json_value, reading
 from asr.recognition.recognizer import Recognizer
 
 UNFINISHED = "decoded.part.jsonl"
@@ -123,7 +123,7 @@ def _parsed(line: bytes, id: str) -> Result | None:
     """The result on a line; None for a line that is not whole, or another utterance's."""
     try:
         with reading(UNFINISHED, CheckpointError):
-            entry = json.loads(line)
+            entry = json_value(line.decode())
             nbest = tuple(Decoded(each["text"], each["score"]) for each in entry["nbest"])
             error = entry.get("error", "")
             sound = nbest and all(isinstance(d.text, str) and isinstance(d.score, float) for d in nbest)

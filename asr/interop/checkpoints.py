@@ -1,7 +1,6 @@
 """Reading what other toolkits wrote, without running any of it: pickles as plain data, YAML with unknown tags as plain data."""
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from asr.errors import CheckpointError
-from asr.foreign_bytes import QUOTED, listed, reading, shortened
+from asr.foreign_bytes import QUOTED, json_value, listed, reading, shortened
 from asr.model.pickles import load_pickle
 
 
@@ -57,7 +56,7 @@ def read_yaml(path: Path) -> dict:
 def read_json(path: Path) -> Any:
     """The value in a JSON file."""
     with reading(path, CheckpointError, "not JSON"):
-        return json.loads(existing(path).read_text(encoding="utf-8"))
+        return json_value(existing(path).read_text(encoding="utf-8"))
 
 
 def existing(path: Path) -> Path:

@@ -33,7 +33,7 @@ from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
 from asr.files import another_name_would_help, atomic_write
 from asr.folders import put_back
-from asr.foreign_bytes import listed, quoted, reading
+from asr.foreign_bytes import json_value, listed, quoted, reading
 from asr.model.adapters import kept_tensors, merged
 from asr.model.bases import ADAPTERS, base_folder, is_adapted, read_adapter, require_base
 from asr.model.empty import empty_model, sizes_alone
@@ -248,7 +248,7 @@ def read_header(path: Path) -> dict[str, str]:
 
 
 def _header(file) -> dict[str, str]:
-    header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+    header = json_value((file.metadata() or {}).get(HEADER, "{}"))
     if not isinstance(header, dict) or not all(isinstance(text, str) for text in header.values()):
         raise ValueError(f"its header is {quoted(header)}")
     return header
@@ -298,7 +298,7 @@ def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
     """The settings of a model folder. Raises CheckpointError where it is none or of another format."""
     path = _existing(folder, CONFIG)
     with reading(path, CheckpointError):
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json_value(path.read_text(encoding="utf-8"))
         version, normalizer = data["format_version"], data["normalizer"]
         parts = upgraded({"features": data["features"], "model": data["model"]})
     if version not in range(1, FORMAT + 1):
@@ -324,7 +324,7 @@ def read_decode(folder: Path) -> dict:
     if not path.is_file():
         return {}
     with reading(path, CheckpointError, advice="delete it to use the defaults"):
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json_value(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: must be a JSON object of decoding settings")
     return values

@@ -1,13 +1,12 @@
 """Golden answers: what a model makes of a sound that is always the same, kept with its weights and compared at each load."""
 
-import json
 from pathlib import Path
 
 import torch
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.errors import CheckpointError
-from asr.foreign_bytes import reading
+from asr.foreign_bytes import json_value, reading
 from asr.model.model import SpeechModel
 
 GOLDEN_ANSWERS = 16
@@ -36,7 +35,7 @@ def check_golden(model: SpeechModel, header: dict[str, str], weights: Path) -> N
     if "golden" not in header:
         return
     with reading(weights, CheckpointError, "its golden answers are damaged"):
-        pairs = zip(json.loads(header["golden"]), golden_answers(model), strict=True)
+        pairs = zip(json_value(header["golden"]), golden_answers(model), strict=True)
         difference = max(abs(expected - found) for expected, found in pairs)
     if not difference <= GOLDEN_TOLERANCE:
         raise CheckpointError(

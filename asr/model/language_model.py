@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write
-from asr.foreign_bytes import reading
+from asr.foreign_bytes import json_value, reading
 from asr.model.decoder import Decoder, DecoderConfig, DecoderState
 from asr.model.encoder import check_heads
 from asr.model.folder import CONFIG, TOKENS, WEIGHTS, read_weights, writing
@@ -86,7 +86,7 @@ def load_language_model(folder: str | Path, device: str | torch.device = "cpu") 
     path = folder / CONFIG
     try:
         with reading(path, CheckpointError, "is not that of a language model"):
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json_value(path.read_text(encoding="utf-8"))
             if data.get("kind") != KIND or data["format_version"] != FORMAT_VERSION:
                 raise CheckpointError(f"{folder}: holds no language model that `asr train-lm --kind transformer` wrote")
             config = from_dict(LanguageModelConfig, data["model"], "model")

@@ -1,10 +1,9 @@
 """What a model came from, in words: kept in the header of its weights, from model to model."""
 
-import json
 from pathlib import Path
 
 from asr.errors import CheckpointError
-from asr.foreign_bytes import reading, shortened
+from asr.foreign_bytes import json_value, reading, shortened
 from asr.model.folder import read_header, weights_file
 
 FROM = "from"
@@ -37,7 +36,7 @@ def _initial_model(header: dict[str, str]) -> str:
     """The model that training began with, by the settings in a header; of models that do not say it in words."""
     try:
         with reading("settings", CheckpointError):
-            initial = json.loads(header.get("settings", "{}"))["train"]["initial_model"]
+            initial = json_value(header.get("settings", "{}"))["train"]["initial_model"]
             return initial if isinstance(initial, str) else ""
     except CheckpointError:
         return ""

@@ -1,12 +1,11 @@
 """What a run has written down of itself, read back."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from asr.config_values import LARGEST
 from asr.errors import CheckpointError
-from asr.foreign_bytes import quoted, reading, shortened
+from asr.foreign_bytes import json_value, quoted, reading, shortened
 from asr.model.folder import read_header, weights_file
 from asr.model.formats import upgraded
 from asr.training.start import LOG, QUARANTINE, SETTINGS
@@ -51,7 +50,7 @@ def read_history(folder: str | Path) -> History:
         if not (folder / name).exists():
             raise CheckpointError(f"{folder}: holds no training run ({name} is missing)")
     with reading(folder / SETTINGS, CheckpointError, "is no table of settings"):
-        settings = dict(_flat(upgraded(json.loads((folder / SETTINGS).read_text(encoding="utf-8"))), ""))
+        settings = dict(_flat(upgraded(json_value((folder / SETTINGS).read_text(encoding="utf-8"))), ""))
     lines = _log(folder / LOG)
     quarantine = folder / QUARANTINE
     return History(
@@ -80,7 +79,7 @@ def _log(path: Path) -> list[dict]:
         text = path.read_text(encoding="utf-8")
         lines = []
         for place.line, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), 1):
-            lines.append(_checked(json.loads(line)))
+            lines.append(_checked(json_value(line)))
     return lines
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from asr.errors import CheckpointError
 from asr.files import atomic_write
-from asr.foreign_bytes import reading
+from asr.foreign_bytes import json_value, reading
 from asr.training.history import History
 
 REFERENCE = "reference.json"
@@ -100,7 +100,7 @@ def verify(run: History, recipe: Path) -> tuple[bool, list[str]]:
     if not path.exists():
         raise CheckpointError(f"{path}: is not there: this recipe has no reference curve yet")
     with reading(path, CheckpointError, "is no reference curve"):
-        reference = json.loads(path.read_text(encoding="utf-8"))
+        reference = json_value(path.read_text(encoding="utf-8"))
         expected = {int(step): float(cer) for step, cer in reference["dev_cer"]}
         settings, origin = dict(reference["settings"]), dict(reference["origin"])
         if not expected or not all(map(math.isfinite, expected.values())):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from asr.errors import CheckpointError
 from asr.files import atomic_write, naming
-from asr.foreign_bytes import reading
+from asr.foreign_bytes import json_value, reading
 from asr.training.start import LOG, QUARANTINE, step_of
 from asr.training.tensorboard import Curves
 
@@ -55,7 +55,7 @@ class RunLog:
 def _lines(path: Path) -> Iterable[dict]:
     with reading(path, CheckpointError, "cannot be drawn") as place:
         for place.line, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            yield json.loads(line)
+            yield json_value(line)
 
 
 def _shorten(path: Path, step: int) -> None:

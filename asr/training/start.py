@@ -1,7 +1,6 @@
 """What a run needs before its first step: a folder it may use and a token table."""
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
@@ -14,7 +13,7 @@ from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write, is_leftover, remove_leftovers
-from asr.foreign_bytes import quoted, reading
+from asr.foreign_bytes import json_value, quoted, reading
 from asr.model.bases import ADAPTER, ADAPTERS, write_adapter
 from asr.model.companions import own_language_model, remove_language_model
 from asr.model.folder import DECODE, PIECES, WEIGHTS, weights_file, weights_fingerprint
@@ -99,7 +98,7 @@ def _had_state(folder: Path) -> bool:
     """Whether the run in a folder has come so far that it must have saved a state; before that it starts anew."""
     try:
         with reading(folder, CheckpointError):
-            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["train"]
+            settings = json_value((folder / SETTINGS).read_text(encoding="utf-8"))["train"]
             lines = (folder / LOG).read_text(encoding="utf-8").split("\n")
             saved, last = settings["checkpoint_every"], settings["max_steps"]
             reached = max((step for step in map(step_of, lines) if step < math.inf), default=0)
@@ -112,7 +111,7 @@ def step_of(line: str) -> float:
     """The step of a line of the log; infinite for one that a kill cut short, or that is none."""
     try:
         with reading(LOG, CheckpointError):
-            step = json.loads(line)["step"]
+            step = json_value(line)["step"]
             return step if isinstance(step, int) and not isinstance(step, bool) else math.inf
     except CheckpointError:
         return math.inf
@@ -123,7 +122,7 @@ def _shown(value: object) -> str:
 
 
 def _settings_of(state: dict) -> Config:
-    return from_dict(Config, upgraded(json.loads(state["started_with"]["settings"])), "")
+    return from_dict(Config, upgraded(json_value(state["started_with"]["settings"])), "")
 
 
 def _changed(before: Config, now: Config) -> list[tuple[str, object, object]]:
