@@ -1,6 +1,7 @@
 """Which recordings are meant, and where their transcripts go."""
 
 import errno
+import io
 import os
 import shutil
 import signal
@@ -120,13 +121,14 @@ def test_a_stdin_that_is_closed(run, monkeypatch):
 
 
 def test_a_temporary_folder_that_is_full_is_named(run, clip, monkeypatch):
-    def full(*_) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    class Full(io.BytesIO):
+        def write(self, _) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    with open(clip, "rb") as file:
-        monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": file})())
-        monkeypatch.setattr(shutil, "copyfileobj", full)
-        status, out, err = run("transcribe", "-")
+    for kind in ("TemporaryFile", "NamedTemporaryFile"):
+        monkeypatch.setattr(tempfile, kind, lambda prefix: Full())
+    monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": io.BytesIO(clip.read_bytes())})())
+    status, out, err = run("transcribe", "-")
     assert (status, out) == (1, "") and err == f"asr: {tempfile.gettempdir()}: No space left on device\n"
 
 

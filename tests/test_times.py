@@ -142,7 +142,7 @@ def test_transcribe_in_every_format(run, tmp_path):
     ):
         status, _, err = run("transcribe", clip, "--format", format, "--out", tmp_path, "--punctuate")
         assert status == 0 and (tmp_path / f"weather.{end}").stat().st_size > 50, err
-    assert "今天天气很好。" in (tmp_path / "weather.srt").read_text(encoding="utf-8")
+    assert "今天天气很好\n" in (tmp_path / "weather.srt").read_text(encoding="utf-8")
     assert '今天天气很好"' in (tmp_path / "weather.jsonl").read_text(encoding="utf-8")  # raw: without punctuation
     for format in ("srt", "vtt", "tsv", "textgrid"):
         assert run("transcribe", clip, ROOT / "data/sample/beijing.flac", "--format", format) == (

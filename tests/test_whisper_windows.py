@@ -167,8 +167,8 @@ def test_a_language_model_of_characters_is_refused(folder, tmp_path, run):
     (tmp_path / "texts.txt").write_text("今天天气很好\n", encoding="utf-8")
     assert run("train-lm", tmp_path / "texts.txt", "--out", tmp_path / "lm.arpa")[0] == 0
     message = (
-        "lm.arpa: is a language model of characters, the tokens of tiny are bytes of UTF-8; asr train-lm --tokens tiny makes"
-        " one of these"
+        "lm.arpa: is a language model of characters or words, the tokens of tiny are bytes of UTF-8; asr train-lm --tokens"
+        " tiny makes one of these"
     )
     recording = ROOT / "data/sample/weather.flac"
     for command in (
