@@ -4,27 +4,31 @@ import asyncio
 import tempfile
 import threading
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr.errors import AsrError
 from asr.serving.access import knows, refusal
-from asr.serving.answers import answer_of
+from asr.serving.answers import answer_of, headers_of
 from asr.serving.body import ENDING, Body, until_nobody_waits
-from asr.serving.forms import read_form, read_request
+from asr.serving.events import EventStream, events_of
+from asr.serving.forms import Wanted, read_form, read_request
+from asr.serving.places import Places
 from asr.serving.refusals import Abandoned, BadRequest, problem
 from asr.serving.settings import ServerSettings
-from asr.serving.turns import Turns
-from asr.serving.uploads import transcribe
+from asr.serving.turns import Turn, Turns
+from asr.serving.uploads import Upload, transcribe, writable
 from asr.text.finishing import Finishing, finish
 from asr.transcript import Transcript
 from asr.transcription.transcriber import Transcriber
@@ -40,7 +44,9 @@ class Application:
     ):
         self.transcriber, self.finishing, self.settings, self.say = transcriber, finishing, settings, say
         self.stopping = threading.Event()
-        self.turns = Turns(settings.most_waiting)
+        self.turns = Turns(settings.most_work)
+        self.clients = Places(settings.most_clients, "clients")
+        self.waiting = Places(settings.most_waiting + 1, "requests", lambda: self.turns.latest)
         routes = [
             Route(PATH, self.transcriptions, methods=["POST"]),
             Route("/v1/models", self.models),
@@ -53,15 +59,24 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        began: list[int] = []
+        """The status, once an answer has begun."""
+
+        async def telling(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                began.append(message["status"])
+            await send(message)
+
         try:
             if reason := refusal(request.headers, self.settings):
-                await self._refuse(request, 403, reason, send)
+                await self._refuse(request, 403, reason, telling)
             else:
-                await self.app(scope, receive, send)
+                await self.app(scope, receive, telling)
         except (Abandoned, BadRequest, ClientDisconnect):
             pass  # while the rest of a refused request was dropped
         except asyncio.CancelledError:  # the server ends in the middle of what cannot be interrupted
-            await _answer(503, ENDING)(scope, receive, send)
+            if not began:
+                await _answer(503, ENDING)(scope, receive, send)
         except Exception as error:  # a bug, for which the client has got its answer
             *_, place = traceback.extract_tb(error.__traceback__)
             where = f"{Path(place.filename).name}:{place.lineno}"
@@ -78,28 +93,54 @@ class Application:
         body = self._body(request)
         await self._ask_for_key(request)
         try:
-            with self.turns.place():
-                return await self._transcribed(Request(request.scope, body.receive), request.receive)
+            self.waiting.look()  # before a large upload is read in vain
+            with self.clients.one():
+                form = await read_form(Request(request.scope, body.receive))
         except BadRequest as error:
             if error.status == 429:
                 await body.drop()
             raise
-
-    async def _transcribed(self, request: Request, receive: Callable[[], Awaitable[Any]]) -> Response:
         try:
-            wanted = read_request(await read_form(request))
-            name, file = wanted.name, wanted.upload.file
+            wanted = writable(read_request(form.multi_items()), self.transcriber)
+        except BaseException:
+            await form.close()
+            raise
+        transcripts = self._transcripts(form, wanted, request.receive)
+        ids, headers = self.transcriber.loaded.tokenizer.encode, headers_of(wanted)
+        if wanted.stream:
+            events = events_of(transcripts, wanted, ids)
+            return EventStream(await anext(events), events, headers)
+        async with aclosing(transcripts):
+            *_, transcript = [one async for one in transcripts]
+        answer = answer_of(transcript, wanted, ids)
+        return (
+            PlainTextResponse(answer, headers=headers)
+            if isinstance(answer, str)
+            else JSONResponse(answer, headers=headers)
+        )
 
-            def job(given_up: Callable[[], bool]) -> Transcript:
-                return transcribe(self.transcriber, file, name, self.settings.most_seconds, given_up=given_up)
+    async def _transcripts(
+        self, form: FormData, wanted: Wanted, receive: Callable[[], Awaitable[Any]]
+    ) -> AsyncGenerator[Transcript | None, None]:
+        """What is known of the transcript of a form's recording, as it is found; the form is closed in the end."""
+        upload = Upload(wanted.upload.file, wanted.name, self.settings.most_seconds, wanted.stream)
 
-            transcript = await self.turns.work(job, until_nobody_waits(receive, self.stopping))
+        def job(turn: Turn) -> Generator[Transcript | None, None, None]:
+            transcriber = self.transcriber
+            if wanted.hotwords:
+                transcriber = transcriber.listening_for(wanted.hotwords)
+            for transcript in transcribe(transcriber, upload, turn):
+                yield transcript and finish(transcript, self.finishing)
+
+        try:
+            with self.clients.one(), self.waiting.one():
+                transcript = None
+                async for transcript in self.turns.work(job, until_nobody_waits(receive, self.stopping)):
+                    yield transcript
+            for warning in transcript.all_warnings if transcript else ():
+                self.say(f"asr: {wanted.name}: warning: {warning}")
         finally:
-            await request.close()
-        for warning in transcript.all_warnings:
-            self.say(f"asr: {name}: warning: {warning}")
-        answer = answer_of(finish(transcript, self.finishing), wanted.format, wanted.words)
-        return PlainTextResponse(answer) if isinstance(answer, str) else JSONResponse(answer)
+            await form.close()
 
     async def _ask_for_key(self, request: Request) -> None:
         if self.settings.key and not knows(self.settings.key, request.headers.get("authorization", "")):
