@@ -27,6 +27,8 @@ class Nobody:
         name="nobody", tokenizer=CharacterTokenizer(TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *"你好吗"]))
     )
 
+    recognizer = SimpleNamespace(recognize=lambda pieces: [])
+
     def listening_for(self, words):
         return self
 
@@ -81,7 +83,7 @@ def running(settings: ServerSettings | None = None, transcriber=None) -> Iterato
             time.sleep(0.01)
         yield listening.getsockname()[1], said
     finally:
-        app.stopping.set()
+        app.service.stopping.set()
         server.should_exit = True
         thread.join(20)
         logging.getLogger().removeHandler(records)

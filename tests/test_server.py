@@ -140,8 +140,8 @@ def test_an_interrupt_ends_what_is_being_transcribed(tmp_path):
 
 
 DEAF = """
-import time, asr.serving.application
-asr.serving.application.transcribe = lambda *given, **named: time.sleep(60)
+import time, asr.serving.transcriptions
+asr.serving.transcriptions.transcribe = lambda *given, **named: time.sleep(60)
 from asr.cli import main
 main()
 """

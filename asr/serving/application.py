@@ -2,56 +2,51 @@
 
 import asyncio
 import tempfile
-import threading
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import aclosing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr.errors import AsrError
 from asr.serving.access import knows, refusal
-from asr.serving.answers import answer_of, headers_of
-from asr.serving.body import ENDING, Body, until_nobody_waits
-from asr.serving.events import EventStream, events_of
-from asr.serving.forms import Wanted, read_form, read_request
-from asr.serving.places import Places
+from asr.serving.body import ENDING
+from asr.serving.health import Health, short_question
+from asr.serving.metrics import Metrics
 from asr.serving.refusals import Abandoned, BadRequest, problem
+from asr.serving.service import Service
 from asr.serving.settings import ServerSettings
-from asr.serving.turns import Turn, Turns
-from asr.serving.uploads import Upload, transcribe, writable
-from asr.text.finishing import Finishing, finish
-from asr.transcript import Transcript
+from asr.serving.transcriptions import transcription
+from asr.text.finishing import Finishing
 from asr.transcription.transcriber import Transcriber
 
 PATH = "/v1/audio/transcriptions"
 
 
 class Application:
-    """An ASGI application. Once `stopping` is set it answers nothing but that it ends. Warnings of recordings are said."""
+    """An ASGI application. Once its service is stopping it answers nothing but that it ends. Warnings of recordings are said."""
 
     def __init__(
         self, transcriber: Transcriber, finishing: Finishing, settings: ServerSettings, say: Callable[[str], None]
     ):
-        self.transcriber, self.finishing, self.settings, self.say = transcriber, finishing, settings, say
-        self.stopping = threading.Event()
-        self.turns = Turns(settings.most_work)
-        self.clients = Places(settings.most_clients, "clients")
-        self.waiting = Places(settings.most_waiting + 1, "requests", lambda: self.turns.latest)
-        routes = [
-            Route(PATH, self.transcriptions, methods=["POST"]),
-            Route("/v1/models", self.models),
-            Route("/health", self.health),
-        ]
+        self.service = service = Service(transcriber, finishing, settings, say)
+        self.settings, self.say = settings, say
+        self.asked = Health(service.turns, short_question(transcriber))
+        endpoints = {
+            PATH: self.transcriptions,
+            "/v1/models": self.models,
+            "/health": self.health,
+            "/metrics": self.metrics,
+        }
+        self.counts = Metrics(endpoints, service)
+        routes = [Route(path, one, methods=["POST" if path == PATH else "GET"]) for path, one in endpoints.items()]
         self.app: ASGIApp = Starlette(routes=routes, exception_handlers=HANDLERS)
         if settings.origins:
             allowed = {"allow_methods": ["GET", "POST"], "allow_headers": ["Authorization"]}
@@ -68,92 +63,48 @@ class Application:
             await send(message)
 
         try:
-            if reason := refusal(request.headers, self.settings):
-                await self._refuse(request, 403, reason, telling)
-            else:
-                await self.app(scope, receive, telling)
+            with self.counts.answering(scope["path"], began):
+                if reason := refusal(request.headers, self.settings):
+                    await self._refuse(request, 403, reason, telling)
+                else:
+                    await self.app(scope, receive, telling)
         except (Abandoned, BadRequest, ClientDisconnect):
             pass  # while the rest of a refused request was dropped
         except asyncio.CancelledError:  # the server ends in the middle of what cannot be interrupted
             if not began:
-                await _answer(503, ENDING)(scope, receive, send)
+                await _answer(503, ENDING)(scope, receive, telling)
         except Exception as error:  # a bug, for which the client has got its answer
             *_, place = traceback.extract_tb(error.__traceback__)
             where = f"{Path(place.filename).name}:{place.lineno}"
             self.say(f"asr: a request could not be answered: {type(error).__name__} in {where}: {str(error)[:200]}")
 
     async def _refuse(self, request: Request, status: int, message: str, send: Send) -> None:
-        await self._body(request).drop()
+        await self.service.body(request.receive).drop()
         await _answer(status, message)(request.scope, request.receive, send)
 
-    def _body(self, request: Request) -> Body:
-        return Body(request.receive, self.settings.most_bytes, self.stopping)
-
     async def transcriptions(self, request: Request) -> Response:
-        body = self._body(request)
         await self._ask_for_key(request)
-        try:
-            self.waiting.look()  # before a large upload is read in vain
-            with self.clients.one():
-                form = await read_form(Request(request.scope, body.receive))
-        except BadRequest as error:
-            if error.status == 429:
-                await body.drop()
-            raise
-        try:
-            wanted = writable(read_request(form.multi_items()), self.transcriber)
-        except BaseException:
-            await form.close()
-            raise
-        transcripts = self._transcripts(form, wanted, request.receive)
-        ids, headers = self.transcriber.loaded.tokenizer.encode, headers_of(wanted)
-        if wanted.stream:
-            events = events_of(transcripts, wanted, ids)
-            return EventStream(await anext(events), events, headers)
-        async with aclosing(transcripts):
-            *_, transcript = [one async for one in transcripts]
-        answer = answer_of(transcript, wanted, ids)
-        return (
-            PlainTextResponse(answer, headers=headers)
-            if isinstance(answer, str)
-            else JSONResponse(answer, headers=headers)
-        )
-
-    async def _transcripts(
-        self, form: FormData, wanted: Wanted, receive: Callable[[], Awaitable[Any]]
-    ) -> AsyncGenerator[Transcript | None, None]:
-        """What is known of the transcript of a form's recording, as it is found; the form is closed in the end."""
-        upload = Upload(wanted.upload.file, wanted.name, self.settings.most_seconds, wanted.stream)
-
-        def job(turn: Turn) -> Generator[Transcript | None, None, None]:
-            transcriber = self.transcriber
-            if wanted.hotwords:
-                transcriber = transcriber.listening_for(wanted.hotwords)
-            for transcript in transcribe(transcriber, upload, turn):
-                yield transcript and finish(transcript, self.finishing)
-
-        try:
-            with self.clients.one(), self.waiting.one():
-                transcript = None
-                async for transcript in self.turns.work(job, until_nobody_waits(receive, self.stopping)):
-                    yield transcript
-            for warning in transcript.all_warnings if transcript else ():
-                self.say(f"asr: {wanted.name}: warning: {warning}")
-        finally:
-            await form.close()
+        return await transcription(self.service, request)
 
     async def _ask_for_key(self, request: Request) -> None:
         if self.settings.key and not knows(self.settings.key, request.headers.get("authorization", "")):
-            await self._body(request).drop()
+            await self.service.body(request.receive).drop()
             raise HTTPException(401, "the key is wrong or missing; send it as Authorization: Bearer KEY")
 
     async def models(self, request: Request) -> Response:
         await self._ask_for_key(request)
-        only = {"id": self.transcriber.loaded.name, "object": "model", "created": 0, "owned_by": "asr"}
+        only = {"id": self.service.transcriber.loaded.name, "object": "model", "created": 0, "owned_by": "asr"}
         return JSONResponse({"object": "list", "data": [only]})
 
     async def health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok", "model": self.transcriber.loaded.name})
+        """Whether the model answers, for everybody; 503 where it does not."""
+        problem = ENDING if self.service.stopping.is_set() else await self.asked.problem()
+        answer = {"status": "unavailable" if problem else "ok", "model": self.service.transcriber.loaded.name}
+        return JSONResponse(answer | ({"reason": problem} if problem else {}), 503 if problem else 200)
+
+    async def metrics(self, request: Request) -> Response:
+        await self._ask_for_key(request)
+        return Response(self.counts.text(), media_type=self.counts.content_type)
 
 
 def _answer(status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None) -> Response:

@@ -27,6 +27,7 @@ def serve(
 ) -> None:
     """Answers requests until it is interrupted. Raises AsrError where the port is taken, or a package is missing."""
     try:
+        import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401  what Starlette reads forms with
         import starlette  # noqa: F401
         import uvicorn
@@ -43,9 +44,9 @@ def serve(
 
         class Server(uvicorn.Server):
             def handle_exit(self, sig, frame):
-                if application.stopping.is_set():
+                if application.service.stopping.is_set():
                     os._exit(128 + sig)  # asked twice; uploads have no names, so nothing is left of them
-                application.stopping.set()  # or it would wait until all is transcribed
+                application.service.stopping.set()  # or it would wait until all is transcribed
                 super().handle_exit(sig, frame)
 
         config = uvicorn.Config(
@@ -62,7 +63,7 @@ def serve(
         say(f"asr: {transcriber.loaded.name} answers at http://{where}:{port}{PATH}; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):  # which uvicorn raises again behind a clean end
             Server(config).run(sockets=[listening])
-        if not application.turns.end(GRACE):
+        if not application.service.turns.end(GRACE):
             os._exit(0)  # in the middle of something that cannot be interrupted
 
 
