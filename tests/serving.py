@@ -68,12 +68,12 @@ def running(settings: ServerSettings | None = None, transcriber=None) -> Iterato
     import uvicorn
 
     from asr.serving.connections import Connection
-    from asr.serving.server import socket_at
+    from asr.serving.server import WEBSOCKETS, socket_at
 
     said: list[str] = []
     listening, records = socket_at("127.0.0.1", 0), Records(said)
     app = application(settings or ServerSettings(), transcriber, said)
-    config = uvicorn.Config(app, http=Connection, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(app, http=Connection, **WEBSOCKETS, lifespan="off", log_config=None)
     logging.getLogger().addHandler(records)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

@@ -58,6 +58,8 @@ def serve(
         int, typer.Option(min=1, help="Requests that may be sent, wait, or be answered at a time.")
     ] = 200,
     max_work: Annotated[float, typer.Option(min=1, help="Seconds that may be worked on one recording.")] = 3600,
+    max_live: Annotated[int, typer.Option(min=0, help="Live sessions at a time.")] = 16,
+    max_idle: Annotated[float, typer.Option(min=1, help="Seconds in which a live client must send something.")] = 60,
     model: Annotated[
         str, typer.Option(help="A model folder, or a name of `asr model list`; embedded by default.")
     ] = "",
@@ -74,6 +76,7 @@ def serve(
 ) -> None:
     """Transcribe over HTTP, as OpenAI's /v1/audio/transcriptions does: json, text, srt, vtt, verbose_json.
 
+    /v1/realtime is for live text, over WebSocket: OpenAI's realtime transcription, or bare 16-bit samples (?rate=16000).
     `prompt` and `keywords` are hot words: names and terms, parted by commas; `stream=true` sends text as it is found. Headers of
     an answer say which hot words were listened for (X-Hotwords) and which fields changed nothing (Warning). One recording is
     worked on at a time, long ones a part in turn. What is sent is not encrypted: to a network that you do not trust open it
@@ -95,6 +98,6 @@ def serve(
 
     limits = int(max_upload * 1e6), max_seconds, max_queue
     names = tuple(allow_host), tuple(origin.rstrip("/") for origin in allow_origin)
-    settings = ServerSettings(host, port, key, *limits, *names, max_clients, max_work)
+    settings = ServerSettings(host, port, key, *limits, *names, max_clients, max_work, max_live, max_idle)
     decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
     run(lambda: load_said(decoding), finishing, settings, say)

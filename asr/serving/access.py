@@ -7,12 +7,13 @@ headers Host, Origin and Sec-Fetch-Site.
 
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from asr.serving.settings import ServerSettings
 
 ANY = "*"
+IN_PROTOCOL = "openai-insecure-api-key."
 HOME = ("same-origin", "none")
 """What Sec-Fetch-Site is where no other site has a hand in it: asked by the server's own page, or by the person."""
 
@@ -54,6 +55,12 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(name)
     except ValueError:
         return None
+
+
+def key_of(headers: Mapping[str, str], offered: Sequence[str] = ()) -> str:
+    """The header that has the key; pages, which cannot set it, put the key among the protocols that a WebSocket offers."""
+    of_page = [protocol.removeprefix(IN_PROTOCOL) for protocol in offered if protocol.startswith(IN_PROTOCOL)]
+    return f"Bearer {of_page[0]}" if of_page else headers.get("authorization", "")
 
 
 def knows(key: str, authorization: str) -> bool:

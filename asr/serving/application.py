@@ -14,20 +14,24 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from asr.errors import AsrError
-from asr.serving.access import knows, refusal
+from asr.serving.access import key_of, knows, refusal
 from asr.serving.body import ENDING
 from asr.serving.health import Health, short_question
 from asr.serving.metrics import Metrics
+from asr.serving.realtime import converse
 from asr.serving.refusals import Abandoned, BadRequest, problem
 from asr.serving.service import Service
 from asr.serving.settings import ServerSettings
+from asr.serving.speakers import Speakers
 from asr.serving.transcriptions import transcription
 from asr.text.finishing import Finishing
 from asr.transcription.transcriber import Transcriber
 
-PATH = "/v1/audio/transcriptions"
+PATH, LIVE = "/v1/audio/transcriptions", "/v1/realtime"
+WRONG_KEY = "the key is wrong or missing; send it as Authorization: Bearer KEY"
 
 
 class Application:
@@ -38,6 +42,7 @@ class Application:
     ):
         self.service = service = Service(transcriber, finishing, settings, say)
         self.settings, self.say = settings, say
+        self.speakers = Speakers(transcriber, service.turns)
         self.asked = Health(service.turns, short_question(transcriber))
         endpoints = {
             PATH: self.transcriptions,
@@ -53,6 +58,29 @@ class Application:
             self.app = CORSMiddleware(self.app, allow_origins=settings.origins, **allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["type"] == "websocket":
+                await self._live(WebSocket(scope, receive, send))
+            else:
+                await self._answered(scope, receive, send)
+        except Exception as error:  # a bug, for which the client has got its answer
+            *_, place = traceback.extract_tb(error.__traceback__)
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            self.say(f"asr: a request could not be answered: {type(error).__name__} in {where}: {str(error)[:200]}")
+
+    async def _live(self, socket: WebSocket) -> None:
+        reason, status = refusal(socket.headers, self.settings), 403
+        key = self.settings.key
+        if not reason and key and not knows(key, key_of(socket.headers, socket.scope.get("subprotocols", []))):
+            reason, status = WRONG_KEY, 401
+        if not reason and socket.url.path != LIVE:
+            reason, status = "Not Found", 404
+        if reason:
+            await socket.send_denial_response(_answer(status, reason))
+        else:
+            await converse(self.service, self.speakers, socket)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         began: list[int] = []
         """The status, once an answer has begun."""
@@ -73,10 +101,6 @@ class Application:
         except asyncio.CancelledError:  # the server ends in the middle of what cannot be interrupted
             if not began:
                 await _answer(503, ENDING)(scope, receive, telling)
-        except Exception as error:  # a bug, for which the client has got its answer
-            *_, place = traceback.extract_tb(error.__traceback__)
-            where = f"{Path(place.filename).name}:{place.lineno}"
-            self.say(f"asr: a request could not be answered: {type(error).__name__} in {where}: {str(error)[:200]}")
 
     async def _refuse(self, request: Request, status: int, message: str, send: Send) -> None:
         await self.service.body(request.receive).drop()
@@ -87,9 +111,9 @@ class Application:
         return await transcription(self.service, request)
 
     async def _ask_for_key(self, request: Request) -> None:
-        if self.settings.key and not knows(self.settings.key, request.headers.get("authorization", "")):
+        if self.settings.key and not knows(self.settings.key, key_of(request.headers)):
             await self.service.body(request.receive).drop()
-            raise HTTPException(401, "the key is wrong or missing; send it as Authorization: Bearer KEY")
+            raise HTTPException(401, WRONG_KEY)
 
     async def models(self, request: Request) -> Response:
         await self._ask_for_key(request)

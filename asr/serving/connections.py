@@ -17,6 +17,8 @@ class Connection(H11Protocol):
     """A client's connection. Its next request must have come as far as its body within PATIENCE seconds."""
 
     waiting: asyncio.TimerHandle | None = None
+    upgraded = False
+    """Whether it has become a WebSocket, which has limits of its own."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -30,10 +32,14 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         self._watch()
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        super().handle_websocket_upgrade(event)
+        self.upgraded = True
+
     def _watch(self) -> None:
         """Lets the clock run while no request is being answered."""
         answering = self.cycle is not None and not self.cycle.response_complete
-        if answering or self.transport.is_closing():
+        if answering or self.transport.is_closing() or self.upgraded:
             if self.waiting:
                 self.waiting.cancel()
             self.waiting = None

@@ -113,7 +113,7 @@ def read_request(fields: list[tuple[str, Any]]) -> Wanted:
     if _temperature(last("temperature")):
         notes.append("temperature changes nothing: nothing is drawn by chance")
     notes += [f"{name} changes nothing: {why}" for name, why in UNHEEDED.items() if set(form.get(name, [])) - {"auto"}]
-    words, unused = _hotwords(last("prompt"), form.get("keywords", []))
+    words, unused = hotwords_of_fields(last("prompt"), form.get("keywords", []))
     return Wanted(
         form["file"][0],
         format,
@@ -172,7 +172,7 @@ def _temperature(value: str) -> float:
     return temperature
 
 
-def _hotwords(prompt: str, keywords: list[str]) -> tuple[tuple[str, ...], list[str]]:
+def hotwords_of_fields(prompt: str, keywords: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """Words of a request, and notes on what of it is none. A single character of a prompt is everywhere."""
     parts = [part for clause in BETWEEN_WORDS.split(prompt) for part in BESIDE_HAN.split(clause.strip())]
     wanted = [word for word in map(str.strip, keywords) if word] + [part for part in parts if len(part) > 1]

@@ -31,6 +31,7 @@ class _State(Collector):
         yield GaugeMetricFamily(
             "asr_clients", "Recordings that are sent, wait or are worked on.", service.clients.taken
         )
+        yield GaugeMetricFamily("asr_live", "Live sessions.", service.live.taken)
         yield GaugeMetricFamily("asr_waiting", "Recordings that wait or are worked on.", service.waiting.taken)
 
 

@@ -18,6 +18,13 @@ from asr.text.finishing import Finishing
 from asr.transcription.many_files import tell_ignored_hotwords
 from asr.transcription.transcriber import Transcriber
 
+WEBSOCKETS = {
+    "ws": "websockets-sansio",
+    "ws_max_size": 2**24,
+    "ws_ping_interval": None,
+    "ws_per_message_deflate": False,
+}
+"""No message above 16 MiB. Nobody is pinged: whoever sends nothing is sent away, and a client that is held back hears no ping."""
 GRACE = 2
 """Seconds that requests get to end in once the server is told to."""
 
@@ -31,6 +38,7 @@ def serve(
         import python_multipart  # noqa: F401  what Starlette reads forms with
         import starlette  # noqa: F401
         import uvicorn
+        import websockets  # noqa: F401
     except ImportError:
         raise AsrError("a server needs more packages: pip install 'mandarin-asr[serve]'") from None
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it tells of every form that is none
@@ -52,7 +60,7 @@ def serve(
         config = uvicorn.Config(
             application,
             http=Connection,
-            ws="none",
+            **WEBSOCKETS,
             lifespan="off",
             proxy_headers=False,
             log_level="critical",  # the application says itself what it must

@@ -32,6 +32,7 @@ class Service:
     def __post_init__(self):
         self.turns = Turns(self.settings.most_work)
         self.clients = Places(self.settings.most_clients, "clients")
+        self.live = Places(self.settings.most_live, "live clients")
         self.waiting = Places(self.settings.most_waiting + 1, "requests", lambda: self.turns.latest)
 
     def body(self, receive: Receive) -> Body:

@@ -27,3 +27,7 @@ class ServerSettings:
     """Requests that are sent, wait, or are worked on: whoever sends slowly takes none of the places of those who wait."""
     most_work: float = 3600.0
     """Seconds that are worked on one recording at most, without those in which others have their turn."""
+    most_live: int = 16
+    """Live sessions at a time."""
+    most_idle: float = 60.0
+    """Seconds in which a live client must send something."""

@@ -19,8 +19,9 @@ from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import HotwordList, Hotwords, read_hotwords
 from asr.errors import AsrError, AudioError, CheckpointError
 from asr.model.folder import LoadedModel
-from asr.recognition.recognizer import Recognizer, never
+from asr.recognition.recognizer import Recognized, Recognizer, never
 from asr.recognition.transcript_tokens import transcript_tokens
+from asr.text.tokenizer import Tokenizer
 from asr.transcript import Segment, Transcript
 from asr.transcription.aligning import Aligner
 from asr.transcription.pieces import Piece
@@ -222,19 +223,23 @@ class Transcriber:
             if piece is None:
                 yield recording, None
             elif piece.end - piece.start >= SHORTEST:
-                best = next(results)[0]
-                segment = Segment(
-                    piece.start,
-                    piece.end,
-                    tokens=transcript_tokens(best, self.loaded.tokenizer, piece.start, piece.end),
-                    raw=best.text,
-                    score=best.hypothesis.score,
-                    warnings=best.hypothesis.warnings,
-                    hotwords=tuple(word for _, word in best.hotwords),
-                    channel=channel,
-                )
+                segment = segment_of(next(results)[0], self.loaded.tokenizer, piece, channel)
                 recording.segments.append(segment)
                 yield recording, segment
+
+
+def segment_of(best: Recognized, tokenizer: Tokenizer, piece: Piece, channel: int | None = None) -> Segment:
+    """What was recognised in a piece, with times."""
+    return Segment(
+        piece.start,
+        piece.end,
+        tokens=transcript_tokens(best, tokenizer, piece.start, piece.end),
+        raw=best.text,
+        score=best.hypothesis.score,
+        warnings=best.hypothesis.warnings,
+        hotwords=tuple(word for _, word in best.hotwords),
+        channel=channel,
+    )
 
 
 def load(
