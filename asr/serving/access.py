@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from asr.serving.settings import ServerSettings
+from asr.serving.tokens import holds
 
 ANY = "*"
 IN_PROTOCOL = "openai-insecure-api-key."
@@ -63,7 +64,9 @@ def key_of(headers: Mapping[str, str], offered: Sequence[str] = ()) -> str:
     return f"Bearer {of_page[0]}" if of_page else headers.get("authorization", "")
 
 
-def knows(key: str, authorization: str) -> bool:
-    """Whether the header of that name has the key, which is ASCII."""
+def knows(key: str, authorization: str, lent: bool = True) -> bool:
+    """Whether the header of that name has the key, which is ASCII; or, where it may be lent, a token of it."""
     kind, _, sent = authorization.partition(" ")
-    return kind.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), key.encode())
+    sent = sent.strip()
+    own = hmac.compare_digest(sent.encode(), key.encode())
+    return kind.lower() == "bearer" and (own or (lent and holds(sent, key)))

@@ -1,6 +1,7 @@
 """Requests to answers: an ASGI application, under the addresses of OpenAI's API."""
 
 import asyncio
+import json
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -22,15 +23,20 @@ from asr.serving.body import ENDING
 from asr.serving.health import Health, short_question
 from asr.serving.metrics import Metrics
 from asr.serving.realtime import converse
+from asr.serving.realtime_session import Session
 from asr.serving.refusals import Abandoned, BadRequest, problem
 from asr.serving.service import Service
 from asr.serving.settings import ServerSettings
 from asr.serving.speakers import Speakers
+from asr.serving.tokens import new_token, seconds_asked
 from asr.serving.transcriptions import transcription
 from asr.text.finishing import Finishing
 from asr.transcription.transcriber import Transcriber
 
 PATH, LIVE = "/v1/audio/transcriptions", "/v1/realtime"
+SECRETS = f"{LIVE}/client_secrets"
+MOST_JSON = 2**16
+"""Bytes of a request in JSON at most."""
 WRONG_KEY = "the key is wrong or missing; send it as Authorization: Bearer KEY"
 
 
@@ -46,12 +52,16 @@ class Application:
         self.asked = Health(service.turns, short_question(transcriber))
         endpoints = {
             PATH: self.transcriptions,
+            SECRETS: self.secrets,
+            LIVE: self.no_socket,
             "/v1/models": self.models,
             "/health": self.health,
             "/metrics": self.metrics,
         }
         self.counts = Metrics(endpoints, service)
-        routes = [Route(path, one, methods=["POST" if path == PATH else "GET"]) for path, one in endpoints.items()]
+        routes = [
+            Route(path, one, methods=["POST" if path in (PATH, SECRETS) else "GET"]) for path, one in endpoints.items()
+        ]
         self.app: ASGIApp = Starlette(routes=routes, exception_handlers=HANDLERS)
         if settings.origins:
             allowed = {"allow_methods": ["GET", "POST"], "allow_headers": ["Authorization"]}
@@ -110,8 +120,22 @@ class Application:
         await self._ask_for_key(request)
         return await transcription(self.service, request)
 
-    async def _ask_for_key(self, request: Request) -> None:
-        if self.settings.key and not knows(self.settings.key, key_of(request.headers)):
+    async def secrets(self, request: Request) -> Response:
+        """A key for a web page, which ends soon. Who has but such a one gets no other."""
+        await self._ask_for_key(request, lent=False)
+        body = self.service.body(request.receive, MOST_JSON)
+        try:
+            asked = json.loads(await Request(request.scope, body.receive).body() or b"{}")
+        except (ValueError, RecursionError):
+            raise BadRequest("the body must be JSON") from None
+        value, ends = new_token(self.settings.key, seconds_asked(asked))
+        return JSONResponse({"value": value, "expires_at": ends, "session": Session().shown(f"sess_{ends}")})
+
+    async def no_socket(self, request: Request) -> Response:
+        return _answer(426, f"{LIVE} is a WebSocket: connect to ws://…{LIVE}", headers={"Upgrade": "websocket"})
+
+    async def _ask_for_key(self, request: Request, lent: bool = True) -> None:
+        if self.settings.key and not knows(self.settings.key, key_of(request.headers), lent):
             await self.service.body(request.receive).drop()
             raise HTTPException(401, WRONG_KEY)
 

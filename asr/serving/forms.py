@@ -175,7 +175,7 @@ def _temperature(value: str) -> float:
 def hotwords_of_fields(prompt: str, keywords: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """Words of a request, and notes on what of it is none. A single character of a prompt is everywhere."""
     parts = [part for clause in BETWEEN_WORDS.split(prompt) for part in BESIDE_HAN.split(clause.strip())]
-    wanted = [word for word in map(str.strip, keywords) if word] + [part for part in parts if len(part) > 1]
+    wanted = [" ".join(word.split()) for word in keywords if word.strip()] + [part for part in parts if len(part) > 1]
     words = list(dict.fromkeys(word for word in wanted if len(word) <= LONGEST_WORD))
     notes = []
     if long := [word for word in wanted if len(word) > LONGEST_WORD]:

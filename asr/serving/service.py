@@ -35,6 +35,6 @@ class Service:
         self.live = Places(self.settings.most_live, "live clients")
         self.waiting = Places(self.settings.most_waiting + 1, "requests", lambda: self.turns.latest)
 
-    def body(self, receive: Receive) -> Body:
-        """What a client sends, within the limits."""
-        return Body(receive, self.settings.most_bytes, self.stopping)
+    def body(self, receive: Receive, most: int | None = None) -> Body:
+        """What a client sends, within the limits; `most`: bytes, where a recording may have more."""
+        return Body(receive, self.settings.most_bytes if most is None else most, self.stopping)
