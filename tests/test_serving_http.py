@@ -92,6 +92,23 @@ GOOD = FORM % b"a.wav"
             400,
             "the form cannot be read (Uni",
         ),
+        (
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            400,
+            "this is no request for a WebSocket: Failed to open a WebSocket connection: missing Sec-WebSocket-Key",
+        ),
+        (
+            b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Key: A\xffA==\r\nSec-WebSocket-Version: 13\r\nX: a\tb\x0cc\r\n\r\n",
+            400,
+            "this is no request",
+        ),
+        (
+            b"POST /v1/realtime HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            400,
+            "this is no request for a WebSocket: it must be a GET",
+        ),
         (b"PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404, "Not Found"),
         (b"PUT /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405, "Method Not Allowed"),
         (
