@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 from asr.serving.settings import ServerSettings
 from asr.text.finishing import Finishing
+from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.transcript import Segment, Transcript, TranscriptToken
 
 PATH = "/v1/audio/transcriptions"
@@ -22,13 +23,20 @@ FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r
 class Nobody:
     """In the place of a transcriber: whatever it is given sounds the same."""
 
-    loaded = SimpleNamespace(name="nobody")
+    loaded = SimpleNamespace(
+        name="nobody", tokenizer=CharacterTokenizer(TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *"你好吗"]))
+    )
+
+    recognizer = SimpleNamespace(recognize=lambda pieces: [])
+
+    def listening_for(self, words):
+        return self
 
     def open(self, path, name):
         Path(path).read_bytes()  # as a real one reads it, which may be empty
         return SimpleNamespace(duration=1.0, error=None, name=name)
 
-    def stream(self, recordings, cancelled):
+    def stream(self, recordings, cancelled, together):
         return iter(())
 
     def transcript(self, recording):
@@ -60,12 +68,12 @@ def running(settings: ServerSettings | None = None, transcriber=None) -> Iterato
     import uvicorn
 
     from asr.serving.connections import Connection
-    from asr.serving.server import socket_at
+    from asr.serving.server import WEBSOCKETS, socket_at
 
     said: list[str] = []
     listening, records = socket_at("127.0.0.1", 0), Records(said)
     app = application(settings or ServerSettings(), transcriber, said)
-    config = uvicorn.Config(app, http=Connection, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(app, http=Connection, **WEBSOCKETS, lifespan="off", log_config=None)
     logging.getLogger().addHandler(records)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
@@ -75,7 +83,7 @@ def running(settings: ServerSettings | None = None, transcriber=None) -> Iterato
             time.sleep(0.01)
         yield listening.getsockname()[1], said
     finally:
-        app.stopping.set()
+        app.service.stopping.set()
         server.should_exit = True
         thread.join(20)
         logging.getLogger().removeHandler(records)

@@ -23,6 +23,7 @@ DOCUMENTS = [
     ROOT / "data/README.md",
     ROOT / "recipes/README.md",
     ROOT / "asr/scoring/README.md",
+    ROOT / "asr/serving/README.md",
     *ROOT.glob("recipes/*/README.md"),
     *ROOT.glob("asr/pretrained/*/README.md"),
 ]

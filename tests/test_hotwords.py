@@ -233,3 +233,14 @@ def test_wrong_files_of_hot_words(tmp_path, tokenizer, content, message):
     (tmp_path / "words.txt").write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError, match=re.escape(message)):
         read_hotwords(tmp_path / "words.txt", tokenizer, tokenizer.table, 2.0)
+
+
+def test_a_transcriber_that_listens_for_more_words():
+    """It shares the model, and leaves the one it came from as it was."""
+    import asr
+
+    own = asr.load("embedded", "cpu", beam=2)
+    other = own.listening_for(["张晓明"]).listening_for(["李四", "张晓明"])
+    assert own.recognizer.hotwords is None and other.loaded is own.loaded
+    assert sorted(other.recognizer.hotwords.words.values()) == ["张晓明", "李四"]
+    assert other.recognizer.config == own.recognizer.config and other.recognizer.lm is own.recognizer.lm

@@ -47,7 +47,9 @@ def test_utterances_are_finished_at_pauses(transcriber):
 
 
 def test_what_is_settled_stays_until_the_utterance_ends(transcriber, monkeypatch):
-    monkeypatch.setattr("asr.transcription.live.BUSY", float("inf"))  # a slow machine would leave out some decodings
+    monkeypatch.setattr(
+        "asr.transcription.utterances.BUSY", float("inf")
+    )  # a slow machine would leave out some decodings
     settled = ""
     states = heard(transcriber, TALK)
     assert sum(not event.final for event in states) > 5

@@ -10,17 +10,19 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import soundfile
 
 from asr.errors import AsrError
-from asr.serving.answers import answer_of
+from asr.serving.answers import answer_of, headers_of
 from asr.serving.forms import FORMATS, Wanted, read_request
 from asr.serving.refusals import BadRequest
 from asr.serving.server import socket_at
@@ -138,8 +140,8 @@ def test_an_interrupt_ends_what_is_being_transcribed(tmp_path):
 
 
 DEAF = """
-import time, asr.serving.application
-asr.serving.application.transcribe = lambda *given, **named: time.sleep(60)
+import time, asr.serving.transcriptions
+asr.serving.transcriptions.transcribe = lambda *given, **named: time.sleep(60)
 from asr.cli import main
 main()
 """
@@ -158,9 +160,16 @@ def test_what_cannot_be_interrupted_is_answered_too():
         ),
         ({"stream": object()}, "stream must be a text, not a file, in a form of the type multipart/form-data"),
         ({"language": "en"}, "language must be zh, is 'en': the model is for Mandarin"),
-        ({"stream": "true"}, "stream is not offered: the answer comes when all is transcribed"),
-        ({"speakers": "2"}, "there is no field 'speakers'; there are model, prompt"),
-        ({"timestamp_granularities[]": "phone"}, "timestamp_granularities must be word or segment, is phone"),
+        ({"language": "yue"}, "language must be zh, is 'yue': the model is for Mandarin"),
+        ({"languages[]": "ja"}, "languages must be zh, is 'ja': the model is for Mandarin"),
+        ({"stream": "perhaps"}, "stream must be one of true, 1, false, 0, is 'perhaps'"),
+        (
+            {"stream": "true", "response_format": "srt"},
+            "stream goes with response_format json, text, verbose_json, not",
+        ),
+        ({"temperature": "hot"}, "temperature must be a number from 0 to 1, is 'hot'"),
+        ({"temperature": "1.5"}, "temperature must be a number from 0 to 1, is '1.5'"),
+        ({"timestamp_granularities[]": "phone"}, "timestamp_granularities must be one of word, segment, is 'phone'"),
     ],
 )
 def test_requests_that_cannot_be_answered(fields, message):
@@ -170,22 +179,94 @@ def test_requests_that_cannot_be_answered(fields, message):
 
 def test_requests_that_can():
     fields = [("file", object()), ("language", "zh-CN"), ("temperature", "0"), ("stream", "false")]
-    fields += [("chunking_strategy[type]", "server_vad"), ("include[]", "logprobs")]
+    fields += [("chunking_strategy", "auto"), ("languages[]", "en"), ("languages[]", "zh")]
     upload = fields[0][1]
-    assert read_request(fields) == Wanted(upload, "json", False)
+    assert read_request(fields) == Wanted(upload)
     both = [("timestamp_granularities[]", "segment"), ("timestamp_granularities[]", "word")]
-    assert read_request([*fields, *both, ("response_format", "verbose_json")]) == Wanted(upload, "verbose_json", True)
+    verbose = ("response_format", "verbose_json")
+    assert read_request([*fields, *both, verbose]) == Wanted(upload, "verbose_json", words=True)
+    assert read_request([*fields, both[1], verbose]) == Wanted(upload, "verbose_json", words=True, segments=False)
+    assert read_request([("file", upload), ("stream", "true"), ("include[]", "logprobs")]) == Wanted(
+        upload, logprobs=True, stream=True
+    )
+
+
+def test_what_changes_nothing_is_said():
+    fields = [("file", object()), ("speakers", "2"), ("speakers", "3"), ("temperature", "0.4"), ("include[]", "usage")]
+    fields += [("chunking_strategy[type]", "server_vad"), ("timestamp_granularities[]", "word"), ("词", "1")]
+    wanted = read_request([*fields, ("known_speaker_names[]", "a")])
+    assert wanted.notes == (
+        "there is no field 'speakers'",
+        "there is no field '词'",
+        "include 'usage' is not known",
+        "timestamp_granularities changes nothing: it goes with response_format verbose_json",
+        "temperature changes nothing: nothing is drawn by chance",
+        "chunking_strategy changes nothing: recordings are cut at pauses as the server's model needs it",
+        "known_speaker_names changes nothing: who speaks is not told",
+    )
+    warning = headers_of(wanted)["Warning"]
+    assert (
+        warning.startswith("299 asr \"there is no field 'speakers'\", 299 asr \"there is no field '")
+        and warning.isascii()
+    )
+
+
+@pytest.mark.parametrize(
+    "prompt, words",
+    [
+        ("张晓明，李四、Hello Kitty", ("张晓明", "李四", "Hello Kitty")),
+        ("张晓明 李四\n王五", ("张晓明", "李四", "王五")),
+        ("会议由张晓明（主任）主持。", ("会议由张晓明", "主任", "主持")),
+        ("GPT 4, node.js. 啊", ("GPT 4", "node.js")),
+        ("", ()),
+        ("的，了", ()),
+        ("李四，李四", ("李四",)),
+    ],
+)
+def test_a_prompt_is_hot_words(prompt, words):
+    assert read_request([("file", object()), ("prompt", prompt)]) == Wanted(mock.ANY, hotwords=words)
+
+
+def test_hot_words_are_told_and_bounded():
+    wanted = read_request([("file", object()), ("prompt", "一" * 30 + "，李四"), ("keywords[]", "张三")])
+    assert (
+        wanted.hotwords == ("张三", "李四")
+        and headers_of(wanted)["X-Hotwords"] == "%E5%BC%A0%E4%B8%89,%E6%9D%8E%E5%9B%9B"
+    )
+    assert wanted.notes[0].startswith("1 parts of prompt and keywords are too long for hot words, the first '一一")
+    wanted = read_request([("file", object()), ("prompt", ",".join(f"word {n}" for n in range(300)))])
+    assert len(wanted.hotwords) == 200 and len(headers_of(wanted)["X-Hotwords"]) <= 2000
+    assert wanted.notes == ("prompt and keywords hold 300 hot words; only the first 200 are listened for",)
 
 
 def test_segments_of_an_answer_are_those_that_hold_text():
     token = TranscriptToken("好", 0.5, 0.75, 0.9, (0, 0))
     segments = (Segment(0.0, 0.4), Segment(0.4, 1.0, (token,), "好", -0.5, ("is faint",)))
-    answer = answer_of(Transcript("a.wav", 1.5, segments, "m", ("clips",)), "verbose_json", True)
+    transcript = Transcript("a.wav", 1.5, segments, "m", ("clips",))
+    wanted = Wanted(None, "verbose_json", words=True, hotwords=("好",), notes=("what",))
+    answer = answer_of(transcript, wanted, lambda text: [ord(c) for c in text])
     assert answer["segments"] == [
-        {"id": 0, "start": 0.4, "end": 1.0, "text": "好", "avg_logprob": round(math.log(0.9), 4), "confidence": 0.9}
+        {
+            "id": 0,
+            "seek": 40,
+            "start": 0.4,
+            "end": 1.0,
+            "text": "好",
+            "tokens": [0x597D],
+            "temperature": 0.0,
+            "avg_logprob": round(math.log(0.9), 4),
+            "compression_ratio": round(3 / len(zlib.compress("好".encode())), 4),
+            "no_speech_prob": 0.0,
+            "confidence": 0.9,
+        }
     ]
     assert answer["words"] == [{"word": "好", "start": 0.5, "end": 0.75}]
-    assert answer["warnings"] == ["clips", "is faint"] and answer["duration"] == 1.5
+    assert answer["warnings"] == ["clips", "is faint", "what"] and answer["duration"] == 1.5
+    assert answer["hotwords"] == ["好"] and answer["usage"] == {"type": "duration", "seconds": 1.5}
+    assert answer_of(transcript, Wanted(None, logprobs=True), list) == {
+        "text": "好",
+        "logprobs": [{"token": "好", "bytes": [229, 165, 189], "logprob": round(math.log(0.9), 4)}],
+    }
 
 
 def test_a_port_that_is_taken():

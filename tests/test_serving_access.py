@@ -126,10 +126,11 @@ def test_the_command_says_who_is_let_in(run, monkeypatch):
     monkeypatch.setattr("asr.serving.server.serve", lambda load, finishing, settings, say: asked.append(settings))
     monkeypatch.setenv("ASR_KEY", "secret\n")
     limits = ["--max-upload", "0.5", "--max-seconds", "60", "--max-queue", "3"]
+    limits += ["--max-clients", "9", "--max-work", "50", "--max-live", "4", "--max-idle", "5"]
     names = ["--allow-host", "a.example", "--allow-host", "b.example", "--allow-origin", "https://c.example/"]
     assert run("serve", "--port", "7", *limits, *names)[0] == 0
     assert asked.pop() == ServerSettings(
-        "127.0.0.1", 7, "secret", 500_000, 60.0, 3, ("a.example", "b.example"), ("https://c.example",)
+        "127.0.0.1", 7, "secret", 500_000, 60.0, 3, ("a.example", "b.example"), ("https://c.example",), 9, 50.0, 4, 5.0
     )
     assert run("serve")[0] == 0 and asked.pop() == ServerSettings(key="secret")
     status, _, err = run("serve", "--key", "秘密")

@@ -1,6 +1,7 @@
 """One recording after the other, none for nobody, and no more than can wait."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -9,72 +10,164 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.serving.places import Places
 from asr.serving.refusals import Abandoned, BadRequest
 from asr.serving.settings import ServerSettings
-from asr.serving.turns import Turns
-from asr.serving.uploads import transcribe
+from asr.serving.turns import Turn, Turns
+from asr.serving.uploads import Upload, transcribe
 
 
 async def for_ever() -> None:
     await asyncio.Event().wait()
 
 
-async def at_once() -> None:
-    pass
+async def last(turns: Turns, job, nobody_waits=None):
+    """The last of what a job yields."""
+    return [result async for result in turns.work(job, nobody_waits or for_ever())][-1]
 
 
-def test_one_works_at_a_time_in_order():
-    turns, done = Turns(5), []
+def test_one_works_at_a_time_each_its_slice(monkeypatch):
+    """Whoever yields lets the others go on: a long recording does not hold up the short one behind it."""
+    monkeypatch.setattr("asr.serving.turns.SLICE", 0.0)
+    turns, done = Turns(), []
 
-    async def all_of_them() -> list[int]:
-        def job(number: int):
-            def work(given_up) -> int:
-                done.append(("begins", number))
-                time.sleep(0.02)
-                done.append(("ends", number))
-                return number
+    def job(name: str, steps: int):
+        def work(turn):
+            for step in range(steps):
+                done.append(f"{name}{step}")
+                yield name
 
-            return work
+        return work
 
-        return await asyncio.gather(*(turns.work(job(n), for_ever()) for n in range(3)))
+    async def all_of_them() -> list[str]:
+        return await asyncio.gather(last(turns, job("long", 4)), last(turns, job("short", 1)), last(turns, job("b", 2)))
 
-    assert asyncio.run(all_of_them()) == [0, 1, 2]
-    assert done == [(what, number) for number in range(3) for what in ("begins", "ends")]
+    assert asyncio.run(all_of_them()) == ["long", "short", "b"]
+    assert sorted(done) == ["b0", "b1", "long0", "long1", "long2", "long3", "short0"]
+    assert done[:3] == ["long0", "short0", "b0"] and done[-1] == "long3"
+
+
+def test_what_yields_soon_goes_on_at_once():
+    turns, done = Turns(), []
+
+    def job(name: str):
+        def work(turn):
+            for _ in range(3):
+                done.append(name)
+                yield name
+
+        return work
+
+    async def both() -> None:
+        await asyncio.gather(last(turns, job("a")), last(turns, job("b")))
+
+    asyncio.run(both())
+    assert done == ["a", "a", "a", "b", "b", "b"]
+
+
+def test_what_is_live_goes_before_all_of_that():
+    """Also in the middle of a step: a job asks at each step of its search, and live work is done there."""
+    turns, done, live = Turns(), [], []
+
+    async def both() -> list:
+        loop, began = asyncio.get_running_loop(), asyncio.Event()
+
+        def upload(turn):
+            loop.call_soon_threadsafe(began.set)
+            while not live:
+                assert not turn()  # where it is done
+                time.sleep(0.001)
+            done.append("upload")
+            yield "text"
+
+        async def speak():
+            await began.wait()
+            return await turns.soon(lambda: live.append("spoken") or done.append("live") or "heard")
+
+        return await asyncio.gather(last(turns, upload), speak())
+
+    assert asyncio.run(both()) == ["text", "heard"] and done == ["live", "upload"]
+
+
+def test_what_is_live_need_not_wait_for_a_request():
+    turns = Turns()
+    assert asyncio.run(turns.soon(lambda: "heard")) == "heard"
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(turns.soon(lambda: 1 / 0))
+    assert asyncio.run(turns.soon(lambda: "still there")) == "still there"
 
 
 def test_what_nobody_waits_for_is_given_up():
     """What is worked on is told, and waited for, as it may read the upload; what has not begun never begins."""
-    turns, begun, told = Turns(5), [], threading.Event()
+    turns, begun, told = Turns(), [], threading.Event()
 
-    def first(given_up) -> None:
+    def first(turn):
         begun.append("first")
-        while not given_up():
+        while not turn():
             time.sleep(0.001)
         told.set()
         raise Abandoned("nobody waits")
+        yield
+
+    def second(turn):
+        begun.append("second")
+        yield
 
     async def both() -> list:
-        works = [
-            turns.work(first, asyncio.sleep(0.2)),
-            turns.work(lambda _: begun.append("second"), asyncio.sleep(0.05)),
-        ]
+        works = [last(turns, first, asyncio.sleep(0.2)), last(turns, second, asyncio.sleep(0.05))]
         return await asyncio.gather(*works, return_exceptions=True)
 
     assert [type(result) for result in asyncio.run(both())] == [Abandoned, Abandoned]
     assert begun == ["first"] and told.is_set()
-    assert asyncio.run(turns.work(lambda _: "third", for_ever())) == "third"
+    assert asyncio.run(last(turns, lambda turn: iter_of("third"))) == "third"
 
 
-def test_a_queue_that_is_full_says_when_to_come_again():
-    turns = Turns(1)
-    turns.seconds = 7.0
-    with turns.place(), turns.place():
+def iter_of(*values):
+    yield from values
+
+
+def test_a_job_that_is_left_between_its_steps_is_closed(monkeypatch):
+    monkeypatch.setattr("asr.serving.turns.SLICE", 0.0)
+    turns, closed = Turns(), []
+
+    def job(turn):
+        try:
+            while True:
+                yield "more"
+        finally:
+            closed.append(turn.given_up.is_set())
+
+    async def leave() -> None:
+        results = turns.work(job, for_ever())
+        assert await anext(results) == "more"
+        await results.aclose()
+
+    asyncio.run(leave())
+    assert closed == [True]
+
+
+def test_the_time_that_is_worked_on_a_request_is_its_own():
+    """What was lent to live clients and to other requests does not count."""
+    turns = Turns(most_seconds=3.0)
+    turn = Turn(turns, 3.0)
+    turn.since -= 2.0
+    assert not turn()
+    turn.since -= 2.0
+    assert turn() and turn.took_too_long and not turn.given_up.is_set()
+    turns.give_way = lambda: 2.0
+    turn.since += 1.0
+    assert not turn()
+
+
+def test_places_that_are_taken_say_when_to_come_again():
+    places = Places(2, "requests", lambda: 7.0)
+    with places.one(), places.one():
         with pytest.raises(BadRequest, match="2 requests are here already; come again in 14 s") as refused:
-            with turns.place():
+            with places.one():
                 pass
         assert refused.value.status == 429 and refused.value.headers == {"Retry-After": "14"}
-    with turns.place():
-        assert turns.inside == 1
+    with places.one():
+        assert places.taken == 1
 
 
 def test_whoever_comes_while_the_queue_is_full_is_answered_over_http():
@@ -83,7 +176,7 @@ def test_whoever_comes_while_the_queue_is_full_is_answered_over_http():
     working, go_on = threading.Event(), threading.Event()
 
     class Slow(Nobody):
-        def stream(self, recordings, cancelled):
+        def stream(self, recordings, cancelled, together):
             working.set()
             assert go_on.wait(30)
             return iter(())
@@ -104,14 +197,39 @@ def test_whoever_comes_while_the_queue_is_full_is_answered_over_http():
     assert answer_at(ServerSettings(most_waiting=0), [form])[0] == 200
 
 
-def test_the_end_does_not_wait_for_what_cannot_be_interrupted():
-    turns, working, go_on = Turns(1), threading.Event(), threading.Event()
+def test_whoever_sends_slowly_takes_no_place_of_those_who_wait():
+    from tests.serving import FORM, exchange, running, status_and_json
 
-    def stubborn(given_up) -> None:
+    pytest.importorskip("starlette")
+    form = FORM % b"a.wav"
+    head = b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    request = head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(form) + form
+    with running(ServerSettings(most_waiting=0, most_clients=3)) as (port, _):
+        with contextlib.ExitStack() as slow:
+            for _ in range(2):
+                connection = slow.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+                connection.sendall(request[:-5])
+            assert status_and_json(exchange(port, request)) == (200, {"text": "好"})
+            connection = slow.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            connection.sendall(request[:-5])
+            time.sleep(0.2)
+            status, answer = status_and_json(exchange(port, request))
+            assert (status, answer["error"]["message"]) == (429, "3 clients are here already; come again in 3 s")
+            connection.sendall(request[-5:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        time.sleep(0.2)
+        assert status_and_json(exchange(port, request))[0] == 200
+
+
+def test_the_end_does_not_wait_for_what_cannot_be_interrupted():
+    turns, working, go_on = Turns(), threading.Event(), threading.Event()
+
+    def stubborn(turn):
         working.set()
         go_on.wait(30)
+        yield
 
-    turns.thread.submit(turns._timed, stubborn, lambda: False)
+    turns.thread.submit(turns._slice, Turn(turns, 60.0), stubborn(None))
     assert working.wait(30)
     assert not turns.end(0.01)
     go_on.set()
@@ -128,17 +246,25 @@ def transcriber():
 def test_a_recording_that_is_too_long_is_not_read_to_its_end(transcriber, tmp_path):
     """Ten minutes of nothing in a flac are 4 kB."""
     soundfile.write(tmp_path / "long.flac", np.zeros(600 * 1000, np.float32), 1000)
-    with open(tmp_path / "long.flac", "rb") as upload:
+    turns = Turns()
+    with open(tmp_path / "long.flac", "rb") as file:
         with pytest.raises(BadRequest, match="^a.flac: is longer than 60 s .0.0167 h.; send it in parts$") as refused:
-            transcribe(transcriber, upload, "a.flac", 60.0, given_up=lambda: False)
+            list(transcribe(transcriber, Upload(file, "a.flac", 60.0), Turn(turns, 1e6)))
+        assert refused.value.status == 413
+        with pytest.raises(BadRequest, match="^a.flac: takes longer than 0 s of work; send it in parts$") as refused:
+            list(transcribe(transcriber, Upload(file, "a.flac", 600.0), Turn(turns, 0.0)))
         assert refused.value.status == 413
         asked = []
 
-        def given_up() -> bool:
-            asked.append(None)
-            return len(asked) > 3
+        class Left(Turn):
+            def __call__(self) -> bool:
+                asked.append(None)
+                if len(asked) > 3:
+                    self.given_up.set()
+                return self.given_up.is_set()
 
         with pytest.raises(Abandoned):
-            transcribe(transcriber, upload, "a.flac", 1e6, given_up=given_up)
+            list(transcribe(transcriber, Upload(file, "a.flac", 1e6), Left(turns, 1e6)))
         assert len(asked) < 6
-        assert transcribe(transcriber, upload, "a.flac", 600.0, given_up=lambda: False).duration == 600
+        *_, transcript = transcribe(transcriber, Upload(file, "a.flac", 600.0), Turn(turns, 1e6))
+        assert transcript.duration == 600

@@ -16,6 +16,7 @@ DISTRIBUTION = "mandarin-asr"
 MODULES = {
     "pyyaml": "yaml",
     "silero-vad": "silero_vad",
+    "prometheus-client": "prometheus_client",
     "python-multipart": "python_multipart",
     "pytest-xdist": "xdist",
 }

@@ -53,8 +53,15 @@ def serve(
         float, typer.Option(min=1, help="Seconds of the longest recording, however few bytes it has.")
     ] = 4 * 3600,
     max_queue: Annotated[
-        int, typer.Option(min=0, help="Requests that may wait for the one at work; others are told when to come again.")
+        int,
+        typer.Option(min=0, help="Recordings that may wait for the one at work; others are told when to come again."),
     ] = 16,
+    max_clients: Annotated[
+        int, typer.Option(min=1, help="Requests that may be sent, wait, or be answered at a time.")
+    ] = 200,
+    max_work: Annotated[float, typer.Option(min=1, help="Seconds that may be worked on one recording.")] = 3600,
+    max_live: Annotated[int, typer.Option(min=0, help="Live sessions at a time.")] = 16,
+    max_idle: Annotated[float, typer.Option(min=1, help="Seconds in which a live client must send something.")] = 60,
     model: Annotated[
         str, typer.Option(help="A model folder, or a name of `asr model list`; embedded by default.")
     ] = "",
@@ -72,7 +79,12 @@ def serve(
 ) -> None:
     """Transcribe over HTTP, as OpenAI's /v1/audio/transcriptions does: json, text, srt, vtt, verbose_json.
 
-    Recordings come one at a time. What is sent is not encrypted: to a network that you do not trust open it behind a proxy only.
+    /v1/realtime is for live text, over WebSocket: OpenAI's realtime transcription, or bare 16-bit samples (?rate=16000).
+    `prompt` and `keywords` are hot words: names and terms, parted by commas; `stream=true` sends text as it is found. Headers of
+    an answer say which hot words were listened for (X-Hotwords) and which fields changed nothing (Warning). One recording is
+    worked on at a time, long ones a part in turn. What is sent is not encrypted: to a network that you do not trust open it
+    behind a proxy only.
+
     Requests from pages of other web sites are refused, and those that call the server by a name that it does not know it has.
     """
     from asr.text.finishing import Finishing
@@ -88,7 +100,8 @@ def serve(
     from asr.serving.settings import ServerSettings
 
     limits = int(max_upload * 1e6), max_seconds, max_queue
-    settings = ServerSettings(host, port, key, *limits, tuple(allow_host), tuple(o.rstrip("/") for o in allow_origin))
+    names = tuple(allow_host), tuple(origin.rstrip("/") for origin in allow_origin)
+    settings = ServerSettings(host, port, key, *limits, *names, max_clients, max_work, max_live, max_idle)
     decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
     cutting = changes_of_vad(vad)
     run(lambda: load_said(decoding, cutting), finishing, settings, say)

@@ -38,6 +38,11 @@ class Hotwords:
     doubts: tuple[str, ...] = ()
     """What was given as one word and looks like several, which will hardly be said in a row; with its place."""
 
+    def with_more(self, others: "Hotwords") -> "Hotwords":
+        """These and others; where both have a word, the others' weight."""
+        ignored, doubts = self.ignored + others.ignored, self.doubts + others.doubts
+        return Hotwords(self.weights | others.weights, self.words | others.words, ignored, doubts)
+
 
 def read_hotwords(given: HotwordList, tokenizer: Tokenizer, table: TokenTable, weight: float) -> Hotwords:
     """Words and weights of a file, a list or a string.

@@ -7,12 +7,14 @@ headers Host, Origin and Sec-Fetch-Site.
 
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from asr.serving.settings import ServerSettings
+from asr.serving.tokens import holds
 
 ANY = "*"
+IN_PROTOCOL = "openai-insecure-api-key."
 HOME = ("same-origin", "none")
 """What Sec-Fetch-Site is where no other site has a hand in it: asked by the server's own page, or by the person."""
 
@@ -56,7 +58,15 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def knows(key: str, authorization: str) -> bool:
-    """Whether the header of that name has the key, which is ASCII."""
+def key_of(headers: Mapping[str, str], offered: Sequence[str] = ()) -> str:
+    """The header that has the key; pages, which cannot set it, put the key among the protocols that a WebSocket offers."""
+    of_page = [protocol.removeprefix(IN_PROTOCOL) for protocol in offered if protocol.startswith(IN_PROTOCOL)]
+    return f"Bearer {of_page[0]}" if of_page else headers.get("authorization", "")
+
+
+def knows(key: str, authorization: str, lent: bool = True) -> bool:
+    """Whether the header of that name has the key, which is ASCII; or, where it may be lent, a token of it."""
     kind, _, sent = authorization.partition(" ")
-    return kind.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), key.encode())
+    sent = sent.strip()
+    own = hmac.compare_digest(sent.encode(), key.encode())
+    return kind.lower() == "bearer" and (own or (lent and holds(sent, key)))

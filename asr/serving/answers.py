@@ -1,36 +1,95 @@
-"""A transcript as the answer to a request."""
+"""A transcript as the answer to a request, in the shapes that OpenAI's API describes."""
 
 import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import quote
 
 from asr.outputs.writers import render
-from asr.transcript import Segment, Transcript
+from asr.serving.forms import Wanted
+from asr.transcript import Segment, Transcript, TranscriptToken
+
+FRAMES = 100
+"""Steps a second in which Whisper counts where a segment is (`seek`)."""
+LEAST = 1e-10
+"""The least probability of which a logarithm is given."""
+LONGEST_HEADER = 2000
+CAUSED_BY_PROMPT = "X-Hotwords"
+"""Header that names the words of prompt and keywords that were listened for, percent-encoded, parted by commas."""
+
+Ids = Callable[[str], Sequence[int]]
+"""The ids of the model's tokens for a text."""
 
 
-def answer_of(transcript: Transcript, format: str, words: bool) -> str | dict:
+def answer_of(transcript: Transcript, wanted: Wanted, ids: Ids) -> str | dict:
     """A transcript as text or as an object to be written as JSON."""
-    if format == "json":
-        return {"text": transcript.text}
-    if format == "text":
+    if wanted.format == "text":
         return transcript.text + "\n"
-    if format != "verbose_json":
-        return render(transcript, format)
+    if wanted.format not in ("json", "verbose_json"):
+        return render(transcript, wanted.format)
+    answer: dict = {"text": transcript.text}
     spoken = [segment for segment in transcript.segments if segment.tokens]
-    answer = {
-        "task": "transcribe",
-        "language": "chinese",
-        "duration": transcript.duration,
-        "text": transcript.text,
-        "segments": [_segment(i, segment) for i, segment in enumerate(spoken)],
-        "warnings": transcript.all_warnings,
-    }
-    if words:
-        answer["words"] = [
-            {"word": token.text, "start": token.start, "end": token.end} for s in spoken for token in s.tokens
-        ]
+    tokens = [token for segment in spoken for token in segment.tokens]
+    if wanted.logprobs:
+        answer["logprobs"] = logprobs_of(tokens)
+    if wanted.format == "json":
+        return answer
+    answer |= {"task": "transcribe", "language": "chinese", "duration": transcript.duration}
+    answer |= {"usage": {"type": "duration", "seconds": transcript.duration}}
+    answer |= {"warnings": [*transcript.all_warnings, *wanted.notes], "hotwords": list(wanted.hotwords)}
+    if wanted.segments:
+        answer["segments"] = [_segment(i, segment, ids) for i, segment in enumerate(spoken)]
+    if wanted.words:
+        answer["words"] = [{"word": token.text, "start": token.start, "end": token.end} for token in tokens]
     return answer
 
 
-def _segment(i: int, segment: Segment) -> dict:
-    mean_log = sum(math.log(max(token.confidence, 1e-10)) for token in segment.tokens) / len(segment.tokens)
-    times = {"id": i, "start": segment.start, "end": segment.end, "text": segment.text}
-    return times | {"avg_logprob": round(mean_log, 4), "confidence": round(segment.confidence, 4)}
+def _segment(i: int, segment: Segment, ids: Ids) -> dict:
+    """`no_speech_prob` is 0: a segment is where the network that finds speech has heard it."""
+    mean_log = sum(_log(token) for token in segment.tokens) / len(segment.tokens)
+    written = segment.text.encode()
+    return {
+        "id": i,
+        "seek": int(segment.start * FRAMES),
+        "start": segment.start,
+        "end": segment.end,
+        "text": segment.text,
+        "tokens": list(ids(segment.raw)),
+        "temperature": 0.0,
+        "avg_logprob": round(mean_log, 4),
+        "compression_ratio": round(len(written) / len(zlib.compress(written)), 4),
+        "no_speech_prob": 0.0,
+        "confidence": round(segment.confidence or 0.0, 4),
+    }
+
+
+def logprobs_of(tokens: Sequence[TranscriptToken]) -> list[dict]:
+    """What OpenAI's API calls logprobs: each token, its bytes in UTF-8 and its log-probability."""
+    return [
+        {"token": token.text, "bytes": list(token.text.encode()), "logprob": round(_log(token), 4)} for token in tokens
+    ]
+
+
+def _log(token: TranscriptToken) -> float:
+    return math.log(max(token.confidence, LEAST))
+
+
+def headers_of(wanted: Wanted) -> dict[str, str]:
+    """Headers that say what of a request changes nothing (`Warning`), and which hot words its prompt gave."""
+    headers = {}
+    if wanted.notes:
+        notes = (note.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\") for note in wanted.notes)
+        quoted = (note.replace('"', "'") for note in notes)
+        headers["Warning"] = ", ".join(f'299 asr "{note}"' for note in quoted if note.isprintable())[:LONGEST_HEADER]
+    if wanted.hotwords:
+        headers[CAUSED_BY_PROMPT] = ",".join(_within(map(quote, wanted.hotwords), LONGEST_HEADER))
+    return headers
+
+
+def _within(texts: Iterator[str], most: int) -> Iterator[str]:
+    """The first of several texts, as many as have so many characters together, with a comma each."""
+    for text in texts:
+        most -= len(text) + 1
+        if most < 0:
+            return
+        yield text

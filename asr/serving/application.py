@@ -1,10 +1,10 @@
 """Requests to answers: an ASGI application, under the addresses of OpenAI's API."""
 
 import asyncio
+import json
 import tempfile
-import threading
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +12,55 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from asr.errors import AsrError
-from asr.serving.access import knows, refusal
-from asr.serving.answers import answer_of
-from asr.serving.body import ENDING, Body, until_nobody_waits
-from asr.serving.forms import read_form, read_request
+from asr.serving.access import key_of, knows, refusal
+from asr.serving.body import ENDING
+from asr.serving.health import Health, short_question
+from asr.serving.metrics import Metrics
+from asr.serving.realtime import converse
+from asr.serving.realtime_session import Session
 from asr.serving.refusals import Abandoned, BadRequest, problem
+from asr.serving.service import Service
 from asr.serving.settings import ServerSettings
-from asr.serving.turns import Turns
-from asr.serving.uploads import transcribe
-from asr.text.finishing import Finishing, finish
-from asr.transcript import Transcript
+from asr.serving.speakers import Speakers
+from asr.serving.tokens import new_token, seconds_asked
+from asr.serving.transcriptions import transcription
+from asr.text.finishing import Finishing
 from asr.transcription.transcriber import Transcriber
 
-PATH = "/v1/audio/transcriptions"
+PATH, LIVE = "/v1/audio/transcriptions", "/v1/realtime"
+SECRETS = f"{LIVE}/client_secrets"
+MOST_JSON = 2**16
+"""Bytes of a request in JSON at most."""
+WRONG_KEY = "the key is wrong or missing; send it as Authorization: Bearer KEY"
 
 
 class Application:
-    """An ASGI application. Once `stopping` is set it answers nothing but that it ends. Warnings of recordings are said."""
+    """An ASGI application. Once its service is stopping it answers nothing but that it ends. Warnings of recordings are said."""
 
     def __init__(
         self, transcriber: Transcriber, finishing: Finishing, settings: ServerSettings, say: Callable[[str], None]
     ):
-        self.transcriber, self.finishing, self.settings, self.say = transcriber, finishing, settings, say
-        self.stopping = threading.Event()
-        self.turns = Turns(settings.most_waiting)
+        self.service = service = Service(transcriber, finishing, settings, say)
+        self.settings, self.say = settings, say
+        self.speakers = Speakers(transcriber, service.turns)
+        self.asked = Health(service.turns, short_question(transcriber))
+        endpoints = {
+            PATH: self.transcriptions,
+            SECRETS: self.secrets,
+            LIVE: self.no_socket,
+            "/v1/models": self.models,
+            "/health": self.health,
+            "/metrics": self.metrics,
+        }
+        self.counts = Metrics(endpoints, service)
         routes = [
-            Route(PATH, self.transcriptions, methods=["POST"]),
-            Route("/v1/models", self.models),
-            Route("/health", self.health),
+            Route(path, one, methods=["POST" if path in (PATH, SECRETS) else "GET"]) for path, one in endpoints.items()
         ]
         self.app: ASGIApp = Starlette(routes=routes, exception_handlers=HANDLERS)
         if settings.origins:
@@ -52,67 +68,91 @@ class Application:
             self.app = CORSMiddleware(self.app, allow_origins=settings.origins, **allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
         try:
-            if reason := refusal(request.headers, self.settings):
-                await self._refuse(request, 403, reason, send)
+            if scope["type"] == "websocket":
+                await self._live(WebSocket(scope, receive, send))
             else:
-                await self.app(scope, receive, send)
-        except (Abandoned, BadRequest, ClientDisconnect):
-            pass  # while the rest of a refused request was dropped
-        except asyncio.CancelledError:  # the server ends in the middle of what cannot be interrupted
-            await _answer(503, ENDING)(scope, receive, send)
+                await self._answered(scope, receive, send)
         except Exception as error:  # a bug, for which the client has got its answer
             *_, place = traceback.extract_tb(error.__traceback__)
             where = f"{Path(place.filename).name}:{place.lineno}"
             self.say(f"asr: a request could not be answered: {type(error).__name__} in {where}: {str(error)[:200]}")
 
+    async def _live(self, socket: WebSocket) -> None:
+        reason, status = refusal(socket.headers, self.settings), 403
+        key = self.settings.key
+        if not reason and key and not knows(key, key_of(socket.headers, socket.scope.get("subprotocols", []))):
+            reason, status = WRONG_KEY, 401
+        if not reason and socket.url.path != LIVE:
+            reason, status = "Not Found", 404
+        if reason:
+            await socket.send_denial_response(_answer(status, reason))
+        else:
+            await converse(self.service, self.speakers, socket)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        began: list[int] = []
+        """The status, once an answer has begun."""
+
+        async def telling(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                began.append(message["status"])
+            await send(message)
+
+        try:
+            with self.counts.answering(scope["path"], began):
+                if reason := refusal(request.headers, self.settings):
+                    await self._refuse(request, 403, reason, telling)
+                else:
+                    await self.app(scope, receive, telling)
+        except (Abandoned, BadRequest, ClientDisconnect):
+            pass  # while the rest of a refused request was dropped
+        except asyncio.CancelledError:  # the server ends in the middle of what cannot be interrupted
+            if not began:
+                await _answer(503, ENDING)(scope, receive, telling)
+
     async def _refuse(self, request: Request, status: int, message: str, send: Send) -> None:
-        await self._body(request).drop()
+        await self.service.body(request.receive).drop()
         await _answer(status, message)(request.scope, request.receive, send)
 
-    def _body(self, request: Request) -> Body:
-        return Body(request.receive, self.settings.most_bytes, self.stopping)
-
     async def transcriptions(self, request: Request) -> Response:
-        body = self._body(request)
         await self._ask_for_key(request)
+        return await transcription(self.service, request)
+
+    async def secrets(self, request: Request) -> Response:
+        """A key for a web page, which ends soon. Who has but such a one gets no other."""
+        await self._ask_for_key(request, lent=False)
+        body = self.service.body(request.receive, MOST_JSON)
         try:
-            with self.turns.place():
-                return await self._transcribed(Request(request.scope, body.receive), request.receive)
-        except BadRequest as error:
-            if error.status == 429:
-                await body.drop()
-            raise
+            asked = json.loads(await Request(request.scope, body.receive).body() or b"{}")
+        except (ValueError, RecursionError):
+            raise BadRequest("the body must be JSON") from None
+        value, ends = new_token(self.settings.key, seconds_asked(asked))
+        return JSONResponse({"value": value, "expires_at": ends, "session": Session().shown(f"sess_{ends}")})
 
-    async def _transcribed(self, request: Request, receive: Callable[[], Awaitable[Any]]) -> Response:
-        try:
-            wanted = read_request(await read_form(request))
-            name, file = wanted.name, wanted.upload.file
+    async def no_socket(self, request: Request) -> Response:
+        return _answer(426, f"{LIVE} is a WebSocket: connect to ws://…{LIVE}", headers={"Upgrade": "websocket"})
 
-            def job(given_up: Callable[[], bool]) -> Transcript:
-                return transcribe(self.transcriber, file, name, self.settings.most_seconds, given_up=given_up)
-
-            transcript = await self.turns.work(job, until_nobody_waits(receive, self.stopping))
-        finally:
-            await request.close()
-        for warning in transcript.all_warnings:
-            self.say(f"asr: {name}: warning: {warning}")
-        answer = answer_of(finish(transcript, self.finishing), wanted.format, wanted.words)
-        return PlainTextResponse(answer) if isinstance(answer, str) else JSONResponse(answer)
-
-    async def _ask_for_key(self, request: Request) -> None:
-        if self.settings.key and not knows(self.settings.key, request.headers.get("authorization", "")):
-            await self._body(request).drop()
-            raise HTTPException(401, "the key is wrong or missing; send it as Authorization: Bearer KEY")
+    async def _ask_for_key(self, request: Request, lent: bool = True) -> None:
+        if self.settings.key and not knows(self.settings.key, key_of(request.headers), lent):
+            await self.service.body(request.receive).drop()
+            raise HTTPException(401, WRONG_KEY)
 
     async def models(self, request: Request) -> Response:
         await self._ask_for_key(request)
-        only = {"id": self.transcriber.loaded.name, "object": "model", "created": 0, "owned_by": "asr"}
+        only = {"id": self.service.transcriber.loaded.name, "object": "model", "created": 0, "owned_by": "asr"}
         return JSONResponse({"object": "list", "data": [only]})
 
     async def health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok", "model": self.transcriber.loaded.name})
+        """Whether the model answers, for everybody; 503 where it does not."""
+        problem = ENDING if self.service.stopping.is_set() else await self.asked.problem()
+        answer = {"status": "unavailable" if problem else "ok", "model": self.service.transcriber.loaded.name}
+        return JSONResponse(answer | ({"reason": problem} if problem else {}), 503 if problem else 200)
+
+    async def metrics(self, request: Request) -> Response:
+        await self._ask_for_key(request)
+        return Response(self.counts.text(), media_type=self.counts.content_type)
 
 
 def _answer(status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None) -> Response:

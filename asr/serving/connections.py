@@ -2,9 +2,14 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from websockets.datastructures import Headers
+from websockets.exceptions import WebSocketException
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
 from asr.serving.body import PATIENCE
 from asr.serving.refusals import problem
@@ -17,6 +22,8 @@ class Connection(H11Protocol):
     """A client's connection. Its next request must have come as far as its body within PATIENCE seconds."""
 
     waiting: asyncio.TimerHandle | None = None
+    upgraded = False
+    """Whether it has become a WebSocket, which has limits of its own."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -30,10 +37,17 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         self._watch()
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        if reason := _problem(event, self.headers):
+            self._refuse(400, f"this is no request for a WebSocket: {reason[:LONGEST_REASON]}")
+            return
+        super().handle_websocket_upgrade(event)
+        self.upgraded = True
+
     def _watch(self) -> None:
         """Lets the clock run while no request is being answered."""
         answering = self.cycle is not None and not self.cycle.response_complete
-        if answering or self.transport.is_closing():
+        if answering or self.transport.is_closing() or self.upgraded:
             if self.waiting:
                 self.waiting.cancel()
             self.waiting = None
@@ -68,3 +82,15 @@ class Connection(H11Protocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+
+
+def _problem(event: h11.Request, headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """Why a request cannot become a WebSocket; empty where it can."""
+    if event.method != b"GET":
+        return "it must be a GET"
+    try:
+        read = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+    except WebSocketException as error:
+        return str(error)
+    answer = ServerProtocol().accept(Request("/", read))
+    return "" if answer.status_code == 101 else bytes(answer.body or b"").decode(errors="replace").strip() or "refused"

@@ -1,5 +1,6 @@
 """What a request asks for: the fields of OpenAI's form."""
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -11,19 +12,36 @@ from asr.serving.refusals import BadRequest
 
 FORMATS = ("json", "text", "verbose_json", *(name for name, writer in WRITERS.items() if writer.served))
 """What `response_format` may be; the first five are OpenAI's."""
-IGNORED = ("model", "prompt", "temperature", "chunking_strategy", "include")
-"""Fields of OpenAI's that change nothing here."""
-MANDARIN = ("", "zh", "zho", "cmn", "chinese", "mandarin")
-"""What `language` may begin with, up to a hyphen."""
+STREAMED = ("json", "text", "verbose_json")
+"""Those that go with `stream`."""
 GRANULARITIES = "timestamp_granularities"
-FIELDS = (*IGNORED, "file", "language", "response_format", GRANULARITIES, "stream")
-REPEATED = ("chunking_strategy", "include", GRANULARITIES)
+UNHEEDED = {
+    "chunking_strategy": "recordings are cut at pauses as the server's model needs it",
+    "known_speaker_names": "who speaks is not told",
+    "known_speaker_references": "who speaks is not told",
+}
+"""Fields of OpenAI's that change nothing here, and why not."""
+FIELDS = (
+    *("file", "model", "language", "languages", "prompt", "keywords", "response_format", "temperature", "include"),
+    *(GRANULARITIES, "stream", *UNHEEDED),
+)
+REPEATED = ("chunking_strategy", "include", "keywords", "known_speaker_names", "known_speaker_references", "languages")
+REPEATED = (*REPEATED, GRANULARITIES)
 """Fields that may be sent several times."""
+MANDARIN = ("", "zh", "zho", "chi", "cmn", "chinese", "mandarin")
+"""What a language may begin with, up to a hyphen."""
+YES, NO = ("true", "1"), ("", "false", "0")
+LOGPROBS = "logprobs"
 TYPE = "multipart/form-data"
-LIMITS = {"max_files": 16, "max_fields": 64, "max_part_size": 2**16}
-"""The most that a form may hold: files, other fields, and bytes of each of these, which are in memory."""
+LIMITS = {"max_files": 16, "max_fields": 64, "max_part_size": 2**24}
+"""The most that a form may hold: files, other fields, and bytes of all these together, which are in memory."""
 LONGEST_QUOTE = 100
 LONGEST_NAME = 200
+MOST_NOTES = 10
+MOST_WORDS, LONGEST_WORD = 200, 20
+"""Hot words of a request, and characters of one: a longer part of a prompt is no name or term."""
+BETWEEN_WORDS = re.compile(r"[,;:!?\"|/()\[\]<>\n\r\t，、。；：！？…—“”‘’「」『』《》〈〉（）【】]+|\.(?=\s|$)")
+BESIDE_HAN = re.compile(r"(?<=[\u3400-\u9fff])\s+|\s+(?=[\u3400-\u9fff])")
 
 
 @dataclass(frozen=True)
@@ -32,10 +50,20 @@ class Wanted:
 
     upload: Any
     """The recording, as the form has it."""
-    format: str
+    format: str = "json"
     """One of FORMATS."""
-    words: bool
+    words: bool = False
     """Whether with the times of words."""
+    segments: bool = True
+    """Whether with segments."""
+    logprobs: bool = False
+    """Whether with the log-probability of each token."""
+    stream: bool = False
+    """Whether the text is wanted as it is found, as server-sent events."""
+    hotwords: tuple[str, ...] = ()
+    """Words that are likely to come."""
+    notes: tuple[str, ...] = ()
+    """What of the request changes nothing, and why."""
 
     @property
     def name(self) -> str:
@@ -43,50 +71,121 @@ class Wanted:
         return printable(PurePath(self.upload.filename or "").name[-LONGEST_NAME:].replace("\n", " ")) or "recording"
 
 
-async def read_form(request: Any) -> list[tuple[str, Any]]:
-    """The fields of a request's form. Raises BadRequest for what is none: whatever a parser raises is the form's fault."""
-    from starlette.exceptions import HTTPException
+async def read_form(request: Any) -> Any:
+    """The form of a request, to be closed in the end. Raises BadRequest for what is none: all else would be the form's fault."""
+    from starlette.formparsers import MultiPartException
     from starlette.requests import ClientDisconnect
+
+    from asr.serving.parts import Parts
 
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != TYPE:
         raise BadRequest(f"the recording must come as the field file of a form of the type {TYPE}, not {_quoted(kind)}")
     try:
-        return (await request.form(**LIMITS)).multi_items()
-    except (HTTPException, ClientDisconnect, OSError, AsrError):  # AsrError: from what counts the bytes as they come
+        return await Parts(request.headers, request.stream(), **LIMITS).parse()
+    except MultiPartException as error:
+        raise BadRequest(error.message) from error
+    except (ClientDisconnect, OSError, AsrError):  # AsrError: from what counts the bytes as they come
         raise
     except Exception as error:
         raise BadRequest(f"the form cannot be read ({type(error).__name__}: {_quoted(str(error))})") from error
 
 
 def read_request(fields: list[tuple[str, Any]]) -> Wanted:
-    """What a form asks for. Raises BadRequest for what cannot be."""
+    """What a form asks for. Raises BadRequest for what cannot be; what is unknown is left alone, with a note."""
+    form, notes = _by_name(fields)
+    if "file" not in form:
+        raise BadRequest(f"file must be an audio file, one, in a form of the type {TYPE}", "file")
+
+    def last(name: str) -> str:
+        return form.get(name, [""])[-1]
+
+    format = _one_of(last("response_format") or "json", FORMATS, "response_format")
+    _require_mandarin(form)
+    stream = _one_of(last("stream").lower(), (*YES, *NO), "stream") in YES
+    if stream and format not in STREAMED:
+        raise BadRequest(f"stream goes with response_format {', '.join(STREAMED)}, not with {format}", "stream")
+    granularities = [_one_of(one, ("word", "segment"), GRANULARITIES) for one in form.get(GRANULARITIES, [])]
+    include = form.get("include", [])
+    notes += [f"include {_quoted(one)} is not known" for one in include if one != LOGPROBS]
+    if granularities and format != "verbose_json":
+        notes.append(f"{GRANULARITIES} changes nothing: it goes with response_format verbose_json")
+    if _temperature(last("temperature")):
+        notes.append("temperature changes nothing: nothing is drawn by chance")
+    notes += [f"{name} changes nothing: {why}" for name, why in UNHEEDED.items() if set(form.get(name, [])) - {"auto"}]
+    words, unused = hotwords_of_fields(last("prompt"), form.get("keywords", []))
+    return Wanted(
+        form["file"][0],
+        format,
+        words="word" in granularities,
+        segments="segment" in granularities or not granularities,
+        logprobs=LOGPROBS in include,
+        stream=stream,
+        hotwords=words,
+        notes=(*notes[:MOST_NOTES], *unused),
+    )
+
+
+def _by_name(fields: list[tuple[str, Any]]) -> tuple[dict[str, list], list[str]]:
     form: dict[str, list] = {}
-    for name, value in fields:
-        name = name.partition("[")[0]
+    notes: list[str] = []
+    for full_name, value in fields:
+        name = full_name.partition("[")[0]
         if name not in FIELDS:
-            raise BadRequest(f"there is no field {_quoted(name)}; there are {', '.join(FIELDS)}", name[:LONGEST_QUOTE])
+            notes.append(f"there is no field {_quoted(name)}")
+            continue
         if isinstance(value, str) == (name == "file"):
             kind = "an audio file" if name == "file" else "a text, not a file"
             raise BadRequest(f"{name} must be {kind}, in a form of the type {TYPE}", name)
         if name in form and name not in REPEATED:
             raise BadRequest(f"{name} must come once, comes several times", name)
         form.setdefault(name, []).append(value)
-    if "file" not in form:
-        raise BadRequest(f"file must be an audio file, one, in a form of the type {TYPE}", "file")
-    format, language, stream = (form.get(name, [""])[-1] for name in ("response_format", "language", "stream"))
-    if (format or "json") not in FORMATS:
-        one_of = ", ".join(FORMATS)
-        raise BadRequest(f"response_format must be one of {one_of}, is {_quoted(format)}", "response_format")
-    if language.lower().replace("_", "-").partition("-")[0] not in MANDARIN:
-        raise BadRequest(f"language must be zh, is {_quoted(language)}: the model is for Mandarin", "language")
-    if stream.lower() not in ("", "false", "0"):
-        raise BadRequest("stream is not offered: the answer comes when all is transcribed", "stream")
-    granularities = form.get(GRANULARITIES, [])
-    if not set(granularities) <= {"word", "segment"}:
-        wrong = ", ".join(granularities)[:LONGEST_QUOTE]
-        raise BadRequest(f"{GRANULARITIES} must be word or segment, is {wrong}", GRANULARITIES)
-    return Wanted(form["file"][0], format or "json", "word" in granularities)
+    return form, list(dict.fromkeys(notes))
+
+
+def _one_of(value: str, known: tuple[str, ...], name: str) -> str:
+    if value not in known:
+        raise BadRequest(f"{name} must be one of {', '.join(filter(None, known))}, is {_quoted(value)}", name)
+    return value
+
+
+def _require_mandarin(form: dict[str, list]) -> None:
+    for name in ("language", "languages"):
+        asked = form.get(name, [])
+        if asked and not any(is_mandarin(language) for language in asked):
+            wrong = ", ".join(map(_quoted, asked[:3]))
+            raise BadRequest(f"{name} must be zh, is {wrong}: the model is for Mandarin", name)
+
+
+def is_mandarin(language: str) -> bool:
+    """Whether what a client calls a language is Mandarin, or not said."""
+    return language.strip().lower().replace("_", "-").partition("-")[0] in MANDARIN
+
+
+def _temperature(value: str) -> float:
+    try:
+        temperature = float(value or 0)
+    except ValueError:
+        temperature = -1.0
+    if not 0 <= temperature <= 1:
+        raise BadRequest(f"temperature must be a number from 0 to 1, is {_quoted(value)}", "temperature")
+    return temperature
+
+
+def hotwords_of_fields(prompt: str, keywords: list[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Words of a request, and notes on what of it is none. A single character of a prompt is everywhere."""
+    parts = [part for clause in BETWEEN_WORDS.split(prompt) for part in BESIDE_HAN.split(clause.strip())]
+    wanted = [" ".join(word.split()) for word in keywords if word.strip()] + [part for part in parts if len(part) > 1]
+    words = list(dict.fromkeys(word for word in wanted if len(word) <= LONGEST_WORD))
+    notes = []
+    if long := [word for word in wanted if len(word) > LONGEST_WORD]:
+        notes.append(
+            f"{len(long)} parts of prompt and keywords are too long for hot words, the first {_quoted(long[0][:LONGEST_WORD])}:"
+            f" at most {LONGEST_WORD} characters; part words by commas"
+        )
+    if len(words) > MOST_WORDS:
+        notes.append(f"prompt and keywords hold {len(words)} hot words; only the first {MOST_WORDS} are listened for")
+    return tuple(words[:MOST_WORDS]), notes
 
 
 def _quoted(text: str) -> str:

@@ -18,6 +18,13 @@ from asr.text.finishing import Finishing
 from asr.transcription.many_files import tell_ignored_hotwords
 from asr.transcription.transcriber import Transcriber
 
+WEBSOCKETS = {
+    "ws": "websockets-sansio",
+    "ws_max_size": 2**24,
+    "ws_ping_interval": None,
+    "ws_per_message_deflate": False,
+}
+"""No message above 16 MiB. Nobody is pinged: whoever sends nothing is sent away, and a client that is held back hears no ping."""
 GRACE = 2
 """Seconds that requests get to end in once the server is told to."""
 
@@ -27,9 +34,11 @@ def serve(
 ) -> None:
     """Answers requests until it is interrupted. Raises AsrError where the port is taken, or a package is missing."""
     try:
+        import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401  what Starlette reads forms with
         import starlette  # noqa: F401
         import uvicorn
+        import websockets  # noqa: F401
     except ImportError:
         raise AsrError("a server needs more packages: pip install 'mandarin-asr[serve]'") from None
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it tells of every form that is none
@@ -43,15 +52,15 @@ def serve(
 
         class Server(uvicorn.Server):
             def handle_exit(self, sig, frame):
-                if application.stopping.is_set():
+                if application.service.stopping.is_set():
                     os._exit(128 + sig)  # asked twice; uploads have no names, so nothing is left of them
-                application.stopping.set()  # or it would wait until all is transcribed
+                application.service.stopping.set()  # or it would wait until all is transcribed
                 super().handle_exit(sig, frame)
 
         config = uvicorn.Config(
             application,
             http=Connection,
-            ws="none",
+            **WEBSOCKETS,
             lifespan="off",
             proxy_headers=False,
             log_level="critical",  # the application says itself what it must
@@ -62,7 +71,7 @@ def serve(
         say(f"asr: {transcriber.loaded.name} answers at http://{where}:{port}{PATH}; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):  # which uvicorn raises again behind a clean end
             Server(config).run(sockets=[listening])
-        if not application.turns.end(GRACE):
+        if not application.service.turns.end(GRACE):
             os._exit(0)  # in the middle of something that cannot be interrupted
 
 

@@ -18,8 +18,16 @@ class ServerSettings:
     most_seconds: float = 4 * 3600.0
     """Seconds of audio in a recording at most, counted as it is decoded: a small file can be long."""
     most_waiting: int = 16
-    """Requests that are sent or wait while a recording is transcribed; who comes then is told to come again later."""
+    """Recordings that wait while one is transcribed; who comes then is told to come again later."""
     hosts: tuple[str, ...] = ()
     """Names besides its own that the server is called by; "*" is any."""
     origins: tuple[str, ...] = ()
     """Web pages of other servers that may ask, as browsers name them: https://example.org; "*" is any."""
+    most_clients: int = 200
+    """Requests that are sent, wait, or are worked on: whoever sends slowly takes none of the places of those who wait."""
+    most_work: float = 3600.0
+    """Seconds that are worked on one recording at most, without those in which others have their turn."""
+    most_live: int = 16
+    """Live sessions at a time."""
+    most_idle: float = 60.0
+    """Seconds in which a live client must send something."""

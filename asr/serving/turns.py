@@ -1,82 +1,135 @@
-"""Recordings are transcribed one at a time, in the order in which they came in; what nobody waits for is given up."""
+"""Who is worked for, and when. One thread works, a while for each request in turn; what is live goes before all of them."""
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from asr.serving.body import ENDING
-from asr.serving.refusals import Abandoned, BadRequest
+from asr.serving.refusals import Abandoned
 
-LONGEST_RETRY = 600.0
-"""Seconds after which a client that was refused is asked to come again, at most."""
+SLICE = 1.0
+"""Seconds of work after which a request lets others go on, once it has ended the step that it is at."""
 Result = TypeVar("Result")
+Job = Callable[["Turn"], Generator[Result, None, None]]
+"""Does the work of a request, and yields wherever others may go on."""
+
+
+class Turn:
+    """What a job asks at each step of its work, by calling it: whether to give up. Live work is done meanwhile."""
+
+    def __init__(self, turns: "Turns", most_seconds: float):
+        self.turns, self.most_seconds = turns, most_seconds
+        self.given_up = threading.Event()
+        """Set when nobody waits for the result any more."""
+        self.seconds = 0.0
+        """Of work on this request, up to the last time that others went on."""
+        self.since = time.monotonic()
+        """When the clock was started: when it was last worked on, later by what was lent to others."""
+
+    def __call__(self) -> bool:
+        self.since += self.turns.give_way()
+        return self.given_up.is_set() or self.took_too_long
+
+    @property
+    def took_too_long(self) -> bool:
+        """Whether more than the seconds that there are for a request have been worked on it."""
+        return self.seconds + time.monotonic() - self.since > self.most_seconds
 
 
 class Turns:
     """A thread that works, and who waits for it."""
 
-    def __init__(self, most_waiting: int):
-        self.most_waiting = most_waiting
-        self.inside = 0
-        """Requests that are sent, wait, or are worked on."""
-        self.seconds = 1.0
-        """What the latest took to be worked on."""
+    def __init__(self, most_seconds: float = float("inf")):
+        """most_seconds: of work on one request."""
+        self.most_seconds = most_seconds
+        self.latest = 1.0
+        """Seconds that the latest request took to be worked on."""
+        self.worked = 0.0
+        """Seconds of work in all."""
         self.thread = ThreadPoolExecutor(1, "transcribing")
         self.busy = threading.Lock()
+        self.urgent: deque[tuple[Future, Callable[[], Any]]] = deque()
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place among those inside. Raises BadRequest (429, with Retry-After) where there is none left."""
-        if self.inside > self.most_waiting:
-            seconds = max(1, round(min(LONGEST_RETRY, self.inside * self.seconds)))
-            raise BadRequest(
-                f"{self.inside} requests are here already; come again in {seconds} s",
-                status=429,
-                headers={"Retry-After": str(seconds)},
-            )
-        self.inside += 1
-        try:
-            yield
-        finally:
-            self.inside -= 1
-
-    async def work(
-        self, job: Callable[[Callable[[], bool]], Result], nobody_waits: Coroutine[Any, Any, None]
-    ) -> Result:
-        """What a job returns, which is told by a function whether it is given up, as it is once `nobody_waits` returns.
+    async def work(self, job: Job[Result], nobody_waits: Coroutine[Any, Any, None]) -> AsyncGenerator[Result, None]:
+        """What a job yields, which gives up once `nobody_waits` returns.
 
         Raises Abandoned in that case, when the job has ended: it may use what belongs to the request.
         """
-        given_up = threading.Event()
-        future = self.thread.submit(self._timed, job, given_up.is_set)
-        doing, leaving = asyncio.wrap_future(future), asyncio.ensure_future(nobody_waits)
+        turn = Turn(self, self.most_seconds)
+        steps, leaving = job(turn), asyncio.ensure_future(nobody_waits)
         try:
-            await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not doing.done():
-                given_up.set()
-                if future.cancel():
-                    raise Abandoned(ENDING)
-                await asyncio.wait({doing})
-            return doing.result()
+            ended = False
+            while not ended:
+                results, ended = await self._next(turn, steps, leaving)
+                for result in results:
+                    yield result
+            self.latest = turn.seconds
         finally:
-            given_up.set()
+            turn.given_up.set()
             leaving.cancel()
+            if not steps.gi_running:  # else it gives up by itself
+                steps.close()
 
-    def _timed(self, job: Callable[[Callable[[], bool]], Result], given_up: Callable[[], bool]) -> Result:
-        with self.busy:
-            if given_up():
+    async def _next(
+        self, turn: Turn, steps: Generator[Result, None, None], leaving: asyncio.Future
+    ) -> tuple[list[Result], bool]:
+        """What a slice of work yields, and whether it was the last."""
+        future = self.thread.submit(self._slice, turn, steps)
+        doing = asyncio.wrap_future(future)
+        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            turn.given_up.set()
+            if future.cancel():
                 raise Abandoned(ENDING)
-            began = time.monotonic()
+            await asyncio.wait({doing})
+        return doing.result()
+
+    def _slice(self, turn: Turn, steps: Generator[Result, None, None]) -> tuple[list[Result], bool]:
+        with self.busy:
+            self.give_way()
+            if turn.given_up.is_set():
+                raise Abandoned(ENDING)
+            began = turn.since = time.monotonic()
+            results: list[Result] = []
             try:
-                return job(given_up)
+                for result in steps:
+                    results.append(result)
+                    if time.monotonic() - turn.since >= SLICE:
+                        return results, False
+                return results, True
             finally:
-                self.seconds = time.monotonic() - began
+                now = time.monotonic()
+                turn.seconds += now - turn.since
+                self.worked += now - began
+
+    async def soon(self, task: Callable[[], Result]) -> Result:
+        """What a short task returns, which is done before all else: at the next step of whatever is worked on."""
+        future: Future[Result] = Future()
+        self.urgent.append((future, task))
+        self.thread.submit(self._give_way_between)
+        return await asyncio.wrap_future(future)
+
+    def _give_way_between(self) -> None:
+        with self.busy:
+            self.worked += self.give_way()
+
+    def give_way(self) -> float:
+        """Does what is urgent, in the thread that works; the seconds that it took."""
+        began = time.monotonic()
+        while self.urgent:
+            future, task = self.urgent.popleft()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(task())
+                except BaseException as error:
+                    future.set_exception(error)
+        return time.monotonic() - began
 
     def end(self, seconds: float) -> bool:
-        """Begins no more jobs; whether the one that is worked on has ended within so many seconds."""
+        """Begins no more work; whether what is worked on has ended within so many seconds."""
         self.thread.shutdown(wait=False, cancel_futures=True)
         return self.busy.acquire(timeout=seconds)

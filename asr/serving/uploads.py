@@ -1,30 +1,76 @@
 """An upload on its way to a transcript."""
 
-from collections.abc import Callable
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import IO
 
+from asr.decoding.wordlists import read_hotwords
 from asr.errors import Cancelled
 from asr.files import on_disk
 from asr.serving.body import ENDING
+from asr.serving.forms import LONGEST_QUOTE, Wanted
 from asr.serving.refusals import Abandoned, BadRequest
+from asr.serving.turns import Turn
 from asr.transcript import Transcript
 from asr.transcription.transcriber import Transcriber
 
+DECODED_TOGETHER = 30.0
+"""Seconds of speech after which others may go on; one batch of the search holds as many."""
+STREAMED_TOGETHER = 6.0
+"""The same where text is wanted as soon as there is some."""
 
-def transcribe(
-    transcriber: Transcriber, upload: IO[bytes], name: str, most_seconds: float, *, given_up: Callable[[], bool]
-) -> Transcript:
-    """The transcript of an upload. Raises BadRequest where it cannot be read or is too long, Abandoned where it is given up."""
-    with on_disk(upload) as path:
+
+@dataclass(frozen=True)
+class Upload:
+    """A recording that was sent."""
+
+    file: IO[bytes]
+    """Its bytes."""
+    name: str
+    """What it is called in messages."""
+    most_seconds: float
+    """Seconds of audio that it may have."""
+    streamed: bool = False
+    """Whether each part of the transcript is wanted as soon as it is there."""
+
+
+def writable(wanted: Wanted, transcriber: Transcriber) -> Wanted:
+    """A request without the hot words that the model cannot write, and with a note on them."""
+    if not wanted.hotwords:
+        return wanted
+    tokenizer = transcriber.loaded.tokenizer
+    ignored = read_hotwords([(word, 0.0) for word in wanted.hotwords], tokenizer, tokenizer.table, 0.0).ignored
+    words = tuple(word for word in wanted.hotwords if word not in ignored)
+    note = f"hot words with characters that the model cannot write are left out: {', '.join(ignored)[:LONGEST_QUOTE]}"
+    return replace(wanted, hotwords=words, notes=wanted.notes + ((note,) if ignored else ()))
+
+
+def transcribe(transcriber: Transcriber, upload: Upload, turn: Turn) -> Generator[Transcript | None, None, None]:
+    """The transcript of an upload as far as it is known, where it is streamed, else None; in the end all of it.
+
+    Raises BadRequest where it cannot be read or is too long, Abandoned where it is given up.
+    """
+    name = upload.name
+    with on_disk(upload.file) as path:
         recording = transcriber.open(path, name=name)
+        together = STREAMED_TOGETHER if upload.streamed else DECODED_TOGETHER
         try:
-            for _ in transcriber.stream([recording], lambda: given_up() or recording.duration > most_seconds):
-                pass
+            stream = transcriber.stream(
+                [recording], lambda: turn() or recording.duration > upload.most_seconds, together
+            )
+            for _, segment in stream:
+                if segment:
+                    yield transcriber.transcript(recording) if upload.streamed else None
         except Cancelled:
-            if given_up():
+            if turn.given_up.is_set():
                 raise Abandoned(ENDING) from None
-            limit = f"{most_seconds:g} s ({most_seconds / 3600:.3g} h)"
-            raise BadRequest(f"{name}: is longer than {limit}; send it in parts", "file", 413) from None
+            raise BadRequest(f"{name}: {_limit(turn, upload)}; send it in parts", "file", 413) from None
         if recording.error:
             raise BadRequest(str(recording.error), "file") from recording.error
-        return transcriber.transcript(recording)
+        yield transcriber.transcript(recording)
+
+
+def _limit(turn: Turn, upload: Upload) -> str:
+    if turn.took_too_long:
+        return f"takes longer than {turn.most_seconds:g} s of work"
+    return f"is longer than {upload.most_seconds:g} s ({upload.most_seconds / 3600:.3g} h)"

@@ -10,113 +10,57 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from io import BufferedIOBase, RawIOBase
 
 import numpy as np
-import soxr
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW
-from asr.errors import AsrError, AudioError
+from asr.errors import AsrError
 from asr.recognition.recognizer import Recognizer
-from asr.transcription.pieces import Piece
-from asr.transcription.segmenting import SpeechCutter
+from asr.transcription.pcm import FIRST, Pcm, refuse_container
 from asr.transcription.transcriber import Transcriber
+from asr.transcription.utterances import EVERY, PAUSE, Due, Heard, Utterances
 
-PAUSE = 0.5
-"""Seconds without speech that end an utterance."""
-EVERY = 0.3
-"""Seconds of new audio before what is open is decoded again."""
-BUSY = 0.5
-"""At most this share of the time goes into decodings that will be replaced."""
 CHUNK_SECONDS = 0.05
-CONTAINERS = {
-    b"RIFF": "WAV",
-    b"fLaC": "FLAC",
-    b"OggS": "Ogg",
-    b"ID3": "MP3",
-    b"FORM": "AIFF",
-    b"caff": "CAF",
-    b"\x1aE\xdf\xa3": "Matroska",
-}
-"""First bytes → the format of a file."""
+NO_FILES = (
+    "asr live takes bare samples: `arecord -t raw …`, or `ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -`; asr transcribe - takes"
+    " files of any format"
+)
 DEAF = 5.0
 """Seconds after which a microphone that gives no samples, not even of silence, is given up."""
-
-
-@dataclass(frozen=True)
-class Heard:
-    """The text of the current utterance."""
-
-    text: str
-    """All of it, as far as it is known."""
-    settled: int
-    """Characters at its beginning on which two decodings agreed; all of them in the end."""
-    final: bool
-    """Whether the utterance is over."""
-    start: float
-    """Seconds since the stream began: where the utterance begins."""
-    end: float
-    """How far it has been heard."""
 
 
 class LiveTranscriber:
     """Text from one stream of samples as they come."""
 
     def __init__(self, transcriber: Transcriber, pause: float = PAUSE, every: float = EVERY):
-        padding = min(transcriber.segments.padding, pause)
-        config = replace(transcriber.segments, pause=pause, padding=padding)
-        self.cutter = SpeechCutter(transcriber.voice_activity, config, WINDOW)
-        self.full, self.every = transcriber.recognizer, every
-        quick = replace(self.full.config, beam=1, nbest=1, redecode=False)
-        self.quick = Recognizer(self.full.model, self.full.tokenizer, quick, self.full.lm, hotwords=self.full.hotwords)
-        self._begin()
-
-    def _begin(self) -> None:
-        self.text, self.settled = "", ""
-        self.decoded = 0.0
-        """Place in the stream up to which the utterance was decoded."""
-        self.rest = 0.0
-        """Seconds of audio to wait so that decoding does not take all the time."""
+        self.utterances = Utterances.at_pauses(transcriber.voice_activity, transcriber.segments, pause, every)
+        self.full = transcriber.recognizer
+        self.quick = quick_recognizer(self.full)
 
     def hear(self, samples: np.ndarray) -> Iterator[Heard]:
         """The next samples (S,) at 16 kHz → finished utterances, and the open one where its text was looked at again."""
-        for piece in self.cutter.add(samples):
-            yield from self._final(piece)
-        if not self.cutter.speaking:
-            return
-        piece = self.cutter.open_piece()
-        if piece.end - max(self.decoded, piece.start) < max(self.every, self.rest):
-            return
-        started = time.monotonic()
-        text = self.quick.recognize([piece.samples])[0][0].text
-        self.rest = (time.monotonic() - started) / BUSY
-        agreed = _common_prefix(text, self.text)
-        self.settled = max(self.settled, agreed, key=len) if text.startswith(self.settled) else self.settled
-        # what is settled stays; the rest is the latest opinion
-        self.text = text if text.startswith(self.settled) else self.settled + text[len(self.settled) :]
-        self.decoded = piece.end
-        if self.text:
-            yield Heard(self.text, len(self.settled), False, piece.start, piece.end)
+        yield from self._decoded(self.utterances.add(samples))
 
     def finish(self) -> Iterator[Heard]:
         """The last utterance, at the end of the stream."""
-        for piece in self.cutter.finish():
-            yield from self._final(piece)
+        yield from self._decoded(self.utterances.finish())
 
-    def _final(self, piece: Piece) -> Iterator[Heard]:
-        text = self.full.recognize([piece.samples])[0][0].text
-        self._begin()
-        if text:
-            yield Heard(text, len(text), True, piece.start, piece.end)
+    def _decoded(self, dues: Iterator[Due]) -> Iterator[Heard]:
+        for due in dues:
+            began = time.monotonic()
+            text = (self.full if due.final else self.quick).recognize([due.piece.samples])[0][0].text
+            heard = self.utterances.heard(due, text, time.monotonic() - began)
+            if heard:
+                yield heard
 
 
-def _common_prefix(a: str, b: str) -> str:
-    n = 0
-    while n < min(len(a), len(b)) and a[n] == b[n]:
-        n += 1
-    return a[:n]
+def quick_recognizer(full: Recognizer) -> Recognizer:
+    """One that decodes what will be decoded again."""
+    config = replace(full.config, beam=1, nbest=1, redecode=False)
+    return Recognizer(full.model, full.tokenizer, config, full.lm, hotwords=full.hotwords)
 
 
 def transcribe_live(
@@ -193,30 +137,15 @@ def pcm_chunks(stream: RawIOBase | BufferedIOBase, rate: int) -> Iterator[np.nda
 
     The pipe is read without a buffer: `read` gives what is there, and waits only where nothing is.
     """
-    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32") if rate != SAMPLE_RATE else None
-    left = b""
-    while len(left) < 8 and (data := stream.read(8 - len(left))):
-        left += data
-    _refuse_container(left)
+    first = b""
+    while len(first) < FIRST and (data := stream.read(FIRST - len(first))):
+        first += data
+    refuse_container(first, "stdin", NO_FILES)
+    pcm = Pcm(rate)
+    yield pcm.add(first)
     while data := stream.read(2 * int(CHUNK_SECONDS * rate)):
-        data = left + data
-        whole = len(data) // 2 * 2
-        left = data[whole:]
-        samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) / 32768
-        yield resampler.resample_chunk(samples) if resampler else samples
-    if resampler:
-        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-
-
-def _refuse_container(first: bytes) -> None:
-    found = [name for start, name in CONTAINERS.items() if first.startswith(start)]
-    if first[4:] == b"ftyp":
-        found = ["MP4"]
-    if found:
-        raise AudioError(
-            f"stdin: is {found[0]}, and asr live takes bare samples: `arecord -t raw …`, or `ffmpeg -i FILE -f s16le -ac 1"
-            " -ar 16000 -`; asr transcribe - takes files of any format"
-        )
+        yield pcm.add(data)
+    yield pcm.finish()
 
 
 def microphone_chunks() -> Iterator[np.ndarray]:

@@ -16,11 +16,12 @@ from asr.catalogue.opening import Decoding, Opened, from_anywhere, hotwords_of, 
 from asr.config_values import from_dict
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import CandidateScorer
-from asr.decoding.wordlists import HotwordList, Hotwords
+from asr.decoding.wordlists import HotwordList, Hotwords, read_hotwords
 from asr.errors import AsrError, AudioError, CheckpointError
 from asr.model.folder import LoadedModel
-from asr.recognition.recognizer import Recognizer, never
+from asr.recognition.recognizer import Recognized, Recognizer, never
 from asr.recognition.transcript_tokens import transcript_tokens
+from asr.text.tokenizer import Tokenizer
 from asr.transcript import Segment, Transcript
 from asr.transcription.aligning import Aligner
 from asr.transcription.pieces import Piece
@@ -95,12 +96,26 @@ class Transcriber:
         settings = from_dict(DecodeConfig, asdict(of.config) | changes, "decode")
         decoding = Decoding(self.loaded.folder, changes, hotwords=hotwords)
         words = of.hotwords if hotwords is None else hotwords_of(decoding, self.loaded, settings)
-        made: Transcriber = object.__new__(type(self))
-        made.__dict__ |= self.__dict__
-        made.recognizer = Recognizer(of.model, of.tokenizer, settings, of.lm, hotwords=words)
+        made = self._searched_by(Recognizer(of.model, of.tokenizer, settings, of.lm, hotwords=words))
         if self.decoding and hotwords is not None:
             made.decoding = replace(self.decoding, hotwords=decoding.hotwords)
         tell_what_changes_nothing(decoding, made)
+        return made
+
+    def listening_for(self, words: Sequence[str]) -> "Transcriber":
+        """The same loaded model, which listens for these words besides its own hot words; it cannot be pickled."""
+        of = self.recognizer
+        weight, table = of.config.hotword_weight, of.tokenizer.table
+        hotwords = read_hotwords([(word, weight) for word in words], of.tokenizer, table, weight)
+        hotwords = of.hotwords.with_more(hotwords) if of.hotwords else hotwords
+        made = self._searched_by(Recognizer(of.model, of.tokenizer, of.config, of.lm, hotwords=hotwords))
+        made.decoding = None
+        return made
+
+    def _searched_by(self, recognizer: Recognizer) -> "Transcriber":
+        made: Transcriber = object.__new__(type(self))
+        made.__dict__ |= self.__dict__
+        made.recognizer = recognizer
         return made
 
     def transcribe(
@@ -176,11 +191,15 @@ class Transcriber:
         return Transcript(recording.name, recording.duration, segments, self.loaded.name, warnings, settings)
 
     def stream(
-        self, recordings: Iterable[RecordingInProgress], cancelled: Callable[[], bool] = never
+        self,
+        recordings: Iterable[RecordingInProgress],
+        cancelled: Callable[[], bool] = never,
+        together: float = DECODED_TOGETHER,
     ) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
         """(recording, segment) in order, and (recording, None) behind the last segment of each. They are decoded together.
 
-        `cancelled` is asked after each block that is read, speech or not, and at each step of the search.
+        `cancelled` is asked after each block that is read, speech or not, and at each step of the search. together: seconds
+        of speech at a time.
         """
         waiting: list[tuple[RecordingInProgress, int | None, Piece | None]] = []
         seconds, n_open = 0.0, 0
@@ -188,7 +207,7 @@ class Transcriber:
             for channel, piece in recording.pieces(cancelled):
                 waiting.append((recording, channel, piece))
                 seconds += piece.end - piece.start
-                if seconds >= DECODED_TOGETHER:
+                if seconds >= together:
                     yield from self._decode(waiting, cancelled)
                     waiting, seconds, n_open = [], 0.0, 0
             waiting.append((recording, None, None))
@@ -209,19 +228,23 @@ class Transcriber:
             if piece is None:
                 yield recording, None
             elif piece.end - piece.start >= SHORTEST:
-                best = next(results)[0]
-                segment = Segment(
-                    piece.start,
-                    piece.end,
-                    tokens=transcript_tokens(best, self.loaded.tokenizer, piece.start, piece.end),
-                    raw=best.text,
-                    score=best.hypothesis.score,
-                    warnings=best.hypothesis.warnings,
-                    hotwords=tuple(word for _, word in best.hotwords),
-                    channel=channel,
-                )
+                segment = segment_of(next(results)[0], self.loaded.tokenizer, piece, channel)
                 recording.segments.append(segment)
                 yield recording, segment
+
+
+def segment_of(best: Recognized, tokenizer: Tokenizer, piece: Piece, channel: int | None = None) -> Segment:
+    """What was recognised in a piece, with times."""
+    return Segment(
+        piece.start,
+        piece.end,
+        tokens=transcript_tokens(best, tokenizer, piece.start, piece.end),
+        raw=best.text,
+        score=best.hypothesis.score,
+        warnings=best.hypothesis.warnings,
+        hotwords=tuple(word for _, word in best.hotwords),
+        channel=channel,
+    )
 
 
 def load(

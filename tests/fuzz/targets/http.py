@@ -32,9 +32,19 @@ LAST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 UPGRADE = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
+SOCKET = (
+    b"GET /v1/realtime?rate=16000 HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+    b"Authorization: Bearer key\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 12\r\n\r\n"
+)
+"""Not quite one: what an open WebSocket answers is no HTTP."""
+
+
 def seeds() -> list[Files]:
     chunked = POST + b"Transfer-Encoding: chunked\r\n\r\n" + _chunks(FORM, 50)
-    return [{"request": request} for request in (_sized(POST, FORM), chunked, GET, HEAD, OPTIONS, UPGRADE, GET + GET)]
+    return [
+        {"request": request}
+        for request in (_sized(POST, FORM), chunked, GET, HEAD, OPTIONS, UPGRADE, SOCKET, GET + GET)
+    ]
 
 
 def mutate(random: Random, requests: list[Files]) -> Files:

@@ -1,0 +1,257 @@
+"""`/v1/realtime`: text while somebody speaks, over WebSocket, in the events of OpenAI's realtime transcription.
+
+A client sends samples, as base64 in `input_audio_buffer.append` or bare in binary messages, and is told what they say. A
+reader takes its messages as long as not too much of them waits, a listener does what they ask in their order.
+"""
+
+import asyncio
+import json
+import time
+from base64 import b64decode
+from collections import deque
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from asr.audio.reading import SAMPLE_RATE
+from asr.errors import AsrError
+from asr.serving.body import ENDING, LOOK, PATIENCE
+from asr.serving.forms import hotwords_of_fields
+from asr.serving.items import Items
+from asr.serving.realtime_session import Session, of_query, updated
+from asr.serving.refusals import BadRequest
+from asr.serving.service import Service
+from asr.serving.speakers import Speaker, Speakers
+from asr.transcription.pcm import FIRST, Pcm, refuse_container
+from asr.transcription.utterances import Utterances
+
+MOST_AHEAD = 10.0
+"""Seconds of audio that wait to be heard before a client is read no further."""
+AT_ONCE = 2.0
+"""Seconds of audio that are heard at a time; where more waits, only utterances that are over are looked at."""
+NO_FILES = "a live session takes bare 16-bit samples; send files to /v1/audio/transcriptions"
+GOING, UNSUPPORTED, FAILED, FULL, IDLE, TOO_LONG = 1001, 1003, 1011, 1013, 4408, 4413
+"""With what a server closes: it ends, what it was sent is no sound, it failed, others have all the places, nothing was sent
+for too long, or more than a session may have."""
+
+
+class Closing(AsrError):
+    """A session is to be closed, with this code."""
+
+    def __init__(self, code: int, reason: str):
+        super().__init__(reason)
+        self.code = code
+
+
+class Live:
+    """One client's session."""
+
+    def __init__(self, service: Service, speakers: Speakers, socket: WebSocket, session: Session):
+        self.service, self.speakers, self.socket, self.session = service, speakers, socket, session
+        self.items = Items(session, service, self._send)
+        self.inbox: deque[bytes | dict] = deque()
+        """Samples and orders that wait, in the order in which they came."""
+        self.ahead = 0
+        """Bytes of samples among them."""
+        self.changed = asyncio.Event()
+        """Set when something has come into the inbox or has been taken out of it."""
+        self.began = False
+        self._hear_anew()
+
+    def _hear_anew(self) -> None:
+        """Begins to hear as the session says."""
+        transcriber = self.service.transcriber
+        self.pcm = Pcm(self.session.rate)
+        words, _ = hotwords_of_fields(self.session.prompt, list(self.session.keywords))
+        utterances = Utterances(transcriber.voice_activity, self.session.segments(transcriber.segments))
+        if self.began:
+            utterances.heard_samples = utterances.first = self.speaker.utterances.heard_samples
+        self.speaker: Speaker = self.speakers.speaker(utterances, words)
+
+    async def run(self) -> None:
+        """Until the client goes, or has to."""
+        await self._send("session.created", session=self.items.shown())
+        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._listen())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        except WebSocketDisconnect:
+            pass
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _send(self, type: str, **fields: Any) -> None:
+        text = json.dumps({"type": type, "event_id": self.items.new_id("event")} | fields, ensure_ascii=False)
+        await asyncio.wait_for(self.socket.send_text(text), PATIENCE)
+
+    async def _error(self, error: AsrError, event: Any = None) -> None:
+        id = event.get("event_id") if isinstance(event, dict) else None
+        field, code = getattr(error, "field", None), getattr(error, "code", None)
+        about = {"type": "invalid_request_error", "code": code, "message": str(error), "param": field, "event_id": id}
+        await self._send("error", error=about)
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._next()
+            if message["type"] == "websocket.disconnect":
+                return
+            event = None
+            try:
+                if (data := message.get("bytes")) is not None:
+                    self._take(data)
+                    continue
+                event = _event(message["text"])
+                if event["type"] == "input_audio_buffer.append":
+                    self._take(_samples(event))
+                else:
+                    self.inbox.append(event)
+            except BadRequest as error:
+                await self._error(error, event)
+            finally:
+                self.changed.set()
+
+    async def _next(self) -> dict:
+        """The next message, once not too much waits already."""
+        while self.ahead > MOST_AHEAD * 2 * self.session.rate:
+            self.changed.clear()
+            await self.changed.wait()
+        latest = time.monotonic() + self.service.settings.most_idle
+        coming = asyncio.ensure_future(self.socket.receive())
+        try:
+            while not (await asyncio.wait({coming}, timeout=LOOK))[0]:
+                if self.service.stopping.is_set():
+                    raise Closing(GOING, ENDING)
+                if time.monotonic() > latest:
+                    raise Closing(IDLE, f"nothing was sent for {self.service.settings.most_idle:g} s")
+            return dict(coming.result())
+        finally:
+            coming.cancel()
+
+    def _take(self, data: bytes) -> None:
+        if not self.began and len(data) >= FIRST:
+            try:
+                refuse_container(data[:FIRST], "what was sent", NO_FILES)
+            except AsrError as error:
+                raise Closing(UNSUPPORTED, str(error)) from None
+        self.began = self.began or bool(data)
+        self.inbox.append(data)
+        self.ahead += len(data)
+
+    async def _listen(self) -> None:
+        while True:
+            while not self.inbox:
+                self.changed.clear()
+                await self.changed.wait()
+            if isinstance(self.inbox[0], bytes):
+                await self._hear()
+            else:
+                event = self.inbox.popleft()
+                try:
+                    await self._obey(event)
+                except BadRequest as error:
+                    await self._error(error, event)
+            self.changed.set()
+
+    async def _hear(self) -> None:
+        """The samples that have come, as many as are heard at a time."""
+        most, data = int(AT_ONCE * self.session.rate) * 2, b""
+        while self.inbox and isinstance(self.inbox[0], bytes) and len(data) < most:
+            data += self.inbox.popleft()
+        if data[most:]:
+            self.inbox.appendleft(data[most:])
+        data = data[:most]
+        self.ahead -= len(data)
+        samples = self.pcm.add(data)
+        self.service.audio += len(samples) / SAMPLE_RATE
+        said = await self.speakers.hear(self.speaker, samples, behind=self.ahead >= most)
+        heard = self.speaker.utterances.heard_samples / SAMPLE_RATE
+        await self.items.add(said, heard)
+        if heard > self.service.settings.most_seconds:
+            raise Closing(TOO_LONG, f"a session may be {self.service.settings.most_seconds:g} s long")
+
+    async def _obey(self, event: dict) -> None:
+        kind = event["type"]
+        if kind in ("session.update", "transcription_session.update"):
+            await self._update(event, kind)
+        elif kind == "input_audio_buffer.commit":
+            said = await self.speakers.finish(self.speaker)
+            await self.items.commit(said, self.speaker.utterances.heard_samples / SAMPLE_RATE)
+        elif kind == "input_audio_buffer.clear":
+            self.speaker.utterances.forget()
+            self.items.forget(self.speaker.utterances.heard_samples / SAMPLE_RATE)
+            await self._send("input_audio_buffer.cleared")
+        else:
+            raise BadRequest(f"there is no event {str(kind)[:100]!r} of a transcription session", "type")
+
+    async def _update(self, event: dict, kind: str) -> None:
+        change = event.get("session")
+        if kind != "session.update":
+            change = _of_old_form(change)
+        self.session = self.items.session = updated(self.session, change)
+        said = await self.speakers.finish(self.speaker)
+        await self.items.add(said, self.speaker.utterances.heard_samples / SAMPLE_RATE)
+        self._hear_anew()
+        await self._send(f"{kind}d", session=self.items.shown())
+
+
+def _event(text: str) -> dict:
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        event = None
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        raise BadRequest("a message must be an object in JSON with a type, or binary: 16-bit samples", "type")
+    return event
+
+
+def _samples(event: dict) -> bytes:
+    try:
+        return b64decode(event.get("audio") or "", validate=True)
+    except (ValueError, TypeError):
+        raise BadRequest("audio must be base64 of 16-bit samples", "audio") from None
+
+
+def _of_old_form(change: Any) -> Any:
+    """A session of the API's first version, whose settings of audio lay beside each other."""
+    if not isinstance(change, dict):
+        return change
+    names = {"input_audio_format": "format", "input_audio_transcription": "transcription"}
+    names["turn_detection"] = "turn_detection"
+    audio = {new: change[old] for old, new in names.items() if old in change}
+    return {"include": change.get("include"), "audio": {"input": audio}}
+
+
+async def converse(service: Service, speakers: Speakers, socket: WebSocket) -> None:
+    """A session from its beginning to its end. Whoever may not have one is told why before it is closed."""
+    offered = socket.scope.get("subprotocols", [])
+    await socket.accept("realtime" if "realtime" in offered else None)
+    code, reason = 1000, ""
+    try:
+        with service.live.one():
+            await Live(service, speakers, socket, of_query(socket.query_params)).run()
+        return
+    except Closing as error:
+        code, reason = error.code, str(error)
+    except BadRequest as error:
+        code, reason = FULL if error.status == 429 else UNSUPPORTED, str(error)
+    except TimeoutError:
+        code, reason = IDLE, "what was sent was not read"
+    except Exception as error:
+        code, reason = FAILED, f"the server failed ({type(error).__name__}), its log says where"
+        raise
+    finally:
+        await _close(socket, code, reason)
+
+
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    try:
+        if reason:
+            about = {"type": "server_error", "code": str(code), "message": reason, "param": None, "event_id": None}
+            await socket.send_text(json.dumps({"type": "error", "event_id": "event_last", "error": about}))
+        await socket.close(code, reason.encode()[:120].decode(errors="ignore"))
+    except (RuntimeError, WebSocketDisconnect):  # it has gone
+        pass

@@ -1,0 +1,40 @@
+"""What every answer of a server is made with."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from asr.serving.body import Body, Receive
+from asr.serving.places import Places
+from asr.serving.settings import ServerSettings
+from asr.serving.turns import Turns
+from asr.text.finishing import Finishing
+from asr.transcription.transcriber import Transcriber
+
+
+@dataclass
+class Service:
+    """A model, who waits for it, and how much of it there is."""
+
+    transcriber: Transcriber
+    """The model at work."""
+    finishing: Finishing
+    """What is done to each transcript."""
+    settings: ServerSettings
+    """Its limits."""
+    say: Callable[[str], None]
+    """Tells the person at the terminal."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set once it is to end."""
+    audio: float = 0.0
+    """Seconds of recordings that were transcribed."""
+
+    def __post_init__(self):
+        self.turns = Turns(self.settings.most_work)
+        self.clients = Places(self.settings.most_clients, "clients")
+        self.live = Places(self.settings.most_live, "live clients")
+        self.waiting = Places(self.settings.most_waiting + 1, "requests", lambda: self.turns.latest)
+
+    def body(self, receive: Receive, most: int | None = None) -> Body:
+        """What a client sends, within the limits; `most`: bytes, where a recording may have more."""
+        return Body(receive, self.settings.most_bytes if most is None else most, self.stopping)

@@ -1,0 +1,77 @@
+"""`/v1/audio/transcriptions`: a form with a recording to its transcript, at once or as it is found."""
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from asr.serving.answers import answer_of, headers_of
+from asr.serving.body import Receive, until_nobody_waits
+from asr.serving.events import EventStream, events_of
+from asr.serving.forms import Wanted, read_form, read_request
+from asr.serving.refusals import BadRequest
+from asr.serving.service import Service
+from asr.serving.turns import Turn
+from asr.serving.uploads import Upload, transcribe, writable
+from asr.text.finishing import finish
+from asr.transcript import Transcript
+
+
+async def transcription(service: Service, request: Request) -> Response:
+    """The answer to a request. Raises BadRequest for what cannot be answered, Abandoned where nobody waits for it."""
+    wanted, form = await _received(service, request)
+    transcripts = _transcripts(service, wanted, form, request.receive)
+    ids, headers = service.transcriber.loaded.tokenizer.encode, headers_of(wanted)
+    if wanted.stream:
+        events = events_of(transcripts, wanted, ids)
+        return EventStream(await anext(events), events, headers)
+    async with aclosing(transcripts):
+        *_, transcript = [one async for one in transcripts]
+    assert transcript is not None
+    answer = answer_of(transcript, wanted, ids)
+    kind = PlainTextResponse if isinstance(answer, str) else JSONResponse
+    return kind(answer, headers=headers)
+
+
+async def _received(service: Service, request: Request) -> tuple[Wanted, FormData]:
+    """What a form asks for, and the form, which holds the recording until it is closed."""
+    body = service.body(request.receive)
+    try:
+        service.waiting.look()  # before a large upload is read in vain
+        with service.clients.one():
+            form = await read_form(Request(request.scope, body.receive))
+    except BadRequest as error:
+        if error.status == 429:
+            await body.drop()
+        raise
+    try:
+        return writable(read_request(form.multi_items()), service.transcriber), form
+    except BaseException:
+        await form.close()
+        raise
+
+
+async def _transcripts(
+    service: Service, wanted: Wanted, form: FormData, receive: Receive
+) -> AsyncGenerator[Transcript | None, None]:
+    """What is known of the transcript as it is found, None while nobody asks for that; the form is closed in the end."""
+    upload = Upload(wanted.upload.file, wanted.name, service.settings.most_seconds, wanted.stream)
+
+    def job(turn: Turn) -> Generator[Transcript | None, None, None]:
+        listening = service.transcriber.listening_for(wanted.hotwords) if wanted.hotwords else service.transcriber
+        for transcript in transcribe(listening, upload, turn):
+            yield transcript and finish(transcript, service.finishing)
+
+    transcript = None
+    try:
+        with service.clients.one(), service.waiting.one():
+            async for transcript in service.turns.work(job, until_nobody_waits(receive, service.stopping)):
+                yield transcript
+    finally:
+        await form.close()
+    assert transcript is not None
+    service.audio += transcript.duration
+    for warning in transcript.all_warnings:
+        service.say(f"asr: {wanted.name}: warning: {warning}")
