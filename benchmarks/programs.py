@@ -1,11 +1,11 @@
 """Programs and models beside each other on the same recordings: CER, time and memory, each in a process of its own, in turn.
 
     python benchmarks/programs.py data/embedded/dev_sentences.jsonl --ours embedded --ours exp/whisper-base \
-        --ours exp/whisper-base:int8 --faster-whisper VENV/bin/python FOLDER:int8 --long
+        --ours exp/whisper-base:int8 --faster-whisper VENV/bin/python FOLDER:int8 [--join]
 
 `--faster-whisper` takes a Python that has that package and a CTranslate2 folder (or a name of its own: base). All hear the same
 WAV files and find the speech in them by their own means, beam 5 (ours: what the model is saved with). Texts are compared in
-simplified characters, numbers written out, for all of them. `--long`: the same clips joined to one recording, too, with pauses.
+simplified characters, numbers written out, for all of them. `--join`: the clips as one recording, with pauses between them.
 The seconds of CPU say more than those on the clock where other programs run.
 """
 
@@ -35,7 +35,7 @@ WORKER = ROOT / "benchmarks/workers/transcribing.py"
 COMPARED = tuple(rule for rule in RULES if rule in {*TRAINING, "script", "numbers"})
 """Rules for both sides: Whisper writes traditional characters and digits at times."""
 PAUSES = (0.5, 1.5)
-"""Seconds between the clips of the long recording."""
+"""Seconds between clips that are joined."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,18 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--long", action="store_true", help="also as one recording")
+    parser.add_argument("--join", action="store_true", help="all clips as one recording")
     options = parser.parse_args(arguments)
     programs = [Program(sys.executable, "ours", *variant(model)) for model in options.ours]
     programs += [Program(python, "faster-whisper", *variant(model)) for python, model in options.faster]
     utterances = read_manifest(options.manifest)
     with tempfile.TemporaryDirectory() as folder:
-        clips = write_clips(utterances, Path(folder))
-        show(options.manifest.stem, programs, clips, [[u] for u in utterances], options)
-        if options.long:
-            path, order = write_long(utterances, Path(folder))
-            show("one recording", programs, [path], [order], options)
+        if options.join:
+            path, order = write_joined(utterances, Path(folder))
+            paths, said = [path], [order]
+        else:
+            paths, said = write_clips(utterances, Path(folder)), [[u] for u in utterances]
+        show(options.manifest.stem, programs, paths, said, options)
 
 
 def variant(model: str) -> tuple[str, str]:
@@ -97,9 +98,9 @@ def write_clips(utterances: list[Utterance], folder: Path) -> list[Path]:
     return paths
 
 
-def write_long(utterances: list[Utterance], folder: Path) -> tuple[Path, list[Utterance]]:
+def write_joined(utterances: list[Utterance], folder: Path) -> tuple[Path, list[Utterance]]:
     """All in random order as one recording, with pauses of faint noise; in which order."""
-    chance, noise, path = random.Random(1), np.random.default_rng(1), folder / "long.wav"
+    chance, noise, path = random.Random(1), np.random.default_rng(1), folder / "joined.wav"
     order = chance.sample(utterances, len(utterances))
     with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1) as file:
         for utterance in order:
