@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from asr.launcher import launched, rank, scheduled
+
 DEFAULTS = {
     getattr(signal, name): (signal.default_int_handler, signal.SIG_DFL)
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
@@ -13,6 +15,9 @@ DEFAULTS = {
 }
 """Ctrl-C, `kill` or a scheduler, a terminal that goes → how they are dealt with where nobody has said otherwise."""
 NOTICE = b"\nstopping after this step; once more to stop at once, and lose what is not saved\n"
+NOTICE_OF_A_LAUNCHER = b"\nstopping after this step\n"
+REQUEUE = 75
+"""The status that asks a scheduler to start the command again (EX_TEMPFAIL of sysexits.h)."""
 
 
 class Stop:
@@ -26,8 +31,9 @@ class Stop:
 def stoppable() -> Iterator[Stop]:
     """A block that looks at what it is given, and ends soon once a signal has asked for it; a second one acts at once.
 
-    Behind the block the signal has its effect: KeyboardInterrupt, or SystemExit with the status 128 + its number. Outside the
-    main thread, and where a signal is ignored or has a handler of somebody else's, nothing changes.
+    Behind the block the signal has its effect: KeyboardInterrupt, or SystemExit with the status 128 + its number; REQUEUE where
+    a scheduler sent SIGTERM. A launcher sends its own signal behind the scheduler's, so under one a second one means nothing.
+    Outside the main thread, and where a signal is ignored or has a handler of somebody else's, nothing changes.
     """
     stop, before = Stop(), {}
 
@@ -36,9 +42,13 @@ def stoppable() -> Iterator[Stop]:
             signal.signal(number, handler)
 
     def note(number: int, _) -> None:
+        if stop.signal:
+            return
         stop.signal = number
-        restore()
-        os.write(2, NOTICE)  # print might be in the middle of a line
+        if not launched():
+            restore()
+        if rank() == 0:
+            os.write(2, NOTICE_OF_A_LAUNCHER if launched() else NOTICE)  # print might be in the middle of a line
 
     if threading.current_thread() is threading.main_thread():
         before |= {n: signal.getsignal(n) for n, defaults in DEFAULTS.items() if signal.getsignal(n) in defaults}
@@ -51,7 +61,7 @@ def stoppable() -> Iterator[Stop]:
     if stop.signal == signal.SIGINT:
         raise KeyboardInterrupt
     if stop.signal:
-        raise SystemExit(128 + stop.signal)
+        raise SystemExit(REQUEUE if stop.signal == signal.SIGTERM and scheduled() else 128 + stop.signal)
 
 
 def leave_to_parent(_: int = 0) -> None:

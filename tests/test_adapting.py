@@ -82,6 +82,14 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(recipe, tuned, tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_two_processes_adapt_as_one(recipe, tmp_path):
+    """The other one is given the network with its adapters, and learns nothing else either."""
+    config = changed(recipe, accumulate=2, max_steps=3, evaluate_every=3)
+    runs = [train(changed(config, processes=n), tmp_path / str(n), display=QUIET) for n in (1, 2)]
+    one, two = ([line["loss"] for line in lines_of(run) if "loss" in line] for run in runs)
+    assert len(one) == 3 and two == pytest.approx(one, abs=1e-4)
+
+
 def test_a_moving_average_is_of_the_adapters(recipe, tmp_path):
     config = changed(recipe, average_of="ema")
     run = train(config, tmp_path / "run", display=QUIET, stop_after=2)

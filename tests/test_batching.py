@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,18 @@ def test_curriculum_epochs_come_shortest_first_and_later_ones_do_not():
         assert (np.diff(means) > -0.2 * means[:-1]).all() == in_order  # durations are sorted with noise of 10 %
 
 
+@pytest.mark.parametrize("lead", [0, 1, 3])
+def test_the_batches_of_a_step_are_of_similar_length(lead):
+    """Behind those that complete a step of the epoch before; what is left at the end begins the next one's."""
+    by_length = plan_batches(DURATIONS, replace(CONFIG, curriculum_epochs=1), 1, 0)
+    plan = plan_batches(DURATIONS, CONFIG, 1, 0, together=4, lead=lead)
+    places = [by_length.index(batch) for batch in plan]
+    steps = [places[:lead], *(places[i : i + 4] for i in range(lead, len(plan), 4))]
+    assert sorted(places) == list(range(len(by_length))) and len(steps) > 20
+    assert all(step == list(range(step[0], step[0] + len(step))) for step in steps if step)
+    assert [step[0] for step in steps if step] != sorted(step[0] for step in steps if step)
+
+
 def test_make_batch_by_hand():
     samples = [np.array([0.25, -0.5], np.float32), np.full(4001, 0.125, np.float32)]
     batch = make_batch(["a", "b"], samples, [[4, 5, 6], [7]], TOKENIZER)
@@ -107,6 +120,15 @@ def test_a_batch_holds_the_parts_of_the_files(utterances):
     assert third.ids == ("0-2", "1-2", "2-1") and third.lengths.tolist() == [4800, 4800, 9600]
     assert np.allclose(third.samples[1, :4800], noise(1, seed=1)[11200:], atol=1e-4)
     assert third.targets.tolist() == [[6, 7, 3, -1], [6, 7, 3, -1], [4, 5, 3, -1]]
+
+
+def test_parts_of_a_batch_are_the_batch(utterances):
+    """Of three utterances two processes get two and one, with what of the batch's tokens they have; the third part is empty."""
+    first, second = (next(BatchReader(utterances, TOKENIZER).iterate(PLAN[2:], part=(n, 2))) for n in (0, 1))
+    assert first.ids == ("0-2", "2-1") and second.ids == ("1-2",)
+    assert (first.share, second.share) == (6 / 9, 3 / 9) and (first.ctc_share, second.ctc_share) == (4 / 6, 2 / 6)
+    parts = [next(BatchReader(utterances, TOKENIZER).iterate([[0, 2]], part=(n, 3))).ids for n in range(3)]
+    assert parts == [("0-1",), ("1-1",), ()]
 
 
 @pytest.mark.gpu

@@ -59,9 +59,9 @@ def test_what_stops_a_run_stops_a_dry_run(corpus, tmp_path):
     silent.write_text(json.dumps(row | {"text": "", "audio": str(corpus["dev"].parent / row["audio"])}) + "\n")
     for setting, error in (
         (f'data.dev=["{silent}"]', "text"),
-        ("train.processes=40", "train.processes must be at most"),
+        ("data.min_seconds=15", "no utterance is between data.min_seconds 15 and"),
     ):
-        config = load_config(ROOT / "recipes/toy/base.toml", settings(corpus, setting, "train.accumulate=40"))
+        config = load_config(ROOT / "recipes/toy/base.toml", settings(corpus, setting))
         said = []
         for start in (dry_run, lambda config: train(config, tmp_path / "run", display=QUIET)):
             with pytest.raises(AsrError, match=error) as raised:

@@ -18,10 +18,10 @@ from asr.model.model import SpeechModel
 from asr.training import gradients
 from asr.training.checkpoint import Progress, load_state
 from asr.training.config import Config, load_config
+from asr.training.distributed import Ranks
 from asr.training.dry_run import dry_run
 from asr.training.history import read_history
 from asr.training.loop import train
-from asr.training.parallel import Helpers
 from asr.training.step import take_step
 from tests.conftest import ROOT, random_model
 from tests.runs import Lines, lines_of, small_run
@@ -97,17 +97,16 @@ def test_a_step_that_lacks_a_batch_is_the_mean_of_the_others(tokenizer):
     norms, losses = [], []
     for batches in ([batch, batch], [batch, nothing]):
         optimizer = torch.optim.SGD(model.parameters(), 0.0)
-        with Helpers(model, config, tokenizer, [], progress=Progress()) as helpers:
-            numbers = take_step(
-                model,
-                optimizer,
-                iter(batches),
-                helpers,
-                config=config,
-                progress=Progress(),
-                table=tokenizer.table,
-                device=torch.device("cpu"),
-            )
+        numbers = take_step(
+            model,
+            optimizer,
+            iter(batches),
+            Ranks(),
+            config=config,
+            progress=Progress(),
+            table=tokenizer.table,
+            device=torch.device("cpu"),
+        )
         norms.append(numbers.gradient)
         losses.append(numbers.loss)
     assert norms[1] == pytest.approx(norms[0], rel=1e-4) and losses[1] == pytest.approx(losses[0], rel=1e-5)

@@ -37,7 +37,10 @@ def handlers():
     """As in a program of its own, whatever runs the tests has set."""
     numbers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
     before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
-    yield numbers
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("RANK", "WORLD_SIZE", "SLURM_JOB_ID"):
+            environment.delenv(name, raising=False)
+        yield numbers
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -53,6 +56,24 @@ def test_the_step_is_saved_and_the_status_tells_the_signal(config, tmp_path, han
     assert ended.value.args == status and load_state(tmp_path / "run")["progress"]["step"] == 3
     assert told.lines[-1] == "stopped at step 3, which is saved; the same command goes on from there"
     assert all(signal.getsignal(n) == handler for n, handler in handlers.items())
+
+
+def test_a_scheduler_is_asked_to_start_the_run_again(handlers, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with pytest.raises(SystemExit) as ended, stoppable():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == 75
+
+
+def test_what_a_launcher_sends_behind_the_scheduler_is_no_second_signal(handlers, monkeypatch):
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    reached = []
+    with pytest.raises(SystemExit) as ended, stoppable() as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append(stop.signal)
+    assert ended.value.code == 75 and reached == [signal.SIGTERM] * 2
 
 
 def test_what_was_done_is_gone_on_with_bit_for_bit(config, tmp_path, handlers):

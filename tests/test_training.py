@@ -36,7 +36,6 @@ def test_ten_steps_equal_five_and_resume_and_five(config, tmp_path):
     assert all(torch.equal(a["model"][n], b["model"][n]) for n in a["model"])
     for p, q in zip(a["optimizer"]["state"].values(), b["optimizer"]["state"].values(), strict=True):
         assert all(torch.equal(p[n], q[n]) for n in p)
-    assert torch.equal(a["random"], b["random"])
     assert lines_of(whole) == lines_of(parts) and len(lines_of(whole)) == 18
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
 

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from asr.cli.options import Force, Threads, lowered, refuse_existing, say, set_threads, usage_errors
+from asr.launcher import launched, rank
+from asr.launcher import processes as started
 
 
 def train(
@@ -37,44 +39,77 @@ def train(
             "--tensorboard", help="Draw loss, CER, learning rate and health in OUT/tensorboard (extra train)."
         ),
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Train on so many processes of this machine, each with a core or a GPU of its own; 0: as the recipe says.",
+        ),
+    ] = 0,
     threads: Threads = 0,
     force: Annotated[bool, typer.Option("--force", help="Start over, and drop the run that is there.")] = False,
 ) -> None:
     """Train a model by a recipe. Killed or stopped, the same command goes on where it was; train.max_steps may have grown.
 
-    Ctrl-C (status 130) and SIGTERM (status 143) let the step be finished and saved; a second one ends at once.
+    Under torchrun it trains on all processes, GPUs and machines that this has started. A step has the batches that the recipe
+    says on any number of them, and a run may go on on another number. Ctrl-C (status 130) and SIGTERM (status 143; 75, which
+    asks to be started again, under torchrun or Slurm) let the step be finished and saved; a second one ends at once.
     """
     set_threads(threads)
-    from asr.training.config import load_config, recipe_settings
+    if launched() and processes:
+        raise typer.BadParameter("torchrun has started the processes already", param_hint="--processes")
+    if out is None and not dry_run:
+        raise typer.BadParameter("a run needs a folder", param_hint="--out")
+    if processes := started() if launched() else processes:
+        set = [*set, f"train.processes={processes}"]
+    if dry_run:
+        if rank() == 0:
+            _print_dry_run(_settings(recipe, set, init, threads))
+        return
     from asr.training.display import display
+    from asr.training.distributed import Ranks
     from asr.training.loop import train as run
+    from asr.training.worker import work_for
+
+    with Ranks() as ranks:  # first of all: where this one then ends, for whatever reason, so do the others
+        if ranks.rank:
+            work_for(ranks)
+            return
+        config = _settings(recipe, set, init, threads)
+        try:
+            with display(config.train.max_steps) as shown:
+                run(config, out, force=force, display=shown, tensorboard=tensorboard, ranks=ranks)
+        except KeyboardInterrupt:
+            say(f"stopped; the same command goes on from the last state in {out}")
+            raise typer.Exit(130) from None
+
+
+def _settings(recipe: Path, overrides: list[str], init: str, threads: int):
+    """The settings of a run that may go on from a model; several processes take a thread each, unless `threads` says more."""
+    from asr.training.config import load_config, recipe_settings
 
     if init:
         from asr.catalogue.finding import find_model
         from asr.training.initial import from_model
 
         folder = find_model(init).absolute()
-        asked = [override.partition("=")[0].strip() for override in set]
+        asked = [override.partition("=")[0].strip() for override in overrides]
         asked += [name for name in recipe_settings(recipe) if name.startswith("decode.")]
-        config = load_config(recipe, [*set, f"train.initial_model={dumps(str(folder))}"])
+        config = load_config(recipe, [*overrides, f"train.initial_model={dumps(str(folder))}"])
         config = from_model(config, folder, asked)
     else:
-        config = load_config(recipe, set)
-    if dry_run:
-        from asr.cli.dry_run import dry_run_lines
-        from asr.training.dry_run import dry_run as try_out
+        config = load_config(recipe, overrides)
+    if config.train.processes > 1 and not threads:
+        set_threads(1)
+    return config
 
-        for line in dry_run_lines(try_out(config)):
-            print(line, flush=True)
-        return
-    if out is None:
-        raise typer.BadParameter("a run needs a folder", param_hint="--out")
-    try:
-        with display(config.train.max_steps) as shown:
-            run(config, out, force=force, display=shown, tensorboard=tensorboard)
-    except KeyboardInterrupt:
-        say(f"stopped; the same command goes on from the last state in {out}")
-        raise typer.Exit(130) from None
+
+def _print_dry_run(config) -> None:
+    from asr.cli.dry_run import dry_run_lines
+    from asr.training.dry_run import dry_run
+
+    for line in dry_run_lines(dry_run(config)):
+        print(line, flush=True)
 
 
 def report(

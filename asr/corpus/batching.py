@@ -62,7 +62,7 @@ class DataConfig:
     curriculum_epochs: int = 0
     """For so many epochs the batches come shortest first."""
     workers: int = 0
-    """Processes that read audio ahead; 0 reads in the training process."""
+    """Processes that read audio ahead, for each that trains; 0 reads in the training process."""
     join: float = 0.0
     """Share of the batches in training whose utterances are joined two by two, so that a decoder also meets long texts; pairs
     longer than `max_seconds` stay apart."""
@@ -110,6 +110,10 @@ class Batch:
     """(B, U) the tokens and eos; IGNORED as padding."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """(id, error) of the utterances that should be here too; a batch of nothing else has no ids."""
+    share: float = 1.0
+    """What part of the whole batch's target tokens it has, where several processes share one out."""
+    ctc_share: float = 1.0
+    """The same of the tokens that a CTC loss counts, which are those without eos."""
 
     def pin_memory(self) -> "Batch":
         """It in memory that a GPU can read; DataLoader calls this."""
@@ -162,12 +166,16 @@ def plan_batches(
     *,
     window: float = 0.0,
     rehearsed: int = 0,
+    together: int = 1,
+    lead: int = 0,
 ) -> list[list[int]]:
     """Indices of each batch of one epoch: a pure function of its arguments, so that a run can be resumed anywhere.
 
     Every utterance within the length limits comes exactly once. Batches come shortest first in curriculum epochs,
     otherwise in random order. `window`: what an utterance is filled up to, in seconds. `rehearsed`: how many of the
     utterances, the last ones, are old data, of which only the share comes that `config` says.
+    `together`: the batches of a step are of similar length, for those who compute them wait for each other; the first `lead`
+    complete a step of the epoch before.
     """
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
     seconds = torch.tensor(durations, dtype=torch.float64)
@@ -189,7 +197,14 @@ def plan_batches(
         batches[-1].append(i)
     if epoch < config.curriculum_epochs:
         return batches
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+    first = min(lead, len(batches))
+    whole, rest = divmod(len(batches) - first, together)
+    sizes = [size for size in (first, *[together] * whole, rest) if size]
+    places = torch.randperm(len(sizes), generator=generator).tolist()  # of each step in the order of lengths
+    starts, start = {}, 0
+    for step in sorted(range(len(sizes)), key=places.__getitem__):
+        starts[step], start = start, start + sizes[step]
+    return [batch for step, size in enumerate(sizes) for batch in batches[starts[step] : starts[step] + size]]
 
 
 class BatchReader(Dataset):
@@ -212,6 +227,7 @@ class BatchReader(Dataset):
         self.tokens = [tokenizer.encode(u.text) for u in utterances]
         self.plan: list[list[int]] = []
         self.seed = ""
+        self.part, self.parts = 0, 1
         self._cache: dict[int, np.ndarray] | None = {} if cache_audio else None
 
     def require_room(self, longest: int | None) -> None:
@@ -229,7 +245,7 @@ class BatchReader(Dataset):
     def __getitem__(self, i: int) -> Batch:
         read: list[tuple[int, np.ndarray]] = []
         unreadable: list[tuple[str, str]] = []
-        for j in self.plan[i]:
+        for j in self.plan[i][self.part :: self.parts]:
             try:
                 read.append((j, self._samples(j)))
             except AudioError as error:
@@ -241,10 +257,22 @@ class BatchReader(Dataset):
         chance = random.Random(f"{self.seed} {self.plan[i]}")  # the same in every process, and when a run goes on
         if chance.random() < self.join:
             spoken = self._joined(read)
+        if self.parts > 1:
+            chance = random.Random(f"{self.seed} {self.plan[i]} {self.part}")
         if self.change:
             spoken = [(self.change(samples, chance), tokens) for samples, tokens in spoken]
         samples, tokens = zip(*spoken, strict=True)
-        return replace(make_batch(ids, samples, tokens, self.tokenizer), unreadable=tuple(unreadable))
+        batch = make_batch(ids, samples, tokens, self.tokenizer)
+        return replace(
+            batch, unreadable=tuple(unreadable), **self._shares(self.plan[i], sum(map(len, tokens)), len(tokens))
+        )
+
+    def _shares(self, whole: list[int], tokens: int, texts: int) -> dict[str, float]:
+        """What part of a whole batch's targets so many tokens in so many texts are."""
+        if self.parts == 1:
+            return {}
+        of_all = sum(len(self.tokens[j]) for j in whole)
+        return {"share": (tokens + texts) / (of_all + len(whole)), "ctc_share": max(tokens, 1) / max(of_all, 1)}
 
     def _joined(self, read: list[tuple[int, np.ndarray]]) -> list[tuple[np.ndarray, list[int]]]:
         """Samples and tokens of each two neighbours as one, where that is not too long."""
@@ -260,14 +288,21 @@ class BatchReader(Dataset):
         return spoken
 
     def iterate(
-        self, plan: list[list[int]], first: int = 0, workers: int = 0, seed: str = "", *, for_gpu: bool = False
+        self,
+        plan: list[list[int]],
+        first: int = 0,
+        workers: int = 0,
+        seed: str = "",
+        *,
+        for_gpu: bool = False,
+        part: tuple[int, int] = (0, 1),
     ) -> Iterator[Batch]:
         """The batches of a plan from number `first`. Takes no number from torch's global random generator.
 
         `seed`: what is left to chance depends on it and on the members of the batch, and on nothing else. `for_gpu`: in memory
-        from which a GPU can fetch them while it computes.
+        from which a GPU can fetch them while it computes. `part`: (number, of how many) where each batch is shared out.
         """
-        self.plan, self.seed = plan, seed
+        self.plan, self.seed, (self.part, self.parts) = plan, seed, part
         loader = DataLoader(
             self,
             batch_size=None,

@@ -14,13 +14,14 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one, for each process of torchrun its own; else what PyTorch calls it: cpu, cuda:1.
+    """`auto` is a GPU where there is one, and `cuda` one for each process of torchrun; else what PyTorch calls it: cpu, cuda:1.
 
     For a GPU it also sets how PyTorch computes attention there.
     """
     if name == "auto":
-        local = int(os.environ.get("LOCAL_RANK", 0))
-        name = f"cuda:{local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and torch.cuda.is_available():
+        name = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -79,7 +79,6 @@ def save_state(
 
     On a full disk the state before stays, and CheckpointError says so.
     """
-    device = next(model.parameters()).device
     state = {
         "started_with": started_with,
         "progress": asdict(progress),
@@ -87,8 +86,6 @@ def save_state(
         "optimizer": optimizer.state_dict(),
         "parameters": _names(model, optimizer),
         "moving_average": list(moving_average),
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
     path = folder / STATE
     with writing(path), atomic_write(path, "wb") as file:
@@ -112,10 +109,8 @@ def restore(
     folder: Path,
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
-    *,
-    device: torch.device,
 ) -> Progress:
-    """Puts model, optimizer and random generators where they were, and returns where the run was.
+    """Puts model and optimizer where they were, and returns where the run was.
 
     Raises CheckpointError where the state is none of this network, or holds what no run saves.
     """
@@ -123,7 +118,6 @@ def restore(
         progress = _progress(state["progress"])
         load_kept(model, state["model"])
         restore_optimizer(state, model, optimizer)
-        restore_random(state, device)
     return progress
 
 
@@ -173,13 +167,6 @@ def _names(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[str
     """Names of the parameters in the optimizer's order."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def restore_random(state: dict[str, Any], device: torch.device) -> None:
-    """Puts the random generators where they were when the state was saved, that of the device if it was on one like it."""
-    torch.set_rng_state(state["random"])
-    if device.type == "cuda" and isinstance(state["random_cuda"], Tensor):
-        torch.cuda.set_rng_state(state["random_cuda"], device)
 
 
 def averaged_steps(progress: Progress, settings: TrainConfig) -> list[int]:

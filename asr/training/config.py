@@ -56,10 +56,6 @@ class Config:
                     f"data.max_seconds {self.data.max_seconds:g}, at the slowest of augment.speeds, must be within the"
                     f" {window:g} s of features.window_seconds"
                 )
-        if self.train.processes > 1 and self.data.workers:
-            raise ConfigError(
-                "train.processes above 1 needs data.workers 0: its processes read their own audio, and cannot have workers"
-            )
 
     def require_head(self) -> None:
         """Raises ConfigError where a CTC loss has no head to train."""

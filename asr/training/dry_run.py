@@ -158,7 +158,7 @@ def _overfit(config: Config, model: SpeechModel, batch: Batch, table: TokenTable
         group["lr"] = min(train.learning_rate, 1e-3)
     start, first, step, numbers = time.monotonic(), None, 0, None
     for step, same in enumerate(cycle([batch]), 1):
-        numbers = add_gradients(model, iter([same]), config, table, step=10**9, device=device)
+        numbers = add_gradients(model, iter([same]), config, table, step=10**9 + step, device=device)
         if not numbers.ids:
             return Overfit(len(batch.ids), step)
         first = numbers if first is None else first

@@ -1,7 +1,9 @@
 """The gradient of one batch, and the batches of a run in order: what one process of a step does."""
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 
 import torch
 
@@ -26,8 +28,8 @@ class StepNumbers:
     attention: float = 0.0
     ctc: float = 0.0
     accuracy: float = 0.0
-    batches: int = 0
-    """Batches that were used."""
+    batches: float = 0.0
+    """Batches that were used; of one that is shared out, the part of its tokens."""
     seconds: float = 0.0
     """Audio of all batches."""
     ids: list[str] = field(default_factory=list)
@@ -45,10 +47,8 @@ class StepNumbers:
     def to_log(self) -> dict[str, float]:
         return {name: getattr(self, name) for name in ("loss", "attention", "ctc", "accuracy", "rate", "gradient")}
 
-    def __iadd__(self, other: "StepNumbers") -> "StepNumbers":
-        for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
-        return self
+    def __add__(self, other: "StepNumbers") -> "StepNumbers":
+        return StepNumbers(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
 
 def training_reader(
@@ -67,21 +67,28 @@ def training_reader(
     )
 
 
-def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch]:
-    """Every batch whose turn is process `rank`'s, from where the run is; keeps count in `progress` as each one is taken."""
-    processes, on_gpu = config.train.processes, pick_device(config.train.device).type == "cuda"
+def endless_batches(reader: BatchReader, config: Config, progress: Progress, rank: int = 0) -> Iterator[Batch | None]:
+    """Every batch from where the run is, the same number of them a step in each process: None for those of other processes.
+
+    Of a batch that several share out, process `rank` gets its part. Keeps count in `progress` as each one is taken.
+    """
+    train, on_gpu = config.train, pick_device(config.train.device).type == "cuda"
+    lead = progress.batch % train.accumulate
     while True:
-        plan = planned(reader, config, progress)
-        shared = plan[: len(plan) // processes * processes]
-        seed = f"{config.train.seed} {progress.epoch}"
-        for batch in reader.iterate(shared[rank::processes], progress.batch, config.data.workers, seed, for_gpu=on_gpu):
+        plan, seed = planned(reader, config, progress, lead), f"{train.seed} {progress.epoch}"
+        left, part = plan[progress.batch :], (rank % train.parts, train.parts)
+        turns = [train.takes((i - lead) % train.accumulate, rank) for i in range(progress.batch, len(plan))]
+        mine = list(compress(left, turns))
+        read = reader.iterate(mine, 0, config.data.workers, seed, for_gpu=on_gpu, part=part)
+        for is_mine in turns:
             progress.batch += 1
-            yield batch
+            yield next(read) if is_mine else None
+        lead = (lead - len(plan)) % train.accumulate
         progress.epoch, progress.batch = progress.epoch + 1, 0
 
 
-def planned(reader: BatchReader, config: Config, progress: Progress) -> list[list[int]]:
-    """The batches of the epoch that the run is in. Raises ConfigError where there are none, or fewer than processes."""
+def planned(reader: BatchReader, config: Config, progress: Progress, lead: int = 0) -> list[list[int]]:
+    """The batches of the epoch that the run is in, the first `lead` of which complete a step. Raises ConfigError for none."""
     durations = [
         u.duration if progress.quarantine.get(u.id, progress.epoch) >= progress.epoch else -1.0  # no plan takes it
         for u in reader.utterances
@@ -93,36 +100,41 @@ def planned(reader: BatchReader, config: Config, progress: Progress) -> list[lis
         progress.epoch,
         window=config.features.window_seconds,
         rehearsed=reader.rehearsed,
+        together=config.train.accumulate,
+        lead=lead,
     )
     if not plan:
         raise ConfigError(
             f"no utterance is between data.min_seconds {config.data.min_seconds:g}"
             f" and data.max_seconds {config.data.max_seconds:g} long"
         )
-    if len(plan) < config.train.processes:
-        raise ConfigError(
-            f"train.processes must be at most {len(plan)}, the batches of an epoch, is {config.train.processes}"
-        )
     return plan
 
 
 def add_gradients(
     model: SpeechModel,
-    batches: Iterator[Batch],
+    batches: Iterator[Batch | None],
     config: Config,
     table: TokenTable,
     *,
     step: int,
     device: torch.device,
 ) -> StepNumbers:
-    """Adds the gradient of this process's batches of a step to the parameters'."""
+    """Adds the gradient of this process's batches of a step to the parameters'.
+
+    What is left to chance in the network depends on the step and the batch alone: it is the same on any number of processes,
+    and when a run goes on.
+    """
     settings = config.train
     numbers, objective = StepNumbers(), objective_of(config, table, step, device)
-    for _ in range(settings.accumulate // settings.processes):
+    for _ in range(settings.accumulate):
         batch = next(batches)
+        if batch is None:
+            continue
         numbers.unreadable += batch.unreadable
         if not batch.ids:
             continue
+        torch.manual_seed(random.Random(f"{settings.seed} {step} {batch.ids}").getrandbits(63))
         if settings.token_dropout and step >= settings.token_dropout_after:
             batch = replace(batch, inputs=drop_tokens(batch.inputs, settings.token_dropout, table.unk))
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
@@ -134,5 +146,5 @@ def add_gradients(
         values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
         means = [0.0 if value is None else value.item() / settings.accumulate for value in values]
         seconds = float(batch.lengths.sum()) / SAMPLE_RATE
-        numbers += StepNumbers(*means, 1, seconds, list(batch.ids))
+        numbers += StepNumbers(*means, batch.share, seconds, list(batch.ids))
     return numbers

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from asr.training.checkpoint import (
 )
 from asr.training.config import Config
 from asr.training.display import Display, Lines
+from asr.training.distributed import Ranks
 from asr.training.domains import DIGITS, before_and_after, cer_of_each, in_header
 from asr.training.evaluation import DevSet, dev_errors
 from asr.training.gradients import endless_batches
@@ -40,8 +42,7 @@ from asr.training.health import Probe, measure, why_silent
 from asr.training.health_advice import advice
 from asr.training.moving_average import follow, start_following, take_over
 from asr.training.origin import add_to_header, changes_of, kept, origin
-from asr.training.parallel import Helpers
-from asr.training.parts import make_optimizer, new_first
+from asr.training.parts import hold_known, known_at_first, make_optimizer
 from asr.training.preparation import Prepared, prepare
 from asr.training.run_log import RunLog
 from asr.training.start import (
@@ -56,6 +57,7 @@ from asr.training.start import (
 from asr.training.statistics import cmvn_of
 from asr.training.step import set_aside, take_step
 from asr.training.tensorboard import writer_class
+from asr.training.worker import Order, Work, give, shared_out, work_for
 
 
 @dataclass(frozen=True)
@@ -90,21 +92,36 @@ def train(
     *,
     display: Display | None = None,
     tensorboard: bool = False,
+    ranks: Ranks | None = None,
 ) -> Path:
     """Trains a model in a folder, or goes on with a run that was interrupted there; returns the folder, a model folder.
 
     Ctrl-C, SIGTERM and SIGHUP let the step be finished and saved before they have their effect; a second one acts at once.
+    Where a launcher has started several processes all call this; where `train.processes` is above 1 it starts the others.
     `force` drops a run that is there. `stop_after`: stop at this step as if killed just after saving; for tests.
-    `tensorboard`: draw the curves of log.jsonl for TensorBoard too.
+    `tensorboard`: draw the curves of log.jsonl for TensorBoard too. `ranks`: the processes, where they are joined already.
     """
     if tensorboard:
         writer_class()  # raises now what would stop the run later
-    with locked(Path(folder), CheckpointError, "training"):
-        return _train(config, Path(folder), force, stop_after, display or Lines(), tensorboard)
+    folder = Path(folder)
+    with nullcontext(ranks) if ranks else Ranks() as ranks:
+        if ranks.rank:
+            work_for(ranks)
+            return folder
+        with locked(folder, CheckpointError, "training"):
+            config, display = shared_out(config, ranks), display or Lines()
+            return _train(config, folder, force, stop_after, display=display, tensorboard=tensorboard, ranks=ranks)
 
 
 def _train(
-    config: Config, folder: Path, force: bool, stop_after: int | None, display: Display, tensorboard: bool
+    config: Config,
+    folder: Path,
+    force: bool,
+    stop_after: int | None,
+    *,
+    display: Display,
+    tensorboard: bool,
+    ranks: Ranks,
 ) -> Path:
     state = resumable_state(folder, config, force)
     prepared = prepare(config, folder if state else None)
@@ -130,7 +147,7 @@ def _train(
     if state is None:
         begin(folder, config, tokenizer.table)
     else:
-        progress = restore(state, folder, model, optimizer, device=device)
+        progress = restore(state, folder, model, optimizer)
         display.line(f"going on from step {progress.step}")
         for change in changes_since(state, asked):
             progress.changes.append(f"step {progress.step}: {change}")
@@ -141,7 +158,8 @@ def _train(
 
     if config.train.precision == "bfloat16" and slow_in_bfloat16(device):
         display.line("this CPU has no instructions for bfloat16: train.precision = float32 is many times faster here")
-    new_first(optimizer, model, config.train, progress)
+    known = known_at_first(model, config.train, progress)
+    hold_known(optimizer, model, known, config.train, progress=progress)
     run = Run(
         config,
         folder,
@@ -151,33 +169,23 @@ def _train(
         origin(config, started_with["data"], started_with["tokens"]) | changes_of(progress),
         _language_model(folder, config, model, tokenizer),
     )
+    work = Work(config, tokenizer, prepared.utterances, prepared.reader.rehearsed, progress, known)
+    give(ranks, work, model, optimizer)
     moving_average = start_following(model, config.train, state)
     batches = endless_batches(prepared.reader, config, progress)
     started = time.monotonic() - progress.wall_seconds
     probe, silent = _probe(prepared)
     if silent:
         display.line(silent)
-    with (
-        stoppable() as stop,
-        Helpers(
-            model, config, tokenizer, prepared.utterances, progress=progress, rehearsed=prepared.reader.rehearsed
-        ) as helpers,
-        RunLog(folder, progress.step, tensorboard) as log,
-    ):
+    with stoppable() as ranks.stop, RunLog(folder, progress.step, tensorboard) as log:
         for note in filter(None, (silent, *progress.changes)):
             log.note(progress.step, note)
         if config.train.initial_model and run.dev_sets and state is None:
             _evaluate(run, log, progress, model)
         while progress.step < config.train.max_steps and not stopped_early(progress, config.train):
+            ranks.share(Order(progress.quarantine))
             numbers = take_step(
-                model,
-                optimizer,
-                batches,
-                helpers,
-                config=config,
-                progress=progress,
-                table=tokenizer.table,
-                device=device,
+                model, optimizer, batches, ranks, config=config, progress=progress, table=tokenizer.table, device=device
             )
             follow(moving_average, model, config.train, progress.step)
             progress.wall_seconds = time.monotonic() - started
@@ -193,14 +201,15 @@ def _train(
                 _evaluate(run, log, progress, model)
                 last = last or stopped_early(progress, config.train)
             due = last or progress.step % config.train.checkpoint_every == 0
-            if due or progress.step == stop_after or stop.signal:
+            if due or progress.step == stop_after or ranks.stop.signal:
                 save_state(folder, started_with, progress, model, optimizer=optimizer, moving_average=moving_average)
                 remove_dropped(folder, progress, config.train)
             if progress.step == stop_after:
                 return folder
-            if stop.signal:
+            if ranks.stop.signal:
                 display.line(f"stopped at step {progress.step}, which is saved; the same command goes on from there")
                 break
+        ranks.share(Order(progress.quarantine, over=True, signal=ranks.stop.signal))
     if progress.step < config.train.max_steps:
         display.line(
             f"stopped: {config.train.patience} evaluations in a row were not better than step {progress.best[0][1]}"

@@ -67,7 +67,7 @@ def _syllables(table: TokenTable, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of one batch, each a mean over its tokens."""
+    """Losses of one batch, each a mean over its tokens; of a part of one, what it adds to that mean."""
 
     total: Tensor
     """What is minimised."""
@@ -93,10 +93,11 @@ def losses_of(model: SpeechModel, batch: Batch, objective: Objective) -> Losses:
     attention = F.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, label_smoothing=objective.label_smoothing
     )
-    accuracy = ((logits.argmax(-1) == targets) & real).sum() / real.sum()
+    attention = batch.share * attention
+    accuracy = batch.share * ((logits.argmax(-1) == targets) & real).sum() / real.sum()
     if not objective.ctc_weight:
         return Losses(attention, attention, None, accuracy)
-    ctc = ctc_of(model, memory, targets, objective)
+    ctc = batch.ctc_share * ctc_of(model, memory, targets, objective)
     total = (1 - objective.ctc_weight) * attention + objective.ctc_weight * ctc
     return Losses(total, attention, ctc, accuracy)
 

@@ -59,12 +59,24 @@ def _longest(name: str, parts: Iterable[str]) -> str:
     return max((part for part in parts if is_of(name, part)), key=len, default="")
 
 
-def new_first(optimizer: torch.optim.Optimizer, model: nn.Module, settings: TrainConfig, progress: Progress) -> None:
-    """Keeps everything that the initial model had as it is for `new_only_steps`; where nothing is new there is nothing to do."""
+def known_at_first(model: nn.Module, settings: TrainConfig, progress: Progress) -> dict[str, int | None]:
+    """What the initial model had, as `known_rows` tells it; empty where all may learn, or where nothing is new."""
     if not settings.initial_model or progress.step >= settings.new_only_steps:
-        return
+        return {}
     known = known_rows(model, Path(settings.initial_model))
-    if all(rows is None for rows in known.values()):
+    return {} if all(rows is None for rows in known.values()) else known
+
+
+def hold_known(
+    optimizer: torch.optim.Optimizer,
+    model: nn.Module,
+    known: dict[str, int | None],
+    settings: TrainConfig,
+    *,
+    progress: Progress,
+) -> None:
+    """Keeps what is `known` as it is for `new_only_steps`."""
+    if not known:
         return
     parameters = dict(model.named_parameters())
 

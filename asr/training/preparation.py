@@ -1,5 +1,7 @@
 """What comes before the first step of a run, and before a dry run: everything that can be refused is looked at here."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import torch
 from asr.corpus.batching import BatchReader, check_texts
 from asr.corpus.manifest import Utterance, check_audio
 from asr.errors import ConfigError
+from asr.launcher import launched
 from asr.model.device import pick_device
 from asr.model.folder import open_tokenizer
 from asr.model.model import SpeechModel
@@ -20,6 +23,7 @@ from asr.training.gradients import planned, training_reader
 from asr.training.initial import adapt, fill_from, taken_over
 from asr.training.start import read_utterances, token_table
 from asr.training.suitability import unsuitable
+from asr.training.train_config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,7 @@ def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
     config = replace(config, train=config.train.fitted())
     config.require_head()
     device = pick_device(config.train.device)
-    if config.train.processes > 1 and device.type != "cpu":
-        raise ConfigError(f"train.processes {config.train.processes} is for training on a CPU; the device is {device}")
+    require_gpus(config.train, device)
     speech, silent, old = read_utterances(config)
     utterances = [*speech, *silent, *old]
     tokenizer = _tokenizer(config, utterances, goes_on)
@@ -88,7 +91,34 @@ def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
     reader.require_room(model.decoder.longest_text)
     require_window(dev_sets, model)
     plan = planned(reader, config, Progress())
+    remarks += _idle(config.train, plan)
     return Prepared(config, device, utterances, tokenizer, lacking, dev_sets, reader, plan, model, remarks)
+
+
+def require_gpus(settings: TrainConfig, device: torch.device) -> None:
+    """Raises ConfigError where processes on this machine would have to share a GPU."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1 if launched() else settings.processes))
+    if device.type != "cuda" or settings.processes == 1:
+        return
+    if ":" in settings.device:
+        raise ConfigError(
+            f"train.device {settings.device} is one GPU; {settings.processes} processes need one each: set it to cuda"
+        )
+    if here > torch.cuda.device_count():
+        raise ConfigError(
+            f"{here} processes need a GPU each, and this machine has {torch.cuda.device_count()}: take so many processes, or"
+            " set train.device to cpu"
+        )
+
+
+def _idle(settings: TrainConfig, plan: list[list[int]]) -> Iterator[str]:
+    """What is to be said where processes share out batches that have fewer utterances than they are."""
+    small = sum(len(batch) < settings.parts for batch in plan)
+    if 2 * small > len(plan):
+        yield (
+            f"{small:,} of {len(plan):,} batches have fewer utterances than the {settings.parts} processes that share each out,"
+            " some of which then have nothing to do: raise train.accumulate or data.batch_seconds, or take fewer"
+        )
 
 
 def _tokenizer(config: Config, utterances: list[Utterance], goes_on: Path | None) -> Tokenizer:

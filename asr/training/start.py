@@ -33,6 +33,7 @@ MAY_CHANGE = {
     "train.health_every",
     "train.patience",
     "train.device",
+    "train.processes",
     "data.workers",
     "data.max_unreadable",
 }

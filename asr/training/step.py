@@ -15,9 +15,9 @@ from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.display import Display
+from asr.training.distributed import Ranks
 from asr.training.gradients import StepNumbers, add_gradients
-from asr.training.parallel import Helpers
-from asr.training.parts import set_rate
+from asr.training.parts import learning, set_rate
 from asr.training.train_config import learning_rate
 
 MOST_UNUSABLE = 3
@@ -30,21 +30,25 @@ def take_step(
     model: SpeechModel,
     optimizer: torch.optim.Optimizer,
     batches: Iterator[Batch],
-    helpers: Helpers,
+    ranks: Ranks,
     *,
     config: Config,
     progress: Progress,
     table: TokenTable,
     device: torch.device,
 ) -> StepNumbers:
-    """One optimizer step on `accumulate` batches; the numbers to log.
+    """One optimizer step on `accumulate` batches, shared out among the processes; the numbers to log, the same in all of them.
 
     Batches whose loss is not a number are left out of it; if nothing usable is left, there is no step. Raises AsrError
     where that happens MOST_UNUSABLE times in a row.
     """
-    helpers.start(progress)
-    numbers = add_gradients(model, batches, config, table, step=progress.step, device=device)
-    helpers.finish(numbers)
+    try:
+        own: StepNumbers | AsrError = add_gradients(model, batches, config, table, step=progress.step, device=device)
+    except AsrError as error:
+        own = error
+    numbers = sum(ranks.gather(own), StepNumbers())
+    if numbers.ids:
+        ranks.add_up_gradients(learning(model))
     if 0 < numbers.batches < config.train.accumulate:
         _mean_over_used(model, numbers, config.train.accumulate / numbers.batches)
     progress.audio_seconds += numbers.seconds

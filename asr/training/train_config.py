@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from asr.errors import ConfigError
 from asr.foreign_bytes import quoted
@@ -41,10 +42,10 @@ class TrainConfig:
     clip: float = 5.0
     """Largest norm of the gradient."""
     accumulate: int = 1
-    """Batches per optimizer step."""
+    """Batches per optimizer step, on however many processes."""
     processes: int = 1
-    """Processes that share out the batches of a step, on a CPU: `accumulate` must be a multiple of it. Two with a thread each
-    (`--threads 1`) are faster than one with two, and resume bit for bit; with more threads than cores that has failed once."""
+    """Processes of this machine that share out the batches of a step, each on a core or a GPU of its own; torchrun's number
+    counts where it starts the run. One is a multiple of the other: more processes than batches share out each batch."""
     initial_model: str = ""
     """A model folder whose weights, CMVN statistics and token table training starts from; empty starts from random weights."""
     new_tokens: bool = False
@@ -127,9 +128,12 @@ class TrainConfig:
                 raise ConfigError(f"train.{name} must be at least {low}, is {getattr(self, name)}")
         if not 0 <= self.seed < 1 << 63:
             raise ConfigError(f"train.seed must be from 0 to {(1 << 63) - 1}, is {self.seed}")
-        if self.accumulate % self.processes:
+        if not self._can_be_shared_by(self.processes):
+            fewer = next(n for n in range(self.processes - 1, 0, -1) if self._can_be_shared_by(n))
+            more = next(n for n in count(self.processes + 1) if self._can_be_shared_by(n))
             raise ConfigError(
-                f"train.accumulate must be a multiple of train.processes {self.processes}, is {self.accumulate}"
+                f"{self.processes} processes (train.processes, or torchrun's) cannot share out evenly the {self.accumulate}"
+                f" batches of a step (train.accumulate); the nearest numbers that can are {fewer} and {more}"
             )
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
@@ -151,6 +155,18 @@ class TrainConfig:
             raise ConfigError(f"train.average_of must be one of {', '.join(AVERAGES)}, is {quoted(self.average_of)}")
         if self.precision not in ("bfloat16", "float32"):
             raise ConfigError(f"train.precision must be bfloat16 or float32, is {quoted(self.precision)}")
+
+    def _can_be_shared_by(self, processes: int) -> bool:
+        return self.accumulate % processes == 0 or processes % self.accumulate == 0
+
+    @property
+    def parts(self) -> int:
+        """How many processes share out one batch."""
+        return max(1, self.processes // self.accumulate)
+
+    def takes(self, index: int, rank: int) -> bool:
+        """Whether process `rank` computes batch `index` of a step, or a part of it."""
+        return index % (self.processes // self.parts) == rank // self.parts
 
     def fitted(self) -> "TrainConfig":
         """With what is not set as it fits the length of the run."""

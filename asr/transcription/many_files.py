@@ -12,12 +12,13 @@ from typing import Any
 
 from asr.errors import AsrError, UsageError
 from asr.files import another_name_would_help, atomic_write, content_state, remove_leftovers, require_writable
+from asr.launcher import processes
 from asr.transcript import Transcript
 from asr.transcription.display import ProgressLine
 from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
 from asr.transcription.recordings import RecordingInProgress
 from asr.transcription.results import RECORDING, MadeWith, Results, differences, form_of
-from asr.transcription.sharing import Shares, processes
+from asr.transcription.sharing import Shares
 from asr.transcription.transcriber import Transcriber, doubtful_hotwords
 
 

@@ -3,16 +3,12 @@
 Whoever is free takes the next item, so a fast machine or a list of uneven recordings leaves nobody idle.
 """
 
-import os
 import time
 from collections.abc import Iterator
 
+from asr.launcher import processes, rank
+
 POLL_SECONDS = 0.1
-
-
-def processes() -> int:
-    """How many torchrun started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", 1))
 
 
 class Shares:
@@ -20,7 +16,7 @@ class Shares:
 
     def __init__(self, n: int):
         self.n = n
-        self.rank, self.processes = int(os.environ.get("RANK", 0)), processes()
+        self.rank, self.processes = rank(), processes()
         self.store = None
         if self.processes > 1:
             from torch.distributed.rendezvous import rendezvous
