@@ -150,7 +150,8 @@ class Reading:
                 (before, n), (behind, m) = self.known(text[:left], depth), self.known(text[right:], depth)
                 glue = text[left:right]
                 if n + m:
-                    yield before + (FULL_WIDTH.get(glue, glue) if n and m else glue) + behind, n + m
+                    named = m and glue == ": " and " " not in before  # a file, of which the rest is said
+                    yield before + (FULL_WIDTH.get(glue, glue) if (n and m) or named else glue) + behind, n + m
 
 
 def split(template: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

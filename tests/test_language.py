@@ -126,7 +126,7 @@ def test_a_message_inside_of_another(chinese):
         "asr: --decode ctc_weight=1：没有作用，模型没有 CTC 头"
     )
     assert translated("asr: calls: 1 file is left out, by their names no recordings: 1 .txt") == (
-        "asr: calls: 1 个文件按名字看不是录音，已跳过：1 .txt"
+        "asr: calls：1 个文件按名字看不是录音，已跳过：1 .txt"
     )
     assert translated("asr: decode.bem: there is no such setting; did you mean beam? valid are beam, nbest") == (
         "asr: decode.bem：没有这项设置；是不是想写 beam？可用的有 beam, nbest"
@@ -136,6 +136,27 @@ def test_a_message_inside_of_another(chinese):
         "asr: a.wav: warning: damaged or truncated; could not be read past 3.2 s (psf_fseek() failed.)"
     ) == ("asr: a.wav：警告：损坏或被截断；3.2 秒之后无法读取（psf_fseek() failed.）")
     assert translated("asr: something new: nobody knows it") == "asr: something new: nobody knows it"
+
+
+@pytest.mark.parametrize(
+    ("english", "read"),
+    [
+        (
+            "step 3  attention: diagonal 0.94, entropy 0.36, the wrong recording costs 4.35 nats; accuracy by position  1: 1.00",
+            "第 3 步  注意力：对角线 0.94，熵 0.36，换一段录音代价 4.35 nat；各位置的正确率 1: 1.00",
+        ),
+        ("step 0, before the first step  dev CER 6.06 %", "第 0 步，训练开始之前  开发集 CER 6.06 %"),
+        (
+            "kept in exp: the average of steps 1, 2, 3, dev CER 3.03 %",
+            "保留在 exp：多步平均，步数 1, 2, 3，开发集 CER 3.03 %",
+        ),
+        ("kept in exp: the model of step 4, dev CER 3.03 %", "保留在 exp：单步模型，步数 4，开发集 CER 3.03 %"),
+        ("a.wav: not recognised as audio, or damaged (EOF)", "a.wav：不是可识别的音频，或已损坏 (EOF)"),
+    ],
+)
+def test_what_a_run_says(chinese, english, read):
+    """A number stays beside what is counted, whatever is said behind it."""
+    assert translated(english) == read
 
 
 def test_the_reading_that_explains_most_is_taken():

@@ -191,6 +191,57 @@ def test_whisper(tmp_path, data, indent):
         assert score.errors.deletions == (1 if "other 好" in reference else 0)
 
 
+SRT = "1\n00:00:00,000 --> 00:00:01,500\n<i>今天天气</i>\n\n2\n00:00:01,500 --> 00:00:03,000\n很好\nOK\n\n"
+VTT = (
+    "WEBVTT - 3\n\nNOTE nobody says this\n\nfirst\n00:00.000 --> 00:01.500 align:start\n<v 甲>今天<00:00:00.700>天气\n\n"
+    "00:01.500 --> 00:03.000\n很好 OK\n"
+)
+LRC = "[ti:3]\n[00:00.00]今天<00:00.70>天气\n[00:01.50]很好 OK\n[00:03.00]\n"
+ASS = (
+    "[Script Info]\nScriptType: v4.00+\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect,"
+    " Text\nDialogue: 0,0:00:00.00,0:00:01.50,Default,,0,0,0,,{\\k70}今天{\\k80}天气\n"
+    "Dialogue: 0,0:00:01.50,0:00:03.00,Default,,0,0,0,,很好\\NOK\n"
+)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("suffix", "text"), [("srt", SRT), ("srt", "\ufeff" + SRT), ("vtt", VTT), ("lrc", LRC), ("ass", ASS)]
+)
+def test_subtitles_are_what_is_shown(tmp_path, suffix, text, ending):
+    """Neither numbers nor times count; by itself a file is a recording of its name, as in a folder of them."""
+    (tmp_path / "hyp").mkdir()
+    path = tmp_path / "hyp" / f"talk.{suffix}"
+    path.write_bytes(text.replace("\n", ending).encode())
+    found = read_together([path])[0]
+    assert (found.form, list(found.lines)) == ("subtitles", ["talk"])
+    for hypothesis in (path, tmp_path / "hyp"):
+        score = score_files(write(tmp_path / "ref", "talk 今天天气很好OK"), hypothesis)
+        assert score.errors == CharErrors(0, 0, 0, 8)
+
+
+def test_signs_of_subtitles(tmp_path):
+    """WebVTT spells out its own signs, and a tag of a toolkit is no style."""
+    cue = "00:00.000 --> 00:01.000\n"
+    assert texts(read(tmp_path / "a", "WEBVTT", "", cue + "A&amp;B &lt;1 <unk>")) == {"a": "A&B <1 <unk>"}
+    assert texts(read(tmp_path / "b", "1", cue.replace(".", ",") + "A&amp;B <b>好</b>")) == {"b": "A&amp;B 好"}
+
+
+def test_no_subtitles(tmp_path):
+    assert read(tmp_path / "a", "今天 --> 明天", "好").form == "plain"
+    assert read(tmp_path / "b", "[00:01.00]今天", "好").form == "plain"
+    with pytest.raises(
+        ManifestError, match=r"/c: is a TextGrid of Praat, which is not read; give texts, JSON or subtitles$"
+    ):
+        read(tmp_path / "c", 'File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", "3")
+
+
+@pytest.mark.parametrize("name", ["id", "utterance", "utt", "utt_id", "key", "Key"])
+def test_names_of_the_id_in_tables(tmp_path, name):
+    assert texts(read(tmp_path / "a.csv", f"{name},hyp", "u1,今天")) == {"u1": "今天"}
+    assert texts(read(tmp_path / "a.tsv", f"{name}\ttext", "u1\t今天")) == {"u1": "今天"}
+
+
 def test_a_json_list(tmp_path):
     records = [{"key": "u1", "text": "今天", "timestamp": [[0, 100]]}, {"key": "u2", "text": "明天"}]
     path = tmp_path / "out.json"

@@ -71,8 +71,8 @@ def score(
     """Print the character error rate of what was recognised against what was said.
 
     Each file is Kaldi text (`id text`), JSON lines with id and text (or nbest; NeMo's, too), a TSV with a header, sclite's
-    trn (`text (id)`), STM or CTM, Whisper's JSON or a folder of a text for each recording, or plain lines in the same order;
-    which of them, its content tells. The status is 0 however high the rate is, unless --fail-above is given.
+    trn (`text (id)`), STM or CTM, Whisper's JSON or subtitles of a recording, a folder with a file for each, or plain lines
+    in the same order; which of them, its content tells. The status is 0 however high the rate is, unless --fail-above is given.
 
     What others count: Kaldi's recipe for AISHELL each character as it is written (--rules spaces), FunASR in any case
     (--rules tags,case,spaces), ESPnet spaces, too (--rules case), Whisper no signs (--rules +tags,+number_signs), WeNet a run

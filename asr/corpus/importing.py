@@ -17,7 +17,7 @@ from asr.files import read_lines
 from asr.foreign_bytes import listed, quoted, reading
 
 COLUMNS = {
-    "id": ("id", "utterance", "utt"),
+    "id": ("id", "utterance", "utt", "utt_id", "key"),
     "audio": ("audio", "path", "wav", "file", "filename"),
     "text": ("text", "sentence", "transcript", "transcription", "reference", "ref", "hypothesis", "hyp"),
     "duration": ("duration", "seconds"),
@@ -30,7 +30,7 @@ COLUMNS = {
 """Field → names of the column it may stand in, in any case, tried in this order (Common Voice's among them)."""
 
 JSON_NAMES = COLUMNS | {
-    "id": ("id", "key", "utt"),
+    "id": ("id", "key", "utt", "utt_id"),
     "audio": ("audio", "wav", "audio_filepath", "path", "source"),
     "text": ("text", "txt", "target"),
     "start": ("start", "offset", "begin", "start_time"),

@@ -15,6 +15,7 @@ from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import quoted
 from asr.scoring.documents import audio_id, is_document, json_value, text_of
+from asr.scoring.subtitles import are_subtitles, subtitle_text
 from asr.scoring.timed import refuse_alternatives, timed_form
 from asr.text.normalize import holds_han
 
@@ -24,6 +25,7 @@ HYPOTHESIS_COLUMNS = COLUMNS | {"text": (*RECOGNISED, *COLUMNS["text"])}
 REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
 """What the text may be called in JSON lines."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_TEXTGRID = re.compile(r"\ufeff?\s*(?:File type\s*=\s*)?\"ooTextFile")
 _TRN = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
 
 
@@ -49,6 +51,10 @@ def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
     filled = [line for line in lines if line.strip()]
     if not filled:
         return "plain"
+    if are_subtitles(filled):
+        return "subtitles"
+    if _TEXTGRID.match(filled[0]):
+        raise ManifestError(f"{path}: is a TextGrid of Praat, which is not read; give texts, JSON or subtitles")
     if filled[0].lstrip()[0] in "{[" and (form := _json_form(lines, filled)):
         return form
     if _is_header(path, filled[0]):
@@ -154,6 +160,10 @@ def _document(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
     yield str(path), audio_id({"audio": path.stem}), Line(text)
 
 
+def _subtitles(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+    yield str(path), audio_id({"audio": path.stem}), Line(subtitle_text(lines))
+
+
 def _table(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
     for row in table_rows(path, ("text",), lines, HYPOTHESIS_COLUMNS if hypothesis else COLUMNS):
         fields = {name: value for name, value in row.fields.items() if value}
@@ -212,7 +222,9 @@ def visible(folder: Path) -> Iterator[Path]:
 def recording_form(path: Path, lines: Sequence[str]) -> str | None:
     """The form of what may be the text of one recording; None for what is of several utterances."""
     form = form_of(path, lines, None) or "plain"
-    alone = form in ("plain", "document") or (form == "jsonl" and sum(bool(line.strip()) for line in lines) == 1)
+    alone = form in ("plain", "document", "subtitles") or (
+        form == "jsonl" and sum(bool(line.strip()) for line in lines) == 1
+    )
     return form if alone else None
 
 
@@ -220,6 +232,7 @@ READERS: dict[str, Callable[[Path, Sequence[str], bool], Utterances]] = {
     "jsonl": _jsonl,
     "list": _list,
     "document": _document,
+    "subtitles": _subtitles,
     "folder": _folder,
     "table": _table,
     "trn": _trn,

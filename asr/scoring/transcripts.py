@@ -2,8 +2,8 @@
 
 - JSON lines, or a JSON list: objects with `id` and `text` (manifests, `asr evaluate`'s output; WeNet's `key` and `txt`, FunASR's
   `target`, NeMo's `audio_filepath` and `pred_text`), or `id` and `nbest`;
-- a JSON document, as Whisper writes one for each recording: its id is the name of the file; a folder of such documents, or of
-  plain texts;
+- a JSON document, as Whisper writes one for each recording, or subtitles (SRT, WebVTT, LRC, ASS): its id is the name of the
+  file; a folder of such files, or of plain texts;
 - a table: tab-separated (or a .csv) with a header that names a column for the text, and one for the id or the audio;
 - sclite's trn: `text (speaker-id)` on each line;
 - STM and CTM: segments, or words, with their place in a recording;
@@ -41,6 +41,7 @@ FORMS = {
     "jsonl": "JSON lines",
     "list": "a JSON list",
     "document": "a JSON document of one recording",
+    "subtitles": "subtitles of one recording",
     "folder": "a folder with a file for each recording",
     "table": "a table",
     "trn": "sclite's trn (`text (id)`)",
@@ -51,7 +52,7 @@ FORMS = {
 }
 KEYED = ("jsonl", "list", "table", "trn", "kaldi")
 """Forms in which each utterance has an id."""
-RECORDINGS = ("document", "folder", "stm", "ctm")
+RECORDINGS = ("document", "subtitles", "folder", "stm", "ctm")
 """Forms that are of whole recordings."""
 Say = Callable[[str], None]
 
@@ -142,7 +143,11 @@ def _known(form: str | None, path: Path, lines: list[str]) -> set[str]:
     """Ids of which a file tells by itself that they are some."""
     if form in ("stm", "ctm"):
         return {*_first_words(lines)}
-    return {id for _, id, _ in READERS[form](path, lines, False)} if form in (*KEYED, "document", "folder") else set()
+    return (
+        {id for _, id, _ in READERS[form](path, lines, False)}
+        if form in (*KEYED, "document", "subtitles", "folder")
+        else set()
+    )
 
 
 def _first_words(lines: list[str]) -> list[str]:

@@ -55,10 +55,11 @@ class Health:
     def to_json(self) -> dict:
         return {name: _rounded(value) for name, value in asdict(self).items()}
 
-    def line(self) -> str:
+    def line(self, step: int) -> str:
+        """For people, after so many steps."""
         places = "  ".join(f"{place}: {value:.2f}" for place, value in self.by_position.items())
         return (
-            f"attention: diagonal {self.diagonal:.2f}, entropy {self.entropy:.2f},"
+            f"step {step}  attention: diagonal {self.diagonal:.2f}, entropy {self.entropy:.2f},"
             f" the wrong recording costs {self.gain:.2f} nats; accuracy by position  {places}"
         )
 

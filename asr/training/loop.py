@@ -269,7 +269,7 @@ def _look(run: Run, log: RunLog, progress: Progress, model: SpeechModel, probe: 
     """Logs whether the decoder listens, and says so in words where by now it should."""
     health = measure(model, probe, model.cmvn.mean.device)
     log.write({"step": progress.step, "epoch": progress.epoch, "health": health.to_json()})
-    run.display.line(f"step {progress.step}  {health.line()}")
+    run.display.line(health.line(progress.step))
     lines = advice(health, progress.step, progress.epoch, run.config)
     for line in lines[:1] if progress.advised else lines:
         run.display.line(line)
@@ -283,8 +283,10 @@ def _evaluate(run: Run, log: RunLog, progress: Progress, model: SpeechModel) -> 
     """
     overall, by_name = run.errors(model)
     each = "".join(f"  {name} {100 * e.cer:.2f} %" for name, e in by_name.items())
-    when = "" if progress.step else ", before the first step"
-    run.display.line(f"step {progress.step}{when}  dev {overall}{each}")
+    if progress.step:
+        run.display.line(f"step {progress.step}  dev {overall}{each}")
+    else:
+        run.display.line(f"step 0, before the first step  dev {overall}{each}")
     numbers = cer_of_each(overall, by_name)
     log.write({"step": progress.step} | numbers)
     settings = run.config.train
