@@ -102,6 +102,24 @@ def test_an_extended_header_without_its_extension_is_a_plain_one(tmp_path):
     assert np.array_equal(read_samples(tmp_path / "a.wav"), PCM / np.float32(32768))
 
 
+@pytest.mark.parametrize("code", [0x0042, 0x0055, 0x0011, 0x1234])
+def test_a_codec_that_cannot_be_is_a_wrong_number(tmp_path, code):
+    """Whole numbers of 16 bits by all that the header says besides: no codec packs anything into so many bytes."""
+    content = wav(36 + N, N)
+    (tmp_path / "a.wav").write_bytes(content[:20] + struct.pack("<H", code) + content[22:])
+    assert np.array_equal(read_samples(tmp_path / "a.wav"), PCM / np.float32(32768))
+
+
+@pytest.mark.parametrize(
+    "subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610", "ULAW", "ALAW", "FLOAT", "PCM_24", "PCM_32", "PCM_U8"]
+)
+def test_codecs_that_can_be_stay_what_they_are(tmp_path, subtype):
+    samples = PCM[:8000] / np.float32(32768)
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype=subtype)
+    expected = soundfile.read(tmp_path / "a.wav", dtype="float32")[0]
+    assert np.array_equal(read_samples(tmp_path / "a.wav"), expected.clip(-1, 1))
+
+
 def variable_mp3(path, samples: np.ndarray, rate: int = 44100):
     """Without the frame that says how many there are; what is said in the first seconds foretells nothing of the rest."""
     with av.open(str(path), "w", options={"write_xing": "0", "id3v2_version": "0"}) as container:

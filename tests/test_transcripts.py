@@ -186,7 +186,10 @@ def test_plain_lines_must_be_as_many(tmp_path):
         (b'{"id": "a", "nbest": "xy"}\n', "t:1: nbest must be a list of texts, or of objects with a text, is 'xy'"),
         (b'{"text": "x"}\n', "t:1: must be a JSON object with id and text (or nbest), is"),
         (b"id\ttext\na\tx\ty\n", "t:2: a row must have 2 columns as the header has, has 3"),
-        (b"number\ttext\n1\tx\n", "t:2: id must not be empty; is there a column for it (id, utterance, utt, utt_id, key)?"),
+        (
+            b"number\ttext\n1\tx\n",
+            "t:2: id must not be empty; is there a column for it (id, utterance, utt, utt_id, key)?",
+        ),
     ],
 )
 def test_wrong_transcripts_are_refused(tmp_path, content, message):

@@ -6,6 +6,7 @@ knows is looked at: other chunks, tags and zeros are no sound, the rest is.
 """
 
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,10 @@ from asr.audio.conform import Conform
 MOST_CHUNKS = 10_000
 PLAIN, EXTENDED = b"\1\0", b"\xfe\xff"
 """Formats in a header: whole numbers, and what is said in 24 more bytes."""
+PLAIN_SIZES = (PLAIN, b"\3\0", b"\x92\0", b"\x64\1")
+"""Those that have the sizes of whole numbers: these, floats, and what goes through a digital output (S/PDIF)."""
+WHOLE_NUMBERS = (16, 24, 32)
+"""Bits."""
 FORMS = (b"RIFF", b"RF64", b"BW64")
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS", b"<?xpacket", b"<?xml")
 """How tags begin that are put behind a file."""
@@ -188,12 +193,15 @@ def _next_wave(file: BinaryIO, place: int, size: int) -> int:
 
 
 def _mended(header: bytes) -> bytes:
-    """With the plain format where the header announces an extension of it that is not there."""
+    """With the plain format where the header names another one that cannot be: an extension of it that is not there, or a codec
+    where sizes are those of whole numbers of 16 bits and more, which no codec has."""
     place = header.find(b"fmt ")
-    short = place >= 0 and int.from_bytes(header[place + 4 : place + 8], "little") < 40
-    if not short or header[place + 8 : place + 10] != EXTENDED:
+    if place < 0 or len(header) < place + 24:
         return header
-    return header[: place + 8] + PLAIN + header[place + 10 :]
+    length, code, channels, rate, speed, align, bits = struct.unpack("<I2sHIIHH", header[place + 4 : place + 24])
+    plain = bits in WHOLE_NUMBERS and align == channels * bits // 8 and speed == rate * align
+    right = length >= 40 if code == EXTENDED else code in PLAIN_SIZES or not plain
+    return header if right else header[: place + 8] + PLAIN + header[place + 10 :]
 
 
 def _pieces(header: bytes, first: int, end: int) -> Iterator[Wave]:
