@@ -1,6 +1,7 @@
 """Which of the sounds in a recording is read: tracks, channels, and what changes on the way."""
 
 import os
+import struct
 import subprocess
 import sys
 
@@ -155,7 +156,8 @@ def test_the_first_track_that_can_be_decoded_is_read(tmp_path):
 def test_a_codec_that_nobody_decodes_is_named(tmp_path):
     path = write_wav(tmp_path / "a.wav", sine(1), subtype="PCM_16")
     content = path.read_bytes()
-    path.write_bytes(content[:20] + b"\x6c\0" + content[22:])
+    packed = struct.pack("<IHH", 1000, 10, 0)  # bytes a second, bytes together, bits of a sample
+    path.write_bytes(content[:20] + b"\x6c\0" + content[22:28] + packed + content[36:])
     message = r"a\.wav: its sound is in a codec that nothing here decodes \(number 0x006c of WAV\): convert it to wav"
     with pytest.raises(AudioError, match=message):
         Recording(path)
