@@ -163,3 +163,5 @@ def _child(number: int, size: int, port: int, threads: int, life: Callable[[Rank
         except AsrError as error:
             print(printable(f"asr: process {number} of {size}: {error}"), file=sys.stderr, flush=True)
             raise SystemExit(1) from None
+    sys.stderr.flush()
+    os._exit(0)  # threads of gloo may still be there, for which C++ would abort the process with a line on stderr
