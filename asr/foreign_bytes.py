@@ -5,6 +5,7 @@ a library; inside `reading` all of that becomes the file's own error, and nobody
 """
 
 import json
+import re
 import reprlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from asr.errors import AsrError
 
 QUOTED = 200
 """Characters of foreign content that a message quotes at most."""
+HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
+"""A lone surrogate, which JSON can write and nothing else."""
 NAMES, LONGEST_NAME = 8, 80
 """Names that a message lists at most, and characters of each."""
 
@@ -54,11 +57,8 @@ def reading(path: str | Path, kind: type[AsrError], what: str = "damaged", advic
 def json_value(text: str) -> Any:
     """What JSON holds. Raises ValueError for what is none, and for half characters (`"\\ud800"`), which nobody can write down."""
     value = json.loads(text)
-    if "\\ud" in text.lower():
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"holds half a character (a lone surrogate): {ascii(error.object[error.start])}") from None
+    if "\\ud" in text.lower() and (half := HALF_CHARACTER.search(json.dumps(value, ensure_ascii=False))):
+        raise ValueError(f"holds half a character (a lone surrogate): {ascii(half[0])}")
     return value
 
 

@@ -21,5 +21,5 @@ def _is_seen(character: str) -> bool:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal a text takes: a Chinese character takes two."""
-    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
+    """How many columns of a terminal a text takes: a Chinese character takes two, an accent above another letter none."""
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text if unicodedata.category(c) != "Mn")

@@ -23,7 +23,7 @@ import numpy as np
 from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.errors import AudioError, ManifestError
 from asr.files import atomic_write, on_disk, read_lines, several_errors
-from asr.foreign_bytes import listed, quoted, reading, reason
+from asr.foreign_bytes import HALF_CHARACTER, listed, quoted, reading, reason
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ LAST_CHANNEL = 65535
 """No file has more: formats count them in 16 bits."""
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 """What may be one of these, in a line as it stands; most likely two halves that make a character."""
-_NO_CHARACTER = re.compile(r"[\ud800-\udfff]|\\u0000")
-"""Half a character (a lone surrogate), and, as JSON writes it, what ends a path."""
+_NO_CHARACTER = re.compile(HALF_CHARACTER.pattern + r"|\\u0000")
+"""Half a character, and, as JSON writes it, what ends a path."""
 REQUIRED = ("id", "audio", "duration", "text")
 MEMBER = ("offset", "bytes")
 """Of a line whose audio is a shard."""

@@ -157,7 +157,8 @@ def _is_of(shard: Path, utterances: Sequence[Utterance], sharding: Sharding) -> 
     there = [_said(u) for u in _written(shard)]
     wanted = [_said(u) for u in utterances]
     if sharding.skip_broken:
-        wanted = [said for said in wanted if said in set(there)]
+        left = set(there)
+        wanted = [said for said in wanted if said in left]
     return shard.exists() and there == wanted and (not there or _first_name(shard).endswith(sharding.suffix))
 
 

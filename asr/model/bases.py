@@ -15,7 +15,7 @@ from pathlib import Path
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write
-from asr.foreign_bytes import quoted, reading
+from asr.foreign_bytes import json_value, quoted, reading
 from asr.model.adapters import LoraConfig
 from asr.places import PRETRAINED, cache, fetched
 
@@ -48,7 +48,7 @@ def read_adapter(folder: Path) -> Adapter:
     path = folder / ADAPTER
     try:
         with reading(path, CheckpointError):
-            adapter = from_dict(Adapter, json.loads(path.read_text(encoding="utf-8")), "")
+            adapter = from_dict(Adapter, json_value(path.read_text(encoding="utf-8")), "")
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
     if adapter.format_version != FORMAT:

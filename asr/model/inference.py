@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.errors import UsageError
-from asr.model.layers import Attention, KeysValues, attend
+from asr.model.layers import Attention, KeysValues, attend, heads_joined
 from asr.model.model import SpeechModel
 
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -57,7 +57,7 @@ class JoinedAttention(nn.Module):
     def find(self, queries: Tensor, keys_values: KeysValues, mask: Tensor | None) -> Tensor:
         """As of Attention."""
         keys, values = keys_values
-        return self.out(attend(queries, keys, values, mask).transpose(1, 2).flatten(2))
+        return self.out(heads_joined(attend(queries, keys, values, mask)))
 
 
 def join_self_attention(model: SpeechModel) -> None:

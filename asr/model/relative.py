@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asr.model.layers import Attention, KeysValues, attend, sinusoids_at
+from asr.model.layers import Attention, KeysValues, attend, heads_joined, sinusoids_at
 
 
 class RelativeAttention(Attention):
@@ -30,7 +30,7 @@ class RelativeAttention(Attention):
         scores = (queries + self.place_bias[:, None]) @ p.transpose(2, 3) / queries.shape[3] ** 0.5
         scores = SCORES[self.kind](scores, lengths).masked_fill(~mask, -torch.inf)
         attended = attend(queries + self.content_bias[:, None], keys, values, scores)
-        return self.out(attended.transpose(1, 2).flatten(2))
+        return self.out(heads_joined(attended))
 
 
 def places_of(kind: str, length: int, width: int, like: Tensor) -> Tensor:

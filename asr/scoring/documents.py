@@ -13,7 +13,7 @@ PARTS = ("segments", "chunks", "transcription")
 _AUDIO_SUFFIX = re.compile(r"\.(?:wav|flac|mp3|ogg|opus|m4a|aac|wma|amr|webm|mp4|mkv|mov|avi|pcm|sph)$", re.IGNORECASE)
 
 
-def json_value(text: str) -> object:
+def json_or_none(text: str) -> object:
     """What a text of JSON says; None where it is none."""
     try:
         return json.loads(text)

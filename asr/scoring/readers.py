@@ -13,8 +13,8 @@ from pathlib import Path
 from asr.corpus.importing import COLUMNS, JSON_NAMES, table_reader, table_rows
 from asr.errors import ManifestError
 from asr.files import read_lines
-from asr.foreign_bytes import quoted
-from asr.scoring.documents import audio_id, is_document, json_value, text_of
+from asr.foreign_bytes import HALF_CHARACTER, quoted
+from asr.scoring.documents import audio_id, is_document, json_or_none, text_of
 from asr.scoring.subtitles import are_subtitles, subtitle_text
 from asr.scoring.timed import refuse_alternatives, timed_form
 from asr.text.normalize import holds_han
@@ -24,7 +24,6 @@ HYPOTHESIS_COLUMNS = COLUMNS | {"text": (*RECOGNISED, *COLUMNS["text"])}
 """Names of fields in what a system wrote: a table may hold its reference, too."""
 REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
 """What the text may be called in JSON lines."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _TEXTGRID = re.compile(r"\ufeff?\s*(?:File type\s*=\s*)?\"ooTextFile")
 _TRN = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
 
@@ -71,8 +70,8 @@ def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
 
 def _json_form(lines: Sequence[str], filled: Sequence[str]) -> str | None:
     """Whether JSON is one document, a list, or an object a line; None where it is no JSON after all."""
-    first = json_value(filled[0])
-    whole = json_value("\n".join(lines)) if first is None or len(filled) == 1 else None
+    first = json_or_none(filled[0])
+    whole = json_or_none("\n".join(lines)) if first is None or len(filled) == 1 else None
     if is_document(whole):
         return "document"
     if isinstance(whole, list) and whole and all(isinstance(item, dict) for item in whole):
@@ -106,7 +105,7 @@ Utterances = Iterator[tuple[str, str, Line]]
 
 def _jsonl(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
     rows = [(f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
-    return _records([(where, json_value(line), line) for where, line in rows], hypothesis)
+    return _records([(where, json_or_none(line), line) for where, line in rows], hypothesis)
 
 
 def _list(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
@@ -141,7 +140,7 @@ def _record(data: object, where: str, line: str, hypothesis: bool) -> tuple[str,
     for value in (text, *texts):
         if not isinstance(value, str):
             raise ManifestError(f"{where}: text must be a text, is {quoted(value)}")
-        if _SURROGATE.search(value + str(id)):
+        if HALF_CHARACTER.search(value + str(id)):
             raise ManifestError(f"{where}: holds half a character (a lone surrogate)")
     return str(id), Line(text, tuple(texts), data)
 
@@ -155,7 +154,7 @@ def _rename(data: dict, name: str, names: Sequence[str]) -> None:
 
 def _document(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
     text = text_of(json.loads("\n".join(lines)), path)
-    if _SURROGATE.search(text):
+    if HALF_CHARACTER.search(text):
         raise ManifestError(f"{path}: holds half a character (a lone surrogate)")
     yield str(path), audio_id({"audio": path.stem}), Line(text)
 

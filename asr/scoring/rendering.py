@@ -1,9 +1,9 @@
 """A table of systems by test sets as text, Markdown and LaTeX."""
 
 import re
-import unicodedata
 from collections.abc import Callable
 
+from asr.printable import columns
 from asr.scoring.systems import SIGNIFICANT, Table, letter
 
 
@@ -16,8 +16,8 @@ def _text(table: Table) -> list[str]:
     rows = [["", "", *_heads(table)]]
     for n, name in enumerate(table.systems):
         rows.append([letter(n), name, *(_plain_cell(table, column, n) for column in table.columns)])
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True)) for row in rows]
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell + " " * (w - columns(cell)) for cell, w in zip(row, widths, strict=True)) for row in rows]
     return [line.rstrip() for line in [f"{_caption(table)}", *lines, *_differences(table)]]
 
 
@@ -113,8 +113,3 @@ def _escaped(match: re.Match) -> str:
 def _tex(text: str) -> str:
     escaped = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     return re.sub(r"[\\~^]|[&%$#_{}]", lambda match: escaped.get(match[0], "\\" + match[0]), text)
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal."""
-    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text if unicodedata.category(c) != "Mn")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 from asr.catalogue.decode_settings import NO_LM, decode_settings
 from asr.catalogue.finding import find_model
 from asr.catalogue.opening import Decoding
+from asr.errors import AsrError
 from asr.files import atomic_write, content_state, naming
+from asr.foreign_bytes import reading
 from asr.model.folder import CONFIG, LM, TOKENS, WEIGHTS, read_config
 from asr.outputs.writers import WRITERS
 from asr.transcription.output import Output
@@ -107,19 +110,13 @@ class MadeWith:
             self._take(line)
 
     def _take(self, line: bytes) -> None:
-        try:
-            entry = json.loads(line)
+        # half a line is of a process that was killed: its file is unknown
+        with suppress(AsrError), reading(self.path, AsrError):
+            entry = json.loads(line)  # names of files that are no UTF-8 are halves of characters here
             if "with" in entry:
                 self.settings[entry["key"]] = dict(entry["with"])
             else:
                 self.files.setdefault(entry["file"], []).append({name: str(entry[name]) for name in KNOWN})
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            RecursionError,
-        ):  # half a line, of a process that was killed: its file is unknown
-            return
 
     def of(self, target: Path, wanted: Settings) -> Settings | None:
         """The settings that a file was made with, such as do not differ where there are such; None where that is not known."""
