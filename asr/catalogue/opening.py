@@ -88,17 +88,16 @@ class Opened:
 def open_decoding(decoding: Decoding, *, tuned: bool = False) -> Opened:
     """Loads what a Decoding names. Raises AsrError for what is missing, damaged, or does not fit.
 
-    tuned: the weight of the language model and the beam will be changed, so that it is opened even if it has no weight now.
+    tuned: the beam will be changed, so that the model is not made ready for a beam of 1 alone.
     """
     folder = find_model(decoding.model)
     settings = decode_settings(folder, decoding.settings)
     loaded = open_model(folder, decoding.device, quantize=decoding.quantize, greedy=settings.beam == 1 and not tuned)
-    weighed = replace(settings, lm_weight=settings.lm_weight or 1.0) if tuned else settings
     return Opened(
         folder,
         loaded,
         settings,
-        language_model(folder, loaded, weighed, decoding.lm),
+        language_model(folder, loaded, settings, decoding.lm),
         hotwords_of(decoding, loaded, settings),
     )
 
