@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for editors and type checkers; _HOMES says the same to Pyth
     from asr.scoring.cer import CharErrors, char_errors
     from asr.scoring.compare import Comparison, compare_files
     from asr.scoring.score import Score, score_files
+    from asr.scoring.speakers import SpeakerScore, score_speakers
     from asr.text.finishing import Finishing, finish
     from asr.transcript import Segment, Transcript, TranscriptToken
     from asr.transcription.aligning import align
@@ -43,6 +44,8 @@ _HOMES = {
     "CharErrors": "asr.scoring.cer",
     "score_files": "asr.scoring.score",
     "Score": "asr.scoring.score",
+    "score_speakers": "asr.scoring.speakers",
+    "SpeakerScore": "asr.scoring.speakers",
     "compare_files": "asr.scoring.compare",
     "Comparison": "asr.scoring.compare",
     "AsrError": "asr.errors",
@@ -69,6 +72,8 @@ __all__ = [
     "CharErrors",
     "score_files",
     "Score",
+    "score_speakers",
+    "SpeakerScore",
     "compare_files",
     "Comparison",
     "AsrError",

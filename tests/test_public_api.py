@@ -73,6 +73,15 @@ Score(utterances, unit, rules, changed, dropped, hints, missing, extra, depth, n
     oracle
     rate_name
     wrong_sentences
+score_speakers(reference, hypothesis, unit='char', rules=None, *, collar=0.25, say=…)
+SpeakerScore(name, recordings, collar, unit)
+    collared
+    exact
+    lines()
+    rate_name
+    recording_lines()
+    text
+    to_json()
 compare_files(reference, a, b, unit='char', *, rules=None, ids=None, utt2spk=None, say=…)
 Comparison(a, b)
     changes()

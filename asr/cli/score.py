@@ -60,15 +60,28 @@ def score(
         Path | None,
         typer.Option(help="Kaldi's file of `id speaker`: the interval is over speakers then, and --by speaker works."),
     ] = None,
+    speakers: Annotated[
+        bool,
+        typer.Option(
+            "--speakers",
+            help="Who said what: DER (missed, false alarm, confusion; without and with a collar) and, where there are texts,"
+            " cpCER; of RTTM, STM, CTM or JSON, or folders of such. Implied where a side is RTTM. --by recording: of each.",
+        ),
+    ] = False,
+    collar: Annotated[
+        float, typer.Option(min=0, max=10, help="--speakers: seconds on each side of a border that are not scored.")
+    ] = 0.25,
     fail_above: Annotated[
         float | None,
         typer.Option(
-            min=0, metavar="PERCENT", help="Exit with status 1 if the last system's rate is higher, of any test set."
+            min=0,
+            metavar="PERCENT",
+            help="Exit with status 1 if the last system's rate is higher, of any test set; of --speakers cpCER, else DER.",
         ),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Print the character error rate of what was recognised against what was said.
+    """Print the character error rate of what was recognised against what was said; with --speakers, who said what.
 
     Each file is Kaldi text (`id text`), JSON lines with id and text (or nbest; NeMo's, too), a TSV with a header, sclite's
     trn (`text (id)`), STM or CTM, Whisper's JSON or subtitles of a recording, a folder with a file for each, or plain lines
@@ -80,8 +93,9 @@ def score(
     """
     from asr.errors import ConfigError
     from asr.scoring.cer import UNITS, scoring_rules
-    from asr.scoring.command import Output, score_command
+    from asr.scoring.command import Output, score_command, speaker_command
     from asr.scoring.rendering import STYLES
+    from asr.scoring.turns import is_rttm
 
     for option, value, known in (("--unit", unit, UNITS), ("--table", table or "text", STYLES)):
         if value not in known:
@@ -92,6 +106,19 @@ def score(
         raise typer.BadParameter(str(error), param_hint="--rules") from None
     output = Output(table, by, html, json, details)
     output.check([reference, *hypotheses], force)
+    if speakers or any(map(is_rttm, (reference, *hypotheses))):
+        given = {"--table": table, "--html": html, "--details": details, "--utt2spk": utt2spk, "--ids": ids is not None}
+        for option in (option for option, value in given.items() if value):
+            raise typer.BadParameter("is for texts; who said what is printed, and written by --json", param_hint=option)
+        if set(by) - {"recording"}:
+            raise typer.BadParameter("who said what is known for each recording: --by recording", param_hint="--by")
+        rate, name = speaker_command(
+            reference, hypotheses, unit, chosen, collar=collar, by_recording=bool(by), json=json, say=say
+        )
+        if fail_above is not None and 100 * rate > fail_above:
+            say(f"{name} {100 * rate:.2f} % is above {fail_above:g} %")
+            raise typer.Exit(1)
+        return
     results = score_command(reference, hypotheses, unit, chosen, ids=ids, utt2spk=utt2spk, output=output, say=say)
     high = [result for result in results if fail_above is not None and 100 * result.cer > fail_above]
     for result in high:

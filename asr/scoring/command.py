@@ -12,6 +12,7 @@ from asr.scoring.compare import Comparison
 from asr.scoring.rendering import rendered
 from asr.scoring.score import Score, score_read
 from asr.scoring.sets import FileSet, file_sets, short_names
+from asr.scoring.speakers import score_speakers, write_speaker_scores
 from asr.scoring.systems import Table, letter
 from asr.scoring.transcripts import read_together
 
@@ -72,6 +73,30 @@ def score_command(
         print(line)
     _write_files(output, table, sets)
     return [systems[-1] for systems in scores.values()]
+
+
+def speaker_command(
+    reference: Path,
+    hypotheses: Sequence[Path],
+    unit: str,
+    rules: Sequence[str],
+    *,
+    collar: float,
+    by_recording: bool,
+    json: Path | None,
+    say: Callable[[str], None],
+) -> tuple[float, str]:
+    """Prints who said what of each system, and writes it; returns the rate of the last one (cpCER, else DER) and its name."""
+    say = _once(say)
+    scores = [score_speakers(reference, path, unit, rules, collar=collar, say=say) for path in hypotheses]
+    for n, (score, name) in enumerate(zip(scores, short_names(hypotheses), strict=True)):
+        before = f"{letter(n)} {name}: " if len(scores) > 1 else ""
+        for line in [*score.lines(), *(score.recording_lines() if by_recording else [])]:
+            print(before + line)
+    if json:
+        write_speaker_scores(json, scores)
+    last = scores[-1]
+    return (last.exact.der, "DER") if last.text is None else (last.text.cer, last.rate_name)
 
 
 def _lines(table: Table, style: str) -> list[str]:
