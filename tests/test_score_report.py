@@ -3,18 +3,15 @@
 import json
 import random
 import re
-import shutil
-import time
 
 import pytest
 
 from asr.scoring.report import write_report
 from asr.scoring.score import score_files
-from tests.conftest import require_program
+from tests.browsers import chromium, complaints, css, wait
 
 TEXTS = ["今天天气很好", "我们去公园", "HELLO世界", "他在银行工作", "好", "买东西的人很多", "", "再见"]
 GUESSES = ["今天天汽很好", "我们去公园了", "HALLO世界", "她在银行", "好", "卖东西的人很多", "啊", "再见"]
-HEADLESS = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking".split()
 
 
 def write(path, *lines: str):
@@ -39,19 +36,8 @@ def hypotheses(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    require_program("chromium")
-    require_program("chromedriver", "chromium-driver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for option in (*HEADLESS, "disable-component-update", "disable-sync", "window-size=1200,1600"):
-        options.add_argument(f"--{option}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -64,13 +50,7 @@ def opened(browser, run, tmp_path, manifest, hypotheses):
         return browser
 
     yield opened
-    assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
-
-
-def css(browser, selector: str) -> list:
-    from selenium.webdriver.common.by import By
-
-    return browser.find_elements(By.CSS_SELECTOR, selector)
+    assert complaints(browser) == []
 
 
 def shown(browser) -> list[str]:
@@ -144,14 +124,6 @@ def test_filters(opened):
     row = next(row for row in css(browser, ".table tbody tr.link") if row.text.startswith("买 卖"))
     row.click()
     assert wait(lambda: shown(browser) == ["u5"]) and count.text == "1 of 8, with 买 → 卖"
-
-
-def wait(condition) -> bool:
-    for _ in range(200):
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_utterances_are_aligned(opened):
