@@ -63,8 +63,10 @@ class Records(logging.Handler):
 
 
 @contextmanager
-def running(settings: ServerSettings | None = None, transcriber=None) -> Iterator[tuple[int, list[str]]]:
-    """The port of a server in a thread, and what it says."""
+def running(
+    settings: ServerSettings | None = None, transcriber=None, around=lambda application: application
+) -> Iterator[tuple[int, list[str]]]:
+    """The port of a server in a thread, and what it says. around: makes the application that runs of the server's."""
     import uvicorn
 
     from asr.serving.connections import Connection
@@ -73,7 +75,7 @@ def running(settings: ServerSettings | None = None, transcriber=None) -> Iterato
     said: list[str] = []
     listening, records = socket_at("127.0.0.1", 0), Records(said)
     app = application(settings or ServerSettings(), transcriber, said)
-    config = uvicorn.Config(app, http=Connection, **WEBSOCKETS, lifespan="off", log_config=None)
+    config = uvicorn.Config(around(app), http=Connection, **WEBSOCKETS, lifespan="off", log_config=None)
     logging.getLogger().addHandler(records)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

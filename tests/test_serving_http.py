@@ -109,7 +109,7 @@ GOOD = FORM % b"a.wav"
             400,
             "this is no request for a WebSocket: it must be a GET",
         ),
-        (b"PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404, "Not Found"),
+        (b"PUT /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404, "Not Found"),
         (b"PUT /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405, "Method Not Allowed"),
         (
             b"GET /health HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",

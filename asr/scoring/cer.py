@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 
 from rapidfuzz.distance import Levenshtein
 
@@ -149,3 +149,12 @@ def _pair(reference: Sequence[str], hypothesis: Sequence[str], from_the_right: b
     if from_the_right:
         return _pair(reference[::-1], hypothesis[::-1], False)[::-1]
     return list(zip_longest(reference, hypothesis, fillvalue=""))
+
+
+def in_runs(pairs: Iterable[tuple[str, str]], joint: str = "") -> list[str | tuple[str, str]]:
+    """Aligned pairs for a page: each run of right units as one text, each wrong pair as it is."""
+    parts: list[str | tuple[str, str]] = []
+    for right, run in groupby(pairs, key=lambda pair: pair[0] == pair[1]):
+        same = list(run)
+        parts += [joint.join(unit for unit, _ in same)] if right else same
+    return parts

@@ -3,11 +3,11 @@
 import json
 import os
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
 from asr.files import atomic_write
+from asr.scoring.cer import in_runs
 from asr.scoring.compare import Comparison
 from asr.scoring.results import summary
 from asr.scoring.score import Score, UtteranceScore, readable
@@ -45,13 +45,9 @@ def write_report(
 
 
 def _aligned(utterance: UtteranceScore, joint: str) -> list:
-    """[S, D, I, N, parts]: a part is a run of right units as one text, or [reference, hypothesis] of a wrong one."""
+    """[S, D, I, N, parts]."""
     e = utterance.errors
-    parts: list = []
-    for right, run in groupby(utterance.pairs, key=lambda pair: pair[0] == pair[1]):
-        pairs = list(run)
-        parts += [joint.join(unit for unit, _ in pairs)] if right else pairs
-    return [e.substitutions, e.deletions, e.insertions, e.reference, parts]
+    return [e.substitutions, e.deletions, e.insertions, e.reference, in_runs(utterance.pairs, joint)]
 
 
 def _audio(utterance: UtteranceScore, root: Path, page: Path) -> str:

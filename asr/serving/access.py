@@ -19,8 +19,11 @@ HOME = ("same-origin", "none")
 """What Sec-Fetch-Site is where no other site has a hand in it: asked by the server's own page, or by the person."""
 
 
-def refusal(headers: Mapping[str, str], settings: ServerSettings) -> str | None:
-    """Why a request with these headers is not answered, whatever it asks for; None where it is."""
+def refusal(headers: Mapping[str, str], settings: ServerSettings, linked: bool = False) -> str | None:
+    """Why a request with these headers is not answered, whatever it asks for; None where it is.
+
+    linked: whether it asks for a page, to which links of other sites may lead.
+    """
     host, origin = headers.get("host"), headers.get("origin")
     if host is not None and not goes_by(host, settings):
         return f"this server does not go by the name {host[:100]!r}; if it should, start it with --allow-host NAME"
@@ -29,6 +32,9 @@ def refusal(headers: Mapping[str, str], settings: ServerSettings) -> str | None:
     foreign = origin is not None and origin.lower().partition("://")[2] != (host or "").lower()
     if foreign:
         return f"pages of {origin[:100]!r} may not use this server; if they should, start it with --allow-origin ORIGIN"
+    followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    if linked and followed and origin is None:
+        return None
     if origin is None and headers.get("sec-fetch-site", "none").lower() not in HOME:
         return "pages of other sites may not use this server; if one should, start it with --allow-origin ORIGIN"
     return None

@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket
 from asr.errors import AsrError
 from asr.serving.access import key_of, knows, refusal
 from asr.serving.body import ENDING
+from asr.serving.edited import rendered, scored
 from asr.serving.health import Health, short_question
 from asr.serving.metrics import Metrics
 from asr.serving.realtime import converse
@@ -30,11 +31,15 @@ from asr.serving.settings import ServerSettings
 from asr.serving.speakers import Speakers
 from asr.serving.tokens import new_token, seconds_asked
 from asr.serving.transcriptions import transcription
+from asr.serving.web_page import HOME, page_file
 from asr.text.finishing import Finishing
 from asr.transcription.transcriber import Transcriber
 
 PATH, LIVE = "/v1/audio/transcriptions", "/v1/realtime"
 SECRETS = f"{LIVE}/client_secrets"
+RENDER, SCORE = "/v1/render", "/v1/score"
+POSTED = (PATH, SECRETS, RENDER, SCORE)
+PAGE = "/"
 MOST_JSON = 2**16
 """Bytes of a request in JSON at most."""
 WRONG_KEY = "the key is wrong or missing; send it as Authorization: Bearer KEY"
@@ -53,15 +58,17 @@ class Application:
         endpoints = {
             PATH: self.transcriptions,
             SECRETS: self.secrets,
+            RENDER: self.render,
+            SCORE: self.score,
             LIVE: self.no_socket,
             "/v1/models": self.models,
             "/health": self.health,
             "/metrics": self.metrics,
+            PAGE: self.page,
         }
         self.counts = Metrics(endpoints, service)
-        routes = [
-            Route(path, one, methods=["POST" if path in (PATH, SECRETS) else "GET"]) for path, one in endpoints.items()
-        ]
+        routes = [Route(path, one, methods=["POST" if path in POSTED else "GET"]) for path, one in endpoints.items()]
+        routes.append(Route("/page/{name}", self.page, methods=["GET"]))
         self.app: ASGIApp = Starlette(routes=routes, exception_handlers=HANDLERS)
         if settings.origins:
             allowed = {"allow_methods": ["GET", "POST"], "allow_headers": ["Authorization"]}
@@ -102,7 +109,7 @@ class Application:
 
         try:
             with self.counts.answering(scope["path"], began):
-                if reason := refusal(request.headers, self.settings):
+                if reason := refusal(request.headers, self.settings, scope["path"] == PAGE):
                     await self._refuse(request, 403, reason, telling)
                 else:
                     await self.app(scope, receive, telling)
@@ -130,6 +137,17 @@ class Application:
             raise BadRequest("the body must be JSON") from None
         value, ends = new_token(self.settings.key, seconds_asked(asked))
         return JSONResponse({"value": value, "expires_at": ends, "session": Session().shown(f"sess_{ends}")})
+
+    async def render(self, request: Request) -> Response:
+        await self._ask_for_key(request)
+        return await rendered(self.service, request)
+
+    async def score(self, request: Request) -> Response:
+        await self._ask_for_key(request)
+        return await scored(self.service, request)
+
+    async def page(self, request: Request) -> Response:
+        return page_file(request.path_params.get("name", HOME))
 
     async def no_socket(self, request: Request) -> Response:
         return _answer(426, f"{LIVE} is a WebSocket: connect to ws://…{LIVE}", headers={"Upgrade": "websocket"})

@@ -67,7 +67,9 @@ async def events_of(
 
 def _delta(text: str, tokens: list[TranscriptToken], wanted: Wanted) -> Iterator[bytes]:
     if text:
-        yield event({"type": DELTA, "delta": text} | ({"logprobs": logprobs_of(tokens)} if wanted.logprobs else {}))
+        so_far = {"end": tokens[-1].end} if tokens and wanted.format == "verbose_json" else {}
+        logprobs = {"logprobs": logprobs_of(tokens)} if wanted.logprobs else {}
+        yield event({"type": DELTA, "delta": text} | logprobs | so_far)
 
 
 class EventStream(Response):

@@ -13,7 +13,7 @@ from asr.serving.service import Service
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 """Bounds of the histogram of requests."""
 OTHER = "other"
-"""A path that there is not: whoever makes some up adds no series."""
+"""A file of the page, or a path that there is not: whoever makes some up adds no series."""
 LEFT = 499
 """The status of what was not answered, as the client had gone."""
 

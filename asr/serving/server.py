@@ -68,7 +68,8 @@ def serve(
         )
         where = f"[{settings.host}]" if ":" in settings.host else settings.host
         port = listening.getsockname()[1]
-        say(f"asr: {transcriber.loaded.name} answers at http://{where}:{port}{PATH}; Ctrl-C ends it")
+        name, home = transcriber.loaded.name, f"http://{where}:{port}"
+        say(f"asr: {name} answers at {home}{PATH}, with a page at {home}/; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):  # which uvicorn raises again behind a clean end
             Server(config).run(sockets=[listening])
         if not application.service.turns.end(GRACE):

@@ -1,0 +1,143 @@
+"""Transcripts that a person has corrected: written in any format of the server's, and counted against what was said."""
+
+import asyncio
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from asr.errors import AsrError
+from asr.scoring.cer import align, in_runs, scoring_rules, unit_errors, units_of
+from asr.serving.answers import Ids, answer_of
+from asr.serving.forms import FORMATS, Wanted
+from asr.serving.refusals import BadRequest
+from asr.serving.service import Service
+from asr.text.normalize import normalize
+from asr.transcript import Segment, Transcript, TranscriptToken
+
+MOST_BYTES = 2**25
+"""Of a request: hours of text, each character with its times."""
+MOST_SCORED = 200_000
+"""Characters of a text that is scored."""
+EDITED = "the text was edited by hand"
+
+
+async def rendered(service: Service, request: Request) -> Response:
+    """A transcript that is sent as JSON, in the format that it asks for."""
+    ids = service.transcriber.loaded.tokenizer.encode
+    answer = await _answered(service, request, lambda asked: _rendered(asked, ids))
+    return PlainTextResponse(answer) if isinstance(answer, str) else JSONResponse(answer)
+
+
+async def scored(service: Service, request: Request) -> Response:
+    """Errors of a hypothesis against a reference."""
+    return JSONResponse(await _answered(service, request, _scored))
+
+
+async def _answered(service: Service, request: Request, answer: Callable[[dict], Any]) -> Any:
+    body = service.body(request.receive, MOST_BYTES)
+    with service.clients.one():
+        sent = await Request(request.scope, body.receive).body()
+        return await asyncio.to_thread(lambda: answer(_object(sent)))
+
+
+def _object(sent: bytes) -> dict:
+    try:
+        asked = json.loads(sent)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise BadRequest("the body must be an object in JSON")
+    return asked
+
+
+def _rendered(asked: dict, ids: Ids) -> str | dict:
+    format = asked.get("response_format", "json")
+    if format not in FORMATS:
+        raise BadRequest(f"response_format must be one of {', '.join(FORMATS)}", "response_format")
+    wanted = Wanted(None, format, words=True, logprobs=format == "verbose_json")
+    return answer_of(transcript_of(asked), wanted, ids)
+
+
+def transcript_of(asked: dict) -> Transcript:
+    """The transcript that JSON describes: `duration`, `edited`, and `segments`, each with `start`, `end` and `tokens`; of a token
+    `text`, `mark`, `start`, `end` and `confidence`. Raises BadRequest for what is none.
+    """
+    segments = tuple(_segment(one, f"segments[{i}]") for i, one in enumerate(_list(asked, "segments", "segments")))
+    _in_order(segments, "segments")
+    edited = (EDITED,) if asked.get("edited") else ()
+    return Transcript(_text(asked, "name", "name"), _number(asked, "duration", "duration"), segments, "", edited)
+
+
+def _segment(asked: Any, place: str) -> Segment:
+    tokens = tuple(_token(one, i, f"{place}.tokens[{i}]") for i, one in enumerate(_list(asked, "tokens", place)))
+    _in_order(tokens, f"{place}.tokens")
+    start, end = _number(asked, "start", place), _number(asked, "end", place)
+    segment = Segment(start, end, tokens)
+    return Segment(start, end, tokens, segment.text)
+
+
+def _token(asked: Any, number: int, place: str) -> TranscriptToken:
+    text, mark = _text(asked, "text", place), _text(asked, "mark", place)
+    if not text:
+        raise BadRequest(f"{place}.text must hold something", place)
+    confidence = _number(asked, "confidence", place, 1.0)
+    start, end = _number(asked, "start", place), _number(asked, "end", place)
+    return TranscriptToken(text, start, end, confidence, (number, number), mark)
+
+
+def _in_order(parts: Sequence[Segment] | Sequence[TranscriptToken], place: str) -> None:
+    """Raises BadRequest where something ends before it starts, or starts before what is in front of it."""
+    at = 0.0
+    for i, part in enumerate(parts):
+        if not at <= part.start <= part.end:
+            raise BadRequest(f"{place}[{i}] must be from a time to a later one, and behind what is before it", place)
+        at = part.start
+
+
+def _list(asked: Any, name: str, place: str) -> list:
+    value = asked.get(name) if isinstance(asked, dict) else None
+    if not isinstance(value, list):
+        raise BadRequest(f"{place} must have a list of {name}", place)
+    return value
+
+
+def _text(asked: Any, name: str, place: str) -> str:
+    """A text on one line; empty where there is none."""
+    value = asked.get(name, "") if isinstance(asked, dict) else None
+    if not isinstance(value, str):
+        raise BadRequest(f"{place} must have a text as its {name}", place)
+    return " ".join(value.split())
+
+
+def _number(asked: dict, name: str, place: str, most: float = 1e9) -> float:
+    value = asked.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        value = -1
+    if not 0 <= value <= most:
+        raise BadRequest(f"{place} must have a number from 0 to {most:g} as its {name}", place)
+    return float(value)
+
+
+def _scored(asked: dict) -> dict:
+    texts = _text(asked, "reference", "the body"), _text(asked, "hypothesis", "the body")
+    if max(map(len, texts)) > MOST_SCORED:
+        raise BadRequest(f"a text that is scored must have at most {MOST_SCORED:,} characters", "reference")
+    try:
+        rules = scoring_rules(_text(asked, "rules", "the body") or None)
+        reference, hypothesis = (units_of(normalize(text, rules), "char", "spaces" in rules) for text in texts)
+    except AsrError as error:
+        raise BadRequest(str(error), "rules") from error
+    errors = unit_errors(reference, hypothesis)
+    return {
+        "cer": errors.cer if math.isfinite(errors.cer) else None,
+        "substitutions": errors.substitutions,
+        "deletions": errors.deletions,
+        "insertions": errors.insertions,
+        "reference": errors.reference,
+        "rules": list(rules),
+        "pairs": in_runs(align(reference, hypothesis)),
+    }

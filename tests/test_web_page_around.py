@@ -1,0 +1,175 @@
+"""The page at `/`, in a real browser: languages, light and dark, the server's key, refusals, and clips that are inspected."""
+
+import re
+
+import pytest
+
+from asr.serving.settings import ServerSettings
+from tests.browsers import complaints, css, wait
+from tests.conftest import ROOT
+from tests.serving import running
+from tests.web_pages import SLOW, Heard, browser, js, opened, port, press, read, recording
+
+pytest.importorskip("starlette")
+FIXTURES = (browser, port, opened, read, recording)
+PAGE = ROOT / "asr/serving/page"
+
+
+def test_what_has_the_focus_is_seen(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    seen = []
+    while not seen or seen[-1] != "body":
+        press(opened, Keys.TAB)
+        seen.append(js(opened, "document.activeElement.id || document.activeElement.localName"))
+        outline = "[node, node.closest('.button')].some((one) => one && getComputedStyle(one).outlineStyle !== 'none')"
+        assert seen[-1] == "body" or js(opened, f"((node) => {outline})(document.activeElement)"), seen
+    assert seen == ["a", "language", "theme", "tab-recordings", "files", "record", "words", "body"]
+
+
+def test_chinese_and_english(read):
+    css(read, "#language")[0].click()
+    assert js(read, "document.documentElement.lang") == "zh-CN" and css(read, "#tab-live")[0].text == "实时字幕"
+    assert css(read, "#jobs output")[0].text == "21 字" and css(read, "#play")[0].get_attribute("aria-label") == "播放"
+    rest = js(read, "document.body.innerText")
+    assert not re.findall(
+        r"[a-z]{3,}", re.sub(r"model nobody|nobody|it clips|txt|srt|vtt|json|TextGrid|[\w ]*\.wav", "", rest)
+    )
+    read.refresh()
+    assert wait(lambda: css(read, "#model")[0].text == "模型 nobody", SLOW)
+    css(read, "#language")[0].click()
+    assert css(read, "#tab-live")[0].text == "Live captions"
+
+
+def test_light_and_dark(opened):
+    def paper() -> str:
+        return js(opened, "getComputedStyle(document.body).backgroundColor")
+
+    button = css(opened, "#theme")[0]
+    button.click()
+    assert button.text == "Light" and paper() == "rgb(246, 245, 241)"
+    button.click()
+    assert button.text == "Dark" and paper() == "rgb(21, 24, 27)"
+    opened.refresh()
+    assert wait(lambda: css(opened, "#theme")[0].text == "Dark", SLOW) and paper() == "rgb(21, 24, 27)"
+
+
+def test_what_cannot_be_transcribed_says_why_and_may_be_tried_again(browser, recording):
+    from asr.serving.refusals import BadRequest
+
+    class Shy(Heard):
+        tries = 0
+
+        def stream(self, recordings, cancelled, together):
+            Shy.tries += 1
+            if Shy.tries == 1:
+                raise BadRequest("会议 1.wav: <b>not</b> recognised as audio", "file")
+            return super().stream(recordings, cancelled, together)
+
+    with running(transcriber=Shy()) as (port, _):
+        browser.get(f"http://127.0.0.1:{port}/")
+        css(browser, "#files")[0].send_keys(str(recording))
+        assert wait(lambda: css(browser, ".failed"), SLOW)
+        text = "The server says: 会议 1.wav: <b>not</b> recognised as audio"
+        assert css(browser, ".failed output")[0].text == text
+        css(browser, ".failed button:not(.title)")[0].click()
+        assert wait(lambda: len(css(browser, ".token")) == 11, SLOW)
+    assert [message for message in complaints(browser) if "400 (Bad Request)" not in message] == []
+
+
+def test_the_server_s_key(browser, recording):
+    with running(ServerSettings(key="se cret/x"), Heard()) as (port, _):
+        browser.get(f"http://127.0.0.1:{port}/")
+        field = css(browser, "#key")[0]
+        assert wait(field.is_displayed, SLOW) and not css(browser, "#key-wrong")[0].is_displayed()
+        for wrong in ("nothing", "密钥"):
+            field.send_keys(wrong, "\n")
+            assert wait(css(browser, "#key-wrong")[0].is_displayed, SLOW) and wait(field.is_displayed, SLOW)
+            assert wait(lambda: field.get_attribute("value") == "", SLOW)
+        field.send_keys("se cret/x\n")
+        assert wait(lambda: css(browser, "#model")[0].text == "model nobody", SLOW)
+        css(browser, "#files")[0].send_keys(str(recording))
+        assert wait(lambda: len(css(browser, ".token")) == 11, SLOW)
+        browser.refresh()
+        assert wait(lambda: css(browser, "#model")[0].text == "model nobody", SLOW)  # the tab remembers it
+        browser.execute_script("sessionStorage.clear()")
+    assert [message for message in complaints(browser) if "401 (Unauthorized)" not in message] == []
+
+
+INSPECTED = """<!doctype html><title>x</title><style>p { color: red }</style><p id="made">no</p>
+<script>
+const reach = (what) => { try { return String(what()); } catch (error) { return error.name; } };
+document.getElementById("made").textContent = [reach(() => parent.document.title), reach(() => sessionStorage.length)].join();
+fetch("/v1/models").then(() => document.title = "reached", () => document.title = "kept in");
+</script>"""
+
+
+def inspecting(status: int, body: str):
+    """Around an application that answers /v1/inspect in another way."""
+
+    def around(application):
+        async def app(scope, receive, send):
+            if scope.get("path") != "/v1/inspect":
+                return await application(scope, receive, send)
+            while (await receive()).get("more_body"):
+                pass
+            kind = b"text/html; charset=utf-8" if status == 200 else b"application/json"
+            await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind)]})
+            await send({"type": "http.response.body", "body": body.encode()})
+
+        return app
+
+    return around
+
+
+def test_a_clip_is_inspected_in_a_frame_that_reaches_nothing(browser, recording):
+    with running(transcriber=Heard(), around=inspecting(200, INSPECTED)) as (port, _):
+        browser.get(f"http://127.0.0.1:{port}/")
+        css(browser, "#tab-inspect")[0].click()
+        css(browser, "#clip")[0].send_keys(str(recording))
+        assert wait(lambda: css(browser, "iframe"), SLOW)
+        assert css(browser, "iframe")[0].get_attribute("aria-label") == "How 会议 1 became text"
+        browser.switch_to.frame(css(browser, "iframe")[0])
+        assert wait(lambda: css(browser, "#made"), SLOW)
+        assert css(browser, "#made")[0].text == "SecurityError,SecurityError"
+        assert wait(lambda: js(browser, "document.title") == "kept in", SLOW)
+        assert css(browser, "#made")[0].value_of_css_property("color") == "rgba(255, 0, 0, 1)"
+        browser.switch_to.default_content()
+        complaints(browser)  # of what the frame was not allowed
+
+
+@pytest.mark.parametrize(
+    "status, body, said",
+    [
+        (404, '{"error": {"message": "Not Found"}}', "This server cannot inspect clips."),
+        (400, '{"error": {"message": "a clip is 30 s at most"}}', "The server says: a clip is 30 s at most"),
+        (500, "oh", "The server says: oh"),
+    ],
+)
+def test_a_clip_that_cannot_be_inspected(browser, recording, status, body, said):
+    with running(transcriber=Heard(), around=inspecting(status, body)) as (port, _):
+        browser.get(f"http://127.0.0.1:{port}/")
+        css(browser, "#tab-inspect")[0].click()
+        css(browser, "#clip")[0].send_keys(str(recording))
+        assert wait(lambda: css(browser, "#inspect-state")[0].text == said, SLOW)
+        assert not css(browser, "#inspected")[0].is_displayed()
+    assert [message for message in complaints(browser) if f" {status} " not in message] == []
+
+
+def test_both_languages_say_everything_that_the_page_says(opened):
+    words = js(opened, "import('/page/words.js').then(({ WORDS }) => WORDS)")
+    assert sorted(words["en"]) == sorted(words["zh"])
+    for key in words["en"]:
+        assert sorted(re.findall(r"{\w+}", words["en"][key])) == sorted(re.findall(r"{\w+}", words["zh"][key])), key
+    files = [path.read_text(encoding="utf-8") for path in sorted(PAGE.iterdir())]
+    asked = set(re.findall(r'data-t(?:-label|-placeholder)?="(\w+)"', "".join(files)))
+    assert asked <= set(words["en"]) and len(asked) > 50
+    source = "".join(files)
+    assert [key for key in words["en"] if not re.search(rf'["`]{key}["`]|theme_\$|{key}:.*{key}\b.*\?', source)] == []
+
+
+def test_the_page_needs_nothing_else():
+    for path in PAGE.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert set(re.findall(r"(?:https?:)?//[a-z][^\"' ]+", text)) <= {"http://www.w3.org/2000/svg"}, path
+        assert not re.search(r"<script[^>]+src=\"(?!page/)|@import|url\(|innerHTML|eval\(| style=\"", text), path
