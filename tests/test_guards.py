@@ -37,7 +37,9 @@ from tests.test_recognizer import sounds
         ([1, 2, 3, 4] * 4, True),
         ([1, 2, 3, 4] * 3, False),
         (list(range(8)) * 4, True),
-        (list(range(9)) * 4, False),
+        ([724, 116, 298, 237, 724, 116, 298, 237, 303] * 4, True),  # 游戏游戏的, written from bytes
+        (list(range(24)) * 4, True),
+        (list(range(25)) * 4, False),
         ([], False),
     ],
 )

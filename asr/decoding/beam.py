@@ -183,8 +183,8 @@ def stopped_early(beam: Beam, stopped: Tensor, loops: Tensor) -> list[Ended]:
     return ended
 
 
-LONGEST_LOOP = 8
-"""Tokens in the longest piece whose repetition is looked for."""
+LONGEST_LOOP = 24
+"""Tokens in the longest piece whose repetition is looked for: eight characters, each written from three bytes."""
 
 
 def find_loops(tokens: Tensor) -> Tensor:

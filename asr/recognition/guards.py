@@ -22,6 +22,8 @@ LEAST_PROGRESS = 0.5
 """Seconds of audio that so many tokens must take: nobody says 24 characters in a second."""
 NEARLY = 0.1
 """Seconds; attention that is so near to the furthest place it gets to is there."""
+SHORT_PIECE = 8
+"""Tokens that somebody may well say three times in a row."""
 SHORTEST = 1.0
 """Seconds; no piece is made shorter."""
 
@@ -80,13 +82,13 @@ def shortened(hypothesis: Hypothesis, attended: Tensor | None, seconds_per_frame
 def one_copy(tokens: Sequence[int]) -> int:
     """How many tokens there are up to the end of the first copy of what the end repeats; all where it repeats nothing.
 
-    Of pieces of up to LONGEST_LOOP tokens four copies count as that, of longer ones two, the last of which may be unfinished.
+    Of pieces of up to SHORT_PIECE tokens four copies count as that, of longer ones two, the last of which may be unfinished.
     """
     for period in range(1, len(tokens) // 2 + 1):
         same = 0
         while same < len(tokens) - period and tokens[-1 - same] == tokens[-1 - same - period]:
             same += 1
-        if same >= (max(3 * period, WINDOW - period) if period <= LONGEST_LOOP else period):
+        if same >= (max(3 * period, WINDOW - period) if period <= SHORT_PIECE else period):
             return len(tokens) - same
     return len(tokens)
 
