@@ -63,8 +63,6 @@ class Items:
             await self._start(said.speaking)
         elif self.item and at_pauses:  # what began as speech was none
             await self._complete(heard)
-        if said.open:
-            await self._tell_open(said.open)
 
     async def commit(self, said: Said, heard: float) -> None:
         """The end of an item that the client says; raises BadRequest where it holds nothing."""
@@ -77,6 +75,22 @@ class Items:
         elif before == self.previous:
             raise BadRequest(
                 f"nothing to commit: less than {LEAST:g} s of audio have come since the last item", "input_audio_buffer"
+            )
+
+    async def tell_open(self, heard: Heard) -> None:
+        """The text of the open item, as far as it is known."""
+        if self.item is None:
+            return
+        before = joined(self._tokens())
+        before += " " if heard.text and parted(before, heard.text) else ""
+        await self._settle(before + heard.text[: heard.settled])
+        if self.session.provisional:
+            await self.send(
+                f"{TRANSCRIPTION}.provisional",
+                item_id=self.item,
+                content_index=0,
+                text=before + heard.text,
+                settled=len(before) + heard.settled,
             )
 
     async def _start(self, start: float) -> None:
@@ -99,19 +113,6 @@ class Items:
     async def _delta(self, delta: str) -> None:
         self.told += delta
         await self.send(f"{TRANSCRIPTION}.delta", item_id=self.item, content_index=0, delta=delta)
-
-    async def _tell_open(self, heard: Heard) -> None:
-        before = joined(self._tokens())
-        before += " " if heard.text and parted(before, heard.text) else ""
-        await self._settle(before + heard.text[: heard.settled])
-        if self.session.provisional:
-            await self.send(
-                f"{TRANSCRIPTION}.provisional",
-                item_id=self.item,
-                content_index=0,
-                text=before + heard.text,
-                settled=len(before) + heard.settled,
-            )
 
     async def _complete(self, end: float) -> None:
         id, previous = self.item, self.previous

@@ -9,6 +9,7 @@ import json
 import time
 from base64 import b64decode
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -54,7 +55,7 @@ class Live:
         self.ahead = 0
         """Bytes of samples among them."""
         self.changed = asyncio.Event()
-        """Set when something has come into the inbox or has been taken out of it."""
+        """Set when something has come into the inbox or has been taken out of it, or the open utterance was looked at."""
         self.began = False
         self._hear_anew()
 
@@ -66,7 +67,8 @@ class Live:
         utterances = Utterances(transcriber.voice_activity, self.session.segments(transcriber.segments))
         if self.began:
             utterances.heard_samples = utterances.first = self.speaker.utterances.heard_samples
-        self.speaker: Speaker = self.speakers.speaker(utterances, words)
+        loop = asyncio.get_running_loop()
+        self.speaker: Speaker = self.speakers.speaker(utterances, words, lambda: _wake(loop, self.changed))
 
     async def run(self) -> None:
         """Until the client goes, or has to."""
@@ -80,6 +82,7 @@ class Live:
         except WebSocketDisconnect:
             pass
         finally:
+            self.speaker.gone = True
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -143,10 +146,12 @@ class Live:
 
     async def _listen(self) -> None:
         while True:
-            while not self.inbox:
+            while not ((heard := self.speaker.take()) or self.inbox):
                 self.changed.clear()
                 await self.changed.wait()
-            if isinstance(self.inbox[0], bytes):
+            if heard:
+                await self.items.tell_open(heard)
+            elif isinstance(self.inbox[0], bytes):
                 await self._hear()
             else:
                 event = self.inbox.popleft()
@@ -181,7 +186,8 @@ class Live:
             said = await self.speakers.finish(self.speaker)
             await self.items.commit(said, self.speaker.utterances.heard_samples / SAMPLE_RATE)
         elif kind == "input_audio_buffer.clear":
-            self.speaker.utterances.forget()
+            await self.speakers.forget(self.speaker)
+            self.speaker.open = None
             self.items.forget(self.speaker.utterances.heard_samples / SAMPLE_RATE)
             await self._send("input_audio_buffer.cleared")
         else:
@@ -196,6 +202,12 @@ class Live:
         await self.items.add(said, self.speaker.utterances.heard_samples / SAMPLE_RATE)
         self._hear_anew()
         await self._send(f"{kind}d", session=self.items.shown())
+
+
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    """Sets an event, from another thread."""
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(event.set)
 
 
 def _event(text: str) -> dict:

@@ -1,19 +1,25 @@
-"""Live speakers: whatever all of them have said by now is looked at together, before any recording goes on."""
+"""Live speakers: whatever all of them have said by now is looked at together, before any recording goes on.
 
+What is over is decoded at once, also in the middle of a decoding of what is not: nobody waits for a text that will be replaced.
+"""
+
+import asyncio
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from asr.recognition.recognizer import Recognized, Recognizer
+from asr.errors import Cancelled
+from asr.recognition.recognizer import Recognizer, never
 from asr.serving.turns import Turns
 from asr.transcript import Segment
 from asr.transcription.live import quick_recognizer
 from asr.transcription.transcriber import Transcriber, segment_of
-from asr.transcription.utterances import Due, Heard, Utterances
+from asr.transcription.utterances import Due, Heard, Pace, Utterances
 
 
 @dataclass(eq=False)
@@ -26,6 +32,21 @@ class Speaker:
     """Decodes what is over."""
     quick: Recognizer
     """Decodes what will be decoded again."""
+    told: Callable[[], object]
+    """Called, in the thread that works, when `open` or `error` is new."""
+    open: Heard | None = None
+    """The text of the open utterance, where it was looked at again."""
+    error: BaseException | None = None
+    """Why it could not be."""
+    gone: bool = False
+    """Whether nobody wants to know any more."""
+
+    def take(self) -> Heard | None:
+        """What is new of the open utterance, once. Raises `error`."""
+        if self.error:
+            raise self.error
+        heard, self.open = self.open, None
+        return heard
 
 
 @dataclass(eq=False)
@@ -34,8 +55,6 @@ class Said:
 
     over: list[Segment] = field(default_factory=list)
     """Utterances that are over, with or without text."""
-    open: Heard | None = None
-    """The one that is not, where its text was looked at again."""
     speaking: float | None = None
     """Where in the stream the open utterance begins; None between utterances."""
 
@@ -44,9 +63,9 @@ class Said:
 class _Request:
     speaker: Speaker
     listen: Callable[[Utterances], list[Due]]
-    answer: Future
-    dues: list[Due] = field(default_factory=list)
-    said: Said = field(default_factory=Said)
+    answer: Future = field(default_factory=Future)
+    over: list[Due] = field(default_factory=list)
+    speaking: float | None = None
 
 
 class Speakers:
@@ -54,19 +73,31 @@ class Speakers:
 
     def __init__(self, transcriber: Transcriber, turns: Turns):
         self.transcriber, self.turns = transcriber, turns
-        self.waiting: list[_Request] = []
+        self.waiting: deque[_Request] = deque()
+        """Those whose samples nobody has listened to yet."""
+        self.held: list[_Request] = []
+        """Those whose utterance is over while it is being looked at."""
+        self.looks: dict[Speaker, Due] = {}
+        """What is open, and worth a look."""
+        self.looking: list[Due] = []
+        """What is being looked at."""
+        self.pace = Pace()
+        self.lent = 0.0
+        """Seconds that looks have been interrupted for, ever."""
 
     @cached_property
     def quick(self) -> Recognizer:
         """What decodes the open utterances of all who have no hot words of their own."""
         return quick_recognizer(self.transcriber.recognizer)
 
-    def speaker(self, utterances: Utterances, hotwords: tuple[str, ...] = ()) -> Speaker:
-        """One with these hot words besides the server's own."""
+    def speaker(
+        self, utterances: Utterances, hotwords: tuple[str, ...] = (), told: Callable[[], object] = never
+    ) -> Speaker:
+        """One with these hot words besides the server's own; told: see Speaker."""
         if not hotwords:
-            return Speaker(utterances, self.transcriber.recognizer, self.quick)
+            return Speaker(utterances, self.transcriber.recognizer, self.quick, told)
         full = self.transcriber.listening_for(hotwords).recognizer
-        return Speaker(utterances, full, quick_recognizer(full))
+        return Speaker(utterances, full, quick_recognizer(full), told)
 
     async def hear(self, speaker: Speaker, samples: np.ndarray, behind: bool = False) -> Said:
         """The next samples (S,) at 16 kHz. One call at a time for a speaker. behind: whether more of them wait already."""
@@ -76,43 +107,115 @@ class Speakers:
         """What is open, ended."""
         return await self._look(speaker, lambda utterances: list(utterances.finish()))
 
+    async def forget(self, speaker: Speaker) -> None:
+        """Drops what is open."""
+        await self._look(speaker, lambda utterances: utterances.forget() or [])
+
     async def _look(self, speaker: Speaker, listen: Callable[[Utterances], list[Due]]) -> Said:
-        request = _Request(speaker, listen, Future())
+        request = _Request(speaker, listen)
         self.waiting.append(request)
-        await self.turns.soon(self._look_at_all)  # or the look of somebody who came a moment before has seen to it
-        return request.answer.result()
+        self.turns.urge(self._look_at_all)  # or somebody else's look, which has come a moment before, sees to it
+        return await asyncio.wrap_future(request.answer)
 
     def _look_at_all(self) -> None:
-        requests, self.waiting = self.waiting, []
+        self._listen()
+        while looks := self._next():
+            self._look_at(looks)
+
+    def _listen(self) -> None:
+        """Listens to all who wait, and decodes what is over."""
+        requests = []
+        while self.waiting:
+            request = self.waiting.popleft()
+            if request.answer.set_running_or_notify_cancel():
+                requests.append(request)
         try:
-            for request in requests:
-                request.dues = request.listen(request.speaker.utterances)
-            self._decode(requests, True)
-            self._decode(requests, False)
+            over = [(request.speaker, due) for request in requests for due in self._over(request)]
+            self._decode([(one, due) for one, due in over if due.result is None and due not in self.looking])
         except BaseException as error:
             for request in requests:
                 request.answer.set_exception(error)
             return
         for request in requests:
-            request.said.speaking = request.speaker.utterances.speaking
-            request.answer.set_result(request.said)
+            self._settle(request)
 
-    def _decode(self, requests: list[_Request], final: bool) -> None:
-        """What of all requests is final, or is not: one batch for each recognizer."""
-        batches: dict[Recognizer, list[tuple[_Request, Due]]] = {}
-        for request in requests:
-            recognizer = request.speaker.full if final else request.speaker.quick
-            batches.setdefault(recognizer, []).extend((request, due) for due in request.dues if due.final == final)
-        for recognizer, batch in batches.items():
-            began = time.monotonic()
-            results = recognizer.recognize([due.piece.samples for _, due in batch], timed=final) if batch else []
-            seconds = time.monotonic() - began
-            for (request, due), nbest in zip(batch, results, strict=True):
-                self._tell(request, due, nbest[0], seconds)
+    def _over(self, request: _Request) -> list[Due]:
+        speaker = request.speaker
+        for due in request.listen(speaker.utterances):
+            if due.final:
+                request.over.append(due)
+                speaker.open = None
+            else:
+                self.looks[speaker] = due
+        request.speaking = speaker.utterances.speaking
+        return request.over
 
-    def _tell(self, request: _Request, due: Due, best: Recognized, seconds: float) -> None:
-        heard = request.speaker.utterances.heard(due, best.text, seconds)
-        if due.final:
-            request.said.over.append(segment_of(best, self.transcriber.loaded.tokenizer, due.piece))
+    def _settle(self, request: _Request, error: BaseException | None = None) -> None:
+        """Answers a request, unless what is over of it is still being looked at."""
+        if all(due.result for due in request.over):
+            tokenizer = self.transcriber.loaded.tokenizer
+            over = [segment_of(due.result, tokenizer, due.piece) for due in request.over if due.result]
+            request.answer.set_result(Said(over, request.speaking))
+        elif error:
+            request.answer.set_exception(error)
         else:
-            request.said.open = heard
+            self.held.append(request)
+
+    def _next(self, pressing: bool = False) -> dict[Speaker, Due]:
+        """What to look at now: where there is no text yet, else what seems to be over, else, if there is time, all.
+
+        pressing: but for the last.
+        """
+        looks = {one: due for one, due in self.looks.items() if due not in self.looking and _wanted(one, due)}
+        first = {one: due for one, due in looks.items() if not due.full and not one.utterances.text}
+        ending = {one: due for one, due in looks.items() if due.full}
+        chosen = first or ending or (looks if self.pace.ready and not pressing else {})
+        self.looks = {one: due for one, due in looks.items() if one not in chosen}
+        return chosen
+
+    def _look_at(self, looks: Mapping[Speaker, Due]) -> None:
+        began, lent, error = time.monotonic(), self.lent, None
+        full = any(due.full for due in looks.values())
+
+        def between() -> bool:
+            """Asked at each step of the search: what presses more is done meanwhile. Whether all of it was for nothing."""
+            came = time.monotonic()
+            self._listen()
+            while not full and (pressing := self._next(True)):
+                self._look_at(pressing)
+            self.lent += time.monotonic() - came
+            return not any(due.final or _wanted(one, due) for one, due in looks.items())
+
+        self.looking += looks.values()
+        try:
+            self._decode(list(looks.items()), between)
+        except Cancelled:
+            pass
+        except BaseException as raised:
+            error = raised
+        self.looking = [due for due in self.looking if due not in looks.values()]
+        if not full:
+            self.pace.spent(time.monotonic() - began - (self.lent - lent))
+        for speaker, due in looks.items():
+            speaker.error = error
+            if due.result and not due.final:
+                speaker.open = speaker.utterances.heard(due)
+            speaker.told()
+        held, self.held = self.held, []
+        for request in held:
+            self._settle(request, error if request.speaker in looks else None)
+
+    def _decode(self, pieces: list[tuple[Speaker, Due]], between: Callable[[], bool] = never) -> None:
+        """One batch for each recognizer."""
+        batches: dict[Recognizer, list[Due]] = {}
+        for speaker, due in pieces:
+            batches.setdefault(speaker.full if due.full else speaker.quick, []).append(due)
+        for recognizer, dues in batches.items():
+            samples, timed = [due.piece.samples for due in dues], dues[0].full
+            results = recognizer.recognize(samples, timed=timed, cancelled=between)
+            for due, nbest in zip(dues, results, strict=True):
+                due.result = nbest[0]
+
+
+def _wanted(speaker: Speaker, due: Due) -> bool:
+    return not speaker.gone and speaker.utterances.wants(due)

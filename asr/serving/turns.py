@@ -108,10 +108,14 @@ class Turns:
 
     async def soon(self, task: Callable[[], Result]) -> Result:
         """What a short task returns, which is done before all else: at the next step of whatever is worked on."""
+        return await asyncio.wrap_future(self.urge(task))
+
+    def urge(self, task: Callable[[], Result]) -> "Future[Result]":
+        """As `soon`, for whoever does not wait."""
         future: Future[Result] = Future()
         self.urgent.append((future, task))
         self.thread.submit(self._give_way_between)
-        return await asyncio.wrap_future(future)
+        return future
 
     def _give_way_between(self) -> None:
         with self.busy:

@@ -1,7 +1,7 @@
 """`asr live`: text while somebody speaks.
 
 What was heard since the last pause is decoded again and again; what two decodings in a row begin with is settled. A pause
-ends the utterance, which is then decoded once more with the full search.
+ends the utterance, whose text is then what the full search finds.
 """
 
 import json
@@ -21,7 +21,7 @@ from asr.errors import AsrError
 from asr.recognition.recognizer import Recognizer
 from asr.transcription.pcm import FIRST, Pcm, refuse_container
 from asr.transcription.transcriber import Transcriber
-from asr.transcription.utterances import EVERY, PAUSE, Due, Heard, Utterances
+from asr.transcription.utterances import EVERY, PAUSE, Due, Heard, Pace, Utterances
 
 CHUNK_SECONDS = 0.05
 NO_FILES = (
@@ -39,6 +39,7 @@ class LiveTranscriber:
         self.utterances = Utterances.at_pauses(transcriber.voice_activity, transcriber.segments, pause, every)
         self.full = transcriber.recognizer
         self.quick = quick_recognizer(self.full)
+        self.pace = Pace()
 
     def hear(self, samples: np.ndarray) -> Iterator[Heard]:
         """The next samples (S,) at 16 kHz → finished utterances, and the open one where its text was looked at again."""
@@ -50,9 +51,13 @@ class LiveTranscriber:
 
     def _decoded(self, dues: Iterator[Due]) -> Iterator[Heard]:
         for due in dues:
-            began = time.monotonic()
-            text = (self.full if due.final else self.quick).recognize([due.piece.samples])[0][0].text
-            heard = self.utterances.heard(due, text, time.monotonic() - began)
+            if not (due.full or self.pace.ready):
+                continue
+            if due.result is None:
+                began = time.monotonic()
+                due.result = (self.full if due.full else self.quick).recognize([due.piece.samples])[0][0]
+                self.pace.spent(0.0 if due.final else time.monotonic() - began)
+            heard = self.utterances.heard(due)
             if heard:
                 yield heard
 

@@ -96,7 +96,15 @@ class SegmentConfig:
 class SpeechCutter:
     """Finds the pieces of one stream. It holds no more audio than the piece that is being spoken, and a block."""
 
-    def __init__(self, network: VoiceActivity, config: SegmentConfig | None = None, block: int = BLOCK):
+    def __init__(
+        self,
+        network: VoiceActivity,
+        config: SegmentConfig | None = None,
+        block: int = BLOCK,
+        *,
+        behind: float | None = None,
+    ):
+        """block: samples that are looked at together. behind: seconds kept behind speech; None for the padding."""
         self.config = config or SegmentConfig()
         self.probabilities = SpeechProbabilities(network)
         self.block = block
@@ -115,6 +123,7 @@ class SpeechCutter:
         self.shortest = _windows(self.config.shortest)
         self.pause = _windows(self.config.pause)
         self.padding = _windows(self.config.padding)
+        self.behind = self.padding if behind is None else _windows(behind)
         self.least_speech = _windows(self.config.least_speech)
 
     @property
@@ -122,10 +131,22 @@ class SpeechCutter:
         """Whether a piece is open: there was speech, and no pause since that ends it."""
         return bool(self.speech)
 
+    @property
+    def onset(self) -> float:
+        """Where in the stream the speech of the open piece begins, in seconds. Only while `speaking`."""
+        return (self.window - len(self.speech)) * WINDOW / SAMPLE_RATE
+
     def open_piece(self) -> Piece:
         """The piece that is being spoken, as far as it goes. Only while `speaking`."""
         start = self._start(self.window - len(self.speech))
         return Piece(start * WINDOW, self._samples(start, self.window))
+
+    def ending_piece(self) -> Piece | None:
+        """What the open piece will be if nobody speaks on; None as long as what is kept behind speech has not come."""
+        if not self.speaking or any(self.speech[-self.behind :]) or sum(self.speech) < self.least_speech:
+            return None
+        start, stop = self._bounds(*self._spoken())
+        return Piece(start * WINDOW, self._samples(start, stop))
 
     def add(self, samples: np.ndarray) -> Iterator[Piece]:
         """The next samples (S,) of the stream → the pieces that are now complete."""
@@ -161,11 +182,14 @@ class SpeechCutter:
 
     def _close(self) -> Iterator[Piece]:
         """The open piece without the pause at its end."""
-        first = self.window - len(self.speech)
-        end = first + _last(self.speech) + 1
         if sum(self.speech) >= self.least_speech:
-            yield self._piece(first, end, end + self.padding)
+            yield self._piece(*self._spoken())
         self.speech = []
+
+    def _spoken(self) -> tuple[int, int]:
+        """The windows [first, end) of the open piece from its first speech to its last."""
+        first = self.window - len(self.speech)
+        return first, first + _last(self.speech) + 1
 
     def _cut(self) -> Iterator[Piece]:
         """The part of the open piece before its best pause; what follows stays open."""
@@ -177,13 +201,17 @@ class SpeechCutter:
         yield self._piece(first, first + end, first + (end + start) // 2)
         self.speech = self.speech[start + self.speech[start:].index(True) :]
 
-    def _piece(self, first: int, end: int, limit: int) -> Piece:
+    def _piece(self, first: int, end: int, limit: int | None = None) -> Piece:
         """Windows [first, end) with padding, which reaches neither into the piece before nor beyond `limit`."""
-        start, stop = self._start(first), min(end + self.padding, limit)
+        start, self.free = self._bounds(first, end, limit)
+        return Piece(start * WINDOW, self._samples(start, self.free))
+
+    def _bounds(self, first: int, end: int, limit: int | None = None) -> tuple[int, int]:
+        start, stop = self._start(first), end + self.behind
+        stop = stop if limit is None else min(stop, limit)
         while stop > end and self._empty(stop - 1):
             stop -= 1
-        self.free = stop
-        return Piece(start * WINDOW, self._samples(start, stop))
+        return start, stop
 
     def _start(self, first: int) -> int:
         """Where a piece begins whose speech begins at window `first`."""
