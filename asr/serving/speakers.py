@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from asr.recognition.recognizer import Recognized, Recognizer
+from asr.recognition.recognized import Recognized
+from asr.recognition.recognizer import Recognizer
 from asr.serving.turns import Turns
 from asr.transcript import Segment
 from asr.transcription.live import quick_recognizer
