@@ -25,6 +25,7 @@ import ctranslate2  # noqa: E402
 import prepare  # noqa: E402
 import report  # noqa: E402
 import trimming  # noqa: E402
+import vocabulary  # noqa: E402
 import weights  # noqa: E402
 
 TINY = FIXTURES / "whisper-tiny-hf"
@@ -49,6 +50,22 @@ def test_manifests_and_sentences(speech_folder, tmp_path):
 def test_sentences_are_what_is_said():
     lines = ["今天12度。好吗？没有", "今天12度。", "一", "我说：今天很好！"]
     assert prepare.sentences(lines, {"今天很好"}) == ["今天十二度", "好吗", "没有"]
+
+
+def test_words_have_lines_by_how_often_they_are_seen(speech_folder, tmp_path):
+    seen = ["一 900 m", "很少 2 d", "少见 3 v", "常见 100 a", "到处都是 9000000 l", "AA制 9 n"]
+    assert list(vocabulary.lines(seen)) == ["少见"] * 2 + ["常见"] * 8 + ["到处都是"] * 60
+    build(speech_folder, tmp_path / "out")
+    dev = tmp_path / "out/dev_sentences.jsonl"
+    dev.write_text(
+        dev.read_text(encoding="utf-8")
+        + json.dumps({**json.loads(dev.read_text(encoding="utf-8").splitlines()[0]), "id": "idiom", "text": "争先恐后"})
+        + "\n",
+        encoding="utf-8",
+    )
+    vocabulary.main([str(dev), "--out", str(tmp_path / "words.txt")])
+    words = (tmp_path / "words.txt").read_text(encoding="utf-8").splitlines()
+    assert "志愿者" in words and "争先恐后" not in words and len(words) > 1_000_000
 
 
 def test_no_dev_sentence_gets_into_the_training_data(speech_folder, tmp_path):

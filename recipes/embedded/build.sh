@@ -28,8 +28,9 @@ asr train $recipe/embedded.toml --init exp/embedded-start --out exp/embedded --t
 python $recipe/averaging.py exp/embedded exp/embedded-start --shares 45 55 --tail 0.5 --out exp/embedded-mean
 cp exp/embedded-start/decode.json exp/embedded-mean/
 
-asr train-lm $data/text.txt $data/aishell.jsonl $data/dsp20.jsonl --tokens exp/embedded-start --order 4 --prune 0 --size 2000000 \
-    --out $data/lm.arpa --force
+python $recipe/vocabulary.py $data/dev_sentences.jsonl --out $data/words.txt
+asr train-lm $data/text.txt $data/words.txt $data/aishell.jsonl $data/dsp20.jsonl --tokens exp/embedded-start --order 4 --prune 0 \
+    --size 2000000 --out $data/lm.arpa --force
 asr model add-lm exp/embedded-mean $data/lm.arpa --force
 settings=(beam=8 batch_seconds=30 rule=own length_power=0 length_bonus=0.8 lm_weight=0.2 eos_threshold=1.5)
 asr tune exp/embedded-mean $data/dev_sentences.jsonl "${settings[@]/#/--decode=}"
