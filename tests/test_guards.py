@@ -188,7 +188,7 @@ def test_what_speechbrains_search_leaves_out_at_the_limit_is_lost_to_nobody(toke
 def test_nothing_that_a_guard_doubts_wins_over_what_it_does_not(tokenizer, monkeypatch):
     """Whatever their scores: what has no doubt against it comes first, and neither is decoded again."""
     loop, fine, other = (Hypothesis(tokens, score, (-0.1,) * 15) for tokens, score in LISTED)
-    monkeypatch.setattr("asr.recognition.recognizer.beam_search", lambda *_: [[loop, fine, other]])
+    monkeypatch.setattr("asr.recognition.recognizer.beam_search", lambda *_, **__: [[loop, fine, other]])
     config = DecodeConfig(nbest=3)
     [nbest] = Recognizer(random_model(), tokenizer, config).recognize(sounds(1.5))
     assert [r.hypothesis.tokens for r in nbest] == [fine.tokens, other.tokens, loop.tokens]
@@ -198,7 +198,7 @@ def test_nothing_that_a_guard_doubts_wins_over_what_it_does_not(tokenizer, monke
 def test_what_cannot_be_cut_ends_after_one_copy(tokenizer, monkeypatch):
     """A clip too short for pieces, and no hypothesis without a doubt."""
     copies = Hypothesis(LISTED[0][0], -0.1, (-0.1,) * 15)
-    monkeypatch.setattr("asr.recognition.recognizer.beam_search", lambda *_: [[copies]])
+    monkeypatch.setattr("asr.recognition.recognizer.beam_search", lambda *_, **__: [[copies]])
     [[short]] = Recognizer(random_model(), tokenizer).recognize(sounds(1.5))
     assert short.hypothesis.tokens == (7,) and short.hypothesis.warnings[-1] == SHORTENED
     [[left]] = Recognizer(random_model(), tokenizer, DecodeConfig(redecode=False)).recognize(sounds(1.5))

@@ -12,7 +12,7 @@ from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import Hypothesis
 from asr.errors import AsrError
 from asr.model.folder import save_model
-from asr.recognition.recognizer import Recognized
+from asr.recognition.recognized import Recognized
 from asr.recognition.transcript_tokens import transcript_tokens
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.transcript import Transcript

@@ -7,14 +7,14 @@ utterances and hypotheses there are; utterances that are done leave the batch.
 Dimensions besides those of the model: C candidates of each hypothesis, P scorers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from asr.decoding.beam import Beam, Chosen, Ended, best_continuations
+from asr.decoding.beam import Beam, Best, Chosen, Ended, Step, best_continuations
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.rules import RULES
 
@@ -80,22 +80,48 @@ class CandidateScorer(Protocol):
         ...
 
 
+class Looked(NamedTuple):
+    """One step of a search, for whoever looks on."""
+
+    weights: dict[str, float]
+    """Scorer → its weight, the main one first: P of them."""
+    beam: Beam
+    """The hypotheses before the step."""
+    scores: Tensor
+    """(B, N, V) what the main scorer says of every next token."""
+    candidates: Tensor
+    """(B, N, C) those that all scorers judged."""
+    parts: Tensor
+    """(B, N, C, P) what each scorer says of them."""
+    best: Best
+    """The best continuations by the weighted sum, more of them than go on."""
+    step: Step
+    """What the rule made of these."""
+
+
+Watch = Callable[[Looked], None]
+"""Is told of every step, and changes nothing in what it is given."""
+
+
 @torch.inference_mode()
 def beam_search(
     scorer: Scorer,
     config: DecodeConfig,
     max_tokens: list[int],
     others: Mapping[str, tuple[CandidateScorer, float]] | None = None,
+    *,
+    watch: Watch | None = None,
 ) -> list[list[Hypothesis]]:
     """The `nbest` best hypotheses of each utterance, best first, found with a beam of `beam`; a beam of 1 is greedy.
 
     max_tokens: the longest hypothesis of each utterance, eos not counted. others: name → scorer and weight. When a
-    hypothesis is finished, what that means for the others and when an utterance is done, `config.rule` says.
+    hypothesis is finished, what that means for the others and when an utterance is done, `config.rule` says. watch: looks on.
     """
     others = {name: pair for name, pair in (others or {}).items() if pair[1] != 0}
     B, device = scorer.n_utterances, scorer.device
     limits = torch.tensor(max_tokens, device=device)
-    weights = torch.tensor([1.0, *(weight for _, weight in others.values())], device=device)
+    by_name = {DECODER: 1.0} | {name: weight for name, (_, weight) in others.items()}
+    weights = torch.tensor(list(by_name.values()), device=device)
     rule = RULES[config.rule](B, config, device)
     beam = _first_beam(B, scorer.sos, len(weights), device)
     state, states = scorer.start(), [other.start(B) for other, _ in others.values()]
@@ -105,14 +131,17 @@ def beam_search(
         candidates, parts, states = _judge(scores, beam.last, others, states, config, scorer.eos)
         most = rule.looks * config.beam
         best = best_continuations(beam, candidates, parts, weights=weights, most=most, eos=scorer.eos)
-        beam, chosen, now_ended = rule.step(beam, best, limits[beam.utterances] - n_tokens)
+        step = rule.step(beam, best, limits[beam.utterances] - n_tokens)
+        if watch is not None:
+            watch(Looked(by_name, beam, scores, candidates, parts, best, step))
+        beam, chosen, now_ended = step
         ended += now_ended
         if chosen is None:
             break
         rule.select(chosen.utterances)
         state = scorer.select(state, chosen)
         states = [other.select(s, chosen) for s, (other, _) in zip(states, others.values(), strict=True)]
-    return _nbest(rule.ranked(ended), B, [DECODER, *others], weights.tolist(), config)
+    return _nbest(rule.ranked(ended), B, list(by_name), weights.tolist(), config)
 
 
 def _first_beam(n_utterances: int, sos: int, n_scorers: int, device: torch.device) -> Beam:

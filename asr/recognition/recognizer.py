@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -16,14 +16,14 @@ from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.hotwords import HotwordScorer, occurrences
 from asr.decoding.rescoring import penalise_uncovered, rescore
-from asr.decoding.search import CandidateScorer, Hypothesis, beam_search
+from asr.decoding.search import CandidateScorer, Hypothesis, Watch, beam_search
 from asr.decoding.wordlists import Hotwords
 from asr.errors import AsrError, Cancelled, ConfigError
 from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
-from asr.recognition.boundaries import Span
 from asr.recognition.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt, shortened
+from asr.recognition.recognized import Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
 from asr.text.tokenizer import Tokenizer, TokenTable
 
@@ -113,20 +113,6 @@ def grouped(lengths: Sequence[int], budget: float) -> list[list[int]]:
     return groups
 
 
-@dataclass(frozen=True)
-class Recognized:
-    """One hypothesis with its text."""
-
-    text: str
-    """The text of the tokens."""
-    hypothesis: Hypothesis
-    """The tokens, and how likely they are."""
-    hotwords: tuple[tuple[int, str], ...] = ()
-    """(place among the tokens, word) of each hot word in it."""
-    spans: tuple[Span, ...] = ()
-    """Start and end of each token in seconds, where they were asked for: of the best hypothesis only."""
-
-
 class Recognizer:
     """Decodes many utterances in batches of similar length, and gives the results in the order of the input."""
 
@@ -142,6 +128,7 @@ class Recognizer:
         self.model, self.tokenizer = model, tokenizer
         self.config, self.lm, self.hotwords = config or DecodeConfig(), lm, hotwords
         self.cancelled: Callable[[], bool] = never
+        self.watcher: Watcher | None = None
         table, words = tokenizer.table, hotwords.weights if hotwords else {}
         if wrong := [i for i in self.config.never_written if not 0 <= i < len(table)]:
             raise ConfigError(f"decode.never_written: {wrong[0]} is no id of {len(table)} tokens")
@@ -157,19 +144,26 @@ class Recognizer:
 
     @torch.inference_mode()
     def recognize(
-        self, utterances: Sequence[np.ndarray], timed: bool = False, cancelled: Callable[[], bool] = never
+        self,
+        utterances: Sequence[np.ndarray],
+        timed: bool = False,
+        cancelled: Callable[[], bool] = never,
+        *,
+        watcher: Watcher | None = None,
     ) -> list[list[Recognized]]:
         """Arrays (S,) of 16 kHz samples → per utterance its n-best list, the best with the spans of its tokens if `timed`.
 
-        The model is put in evaluation mode meanwhile. Raises Cancelled soon after `cancelled` says so.
+        The model is put in evaluation mode meanwhile. watcher: looks on. Raises Cancelled soon after `cancelled` says so.
         """
         call, training = copy.copy(self), self.model.training
-        call.cancelled = (
-            cancelled  # another thread may be decoding with this Recognizer, and is cancelled by something else
-        )
+        # another thread may be decoding with this Recognizer, and is cancelled and watched by something else
+        call.cancelled, call.watcher = cancelled, watcher
         self.model.eval()
         try:
             parts = [cut_to_fit(samples, SAMPLE_RATE, self.model.longest_samples) for samples in utterances]
+            for samples, some in zip(utterances, parts, strict=True):
+                if watcher is not None and len(some) > 1:
+                    watcher.cut(samples, some, ())
             pieces = [piece for some in parts for piece in some]
             results: list[list[Recognized]] = [[] for _ in pieces]
             for batch in self.batches([len(piece) for piece in pieces]):
@@ -203,6 +197,8 @@ class Recognizer:
         """
         halves = cut_in_two(samples, SAMPLE_RATE) if self.config.redecode else None
         if halves is not None:
+            if self.watcher is not None:
+                self.watcher.cut(samples, halves, reasons)
             return self._joined(halves, self._recognize_batch(halves, timed), reasons)
         best = replace(best, warnings=tuple(dict.fromkeys(best.warnings + reasons)))
         if self.config.redecode:
@@ -239,7 +235,8 @@ class Recognizer:
         memory = encode(self.model, utterances, self.cancelled)
         scorer, limits = self.scorer(memory), self.limits(utterances)
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
-        found = self._found(scorer, limits, memory, log_probs)
+        watch = None if self.watcher is None else self.watcher.search()
+        found = self._found(scorer, limits, memory, log_probs, watch)
         results: list[list[Recognized]] = [[] for _ in found]
         for b in self._doubts([nbest[0] for nbest in found], scorer):
             heard = memory.rows([b])
@@ -264,16 +261,23 @@ class Recognizer:
             )
             for b in whole:
                 results[b][0] = replace(results[b][0], spans=timings[b])
+        if watch is not None and self.watcher is not None:
+            self.watcher.decoded(watch, Decoded(utterances, memory, log_probs, found, results))
         return results
 
     def _found(
-        self, scorer: NetworkScorer, limits: list[int], memory: Memory, log_probs: Tensor | None
+        self,
+        scorer: NetworkScorer,
+        limits: list[int],
+        memory: Memory,
+        log_probs: Tensor | None,
+        watch: Watch | None = None,
     ) -> list[list[Hypothesis]]:
         """All hypotheses that the search ends with, ranked anew by what has a weight for that."""
         config, others = replace(self.config, nbest=self.config.beam), self.others(memory, log_probs)
         reverse = self.model.reverse_decoder
         reverse = reverse if config.reverse_weight else None
-        found = beam_search(scorer, config, limits, others)
+        found = beam_search(scorer, config, limits, others, watch=watch)
         if not all(found):
             raise AsrError("the model's scores are no numbers: its weights are damaged, or its training has diverged")
         if reverse is not None:

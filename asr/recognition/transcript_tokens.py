@@ -2,7 +2,7 @@
 
 import math
 
-from asr.recognition.recognizer import Recognized
+from asr.recognition.recognized import Recognized
 from asr.text.tokenizer import Tokenizer
 from asr.text.units import units
 from asr.transcript import TranscriptToken

@@ -19,7 +19,8 @@ from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import HotwordList, Hotwords, read_hotwords
 from asr.errors import AsrError, AudioError, CheckpointError
 from asr.model.folder import LoadedModel
-from asr.recognition.recognizer import Recognized, Recognizer, never
+from asr.recognition.recognized import Recognized
+from asr.recognition.recognizer import Recognizer, never
 from asr.recognition.transcript_tokens import transcript_tokens
 from asr.text.tokenizer import Tokenizer
 from asr.transcript import Segment, Transcript

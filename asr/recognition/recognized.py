@@ -1,0 +1,58 @@
+"""What a recognizer finds, and what it tells whoever looks on while it works."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from asr.decoding.search import Hypothesis, Watch
+from asr.model.model import Memory
+from asr.recognition.boundaries import Span
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """One hypothesis with its text."""
+
+    text: str
+    """The text of the tokens."""
+    hypothesis: Hypothesis
+    """The tokens, and how likely they are."""
+    hotwords: tuple[tuple[int, str], ...] = ()
+    """(place among the tokens, word) of each hot word in it."""
+    spans: tuple[Span, ...] = ()
+    """Start and end of each token in seconds, where they were asked for: of the best hypothesis only."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A batch that was searched, for whoever looks on."""
+
+    utterances: Sequence[np.ndarray]
+    """Arrays (S,) of samples."""
+    memory: Memory
+    """What the decoder listened to."""
+    log_probs: Tensor | None
+    """(B, L, V) of the CTC head, where it was asked."""
+    found: list[list[Hypothesis]]
+    """All hypotheses of each utterance, best first, ranked anew where something is to do that."""
+    results: list[list[Recognized]]
+    """What was made of them."""
+
+
+class Watcher(Protocol):
+    """Looks on while a Recognizer works, and changes nothing of it."""
+
+    def search(self) -> Watch:
+        """The search of a batch begins: what is to be told of its steps."""
+        ...
+
+    def cut(self, samples: np.ndarray, parts: Sequence[np.ndarray], reasons: tuple[str, ...]) -> None:
+        """In place of an utterance (S,) its parts are searched; reasons: why what was found for all of it is not trusted."""
+        ...
+
+    def decoded(self, watch: Watch, batch: Decoded) -> None:
+        """A batch is done whose steps `watch` was told of; those of parts are done before that of the whole."""
+        ...
