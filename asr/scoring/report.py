@@ -1,12 +1,12 @@
 """The score as one HTML page that needs nothing else: no network, no other file but the audio it may link to."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from asr.files import atomic_write
+from asr.outputs.pages import page_of
 from asr.scoring.cer import in_runs
 from asr.scoring.compare import Comparison
 from asr.scoring.results import summary
@@ -32,16 +32,8 @@ def write_report(
         [us[0].id, places.get(us[0].value("speaker"), -1), _audio(us[0], root, page), [_aligned(u, joint) for u in us]]
         for us in zip(*(score.utterances for score in scores), strict=True)
     ]
-    text = (_PAGE / "page.html").read_text(encoding="utf-8")
-    parts = {
-        "STYLE": (_PAGE / "page.css").read_text(encoding="utf-8"),
-        "SCRIPT": (_PAGE / "page.js").read_text(encoding="utf-8"),
-        "DATA": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
-    }
-    for name, part in parts.items():  # DATA last: nothing in it is taken for a placeholder
-        text = text.replace(f"/*{name}*/", part, 1)
     with atomic_write(page) as file:
-        file.write(text)
+        file.write(page_of(_PAGE, data))
 
 
 def _aligned(utterance: UtteranceScore, joint: str) -> list:
