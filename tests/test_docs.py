@@ -24,6 +24,7 @@ DOCUMENTS = [
     ROOT / "recipes/README.md",
     ROOT / "asr/scoring/README.md",
     ROOT / "asr/serving/README.md",
+    ROOT / "asr/inspection/README.md",
     *ROOT.glob("recipes/*/README.md"),
     *ROOT.glob("asr/pretrained/*/README.md"),
 ]

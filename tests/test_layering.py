@@ -14,6 +14,7 @@ LAYERS = [
     {"interop"},
     {"catalogue"},
     {"training", "transcription"},
+    {"inspection"},
     {"evaluation", "serving"},
     {"cli"},
 ]

@@ -16,6 +16,7 @@ import typer
 
 from asr.cli.corpus import corpus_app
 from asr.cli.helping import run_command
+from asr.cli.inspect import inspect
 from asr.cli.live import live
 from asr.cli.model import model_app
 from asr.cli.options import (
@@ -46,6 +47,7 @@ NAMED = 20
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("transcribe")(transcribe)
 app.command("align")(align)
+app.command("inspect")(inspect)
 app.command("live")(live)
 app.command("serve")(serve)
 app.command("train")(train)

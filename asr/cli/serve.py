@@ -85,6 +85,8 @@ def serve(
     worked on at a time, long ones a part in turn. What is sent is not encrypted: to a network that you do not trust open it
     behind a proxy only.
 
+    /v1/inspect answers a clip of up to 30 seconds with the page of `asr inspect`.
+
     Requests from pages of other web sites are refused, and those that call the server by a name that it does not know it has.
     """
     from asr.text.finishing import Finishing
