@@ -22,6 +22,7 @@ from asr.serving.access import key_of, knows, refusal
 from asr.serving.body import ENDING
 from asr.serving.edited import rendered, scored
 from asr.serving.health import Health, short_question
+from asr.serving.inspections import inspection
 from asr.serving.metrics import Metrics
 from asr.serving.realtime import converse
 from asr.serving.realtime_session import Session
@@ -35,10 +36,11 @@ from asr.serving.web_page import HOME, page_file
 from asr.text.finishing import Finishing
 from asr.transcription.transcriber import Transcriber
 
-PATH, LIVE = "/v1/audio/transcriptions", "/v1/realtime"
+PATH, LIVE, INSPECT = "/v1/audio/transcriptions", "/v1/realtime", "/v1/inspect"
 SECRETS = f"{LIVE}/client_secrets"
 RENDER, SCORE = "/v1/render", "/v1/score"
-POSTED = (PATH, SECRETS, RENDER, SCORE)
+POSTED = (PATH, INSPECT, SECRETS, RENDER, SCORE)
+"""Addresses that something is sent to."""
 PAGE = "/"
 MOST_JSON = 2**16
 """Bytes of a request in JSON at most."""
@@ -57,6 +59,7 @@ class Application:
         self.asked = Health(service.turns, short_question(transcriber))
         endpoints = {
             PATH: self.transcriptions,
+            INSPECT: self.inspections,
             SECRETS: self.secrets,
             RENDER: self.render,
             SCORE: self.score,
@@ -126,6 +129,10 @@ class Application:
     async def transcriptions(self, request: Request) -> Response:
         await self._ask_for_key(request)
         return await transcription(self.service, request)
+
+    async def inspections(self, request: Request) -> Response:
+        await self._ask_for_key(request)
+        return await inspection(self.service, request)
 
     async def secrets(self, request: Request) -> Response:
         """A key for a web page, which ends soon. Who has but such a one gets no other."""

@@ -13,7 +13,7 @@ from asr.serving.events import EventStream, events_of
 from asr.serving.forms import Wanted, read_form, read_request
 from asr.serving.refusals import BadRequest
 from asr.serving.service import Service
-from asr.serving.turns import Turn
+from asr.serving.turns import Job, Result, Turn
 from asr.serving.uploads import Upload, transcribe, writable
 from asr.text.finishing import finish
 from asr.transcript import Transcript
@@ -21,7 +21,7 @@ from asr.transcript import Transcript
 
 async def transcription(service: Service, request: Request) -> Response:
     """The answer to a request. Raises BadRequest for what cannot be answered, Abandoned where nobody waits for it."""
-    wanted, form = await _received(service, request)
+    wanted, form = await received(service, request)
     transcripts = _transcripts(service, wanted, form, request.receive)
     ids, headers = service.transcriber.loaded.tokenizer.encode, headers_of(wanted)
     if wanted.stream:
@@ -35,7 +35,7 @@ async def transcription(service: Service, request: Request) -> Response:
     return kind(answer, headers=headers)
 
 
-async def _received(service: Service, request: Request) -> tuple[Wanted, FormData]:
+async def received(service: Service, request: Request) -> tuple[Wanted, FormData]:
     """What a form asks for, and the form, which holds the recording until it is closed."""
     body = service.body(request.receive)
     try:
@@ -53,6 +53,16 @@ async def _received(service: Service, request: Request) -> tuple[Wanted, FormDat
         raise
 
 
+async def worked(service: Service, form: FormData, receive: Receive, job: Job[Result]) -> AsyncGenerator[Result, None]:
+    """What the work on a form yields when its turn comes; the form is closed in the end."""
+    try:
+        with service.clients.one(), service.waiting.one():
+            async for result in service.turns.work(job, until_nobody_waits(receive, service.stopping)):
+                yield result
+    finally:
+        await form.close()
+
+
 async def _transcripts(
     service: Service, wanted: Wanted, form: FormData, receive: Receive
 ) -> AsyncGenerator[Transcript | None, None]:
@@ -65,12 +75,9 @@ async def _transcripts(
             yield transcript and finish(transcript, service.finishing)
 
     transcript = None
-    try:
-        with service.clients.one(), service.waiting.one():
-            async for transcript in service.turns.work(job, until_nobody_waits(receive, service.stopping)):
-                yield transcript
-    finally:
-        await form.close()
+    async with aclosing(worked(service, form, receive, job)) as transcripts:
+        async for transcript in transcripts:
+            yield transcript
     assert transcript is not None
     service.audio += transcript.duration
     for warning in transcript.all_warnings:

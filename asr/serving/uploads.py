@@ -62,15 +62,17 @@ def transcribe(transcriber: Transcriber, upload: Upload, turn: Turn) -> Generato
                 if segment:
                     yield transcriber.transcript(recording) if upload.streamed else None
         except Cancelled:
-            if turn.given_up.is_set():
-                raise Abandoned(ENDING) from None
-            raise BadRequest(f"{name}: {_limit(turn, upload)}; send it in parts", "file", 413) from None
+            raise why_given_up(turn, upload) from None
         if recording.error:
             raise BadRequest(str(recording.error), "file") from recording.error
         yield transcriber.transcript(recording)
 
 
-def _limit(turn: Turn, upload: Upload) -> str:
+def why_given_up(turn: Turn, upload: Upload) -> Abandoned | BadRequest:
+    """What to raise where the work on an upload was cancelled."""
+    if turn.given_up.is_set():
+        return Abandoned(ENDING)
+    limit = f"is longer than {upload.most_seconds:g} s ({upload.most_seconds / 3600:.3g} h)"
     if turn.took_too_long:
-        return f"takes longer than {turn.most_seconds:g} s of work"
-    return f"is longer than {upload.most_seconds:g} s ({upload.most_seconds / 3600:.3g} h)"
+        limit = f"takes longer than {turn.most_seconds:g} s of work"
+    return BadRequest(f"{upload.name}: {limit}; send it in parts", "file", 413)
