@@ -164,6 +164,10 @@ def test_the_tree_and_the_texts(opened):
     nodes = css(browser, "#tree g.node.way")
     assert len(nodes) == js(browser, "view.stretch.way.length")
     assert len(css(browser, "#tree .found tbody tr")) == js(browser, "view.stretch.found.length")
+    for row in css(browser, "#tree .found tbody tr"):
+        *parts, total, rank = (float(cell.text.replace("−", "-")) for cell in css(row, "td:not(.left)")[1:])
+        if js(browser, "view.stretch.found.every(([node]) => view.stretch.nodes[node][2] === 1)"):
+            assert abs(sum(parts) - total) < 0.01 * len(parts) and total < rank < 0
     browser.execute_script("view.pick(view.stretch.way[1])")
     assert len(css(browser, "#tree .picked")) == 1
     assert css(browser, "#candidates tr.chosen .glyph")[0].text == js(

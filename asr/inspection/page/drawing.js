@@ -19,14 +19,21 @@ function dark() {
   return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-const colour = (name) => {
+const COLOURS = new Map();
+
+function colour(name) {
+  if (!COLOURS.has(name)) COLOURS.set(name, computedColour(name));
+  return COLOURS.get(name);
+}
+
+function computedColour(name) {
   const probe = document.createElement("i");
   probe.style.color = `var(--${name})`;
   document.body.append(probe);
   const value = getComputedStyle(probe).color;
   probe.remove();
   return value;
-};
+}
 
 /* 256 colours from a few: one 32-bit number each. */
 function ramp(name) {
@@ -106,8 +113,13 @@ class Chart {
     }
   }
 
-  /* The moment of a step, and where playing is. */
-  band(g, span, moment) {
+  /* When the sign of a step is said, where playing is, and where the mouse is. */
+  marks(g, view) {
+    const span = view.span(), moment = view.playing;
+    if (view.hover !== null) {
+      g.fillStyle = colour("soft");
+      g.fillRect(Math.round(this.x(view.hover)), 0, 1, this.height);
+    }
     if (span) {
       g.fillStyle = colour("band");
       const x = this.x(span[0]);

@@ -8,7 +8,7 @@ const wanted = new Set(location.hash.slice(1).split(","));
 
 const view = {
   language: wanted.has("zh") || (!wanted.has("en") && navigator.language.startsWith("zh")) ? "zh" : "en",
-  at: 0, picked: -1, layer: -1, head: -1, playing: null, timer: 0, charts: [], figures: {}, drawnTree: null,
+  at: 0, picked: -1, layer: -1, head: -1, playing: null, hover: null, timer: 0, charts: [], figures: {}, drawnTree: null,
 
   say(key, values = {}) {
     const text = WORDS[this.language][key] ?? key.replace(/^scorer_/, "");
@@ -177,10 +177,10 @@ function explained(name) {
   const { model, search } = DATA, stretch = DATA.stretches[0];
   const values = {
     rate: grouped(DATA.rate), shift: model.shift_ms, frame: model.frame_ms, mels: model.mels, convolutions: model.convolutions, factor: model.factor,
-    step: Math.round(model.factor * model.shift_ms), width: model.encoder.width, every: stretch ? stretch.encoded.every : 1,
+    step: Math.round(model.factor * model.shift_ms), width: model.encoder.width, some: stretch && stretch.encoded.every > 1 ? view.say("some", stretch.encoded) : "",
     layers: name === "encoded" ? model.encoder.layers : model.decoder.layers, heads: model.decoder.heads,
     kind: model.encoder.kind === "conformer" ? "Conformer" : "Transformer", vocabulary: grouped(model.vocabulary), beam: search.beam,
-    rank: view.say(search.length_power === 0 ? "rank_plain" : search.gnmt_length ? "rank_gnmt" : "rank_length", { power: search.length_power }),
+    rank: view.say(search.length_power === 0 ? "rank_plain" : search.gnmt_length ? "rank_gnmt" : search.length_power === 1 ? "rank_mean" : "rank_length", { power: search.length_power }),
   };
   const lines = WORDS[view.language][`p_${name}`].map((line) => line.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole));
   if (name === "encoded") lines.push(view.say(model.ctc ? "p_ctc" : "p_noCtc"));
@@ -221,7 +221,7 @@ function makePanels() {
     if (name === "attention") makeAttention(figure, aside);
     if (name === "tree") {
       view.figures.tree = figure.appendChild(made("div", "scroll"));
-      view.figures.found = figure.appendChild(made("div"));
+      view.figures.found = figure.appendChild(made("div", "wide"));
     }
   }
 }
@@ -306,11 +306,22 @@ function draw(everything = false) {
   revealTree(view.figures.tree, view);
 }
 
+/* A line through all pictures, at the same second. */
+function pointAt(seconds) {
+  view.hover = seconds;
+  view.charts.forEach((chart) => chart.refresh());
+}
+
 function drawAll() {
+  COLOURS.clear();
   drawHeader();
   makePanels();
   makeChips();
-  view.charts.forEach((chart) => chart.redraw());
+  view.charts.forEach((chart) => {
+    chart.base.addEventListener("mousemove", (event) => pointAt(chart.seconds(event.offsetX)));
+    chart.base.addEventListener("mouseleave", () => pointAt(null));
+    chart.redraw();
+  });
   draw(true);
   play(Boolean(view.timer));
 }

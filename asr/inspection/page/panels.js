@@ -17,7 +17,13 @@ function soundPanel(figure, view) {
     drawSpeech(g, chart, wave + 4, speech - 8);
     chart.label(g, view.say("wave"), middle);
     chart.label(g, view.say("speech"), wave + speech / 2);
-  }, (g) => chart.band(g, view.span(), view.playing));
+  }, (g) => {
+    chart.marks(g, view);
+    if (view.hover === null) return;
+    g.fillStyle = colour("ink");
+    g.textAlign = view.hover > SECONDS * 0.9 ? "right" : "left";
+    g.fillText(` ${(DATA.offset + view.hover).toFixed(2)} s `, chart.x(view.hover), 10);
+  });
   chart.base.addEventListener("click", (event) => view.listenFrom(chart.seconds(event.offsetX)));
   return [chart];
 }
@@ -53,7 +59,7 @@ function melPanel(figure, view) {
     }
     chart.label(g, view.say("high"), 9);
     chart.label(g, view.say("low"), height - 9);
-  }, (g) => chart.band(g, view.span(), view.playing));
+  }, (g) => chart.marks(g, view));
   return [chart];
 }
 
@@ -71,7 +77,7 @@ function framesPanel(figure, view, name) {
     }
     chart.label(g, view.say("numbers"), height / 2);
     chart.label(g, view.say("alike"), height + 4 + strip / 2);
-  }, (g, chart) => chart.band(g, view.span(), view.playing))];
+  }, (g, chart) => chart.marks(g, view))];
   if (name === "encoded" && DATA.stretches.some((stretch) => stretch.ctc)) charts.push(ctcChart(figure, view));
   return charts;
 }
@@ -107,7 +113,7 @@ function ctcChart(figure, view) {
         last = x;
       }
     }
-  }, (g, chart) => chart.band(g, view.span(), view.playing));
+  }, (g, chart) => chart.marks(g, view));
 }
 
 function attentionPanel(figure, view) {
@@ -134,7 +140,7 @@ function attentionPanel(figure, view) {
       g.strokeStyle = colour("accent");
       g.strokeRect(chart.x(stretch.start), (shown - 1) * row - 0.5, chart.x(stretch.end) - chart.x(stretch.start), row);
     }
-  }, (g) => chart.band(g, view.span(), view.playing));
+  }, (g) => chart.marks(g, view));
   const redraw = chart.redraw.bind(chart);
   chart.redraw = () => {
     chart.height = view.stretch ? view.stretch.attention.rows * rowHeight(view.stretch.attention.rows) + axis : 40;

@@ -4,6 +4,12 @@ const scorers = () => Object.keys(DATA.search.weights);
 const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(1) : p >= 0.00095 ? (100 * p).toFixed(2) : "< 0.1") + " %";
 const nats = (x) => (x === null || x === undefined ? "–" : (x < 0 ? "−" : x > 0 ? "+" : "") + Math.abs(x).toFixed(2));
 
+/* A scorer's name, with its weight. */
+function weighted(view, name) {
+  const weight = DATA.search.weights[name] ?? 1;
+  return view.say(`scorer_${name}`) + (weight === 1 ? "" : ` × ${+weight.toFixed(3)}`);
+}
+
 /* The candidates behind a node: the five likeliest, those that went on, and the one that is looked at. */
 function shownCandidates(stretch, parent, node) {
   const all = stretch.candidates[parent] || [], chosen = node >= 0 ? stretch.nodes[node][1] : -1;
@@ -27,16 +33,16 @@ function drawCandidates(figure, view) {
   const head = table.createTHead().insertRow();
   const names = scorers(), bonus = DATA.search.length_bonus !== 0;
   const heads = [["left", view.say("token")], ["left", view.say("probability")]];
-  for (const name of names) heads.push(["part", view.say(`scorer_${name}`), name, DATA.search.weights[name]]);
-  if (bonus) heads.push(["part", view.say("bonus"), "bonus", 1]);
+  for (const name of names) heads.push(["part", weighted(view, name), name]);
+  if (bonus) heads.push(["part", view.say("bonus"), "bonus"]);
   heads.push(["", view.say("before")], ["", view.say("sum")], ["left", view.say("fate")]);
-  for (const [kind, text, name, weight] of heads) {
+  for (const [kind, text, name] of heads) {
     const cell = head.appendChild(made("th", kind));
     if (name) {
       const key = cell.appendChild(made("span", "key"));
       key.style.background = `var(--${name})`;
     }
-    cell.append(text + (weight !== undefined && weight !== 1 ? ` × ${+weight.toFixed(3)}` : ""));
+    cell.append(text);
   }
   const body = table.createTBody(), largest = largestPart(rows, names);
   for (const row of rows) body.append(candidateRow(view, row, parent, { names, bonus, largest }));
@@ -44,7 +50,7 @@ function drawCandidates(figure, view) {
 
 function largestPart(rows, names) {
   const parts = rows.flatMap(([, , parts]) => names.map((name, i) => Math.abs((parts ? parts[i] ?? 0 : 0) * DATA.search.weights[name])));
-  return Math.max(1, Math.min(12, ...[Math.max(...parts, 1)]));
+  return Math.min(12, Math.max(1, ...parts));
 }
 
 function candidateRow(view, [token, logProb, parts, rank, total, adds], parent, { names, bonus, largest }) {
@@ -58,10 +64,13 @@ function candidateRow(view, [token, logProb, parts, rank, total, adds], parent, 
   tr.append(made("td", "left", likely, percent(Math.exp(logProb))));
   names.forEach((name, i) => tr.append(partCell(parts && parts[i] !== null ? parts[i] * DATA.search.weights[name] : null, name, largest)));
   const kept = child !== undefined && stretch.nodes[child];
-  if (bonus) tr.append(partCell(kept && kept[2] === 0 ? kept[5] - kept[4] : token === DATA.eos ? 0 : DATA.search.length_bonus, "bonus", largest));
+  const extra = kept ? kept[5] - kept[4] : token === DATA.eos ? 0 : DATA.search.length_bonus;
+  if (bonus) tr.append(partCell(extra, "bonus", largest));
   tr.append(made("td", "", nats(stretch.nodes[parent][5])));
-  const sum = kept ? kept[5] : total;
-  tr.append(made("td", "", sum === null || sum === undefined ? "–" : made("b", "", nats(sum))));
+  const judged = parts && parts.every((part) => part !== null);
+  const added = judged ? names.reduce((sum, name, i) => sum + parts[i] * DATA.search.weights[name], 0) : null;
+  const sum = kept ? kept[5] : judged ? (total ?? stretch.nodes[parent][5] + added) + extra : null;
+  tr.append(made("td", "", sum === null || sum === undefined ? "–" : made(kept ? "b" : "span", "", nats(sum))));
   const fate = kept ? [view.say("goesOn", { place: kept[3] + 1 }), view.say("ended"), view.say("stopped")][kept[2]]
     : parts && parts[0] === null ? view.say("heldBack") : rank !== null ? view.say("dropped", { place: rank + 1 }) : view.say("behind");
   tr.append(made("td", kept ? "left fate kept" : "left fate", fate));
@@ -140,14 +149,18 @@ function drawFound(parent, view) {
   if (!stretch) return;
   const table = parent.appendChild(made("table", "found")), head = table.createTHead().insertRow();
   const names = [...new Set(stretch.found.flatMap(([, , , scores]) => Object.keys(scores)))];
-  const heads = ["", view.say("foundTexts"), ...names.map((name) => view.say(`scorer_${name}`)), view.say("rank")];
+  const bonus = DATA.search.length_bonus !== 0 ? [view.say("bonus")] : [];
+  const heads = ["", view.say("foundTexts"), ...names.map((name) => weighted(view, name)), ...bonus, view.say("total"), view.say("rank")];
   heads.forEach((text, i) => head.append(made("th", i === 1 ? "left" : "", text)));
   const body = table.createTBody();
   stretch.found.forEach(([node, score, text, scores], i) => {
-    const cells = names.map((name) => made("td", "", nats(scores[name] ?? null)));
+    const values = names.map((name) => (scores[name] ?? null) && scores[name] * (DATA.search.weights[name] ?? 1));
+    const tokens = stretch.depths[node] - (stretch.nodes[node][2] === 1);
+    if (bonus.length) values.push(tokens * DATA.search.length_bonus);
+    const cells = [...values, stretch.nodes[node][5]].map((value) => made("td", "", nats(value)));
     const written = made("td", "left", text || view.say("noText"));
     written.lang = "zh";
-    const row = made("tr", node === stretch.way.at(-1) ? "chosen" : "", made("td", "", String(i + 1)), written, ...cells, made("td", "", score.toFixed(3)));
+    const row = made("tr", node === stretch.way.at(-1) ? "chosen" : "", made("td", "", String(i + 1)), written, ...cells, made("td", "", nats(score)));
     row.addEventListener("click", () => view.pick(node));
     body.append(row);
   });
