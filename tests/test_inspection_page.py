@@ -103,11 +103,14 @@ def test_the_keyboard_goes_from_begin_to_end(opened):
     press(browser, "ARROW_RIGHT")
     rows = css(browser, "#candidates tbody tr")
     assert 5 <= len(rows) <= 8 and len(css(browser, "#candidates tr.chosen")) == 1
-    seen, grown = [chosen(browser)], [js(browser, "view.step")]
+    seen, grown = [chosen(browser)], [(0, 1)]
     for _ in range(steps - 2):
         press(browser, "ARROW_RIGHT")
         seen.append(chosen(browser))
-        grown.append(js(browser, "document.querySelectorAll('#tree g.node:not(.later)').length"))
+        grown.append(
+            tuple(js(browser, "[STEPS[view.at].s, document.querySelectorAll('#tree g.node:not(.later)').length]"))
+        )
+    assert grown == sorted(grown) and {stretch for stretch, _ in grown} == {0, 1}
     assert seen.count("Begin") == 1 and js(browser, "view.at") == steps - 1  # of the second stretch
     text = js(browser, "DATA.stretches.map((s) => s.text).join('')")
     assert "".join(one for one in seen if one not in ("Begin", "END")) == text and len(text) > 3
@@ -117,6 +120,10 @@ def test_the_keyboard_goes_from_begin_to_end(opened):
     assert chosen(browser) == "Begin" and js(browser, "view.at") == 0
     press(browser, "END")
     assert js(browser, "view.at") == steps - 1
+    press(browser, "HOME", "ARROW_RIGHT", *"kkkk")  # up to the best of the step, and one down
+    assert js(browser, "view.stretch.nodes[view.node][3]") == 0
+    press(browser, "j")
+    assert js(browser, "view.stretch.nodes[view.picked][3]") == 1 and len(css(browser, "#tree .picked")) == 1
     press(browser, "HOME", "SPACE")
     assert wait(lambda: js(browser, "view.at") >= 2)
     press(browser, "SPACE")
@@ -214,6 +221,7 @@ def test_in_a_frame_that_can_reach_nothing(browser, page, way, tmp_path):
         """
         const [text, way] = arguments, frame = document.createElement("iframe");
         frame.sandbox = "allow-scripts";
+        frame.name = "zh,dark";
         frame.style.cssText = "width: 1000px; height: 700px";
         const write = (event) => { document.open(); document.write(event.data); document.close(); };
         const writer = `<script>addEventListener("message", ${write})<\\/script>`;
@@ -227,6 +235,7 @@ def test_in_a_frame_that_can_reach_nothing(browser, page, way, tmp_path):
     browser.switch_to.frame(css(browser, "iframe")[0])
     try:
         assert wait(lambda: ready(browser))
+        assert css(browser, "#pipeline b")[0].text == "声音" and js(browser, "dark()")  # as the frame is called
         css(browser, "#where")[0].click()  # whoever uses the keyboard has the frame in focus
         press(browser, "ARROW_RIGHT")
         assert len(css(browser, "#candidates tr.chosen")) == 1
@@ -280,6 +289,8 @@ def test_the_command_writes_the_page(run, model, clip, tmp_path, monkeypatch):
     assert run("inspect", clip, *options)[0] == 0 and (tmp_path / clip.with_suffix(".html").name).is_file()
     status, _, err = run("inspect", tmp_path / "none.wav", *options)
     assert status == 1 and err == f"asr: {tmp_path / 'none.wav'}: no such file\n"
+    status, _, err = run("inspect", clip, "--html", tmp_path, "--force")
+    assert status == 2 and "is a folder, not a file" in err.replace("\n", " ")
     status, _, err = run("inspect", clip, "--start", 3, "--end", 2)
     assert status == 2 and "2 s is not behind --start 3 s" in err
     page = (tmp_path / "out.html").read_text(encoding="utf-8")

@@ -61,6 +61,8 @@ def inspect(
 
     name = "stdin" if audio == STDIN else audio
     out = html or Path(Path(name).name).with_suffix(".html")
+    if out.is_dir():
+        raise typer.BadParameter(f"{out} is a folder, not a file", param_hint="--html")
     refuse_existing(out, force, [Path(audio)])
     set_threads(threads)
     from asr.inspection.inspecting import inspect as run

@@ -12,7 +12,7 @@ import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW, VoiceActivity
-from asr.recognition.recognizer import Recognized
+from asr.recognition.recognized import Recognized
 from asr.transcription.pieces import Piece
 from asr.transcription.segmenting import SegmentConfig, SpeechCutter
 

@@ -4,7 +4,8 @@ const PANELS = ["sound", "mel", "subsampled", "encoded", "attention", "candidate
 const SECONDS_A_STEP = 0.85;
 const $ = (id) => document.getElementById(id);
 const shownSpaces = (text) => text.replaceAll(" ", "␣");
-const wanted = new Set(location.hash.slice(1).split(","));
+/* Language and theme, as the address says, or the frame that the page is shown in. */
+const wanted = new Set((location.hash.slice(1) || window.name).split(","));
 
 const view = {
   language: wanted.has("zh") || (!wanted.has("en") && navigator.language.startsWith("zh")) ? "zh" : "en",
@@ -57,6 +58,12 @@ const view = {
     this.picked = node === this.picked ? -1 : node;
     revealTree(this.figures.tree, this);
     drawCandidates(this.figures.candidates, this);
+  },
+  /* The text so many places below in the beam of this step. */
+  pickBelow(places) {
+    if (!this.stretch) return;
+    const column = this.stretch.columns[this.step], at = column.indexOf(this.node) + places;
+    if (at >= 0 && at < column.length && column[at] !== this.picked) this.pick(column[at]);
   },
   listenFrom(seconds, end = SECONDS) {
     listen(seconds, end);
@@ -126,7 +133,9 @@ function onKey(event) {
     play(false);
     view.go(moves[event.key]);
   } else if (event.key === " " && !event.target.closest("button")) play(!view.timer);
-  else if (event.key === "h" || event.key === "H") hearStep();
+  else if (event.key.toLowerCase() === "h") hearStep();
+  else if (event.key.toLowerCase() === "j") view.pickBelow(1);
+  else if (event.key.toLowerCase() === "k") view.pickBelow(-1);
   else return;
   event.preventDefault();
 }

@@ -99,6 +99,7 @@ function drawn(name, attributes, ...inside) {
 /* The whole tree of a stretch, once; what is not reached yet is hidden by `revealTree`. */
 function drawTree(figure, view) {
   const { stretch } = view, columns = [], places = [];
+  if (stretch) stretch.columns = columns;
   figure.replaceChildren();
   if (!stretch) return;
   stretch.nodes.forEach((node, i) => (columns[stretch.depths[i]] ||= []).push(i));
@@ -161,7 +162,9 @@ function drawFound(parent, view) {
     const written = made("td", "left", text || view.say("noText"));
     written.lang = "zh";
     const row = made("tr", node === stretch.way.at(-1) ? "chosen" : "", made("td", "", String(i + 1)), written, ...cells, made("td", "", nats(score)));
+    row.tabIndex = 0;
     row.addEventListener("click", () => view.pick(node));
+    row.addEventListener("keydown", (event) => event.key === "Enter" && view.pick(node));
     body.append(row);
   });
 }

@@ -4,7 +4,7 @@ import { inWords, inspected, stopped } from "./api.js";
 import { $, make, save, takeFiles, withoutSuffix } from "./dom.js";
 import { opened } from "./reader.js";
 import { recorder } from "./recorder.js";
-import { call, say } from "./words.js";
+import { call, language, say } from "./words.js";
 
 const LONGEST = 30; // seconds
 
@@ -34,7 +34,9 @@ async function inspect(file) {
 }
 
 function show() {
-  const frame = make("iframe", { src: new URL("frame.html", import.meta.url), sandbox: "allow-scripts", allow: "fullscreen" });
+  const like = `${language},${document.documentElement.dataset.theme}`; // the page in it takes up language and theme
+  const source = { src: new URL("frame.html", import.meta.url), name: like };
+  const frame = make("iframe", { ...source, sandbox: "allow-scripts", allow: "fullscreen" });
   call(frame, "inspect_title", { name });
   addEventListener("message", function send(event) {
     if (event.source !== frame.contentWindow) return;
