@@ -174,13 +174,14 @@ class Hearing:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path)
+    parser.add_argument("--kind", default="", help="of a table with a column kind: only these clips")
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--clips", dest="each", type=int, default=10, help="how many of them each client says")
     parser.add_argument("--address", default="", metavar="HOST:PORT", help="of a server that is there already")
     parser.add_argument("--serve", default="", metavar="OPTIONS", help="of the server that is started")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    clips = read_clips(options.clips)
+    clips = read_clips(options.clips, options.kind)
     source = random.Random(options.seed)
     order = [
         clip
@@ -213,15 +214,21 @@ def main() -> None:
     )
 
 
-def read_clips(path: Path) -> list[Clip]:
-    """All clips of a manifest or a table."""
+def read_table(path: Path, kind: str = "") -> list[tuple[np.ndarray, str]]:
+    """Samples and texts of a manifest or a table; kind: of which rows."""
     if path.suffix == ".jsonl":
-        rows = [(read_samples(one.audio), one.start, one.duration, one.text) for one in read_manifest(path)]
-        cut = [(x[int(start * SAMPLE_RATE) :][: round(length * SAMPLE_RATE)], text) for x, start, length, text in rows]
-    else:
-        with open(path, encoding="utf-8", newline="") as file:
-            table = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-        cut = [(read_samples(path.parent / row["audio"]), row["text"]) for row in table]
+        whole = [(read_samples(one.audio), one.start, one.duration, one.text) for one in read_manifest(path)]
+        return [
+            (x[int(start * SAMPLE_RATE) :][: round(length * SAMPLE_RATE)], text) for x, start, length, text in whole
+        ]
+    with open(path, encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return [(read_samples(path.parent / row["audio"]), row["text"]) for row in table if kind in ("", row.get("kind"))]
+
+
+def read_clips(path: Path, kind: str = "") -> list[Clip]:
+    """All clips of a manifest or a table in which there is speech."""
+    cut = read_table(path, kind)
     network = load_voice_activity()
     clips = []
     for samples, text in cut:

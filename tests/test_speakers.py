@@ -192,3 +192,31 @@ def test_text_that_will_be_replaced_leaves_time_for_the_rest(monkeypatch):
         assert done == ["look", "full"]
 
     meet(scenario)
+
+
+def test_a_first_text_is_not_put_off_by_what_is_said_meanwhile():
+    """While it is looked for more is heard, in which there is no text yet either."""
+    done: list[str] = []
+
+    async def scenario(speakers, speaker):
+        loop, begun, go_on = asyncio.get_running_loop(), asyncio.Event(), []
+        depth: list[int] = []
+
+        def during(cancelled):
+            depth.append(len(depth) + 1)
+            loop.call_soon_threadsafe(begun.set)
+            while not go_on:
+                assert not cancelled()
+            assert depth.pop() == 1, "it was put off"
+
+        one = speaker(Script([due()], [due()], [due()], []), Ear("look", done, during), Ear("full", done))
+        await speakers.hear(one, SAMPLES)
+        await begun.wait()
+        for _ in range(2):
+            await speakers.hear(one, SAMPLES)
+        assert not done
+        go_on.append(True)
+        await until(lambda: one.open)
+        assert one.take().text == "好"
+
+    meet(scenario)

@@ -79,7 +79,7 @@ class Speakers:
         """Those whose utterance is over while it is being looked at."""
         self.looks: dict[Speaker, Due] = {}
         """What is open, and worth a look."""
-        self.looking: list[Due] = []
+        self.looking: list[tuple[Speaker, Due]] = []
         """What is being looked at."""
         self.pace = Pace()
         self.lent = 0.0
@@ -131,7 +131,7 @@ class Speakers:
                 requests.append(request)
         try:
             over = [(request.speaker, due) for request in requests for due in self._over(request)]
-            self._decode([(one, due) for one, due in over if due.result is None and due not in self.looking])
+            self._decode([pair for pair in over if pair[1].result is None and pair not in self.looking])
         except BaseException as error:
             for request in requests:
                 request.answer.set_exception(error)
@@ -166,7 +166,8 @@ class Speakers:
 
         pressing: but for the last.
         """
-        looks = {one: due for one, due in self.looks.items() if due not in self.looking and _wanted(one, due)}
+        busy = {one for one, due in self.looking if due.utterance == one.utterances.number}
+        looks = {one: due for one, due in self.looks.items() if _wanted(one, due) and (due.full or one not in busy)}
         first = {one: due for one, due in looks.items() if not due.full and not one.utterances.text}
         ending = {one: due for one, due in looks.items() if due.full}
         chosen = first or ending or (looks if self.pace.ready and not pressing else {})
@@ -175,26 +176,27 @@ class Speakers:
 
     def _look_at(self, looks: Mapping[Speaker, Due]) -> None:
         began, lent, error = time.monotonic(), self.lent, None
-        full = any(due.full for due in looks.values())
+        patient = not any(due.full or not one.utterances.text for one, due in looks.items())
+        """Whether what presses more comes before it."""
 
         def between() -> bool:
             """Asked at each step of the search: what presses more is done meanwhile. Whether all of it was for nothing."""
             came = time.monotonic()
             self._listen()
-            while not full and (pressing := self._next(True)):
+            while patient and (pressing := self._next(True)):
                 self._look_at(pressing)
             self.lent += time.monotonic() - came
             return not any(due.final or _wanted(one, due) for one, due in looks.items())
 
-        self.looking += looks.values()
+        self.looking += looks.items()
         try:
             self._decode(list(looks.items()), between)
         except Cancelled:
             pass
         except BaseException as raised:
             error = raised
-        self.looking = [due for due in self.looking if due not in looks.values()]
-        if not full:
+        self.looking = [pair for pair in self.looking if pair not in looks.items()]
+        if patient:
             self.pace.spent(time.monotonic() - began - (self.lent - lent))
         for speaker, due in looks.items():
             speaker.error = error

@@ -18,6 +18,8 @@ DECODED_TOGETHER = 30.0
 """Seconds of speech after which others may go on; one batch of the search holds as many."""
 STREAMED_TOGETHER = 6.0
 """The same where text is wanted as soon as there is some."""
+STREAMED_SHARE = 0.02
+"""A transcript is given anew once so much of it is new: each time all of it is made, which takes long where it is hours."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,13 @@ def transcribe(transcriber: Transcriber, upload: Upload, turn: Turn) -> Generato
             stream = transcriber.stream(
                 [recording], lambda: turn() or recording.duration > upload.most_seconds, together
             )
+            given = 0.0
             for _, segment in stream:
-                if segment:
-                    yield transcriber.transcript(recording) if upload.streamed else None
+                if segment and upload.streamed and recording.duration - given >= STREAMED_SHARE * given:
+                    given = recording.duration
+                    yield transcriber.transcript(recording)
+                elif segment:
+                    yield None
         except Cancelled:
             raise why_given_up(turn, upload) from None
         if recording.error:
