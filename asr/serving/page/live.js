@@ -98,15 +98,12 @@ class Session {
 }
 
 function provisional(sure, open) {
-  const low = atEnd();
   settled.textContent = sure;
   changing.textContent = open;
   hint();
-  if (low) toEnd();
 }
 
 function completed(event) {
-  const low = atEnd();
   settled.textContent = changing.textContent = "";
   if (event.transcript) {
     utterances.push(event);
@@ -114,16 +111,27 @@ function completed(event) {
     while ($("over").childElementCount > SHOWN) $("over").firstElementChild.remove();
   }
   hint();
-  if (low) toEnd();
 }
 
-const atEnd = () => $("captions").scrollHeight - $("captions").scrollTop - $("captions").clientHeight < 80;
-const toEnd = () => { $("captions").scrollTop = $("captions").scrollHeight; };
+// The last line stays in sight, unless somebody scrolls up to read; whatever else moves the text is no such wish.
+function keepInSight(box) {
+  let follows = true;
+  let height = box.clientHeight;
+  box.addEventListener("scroll", () => {
+    if (box.clientHeight === height) follows = box.scrollHeight - box.scrollTop - box.clientHeight < 80;
+  });
+  const observer = new ResizeObserver(() => {
+    height = box.clientHeight;
+    if (follows) box.scrollTop = box.scrollHeight;
+  });
+  for (const node of [box, ...box.children]) observer.observe(node);
+}
+
 const hint = () => { $("quiet").hidden = Boolean($("over").childElementCount || $("open").textContent); };
 
 function state(on) {
   say($("listen-text"), on ? "stop_listening" : "listen");
-  $("listen").classList.toggle("on", on);
+  for (const id of ["listen", "tab-live"]) $(id).classList.toggle("on", on);
   $("live-level").hidden = !on;
   if (!on) say($("live-state"), "");
   $("keep").hidden = on || !sound || !utterances.length;
@@ -184,7 +192,8 @@ function resize() {
   remember("size", $("size").value);
 }
 
-$("size").value = remembered("size") ?? $("size").value;
+keepInSight($("captions"));
+$("size").value = remembered("size") ?? (innerWidth < 640 ? 2 : 3);
 $("size").addEventListener("input", resize);
 resize();
 $("listen").addEventListener("click", toggle);

@@ -22,6 +22,7 @@ class Job {
     this.title.addEventListener("click", () => this.show());
     this.state = make("output", { class: "soft" });
     this.bar = make("progress", { max: 1 });
+    call(this.bar, "progress", { name: this.name });
     this.partial = make("p", { class: "partial", lang: "zh" });
     this.again = make("button", { type: "button", class: "quiet", hidden: "", onclick: () => this.retry() });
     say(this.again, "again");
