@@ -10,7 +10,7 @@ import { remember, remembered, say, t } from "./words.js";
 
 const SHOWN = 200; // utterances at most
 const BEHIND = 5; // seconds of sound that wait to be sent before it is said that the connection is slow
-const LAST = 60; // seconds in which the server must tell the end
+const LAST = 120; // seconds in which the server must tell more, once all has been said
 const [settled, changing] = $("open").children;
 
 let session = null;
@@ -60,6 +60,7 @@ class Session {
   }
 
   told(event) {
+    if (this.stopping) this.beginToWait();
     const kind = event.type.replace("conversation.item.input_audio_transcription.", "");
     if (kind === "provisional") provisional(event.text.slice(0, event.settled), event.text.slice(event.settled));
     else if (kind === "completed") completed(event);
@@ -75,8 +76,13 @@ class Session {
     if (this.socket.readyState !== WebSocket.OPEN) return this.closed();
     this.tell({ type: "input_audio_buffer.commit" });
     this.tell({ type: "session.update", session: {} }); // is answered behind all of it
-    this.patience = setTimeout(() => this.socket.close(), 1000 * LAST);
+    this.beginToWait();
     return undefined;
+  }
+
+  beginToWait() {
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => this.socket.close(), 1000 * LAST);
   }
 
   fail(message) {
