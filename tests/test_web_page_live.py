@@ -110,6 +110,18 @@ def test_a_recording_of_the_microphone(opened, text):
     assert css(opened, "#record")[0].text == "Record"
 
 
+def test_a_clip_is_looked_at_from_the_inside(opened, text):
+    """What the server's /v1/inspect makes draws itself in the frame of the page."""
+    css(opened, "#tab-inspect")[0].click()
+    css(opened, "#clip")[0].send_keys(str(ROOT / "data/sample/weather.flac"))
+    assert wait(lambda: css(opened, "iframe"), SLOW)
+    opened.switch_to.frame(css(opened, "iframe")[0])
+    assert wait(
+        lambda: css(opened, "#text") and css(opened, "#text")[0].text == text and css(opened, "svg, canvas"), SLOW
+    )
+    opened.switch_to.default_content()
+
+
 def test_who_has_no_microphone_is_told(port):
     with chromium("lang=en-US", "deny-permission-prompts") as browser:
         enter(browser, port)
