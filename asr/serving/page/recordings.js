@@ -37,8 +37,7 @@ class Job {
   queue() {
     this.done = this.failed = false;
     this.row.className = "";
-    this.bar.hidden = false;
-    this.bar.removeAttribute("value");
+    this.bar.hidden = true;
     this.again.hidden = true;
     this.title.disabled = true;
     say(this.state, "waiting_here");
@@ -46,6 +45,8 @@ class Job {
 
   async work() {
     this.working = true;
+    this.bar.hidden = false;
+    this.bar.removeAttribute("value");
     try {
       const answer = await this.answer();
       this.transcript = Transcript.ofAnswer(this.name, answer);
