@@ -118,7 +118,6 @@ def test_rules_may_be_added(port):
         ({"reference": "好" * 20_001}, "a text of more than 20,000 characters is scored by `asr score`, not here"),
         ({"reference": ["好"]}, "the body must have a text as its reference"),
         ({"reference": "好", "rules": "+nonsense"}, "there is no rule 'nonsense'"),
-        ({"hypothesis": "12,5" * 5000, "rules": "+numbers"}, "a number of 100 characters cannot be read"),
     ],
 )
 def test_what_is_not_scored(port, body, message):
