@@ -1,5 +1,6 @@
 """`/v1/audio/transcriptions`: a form with a recording to its transcript, at once or as it is found."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 
@@ -30,7 +31,7 @@ async def transcription(service: Service, request: Request) -> Response:
     async with aclosing(transcripts):
         *_, transcript = [one async for one in transcripts]
     assert transcript is not None
-    answer = answer_of(transcript, wanted, ids)
+    answer = await asyncio.to_thread(answer_of, transcript, wanted, ids)  # of hours: seconds
     kind = PlainTextResponse if isinstance(answer, str) else JSONResponse
     return kind(answer, headers=headers)
 
