@@ -60,7 +60,7 @@ def test_curriculum_epochs_come_shortest_first_and_later_ones_do_not():
     for epoch, in_order in ((0, True), (1, True), (2, False)):
         plan = plan_batches(DURATIONS, config, 1, epoch)
         means = np.array([np.mean([DURATIONS[i] for i in batch]) for batch in plan])
-        assert (np.diff(means) > -0.2 * means[:-1]).all() == in_order  # durations are sorted with noise of 10 %
+        assert (np.diff(means) > -0.2 * means[:-1]).all() == in_order  # durations are sorted with noise
 
 
 @pytest.mark.parametrize("lead", [0, 1, 3])
@@ -70,16 +70,24 @@ def test_the_batches_of_a_step_are_of_similar_length(lead):
     plan = plan_batches(DURATIONS, CONFIG, 1, 0, together=4, lead=lead)
     places = [by_length.index(batch) for batch in plan]
     steps = [places[:lead], *(places[i : i + 4] for i in range(lead, len(plan), 4))]
-    assert sorted(places) == list(range(len(by_length))) and len(steps) > 20
+    assert sorted(places) == list(range(len(by_length))) and len(steps) >= 20
     assert all(step == list(range(step[0], step[0] + len(step))) for step in steps if step)
     assert [step[0] for step in steps if step] != sorted(step[0] for step in steps if step)
+
+
+def test_little_is_padded():
+    """Of utterances of 1.5 to 15 s, most of 3 to 7."""
+    durations = np.random.default_rng(1).lognormal(1.5, 0.4, 20_000).clip(1.5, 15)
+    plan = plan_batches(durations.tolist(), DataConfig(batch_seconds=80), 1, 0)
+    padded = sum(len(batch) * durations[batch].max() for batch in plan)
+    assert durations.sum() < padded < durations.sum() / 0.97
 
 
 def test_make_batch_by_hand():
     samples = [np.array([0.25, -0.5], np.float32), np.full(4001, 0.125, np.float32)]
     batch = make_batch(["a", "b"], samples, [[4, 5, 6], [7]], TOKENIZER)
     assert batch.ids == ("a", "b")
-    assert batch.samples.shape == (2, 8000) and batch.lengths.tolist() == [2, 4001]
+    assert batch.samples.shape == (2, 4001) and batch.lengths.tolist() == [2, 4001]
     assert batch.samples[0, :3].tolist() == [0.25, -0.5, 0] and (batch.samples[0, 2:] == 0).all()
     assert (batch.samples[1, :4001] == 0.125).all() and (batch.samples[1, 4001:] == 0).all()
     assert batch.inputs.tolist() == [[2, 4, 5, 6], [2, 7, 3, 3]]

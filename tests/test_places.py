@@ -1,15 +1,16 @@
 """Models that know a number of positions and hear no window: what is longer is cut, and training pads no further."""
 
+import pytest
 import torch
 
 from asr.features.augment import AugmentConfig
 from asr.recognition.recognizer import Recognizer
-from asr.training.augmentation import FRAME_STEP, augmented_features
+from asr.training.augmentation import augmented_features
 from tests.conftest import random_model
 from tests.test_model import sounds
 
-PLACES = 30
-"""Memory frames of 40 ms: 1.2 s."""
+PLACES = 33
+"""Memory frames of 40 ms: 1.32 s."""
 
 
 def model():
@@ -27,9 +28,18 @@ def test_longer_recordings_are_cut(tokenizer):
 
 
 def test_training_pads_no_further_than_there_are_positions():
-    frames = 4 * PLACES  # not a multiple of FRAME_STEP
+    frames = 4 * PLACES  # which would become 136
     samples = torch.zeros(1, 160 * frames + 240)
     features, lengths = augmented_features(model(), samples, torch.tensor([samples.shape[1]]), AugmentConfig())
-    assert frames % FRAME_STEP and features.shape[1] == max(frames, int(lengths[0]))
-    short, _ = augmented_features(model(), samples[:, :3200], torch.tensor([3200]), AugmentConfig())
-    assert short.shape[1] == FRAME_STEP
+    assert features.shape[1] == frames == int(lengths[0])
+    free, _ = augmented_features(random_model(), samples, torch.tensor([samples.shape[1]]), AugmentConfig())
+    assert free.shape[1] == 136
+
+
+@pytest.mark.parametrize(
+    ("frames", "padded"), [(1, 1), (31, 31), (33, 34), (100, 100), (101, 104), (1023, 1024), (1025, 1088)]
+)
+def test_training_pads_to_one_of_sixteen_lengths_an_octave(frames, padded):
+    samples = torch.zeros(1, 160 * frames + 240)
+    features, _ = augmented_features(random_model(), samples, torch.tensor([samples.shape[1]]), AugmentConfig())
+    assert features.shape[1] == padded

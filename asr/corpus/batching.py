@@ -20,11 +20,10 @@ from asr.foreign_bytes import quoted
 from asr.stopping import leave_to_parent
 from asr.text.tokenizer import IGNORED, Tokenizer
 
-LENGTH_JITTER = 0.1
-"""Durations are sorted with this relative noise, so that a batch has other members in each epoch."""
-SAMPLE_STEP = SAMPLE_RATE // 4
-"""Padded lengths are multiples of this: every new shape makes a CPU generate code again."""
+LENGTH_JITTER = 0.03
+"""Durations are sorted with this relative noise, so that a batch has other members in each epoch; about as much is padded."""
 TOKEN_STEP = 4
+"""Padded texts are multiples of this long: every new shape makes a CPU generate code again."""
 
 
 @dataclass(frozen=True)
@@ -334,7 +333,7 @@ def make_batch(
 ) -> Batch:
     """Arrays and token lists, padded to one batch."""
     table = tokenizer.table
-    padded, lengths = pad_samples(samples, multiple=SAMPLE_STEP)
+    padded, lengths = pad_samples(samples)
     U = -(-(max(map(len, tokens)) + 1) // TOKEN_STEP) * TOKEN_STEP
     inputs = torch.full((len(samples), U), table.eos)
     targets = torch.full((len(samples), U), IGNORED)

@@ -1,6 +1,5 @@
 """`asr benchmark`: where the time of decoding goes on this machine, and how much of the machine is used."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.catalogue.opening import Decoding, open_decoding
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import beam_search
-from asr.model.device import peak_memory
+from asr.model.device import matrix_peak, now, peak_memory
 from asr.model.model import SpeechModel
 from asr.recognition.guards import cut_to_fit
 from asr.recognition.recognizer import Recognizer, encode
@@ -66,7 +65,8 @@ def benchmark(decoding: Decoding, audio: Sequence[np.ndarray], *, rounds: int = 
     encoder, search = (
         float(np.median(column)) for column in zip(*((t.encoder, t.search) for t in timings), strict=True)
     )
-    tokens, peak = timings[0].tokens, _peak_flops(model)
+    tokens, device = timings[0].tokens, recognizer.device
+    peak = matrix_peak(device, getattr(model.decoder.out, "dtype", model.dtype))  # in what the decoder multiplies in
     operations = 2 * _weights_per_token(model, len(opened.loaded.tokenizer.table)) * tokens * config.beam
     return Benchmark(
         opened.loaded.name,
@@ -76,7 +76,7 @@ def benchmark(decoding: Decoding, audio: Sequence[np.ndarray], *, rounds: int = 
         encoder,
         search,
         tokens,
-        peak_memory(model.cmvn.mean.device),
+        peak_memory(device),
         peak,
         operations / search / peak,
     )
@@ -86,38 +86,21 @@ def benchmark(decoding: Decoding, audio: Sequence[np.ndarray], *, rounds: int = 
 def _round(recognizer: Recognizer, audio: list[np.ndarray], config: DecodeConfig) -> Timing:
     encoding = searching = 0.0
     tokens = 0
-    model = recognizer.model
+    model, device = recognizer.model, recognizer.device
     for batch in recognizer.batches([len(samples) for samples in audio]):
         utterances = [audio[i] for i in batch]
-        started = _now(model)
+        started = now(device)
         memory = encode(model, utterances)
-        encoded = _now(model)
+        encoded = now(device)
         scorer, limits = recognizer.scorer(memory), recognizer.limits(utterances)
         found = beam_search(scorer, config, limits, recognizer.others(memory, recognizer.ctc_log_probs(memory)))
-        searching += _now(model) - encoded
+        searching += now(device) - encoded
         encoding += encoded - started
         tokens += sum(len(nbest[0].token_log_probs) for nbest in found)
     return Timing(encoding, searching, tokens)
-
-
-def _now(model: SpeechModel) -> float:
-    if model.cmvn.mean.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def _weights_per_token(model: SpeechModel, vocabulary: int) -> int:
     """Weights of the decoder that every token of every hypothesis is multiplied with."""
     width, decoder = model.config.encoder.width, model.config.decoder
     return decoder.layers * (6 * width**2 + 2 * width * decoder.feed_forward) + width * vocabulary
-
-
-def _peak_flops(model: SpeechModel, size: int = 2048) -> float:
-    """Operations per second of a large matrix product where the model is, in what its decoder multiplies in: the best of five."""
-    a = torch.randn(size, size, device=model.cmvn.mean.device, dtype=getattr(model.decoder.out, "dtype", model.dtype))
-    best = 0.0
-    for _ in range(6):
-        started = _now(model)
-        a @ a
-        best = max(best, 2 * size**3 / (_now(model) - started))
-    return best

@@ -296,13 +296,13 @@ def mel_matrix(config: FeatureConfig) -> Tensor:
     return matrix.float()
 
 
-def pad_samples(utterances: Sequence[np.ndarray], shortest: int = 1, multiple: int = 1) -> tuple[Tensor, Tensor]:
-    """Arrays (S,) → one tensor (B, S) with zeros behind each, S a multiple of `multiple`, and the lengths (B,).
+def pad_samples(utterances: Sequence[np.ndarray], shortest: int = 1) -> tuple[Tensor, Tensor]:
+    """Arrays (S,) → one tensor (B, S) with zeros behind each, and the lengths (B,).
 
     An array below `shortest` counts as that long.
     """
     lengths = torch.tensor([max(len(u), shortest) for u in utterances])
-    samples = torch.zeros(len(utterances), -(-int(lengths.max()) // multiple) * multiple)
+    samples = torch.zeros(len(utterances), int(lengths.max()))
     for row, utterance in zip(samples, utterances, strict=True):
         row[: len(utterance)] = torch.from_numpy(np.asarray(utterance, dtype=np.float32))
     return samples, lengths

@@ -8,7 +8,16 @@ from torch import Tensor, nn
 
 from asr.errors import ConfigError
 from asr.model.encoder import check_names, check_places, check_sizes
-from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, KeysValues, LearnedPositions, sinusoids
+from asr.model.layers import (
+    ACTIVATIONS,
+    Attention,
+    Dropout,
+    FeedForward,
+    KeysValues,
+    LearnedPositions,
+    additive,
+    sinusoids,
+)
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,7 @@ class Decoder(nn.Module):
         B, N, U = tokens.shape
         x = self._embed(tokens, state.n_tokens)
         visible = _visible(state.visible, N, U, x.device)  # (B or 1, N, U, S)
-        mask = _additive(visible.flatten(1, 2)[:, None], x.dtype)
+        mask = additive(visible.flatten(1, 2)[:, None], x.dtype)  # once, not in every layer
         past = []
         for i, layer in enumerate(self.layers):
             before = state.past[i] if state.past else None
@@ -233,11 +242,6 @@ class Decoder(nn.Module):
         else:
             x = x + self.places(n_before, tokens.shape[2])
         return self.dropout(x).flatten(1, 2)
-
-
-def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where a mask is True and -inf elsewhere: converted once, not in every layer."""
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
 
 
 def _visible(before: Tensor | None, N: int, U: int, device: torch.device) -> Tensor:

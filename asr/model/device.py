@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+import time
 
 import torch
 
@@ -46,6 +47,24 @@ def slow_in_bfloat16(device: torch.device) -> bool:
         return False
     able = getattr(torch.cpu, "get_capabilities", dict)()
     return able.get("architecture") == "x86_64" and not (able.get("avx512_bf16", True) or able.get("amx_bf16", True))
+
+
+def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of a large matrix product there: the best of five."""
+    size = 8192 if device.type == "cuda" else 2048
+    a, best = torch.randn(size, size, device=device, dtype=dtype), 0.0
+    for _ in range(6):
+        started = now(device)
+        a @ a
+        best = max(best, 2 * size**3 / (now(device) - started))
+    return best
+
+
+def now(device: torch.device) -> float:
+    """Seconds on a clock, once the device has done what it was told to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def peak_memory(device: torch.device) -> float:

@@ -129,10 +129,15 @@ def heads_joined(found: Tensor) -> Tensor:
 
 
 def _weights(queries: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
-    scores = queries @ keys.transpose(2, 3) / keys.shape[3] ** 0.5
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    scores = (queries * keys.shape[3] ** -0.5) @ keys.transpose(2, 3)
+    if mask is not None:  # in place: there are L scores for each query
+        scores += additive(mask, scores.dtype) if mask.dtype == torch.bool else mask
     return scores.softmax(-1)
+
+
+def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where a mask is True and -inf elsewhere."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
 
 
 class FeedForward(nn.Sequential):

@@ -9,8 +9,9 @@ from asr.features.telephone import telephone
 from asr.features.waveforms import Waveforms
 from asr.model.model import ModelConfig, SpeechModel
 
-FRAME_STEP = 48
-"""Frames are padded to a multiple of this: every new shape makes a CPU generate code again."""
+LENGTHS_AN_OCTAVE = 16
+"""Frames are padded to one of so many numbers between a power of two and the next, by 2 % on average: every new shape makes a CPU
+generate code again."""
 
 
 def change_of_recordings(config: AugmentConfig) -> Waveforms:
@@ -45,5 +46,6 @@ def augmented_features(
 
 def _padding(config: ModelConfig, frames: int) -> int:
     """Frames to add, no further than learned positions reach."""
-    padding, places = -frames % FRAME_STEP, config.encoder.places
+    octave = 1 << max(0, frames.bit_length() - 1)
+    padding, places = -frames % max(1, octave // LENGTHS_AN_OCTAVE), config.encoder.places
     return min(padding, max(0, places * config.subsampling.factor - frames)) if places else padding

@@ -11,7 +11,7 @@ import torch
 from asr.corpus.batching import Batch, BatchReader
 from asr.errors import AudioError
 from asr.features.augment import AugmentConfig
-from asr.model.device import peak_memory
+from asr.model.device import now, peak_memory
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.config import Config
@@ -132,19 +132,12 @@ def _times(config: Config, model: SpeechModel, reader: BatchReader, plan: list[l
     seconds = []
     for n, batch in enumerate(reader.iterate(plan, for_gpu=device.type == "cuda")):
         for again in range(2 if n == 0 else 1):  # the first time a shape is met takes longer
-            _synchronize(device)
-            start = time.perf_counter()
+            start = now(device)
             add_gradients(model, iter([batch]), one, reader.tokenizer.table, step=10**9, device=device)
             model.zero_grad(set_to_none=True)
-            _synchronize(device)
             if n or again:
-                seconds.append(time.perf_counter() - start)
+                seconds.append(now(device) - start)
     return seconds
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _overfit(config: Config, model: SpeechModel, batch: Batch, table: TokenTable) -> Overfit:

@@ -54,7 +54,7 @@ def take_step(
     progress.audio_seconds += numbers.seconds
     numbers.rate = learning_rate(progress.step, config.train)
     set_rate(optimizer, numbers.rate)
-    numbers.gradient = torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip).item()
+    numbers.gradient = _clipped(model, config.train.clip)
     if numbers.ids and math.isfinite(numbers.gradient):
         optimizer.step()
         progress.unusable = 0
@@ -65,6 +65,15 @@ def take_step(
     optimizer.zero_grad(set_to_none=True)
     progress.step += 1
     return numbers
+
+
+def _clipped(model: SpeechModel, most: float) -> float:
+    """The norm of the gradient, which is made `most` where it is more."""
+    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+    if not norm <= most:
+        torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
+    return norm.item()
 
 
 def _mean_over_used(model: SpeechModel, numbers: StepNumbers, factor: float) -> None:

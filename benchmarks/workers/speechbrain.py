@@ -1,14 +1,10 @@
 """SpeechBrain's TransformerASR with S2STransformerBeamSearcher, on random weights."""
 
 import sys
-import types
+
+import torchaudio_stub  # noqa: F401
 
 here = sys.path.pop(0)  # this folder, whose files have the toolkits' names
-# torchaudio's wheel links CUDA; beside a PyTorch without it, its Python parts work if its native library is left out.
-native = types.ModuleType("torchaudio._extension")
-native._IS_TORCHAUDIO_EXT_AVAILABLE = native._IS_RIR_AVAILABLE = False
-native.lazy_import_sox_ext = native.fail_if_no_align = lambda *arguments: arguments[0] if arguments else None
-sys.modules["torchaudio._extension"] = native
 import torch  # noqa: E402
 from speechbrain.decoders import S2STransformerBeamSearcher  # noqa: E402
 from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR  # noqa: E402
