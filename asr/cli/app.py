@@ -39,6 +39,7 @@ from asr.cli.training import compare, report, train, train_lm, verify
 from asr.cli.transcribe import align, doctor, transcribe
 from asr.errors import AsrError, AudioError, UsageError
 from asr.files import another_name_would_help
+from asr.launcher import rank
 from asr.version import VERSION
 
 NAMED = 20
@@ -134,7 +135,8 @@ def evaluate(
 ) -> None:
     """Decode a manifest and print its CER. Interrupted, the same command goes on where it was.
 
-    Utterances that cannot be read are listed and count as nothing recognised; then the status is 1.
+    Utterances that cannot be read are listed and count as nothing recognised; then the status is 1. Processes started by
+    `torchrun --nproc-per-node N -m asr evaluate` share the utterances.
     """
     set_threads(threads)
     from asr.evaluation.evaluate import RESULT
@@ -142,6 +144,8 @@ def evaluate(
 
     decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam, nbest=nbest)
     found = run(decoding, manifest, out=out, by=by, swap_audio=swap_audio, force=force, say=say)
+    if rank():  # the first process says it for all
+        raise typer.Exit(1 if found.unreadable else 0)
     for line in found.lines():
         print(line)
     errors = list(found.unreadable.values())

@@ -1,27 +1,34 @@
 """What `asr evaluate` has decoded so far, kept on disk, so that the same command goes on after an interruption.
 
-The first line of the file says what the hypotheses depend on, each other one is an utterance's, in the manifest's order. What
-a kill or a power cut has spoiled, and all behind it, is decoded again.
+Each process adds to a file of its own, whose first line says what the hypotheses depend on; each other one is an utterance's.
+Chunks of utterances, in whatever order, stand in it one behind the other. What a kill or a power cut has spoiled, and all behind
+it, is decoded again.
 """
 
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from asr.corpus.manifest import Utterance
-from asr.errors import AudioError, CheckpointError
+from asr.errors import AsrError, AudioError, CheckpointError
 from asr.files import naming
 from asr.foreign_bytes import json_value, reading
 from asr.recognition.recognizer import Recognizer
+from asr.transcription.sharing import Shares
 
 UNFINISHED = "decoded.part.jsonl"
-"""Name of the file beside the results; it goes when they are there."""
-CHUNK = 512
-"""Utterances whose audio is in memory at once, that are decoded together, and that are lost at most."""
+"""Name of the first process's file beside the results; number 3 has decoded.part.3.jsonl. They go when the results are there."""
+CHUNK = 256
+"""Utterances whose audio is in memory at once, that are decoded together by one process, and that are lost at most."""
 
 
 class Decoded(NamedTuple):
@@ -51,72 +58,147 @@ class Result:
 
 
 class Unfinished:
-    """What stands in a file already of the results of some utterances; it is only looked at until `finish` goes on with it.
+    """What stands in files already of the results of some utterances; they are only looked at until `finish` goes on with them.
 
-    `started_with`: all that the hypotheses depend on; a file that was started with anything else counts as none.
+    `path`: the file of the first process. `started_with`: all that the hypotheses depend on; a file that was started with
+    anything else counts as none.
     """
 
     def __init__(self, path: Path, started_with: dict, utterances: Sequence[Utterance]):
         self.path, self.utterances = path, utterances
         self.head = json.dumps(started_with, ensure_ascii=False).encode() + b"\n"
-        self.results: list[Result] = []
-        """Results of the first utterances, as many as CHUNK goes into, or of all: chunks are decoded as if never interrupted."""
-        self.size = 0
-        """Bytes of the file in which they stand."""
-        data = path.read_bytes() if path.is_file() else b""
-        if data.startswith(self.head):
-            self._take(data[len(self.head) :].split(b"\n")[:-1])
+        self.results: dict[int, Result] = {}
+        """Place of an utterance → its result; those of whole chunks, which are decoded as if never interrupted."""
+        self.sizes = {file: self._take(file) for file in unfinished_files(path)}
+        """Bytes of each file in which they stand."""
 
-    def _take(self, lines: list[bytes]) -> None:
-        for line, utterance in zip(lines, self.utterances, strict=False):
-            if (result := _parsed(line, utterance.id)) is None:
-                break
-            self.results.append(result)
-        if not self.whole:
-            del self.results[len(self.results) // CHUNK * CHUNK :]
-        self.size = len(self.head) + sum(len(line) + 1 for line in lines[: len(self.results)])
+    def _take(self, file: Path) -> int:
+        data = file.read_bytes() if file.is_file() else b""
+        if not data.startswith(self.head):
+            return 0
+        lines, first, size = data[len(self.head) :].split(b"\n")[:-1], 0, len(self.head)
+        while found := self._chunk(lines[first : first + CHUNK]):
+            self.results |= found
+            size += sum(len(line) + 1 for line in lines[first : first + len(found)])
+            first += len(found)
+        return size
+
+    def _chunk(self, lines: list[bytes]) -> dict[int, Result]:
+        """Place → result of the chunk that these lines begin with; nothing where it is not whole."""
+        id = _id(lines[0]) if lines else None
+        for start in range(0, len(self.utterances), CHUNK):
+            if self.utterances[start].id != id:
+                continue
+            ids = [u.id for u in self.utterances[start : start + CHUNK]]
+            results = [_parsed(line, id) for line, id in zip(lines, ids, strict=False)]
+            return {} if len(results) < len(ids) or None in results else dict(enumerate(results, start))
+        return {}
 
     @property
     def whole(self) -> bool:
         """Whether nothing is left to do."""
         return len(self.results) == len(self.utterances)
 
-    def finish(self, recognizer: Recognizer, say: Callable[[str], None]) -> list[Result]:
-        """The result of each utterance in order. What the file lacks is decoded and added to it."""
+    def finish(self, recognizer: Recognizer, say: Callable[[str], None], shares: Shares | None = None) -> list[Result]:
+        """The result of each utterance in order. What the files lack is decoded and added to them.
+
+        `shares`: the processes that do so together; each returns the results of all.
+        """
         if self.results:
             say(f"{self.path}: {len(self.results):,} of {len(self.utterances):,} utterances are decoded already")
-        left = self.utterances[len(self.results) :]
-        started, seconds = time.monotonic(), sum(u.duration for u in left)
-        with naming(self.path), open(self.path, "ab") as file:
-            os.ftruncate(file.fileno(), self.size)
-            if not self.size:
+        shares = shares or Shares()
+        own = numbered(self.path, shares.rank)
+        started, seconds = (
+            time.monotonic(),
+            sum(u.duration for i, u in enumerate(self.utterances) if i not in self.results),
+        )
+        size = self.sizes.get(own, 0)
+        with naming(own), open(own, "ab") as file:
+            os.ftruncate(file.fileno(), size)
+            if not size:
                 file.write(self.head)
-            for first in range(0, len(left), CHUNK):
-                chunk = left[first : first + CHUNK]
-                results = _recognized(recognizer, chunk)
-                for u, result in zip(chunk, results, strict=True):
+            for number, heard in _read_ahead(self._left(shares.items(-(-len(self.utterances) // CHUNK)))):
+                for u, result in zip(self._utterances(number), _recognized(recognizer, heard), strict=True):
                     file.write(json.dumps({"id": u.id} | result.to_json(), ensure_ascii=False).encode() + b"\n")
                 file.flush()
-                self.results += results
-        if left:
+        shares.meet("decoded")
+        if seconds:
             took = time.monotonic() - started
             say(f"decoded {seconds / 3600:.3f} h in {took:.1f} s: RTF {took / seconds:.4f}")
-        return self.results
+        for file in map(partial(numbered, self.path), range(shares.processes)):
+            self._take(file)
+        shares.meet("read")
+        if not self.whole:
+            raise AsrError(f"{self.path.parent}: another process's results are not there; the same command goes on")
+        return [self.results[place] for place in range(len(self.utterances))]
+
+    def remove(self) -> None:
+        """Removes the files."""
+        for file in unfinished_files(self.path):
+            file.unlink()
+
+    def _utterances(self, number: int) -> Sequence[Utterance]:
+        return self.utterances[number * CHUNK : (number + 1) * CHUNK]
+
+    def _left(self, numbers: Iterable[int]) -> Iterator[tuple[int, Sequence[Utterance]]]:
+        return ((number, self._utterances(number)) for number in numbers if number * CHUNK not in self.results)
 
 
-def _recognized(recognizer: Recognizer, utterances: Sequence[Utterance]) -> list[Result]:
-    heard, errors = [], {}
+def unfinished_files(path: Path) -> list[Path]:
+    """The files of all processes that are there; `path`: the first one's."""
+    return sorted(path.parent.glob(f"{path.stem}*{path.suffix}"))
+
+
+def numbered(path: Path, rank: int) -> Path:
+    """The file of process `rank`."""
+    return path.with_suffix(f".{rank}{path.suffix}") if rank else path
+
+
+Heard = list[tuple[Utterance, np.ndarray | AudioError]]
+"""Utterances, and what they hold or why that cannot be read."""
+
+
+def _read_ahead(chunks: Iterable[tuple[int, Sequence[Utterance]]]) -> Iterator[tuple[int, Heard]]:
+    """Each chunk's number and audio, the next of which is read while one is decoded."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting: deque[tuple[int, Future[Heard]]] = deque()
+        for number, utterances in chunks:
+            waiting.append((number, reader.submit(_heard, utterances)))
+            if len(waiting) == 2:
+                number, read = waiting.popleft()
+                yield number, read.result()
+        for number, read in waiting:
+            yield number, read.result()
+
+
+def _heard(utterances: Sequence[Utterance]) -> Heard:
+    heard: Heard = []
     for u in utterances:
         try:
-            heard.append(u.read())
+            heard.append((u, u.read()))
         except AudioError as error:
-            errors[u.id] = str(error)
-    found = iter(recognizer.recognize(heard))
-    return [Result(NOTHING, errors[u.id]) if u.id in errors else _result(next(found)) for u in utterances]
+            heard.append((u, error))
+    return heard
+
+
+def _recognized(recognizer: Recognizer, heard: Heard) -> list[Result]:
+    found = iter(recognizer.recognize([audio for _, audio in heard if not isinstance(audio, AudioError)]))
+    return [
+        Result(NOTHING, str(audio)) if isinstance(audio, AudioError) else _result(next(found)) for _, audio in heard
+    ]
 
 
 def _result(nbest: Sequence) -> Result:
     return Result(tuple(Decoded(r.text, round(r.hypothesis.score, 4)) for r in nbest))
+
+
+def _id(line: bytes) -> Any:
+    """The id on a line; None where there is none."""
+    try:
+        with reading(UNFINISHED, CheckpointError):
+            return json_value(line.decode())["id"]
+    except CheckpointError:
+        return None
 
 
 def _parsed(line: bytes, id: str) -> Result | None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from asr.corpus.batching import lacking_characters
 from asr.corpus.manifest import Utterance, missing_audio
 from asr.corpus.texts import read_references
 from asr.errors import AsrError, AudioError, ManifestError
-from asr.evaluation.decoded import UNFINISHED, Result, Unfinished
+from asr.evaluation.decoded import UNFINISHED, Result, Unfinished, unfinished_files
 from asr.files import atomic_write, require_writable, several_errors
 from asr.folders import locked
 from asr.model.folder import weights_file
@@ -26,6 +27,7 @@ from asr.scoring.report import write_report
 from asr.scoring.results import numbers, system_summary
 from asr.scoring.score import Score, score_lines
 from asr.scoring.transcripts import Line
+from asr.transcription.sharing import Shares
 from asr.version import VERSION
 
 RESULT = "result.json"
@@ -66,7 +68,8 @@ def evaluate(
 
     decoding: which model, and how; a path or name alone for a model as it is. `out`: a folder, by default one in the model's.
     `by`: fields such as speaker, for each of whose values there is a score, too. `swap_audio` gives each utterance another
-    one's audio. `say` is told how it goes. Raises AsrError where nothing can be decoded, or where `out` holds results already.
+    one's audio. `say` is told how it goes. Several processes started by torchrun share the utterances; the first writes the
+    results, each returns them. Raises AsrError where nothing can be decoded, or where `out` holds results already.
     """
     decoding = decoding if isinstance(decoding, Decoding) else Decoding(decoding)
     folder, manifest = find_model(decoding.model), Path(manifest)
@@ -74,36 +77,54 @@ def evaluate(
         name = f"{manifest.stem}-swapped" if swap_audio else manifest.stem
         out = results_folder(folder) / name
     out = Path(out)
-    _refuse(out, force or (out / UNFINISHED).exists())
+    shares = Shares()
+    first = shares.rank == 0
+    if first:
+        _refuse(out, force or bool(unfinished_files(out / UNFINISHED)))
     utterances = read_references(manifest)
     for name in by:
         if not any(u.value(name) for u in utterances):
             raise ManifestError(f"{manifest}: no utterance has the field {name!r}; there is {_field_names(utterances)}")
     heard = _swapped(utterances) if swap_audio else utterances
-    with locked(out, AsrError, "evaluating"):
-        require_writable(out)
+    with locked(out, AsrError, "evaluating") if first else nullcontext():
+        if first:
+            require_writable(out)
+            shares.add("begun", 1)
+        shares.wait_for("begun", 1)
         opened = open_decoding(decoding)
         recognizer = opened.recognizer()
-        for line in _remarks(decoding, recognizer, utterances, heard):
+        for line in _remarks(decoding, recognizer, utterances, heard) if first else ():
             say(line)
         settings = _settings(decoding, opened, manifest, swap_audio)
         unfinished = Unfinished(out / UNFINISHED, _started_with(settings, folder, heard), heard)
-        _refuse(out, force or unfinished.whole)
-        results = unfinished.finish(recognizer, say)
-        unreadable = {u.id: r.error for u, r in zip(utterances, results, strict=True) if r.error}
-        if len(unreadable) == len(results):
-            (out / UNFINISHED).unlink()
-            errors = several_errors([*unreadable.values()], "utterances cannot be read")
-            raise AudioError(f"no utterance of {manifest} can be read; the first: {errors}")
-        score = score_lines(
-            {u.id: Line(u.text, fields=_fields(u)) for u in utterances},
-            {u.id: _hypothesis(r) for u, r in zip(utterances, results, strict=True)},
-            name=str(out / "hyp.txt"),
-        )
-        evaluation = Evaluation(score, {name: by_field(score, name) for name in by}, out, unreadable)
-        _write(evaluation, utterances, results, settings)
-        (out / UNFINISHED).unlink()
+        if first:
+            _refuse(out, force or unfinished.whole)
+        results = unfinished.finish(recognizer, say if first else lambda line: None, shares)
+        evaluation = _evaluation(out, utterances, results, by)
+        if first and evaluation:
+            _write(evaluation, utterances, results, settings)
+        if first:
+            unfinished.remove()
+        shares.wait()
+    if evaluation is None:
+        errors = several_errors([result.error for result in results], "utterances cannot be read")
+        raise AudioError(f"no utterance of {manifest} can be read; the first: {errors}")
     return evaluation
+
+
+def _evaluation(
+    out: Path, utterances: Sequence[Utterance], results: Sequence[Result], by: Sequence[str]
+) -> Evaluation | None:
+    """The score of what was decoded; None where nothing could be."""
+    unreadable = {u.id: r.error for u, r in zip(utterances, results, strict=True) if r.error}
+    if len(unreadable) == len(results):
+        return None
+    score = score_lines(
+        {u.id: Line(u.text, fields=_fields(u)) for u in utterances},
+        {u.id: _hypothesis(r) for u, r in zip(utterances, results, strict=True)},
+        name=str(out / "hyp.txt"),
+    )
+    return Evaluation(score, {name: by_field(score, name) for name in by}, out, unreadable)
 
 
 def _remarks(

@@ -44,7 +44,7 @@ def transcribe_files(
     inputs, failed = (listed_inputs(names), 0) if isinstance(names, Path) else find_inputs(names, say)
     if len(inputs) > 1 and not results.folder:
         _require_one_each(len(inputs), results)
-    shares = Shares(len(inputs))
+    shares = Shares()
     failed = failed if shares.rank == 0 else 0
     if inputs:
         for output in results.outputs:
@@ -167,7 +167,7 @@ class _Job:
         return self.failed
 
     def _take(self) -> Iterator[Input]:
-        for number in self.shares.items():
+        for number in self.shares.items(len(self.inputs)):
             if not self._is_done(self.inputs[number]):
                 yield self.inputs[number]
 

@@ -12,10 +12,9 @@ POLL_SECONDS = 0.1
 
 
 class Shares:
-    """The processes' common list of `n` items, numbered from 0, and what they count together."""
+    """The processes that share a list, and what they count together."""
 
-    def __init__(self, n: int):
-        self.n = n
+    def __init__(self):
         self.rank, self.processes = rank(), processes()
         self.store = None
         if self.processes > 1:
@@ -24,23 +23,34 @@ class Shares:
             self.store, *_ = next(rendezvous("env://"))
         self.counts: dict[str, int] = {}
 
-    def items(self) -> Iterator[int]:
-        """The numbers that this process takes, one at a time."""
-        while (number := self.add("taken", 1) - 1) < self.n:
+    def items(self, n: int) -> Iterator[int]:
+        """Which of `n` items, numbered from 0, this process takes, one at a time."""
+        while (number := self.add("taken", 1) - 1) < n:
             yield number
 
     def add(self, name: str, amount: int) -> int:
         """Adds to a common count; the count after that."""
         if self.store is not None:
-            return self.store.add(name, amount)
+            try:
+                return self.store.add(name, amount)
+            except RuntimeError as error:  # the first process has ended, and has said itself why
+                raise SystemExit(1) from error
         self.counts[name] = self.counts.get(name, 0) + amount
         return self.counts[name]
 
-    def wait(self) -> None:
-        """Until every process has come here: torchrun would stop the others as soon as one ends with a status that is not 0."""
-        self.add("finished", 1)
-        while self.add("finished", 0) < self.processes:
+    def meet(self, where: str) -> None:
+        """Until every process has come there."""
+        self.add(where, 1)
+        self.wait_for(where, self.processes)
+
+    def wait_for(self, name: str, amount: int) -> None:
+        """Until a common count is so much."""
+        while self.add(name, 0) < amount:
             time.sleep(POLL_SECONDS)
+
+    def wait(self) -> None:
+        """Until every process is done: torchrun would stop the others as soon as one ends with a status that is not 0."""
+        self.meet("finished")
         self.add("left", 1)
-        while self.rank == 0 and self.add("left", 0) < self.processes:
-            time.sleep(POLL_SECONDS)  # the counts may live in this process
+        if self.rank == 0:  # the counts may live in this process
+            self.wait_for("left", self.processes)
