@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
 from asr.decoding.decode_config import DecodeConfig
 from asr.transcription.display import status
-from asr.transcription.transcriber import OPEN_RECORDINGS, load
+from asr.transcription.transcriber import load
 from tests.conftest import ROOT
 from tests.killing import killed_at_file
 from tests.sounds import speech
@@ -105,8 +106,9 @@ def test_two_processes_share_the_list(model, calls, undisturbed, tmp_path):
     assert_same(results(tmp_path), undisturbed)
 
 
-def test_at_most_eight_recordings_are_open(model):
-    transcriber = load(model, "cpu", decode=DecodeConfig(beam=1))
+@pytest.mark.parametrize("most", [1, 8, 20])
+def test_so_many_recordings_are_open_as_the_settings_say(model, most):
+    transcriber = load(model, "cpu", decode=DecodeConfig(beam=1, batch_recordings=most))
     opened = finished = 0
 
     def audios():
@@ -117,8 +119,26 @@ def test_at_most_eight_recordings_are_open(model):
 
     for _ in transcriber.transcribe_all(audios()):
         finished += 1
-        assert opened - finished < OPEN_RECORDINGS == 8
+        assert opened - finished < most
     assert opened == finished == 30
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(30.0, 2), (120.0, 2), (200.0, 1)])
+def test_batches_are_as_large_as_the_settings_say(model, monkeypatch, seconds, calls):
+    """Of 180 s of speech, cut into pieces."""
+    transcriber = load(
+        model, "cpu", decode={"beam": 1, "batch_seconds": seconds, "redecode": False}, vad={"threshold": 0}
+    )
+    given = []
+
+    def recognize(pieces, **named):
+        given.append(sum(map(len, pieces)) / 16000)
+        return [[nothing]] * len(pieces)
+
+    [[nothing]] = transcriber.recognizer.recognize([speech(1)], timed=True)
+    monkeypatch.setattr(transcriber.recognizer, "recognize", recognize)
+    transcriber.transcribe((np.concatenate([speech(10, seed=i) for i in range(18)]), 16000))
+    assert len([total for total in given if total]) == calls and sum(given) == pytest.approx(180, abs=5)
 
 
 def test_several_processes_need_a_folder(model, calls, monkeypatch):

@@ -34,14 +34,14 @@ Transcriber
     iter_segments(audio, split=False, *, track=None, cancelled=…)
     listening_for(words)
     open(audio, split=False, name=None, *, track=None)
-    stream(recordings, cancelled=…, together=120.0)
+    stream(recordings, cancelled=…, together=None)
     transcribe(audio, split=False, *, track=None, cancelled=…)
     transcribe_all(audios, split=False, *, track=None, cancelled=…)
     transcript(recording)
 Decoding(model, settings, lm, hotwords, device, quantize)
 DecodeConfig(beam, nbest, rule, length_power, gnmt_length, length_bonus, eos_threshold, temperature, candidates,
         ctc_weight, lm_weight, hotword_weight, hotword_margin, reverse_weight, coverage_weight, stop_loops, redecode,
-        max_chars_per_second, never_written, batch_seconds)
+        max_chars_per_second, never_written, batch_seconds, batch_recordings)
     given()
     max_tokens(seconds)
     rank(total, n_tokens)

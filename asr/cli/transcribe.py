@@ -102,6 +102,14 @@ def transcribe(
     device: Device = "auto",
     quantize: Quantize = "none",
     threads: Threads = 0,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=256,
+            help="Processes that read recordings and find speech in them ahead, so that a GPU need not wait; 0: none.",
+        ),
+    ] = 0,
     force: Force = False,
 ) -> None:
     """Print the text of each audio file, one line a file, in the order given.
@@ -156,6 +164,7 @@ def transcribe(
         made_with=lambda: made_with(decoding, cutting, split, track),
         split=split,
         track=track,
+        workers=workers,
     )
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)

@@ -24,6 +24,9 @@ LARGEST = {
 MOST = 500
 """The widest beam: memory and time grow with it, and nobody needs more."""
 
+MOST_RECORDINGS = 10_000
+"""Whose pieces wait, with all that is known of them, for the last of them to be read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeConfig:
@@ -72,6 +75,9 @@ class DecodeConfig:
     """Ids of tokens that are not chosen, besides those that are no text: Whisper's brackets and notes of music."""
     batch_seconds: float = 120.0
     """Audio decoded in one batch, padding included."""
+    batch_recordings: int = 8
+    """Recordings, at most, whose speech is decoded together, so that short ones fill a batch. The more there are, the later comes
+    the text of the first."""
 
     def __new__(cls, **given: object) -> Self:
         made = super().__new__(cls)
@@ -86,6 +92,10 @@ class DecodeConfig:
         for name in ("beam", "nbest", "candidates"):
             if not 1 <= getattr(self, name) <= MOST:
                 raise ConfigError(f"decode.{name} must be from 1 to {MOST}, is {getattr(self, name)}")
+        if not 1 <= self.batch_recordings <= MOST_RECORDINGS:
+            raise ConfigError(
+                f"decode.batch_recordings must be from 1 to {MOST_RECORDINGS:,}, is {self.batch_recordings}"
+            )
         if self.rule not in RULES:
             raise ConfigError(f"decode.rule must be one of {', '.join(RULES)}, is {quoted(self.rule)}")
         if self.nbest > self.beam:

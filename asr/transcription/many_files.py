@@ -16,6 +16,7 @@ from asr.launcher import processes
 from asr.transcript import Transcript
 from asr.transcription.display import ProgressLine
 from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
+from asr.transcription.reading_ahead import ReadingAhead
 from asr.transcription.recordings import RecordingInProgress
 from asr.transcription.results import RECORDING, MadeWith, Results, differences, form_of
 from asr.transcription.sharing import Shares
@@ -31,13 +32,14 @@ def transcribe_files(
     made_with: Callable[[], dict[str, Any]] = dict,
     split: bool = False,
     track: int | None = None,
+    workers: int = 0,
 ) -> int:
     """Transcribes files, folders and stdin (`-`), or what a list at a path names; returns how many inputs failed.
 
     The model is loaded only for some. Texts go to stdout in the order given, behind their ids where these are listed, or to
     a file per recording and output. What is there already is left alone, unless it may be overwritten; AsrError is raised
-    where it was made with anything but what `made_with` says now. Several processes started by torchrun share the list; each
-    returns the failures of all.
+    where it was made with anything but what `made_with` says now. `workers`: processes that read ahead. Several processes
+    started by torchrun share the list; each returns the failures of all.
     """
     if processes() > 1 and not (results.folder or results.file):
         raise UsageError("several processes cannot print to one stdout in order; give them a folder with --out")
@@ -55,7 +57,7 @@ def transcribe_files(
         if job.todo:
             if results.folder:
                 require_writable(results.folder)
-            failed += job.run(transcriber(), split, track)
+            failed += job.run(transcriber(), split, track, workers)
     shares.add("failed", failed)
     shares.wait()
     return shares.add("failed", 0)
@@ -142,8 +144,20 @@ class _Job:
         """All that the text of a file depends on."""
         return {RECORDING: content_state(one.path)} | self.made_with() | form_of(self.outputs[i])
 
-    def run(self, transcriber: Transcriber, split: bool, track: int | None = None) -> int:
+    def run(self, transcriber: Transcriber, split: bool, track: int | None = None, workers: int = 0) -> int:
         """The number of recordings that failed."""
+        if workers == 0:
+            return self._run(transcriber, lambda recordings: recordings, split, track)
+        with ReadingAhead(workers, transcriber.recognizer.config.batch_recordings) as readers:
+            return self._run(transcriber, readers.recordings, split, track)
+
+    def _run(
+        self,
+        transcriber: Transcriber,
+        reading: Callable[[Iterator[RecordingInProgress]], Iterator[RecordingInProgress]],
+        split: bool,
+        track: int | None,
+    ) -> int:
         tell_ignored_hotwords(transcriber, self.say)
         taken: dict[RecordingInProgress, Input] = {}
         seconds = 0.0
@@ -154,7 +168,7 @@ class _Job:
                 taken[recording] = one
                 yield recording
 
-        for recording, segment in transcriber.stream(recordings()):
+        for recording, segment in transcriber.stream(reading(recordings())):
             one = taken[recording]
             if segment is None:
                 self._finish(one, recording, transcriber)

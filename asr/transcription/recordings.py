@@ -63,6 +63,8 @@ class RecordingInProgress:
         self.error: AudioError | None = None
         """Why there will be no transcript."""
         self.segments: list[Segment] = []
+        self.elsewhere: Iterator[tuple[int | None, Piece]] | None = None
+        """Its pieces from another process, where one reads it."""
 
     @property
     def duration(self) -> float:
@@ -74,6 +76,9 @@ class RecordingInProgress:
 
         Raises Cancelled where `cancelled`, which is asked after each block of audio, says so.
         """
+        if self.elsewhere is not None:
+            yield from self.elsewhere
+            return
         cutters: list[SpeechCutter] = []
         try:
             for block in self._blocks():

@@ -26,7 +26,7 @@ RECORDING = "recording"
 """The name under which the state of the recording itself stands among the settings."""
 KNOWN = ("content", RECORDING, "key")
 """What is known of a file: the digest of its content, the state of its recording, the key of its settings."""
-OF_THE_MACHINE = ("batch_seconds",)
+OF_THE_MACHINE = ("batch_seconds", "batch_recordings")
 """Decoding settings that change time and memory, not texts."""
 SHOWN = 4
 """Settings that a message names at most."""

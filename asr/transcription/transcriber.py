@@ -30,10 +30,9 @@ from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, RecordingInP
 from asr.transcription.segmenting import SegmentConfig
 
 Given = TypeVar("Given", bound=Audio)
-DECODED_TOGETHER = 120.0
-"""Seconds of speech, of one recording or of several: memory is bounded by this, not by what is transcribed."""
-OPEN_RECORDINGS = 8
-"""At most so many recordings wait for their last pieces to be decoded."""
+LEAST_TOGETHER = 120.0
+"""Seconds of speech, of one recording or of several, that are decoded together at least, in batches of similar length; more
+where a batch holds more (`batch_seconds`). Memory is bounded by this, not by what is transcribed."""
 
 
 class Transcriber:
@@ -195,13 +194,15 @@ class Transcriber:
         self,
         recordings: Iterable[RecordingInProgress],
         cancelled: Callable[[], bool] = never,
-        together: float = DECODED_TOGETHER,
+        together: float | None = None,
     ) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
         """(recording, segment) in order, and (recording, None) behind the last segment of each. They are decoded together.
 
         `cancelled` is asked after each block that is read, speech or not, and at each step of the search. together: seconds
-        of speech at a time.
+        of speech at a time; as many as fill a batch where none are given.
         """
+        config = self.recognizer.config
+        together = together or max(LEAST_TOGETHER, config.batch_seconds)
         waiting: list[tuple[RecordingInProgress, int | None, Piece | None]] = []
         seconds, n_open = 0.0, 0
         for recording in recordings:
@@ -213,7 +214,7 @@ class Transcriber:
                     waiting, seconds, n_open = [], 0.0, 0
             waiting.append((recording, None, None))
             n_open += 1
-            if n_open == OPEN_RECORDINGS:
+            if n_open == config.batch_recordings:
                 yield from self._decode(waiting, cancelled)
                 waiting, seconds, n_open = [], 0.0, 0
         yield from self._decode(waiting, cancelled)
