@@ -14,6 +14,7 @@ from asr.corpus.corpora import CORPORA
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.corpus.public import find_root, read_public
 from asr.errors import ManifestError
+from asr.scoring.turns import read_turns
 from asr.training.config import load_config
 from tests.conftest import ROOT
 from tests.miniatures import MINIATURES, aishell, audio
@@ -94,6 +95,22 @@ def test_of_an_array_the_first_microphone_is_read(tmp_path, run):
     run("corpus", "prepare", "aishell4", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
     first = read_manifest(tmp_path / "data/test.jsonl")[0]
     assert first.channel == 0 and abs(first.read()).max() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "manifest", "meeting", "speakers"),
+    [
+        ("aishell4", "test.jsonl", "20200616_L_R001S04C01", 2),
+        ("alimeeting", "test_far.jsonl", "R0004_M0046_MS002", 1),
+    ],
+)
+def test_meetings_are_references_of_who_said_what(tmp_path, run, corpus, manifest, meeting, speakers):
+    """Each recording of a manifest is one of its files, whatever its utterances are called."""
+    MINIATURES[corpus].write(tmp_path / "corpus")
+    run("corpus", "prepare", corpus, "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    ((name, conversation),) = read_turns(tmp_path / "data" / manifest).items()
+    assert name == meeting and len({turn.speaker for turn in conversation.turns}) == speakers
+    assert all(turn.text for turn in conversation.spoken)
 
 
 def test_a_dialect_and_a_gender_are_kept(tmp_path, run):
