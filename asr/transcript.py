@@ -29,6 +29,18 @@ class TranscriptToken:
 
 
 @dataclass(frozen=True)
+class Correction:
+    """A hot word that was written in the place of what sounds like it."""
+
+    place: int
+    """Its first token, counted from the segment's first."""
+    heard: str
+    """What the model wrote."""
+    written: str
+    """The hot word."""
+
+
+@dataclass(frozen=True)
 class Segment:
     """One stretch of a recording and what was said in it."""
 
@@ -48,6 +60,8 @@ class Segment:
     """Hot words that are in the text, in order."""
     channel: int | None = None
     """The channel, counted from 0, where each was transcribed for itself; None for the average of all."""
+    corrections: tuple[Correction, ...] = ()
+    """Hot words that replaced what sounds like them, in order, where that was asked for."""
 
     def __str__(self) -> str:
         return self.text

@@ -17,7 +17,7 @@ NO_LM = "none"
 """What --lm takes for no language model at all."""
 
 
-def changes(overrides: Sequence[str], **given: int | None) -> dict[str, Any]:
+def changes(overrides: Sequence[str], **given: int | bool | None) -> dict[str, Any]:
     """`given` settings that are not None, then those of `key=value` texts. Raises UsageError for texts of another form."""
     values = {name: value for name, value in given.items() if value is not None}
     return values | parse_changes(overrides, "--decode")

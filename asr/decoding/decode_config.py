@@ -58,6 +58,8 @@ class DecodeConfig:
     """Bonus for each character of a hot word that comes without a weight of its own."""
     hotword_margin: float = 3.0
     """It gets the bonus only where its log-probability is at most this much below that of the likeliest character."""
+    correct_names: bool = False
+    """Write a hot word in the place of uncertain characters that sound like it; each replacement is reported."""
     reverse_weight: float = 0.0
     """Share of a right-to-left decoder, where the model has one, in the final ranking; the rest is the decoder's."""
     coverage_weight: float = 0.0

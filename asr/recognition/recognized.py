@@ -10,6 +10,7 @@ from torch import Tensor
 from asr.decoding.search import Hypothesis, Watch
 from asr.model.model import Memory
 from asr.recognition.boundaries import Span
+from asr.transcript import Correction
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Recognized:
     """The tokens, and how likely they are."""
     hotwords: tuple[tuple[int, str], ...] = ()
     """(place among the tokens, word) of each hot word in it."""
+    corrections: tuple[Correction, ...] = ()
+    """Hot words that `text` has in the place of what sounds like them; `hypothesis` has what was heard."""
     spans: tuple[Span, ...] = ()
     """Start and end of each token in seconds, where they were asked for: of the best hypothesis only."""
 

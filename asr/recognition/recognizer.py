@@ -23,6 +23,7 @@ from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
 from asr.recognition.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt, shortened
+from asr.recognition.names import require_readings, with_names
 from asr.recognition.recognized import Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
 from asr.text.tokenizer import Tokenizer, TokenTable
@@ -129,6 +130,8 @@ class Recognizer:
         self.config, self.lm, self.hotwords = config or DecodeConfig(), lm, hotwords
         self.cancelled: Callable[[], bool] = never
         self.watcher: Watcher | None = None
+        if hotwords and self.config.correct_names:
+            require_readings()
         table, words = tokenizer.table, hotwords.weights if hotwords else {}
         if wrong := [i for i in self.config.never_written if not 0 <= i < len(table)]:
             raise ConfigError(f"decode.never_written: {wrong[0]} is no id of {len(table)} tokens")
@@ -314,7 +317,8 @@ class Recognizer:
         hot = self.hotwords
         fired = occurrences(hypothesis.tokens, hot.weights) if hot else []
         words = tuple((place, hot.words[word]) for place, word in fired)
-        return Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis, words)
+        found = Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis, words)
+        return with_names(found, self.tokenizer, hot.words.values()) if hot and self.config.correct_names else found
 
     def ctc_log_probs(self, memory: Memory) -> Tensor | None:
         """(B, L, V) of the CTC head; None where the model has none."""

@@ -1,7 +1,9 @@
 """What the search found as the tokens of a transcript."""
 
-import math
+from dataclasses import replace
 
+from asr.recognition.heard_tokens import heard_tokens
+from asr.recognition.names import corrected
 from asr.recognition.recognized import Recognized
 from asr.text.tokenizer import Tokenizer
 from asr.text.units import units
@@ -11,30 +13,21 @@ from asr.transcript import TranscriptToken
 def transcript_tokens(
     recognized: Recognized, tokenizer: Tokenizer, start: float, end: float
 ) -> tuple[TranscriptToken, ...]:
-    """The units of the text, each with the span and confidence of the model's tokens that spell it.
+    """The units of the text, each with its confidence and the span of the model's tokens that spell it.
 
-    start, end: where in the recording the audio lies that was recognised. Times are rounded to milliseconds. The
-    confidence of several tokens together is the geometric mean of theirs: long words are not thought worse of.
+    start, end: where in the recording the audio lies that was recognised. Times are rounded to milliseconds.
     """
-    hypothesis = recognized.hypothesis
-    pieces = tokenizer.pieces(hypothesis.tokens)
-    owners = [i for i, piece in enumerate(pieces) for _ in piece]  # character → model token
+    pieces = tokenizer.pieces(recognized.hypothesis.tokens)
     spans = [span for piece, whole in zip(pieces, recognized.spans, strict=False) for span in divided(piece, whole)]
-    found = []
-    for unit in units("".join(pieces)):
-        first, last = owners[unit.first], owners[unit.end - 1]
-        log_probs = hypothesis.token_log_probs[first : last + 1]
-        found.append(
-            TranscriptToken(
-                unit.text,
-                min(round(start + spans[unit.first][0], 3), end),
-                min(round(start + spans[unit.end - 1][1], 3), end),
-                round(math.exp(sum(log_probs) / len(log_probs)), 4),
-                (first, last),
-                unit.mark,
-            )
+    tokens = heard_tokens(recognized.hypothesis, tokenizer)
+    return tuple(
+        replace(
+            token,
+            start=min(round(start + spans[unit.first][0], 3), end),
+            end=min(round(start + spans[unit.end - 1][1], 3), end),
         )
-    return tuple(found)
+        for token, unit in zip(corrected(tokens, recognized.corrections), units("".join(pieces)), strict=True)
+    )
 
 
 def divided(piece: str, span: tuple[float, float]) -> list[tuple[float, float]]:

@@ -5,11 +5,19 @@ from collections.abc import Sequence
 
 from asr.errors import AsrError
 
+NEEDED = "readings need pypinyin: pip install 'mandarin-asr[text]'"
+
 
 @functools.cache
 def readings(character: str) -> tuple[str, ...]:
-    """All tonal syllables that a character may be read as; itself if it has none. 行: hang2, xing2, …"""
-    from pypinyin import Style, pinyin
+    """All tonal syllables that a character may be read as; itself if it has none. 行: hang2, xing2, …
+
+    Raises AsrError without pypinyin.
+    """
+    try:
+        from pypinyin import Style, pinyin
+    except ImportError:
+        raise AsrError(NEEDED) from None
 
     found = pinyin(character, style=Style.TONE3, neutral_tone_with_five=True, heteronym=True, errors=list)
     return tuple(found[0])
@@ -32,5 +40,5 @@ def tonal_syllables(text: str) -> list[str]:
     try:
         from pypinyin import Style, lazy_pinyin
     except ImportError:
-        raise AsrError("readings need pypinyin: pip install 'mandarin-asr[text]'") from None
+        raise AsrError(NEEDED) from None
     return lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True, v_to_u=False, errors=list)

@@ -16,9 +16,10 @@ def knows_words() -> bool:
     return importlib.util.find_spec("jieba") is not None
 
 
-def in_words(tokens: Sequence[TranscriptToken]) -> list[tuple[TranscriptToken, ...]]:
+def in_words(tokens: Sequence[TranscriptToken], invent: bool = True) -> list[tuple[TranscriptToken, ...]]:
     """Tokens, word by word, in order. No word goes beyond punctuation. Without jieba each token is a word.
 
+    invent: whether characters may be a word that no dictionary has, such as a name.
     Example: those of 他们刚刚公布了 are those of 他们, 刚刚, 公布 and 了.
     """
     if not tokens or not knows_words():
@@ -28,9 +29,16 @@ def in_words(tokens: Sequence[TranscriptToken]) -> list[tuple[TranscriptToken, .
         text += " " if parted(text, token.text) else ""
         starts.append(len(text))
         text += token.text + ("\n" if token.mark else "")
-    begin = {0, *accumulate(map(len, _jieba().cut(_simplified(text))))}
+    begin = {0, *accumulate(map(len, _jieba().cut(_simplified(text), HMM=invent)))}
     first = [i for i, start in enumerate(starts) if start in begin]
     return [tuple(tokens[a:b]) for a, b in zip(first, [*first[1:], len(tokens)], strict=True)]
+
+
+def is_known(text: str) -> bool:
+    """Whether a text is one word of the dictionary. Raises AsrError without jieba."""
+    if not knows_words():
+        raise AsrError("words need jieba: pip install 'mandarin-asr[text]'")
+    return bool(_jieba().FREQ.get(_simplified(text)))
 
 
 def _simplified(text: str) -> str:

@@ -188,10 +188,11 @@ class _Job:
         for warning in transcript.all_warnings:
             self.say(f"asr: {one.shown}: warning: {warning}")
         for segment in transcript.segments:
+            place = f"{one.shown}: {segment.start:.1f}–{segment.end:.1f} s"
+            for correction in segment.corrections:
+                self.say(f"{place}: {correction.heard} written as {correction.written}, a hot word that sounds like it")
             if segment.hotwords:
-                self.say(
-                    f"{one.shown}: {segment.start:.1f}–{segment.end:.1f} s: hot words {', '.join(segment.hotwords)}"
-                )
+                self.say(f"{place}: hot words {', '.join(segment.hotwords)}")
         if one in self.targets:
             self._write(one, transcript)
         else:

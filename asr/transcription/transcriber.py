@@ -240,11 +240,12 @@ def segment_of(best: Recognized, tokenizer: Tokenizer, piece: Piece, channel: in
         piece.start,
         piece.end,
         tokens=transcript_tokens(best, tokenizer, piece.start, piece.end),
-        raw=best.text,
+        raw=tokenizer.decode(best.hypothesis.tokens),
         score=best.hypothesis.score,
         warnings=best.hypothesis.warnings,
         hotwords=tuple(word for _, word in best.hotwords),
         channel=channel,
+        corrections=best.corrections,
     )
 
 

@@ -1,0 +1,106 @@
+"""Hot words in the place of what sounds like them and was not heard with certainty: 张珊 for 张三, where 张珊 is on the list.
+
+Spans and confidences stay those of what was heard. What is a word of the dictionary or of the list is never replaced.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from asr.recognition.heard_tokens import heard_tokens
+from asr.recognition.recognized import Recognized
+from asr.text.normalize import is_han
+from asr.text.pinyin import readings
+from asr.text.sounding_alike import sound_cost
+from asr.text.tokenizer import Tokenizer
+from asr.text.units import units
+from asr.text.words import in_words, is_known
+from asr.transcript import Correction, TranscriptToken
+
+MOST_COST = 0.35
+"""What a character of a name may cost on average (asr.text.sounding_alike)."""
+SURE, SURE_NEAR = 0.9, 0.6
+"""Characters that are replaced are less certain than that on average: homophones, and the most distant that are replaced."""
+
+Tokens = Sequence[TranscriptToken]
+
+
+def require_readings() -> None:
+    """Raises AsrError where readings or words are not known."""
+    readings("一")
+    is_known("一")
+
+
+def with_names(found: Recognized, tokenizer: Tokenizer, names: Collection[str]) -> Recognized:
+    """A hypothesis with names in its text in the place of what sounds like them."""
+    tokens = heard_tokens(found.hypothesis, tokenizer)
+    places, text = list(units(found.text)), found.text
+    if len(places) != len(tokens):  # bytes that are no characters
+        return found
+    corrections = corrections_of(tokens, names)
+    for unit, token in zip(places, corrected(tokens, corrections), strict=True):
+        text = text[: unit.first] + token.text + text[unit.end :]  # a character for a character
+    written = [(tokens[correction.place].source[0], correction.written) for correction in corrections]
+    return replace(found, text=text, hotwords=tuple(sorted([*found.hotwords, *written])), corrections=corrections)
+
+
+def corrections_of(tokens: Tokens, names: Collection[str]) -> tuple[Correction, ...]:
+    """Which names are to stand in the place of what sounds like them, in order. Raises AsrError without pypinyin or jieba."""
+    wanted = {name for name in names if len(name) > 1 and all(map(is_han, name))}
+    if not wanted or not tokens:
+        return ()
+    begins = _beginnings(tokens)
+    places = [(first, name) for name in wanted for first in range(len(tokens) - len(name) + 1)]
+    heard = {(first, name): tokens[first : first + len(name)] for first, name in places}
+    taken: set[int] = set()
+    for (first, name), part in heard.items():
+        if _text(part) == name:
+            taken.update(range(first, first + len(name)))
+    found = []
+    for (first, name), part in heard.items():
+        whole = first in begins and first + len(name) in begins
+        if whole and (cost := _cost(part, name)) is not None:
+            found.append((cost, first, name))
+    corrections = []
+    for _, first, name in sorted(found):
+        covered = range(first, first + len(name))
+        if taken.isdisjoint(covered):
+            taken.update(covered)
+            corrections.append(Correction(first, _text(heard[first, name]), name))
+    return tuple(sorted(corrections, key=lambda correction: correction.place))
+
+
+def corrected(tokens: Tokens, corrections: Sequence[Correction]) -> list[TranscriptToken]:
+    """The tokens with the names written."""
+    written = list(tokens)
+    for correction in corrections:
+        for place, character in enumerate(correction.written, correction.place):
+            written[place] = replace(written[place], text=character)
+    return written
+
+
+def _text(tokens: Tokens) -> str:
+    return "".join(token.text for token in tokens)
+
+
+def _beginnings(tokens: Tokens) -> set[int]:
+    """Places where a word begins, and the end: a name does not tear a word that is known."""
+    places, at = {len(tokens)}, 0
+    for word in in_words(tokens, invent=False):
+        places.add(at)
+        at += len(word)
+    return places
+
+
+def _cost(heard: Tokens, name: str) -> float | None:
+    """What it costs to take what was heard for a name; None where it is not one."""
+    if any(len(token.text) != 1 or not is_han(token.text) for token in heard) or any(t.mark for t in heard[:-1]):
+        return None
+    if is_known(_text(heard)):
+        return None
+    other = [(token, sound_cost(token.text, c)) for token, c in zip(heard, name, strict=True) if token.text != c]
+    if not other:
+        return None
+    cost = sum(each for _, each in other) / len(name)
+    doubt = sum(token.confidence for token, _ in other) / len(other)
+    limit = SURE - (SURE - SURE_NEAR) * cost / MOST_COST
+    return cost if cost <= MOST_COST and doubt < limit else None
