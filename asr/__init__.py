@@ -13,13 +13,14 @@ if TYPE_CHECKING:  # for editors and type checkers; _HOMES says the same to Pyth
     from asr.decoding.decode_config import DecodeConfig
     from asr.errors import AsrError, AudioError
     from asr.evaluation.evaluate import evaluate
+    from asr.finishing.finishing import Finishing, finish
     from asr.outputs.style import Style
     from asr.outputs.writers import render, write
+    from asr.punctuation.restoring import punctuate
     from asr.scoring.cer import CharErrors, char_errors
     from asr.scoring.compare import Comparison, compare_files
     from asr.scoring.score import Score, score_files
     from asr.scoring.speakers import SpeakerScore, score_speakers
-    from asr.text.finishing import Finishing, finish
     from asr.transcript import Segment, Transcript, TranscriptToken
     from asr.transcription.aligning import align
     from asr.transcription.transcriber import Transcriber, load, transcribe
@@ -29,7 +30,8 @@ _HOMES = {
     "transcribe": "asr.transcription.transcriber",
     "align": "asr.transcription.aligning",
     "evaluate": "asr.evaluation.evaluate",
-    "finish": "asr.text.finishing",
+    "finish": "asr.finishing.finishing",
+    "punctuate": "asr.punctuation.restoring",
     "render": "asr.outputs.writers",
     "write": "asr.outputs.writers",
     "Transcriber": "asr.transcription.transcriber",
@@ -38,7 +40,7 @@ _HOMES = {
     "Transcript": "asr.transcript",
     "Segment": "asr.transcript",
     "TranscriptToken": "asr.transcript",
-    "Finishing": "asr.text.finishing",
+    "Finishing": "asr.finishing.finishing",
     "Style": "asr.outputs.style",
     "char_errors": "asr.scoring.cer",
     "CharErrors": "asr.scoring.cer",
@@ -58,6 +60,7 @@ __all__ = [
     "align",
     "evaluate",
     "finish",
+    "punctuate",
     "render",
     "write",
     "Transcriber",

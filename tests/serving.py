@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+from asr.finishing.finishing import Finishing
 from asr.serving.settings import ServerSettings
-from asr.text.finishing import Finishing
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.transcript import Segment, Transcript, TranscriptToken
 
@@ -48,7 +48,7 @@ def application(settings: ServerSettings, transcriber=None, said: list[str] | No
     from asr.serving.application import Application
 
     say = (said if said is not None else []).append
-    return Application(transcriber or Nobody(), Finishing("", "", False), settings, say)
+    return Application(transcriber or Nobody(), Finishing(), settings, say)
 
 
 class Records(logging.Handler):

@@ -7,9 +7,10 @@ import random
 import pytest
 
 from asr.errors import AsrError, ConfigError
+from asr.finishing.finishing import Finishing, finish
+from asr.finishing.punctuating import PUNCTUATORS
 from asr.outputs.writers import WRITERS
 from asr.text import scripts
-from asr.text.finishing import Finishing, finish, punctuated
 from asr.transcript import Segment, Transcript, TranscriptToken
 from asr.transcription.output import Output
 from tests.transcripts import speech, spoken, transcript
@@ -18,7 +19,7 @@ EVERYTHING = [
     Finishing(script, numbers, punctuate)
     for script in ("", "simplified", "traditional")
     for numbers in ("", "digits")
-    for punctuate in (False, True)
+    for punctuate in ("", "model", "pauses")
 ]
 
 
@@ -119,30 +120,44 @@ def test_scripts():
 
 
 def test_punctuation_by_pauses():
-    said = finished("今天天气很好我们出去走走吧你去吗好", {6: 0.4, 13: 1.0, 16: 0.9}, punctuate=True)
+    said = finished("今天天气很好我们出去走走吧你去吗好", {6: 0.4, 13: 1.0, 16: 0.9}, punctuate="pauses")
     assert said == "今天天气很好，我们出去走走吧。你去吗？好。"
-    assert finished("好，我们走吧", {1: 2.0}, punctuate=True) == "好，我们走吧。"  # a mark that is there stays
-    assert finished("那好我们走吧", {1: 0.5}, punctuate=True) == "那好我们走吧。"  # no comma behind a single character
+    assert finished("好，我们走吧", {1: 2.0}, punctuate="pauses") == "好，我们走吧。"  # a mark that is there stays
+    assert (
+        finished("那好我们走吧", {1: 0.5}, punctuate="pauses") == "那好我们走吧。"
+    )  # no comma behind a single character
 
 
+def test_punctuation_by_the_model():
+    said = finished("今天天气很好我们出去走走吧你去吗", punctuate="model")
+    assert said[-1] == "？" and "我们出去走走吧" in said
+    assert (
+        finish(transcript(spoken("你叫什么名字")), Finishing(punctuate=True)).text == "你叫什么名字？"
+    )  # True is the model
+    assert finished("好，我们走吧", punctuate="model") == "好，我们走吧。"  # a mark that is there stays
+    assert finished("HELLO WORLD", {1: 2.0}, punctuate="model") == "HELLO WORLD"  # nothing that it knows
+
+
+@pytest.mark.parametrize("how", PUNCTUATORS)
 @pytest.mark.parametrize("seed", range(20))
-def test_punctuation_changes_no_character(seed):
+def test_punctuation_changes_no_character(seed, how):
     tokens = [token for segment in speech(seed).segments for token in segment.tokens]
-    assert [t.text for t in punctuated(tokens)] == [t.text for t in tokens]
-    assert all(
-        after.mark == before.mark for before, after in zip(tokens, punctuated(tokens), strict=True) if before.mark
-    )
+    found = PUNCTUATORS[how](tokens)
+    assert [t.text for t in found] == [t.text for t in tokens]
+    assert all(after.mark == before.mark for before, after in zip(tokens, found, strict=True) if before.mark)
 
 
-def test_where_nothing_was_written_there_is_nothing_to_punctuate():
-    assert punctuated([]) == []
+@pytest.mark.parametrize("how", PUNCTUATORS)
+def test_where_nothing_was_written_there_is_nothing_to_punctuate(how):
+    assert PUNCTUATORS[how]([]) == []
 
 
 def test_channels_are_punctuated_apart():
     both = transcript(
         spoken("今天天气", 0.0, channel=0), spoken("是的是的", 0.3, channel=1), spoken("很好", 0.85, channel=0)
     )
-    assert [s.text for s in finish(both, Finishing(punctuate=True)).segments] == ["今天天气", "是的是的。", "很好。"]
+    found = finish(both, Finishing(punctuate="pauses"))
+    assert [s.text for s in found.segments] == ["今天天气", "是的是的。", "很好。"]
 
 
 @pytest.mark.parametrize(
@@ -150,6 +165,8 @@ def test_channels_are_punctuated_apart():
     [
         ({"script": "klingon"}, "script must be simplified or traditional, is 'klingon'"),
         ({"numbers": "roman"}, "numbers must be digits, is 'roman'"),
+        ({"punctuate": "dots"}, "punctuate must be model or pauses, is 'dots'"),
+        ({"style": "nice"}, "style must be verbatim or clean, is 'nice'"),
     ],
 )
 def test_what_is_not_known(wrong, message):
@@ -189,7 +206,7 @@ def test_without_opencc_it_is_said_before_the_work(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(AsrError, match=r"converting scripts needs OpenCC: pip install 'mandarin-asr\[text\]'"):
         Output("txt", finishing=Finishing(script="simplified")).check()
-    Output("txt", finishing=Finishing(numbers="digits", punctuate=True)).check()
+    Output("txt", finishing=Finishing(numbers="digits", punctuate="model")).check()
 
 
 def test_writers_take_finished_transcripts(tmp_path):

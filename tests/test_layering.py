@@ -8,8 +8,8 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"text", "audio"},
-    {"features", "decoding", "outputs"},
-    {"model", "corpus"},
+    {"features", "decoding", "outputs", "punctuation"},
+    {"model", "corpus", "finishing"},
     {"recognition", "scoring"},
     {"interop"},
     {"catalogue"},

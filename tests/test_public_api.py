@@ -26,6 +26,7 @@ transcribe(audio, model='', device='auto', *, track=None)
 align(audio, text, model='', device='auto')
 evaluate(decoding, manifest, *, out=None, by=(), swap_audio=False, force=False, say=…)
 finish(transcript, finishing)
+punctuate(text)
 render(transcript, format='txt', style=None)
 write(transcript, path, format='', style=None)
 Transcriber
@@ -40,8 +41,8 @@ Transcriber
     transcript(recording)
 Decoding(model, settings, lm, hotwords, device, quantize)
 DecodeConfig(beam, nbest, rule, length_power, gnmt_length, length_bonus, eos_threshold, temperature, candidates,
-        ctc_weight, lm_weight, hotword_weight, hotword_margin, reverse_weight, coverage_weight, stop_loops, redecode,
-        max_chars_per_second, never_written, batch_seconds)
+        ctc_weight, lm_weight, hotword_weight, hotword_margin, correct_names, reverse_weight, coverage_weight,
+        stop_loops, redecode, max_chars_per_second, never_written, batch_seconds)
     given()
     max_tokens(seconds)
     rank(total, n_tokens)
@@ -50,11 +51,11 @@ Transcript(audio, duration, segments, model, warnings, settings, id)
     all_warnings
     by_channel()
     text
-Segment(start, end, tokens, raw, score, warnings, hotwords, channel)
+Segment(start, end, tokens, raw, score, warnings, hotwords, channel, corrections)
     confidence
     text
 TranscriptToken(text, start, end, confidence, source, mark)
-Finishing(script, numbers, punctuate)
+Finishing(script, numbers, punctuate, style)
 Style(line_characters, lines, characters_per_second, words, min_confidence, longest, end_marks, word_times, txt_lines)
     timed
 char_errors(reference, hypothesis, unit='char', rules=None)

@@ -49,7 +49,8 @@ CHANGES = [
     (("--decode", "length_bonus=2"), "decode.length_bonus 0.0, now 2.0"),
     (("--vad", "threshold=0.3"), "vad.threshold 0.5, now 0.3; vad.silence 0.35, now 0.15"),
     (("--numbers", "digits"), "numbers none, now digits"),
-    (("--punctuate",), "punctuate False, now True"),
+    (("--punctuate",), "punctuate none, now model"),
+    (("--style", "clean"), "style verbatim, now clean"),
     (("--quantize", "int8"), "quantize none, now int8"),
     (("--channels", "split"), "channels mix, now split"),
 ]

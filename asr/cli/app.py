@@ -19,8 +19,10 @@ from asr.cli.helping import run_command
 from asr.cli.inspect import inspect
 from asr.cli.live import live
 from asr.cli.model import model_app
+from asr.cli.optional_values import PunctuatingCommand
 from asr.cli.options import (
     Beam,
+    CorrectNames,
     Decode,
     Device,
     Force,
@@ -33,6 +35,7 @@ from asr.cli.options import (
     say,
     set_threads,
 )
+from asr.cli.punctuate import punctuate
 from asr.cli.score import score
 from asr.cli.serve import serve
 from asr.cli.training import compare, report, train, train_lm, verify
@@ -45,11 +48,12 @@ NAMED = 20
 """Utterances without audio that are named at the terminal; result.json names all."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command("transcribe")(transcribe)
+app.command("transcribe", cls=PunctuatingCommand)(transcribe)
 app.command("align")(align)
 app.command("inspect")(inspect)
-app.command("live")(live)
-app.command("serve")(serve)
+app.command("live", cls=PunctuatingCommand)(live)
+app.command("punctuate")(punctuate)
+app.command("serve", cls=PunctuatingCommand)(serve)
 app.command("train")(train)
 app.command("report")(report)
 app.command("compare")(compare)
@@ -125,6 +129,7 @@ def evaluate(
         ),
     ] = False,
     hotwords: HotwordFile = None,
+    correct_names: CorrectNames = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
     device: Device = "auto",
@@ -140,7 +145,9 @@ def evaluate(
     from asr.evaluation.evaluate import RESULT
     from asr.evaluation.evaluate import evaluate as run
 
-    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam, nbest=nbest)
+    decoding = decoding_of(
+        model, decode, lm, hotwords, device, quantize, beam=beam, nbest=nbest, correct_names=correct_names
+    )
     found = run(decoding, manifest, out=out, by=by, swap_audio=swap_audio, force=force, say=say)
     for line in found.lines():
         print(line)

@@ -7,11 +7,16 @@ import typer
 
 from asr.cli.options import (
     Beam,
+    CorrectNames,
     Decode,
     Device,
     HotwordFile,
     LanguageModel,
+    Numbers,
+    Punctuate,
     Quantize,
+    Script,
+    TextStyle,
     Threads,
     Vad,
     changes_of_vad,
@@ -20,6 +25,7 @@ from asr.cli.options import (
     lowered,
     say,
     set_threads,
+    usage_errors,
 )
 
 
@@ -35,7 +41,12 @@ def live(
     format: Annotated[
         str, typer.Option(callback=lowered, help="txt; json: every state of the text is a line.")
     ] = "txt",
+    script: Script = "",
+    numbers: Numbers = "",
+    punctuate: Punctuate = "",
+    style: TextStyle = "verbatim",
     hotwords: HotwordFile = None,
+    correct_names: CorrectNames = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
     vad: Vad = [],  # noqa: B006
@@ -53,6 +64,11 @@ def live(
         raise typer.BadParameter(f"{format!r} is not one of txt, json", param_hint="--format")
     if rate is not None and not pcm:
         raise typer.BadParameter("goes with - only: the microphone says its rate itself", param_hint="--rate")
+    from asr.finishing.finishing import Finishing, check
+
+    with usage_errors():
+        finishing = Finishing(script, numbers, punctuate, style)
+    check(finishing)
     set_threads(threads)
     from asr.audio.reading import SAMPLE_RATE
     from asr.transcription.inputs import require_stdin
@@ -65,8 +81,8 @@ def live(
         chunks = pcm_chunks(stdin, rate or SAMPLE_RATE)
     else:
         chunks = microphone_chunks()
-    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
+    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam, correct_names=correct_names)
     cutting = changes_of_vad(vad)
     transcriber = load_said(decoding, cutting)
     pause = transcriber.segments.pause if "pause" in cutting else PAUSE
-    transcribe_live(transcriber, chunks, format, say, pause=pause)
+    transcribe_live(transcriber, chunks, format, say, pause=pause, finishing=finishing)

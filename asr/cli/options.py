@@ -45,6 +45,13 @@ HotwordFile = Annotated[
     Path | None,
     typer.Option("--hotwords", help="Words that are likely to come, a line each: `word`, or word, tab and weight."),
 ]
+CorrectNames = Annotated[
+    bool | None,
+    typer.Option(
+        "--correct-names",
+        help="Write a word of --hotwords where uncertain characters sound like it; each is named on stderr and in json.",
+    ),
+]
 LanguageModel = Annotated[
     str | None,
     typer.Option(
@@ -98,14 +105,32 @@ Numbers = Annotated[
         callback=lowered, help="digits: 二零二四年 as 2024年, where it is sure to be a number; spoken by default."
     ),
 ]
-Punctuate = Annotated[bool, typer.Option("--punctuate", help="Commas and full stops where there are pauses.")]
+Punctuate = Annotated[
+    str,
+    typer.Option(
+        "--punctuate",
+        metavar="[model|pauses]",
+        callback=lowered,
+        show_default=False,
+        help="，。？！、: model (the default) sets them by what is said and by pauses, pauses by these alone; as the model writes"
+        " without it.",
+    ),
+]
+TextStyle = Annotated[
+    str,
+    typer.Option(
+        "--style",
+        callback=lowered,
+        help="verbatim; clean: without hesitations (嗯, 呃) and words that were begun again (我我我, 那个那个). json keeps all.",
+    ),
+]
 LineCharacters = Annotated[int, typer.Option(min=1, help="srt, vtt, lrc, ass: characters of a line at most.")]
 Lines = Annotated[int, typer.Option(min=1, help="srt, vtt, ass: lines of a subtitle at most.")]
 ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt, lrc, ass: characters a second that can be read.")]
 Device = Annotated[str, typer.Option(callback=lowered, help="auto (a GPU where there is one), cpu or cuda.")]
 
 
-def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantize: str, **given: int | None):
+def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantize: str, **given: int | bool | None):
     """What the options of a command say of decoding: `given` are options of their own for settings, such as --beam."""
     from asr.catalogue.decode_settings import changes
     from asr.catalogue.opening import Decoding

@@ -6,6 +6,7 @@ import typer
 
 from asr.cli.options import (
     Beam,
+    CorrectNames,
     Decode,
     Device,
     HotwordFile,
@@ -14,6 +15,7 @@ from asr.cli.options import (
     Punctuate,
     Quantize,
     Script,
+    TextStyle,
     Threads,
     Vad,
     changes_of_vad,
@@ -68,8 +70,10 @@ def serve(
     beam: Beam = None,
     script: Script = "",
     numbers: Numbers = "",
-    punctuate: Punctuate = False,
+    punctuate: Punctuate = "",
+    style: TextStyle = "verbatim",
     hotwords: HotwordFile = None,
+    correct_names: CorrectNames = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
     vad: Vad = [],  # noqa: B006
@@ -91,14 +95,15 @@ def serve(
 
     Requests from pages of other web sites are refused, and those that call the server by a name that it does not know it has.
     """
-    from asr.text.finishing import Finishing
+    from asr.finishing.finishing import Finishing, check
 
     with usage_errors():
-        finishing = Finishing(script, numbers, punctuate)
+        finishing = Finishing(script, numbers, punctuate, style)
     if not host:
         raise typer.BadParameter("is empty; 0.0.0.0 is every address of this machine", param_hint="--host")
     if not (key := key.strip()).isascii():
         raise typer.BadParameter("must be of ASCII characters, as headers are", param_hint="--key")
+    check(finishing)
     set_threads(threads)
     from asr.serving.server import serve as run
     from asr.serving.settings import ServerSettings
@@ -106,6 +111,6 @@ def serve(
     limits = int(max_upload * 1e6), max_seconds, max_queue
     names = tuple(allow_host), tuple(origin.rstrip("/") for origin in allow_origin)
     settings = ServerSettings(host, port, key, *limits, *names, max_clients, max_work, max_live, max_idle)
-    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
+    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam, correct_names=correct_names)
     cutting = changes_of_vad(vad)
     run(lambda: load_said(decoding, cutting), finishing, settings, say)

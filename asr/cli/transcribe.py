@@ -9,6 +9,7 @@ import typer
 
 from asr.cli.options import (
     Beam,
+    CorrectNames,
     CueSeconds,
     Decode,
     Device,
@@ -26,6 +27,7 @@ from asr.cli.options import (
     Quantize,
     ReadingSpeed,
     Script,
+    TextStyle,
     Threads,
     TxtLines,
     Vad,
@@ -85,7 +87,8 @@ def transcribe(
     ] = None,
     script: Script = "",
     numbers: Numbers = "",
-    punctuate: Punctuate = False,
+    punctuate: Punctuate = "",
+    style: TextStyle = "verbatim",
     words: Words = False,
     word_times: WordTimes = False,
     txt_lines: TxtLines = "recording",
@@ -96,6 +99,7 @@ def transcribe(
     end_marks: EndMarks = False,
     min_confidence: MinConfidence = None,
     hotwords: HotwordFile = None,
+    correct_names: CorrectNames = None,
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
     vad: Vad = [],  # noqa: B006
@@ -131,22 +135,22 @@ def transcribe(
         raise typer.BadParameter("a manifest names files that can be read again; stdin cannot", param_hint="--format")
     if channels not in ("mix", "split"):
         raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
+    from asr.finishing.finishing import Finishing
     from asr.outputs.style import Style
-    from asr.text.finishing import Finishing
     from asr.transcription.output import outputs_of
 
     with usage_errors():
         cue = Style(line_characters, lines, reading_speed, longest=cue_seconds, end_marks=end_marks)
         times = {"words": words, "word_times": word_times, "txt_lines": txt_lines}
-        style = replace(cue, **times, min_confidence=min_confidence)
-        outputs = outputs_of(format, style, Finishing(script, numbers, punctuate))
+        form = replace(cue, **times, min_confidence=min_confidence)
+        outputs = outputs_of(format, form, Finishing(script, numbers, punctuate, style))
     set_threads(threads)
     from asr.catalogue.finding import hint_at_larger_models
     from asr.transcription.many_files import transcribe_files
     from asr.transcription.results import Results, made_with
 
     results = Results(outputs, None if to_file else out, out if to_file else None, force)
-    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam)
+    decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam, correct_names=correct_names)
     cutting, split = changes_of_vad(vad), channels == "split"
     failed = transcribe_files(
         listed or audio,

@@ -1,10 +1,11 @@
 """Transcripts made ready to read: script, digits, punctuation. Tokens keep their spans, and `raw` what the model wrote."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from itertools import zip_longest
 
 from asr.errors import ConfigError
+from asr.finishing.disfluencies import cleaned, require_words
+from asr.finishing.punctuating import MODEL, PUNCTUATORS, with_marks
 from asr.text.digits import find_numbers
 from asr.text.scripts import to_simplified, to_traditional
 from asr.transcript import Segment, Transcript, TranscriptToken, merged, parted
@@ -13,10 +14,8 @@ SCRIPTS: dict[str, Callable[[str], str]] = {"simplified": to_simplified, "tradit
 """Name → how a text is converted to it."""
 NUMBERS = ("digits",)
 """How numbers may be written."""
-COMMA_PAUSE, STOP_PAUSE = 0.3, 0.8
-"""Seconds of pause that are a comma, and a full stop."""
-SHORTEST_CLAUSE = 3
-"""Tokens that must stand before a comma."""
+VERBATIM, CLEAN = STYLES = ("verbatim", "clean")
+"""What of hesitations and repetitions is written."""
 
 Tokens = tuple[TranscriptToken, ...]
 
@@ -29,31 +28,48 @@ class Finishing:
     """`simplified` or `traditional`; empty leaves characters as they are."""
     numbers: str = ""
     """`digits` writes numbers as digits where it is sure that they are numbers; empty leaves them spoken."""
-    punctuate: bool = False
-    """Whether pauses become punctuation where the model wrote none."""
+    punctuate: str | bool = ""
+    """`model` sets marks by what is said and by pauses, `pauses` by these alone; empty leaves what the model wrote. True is
+    `model`."""
+
+    style: str = VERBATIM
+    """`verbatim`, or `clean`: without hesitations (嗯) and words that were begun again (我我我)."""
 
     def __post_init__(self):
-        for name, value, known in (("script", self.script, SCRIPTS), ("numbers", self.numbers, NUMBERS)):
-            if value and value not in known:
+        if isinstance(self.punctuate, bool):
+            object.__setattr__(self, "punctuate", MODEL if self.punctuate else "")
+        choices = {"script": SCRIPTS, "numbers": NUMBERS, "punctuate": PUNCTUATORS, "style": STYLES}
+        for name, known in choices.items():
+            if (value := getattr(self, name)) and value not in known:
                 raise ConfigError(f"{name} must be {' or '.join(known)}, is {value!r}")
 
 
-def finish(transcript: Transcript, finishing: Finishing) -> Transcript:
-    """The transcript in the form that is wanted; its times stay. Raises AsrError where a script is wanted and OpenCC is missing.
+def check(finishing: Finishing) -> None:
+    """Raises AsrError now, not after hours, where something is missing that will be needed."""
+    if finishing.script:
+        SCRIPTS[finishing.script]("")
+    if finishing.style == CLEAN:
+        require_words()
 
-    Example: `asr.finish(transcript, asr.Finishing(numbers="digits", punctuate=True))`
+
+def finish(transcript: Transcript, finishing: Finishing) -> Transcript:
+    """The transcript in the form that is wanted; its times stay. Raises AsrError where OpenCC or jieba is needed and missing.
+
+    Example: `asr.finish(transcript, asr.Finishing(numbers="digits", punctuate="model"))`
     """
     if finishing == Finishing():
         return transcript
     segments = [_finished(segment, finishing) for segment in transcript.segments]
     if finishing.punctuate:
-        segments = _punctuated(segments)
+        segments = with_marks(segments, finishing.punctuate)
     settings = transcript.settings | {"finishing": asdict(finishing)}
     return replace(transcript, segments=tuple(segments), settings=settings)
 
 
 def _finished(segment: Segment, finishing: Finishing) -> Segment:
     """Digits are found in simplified text, so conversion to it comes first, and conversion from it last."""
+    if finishing.style == CLEAN:
+        segment = cleaned(segment)
     tokens = segment.tokens
     if finishing.script == "simplified":
         tokens = in_script(tokens, to_simplified)
@@ -95,37 +111,3 @@ def with_digits(tokens: Tokens) -> Tokens:
         found += [*tokens[at:first], merged(tokens[first : last + 1], before + number.text + after)]
         at = last + 1
     return (*found, *tokens[at:])
-
-
-def _punctuated(segments: Sequence[Segment]) -> list[Segment]:
-    """Marks where there are pauses, and at the end. Segments of one channel are looked at together."""
-    found = list(segments)
-    for channel in {segment.channel for segment in segments}:
-        places = [i for i, segment in enumerate(segments) if segment.channel == channel and segment.tokens]
-        tokens = [token for i in places for token in segments[i].tokens]
-        marked = punctuated(tokens)
-        for i in places:
-            n = len(segments[i].tokens)
-            found[i] = replace(segments[i], tokens=tuple(marked[:n]))
-            marked = marked[n:]
-    return found
-
-
-def punctuated(tokens: Sequence[TranscriptToken]) -> list[TranscriptToken]:
-    """A comma after a short pause, a full stop after a long one and at the end, after 吗 a question mark.
-
-    A baseline: it knows pauses, not sentences. No character changes, and marks that are there already stay.
-    """
-    found: list[TranscriptToken] = []
-    clause = 0
-    for token, following in zip_longest(tokens, tokens[1:]):
-        clause += 1
-        pause = following.start - token.end if following else STOP_PAUSE
-        mark = token.mark
-        if not mark and pause >= STOP_PAUSE:
-            mark = "？" if token.text == "吗" or token.text == "嗎" else "。"
-        elif not mark and pause >= COMMA_PAUSE and clause >= SHORTEST_CLAUSE:
-            mark = "，"
-        clause = 0 if mark else clause
-        found.append(replace(token, mark=mark))
-    return found

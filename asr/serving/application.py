@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from asr.errors import AsrError
+from asr.finishing.finishing import Finishing
 from asr.serving.access import key_of, knows, refusal
 from asr.serving.body import ENDING
 from asr.serving.edited import rendered, scored
@@ -33,7 +34,6 @@ from asr.serving.speakers import Speakers
 from asr.serving.tokens import new_token, seconds_asked
 from asr.serving.transcriptions import transcription
 from asr.serving.web_page import HOME, page_file
-from asr.text.finishing import Finishing
 from asr.transcription.transcriber import Transcriber
 
 PATH, LIVE, INSPECT = "/v1/audio/transcriptions", "/v1/realtime", "/v1/inspect"

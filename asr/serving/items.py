@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
+from asr.finishing.finishing import SCRIPTS, finish
 from asr.serving.answers import logprobs_of
 from asr.serving.realtime_session import Session
 from asr.serving.refusals import BadRequest
 from asr.serving.service import Service
 from asr.serving.speakers import Said
-from asr.text.finishing import SCRIPTS, finish
 from asr.transcript import Segment, Transcript, joined, parted
 from asr.transcription.utterances import Heard
 

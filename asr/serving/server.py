@@ -13,8 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from asr.errors import AsrError
+from asr.finishing.finishing import Finishing
 from asr.serving.settings import ServerSettings
-from asr.text.finishing import Finishing
 from asr.transcription.many_files import tell_ignored_hotwords
 from asr.transcription.transcriber import Transcriber
 

@@ -4,11 +4,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from asr.finishing.finishing import Finishing
 from asr.serving.body import Body, Receive
 from asr.serving.places import Places
 from asr.serving.settings import ServerSettings
 from asr.serving.turns import Turns
-from asr.text.finishing import Finishing
 from asr.transcription.transcriber import Transcriber
 
 

@@ -8,6 +8,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from asr.finishing.finishing import finish
 from asr.serving.answers import answer_of, headers_of
 from asr.serving.body import Receive, until_nobody_waits
 from asr.serving.events import EventStream, events_of
@@ -16,7 +17,6 @@ from asr.serving.refusals import BadRequest
 from asr.serving.service import Service
 from asr.serving.turns import Job, Result, Turn
 from asr.serving.uploads import Upload, transcribe, writable
-from asr.text.finishing import finish
 from asr.transcript import Transcript
 
 

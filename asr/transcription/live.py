@@ -18,9 +18,11 @@ import numpy as np
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW
 from asr.errors import AsrError
+from asr.finishing.finishing import Finishing, finish
 from asr.recognition.recognizer import Recognizer
+from asr.transcript import Transcript
 from asr.transcription.pcm import FIRST, Pcm, refuse_container
-from asr.transcription.transcriber import Transcriber
+from asr.transcription.transcriber import Transcriber, segment_of
 from asr.transcription.utterances import EVERY, PAUSE, Due, Heard, Pace, Utterances
 
 CHUNK_SECONDS = 0.05
@@ -35,9 +37,20 @@ DEAF = 5.0
 class LiveTranscriber:
     """Text from one stream of samples as they come."""
 
-    def __init__(self, transcriber: Transcriber, pause: float = PAUSE, every: float = EVERY):
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        pause: float = PAUSE,
+        every: float = EVERY,
+        *,
+        finishing: Finishing | None = None,
+    ):
+        """finishing: what is done to the text of an utterance that is over."""
         self.utterances = Utterances.at_pauses(transcriber.voice_activity, transcriber.segments, pause, every)
-        self.full = transcriber.recognizer
+        self.finishing = finishing or Finishing()
+        self.changes = self.finishing != Finishing()
+        """Whether what was recognised is not what is shown."""
+        self.loaded, self.full = transcriber.loaded, transcriber.recognizer
         self.quick = quick_recognizer(self.full)
         self.pace = Pace()
 
@@ -55,11 +68,19 @@ class LiveTranscriber:
                 continue
             if due.result is None:
                 began = time.monotonic()
-                due.result = (self.full if due.full else self.quick).recognize([due.piece.samples])[0][0]
+                search, timed = (self.full, self.changes) if due.full else (self.quick, False)
+                due.result = search.recognize([due.piece.samples], timed=timed)[0][0]
                 self.pace.spent(0.0 if due.final else time.monotonic() - began)
             heard = self.utterances.heard(due)
             if heard:
-                yield heard
+                yield self._finished(heard, due) if heard.final and self.changes else heard
+
+    def _finished(self, heard: Heard, due: Due) -> Heard:
+        """The utterance that is over, as it is to be read."""
+        assert due.result is not None
+        segment = segment_of(due.result, self.loaded.tokenizer, due.piece)
+        text = finish(Transcript("live", due.piece.end, (segment,), self.loaded.name), self.finishing).text
+        return replace(heard, text=text, settled=len(text))
 
 
 def quick_recognizer(full: Recognizer) -> Recognizer:
@@ -75,15 +96,17 @@ def transcribe_live(
     say: Callable[[str], None],
     *,
     pause: float = PAUSE,
+    finishing: Finishing | None = None,
 ) -> None:
     """Prints what is said in chunks (S,) at 16 kHz: finished utterances on stdout, the open one on stderr if that is a terminal.
 
-    With format "json" every state of the text is a line on stdout. `pause`: seconds without speech that end an utterance.
+    With format "json" every state of the text is a line on stdout. `pause`: seconds without speech that end an utterance;
+    `finishing`: what is done to its text then.
     """
-    live = LiveTranscriber(transcriber, pause)
+    live = LiveTranscriber(transcriber, pause, finishing=finishing)
     list(live.hear(np.zeros(WINDOW, np.float32)))  # the first calls are slow
     transcriber.recognizer.recognize([np.zeros(SAMPLE_RATE, np.float32)])
-    live = LiveTranscriber(transcriber, pause)
+    live = LiveTranscriber(transcriber, pause, finishing=finishing)
     say("asr: listening; Ctrl-C ends it")
     terminal, shown = sys.stderr.isatty(), ""
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from typing import TextIO
 
 from asr.errors import ConfigError
+from asr.finishing.finishing import Finishing, check, finish
 from asr.outputs.style import Style
 from asr.outputs.writers import WRITERS
-from asr.text.finishing import SCRIPTS, Finishing, finish
 from asr.text.words import knows_words
 from asr.transcript import Transcript
 
@@ -20,7 +20,7 @@ class Output:
     style: Style = field(default_factory=Style)
     """What the format leaves open."""
     finishing: Finishing = field(default_factory=Finishing)
-    """Script, digits, punctuation."""
+    """Script, digits, punctuation, style."""
 
     def __post_init__(self):
         if self.format not in WRITERS:
@@ -59,8 +59,7 @@ class Output:
 
     def check(self) -> None:
         """Raises AsrError now, not after hours, where something is missing that will be needed."""
-        if self.finishing.script:
-            SCRIPTS[self.finishing.script]("")
+        check(self.finishing)
 
     def write(self, transcript: Transcript, file: TextIO) -> None:
         """Finishes the transcript and writes it."""

@@ -1,0 +1,1 @@
+"""Punctuation for text that has none: a small network says which mark stands behind each character."""
