@@ -181,6 +181,14 @@ def test_text_by_segment_and_by_paragraph():
     assert written("txt", both, txt_lines="segment") == "0: 喂\n1: 谁\n0: 在\n"  # as a dialogue, in order of time
 
 
+def test_paragraphs_end_where_sentences_do():
+    what = transcript(spoken("早上好，"), spoken("今天", 5.0), spoken("再见。", 6.0), spoken("好", 9.0))
+    assert written("txt", what, txt_lines="paragraph") == "早上好，今天再见。\n好\n"
+    long = "今天天气很好。" * 40
+    what = transcript(spoken(long, each=0.01), spoken("再见，", 3.0), spoken("我走了。", 3.7))
+    assert written("txt", what, txt_lines="paragraph") == f"{long}\n再见，我走了。\n"
+
+
 def test_textgrid_is_read_by_a_library_for_them(tmp_path):
     textgrid = pytest.importorskip("textgrid")
     what = transcript(spoken('说"好"吧', 0.5), spoken("再见", 3.0, pauses={1: 0.5}), duration=5.0)

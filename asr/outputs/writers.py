@@ -19,7 +19,11 @@ from asr.text.words import in_words
 from asr.transcript import Segment, Transcript, TranscriptToken, joined, merged
 
 PARAGRAPH = 2.0
-"""Seconds of pause that part paragraphs."""
+"""Seconds of pause that part paragraphs, but inside a sentence."""
+WITHIN, ENDS = ("，", "、", "："), ("。", "？", "！", "……")
+"""Marks behind which a sentence goes on, and ends."""
+LONG_PARAGRAPH = 200
+"""Tokens behind which the next end of a sentence ends a paragraph, too."""
 
 
 def write_txt(transcript: Transcript, file: TextIO, style: Style) -> None:
@@ -30,24 +34,32 @@ def write_txt(transcript: Transcript, file: TextIO, style: Style) -> None:
     if style.txt_lines == "recording":
         lines = list(transcript.by_channel().values())
     else:
-        lines = _paragraphs(transcript, PARAGRAPH if style.txt_lines == "paragraph" else 0.0)
+        apart = _parts_paragraphs if style.txt_lines == "paragraph" else lambda before, segment: True
+        lines = _together(transcript, apart)
     for segments in lines:
         text = joined(token for segment in segments for token in segment.tokens)
         channel = segments[0].channel if segments else None
         file.write(f"{text}\n" if channel is None else f"{channel}: {text}\n")
 
 
-def _paragraphs(transcript: Transcript, pause: float) -> list[list[Segment]]:
-    """Segments that hold text, those of a channel together that less than `pause` seconds part, in order of time."""
+def _together(transcript: Transcript, apart: Callable[[list[Segment], Segment], bool]) -> list[list[Segment]]:
+    """Segments that hold text, those of a channel together that are not `apart` from those before, in order of time."""
     found: list[list[Segment]] = []
     for segments in transcript.by_channel().values():
-        end = None
+        group: list[Segment] = []
         for segment in (s for s in segments if s.tokens):
-            if end is None or segment.tokens[0].start - end >= pause:
-                found.append([])
-            found[-1].append(segment)
-            end = segment.tokens[-1].end
+            if not group or apart(group, segment):
+                group = []
+                found.append(group)
+            group.append(segment)
     return sorted(found, key=lambda segments: segments[0].start)
+
+
+def _parts_paragraphs(before: list[Segment], segment: Segment) -> bool:
+    last = before[-1].tokens[-1]
+    long = sum(len(each.tokens) for each in before) >= LONG_PARAGRAPH
+    paused = segment.tokens[0].start - last.end >= PARAGRAPH
+    return (paused and not last.mark.endswith(WITHIN)) or (long and last.mark.endswith(ENDS))
 
 
 def write_json(transcript: Transcript, file: TextIO, style: Style) -> None:

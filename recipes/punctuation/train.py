@@ -1,13 +1,15 @@
-"""Train the tagger of `--punctuate model` and `asr punctuate`.
+"""Train the network of `--punctuate` and `asr punctuate`.
 
     python recipes/punctuation/train.py FOLDER --out exp/punctuation
 
 FOLDER holds files of punctuated Mandarin, one paragraph, utterance or sentence a line, in the order of their sources,
-and dev.txt, which chooses the weights and their thresholds. The seed is fixed. Stopped, it goes on from the last epoch.
+and dev.txt, which chooses the weights and what is added to the score of each mark. The seed is fixed. Stopped, the same
+command goes on behind the last whole epoch.
 """
 
 import argparse
 import copy
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from corpus import DEV, Line, encoded, read_lines, training_texts, vocabulary_of
+from evaluation import Counts, counted
 from numpy.random import Generator
 from simulation import Homophones, simulated_pauses, with_errors
 from torch.nn import functional as F
 
-from asr.punctuation.batches import Batch, batch_of
-from asr.punctuation.features import Vocabulary, inputs
+from asr.errors import AsrError
+from asr.punctuation.batches import NO_TAG, Batch, batch_of
+from asr.punctuation.features import Array, Vocabulary, inputs
 from asr.punctuation.marks import MARKS
 from asr.punctuation.network import Tagger
 from asr.punctuation.storage import save_punctuator
@@ -30,10 +34,16 @@ LONGEST, PLACES = 240, 6000
 """Units of a joined text, and places of a batch."""
 ALONE, ERRED, TIMED = 0.75, 0.4, 0.3
 """Shares of the texts that are a line alone, that have errors, that have pauses."""
-MOST_ERRORS = 0.22
-DROPOUT, RATE, WARM_UP, DECAY = 0.1, 2e-3, 300, 0.05
+MOST_ERRORS, ERRORS = 0.22, 0.15
+"""Share of the units that are wrong: at most where there are errors, and where the development set is looked at with some."""
+EPOCHS, DROPOUT, RATE, WARM_UP, DECAY = 4, 0.1, 2e-3, 300, 0.05
+PADDED = 1.03
+"""Places of a batch, padding and edges included, to its units."""
 AVERAGE = 0.998
 """Of the weights, from step to step: what is kept of the old average."""
+SHIFTS = np.arange(-0.8, 0.81, 0.1)
+"""What may be added to the score of a tag."""
+SAID_EVERY = 50
 
 
 def texts_of_epoch(files: list[list[Line]], random: Generator) -> Iterator[list[Line]]:
@@ -75,134 +85,119 @@ def batches(files: list[list[Line]], vocabulary: Vocabulary, homophones: Homopho
         yield batch_of([text for text, _ in groups[i]], [tags for _, tags in groups[i]])
 
 
-def loss_of(model: Tagger, batch: Batch) -> torch.Tensor:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = model(batch.fields, batch.real)
-    return F.cross_entropy(logits.float().flatten(0, 1), batch.tags.flatten(), ignore_index=-1)
-
-
-def chosen_thresholds(model: Tagger, lines: list[Line], vocabulary: Vocabulary) -> tuple[list[float], str]:
-    """What is added to the score of each tag: what gives the best micro F1 on clean lines and on lines with errors."""
-    logits, tags = scores_of(model, lines, vocabulary)
-    bias = np.zeros(len(MARKS) + 1)
-    for _ in range(2):
-        for i in range(len(bias) - 1):  # the last mark is rare: it has its own in the end
-            tries = [bias + np.eye(len(bias))[i] * step for step in np.arange(-0.8, 0.81, 0.1)]
-            bias = max(tries, key=lambda each: micro(logits + each, tags))
-    return [round(float(value), 2) for value in bias], per_mark(logits + bias, tags)
-
-
-def scores_of(model: Tagger, lines: list[Line], vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    model.eval()
-    rows, tags = [], []
+def scores_of(network: Tagger, lines: list[Line], vocabulary: Vocabulary) -> list[Array]:
+    """The scores of the tags of each line, (U, tags)."""
+    network.eval()
     with torch.inference_mode():
-        for line in lines:
-            batch = batch_of([inputs(line.ids, line.codes, vocabulary.sound_of)])
-            rows.append(model(batch.fields, batch.real)[0, 1:-1].numpy())
-            tags.append(line.tags)
-    return np.concatenate(rows), np.concatenate(tags)
+        ready = (batch_of([inputs(line.ids, line.codes, vocabulary.sound_of)]) for line in lines)
+        return [network(batch.fields, batch.real)[0, 1:-1].numpy() for batch in ready]
 
 
-def micro(logits: np.ndarray, tags: np.ndarray) -> float:
-    found = logits.argmax(-1)
-    right = ((found == tags) & (tags > 0)).sum()
-    return 2 * right / max(1, (found > 0).sum() + (tags > 0).sum())
+def judged(scores: list[Array], lines: list[Line], bias: Array) -> Counts:
+    return counted([(each + bias).argmax(-1) for each in scores], [line.tags for line in lines])
 
 
-def per_mark(logits: np.ndarray, tags: np.ndarray) -> str:
-    found = logits.argmax(-1)
-    figures = [f"micro {micro(logits, tags):.4f}"]
-    for i, mark in enumerate(MARKS, start=1):
-        right = ((found == i) & (tags == i)).sum()
-        figures.append(f"{mark}{2 * right / max(1, (found == i).sum() + (tags == i).sum()):.3f}")
-    return " ".join(figures)
+def best_bias(scores: list[Array], lines: list[Line]) -> Array:
+    """What is added to the score of each tag for the best micro F1; nothing to that of ！, which is too rare to tell."""
+    chosen = np.zeros(len(MARKS) + 1)
+    for _ in range(2):
+        for i in set(range(len(chosen))) - {MARKS.index("！") + 1}:
+            tries = [chosen + np.eye(len(chosen))[i] * shift for shift in SHIFTS]
+            chosen = max(tries, key=lambda bias: judged(scores, lines, bias).micro)
+    return chosen.round(2)
+
+
+class Training:
+    """Network, average and optimizer, and how far they are."""
+
+    def __init__(self, vocabulary: Vocabulary, steps: int, random: Generator):
+        torch.manual_seed(SEED)
+        self.steps, self.random = steps, random
+        self.network = Tagger(len(vocabulary.sound_of), max(vocabulary.sounds) + 1, DROPOUT)
+        self.average = copy.deepcopy(self.network)
+        named = list(self.network.named_parameters())
+        tables = {"params": [p for name, p in named if name.startswith("tables")], "weight_decay": 0.0}
+        others = {"params": [p for name, p in named if not name.startswith("tables")]}
+        self.optimizer = torch.optim.AdamW([tables, others], RATE, weight_decay=DECAY, fused=True)
+        self.step, self.epoch, self.best = 0, 0, 0.0
+
+    def learn(self, batch: Batch) -> float:
+        """One step; its loss."""
+        self.step += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = RATE * min(self.step / WARM_UP, max(0.01, 1 - self.step / self.steps))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = self.network(batch.fields, batch.real)
+        loss = F.cross_entropy(logits.float().flatten(0, 1), batch.tags.flatten(), ignore_index=NO_TAG)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        new = 1 - min(AVERAGE, self.step / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), new)
+        return loss.item()
+
+    def save(self, path: Path) -> None:
+        state = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")}
+        state |= {"step": self.step, "epoch": self.epoch, "best": self.best, "torch": torch.get_rng_state()}
+        new = path.with_suffix(".new")
+        torch.save(state | {"random": self.random.bit_generator.state}, new)
+        new.replace(path)
+
+    def restore(self, path: Path) -> None:
+        state = torch.load(path, weights_only=False)
+        for name in ("network", "average", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.step, self.epoch, self.best = state["step"], state["epoch"], state["best"]
+        self.random.bit_generator.state = state["random"]
+        torch.set_rng_state(state["torch"])
 
 
 def train(folder: Path, out: Path, epochs: int) -> None:
     """Writes the weights with the best micro F1 on the development set to `out`."""
-    torch.manual_seed(SEED)
     out.mkdir(parents=True, exist_ok=True)
     texts = training_texts(folder)
     vocabulary = vocabulary_of(line for lines in texts for line in lines)
     files = [encoded(vocabulary, lines) for lines in texts]
-    dev = encoded(vocabulary, read_lines(folder / DEV))
     homophones = Homophones(vocabulary, np.random.default_rng(SEED))
-    erred = [with_errors(line, 0.15, homophones, vocabulary) for line in dev]
-    model = Tagger(len(vocabulary.sound_of), max(vocabulary.sounds) + 1, DROPOUT)
-    average = copy.deepcopy(model)
-    tables = [parameter for name, parameter in model.named_parameters() if name.startswith("tables")]
-    others = [parameter for name, parameter in model.named_parameters() if not name.startswith("tables")]
-    groups = [{"params": tables, "weight_decay": 0.0}, {"params": others}]
-    optimizer = torch.optim.AdamW(groups, RATE, weight_decay=DECAY, fused=True)
-    size = sum(len(line.ids) for lines in files for line in lines)
-    steps = int(epochs * size * 1.03 / PLACES)
-    print(f"{size} units, {len(vocabulary.characters)} characters, {steps} steps", flush=True)
-    step, first, best = 0, 0, 0.0
+    dev = encoded(vocabulary, read_lines(folder / DEV))
+    erred = [with_errors(line, ERRORS, homophones, vocabulary) for line in dev]
+    units = sum(len(line.ids) for lines in files for line in lines)
+    training = Training(vocabulary, int(epochs * units * PADDED / PLACES), homophones.random)
+    print(f"{units:,} units, {len(vocabulary.characters):,} characters, {training.steps:,} steps", flush=True)
     state = out / "state.pt"
     if state.exists():
-        stored = torch.load(state, weights_only=False)
-        model.load_state_dict(stored["model"])
-        average.load_state_dict(stored["average"])
-        optimizer.load_state_dict(stored["optimizer"])
-        for g in optimizer.param_groups:
-            g["fused"] = True
-        step, first, best = stored["step"], stored["epoch"], stored["best"]
-        homophones.random.bit_generator.state = stored["random"]
-        torch.set_rng_state(stored["torch"])
-    for epoch in range(first, epochs):
-        began, total, count = time.monotonic(), 0.0, 0
-        model.train()
+        training.restore(state)
+    while training.epoch < epochs:
+        began, losses = time.monotonic(), []
+        training.network.train()
         for batch in batches(files, vocabulary, homophones):
-            step += 1
-            rate = RATE * min(step / WARM_UP, max(0.01, 1 - step / steps))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss = loss_of(model, batch)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            kept = min(AVERAGE, step / (step + 10))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - kept)
-            total, count = total + loss.item(), count + 1
-            if step % 50 == 0:
-                print(f"step {step} loss {total / count:.4f} {time.monotonic() - began:.0f} s", flush=True)
-        bias, figures = chosen_thresholds(average, dev, vocabulary)
-        logits, tags = scores_of(average, erred, vocabulary)
-        print(
-            f"epoch {epoch + 1} loss {total / count:.4f} {time.monotonic() - began:.0f} s; clean {figures}; "
-            f"errors {per_mark(logits + np.array(bias), tags)}",
-            flush=True,
-        )
-        value = micro(scores_of(average, dev, vocabulary)[0] + np.array(bias), scores_of(average, dev, vocabulary)[1])
-        if value > best:
-            best = value
-            save_punctuator(out, average, vocabulary, bias)
-        new = state.with_suffix(".new")
-        torch.save(
-            {
-                "model": model.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step,
-                "epoch": epoch + 1,
-                "best": best,
-                "random": homophones.random.bit_generator.state,
-                "torch": torch.get_rng_state(),
-            },
-            new,
-        )
-        new.replace(state)
+            losses.append(training.learn(batch))
+            if training.step % SAID_EVERY == 0:
+                print(f"step {training.step} loss {np.mean(losses):.4f} {time.monotonic() - began:.0f} s", flush=True)
+        training.epoch += 1
+        scores = scores_of(training.average, dev, vocabulary)
+        bias = best_bias(scores, dev)
+        clean = judged(scores, dev, bias)
+        wrong = judged(scores_of(training.average, erred, vocabulary), erred, bias)
+        print(f"epoch {training.epoch}: clean {clean.row()}, with errors {wrong.row()}", flush=True)
+        if clean.micro > training.best:
+            training.best = clean.micro
+            save_punctuator(out, training.average, vocabulary, bias.tolist())
+        training.save(state)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=7)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
     options = parser.parse_args()
-    train(options.folder, options.out, options.epochs)
+    try:
+        train(options.folder, options.out, options.epochs)
+    except (AsrError, OSError) as error:
+        sys.exit(f"train.py: {error}")
 
 
 if __name__ == "__main__":
