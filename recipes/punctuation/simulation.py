@@ -74,9 +74,8 @@ def with_errors(line: Line, rate: float, homophones: Homophones, vocabulary: Voc
     codes[replaced] = vocabulary.code_of[ids[replaced]]
     lost = wrong & (kind >= SUBSTITUTED) & (kind < SUBSTITUTED + DELETED)
     lost[0] = False
-    for i in np.flatnonzero(lost & (tags > 0))[::-1]:
-        if not tags[i - 1]:
-            tags[i - 1] = tags[i]
+    for i in np.flatnonzero(lost)[::-1]:  # from the last: several may be lost in a row
+        tags[i - 1] = tags[i - 1] or tags[i]
     kept = ~lost
     ids, codes, tags, added = ids[kept], codes[kept], tags[kept], (wrong & (kind >= SUBSTITUTED + DELETED))[kept]
     places = np.flatnonzero(added)

@@ -125,7 +125,7 @@ class Training:
         """One step; its loss."""
         self.step += 1
         for group in self.optimizer.param_groups:
-            group["lr"] = RATE * min(self.step / WARM_UP, max(0.01, 1 - self.step / self.steps))
+            group["lr"] = RATE * min(self.step / WARM_UP, max(0.01, 1 - self.step / max(1, self.steps)))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = self.network(batch.fields, batch.real)
         loss = F.cross_entropy(logits.float().flatten(0, 1), batch.tags.flatten(), ignore_index=NO_TAG)

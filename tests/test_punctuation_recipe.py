@@ -1,0 +1,112 @@
+"""The recipe of the punctuation model on a miniature of the folder that it is given."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from asr.punctuation.features import SPECIAL, Vocabulary, pause_classes
+from asr.punctuation.marks import MARKS, tagged
+from asr.punctuation.restoring import Punctuator
+from tests.conftest import ROOT
+
+pytest.importorskip("pypinyin")
+pytest.importorskip("opencc")
+sys.path.insert(0, str(ROOT / "recipes/punctuation"))
+RECIPE = ("corpus", "evaluation", "report", "simulation", "train", "unchanged")
+others = {name: sys.modules.pop(name) for name in RECIPE if name in sys.modules}  # other recipes have a report, too
+import corpus  # noqa: E402
+import evaluation  # noqa: E402
+import report  # noqa: E402
+import simulation  # noqa: E402
+import train  # noqa: E402
+import unchanged  # noqa: E402
+
+for name in RECIPE:
+    del sys.modules[name]
+sys.modules |= others
+sys.path.remove(str(ROOT / "recipes/punctuation"))
+
+TEXT = ["今天天气很好，我们出去走走吧。", "你去吗？我去。", "是的，我也去！", "他买了笔、纸和书。"]
+VOCABULARY = corpus.vocabulary_of(TEXT * corpus.RAREST)
+
+
+def line_of(text: str) -> corpus.Line:
+    (line,) = corpus.encoded(VOCABULARY, [text])
+    return line
+
+
+def words_of(line: corpus.Line) -> str:
+    return "".join(report.words_of(line, VOCABULARY))
+
+
+@pytest.fixture
+def homophones() -> simulation.Homophones:
+    return simulation.Homophones(VOCABULARY, np.random.default_rng(1))
+
+
+def test_nothing_is_learnt_of_what_was_held_out(tmp_path):
+    (tmp_path / "dev.txt").write_text("你去吗？他不去。\n", encoding="utf-8")
+    (tmp_path / "a.txt").write_text("你去吗？我去。\n\n我去。\n你，去吗！\n他不去了。\n", encoding="utf-8")
+    assert corpus.training_texts(tmp_path) == [["我去。", "他不去了。"]]
+
+
+def test_the_vocabulary_knows_sounds_and_traditional_forms():
+    known = Vocabulary(*(getattr(VOCABULARY, name) for name in ("characters", "sounds", "variants")))
+    assert known.ids["們"] == known.ids["们"] and known.ids["氣"] == known.ids["气"]
+    sounds = dict(zip(known.characters, known.sounds, strict=True))
+    assert sounds["他"] != sounds["天"] and sounds["吗"] == sounds["吗"]
+
+
+def test_without_errors_a_line_stays(homophones):
+    line = line_of(TEXT[0])
+    assert (simulation.with_errors(line, 0.0, homophones, VOCABULARY).ids == line.ids).all()
+
+
+def test_errors_come_as_often_as_they_should_and_lose_no_mark(homophones):
+    line = corpus.Line(*(np.tile(part, 200) for part in vars(line_of("".join(TEXT))).values()))
+    found = simulation.with_errors(line, 0.15, homophones, VOCABULARY)
+    assert len(found.ids) == len(found.codes) == len(found.tags)
+    assert abs(len(found.ids) / len(line.ids) - 1) < 0.02  # as many are added as lost
+    assert (VOCABULARY.code_of[found.ids] == found.codes)[found.ids >= SPECIAL].all()
+    lost = [(line.tags == tag).sum() - (found.tags == tag).sum() for tag in range(1, len(MARKS) + 1)]
+    assert all(0 <= n <= 0.02 * len(line.ids) for n in lost)  # only where two marks met
+
+
+def test_a_mark_moves_to_the_character_before_one_that_is_lost(homophones, monkeypatch):
+    monkeypatch.setattr(simulation, "SUBSTITUTED", 0.0)
+    monkeypatch.setattr(simulation, "DELETED", 1.0)
+    found = simulation.with_errors(line_of("你去吗？我去。"), 1.0, homophones, VOCABULARY)
+    assert words_of(found) == "你" and MARKS[found.tags[0] - 1] in "？。"
+
+
+def test_pauses_tell_marks():
+    random = np.random.default_rng(2)
+    tags = np.repeat([0, MARKS.index("，") + 1, MARKS.index("。") + 1], 2000)
+    none, comma, stop = simulation.pauses_for(tags, random).reshape(3, 2000)
+    assert np.median(none) < 0.05 < np.median(comma) < 0.5 < np.median(stop)
+    assert set(pause_classes(stop)) <= set(range(1, 10))
+
+
+def test_counts_by_hand():
+    found, real = [np.array([0, 1, 2, 0])], [np.array([1, 1, 2, 3])]
+    counts = evaluation.counted(found, real)
+    assert counts.hits.tolist() == [1, 1, 0, 0, 0] and counts.real.tolist() == [2, 1, 1, 0, 0]
+    assert counts.micro == pytest.approx(2 * 2 / (2 + 4)) and counts.each[:3] == pytest.approx([2 / 3, 1, 0])
+
+
+def test_training_goes_on_where_it_was_and_the_report_reads_what_it_wrote(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.txt").write_text("\n".join(TEXT * 5) + "\n", encoding="utf-8")
+    (tmp_path / "dev.txt").write_text("我们走吧。\n你好吗？\n", encoding="utf-8")
+    train.train(tmp_path, tmp_path / "out", 1)
+    train.train(tmp_path, tmp_path / "out", 2)
+    told = capsys.readouterr().out
+    assert "epoch 1: clean" in told and told.count("epoch 1:") == 1 and "epoch 2: clean" in told
+    assert Punctuator(tmp_path / "out").punctuate("我们走吧")[-1] in "。？！"
+    report.report(tmp_path / "dev.txt", tmp_path / "out")
+    told = capsys.readouterr().out
+    assert told.startswith("2 lines, 7 units; F1") and told.count("pause rule") == 2
+    monkeypatch.setattr(sys, "argv", ["unchanged.py", str(tmp_path / "a.txt"), "--lines", "20"])
+    unchanged.main()
+    assert capsys.readouterr().out == "20 lines: only marks were added\n"
+    assert tagged("我们走吧。")[0] == list("我们走吧")
