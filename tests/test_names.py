@@ -1,12 +1,21 @@
 """Hot words in the place of what sounds like them and was not heard with certainty."""
 
+import json
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from asr.recognition.names import corrected, corrections_of
+from asr.decoding.search import Hypothesis
+from asr.outputs.writers import render
+from asr.recognition.names import corrected, corrections_of, with_names
+from asr.recognition.recognized import Recognized
 from asr.text.sounding_alike import NEAR, OTHER_TONE, sound_cost
-from asr.transcript import Correction, TranscriptToken
+from asr.text.tokenizer import CharacterTokenizer, TokenTable
+from asr.transcript import Correction, Transcript, TranscriptToken
+from asr.transcription.pieces import Piece
+from asr.transcription.transcriber import segment_of
 from tests.transcripts import needs_jieba
 
 pytestmark = needs_jieba
@@ -104,3 +113,19 @@ def test_spans_and_confidences_stay_and_each_replacement_is_told():
 def test_the_name_that_sounds_most_alike_is_written():
     assert written("请章山来", "章山", "庄山", "张珊") == "请张珊来"
     assert written("请章山来", "章山", "章三", "张珊") == "请张珊来"
+
+
+def test_a_segment_has_the_name_and_keeps_what_was_heard():
+    tokenizer = CharacterTokenizer(TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *"请章山来张珊"]))
+    tokens = tuple(tokenizer.encode("请章山来"))
+    log_probs = tuple(math.log(p) for p in (0.99, 0.3, 0.3, 0.99, 0.99))
+    hypothesis = Hypothesis(tokens, -0.5, log_probs)
+    spans = tuple((i / 10, (i + 1) / 10) for i in range(4))
+    found = with_names(Recognized("请章山来", hypothesis, spans=spans), tokenizer, ["张珊"])
+    assert found.text == "请张珊来" and found.hotwords == ((1, "张珊"),)
+    segment = segment_of(found, tokenizer, Piece(0, np.zeros(8000, np.float32)))
+    assert (segment.text, segment.raw) == ("请张珊来", "请章山来")
+    assert segment.corrections == (Correction(1, "章山", "张珊"),) and segment.hotwords == ("张珊",)
+    assert [token.start for token in segment.tokens] == [0.0, 0.1, 0.2, 0.3]
+    data = json.loads(render(Transcript("a.wav", 0.5, (segment,), "m"), "json"))
+    assert data["segments"][0]["corrections"] == [{"place": 1, "heard": "章山", "written": "张珊"}]
