@@ -95,6 +95,12 @@ def test_what_was_heard_with_certainty_stays():
     assert written("请早山来", "早山", "赵珊", confidence=0.85) == "请早山来"  # sounds less alike, so less was enough
 
 
+def test_one_uncertain_character_of_three_is_enough():
+    assert written("请幸子莫来", "莫", "幸子墨") == "请幸子墨来"
+    assert written("请信资莫来", "信", "幸子墨", confidence=0.7) == "请幸子墨来"
+    assert written("请章山来", "章", "张珊", confidence=0.85) == "请章山来"  # of two, both on average
+
+
 def test_no_name_goes_beyond_a_mark():
     tokens = heard("请章山来", "章山")
     tokens[1] = replace(tokens[1], mark="，")

@@ -19,7 +19,7 @@ from asr.transcript import Correction, TranscriptToken
 MOST_COST = 0.35
 """What a character of a name may cost on average (asr.text.sounding_alike)."""
 SURE, SURE_NEAR = 0.9, 0.6
-"""Characters that are replaced are less certain than that on average: homophones, and the most distant that are replaced."""
+"""Characters that are replaced are less certain than that: homophones, and the most distant that are replaced."""
 
 Tokens = Sequence[TranscriptToken]
 
@@ -101,6 +101,8 @@ def _cost(heard: Tokens, name: str) -> float | None:
     if not other:
         return None
     cost = sum(each for _, each in other) / len(name)
-    doubt = sum(token.confidence for token, _ in other) / len(other)
+    confidences = [token.confidence for token, _ in other]
+    # three syllables in a row are no coincidence: one that is uncertain is enough
+    doubt = min(confidences) if len(name) > 2 else sum(confidences) / len(confidences)
     limit = SURE - (SURE - SURE_NEAR) * cost / MOST_COST
     return cost if cost <= MOST_COST and doubt < limit else None
