@@ -12,6 +12,7 @@ import pytest
 
 from asr.corpus.toy import CHARACTERS
 from asr.errors import AsrError, AudioError
+from asr.finishing.finishing import Finishing
 from asr.model.folder import save_model
 from asr.text.tokenizer import TokenTable
 from asr.transcription.live import LiveTranscriber, microphone_chunks, pcm_chunks, transcribe_live
@@ -30,8 +31,8 @@ def transcriber(tmp_path_factory):
     return load(folder, "cpu")
 
 
-def heard(transcriber, samples: np.ndarray, chunk: int = 800):
-    live = LiveTranscriber(transcriber)
+def heard(transcriber, samples: np.ndarray, chunk: int = 800, finishing: Finishing | None = None):
+    live = LiveTranscriber(transcriber, finishing=finishing)
     events = [event for i in range(0, len(samples), chunk) for event in live.hear(samples[i : i + chunk])]
     return events + list(live.finish())
 
@@ -44,6 +45,13 @@ def test_utterances_are_finished_at_pauses(transcriber):
         piece = TALK[round(event.start * 16000) : round(event.end * 16000)]
         assert event.text == transcriber.recognizer.recognize([piece])[0][0].text
         assert event.settled == len(event.text)
+
+
+def test_what_is_over_is_made_ready_to_read(transcriber):
+    plain = [event.text for event in heard(transcriber, TALK) if event.final]
+    marked = [event for event in heard(transcriber, TALK, finishing=Finishing(punctuate="pauses")) if event.final]
+    assert [event.text.replace("，", "").replace("。", "") for event in marked] == plain
+    assert all(event.text.endswith("。") and event.settled == len(event.text) for event in marked)
 
 
 def test_what_is_settled_stays_until_the_utterance_ends(transcriber, monkeypatch):
