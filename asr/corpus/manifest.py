@@ -12,10 +12,10 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +119,8 @@ LONGEST = 1e9
 """Seconds; more is no length of a recording."""
 MOST_BYTES = 1 << 30
 """Of a recording in a shard, which is read as one."""
+REMEMBERED = 10_000
+"""Names of files; shards are far fewer."""
 LAST_CHANNEL = 65535
 """No file has more: formats count them in 16 bits."""
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
@@ -136,13 +138,13 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     path = Path(path)
     utterances: list[Utterance] = []
     lines_of: dict[str, int] = {}
-    resolve = cache(Path.resolve)  # a folder, once: it asks the system about each of its parents
+    named = audio_of(path.parent)
     with reading(path, ManifestError, "cannot be read") as place:
         for place.line, line in enumerate(read_lines(path), 1):
             if not line.strip():
                 continue
             where = str(place)
-            utterance = _parse(line, path.parent, where, resolve)
+            utterance = utterance_of(checked_line(line, where), where, named)
             if utterance.id in lines_of:
                 raise ManifestError(
                     f"{where}: id must be unique, {quoted(utterance.id)} is already on line {lines_of[utterance.id]}"
@@ -165,7 +167,7 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
     return count
 
 
-def json_object(line: str, where: str) -> dict:
+def json_object(line: str, where: object) -> dict:
     """The JSON object on a line. Raises ManifestError where there is none."""
     try:
         data = json.loads(line)
@@ -179,7 +181,8 @@ def json_object(line: str, where: str) -> dict:
     return data
 
 
-def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path]) -> Utterance:
+def checked_line(line: str, where: object) -> dict:
+    """The fields of a line. Raises ManifestError where one is missing or wrong; `where`: what the message begins with."""
     data = json_object(line, where)
     for name in REQUIRED:
         if name not in data:
@@ -205,13 +208,30 @@ def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path])
         raise ManifestError(f"{where}: channel must be from 0 to {LAST_CHANNEL}, is {quoted(data['channel'])}")
     _check_seconds(where, "duration", data["duration"], positive=True)
     _check_seconds(where, "start", data.get("start") or 0.0, positive=False)
+    _member(data, where)
+    return data
+
+
+def audio_of(folder: Path) -> Callable[[str], Path]:
+    """What `audio` names in a manifest of a folder: a whole path. It remembers, for the system is asked about each folder."""
+    resolve = cache(Path.resolve)
+
+    @lru_cache(REMEMBERED)
+    def named(name: str) -> Path:
+        audio = folder / name
+        audio = resolve(audio.parent) / audio.name
+        return audio.resolve() if audio.is_symlink() else audio
+
+    return named
+
+
+def utterance_of(data: dict, where: str, named: Callable[[str], Path]) -> Utterance:
+    """The utterance on a line that has been checked; `named`: see `audio_of`."""
     known = {name: data[name] for name in OPTIONAL_TYPES if data.get(name) is not None}
     extra = {k: v for k, v in data.items() if k not in REQUIRED and k not in OPTIONAL_TYPES and k not in MEMBER}
-    audio = folder / data["audio"]
-    audio = resolve(audio.parent) / audio.name
     return Utterance(
         data["id"],
-        audio.resolve() if audio.is_symlink() else audio,
+        named(data["audio"]),
         float(data["duration"]),
         data["text"],
         member=_member(data, where),
@@ -221,7 +241,14 @@ def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path])
     )
 
 
-def _member(data: dict, where: str) -> Member | None:
+def fingerprint_line(data: dict) -> str:
+    """What tells an utterance on a line from another one, whatever its audio is called."""
+    channel = "" if data.get("channel") is None else f"\t{data['channel']}"
+    start = 0.0 if data.get("start") is None else data["start"]
+    return f"{data['id']}\t{start}\t{float(data['duration'])}{channel}\t{data['text']}\n"
+
+
+def _member(data: dict, where: object) -> Member | None:
     """What a line says of its place in a shard."""
     given = [data[name] for name in MEMBER if data.get(name) is not None]
     if not given:
@@ -235,7 +262,7 @@ def _member(data: dict, where: str) -> Member | None:
     return Member(*given)
 
 
-def _check_seconds(where: str, name: str, value: object, positive: bool) -> None:
+def _check_seconds(where: object, name: str, value: object, positive: bool) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value < LONGEST or (positive and value == 0):
         rule = "above 0" if positive else "0 or more"
@@ -259,16 +286,21 @@ def _to_json(utterance: Utterance, folder: Path) -> dict:
     return data | utterance.extra
 
 
-def missing_audio(utterances: Iterable[Utterance]) -> list[Utterance]:
-    """The first utterance of each file that is not there, or is no file."""
+def missing_audio(utterances: Iterable[Utterance]) -> dict[Path, str]:
+    """Each file that is not there, or is no file, and what is to be said of its first utterance."""
     of_file: dict[Path, Utterance] = {}
     for u in utterances:
         of_file.setdefault(u.audio, u)
-    return [u for u in of_file.values() if not os.path.isfile(u.audio)]
+    missing = (u for u in of_file.values() if not os.path.isfile(u.audio))
+    return {u.audio: f"{u.where}: {u.audio}: no such file ({u.id})" for u in missing}
 
 
 def check_audio(utterances: Iterable[Utterance]) -> None:
     """Raises AudioError where files are not there, and names them: better at once than in the middle of the work."""
-    if missing := missing_audio(utterances):
-        errors = [f"{u.where}: {u.audio}: no such file ({u.id})" for u in missing]
+    refuse_missing(list(missing_audio(utterances).values()))
+
+
+def refuse_missing(errors: Sequence[str]) -> None:
+    """Raises AudioError where there are errors of files that are not there."""
+    if errors:
         raise AudioError(several_errors(errors, "files are not there", "; correct the manifest or put the audio back"))

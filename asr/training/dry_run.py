@@ -87,13 +87,13 @@ def dry_run(config: Config) -> DryRun:
     prepared = prepare(config)
     model, reader, device, utterances = prepared.model, prepared.reader, prepared.device, prepared.utterances
     if not config.train.initial_model:
-        model.cmvn.set(cmvn_of(utterances[:: -(-len(utterances) // CMVN_SAMPLE)], model.log_mel, config.data))
+        model.cmvn.set(cmvn_of(utterances.sample(CMVN_SAMPLE), model.log_mel, config.data))
     model.to(device).train()
     plan = prepared.plan
-    largest = max(plan, key=lambda batch: len(batch) * max(utterances[i].duration for i in batch))
+    largest = plan[int(plan.padded(utterances.durations).argmax())]
     shapes = _shapes(model, _read(reader, largest))
     seconds = _times(config, model, reader, [largest, *plan[: TIMED - 1]])
-    small = sorted((i for batch in plan for i in batch), key=lambda i: utterances[i].duration)
+    small = plan.order[utterances.durations[plan.order].argsort(kind="stable")].tolist()
     middle, plain = len(small) // 2, BatchReader(utterances, prepared.tokenizer)
     batch = _read(plain, small[middle : middle + OVERFITTED])
     memory = peak_memory(device)

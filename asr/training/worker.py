@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from asr.corpus.manifest import Utterance
+from asr.corpus.indexed import Utterances
 from asr.launcher import launched
 from asr.model.adapters import add_adapters
 from asr.model.device import pick_device
@@ -29,8 +29,8 @@ class Work:
     """The run's settings."""
     tokenizer: Tokenizer
     """Texts to tokens."""
-    utterances: list[Utterance]
-    """All of the run's."""
+    utterances: Utterances
+    """All of the run's: where in the manifests they stand, which each process reads."""
     rehearsed: int
     """How many of them, the last ones, are old data."""
     progress: Progress
