@@ -12,6 +12,7 @@ import json
 import os
 import re
 import tarfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
-from asr.errors import AudioError, ManifestError
+from asr.errors import AudioError, ManifestError, ShardError
 from asr.files import atomic_write, on_disk, read_lines, several_errors
 from asr.foreign_bytes import HALF_CHARACTER, listed, quoted, reading, reason
 
@@ -34,21 +35,34 @@ class Member:
     """Its first byte."""
     size: int
     """Bytes."""
+    crc32: int | None = None
+    """Their checksum; None where the manifest does not say it."""
 
     @contextmanager
     def opened(self, shard: Path) -> Iterator[Path]:
-        """A path to the recording alone. Raises AudioError where no member of this size begins there."""
-        with open(shard, "rb") as file:
-            file.seek(self.offset - tarfile.BLOCKSIZE)
-            header, content = file.read(tarfile.BLOCKSIZE), file.read(self.size)
+        """A path to the recording alone.
+
+        Raises ShardError where the shard cannot be read, or no member of this size begins there; AudioError for a recording
+        that is damaged or is another one.
+        """
+        try:
+            with open(shard, "rb") as file:
+                file.seek(self.offset - tarfile.BLOCKSIZE)
+                header, content = file.read(tarfile.BLOCKSIZE), file.read(self.size)
+        except OSError as error:
+            raise ShardError(f"{shard}: cannot be read ({reason(error)}); put it back, or write it again") from error
         try:
             fits = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").size == len(content) == self.size
         except tarfile.HeaderError:
             fits = False
         if not fits:
-            raise AudioError(
+            raise ShardError(
                 f"{shard}: no recording of {self.size:,} bytes is at byte {self.offset:,}: the file is cut off, or another than"
                 " the manifest was written with; write both again with asr corpus shard"
+            )
+        if self.crc32 not in (None, zlib.crc32(content)):
+            raise AudioError(
+                f"{shard}: the recording at byte {self.offset:,} is damaged, or another than the manifest's"
             )
         with on_disk(io.BytesIO(content)) as path:
             yield path
@@ -87,7 +101,7 @@ class Utterance:
             with self.recording() as path:
                 samples = read_samples(path, self.start, self.duration, self.channel)
         except AudioError as error:
-            raise AudioError(f"{self.where}: {error} ({self.id})") from error
+            raise type(error)(f"{self.where}: {error} ({self.id})") from error
         except (OSError, MemoryError) as error:
             raise AudioError(f"{self.where}: {self.audio}: cannot be read ({error}) ({self.id})") from error
         seconds = len(samples) / SAMPLE_RATE
@@ -128,8 +142,8 @@ _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 _NO_CHARACTER = re.compile(HALF_CHARACTER.pattern + r"|\\u0000")
 """Half a character, and, as JSON writes it, what ends a path."""
 REQUIRED = ("id", "audio", "duration", "text")
-MEMBER = ("offset", "bytes")
-"""Of a line whose audio is a shard."""
+MEMBER = ("offset", "bytes", "crc32")
+"""Of a line whose audio is a shard; the last may be left out."""
 OPTIONAL_TYPES = {"start": (int, float), "speaker": str, "channel": int, "source": str}
 
 
@@ -250,16 +264,16 @@ def fingerprint_line(data: dict) -> str:
 
 def _member(data: dict, where: object) -> Member | None:
     """What a line says of its place in a shard."""
-    given = [data[name] for name in MEMBER if data.get(name) is not None]
-    if not given:
+    offset, size, crc32 = (data.get(name) for name in MEMBER)
+    if offset is size is None:
         return None
-    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in given)
-    if len(given) < 2 or not whole or not tarfile.BLOCKSIZE <= given[0] < 1 << 60 or not 0 < given[1] <= MOST_BYTES:
+    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in (offset, size, crc32 or 0))
+    if not whole or not tarfile.BLOCKSIZE <= offset < 1 << 60 or not 0 < size <= MOST_BYTES:
         raise ManifestError(
             f"{where}: offset and bytes must be whole numbers that say where in a tar file the audio lies, are"
-            f" {quoted(data.get('offset'))} and {quoted(data.get('bytes'))}"
+            f" {quoted(offset)} and {quoted(size)}"
         )
-    return Member(*given)
+    return Member(offset, size, crc32)
 
 
 def _check_seconds(where: object, name: str, value: object, positive: bool) -> None:
@@ -279,7 +293,8 @@ def _to_json(utterance: Utterance, folder: Path) -> dict:
     if utterance.start:
         data["start"] = round(utterance.start, 4)
     if utterance.member:
-        data |= dict(zip(MEMBER, (utterance.member.offset, utterance.member.size), strict=True))
+        place = zip(MEMBER, (utterance.member.offset, utterance.member.size, utterance.member.crc32), strict=True)
+        data |= {name: value for name, value in place if value is not None}
     for name in ("speaker", "channel", "source"):
         if getattr(utterance, name) not in ("", None):
             data[name] = getattr(utterance, name)
