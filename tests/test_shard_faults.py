@@ -1,4 +1,4 @@
-"""What is wrong with a shard is no fault of an utterance: the run stops, and goes on as if nothing had been once it is put right."""
+"""A shard that is spoiled stops a run, which goes on as if nothing had been once it is put back; a recording is left out."""
 
 import io
 import json

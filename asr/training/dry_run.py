@@ -16,7 +16,7 @@ from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.config import Config
 from asr.training.gradients import add_gradients
-from asr.training.parts import make_optimizer
+from asr.training.parts import make_optimizer, ready_to_train
 from asr.training.preparation import Prepared, prepare
 from asr.training.statistics import cmvn_of
 
@@ -88,7 +88,7 @@ def dry_run(config: Config) -> DryRun:
     model, reader, device, utterances = prepared.model, prepared.reader, prepared.device, prepared.utterances
     if not config.train.initial_model:
         model.cmvn.set(cmvn_of(utterances.sample(CMVN_SAMPLE), model.log_mel, config.data))
-    model.to(device).train()
+    ready_to_train(model, config.train, device)
     plan = prepared.plan
     largest = plan[int(plan.padded(utterances.durations).argmax())]
     shapes = _shapes(model, _read(reader, largest))
@@ -152,6 +152,8 @@ def _overfit(config: Config, model: SpeechModel, batch: Batch, table: TokenTable
     train = dataclasses.replace(
         config.train, accumulate=1, processes=1, token_dropout=0, token_guesses=0, ctc_only_steps=0
     )
+    if train.precision == "float16":  # whose losses nobody scales here
+        train = dataclasses.replace(train, precision="float32")
     config = dataclasses.replace(config, train=train, augment=AugmentConfig(frequency_masks=0, time_masks=0))
     optimizer, device = make_optimizer(model, train), model.cmvn.mean.device
     for group in optimizer.param_groups:

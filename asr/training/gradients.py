@@ -20,6 +20,9 @@ from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.objective import losses_of, objective_of
 
+HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Precisions in which products are computed where they are not in float32."""
+
 
 @dataclass
 class StepNumbers:
@@ -118,8 +121,9 @@ def add_gradients(
     *,
     step: int,
     device: torch.device,
+    scale: float = 1.0,
 ) -> StepNumbers:
-    """Adds the gradient of this process's batches of a step to the parameters'.
+    """Adds the gradient of this process's batches of a step, times `scale`, to the parameters'.
 
     What is left to chance in the network depends on the step and the batch alone: it is the same on any number of processes,
     and when a run goes on.
@@ -138,12 +142,13 @@ def add_gradients(
         torch.manual_seed(random.Random(f"{settings.seed} {step} {batch.ids}").getrandbits(63))
         if settings.token_dropout and step >= settings.token_dropout_after:
             batch = replace(batch, inputs=drop_tokens(batch.inputs, settings.token_dropout, table.unk))
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        half = HALVES.get(settings.precision)
+        with torch.autocast(device.type, half, enabled=half is not None):
             losses = losses_of(model, batch.to(device), objective)
         if not torch.isfinite(losses.total):
             numbers.not_finite += batch.ids
             continue
-        (losses.total / settings.accumulate).backward()
+        (losses.total * (scale / settings.accumulate)).backward()
         values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
         means = [0.0 if value is None else value.item() / settings.accumulate for value in values]
         seconds = float(batch.lengths.sum()) / SAMPLE_RATE

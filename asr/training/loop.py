@@ -42,7 +42,7 @@ from asr.training.health import Probe, measure, why_silent
 from asr.training.health_advice import advice
 from asr.training.moving_average import follow, start_following, take_over
 from asr.training.origin import add_to_header, changes_of, kept, origin
-from asr.training.parts import hold_known, known_at_first, make_optimizer
+from asr.training.parts import hold_known, known_at_first, make_optimizer, ready_to_train
 from asr.training.preparation import Prepared, prepare
 from asr.training.run_log import RunLog
 from asr.training.start import (
@@ -146,7 +146,7 @@ def _train(
     if state is None and not config.train.initial_model:
         display.line("computing CMVN statistics")
         model.cmvn.set(cmvn_of(within, model.log_mel, config.data))
-    model.to(device).train()
+    ready_to_train(model, config.train, device)
     optimizer = make_optimizer(model, config.train)
     if state is None:
         begin(folder, config, tokenizer.table)

@@ -17,7 +17,7 @@ from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.distributed import Ranks
 from asr.training.gradients import endless_batches, training_reader
-from asr.training.parts import hold_known, make_optimizer
+from asr.training.parts import hold_known, make_optimizer, ready_to_train
 from asr.training.step import take_step
 
 
@@ -87,7 +87,7 @@ def work_for(ranks: Ranks) -> None:
     model = SpeechModel(config.features, config.model, len(table))
     if config.train.lora.rank:
         add_adapters(model, config.train.lora)
-    model.to(device).train()
+    ready_to_train(model, config.train, device)
     optimizer = make_optimizer(model, config.train)
     _share_state(ranks, model, optimizer)
     ranks.use(device)
