@@ -140,7 +140,8 @@ def be_the_command(job: Job, folder: Path, log: Path, count: Path, number: int, 
 
         traceback.print_exc()
     finally:
-        log.with_name(".modules").write_text("\n".join(sys.modules))
+        with contextlib.suppress(OSError):  # its disk may be full
+            log.with_name(".modules").write_text("\n".join(sys.modules))
         os._exit(status)
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from asr.corpus.manifest import Utterance, audio_of, utterance_of
+from asr.corpus.manifest import Utterance, audio_of, utterance_on
 from asr.errors import ManifestError
 from asr.foreign_bytes import reading
 from asr.stopping import leave_to_parent
@@ -77,7 +77,7 @@ class IndexedManifest(Sequence[Utterance]):
         """Raises ManifestError where the line is another than when the index was made."""
         where = f"{self.path}:{self.lines[i]}"
         try:
-            utterance = utterance_of(json.loads(text_of(line)), where, self._named)
+            utterance = utterance_on(json.loads(text_of(line)), where, self._named)
             if key_of(utterance.id) == self.keys[i] and utterance.duration == self.durations[i]:
                 return utterance
         except (ValueError, KeyError, TypeError, RecursionError):

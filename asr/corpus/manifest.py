@@ -158,7 +158,7 @@ def read_manifest(path: str | Path) -> list[Utterance]:
             if not line.strip():
                 continue
             where = str(place)
-            utterance = utterance_of(checked_line(line, where), where, named)
+            utterance = utterance_on(checked_line(line, where), where, named)
             if utterance.id in lines_of:
                 raise ManifestError(
                     f"{where}: id must be unique, {quoted(utterance.id)} is already on line {lines_of[utterance.id]}"
@@ -239,7 +239,7 @@ def audio_of(folder: Path) -> Callable[[str], Path]:
     return named
 
 
-def utterance_of(data: dict, where: str, named: Callable[[str], Path]) -> Utterance:
+def utterance_on(data: dict, where: str, named: Callable[[str], Path]) -> Utterance:
     """The utterance on a line that has been checked; `named`: see `audio_of`."""
     known = {name: data[name] for name in OPTIONAL_TYPES if data.get(name) is not None}
     extra = {k: v for k, v in data.items() if k not in REQUIRED and k not in OPTIONAL_TYPES and k not in MEMBER}
