@@ -9,6 +9,7 @@ the loss of a step from that of one process that reads files; the status is 1 wh
 import argparse
 import sys
 import tempfile
+import unittest.mock
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +17,10 @@ import torch
 
 from asr.corpus.shards import Sharding, write_shards
 from asr.corpus.toy import prepare_toy
+from asr.training import loop
 from asr.training.config import Config
-from asr.training.loop import train
-from tests.runs import QUIET, changed, lines_of, small_run
+from asr.training.gradients import StepNumbers
+from tests.runs import QUIET, changed, small_run
 
 SETTINGS = (
     "data.batch_seconds=8 data.curriculum_epochs=0 data.dev=[] data.join=0 model.encoder.layers=2 model.encoder.width=32"
@@ -30,10 +32,17 @@ WITHIN = 1e-4
 
 
 def losses(config: Config, out: Path, *parts: tuple[int, int | None]) -> list[float]:
-    """Of each step, of a run in parts: (processes, the step at which it is stopped)."""
-    for processes, until in parts:
-        train(changed(config, processes=processes), out, display=QUIET, stop_after=until)
-    return [line["loss"] for line in lines_of(out) if "loss" in line]
+    """Of each step, of a run in parts: (processes, the step at which it is stopped). Not of the log, which rounds them."""
+    taken, take_step = [], loop.take_step
+
+    def noted(*given, **named) -> StepNumbers:
+        taken.append(take_step(*given, **named))
+        return taken[-1]
+
+    with unittest.mock.patch.object(loop, "take_step", noted):
+        for processes, until in parts:
+            loop.train(changed(config, processes=processes), out, display=QUIET, stop_after=until)
+    return [numbers.loss for numbers in taken]
 
 
 def apart(steps: int, folder: Path) -> dict[str, float]:
