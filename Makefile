@@ -22,9 +22,10 @@ test-fast: $(INSTALLED)
 fuzz: $(INSTALLED)
 	OMP_NUM_THREADS=1 .venv/bin/python -m tests.fuzz --minutes $(MINUTES)
 
-# Kills commands at random moments, and compares what the same command then makes of it.
+# Kills commands, and processes of several that train, at random moments, and compares what the same command then makes of it.
 kills: $(INSTALLED)
 	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kills
+	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kill_ranks
 
 # Brings the catalogue of Chinese messages up to date with the code, and compiles it.
 messages: $(INSTALLED)

@@ -46,6 +46,10 @@ class AudioError(AsrError):
     pass
 
 
+class ShardError(AudioError):
+    """A shard cannot be read, or is another than its manifest was written with: that is no fault of a single recording."""
+
+
 class ManifestError(AsrError):
     pass
 

@@ -210,16 +210,25 @@ def read_lines(path: str | Path) -> list[str]:
     """The lines of a UTF-8 text file, without the BOM that any may begin with. Raises ManifestError where it cannot be read."""
     with reading(path, ManifestError):
         data = Path(path).read_bytes()
-        if b"\0" in data[:1000]:
-            raise ManifestError(f"{path}: is no text in UTF-8, perhaps audio, or text in UTF-16")
+        check_text(path, data[:1000])
         try:
             return split_lines(data.decode("utf-8"))
         except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            raise ManifestError(
-                f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start});"
-                " if it is GBK, `iconv -f GB18030 -t UTF-8` converts it"
-            ) from error
+            raise not_utf8(path, error.object[: error.start].count(b"\n") + 1, error) from error
+
+
+def check_text(path: str | Path, beginning: bytes) -> None:
+    """Raises ManifestError for a file that begins as no text in UTF-8 does."""
+    if b"\0" in beginning:
+        raise ManifestError(f"{path}: is no text in UTF-8, perhaps audio, or text in UTF-16")
+
+
+def not_utf8(path: str | Path, line: int, error: UnicodeDecodeError) -> ManifestError:
+    """The error for a line that is not UTF-8."""
+    return ManifestError(
+        f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start});"
+        " if it is GBK, `iconv -f GB18030 -t UTF-8` converts it"
+    )
 
 
 def split_lines(text: str) -> list[str]:

@@ -94,7 +94,7 @@ def run(job: Job, folder: Path, number: int = 0, after: float | None = None, bef
         path.write_bytes(b"")
     child = os.fork()
     if not child:
-        _be_the_command(job, folder, log, count, number, before)
+        be_the_command(job, folder, log, count, number, before)
     status = None
     while status is None:
         ended, state = os.waitpid(child, os.WNOHANG)
@@ -108,7 +108,7 @@ def run(job: Job, folder: Path, number: int = 0, after: float | None = None, bef
     return Outcome(status, log.read_text(encoding="utf-8"), time.monotonic() - started, count.stat().st_size)
 
 
-def _be_the_command(job: Job, folder: Path, log: Path, count: Path, number: int, before: int | None) -> None:
+def be_the_command(job: Job, folder: Path, log: Path, count: Path, number: int, before: int | None) -> None:
     status = 70
     try:
         os.chdir(folder)
@@ -140,7 +140,8 @@ def _be_the_command(job: Job, folder: Path, log: Path, count: Path, number: int,
 
         traceback.print_exc()
     finally:
-        log.with_name(".modules").write_text("\n".join(sys.modules))
+        with contextlib.suppress(OSError):  # its disk may be full
+            log.with_name(".modules").write_text("\n".join(sys.modules))
         os._exit(status)
 
 
@@ -184,15 +185,15 @@ def trials(job: Job, times: int, seed: int, work: Path) -> list[str]:
     """What went wrong in so many trials, a line each; empty where every one came to the undisturbed result."""
     chance, wrong = random.Random(seed), []
     folder = work / "trial"
-    _fresh(job, folder)
+    fresh(job, folder)
     import_what_it_takes(job, folder)
-    _fresh(job, folder)
+    fresh(job, folder)
     old, whole = contents(folder / job.out), run(job, folder)
     expected, beside = contents(folder / job.out), _names(folder)
     if whole.status:
         return [f"undisturbed: status {whole.status}: {whole.text}"]
     for trial in range(times):
-        _fresh(job, folder)
+        fresh(job, folder)
         story = []
         number = job.signals[trial % len(job.signals)]
         for _ in range(1 + (chance.random() < AGAIN)):
@@ -222,7 +223,7 @@ def _names(folder: Path) -> list[str]:
     return sorted(set(os.listdir(folder)) - {".log", ".changes", ".modules"})
 
 
-def _fresh(job: Job, folder: Path) -> None:
+def fresh(job: Job, folder: Path) -> None:
     """The folder as it was made the first time: what it holds is copied, times and all."""
     template = folder.with_name("template")
     if not template.exists():
@@ -258,7 +259,7 @@ def _for_model(folder: Path) -> None:
     (folder / "model/eval/hyp.txt").write_text("u1 今天\n", encoding="utf-8")
 
 
-def _for_train(folder: Path) -> None:
+def prepare_for_training(folder: Path) -> None:
     prepare_toy(folder, n_train=8, n_dev=2, n_test=1)
 
 
@@ -275,7 +276,9 @@ JOBS = {
     "evaluate": Job(["evaluate", "model", "test.jsonl", "--out", "out", "--nbest=2"], _for_evaluate, "out", 100),
     "corpus import": Job(["corpus", "import", "table.tsv", "--out", "out.jsonl"], _for_corpus, "out.jsonl", 50),
     "model import": Job(IMPORT, _for_model, "model", 50, replaced=True),
-    "train": Job(TRAIN, _for_train, "run", 100, (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL)),
+    "train": Job(
+        TRAIN, prepare_for_training, "run", 100, (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL)
+    ),
 }
 
 

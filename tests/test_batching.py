@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from asr.corpus.batching import Batch, BatchReader, DataConfig, check_texts, drop_tokens, make_batch, plan_batches
+from asr.corpus.batching import Batch, BatchReader, DataConfig, check_texts, drop_tokens, make_batch
 from asr.corpus.manifest import Utterance
+from asr.corpus.planning import plan_batches
 from asr.errors import ConfigError, ManifestError
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from tests.sounds import noise, write_wav
@@ -16,41 +17,45 @@ DURATIONS = np.random.default_rng(0).uniform(0.05, 25, 500).tolist()
 CONFIG = DataConfig(batch_seconds=60, max_utterances=12, min_seconds=0.5, max_seconds=20)
 
 
+def batches_of(durations, config, seed, epoch, **more) -> list[list[int]]:
+    return list(plan_batches(durations, config, seed, epoch, **more))
+
+
 def test_every_utterance_within_the_limits_comes_once():
-    plan = plan_batches(DURATIONS, CONFIG, seed=1, epoch=0)
+    plan = batches_of(DURATIONS, CONFIG, seed=1, epoch=0)
     expected = [i for i, seconds in enumerate(DURATIONS) if 0.5 <= seconds <= 20]
     assert 0 < len(expected) < 500
     assert sorted(i for batch in plan for i in batch) == expected
 
 
 def test_no_batch_is_larger_than_asked():
-    plan = plan_batches(DURATIONS, CONFIG, seed=1, epoch=0)
+    plan = batches_of(DURATIONS, CONFIG, seed=1, epoch=0)
     assert max(max(DURATIONS[i] for i in batch) * len(batch) for batch in plan) <= 60
     assert max(map(len, plan)) == 12
     assert sum(DURATIONS[i] for batch in plan for i in batch) > 0.75 * 60 * len(plan)
 
 
 def test_utterances_that_are_filled_up_to_a_window_count_as_long():
-    plan = plan_batches(DURATIONS, CONFIG, 1, 0, window=20.0)
+    plan = batches_of(DURATIONS, CONFIG, 1, 0, window=20.0)
     assert sorted(map(len, plan))[1:] == [3] * (len(plan) - 1)
-    assert plan_batches(DURATIONS, CONFIG, 1, 0, window=0.1) == plan_batches(DURATIONS, CONFIG, 1, 0)
+    assert batches_of(DURATIONS, CONFIG, 1, 0, window=0.1) == batches_of(DURATIONS, CONFIG, 1, 0)
 
 
 def test_an_utterance_longer_than_a_batch_is_one_alone():
-    assert plan_batches([5, 5.5], DataConfig(batch_seconds=3, curriculum_epochs=1), 0, 0) == [[0], [1]]
+    assert batches_of([5, 5.5], DataConfig(batch_seconds=3, curriculum_epochs=1), 0, 0) == [[0], [1]]
 
 
 def test_limits_belong_to_what_is_kept():
     config = DataConfig(min_seconds=1, max_seconds=2)
-    assert sorted(plan_batches([0.99, 1, 1.5, 2, 2.01], config, 0, 0)[0]) == [1, 2, 3]
-    assert plan_batches([0.5], config, 0, 0) == [] == plan_batches([], config, 0, 0)
+    assert sorted(batches_of([0.99, 1, 1.5, 2, 2.01], config, 0, 0)[0]) == [1, 2, 3]
+    assert batches_of([0.5], config, 0, 0) == [] == batches_of([], config, 0, 0)
 
 
 def test_the_plan_is_a_function_of_seed_and_epoch():
-    plans = {(s, e): plan_batches(DURATIONS, CONFIG, s, e) for s in (1, 2) for e in (0, 1)}
+    plans = {(s, e): batches_of(DURATIONS, CONFIG, s, e) for s in (1, 2) for e in (0, 1)}
     for (seed, epoch), plan in plans.items():
         torch.rand(3)
-        assert plan_batches(DURATIONS, CONFIG, seed, epoch) == plan
+        assert batches_of(DURATIONS, CONFIG, seed, epoch) == plan
     members = {key: {frozenset(batch) for batch in plan} for key, plan in plans.items()}
     assert all(members[a] != members[b] for a in plans for b in plans if a != b)
 
@@ -58,7 +63,7 @@ def test_the_plan_is_a_function_of_seed_and_epoch():
 def test_curriculum_epochs_come_shortest_first_and_later_ones_do_not():
     config = DataConfig(batch_seconds=60, max_seconds=25, curriculum_epochs=2)
     for epoch, in_order in ((0, True), (1, True), (2, False)):
-        plan = plan_batches(DURATIONS, config, 1, epoch)
+        plan = batches_of(DURATIONS, config, 1, epoch)
         means = np.array([np.mean([DURATIONS[i] for i in batch]) for batch in plan])
         assert (np.diff(means) > -0.2 * means[:-1]).all() == in_order  # durations are sorted with noise
 
@@ -66,8 +71,8 @@ def test_curriculum_epochs_come_shortest_first_and_later_ones_do_not():
 @pytest.mark.parametrize("lead", [0, 1, 3])
 def test_the_batches_of_a_step_are_of_similar_length(lead):
     """Behind those that complete a step of the epoch before; what is left at the end begins the next one's."""
-    by_length = plan_batches(DURATIONS, replace(CONFIG, curriculum_epochs=1), 1, 0)
-    plan = plan_batches(DURATIONS, CONFIG, 1, 0, together=4, lead=lead)
+    by_length = batches_of(DURATIONS, replace(CONFIG, curriculum_epochs=1), 1, 0)
+    plan = batches_of(DURATIONS, CONFIG, 1, 0, steps=(4, lead))
     places = [by_length.index(batch) for batch in plan]
     steps = [places[:lead], *(places[i : i + 4] for i in range(lead, len(plan), 4))]
     assert sorted(places) == list(range(len(by_length))) and len(steps) >= 20
@@ -188,7 +193,7 @@ def test_reading_leaves_torchs_random_state_alone(utterances):
     torch.manual_seed(5)
     before = torch.get_rng_state()
     list(BatchReader(utterances, TOKENIZER).iterate(PLAN))
-    plan_batches(DURATIONS, CONFIG, 1, 0)
+    batches_of(DURATIONS, CONFIG, 1, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 

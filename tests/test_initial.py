@@ -12,7 +12,7 @@ from asr.interop.importing import import_model
 from asr.model.folder import load_model, read_weights
 from asr.training.checkpoint import load_state
 from asr.training.config import Config
-from asr.training.initial import BY_TOKEN, fill_from, from_model, grown_table
+from asr.training.initial import BY_TOKEN, fill_from, from_model, grown_table, lacking_symbols
 from asr.training.loop import train
 from tests.conftest import ROOT
 from tests.runs import Lines, small_run
@@ -97,16 +97,16 @@ def test_a_ctc_head_is_added_where_the_recipe_trains_one(recipe, tmp_path):
 
 def test_tokens_are_added_by_their_counts(tmp_path):
     folder = imported("wenet-transformer", "wenet", tmp_path)
-    table = grown_table(folder, ["你好好 HELLO", "好吗吗吗 hello"], 1)
+    table = grown_table(folder, lacking_symbols(folder, ["你好好 HELLO", "好吗吗吗 hello"]), 1)
     assert sorted(table.tokens[57:]) == sorted("好吗HELO")
-    assert grown_table(folder, ["你好好", "好吗吗吗"], 3).tokens[57:] == ("吗", "好")
-    assert grown_table(folder, ["你我他"], 1).tokens == table.tokens[:57]
+    assert grown_table(folder, lacking_symbols(folder, ["你好好", "好吗吗吗"]), 3).tokens[57:] == ("吗", "好")
+    assert grown_table(folder, lacking_symbols(folder, ["你我他"]), 1).tokens == table.tokens[:57]
 
 
 def test_new_rows_are_random_and_their_biases_the_mean(recipe, tmp_path):
     folder = imported("wenet-transformer", "wenet", tmp_path)
     config = from_model(recipe, folder)
-    table = grown_table(folder, ["好吗"], 1)
+    table = grown_table(folder, lacking_symbols(folder, ["好吗"]), 1)
     from asr.model.model import SpeechModel
 
     torch.manual_seed(0)

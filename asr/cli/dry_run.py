@@ -30,7 +30,7 @@ def dry_run_lines(found: DryRun) -> Iterator[str]:
 
 def _data(prepared: Prepared) -> Iterator[str]:
     kept, all_of_them = prepared.within, prepared.utterances
-    hours = sum(u.duration for u in kept) / 3600
+    hours = kept.seconds / 3600
     left_out = f"; {len(all_of_them) - len(kept):,} are too short or too long" if len(kept) < len(all_of_them) else ""
     yield f"train: {len(kept):,} utterances, {hours:.2f} h{left_out}"
     yield f"tokens: {len(prepared.tokenizer.table):,}{_unknown(prepared.lacking)}"

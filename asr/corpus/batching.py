@@ -13,15 +13,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.corpus.manifest import Utterance
-from asr.corpus.rehearsal import with_rehearsal
-from asr.errors import AudioError, ConfigError, ManifestError
+from asr.errors import AsrError, AudioError, ConfigError, ManifestError, ShardError
 from asr.features.fbank import pad_samples
-from asr.foreign_bytes import quoted
+from asr.foreign_bytes import quoted, reason
 from asr.stopping import leave_to_parent
 from asr.text.tokenizer import IGNORED, Tokenizer
 
-LENGTH_JITTER = 0.03
-"""Durations are sorted with this relative noise, so that a batch has other members in each epoch; about as much is padded."""
 TOKEN_STEP = 4
 """Padded texts are multiples of this long: every new shape makes a CPU generate code again."""
 
@@ -70,9 +67,9 @@ class DataConfig:
     cache_audio: bool = False
     """Keep decoded audio in memory (2 bytes a sample: 115 MB an hour)."""
 
-    def takes(self, seconds: float) -> bool:
-        """Whether an utterance of this length is trained on."""
-        return self.min_seconds <= seconds <= self.max_seconds
+    def takes(self, seconds: float | np.ndarray) -> bool | np.ndarray:
+        """Whether an utterance of this length is trained on; of several, for each."""
+        return (self.min_seconds <= seconds) & (seconds <= self.max_seconds)
 
     def __post_init__(self):
         for name in ("batch_seconds", "max_utterances", "min_count", "max_seconds"):
@@ -109,6 +106,8 @@ class Batch:
     """(B, U) the tokens and eos; IGNORED as padding."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """(id, error) of the utterances that should be here too; a batch of nothing else has no ids."""
+    lost: str = ""
+    """Why the run cannot go on: a shard or a manifest is gone, or is another one; the batch then has no ids."""
     share: float = 1.0
     """What part of the whole batch's target tokens it has, where several processes share one out."""
     ctc_share: float = 1.0
@@ -126,12 +125,17 @@ class Batch:
         return replace(self, **{name: move(value) for name, value in vars(self).items() if isinstance(value, Tensor)})
 
 
-def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer) -> dict[str, int]:
-    """Like `lacking_characters`. Raises ManifestError for a text of which the table knows no character at all."""
-    return lacking_characters(utterances, tokenizer, refuse=True)
+def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer, longest: int | None = None) -> dict[str, int]:
+    """Like `lacking_characters`. Raises ManifestError for a text of which the table knows no character at all.
+
+    And for one of more tokens than `longest`, for which the decoder has positions, if these have an end.
+    """
+    return lacking_characters(utterances, tokenizer, refuse=True, longest=longest)
 
 
-def lacking_characters(utterances: Iterable[Utterance], tokenizer: Tokenizer, refuse: bool = False) -> dict[str, int]:
+def lacking_characters(
+    utterances: Iterable[Utterance], tokenizer: Tokenizer, refuse: bool = False, longest: int | None = None
+) -> dict[str, int]:
     """Characters the table lacks, with counts."""
     lacking: Counter[str] = Counter()
     unk = tokenizer.table.unk
@@ -141,6 +145,11 @@ def lacking_characters(utterances: Iterable[Utterance], tokenizer: Tokenizer, re
             raise ManifestError(
                 f"{utterance.where}: text must hold a character of the token table, is {quoted(utterance.text)}"
                 f" ({utterance.id}); correct the line or drop it, or build the table from these texts too (data.min_count 1)"
+            )
+        if longest is not None and len(ids) > longest:
+            raise ManifestError(
+                f"{utterance.where}: the text of {utterance.id} has {len(ids)} tokens, the model has positions for"
+                f" {longest}; leave it out"
             )
         if unk in ids:
             lacking.update(tokenizer.unknown(utterance.text))
@@ -155,55 +164,6 @@ def check_empty(utterances: Iterable[Utterance]) -> None:
                 f"{utterance.where}: text must be empty in a manifest of data.nonspeech, is {quoted(utterance.text)}"
                 f" ({utterance.id}); list speech under data.train"
             )
-
-
-def plan_batches(
-    durations: Sequence[float],
-    config: DataConfig,
-    seed: int,
-    epoch: int,
-    *,
-    window: float = 0.0,
-    rehearsed: int = 0,
-    together: int = 1,
-    lead: int = 0,
-) -> list[list[int]]:
-    """Indices of each batch of one epoch: a pure function of its arguments, so that a run can be resumed anywhere.
-
-    Every utterance within the length limits comes exactly once. Batches come shortest first in curriculum epochs,
-    otherwise in random order. `window`: what an utterance is filled up to, in seconds. `rehearsed`: how many of the
-    utterances, the last ones, are old data, of which only the share comes that `config` says.
-    `together`: the batches of a step are of similar length, for those who compute them wait for each other; the first `lead`
-    complete a step of the epoch before.
-    """
-    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    seconds = torch.tensor(durations, dtype=torch.float64)
-    noise = 1 + LENGTH_JITTER * (2 * torch.rand(len(seconds), generator=generator, dtype=torch.float64) - 1)
-    batches: list[list[int]] = []
-    longest = 0.0
-    order = [i for i in (seconds * noise).argsort().tolist() if config.takes(durations[i])]
-    if rehearsed:
-        first_old = len(durations) - rehearsed
-        order = with_rehearsal(order, durations, first_old, share=config.rehearsal_share, generator=generator)
-    for i in order:
-        longest = max(longest, durations[i], window)
-        full = batches and (
-            longest * (len(batches[-1]) + 1) > config.batch_seconds or len(batches[-1]) == config.max_utterances
-        )
-        if not batches or full:
-            batches.append([])
-            longest = max(durations[i], window)
-        batches[-1].append(i)
-    if epoch < config.curriculum_epochs:
-        return batches
-    first = min(lead, len(batches))
-    whole, rest = divmod(len(batches) - first, together)
-    sizes = [size for size in (first, *[together] * whole, rest) if size]
-    places = torch.randperm(len(sizes), generator=generator).tolist()  # of each step in the order of lengths
-    starts, start = {}, 0
-    for step in sorted(range(len(sizes)), key=places.__getitem__):
-        starts[step], start = start, start + sizes[step]
-    return [batch for step, size in enumerate(sizes) for batch in batches[starts[step] : starts[step] + size]]
 
 
 class BatchReader(Dataset):
@@ -223,72 +183,67 @@ class BatchReader(Dataset):
         """rehearsed: how many of the utterances, the last ones, are old data."""
         self.utterances, self.tokenizer = utterances, tokenizer
         self.join, self.longest, self.change, self.rehearsed = join, longest, change, rehearsed
-        self.tokens = [tokenizer.encode(u.text) for u in utterances]
-        self.plan: list[list[int]] = []
+        self.plan: Sequence[list[int]] = []
         self.seed = ""
         self.part, self.parts = 0, 1
         self._cache: dict[int, np.ndarray] | None = {} if cache_audio else None
-
-    def require_room(self, longest: int | None) -> None:
-        """Raises ManifestError for a text of more tokens than the decoder has positions for, if these have an end."""
-        for utterance, tokens in zip(self.utterances, self.tokens, strict=True):
-            if longest is not None and len(tokens) > longest:
-                raise ManifestError(
-                    f"{utterance.where}: the text of {utterance.id} has {len(tokens)} tokens, the model has positions for"
-                    f" {longest}; leave it out"
-                )
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def __getitem__(self, i: int) -> Batch:
-        read: list[tuple[int, np.ndarray]] = []
+        try:
+            return self._read(self.plan[i])
+        except (ShardError, ManifestError) as error:
+            return replace(_empty(()), lost=str(error))
+
+    def _read(self, whole: list[int]) -> Batch:
+        """What is this process's of a batch."""
+        read: list[tuple[Utterance, np.ndarray]] = []
         unreadable: list[tuple[str, str]] = []
-        for j in self.plan[i][self.part :: self.parts]:
+        for j in whole[self.part :: self.parts]:
+            utterance = self.utterances[j]
             try:
-                read.append((j, self._samples(j)))
+                read.append((utterance, self._samples(j, utterance)))
+            except ShardError:
+                raise
             except AudioError as error:
-                unreadable.append((self.utterances[j].id, str(error)))
+                unreadable.append((utterance.id, str(error)))
         if not read:
-            empty = torch.zeros(0, 0, dtype=torch.long)
-            return Batch((), empty.float(), torch.zeros(0, dtype=torch.long), empty, empty, tuple(unreadable))
-        ids, spoken = [self.utterances[j].id for j, _ in read], [(samples, self.tokens[j]) for j, samples in read]
-        chance = random.Random(f"{self.seed} {self.plan[i]}")  # the same in every process, and when a run goes on
-        if chance.random() < self.join:
-            spoken = self._joined(read)
+            return _empty(tuple(unreadable))
+        chance = random.Random(f"{self.seed} {whole}")  # the same in every process, and when a run goes on
+        joins = chance.random() < self.join
+        ids = [utterance.id for utterance, _ in read]
+        texts = self._joined(read) if joins else ((samples, utterance.text) for utterance, samples in read)
+        spoken = [(samples, self.tokenizer.encode(text)) for samples, text in texts]
         if self.parts > 1:
-            chance = random.Random(f"{self.seed} {self.plan[i]} {self.part}")
+            chance = random.Random(f"{self.seed} {whole} {self.part}")
         if self.change:
             spoken = [(self.change(samples, chance), tokens) for samples, tokens in spoken]
         samples, tokens = zip(*spoken, strict=True)
         batch = make_batch(ids, samples, tokens, self.tokenizer)
-        return replace(
-            batch, unreadable=tuple(unreadable), **self._shares(self.plan[i], sum(map(len, tokens)), len(tokens))
-        )
+        return replace(batch, unreadable=tuple(unreadable), **self._shares(whole, sum(map(len, tokens)), len(tokens)))
 
     def _shares(self, whole: list[int], tokens: int, texts: int) -> dict[str, float]:
         """What part of a whole batch's targets so many tokens in so many texts are."""
         if self.parts == 1:
             return {}
-        of_all = sum(len(self.tokens[j]) for j in whole)
+        of_all = sum(len(self.tokenizer.encode(self.utterances[j].text)) for j in whole)
         return {"share": (tokens + texts) / (of_all + len(whole)), "ctc_share": max(tokens, 1) / max(of_all, 1)}
 
-    def _joined(self, read: list[tuple[int, np.ndarray]]) -> list[tuple[np.ndarray, list[int]]]:
-        """Samples and tokens of each two neighbours as one, where that is not too long."""
-        spoken = []
+    def _joined(self, read: list[tuple[Utterance, np.ndarray]]) -> Iterator[tuple[np.ndarray, str]]:
+        """Samples and text of each two neighbours as one, where that is not too long."""
         while read:
-            (j, samples), *read = read
+            (one, samples), *read = read
             if read and len(samples) + len(read[0][1]) <= self.longest * SAMPLE_RATE:
-                (k, more), *read = read
-                text = f"{self.utterances[j].text} {self.utterances[k].text}"  # a space, which only Latin words keep
-                spoken.append((np.concatenate([samples, more]), self.tokenizer.encode(text)))
+                (other, more), *read = read
+                yield np.concatenate([samples, more]), f"{one.text} {other.text}"  # only Latin words keep the space
             else:
-                spoken.append((samples, self.tokens[j]))
-        return spoken
+                yield samples, one.text
 
     def iterate(
         self,
-        plan: list[list[int]],
+        plan: Sequence[list[int]],
         first: int = 0,
         workers: int = 0,
         seed: str = "",
@@ -311,14 +266,25 @@ class BatchReader(Dataset):
             generator=torch.Generator(),
             worker_init_fn=leave_to_parent,
         )
-        yield from loader
+        try:
+            yield from loader
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            raise AsrError(f"a process that reads audio (data.workers) has died: {reason(error)}") from error
 
-    def _samples(self, j: int) -> np.ndarray:
+    def _samples(self, j: int, utterance: Utterance) -> np.ndarray:
         if self._cache is None:
-            return self.utterances[j].read()
+            return utterance.read()
         if j not in self._cache:
-            self._cache[j] = (self.utterances[j].read() * 32768).round().clip(-32768, 32767).astype(np.int16)
+            self._cache[j] = (utterance.read() * 32768).round().clip(-32768, 32767).astype(np.int16)
         return self._cache[j].astype(np.float32) / 32768
+
+
+def _empty(unreadable: tuple[tuple[str, str], ...]) -> Batch:
+    """A batch of which nothing could be read."""
+    nothing = torch.zeros(0, 0, dtype=torch.long)
+    return Batch((), nothing.float(), torch.zeros(0, dtype=torch.long), nothing, nothing, unreadable)
 
 
 def drop_tokens(inputs: Tensor, share: float, unk: int) -> Tensor:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from asr.audio.reading import counted_duration
+from asr.corpus.lhotse_cuts import is_cuts, read_cuts
 from asr.corpus.manifest import Utterance, json_object
 from asr.corpus.parts import end_of, seconds_of, utterance_of
 from asr.errors import AudioError, ManifestError
@@ -79,7 +80,7 @@ def import_corpus(
     where: dict[str, str] | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[Utterance]:
-    """Utterances of a table with a header (.csv, else TSV), of JSON lines, or of a Kaldi directory (wav.scp, text, …).
+    """Utterances of a table with a header (.csv, else TSV), of JSON lines, of a Kaldi directory (wav.scp, text, …), or of cuts.
 
     `audio_root`: what relative audio paths are relative to; without it, the file's folder, and for a Kaldi directory
     the current one, as Kaldi has it.
@@ -87,6 +88,9 @@ def import_corpus(
     and counted in `skipped`; without it the first of the latter raises ManifestError, as what is no table always does.
     """
     path, broken, skipped = Path(path), skipped.broken if skipped else None, skipped or Skipped()
+    if is_cuts(path):
+        yield from _wanted(read_cuts(path, audio_root or ""), where or {}, skipped)
+        return
     if path.is_dir():
         rows = _kaldi_rows(path, broken)
     elif path.is_file():
@@ -98,6 +102,16 @@ def import_corpus(
     root = Path(audio_root) if audio_root else (Path() if path.is_dir() else path.parent)
     with reading(path, ManifestError, "cannot be read"):
         yield from _utterances(rows, root, where or {}, skipped, broken=broken)
+
+
+def _wanted(utterances: Iterator[Utterance], where: dict[str, str], skipped: Skipped) -> Iterator[Utterance]:
+    for u in utterances:
+        if not all(u.value(name) == value for name, value in where.items()):
+            skipped.filtered += 1
+        elif not u.text.strip():
+            skipped.without_text += 1
+        else:
+            yield u
 
 
 def _utterances(

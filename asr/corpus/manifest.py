@@ -12,16 +12,17 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
-from asr.errors import AudioError, ManifestError
+from asr.errors import AudioError, ManifestError, ShardError
 from asr.files import atomic_write, on_disk, read_lines, several_errors
 from asr.foreign_bytes import HALF_CHARACTER, listed, quoted, reading, reason
 
@@ -34,21 +35,34 @@ class Member:
     """Its first byte."""
     size: int
     """Bytes."""
+    crc32: int | None = None
+    """Their checksum; None where the manifest does not say it."""
 
     @contextmanager
     def opened(self, shard: Path) -> Iterator[Path]:
-        """A path to the recording alone. Raises AudioError where no member of this size begins there."""
-        with open(shard, "rb") as file:
-            file.seek(self.offset - tarfile.BLOCKSIZE)
-            header, content = file.read(tarfile.BLOCKSIZE), file.read(self.size)
+        """A path to the recording alone.
+
+        Raises ShardError where the shard cannot be read, or no member of this size begins there; AudioError for a recording
+        that is damaged or is another one.
+        """
+        try:
+            with open(shard, "rb") as file:
+                file.seek(self.offset - tarfile.BLOCKSIZE)
+                header, content = file.read(tarfile.BLOCKSIZE), file.read(self.size)
+        except OSError as error:
+            raise ShardError(f"{shard}: cannot be read ({reason(error)}); put it back, or write it again") from error
         try:
             fits = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").size == len(content) == self.size
         except tarfile.HeaderError:
             fits = False
         if not fits:
-            raise AudioError(
+            raise ShardError(
                 f"{shard}: no recording of {self.size:,} bytes is at byte {self.offset:,}: the file is cut off, or another than"
                 " the manifest was written with; write both again with asr corpus shard"
+            )
+        if self.crc32 not in (None, zlib.crc32(content)):
+            raise AudioError(
+                f"{shard}: the recording at byte {self.offset:,} is damaged, or another than the manifest's"
             )
         with on_disk(io.BytesIO(content)) as path:
             yield path
@@ -87,7 +101,7 @@ class Utterance:
             with self.recording() as path:
                 samples = read_samples(path, self.start, self.duration, self.channel)
         except AudioError as error:
-            raise AudioError(f"{self.where}: {error} ({self.id})") from error
+            raise type(error)(f"{self.where}: {error} ({self.id})") from error
         except (OSError, MemoryError) as error:
             raise AudioError(f"{self.where}: {self.audio}: cannot be read ({error}) ({self.id})") from error
         seconds = len(samples) / SAMPLE_RATE
@@ -119,6 +133,8 @@ LONGEST = 1e9
 """Seconds; more is no length of a recording."""
 MOST_BYTES = 1 << 30
 """Of a recording in a shard, which is read as one."""
+REMEMBERED = 10_000
+"""Names of files; shards are far fewer."""
 LAST_CHANNEL = 65535
 """No file has more: formats count them in 16 bits."""
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
@@ -126,8 +142,8 @@ _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 _NO_CHARACTER = re.compile(HALF_CHARACTER.pattern + r"|\\u0000")
 """Half a character, and, as JSON writes it, what ends a path."""
 REQUIRED = ("id", "audio", "duration", "text")
-MEMBER = ("offset", "bytes")
-"""Of a line whose audio is a shard."""
+MEMBER = ("offset", "bytes", "crc32")
+"""Of a line whose audio is a shard; the last may be left out."""
 OPTIONAL_TYPES = {"start": (int, float), "speaker": str, "channel": int, "source": str}
 
 
@@ -136,13 +152,13 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     path = Path(path)
     utterances: list[Utterance] = []
     lines_of: dict[str, int] = {}
-    resolve = cache(Path.resolve)  # a folder, once: it asks the system about each of its parents
+    named = audio_of(path.parent)
     with reading(path, ManifestError, "cannot be read") as place:
         for place.line, line in enumerate(read_lines(path), 1):
             if not line.strip():
                 continue
             where = str(place)
-            utterance = _parse(line, path.parent, where, resolve)
+            utterance = utterance_on(checked_line(line, where), where, named)
             if utterance.id in lines_of:
                 raise ManifestError(
                     f"{where}: id must be unique, {quoted(utterance.id)} is already on line {lines_of[utterance.id]}"
@@ -165,7 +181,7 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> int:
     return count
 
 
-def json_object(line: str, where: str) -> dict:
+def json_object(line: str, where: object) -> dict:
     """The JSON object on a line. Raises ManifestError where there is none."""
     try:
         data = json.loads(line)
@@ -179,7 +195,8 @@ def json_object(line: str, where: str) -> dict:
     return data
 
 
-def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path]) -> Utterance:
+def checked_line(line: str, where: object) -> dict:
+    """The fields of a line. Raises ManifestError where one is missing or wrong; `where`: what the message begins with."""
     data = json_object(line, where)
     for name in REQUIRED:
         if name not in data:
@@ -205,13 +222,30 @@ def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path])
         raise ManifestError(f"{where}: channel must be from 0 to {LAST_CHANNEL}, is {quoted(data['channel'])}")
     _check_seconds(where, "duration", data["duration"], positive=True)
     _check_seconds(where, "start", data.get("start") or 0.0, positive=False)
+    _member(data, where)
+    return data
+
+
+def audio_of(folder: Path) -> Callable[[str], Path]:
+    """What `audio` names in a manifest of a folder: a whole path. It remembers, for the system is asked about each folder."""
+    resolve = cache(Path.resolve)
+
+    @lru_cache(REMEMBERED)
+    def named(name: str) -> Path:
+        audio = folder / name
+        audio = resolve(audio.parent) / audio.name
+        return audio.resolve() if audio.is_symlink() else audio
+
+    return named
+
+
+def utterance_on(data: dict, where: str, named: Callable[[str], Path]) -> Utterance:
+    """The utterance on a line that has been checked; `named`: see `audio_of`."""
     known = {name: data[name] for name in OPTIONAL_TYPES if data.get(name) is not None}
     extra = {k: v for k, v in data.items() if k not in REQUIRED and k not in OPTIONAL_TYPES and k not in MEMBER}
-    audio = folder / data["audio"]
-    audio = resolve(audio.parent) / audio.name
     return Utterance(
         data["id"],
-        audio.resolve() if audio.is_symlink() else audio,
+        named(data["audio"]),
         float(data["duration"]),
         data["text"],
         member=_member(data, where),
@@ -221,21 +255,28 @@ def _parse(line: str, folder: Path, where: str, resolve: Callable[[Path], Path])
     )
 
 
-def _member(data: dict, where: str) -> Member | None:
+def fingerprint_line(data: dict) -> str:
+    """What tells an utterance on a line from another one, whatever its audio is called."""
+    channel = "" if data.get("channel") is None else f"\t{data['channel']}"
+    start = 0.0 if data.get("start") is None else data["start"]
+    return f"{data['id']}\t{start}\t{float(data['duration'])}{channel}\t{data['text']}\n"
+
+
+def _member(data: dict, where: object) -> Member | None:
     """What a line says of its place in a shard."""
-    given = [data[name] for name in MEMBER if data.get(name) is not None]
-    if not given:
+    offset, size, crc32 = (data.get(name) for name in MEMBER)
+    if offset is size is None:
         return None
-    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in given)
-    if len(given) < 2 or not whole or not tarfile.BLOCKSIZE <= given[0] < 1 << 60 or not 0 < given[1] <= MOST_BYTES:
+    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in (offset, size, crc32 or 0))
+    if not whole or not tarfile.BLOCKSIZE <= offset < 1 << 60 or not 0 < size <= MOST_BYTES:
         raise ManifestError(
             f"{where}: offset and bytes must be whole numbers that say where in a tar file the audio lies, are"
-            f" {quoted(data.get('offset'))} and {quoted(data.get('bytes'))}"
+            f" {quoted(offset)} and {quoted(size)}"
         )
-    return Member(*given)
+    return Member(offset, size, crc32)
 
 
-def _check_seconds(where: str, name: str, value: object, positive: bool) -> None:
+def _check_seconds(where: object, name: str, value: object, positive: bool) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value < LONGEST or (positive and value == 0):
         rule = "above 0" if positive else "0 or more"
@@ -252,23 +293,29 @@ def _to_json(utterance: Utterance, folder: Path) -> dict:
     if utterance.start:
         data["start"] = round(utterance.start, 4)
     if utterance.member:
-        data |= dict(zip(MEMBER, (utterance.member.offset, utterance.member.size), strict=True))
+        place = zip(MEMBER, (utterance.member.offset, utterance.member.size, utterance.member.crc32), strict=True)
+        data |= {name: value for name, value in place if value is not None}
     for name in ("speaker", "channel", "source"):
         if getattr(utterance, name) not in ("", None):
             data[name] = getattr(utterance, name)
     return data | utterance.extra
 
 
-def missing_audio(utterances: Iterable[Utterance]) -> list[Utterance]:
-    """The first utterance of each file that is not there, or is no file."""
+def missing_audio(utterances: Iterable[Utterance]) -> dict[Path, str]:
+    """Each file that is not there, or is no file, and what is to be said of its first utterance."""
     of_file: dict[Path, Utterance] = {}
     for u in utterances:
         of_file.setdefault(u.audio, u)
-    return [u for u in of_file.values() if not os.path.isfile(u.audio)]
+    missing = (u for u in of_file.values() if not os.path.isfile(u.audio))
+    return {u.audio: f"{u.where}: {u.audio}: no such file ({u.id})" for u in missing}
 
 
 def check_audio(utterances: Iterable[Utterance]) -> None:
     """Raises AudioError where files are not there, and names them: better at once than in the middle of the work."""
-    if missing := missing_audio(utterances):
-        errors = [f"{u.where}: {u.audio}: no such file ({u.id})" for u in missing]
+    refuse_missing(list(missing_audio(utterances).values()))
+
+
+def refuse_missing(errors: Sequence[str]) -> None:
+    """Raises AudioError where there are errors of files that are not there."""
+    if errors:
         raise AudioError(several_errors(errors, "files are not there", "; correct the manifest or put the audio back"))

@@ -1,16 +1,14 @@
 """Old data among the new, so that a model that goes on from another does not forget (rehearsal, Robins 1995)."""
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-
+import numpy as np
 import torch
 
 from asr.errors import ConfigError
 
 
 def with_rehearsal(
-    order: Sequence[int], durations: Sequence[float], first_old: int, *, share: float, generator: torch.Generator
-) -> list[int]:
+    order: np.ndarray, durations: np.ndarray, first_old: int, *, share: float, generator: torch.Generator
+) -> np.ndarray:
     """The order in which utterances fill the batches of an epoch, with so many old ones that they are a share of its audio.
 
     order: utterances, shortest first; those from number `first_old` on are old data. All new ones come, once each; old ones
@@ -18,31 +16,32 @@ def with_rehearsal(
     of each kind: short old ones come with short new ones, so that batches are filled well. Raises ConfigError where none is
     old.
     """
-    new, old = deque(i for i in order if i < first_old), [i for i in order if i >= first_old]
-    if not old:
+    new, old = order[order < first_old], order[order >= first_old]
+    if not len(old):
         raise ConfigError(
             "data.rehearsal: none of its utterances is between data.min_seconds and data.max_seconds long"
         )
-    wanted = share / (1 - share) * sum(durations[i] for i in new)
-    drawn = deque(old[place] for place in sorted(_places(old, durations, wanted, generator)))
-    merged: list[int] = []
-    seconds_new = seconds_old = 0.0
-    while new or drawn:
-        if drawn and (not new or seconds_old * (1 - share) < seconds_new * share):
-            merged.append(drawn.popleft())
-            seconds_old += durations[merged[-1]]
-        else:
-            merged.append(new.popleft())
-            seconds_new += durations[merged[-1]]
+    wanted = share / (1 - share) * durations[new].sum()
+    drawn = old[np.sort(_places(durations[old], wanted, generator))]
+    before_new = np.concatenate([[0.0], np.cumsum(durations[new])]) * share
+    before_old = np.cumsum(durations[drawn]) - durations[drawn]
+    comes_behind = np.searchsorted(before_new, before_old * (1 - share), side="right")  # so many new ones
+    comes_behind = np.minimum(comes_behind, len(new))
+    merged = np.empty(len(new) + len(drawn), order.dtype)
+    places = comes_behind + np.arange(len(drawn))
+    merged[places] = drawn
+    is_new = np.ones(len(merged), bool)
+    is_new[places] = False
+    merged[is_new] = new
     return merged
 
 
-def _places(old: Sequence[int], durations: Sequence[float], wanted: float, generator: torch.Generator) -> Iterator[int]:
-    """Places in `old`, drawn in random order until they have so many seconds."""
-    seconds = 0.0
-    while seconds < wanted:
-        for place in torch.randperm(len(old), generator=generator).tolist():
-            if seconds >= wanted:
-                return
-            yield place
-            seconds += durations[old[place]]
+def _places(seconds: np.ndarray, wanted: float, generator: torch.Generator) -> np.ndarray:
+    """Places in old data of these lengths, drawn in random order until they have so many seconds."""
+    drawn: list[np.ndarray] = []
+    while wanted > 0:
+        places = torch.randperm(len(seconds), generator=generator).numpy()
+        total = np.cumsum(seconds[places])
+        drawn.append(places[: np.searchsorted(total, wanted) + 1])
+        wanted -= total[-1]
+    return np.concatenate(drawn) if drawn else np.empty(0, np.int64)

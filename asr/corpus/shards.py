@@ -3,7 +3,7 @@
     NAME-000000.tar    KEY.flac, KEY.txt and KEY.json for each utterance, one after another, as webdataset and WeNet read them
     NAME-000000.jsonl  the lines of the manifest for this shard: a shard that has them is complete
     NAME.jsonl         the manifest of all, in the order in which they were: `audio` names the shard, `offset` and `bytes` say
-                       where in it the recording lies
+                       where in it the recording lies, `crc32` is its checksum
 
 Each utterance can be read without what is before it, so that a run goes on anywhere at once.
 """
@@ -13,6 +13,7 @@ import json
 import random
 import re
 import tarfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -215,7 +216,9 @@ def _added(tar: tarfile.TarFile, shard: Path, u: Utterance, number: int, shardin
     _put(tar, f"{key}.txt", u.text.encode())
     said = {"id": u.id, "text": u.text, "duration": u.duration, "speaker": u.speaker, "source": u.source, **u.extra}
     _put(tar, f"{key}.json", json.dumps(said, ensure_ascii=False).encode())
-    return replace(u, audio=shard, member=Member(offset, len(recording)), start=0.0, channel=None)
+    return replace(
+        u, audio=shard, member=Member(offset, len(recording), zlib.crc32(recording)), start=0.0, channel=None
+    )
 
 
 def _put(tar: tarfile.TarFile, name: str, content: bytes) -> int:

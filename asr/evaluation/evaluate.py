@@ -135,7 +135,8 @@ def _remarks(
     if lacking := lacking_characters(utterances, recognizer.tokenizer):
         yield f"{sum(lacking.values())} characters of the references are not in the token table: {' '.join(lacking)}"
     if missing := missing_audio(heard):
-        yield f"asr: {len(missing):,} of {len(heard):,} utterances have no audio: {missing[0].audio} …"
+        gone = sum(u.audio in missing for u in heard)
+        yield f"asr: {gone:,} of {len(heard):,} utterances have no audio: {next(iter(missing))} …"
 
 
 def _settings(decoding: Decoding, opened: Opened, manifest: Path, swap_audio: bool) -> dict:

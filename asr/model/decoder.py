@@ -16,6 +16,7 @@ from asr.model.layers import (
     KeysValues,
     LearnedPositions,
     additive,
+    computed,
     sinusoids,
 )
 
@@ -160,7 +161,7 @@ class Decoder(nn.Module):
             LearnedPositions(config.places, width, "tokens of a text and its prompt") if config.places else None
         )
         self.register_buffer("prompt", torch.tensor(config.prompt, dtype=torch.long), persistent=False)
-        self.heads, self.alignment_heads = config.heads, config.alignment_heads
+        self.heads, self.alignment_heads, self.recomputes = config.heads, config.alignment_heads, False
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(DecoderLayer(config, width, listens) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, eps=config.norm_eps) if config.last_norm else nn.Identity()
@@ -192,7 +193,8 @@ class Decoder(nn.Module):
         past = []
         for i, layer in enumerate(self.layers):
             before = state.past[i] if state.past else None
-            x, keys_values = layer(x, before, mask, state.memory[i], state.memory_mask)
+            memory = state.memory[i], state.memory_mask
+            x, keys_values = computed(layer, x, before, mask, *memory, again=self.recomputes)
             past.append(keys_values)
         now_visible = visible[:, :, -1].expand(B, -1, -1)
         after = DecoderState(state.memory, state.memory_mask, tuple(past), now_visible, state.n_tokens + U)

@@ -8,7 +8,16 @@ from torch import Tensor, nn
 from asr.errors import ConfigError
 from asr.foreign_bytes import quoted
 from asr.model.convolution import NORMS, ConvolutionModule
-from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, LearnedPositions, length_mask, sinusoids
+from asr.model.layers import (
+    ACTIVATIONS,
+    Attention,
+    Dropout,
+    FeedForward,
+    LearnedPositions,
+    computed,
+    length_mask,
+    sinusoids,
+)
 from asr.model.relative import SCORES, RelativeAttention, places_of
 from asr.model.sizes import check_size
 
@@ -209,6 +218,7 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.positions = config.positions
+        self.recomputes = False
         if config.places:
             self.places = LearnedPositions(config.places, config.width, "memory frames")
         self.dropout = Dropout(config.dropout)
@@ -228,7 +238,7 @@ class Encoder(nn.Module):
         x = self.dropout(x)
         view = View(length_mask(lengths, L), lengths, places)
         for block in self.blocks:
-            x = block(x, view)
+            x = computed(block, x, view, again=self.recomputes)
         return self.norm(x)
 
 

@@ -7,6 +7,7 @@ Masks are boolean: True = real, may be attended to. Lengths are the source, mask
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -121,6 +122,15 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -
         # The gradient of torch's own takes ten times as long there: 10 ms for 16 sequences of 52 positions, here 1.
         return _weights(queries, keys, mask).to(values.dtype) @ values
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+
+
+def computed(block: nn.Module, *inputs, again: bool = False) -> Any:
+    """What a block makes of its inputs; `again`: computed a second time for the gradient, in the place of being kept."""
+    if again and torch.is_grad_enabled():
+        from torch.utils.checkpoint import checkpoint
+
+        return checkpoint(block, *inputs, use_reentrant=False)
+    return block(*inputs)
 
 
 def heads_joined(found: Tensor) -> Tensor:

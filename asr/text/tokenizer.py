@@ -9,7 +9,7 @@ bytes.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -67,9 +67,11 @@ class TokenTable:
     @classmethod
     def build(cls, texts: Iterable[str], min_count: int = 1) -> "TokenTable":
         """The table of all characters that occur at least `min_count` times, the most frequent first."""
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(SPACE if c == " " else c for c in normalize(text))
+        return cls.of_counts(count_symbols(texts), min_count)
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[str, int], min_count: int = 1) -> "TokenTable":
+        """The table of the symbols that were counted, like `build`."""
         kept = sorted((c for c, n in counts.items() if n >= min_count), key=lambda c: (-counts[c], c))
         if not kept:
             raise TokenError(f"no character occurs {min_count} times: nothing to build a token table from")
@@ -88,6 +90,14 @@ class TokenTable:
     def save(self, path: str | Path) -> None:
         with atomic_write(path) as file:
             file.write("\n".join(self.tokens) + "\n")
+
+
+def count_symbols(texts: Iterable[str]) -> Counter[str]:
+    """How often each symbol occurs in all texts together."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(symbols(text))
+    return counts
 
 
 def symbols(text: str) -> list[str]:

@@ -54,6 +54,10 @@ class Progress:
     """Whether what to try where attention does not form has been said."""
     unreadable: int = 0
     """How many of them are there because their audio could not be read."""
+    loss_scale: float = 2.0**16
+    """What losses are multiplied by in float16."""
+    scaled_steps: int = 0
+    """Steps without overflow since it last changed."""
     changes: list[str] = field(default_factory=list)
     """Settings that have changed since the run began, and at which step."""
 

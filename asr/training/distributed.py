@@ -19,10 +19,13 @@ import torch.multiprocessing
 from torch import nn
 
 from asr.errors import AsrError
+from asr.foreign_bytes import reason
 from asr.launcher import processes, rank
 from asr.printable import printable
 from asr.stopping import Stop, leave_to_parent
 
+JOINING = timedelta(minutes=5)
+"""How long one waits until all have come together; one that dies before that is not noticed by itself, but by torchrun."""
 PATIENCE = timedelta(hours=2)
 """How long one waits for another that is alive: number 0 may be decoding dev manifests. One that has died is noticed at once."""
 GPU_PATIENCE = timedelta(seconds=50)
@@ -64,9 +67,11 @@ class Ranks:
 
     def _join(self, number: int, size: int, **how) -> None:
         try:
-            dist.init_process_group("gloo", rank=number, world_size=size, timeout=PATIENCE, **how)
+            dist.init_process_group("gloo", rank=number, world_size=size, timeout=JOINING, **how)
+            dist.group.WORLD.set_timeout(PATIENCE)
         except (RuntimeError, ValueError) as error:
-            raise AsrError(f"process {number} of {size} cannot reach the others: {error}") from error
+            why = reason(error)
+            raise AsrError(f"process {number} of {size} cannot reach the others: {why}; {AGAIN}") from error
         self.rank, self.size = number, size
 
     def __enter__(self) -> "Ranks":

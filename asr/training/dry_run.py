@@ -16,7 +16,7 @@ from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.config import Config
 from asr.training.gradients import add_gradients
-from asr.training.parts import make_optimizer
+from asr.training.parts import make_optimizer, ready_to_train
 from asr.training.preparation import Prepared, prepare
 from asr.training.statistics import cmvn_of
 
@@ -87,13 +87,13 @@ def dry_run(config: Config) -> DryRun:
     prepared = prepare(config)
     model, reader, device, utterances = prepared.model, prepared.reader, prepared.device, prepared.utterances
     if not config.train.initial_model:
-        model.cmvn.set(cmvn_of(utterances[:: -(-len(utterances) // CMVN_SAMPLE)], model.log_mel, config.data))
-    model.to(device).train()
+        model.cmvn.set(cmvn_of(utterances.sample(CMVN_SAMPLE), model.log_mel, config.data))
+    ready_to_train(model, config.train, device)
     plan = prepared.plan
-    largest = max(plan, key=lambda batch: len(batch) * max(utterances[i].duration for i in batch))
+    largest = plan[int(plan.padded(utterances.durations).argmax())]
     shapes = _shapes(model, _read(reader, largest))
     seconds = _times(config, model, reader, [largest, *plan[: TIMED - 1]])
-    small = sorted((i for batch in plan for i in batch), key=lambda i: utterances[i].duration)
+    small = plan.order[utterances.durations[plan.order].argsort(kind="stable")].tolist()
     middle, plain = len(small) // 2, BatchReader(utterances, prepared.tokenizer)
     batch = _read(plain, small[middle : middle + OVERFITTED])
     memory = peak_memory(device)
@@ -145,6 +145,8 @@ def _overfit(config: Config, model: SpeechModel, batch: Batch, table: TokenTable
     train = dataclasses.replace(
         config.train, accumulate=1, processes=1, token_dropout=0, token_guesses=0, ctc_only_steps=0
     )
+    if train.precision == "float16":  # whose losses nobody scales here
+        train = dataclasses.replace(train, precision="float32")
     config = dataclasses.replace(config, train=train, augment=AugmentConfig(frequency_masks=0, time_masks=0))
     optimizer, device = make_optimizer(model, train), model.cmvn.mean.device
     for group in optimizer.param_groups:

@@ -1,16 +1,17 @@
 """The gradient of one batch, and the batches of a run in order: what one process of a step does."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import compress
 
+import numpy as np
 import torch
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.corpus.batching import Batch, BatchReader, drop_tokens, plan_batches
-from asr.corpus.manifest import Utterance
-from asr.errors import ConfigError
+from asr.corpus.batching import Batch, BatchReader, drop_tokens
+from asr.corpus.indexed import Utterances
+from asr.corpus.planning import Plan, plan_batches
+from asr.errors import AudioError, ConfigError
 from asr.model.device import pick_device
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import Tokenizer, TokenTable
@@ -18,6 +19,9 @@ from asr.training.augmentation import change_of_recordings
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.objective import losses_of, objective_of
+
+HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Precisions in which products are computed where they are not in float32."""
 
 
 @dataclass
@@ -51,9 +55,7 @@ class StepNumbers:
         return StepNumbers(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
 
-def training_reader(
-    utterances: Sequence[Utterance], tokenizer: Tokenizer, config: Config, rehearsed: int = 0
-) -> BatchReader:
+def training_reader(utterances: Utterances, tokenizer: Tokenizer, config: Config, rehearsed: int = 0) -> BatchReader:
     """Reads batches as the settings have them, recordings changed for training; the last `rehearsed` utterances are old data."""
     data = config.data
     return BatchReader(
@@ -78,7 +80,7 @@ def endless_batches(reader: BatchReader, config: Config, progress: Progress, ran
         plan, seed = planned(reader, config, progress, lead), f"{train.seed} {progress.epoch}"
         left, part = plan[progress.batch :], (rank % train.parts, train.parts)
         turns = [train.takes((i - lead) % train.accumulate, rank) for i in range(progress.batch, len(plan))]
-        mine = list(compress(left, turns))
+        mine = left[np.flatnonzero(turns)]
         read = reader.iterate(mine, 0, config.data.workers, seed, for_gpu=on_gpu, part=part)
         for is_mine in turns:
             progress.batch += 1
@@ -87,23 +89,23 @@ def endless_batches(reader: BatchReader, config: Config, progress: Progress, ran
         progress.epoch, progress.batch = progress.epoch + 1, 0
 
 
-def planned(reader: BatchReader, config: Config, progress: Progress, lead: int = 0) -> list[list[int]]:
+def planned(reader: BatchReader, config: Config, progress: Progress, lead: int = 0) -> Plan:
     """The batches of the epoch that the run is in, the first `lead` of which complete a step. Raises ConfigError for none."""
-    durations = [
-        u.duration if progress.quarantine.get(u.id, progress.epoch) >= progress.epoch else -1.0  # no plan takes it
-        for u in reader.utterances
-    ]
+    durations, found_before = reader.utterances.durations, progress.quarantine.items()
+    if left_out := [id for id, epoch in found_before if epoch < progress.epoch]:
+        durations = durations.copy()
+        durations[reader.utterances.numbered(left_out)] = -1.0  # no plan takes it
     plan = plan_batches(
         durations,
         config.data,
         config.train.seed,
         progress.epoch,
+        shards=reader.utterances.shards,
         window=config.features.window_seconds,
         rehearsed=reader.rehearsed,
-        together=config.train.accumulate,
-        lead=lead,
+        steps=(config.train.accumulate, lead),
     )
-    if not plan:
+    if not len(plan):
         raise ConfigError(
             f"no utterance is between data.min_seconds {config.data.min_seconds:g}"
             f" and data.max_seconds {config.data.max_seconds:g} long"
@@ -119,8 +121,9 @@ def add_gradients(
     *,
     step: int,
     device: torch.device,
+    scale: float = 1.0,
 ) -> StepNumbers:
-    """Adds the gradient of this process's batches of a step to the parameters'.
+    """Adds the gradient of this process's batches of a step, times `scale`, to the parameters'.
 
     What is left to chance in the network depends on the step and the batch alone: it is the same on any number of processes,
     and when a run goes on.
@@ -131,18 +134,21 @@ def add_gradients(
         batch = next(batches)
         if batch is None:
             continue
+        if batch.lost:
+            raise AudioError(batch.lost)
         numbers.unreadable += batch.unreadable
         if not batch.ids:
             continue
         torch.manual_seed(random.Random(f"{settings.seed} {step} {batch.ids}").getrandbits(63))
         if settings.token_dropout and step >= settings.token_dropout_after:
             batch = replace(batch, inputs=drop_tokens(batch.inputs, settings.token_dropout, table.unk))
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        half = HALVES.get(settings.precision)
+        with torch.autocast(device.type, half, enabled=half is not None):
             losses = losses_of(model, batch.to(device), objective)
         if not torch.isfinite(losses.total):
             numbers.not_finite += batch.ids
             continue
-        (losses.total / settings.accumulate).backward()
+        (losses.total * (scale / settings.accumulate)).backward()
         values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
         means = [0.0 if value is None else value.item() / settings.accumulate for value in values]
         seconds = float(batch.lengths.sum()) / SAMPLE_RATE

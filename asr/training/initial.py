@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
@@ -118,16 +118,21 @@ def taken_over(config: Config, model: SpeechModel) -> Iterator[str]:
         yield f"taken over from {folder.name}: {' and '.join(there) or 'its way of decoding'}; {beam}{slower}"
 
 
-def grown_table(folder: Path, texts: Iterable[str], min_count: int) -> TokenTable:
-    """The model's tokens with their ids, behind them the characters that it cannot write, the most frequent first."""
+def lacking_symbols(folder: Path, texts: Iterable[str]) -> Counter[str]:
+    """How often each symbol occurs that a model cannot write."""
     table = TokenTable.load(folder / TOKENS)
     tokenizer = open_tokenizer(folder, table)
     lacking: Counter[str] = Counter()
     for text in texts:
         if table.unk in tokenizer.encode(text):
             lacking.update(symbol for symbol in symbols(text) if table.unk in tokenizer.encode(symbol))
+    return lacking
+
+
+def grown_table(folder: Path, lacking: Mapping[str, int], min_count: int) -> TokenTable:
+    """The model's tokens with their ids, behind them the symbols that it is `lacking`, the most frequent first."""
     new = sorted((c for c, n in lacking.items() if n >= min_count), key=lambda c: (-lacking[c], c))
-    return TokenTable([*table.tokens, *new])
+    return TokenTable([*TokenTable.load(folder / TOKENS).tokens, *new])
 
 
 def fill_from(model: SpeechModel, folder: Path, table: TokenTable) -> list[str]:

@@ -42,7 +42,7 @@ from asr.training.health import Probe, measure, why_silent
 from asr.training.health_advice import advice
 from asr.training.moving_average import follow, start_following, take_over
 from asr.training.origin import add_to_header, changes_of, kept, origin
-from asr.training.parts import hold_known, known_at_first, make_optimizer
+from asr.training.parts import hold_known, known_at_first, make_optimizer, ready_to_train
 from asr.training.preparation import Prepared, prepare
 from asr.training.run_log import RunLog
 from asr.training.start import (
@@ -50,6 +50,7 @@ from asr.training.start import (
     begin,
     changes_since,
     check_unchanged,
+    data_fingerprint,
     fingerprint,
     resumable_state,
     write_settings,
@@ -58,6 +59,9 @@ from asr.training.statistics import cmvn_of
 from asr.training.step import set_aside, take_step
 from asr.training.tensorboard import writer_class
 from asr.training.worker import Order, Work, give, shared_out, work_for
+
+PROBED_OF = 10_000
+"""Training utterances among which the health meter chooses, where there is no dev manifest."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def _train(
     started_with = {
         "settings": asked.to_json(),
         "tokens": tokenizer.table.fingerprint,
-        "data": fingerprint(prepared.utterances),
+        "data": data_fingerprint(prepared.utterances, state),
         "dev": fingerprint(u for dev in prepared.dev_sets for u in dev.utterances),
         "noise": noises_fingerprint(config.augment.noise_folder),
     }
@@ -142,7 +146,7 @@ def _train(
     if state is None and not config.train.initial_model:
         display.line("computing CMVN statistics")
         model.cmvn.set(cmvn_of(within, model.log_mel, config.data))
-    model.to(device).train()
+    ready_to_train(model, config.train, device)
     optimizer = make_optimizer(model, config.train)
     if state is None:
         begin(folder, config, tokenizer.table)
@@ -153,7 +157,7 @@ def _train(
             progress.changes.append(f"step {progress.step}: {change}")
             display.line(f"from now on {change}")
         write_settings(folder, config)
-    hours, size = sum(u.duration for u in within) / 3600, sum(p.numel() for p in model.parameters()) / 1e6
+    hours, size = within.seconds / 3600, sum(p.numel() for p in model.parameters()) / 1e6
     display.line(f"{len(within):,} utterances, {hours:.2f} h; {len(tokenizer.table):,} tokens; {size:.2f} M parameters")
 
     if config.train.precision == "bfloat16" and slow_in_bfloat16(device):
@@ -253,9 +257,10 @@ def _probe(prepared: Prepared) -> tuple[Probe | None, str]:
     if not prepared.config.train.health_every:
         return None, ""
     dev = [u for dev in prepared.dev_sets for u in dev.utterances]
-    probe = Probe.choose(dev or prepared.utterances, prepared.tokenizer)
+    some = dev or prepared.utterances.sample(PROBED_OF)
+    probe = Probe.choose(some, prepared.tokenizer)
     of = "dev" if dev else "training"
-    return probe, "" if probe else why_silent(dev or prepared.utterances, prepared.tokenizer, of)
+    return probe, "" if probe else why_silent(some, prepared.tokenizer, of)
 
 
 def _language_model(folder: Path, config: Config, model: SpeechModel, tokenizer: Tokenizer) -> CandidateScorer | None:

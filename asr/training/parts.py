@@ -9,8 +9,12 @@ from torch import nn
 from asr.errors import ConfigError
 from asr.model.adapters import is_adapter, is_of
 from asr.model.folder import read_shapes, whole_weights
+from asr.model.model import SpeechModel
 from asr.training.checkpoint import Progress
 from asr.training.train_config import TrainConfig
+
+COMPILER = "inductor"
+"""torch.compile's own."""
 
 
 def make_optimizer(model: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
@@ -40,6 +44,17 @@ def make_optimizer(model: nn.Module, settings: TrainConfig) -> torch.optim.Optim
         raise ConfigError("train.frozen: nothing is left to be trained")
     ordered = sorted(groups.values(), key=lambda group: (-group["factor"], -group["weight_decay"]))
     return torch.optim.AdamW(ordered, settings.learning_rate, (settings.beta1, settings.beta2), fused=True)
+
+
+def ready_to_train(model: SpeechModel, settings: TrainConfig, device: torch.device) -> None:
+    """Puts the model on a device, its blocks computed as the settings have them."""
+    model.to(device).train()
+    decoders = [decoder for decoder in (model.decoder, model.reverse_decoder) if decoder is not None]
+    for part in (model.encoder, *decoders):
+        part.recomputes = settings.activation_checkpointing
+    if settings.compile:
+        for block in (*model.encoder.blocks, *(layer for decoder in decoders for layer in decoder.layers)):
+            block.compile(dynamic=True, backend=COMPILER)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

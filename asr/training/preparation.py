@@ -1,14 +1,18 @@
 """What comes before the first step of a run, and before a dry run: everything that can be refused is looked at here."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from asr.corpus.batching import BatchReader, check_texts
-from asr.corpus.manifest import Utterance, check_audio
+from asr.corpus.batching import BatchReader, check_empty, check_texts
+from asr.corpus.indexed import Chosen, Utterances
+from asr.corpus.manifest import Utterance, check_audio, missing_audio, refuse_missing
+from asr.corpus.planning import Plan
 from asr.errors import ConfigError
 from asr.launcher import launched
 from asr.model.device import pick_device
@@ -34,17 +38,17 @@ class Prepared:
     """Its settings; those that nobody has set as they fit its length."""
     device: torch.device
     """Where it trains."""
-    utterances: list[Utterance]
+    utterances: Utterances
     """All that its manifests list, sounds without speech behind the speech, and old data behind these."""
     tokenizer: Tokenizer
     """Texts to tokens."""
     lacking: dict[str, int]
-    """Characters of the texts that have no token → how often they occur."""
+    """Characters of the texts that have no token → how often they occur; not looked for where a run goes on."""
     dev_sets: list[DevSet]
     """What checkpoints are chosen by."""
     reader: BatchReader
     """Reads batches."""
-    plan: list[list[int]]
+    plan: Plan
     """The batches of its first epoch, as numbers of utterances."""
     model: SpeechModel
     """The network on the CPU: random, or filled from the initial model."""
@@ -52,9 +56,9 @@ class Prepared:
     """What is to be said of settings that do not suit the run, and of the initial model."""
 
     @property
-    def within(self) -> list[Utterance]:
+    def within(self) -> Chosen:
         """The utterances that are neither too short nor too long."""
-        return [u for u in self.utterances if self.config.data.takes(u.duration)]
+        return self.utterances.only(self.config.data.takes(self.utterances.durations))
 
 
 def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
@@ -68,10 +72,8 @@ def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
     device = pick_device(config.train.device)
     require_gpus(config.train, device)
     speech, silent, old = read_utterances(config)
-    utterances = [*speech, *silent, *old]
+    utterances = speech + silent + old
     tokenizer = _tokenizer(config, utterances, goes_on)
-    check_audio(utterances)
-    lacking = check_texts([*speech, *old], tokenizer)
     dev_sets = read_dev_sets(config.data.dev)
     if config.train.ctc_syllables:
         syllable_ids(tokenizer.table.tokens)  # raises now where pypinyin is missing
@@ -88,11 +90,49 @@ def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
         )
     if config.train.lora.rank:
         remarks.append(adapt(model, config, goes_on))
-    reader.require_room(model.decoder.longest_text)
+    lacking: Counter[str] = Counter()
+    if goes_on is None:
+        lacking = _looked_at(speech + old, partial(_spoken, tokenizer, model.decoder.longest_text))
+        _looked_at(silent, _silent)
+    else:  # all of them have been looked at
+        check_audio(utterances.sample(LOOKED_AT))
     require_window(dev_sets, model)
     plan = planned(reader, config, Progress())
     remarks += _idle(config.train, plan)
     return Prepared(config, device, utterances, tokenizer, lacking, dev_sets, reader, plan, model, remarks)
+
+
+LOOKED_AT = 1000
+"""Utterances whose audio is looked for where a run goes on."""
+
+
+def _looked_at(
+    utterances: Utterances, look: Callable[[list[Utterance]], tuple[Counter[str], dict[Path, str]]]
+) -> Counter[str]:
+    """Characters that have no token. Raises AudioError for all files that are not there, ManifestError for a text."""
+    lacking: Counter[str] = Counter()
+    missing: dict[Path, str] = {}
+    for characters, gone in utterances.each_part(look):
+        lacking.update(characters)
+        missing |= gone | missing
+    refuse_missing(list(missing.values()))
+    return lacking
+
+
+def _spoken(
+    tokenizer: Tokenizer, longest: int | None, part: Iterable[Utterance]
+) -> tuple[Counter[str], dict[Path, str]]:
+    """Characters without a token, and files that are not there. Raises ManifestError for texts that cannot be learned."""
+    utterances = list(part)
+    missing = missing_audio(utterances)
+    return Counter({} if missing else check_texts(utterances, tokenizer, longest)), missing
+
+
+def _silent(part: Iterable[Utterance]) -> tuple[Counter[str], dict[Path, str]]:
+    """The same of sounds without speech."""
+    utterances = list(part)
+    check_empty(utterances)
+    return Counter(), missing_audio(utterances)
 
 
 def require_gpus(settings: TrainConfig, device: torch.device) -> None:
@@ -111,9 +151,9 @@ def require_gpus(settings: TrainConfig, device: torch.device) -> None:
         )
 
 
-def _idle(settings: TrainConfig, plan: list[list[int]]) -> Iterator[str]:
+def _idle(settings: TrainConfig, plan: Plan) -> Iterator[str]:
     """What is to be said where processes share out batches that have fewer utterances than they are."""
-    small = sum(len(batch) < settings.parts for batch in plan)
+    small = int((plan.sizes < settings.parts).sum())
     if 2 * small > len(plan):
         yield (
             f"{small:,} of {len(plan):,} batches have fewer utterances than the {settings.parts} processes that share each out,"
@@ -121,7 +161,7 @@ def _idle(settings: TrainConfig, plan: list[list[int]]) -> Iterator[str]:
         )
 
 
-def _tokenizer(config: Config, utterances: list[Utterance], goes_on: Path | None) -> Tokenizer:
+def _tokenizer(config: Config, utterances: Utterances, goes_on: Path | None) -> Tokenizer:
     table = token_table(config, utterances, goes_on)
     initial = Path(config.train.initial_model) if config.train.initial_model else None
     folder = goes_on or initial

@@ -2,13 +2,16 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from asr.config_values import from_dict
-from asr.corpus.batching import check_empty
-from asr.corpus.manifest import Utterance, read_manifest
+from asr.corpus.indexed import IndexedManifest, Utterances
+from asr.corpus.indexing import open_manifest
+from asr.corpus.manifest import Utterance
 from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
 from asr.errors import CheckpointError, ConfigError
@@ -18,10 +21,10 @@ from asr.model.bases import ADAPTER, ADAPTERS, write_adapter
 from asr.model.companions import own_language_model, remove_language_model
 from asr.model.folder import DECODE, PIECES, WEIGHTS, weights_file, weights_fingerprint
 from asr.model.formats import upgraded
-from asr.text.tokenizer import TokenTable
+from asr.text.tokenizer import TokenTable, count_symbols
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.config import Config
-from asr.training.initial import grown_table, take_over
+from asr.training.initial import grown_table, lacking_symbols, take_over
 from asr.training.tensorboard import event_files
 
 SETTINGS, LOG, TOKENS, QUARANTINE = "settings.json", "log.jsonl", "tokens.txt", "quarantine.jsonl"
@@ -40,26 +43,25 @@ MAY_CHANGE = {
 """Settings that may differ when a run goes on."""
 
 
-def read_utterances(config: Config) -> tuple[list[Utterance], list[Utterance], list[Utterance]]:
+def read_utterances(config: Config) -> tuple[Utterances, Utterances, Utterances]:
     """What is trained on: speech, what says nothing, and old data. Raises ConfigError where there is no speech."""
     if not config.data.train:
         raise ConfigError("data.train lists no manifest: name in the recipe what to train on")
     speech, silent, old = (
-        [u for name in names for u in _repeated(name)]
+        Utterances([manifest for name in names for manifest in _repeated(name)])
         for names in (config.data.train, config.data.nonspeech, config.data.rehearsal)
     )
-    check_empty(silent)
     return speech, silent, old
 
 
-def _repeated(manifest: str) -> list[Utterance]:
-    """The utterances of `a.jsonl`, or those of `a.jsonl=20` twenty times."""
+def _repeated(manifest: str) -> list[IndexedManifest]:
+    """`a.jsonl`, or that of `a.jsonl=20` twenty times."""
     path, times = path_and_times(manifest)
     if times < 1 or times != int(times):
         raise ConfigError(
             f"data.train {manifest}: must be a whole number of times; asr corpus mix takes parts of manifests"
         )
-    return read_manifest(path) * int(times)
+    return [open_manifest(path)] * int(times)
 
 
 def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
@@ -206,16 +208,40 @@ def changes_since(state: dict, config: Config) -> list[str]:
     return [f"{name} {_shown(was)} → {_shown(value)}" for name, was, value in _changed(_settings_of(state), config)]
 
 
-def token_table(config: Config, utterances: list[Utterance], goes_on: Path | None = None) -> TokenTable:
+def data_fingerprint(utterances: Utterances, state: dict | None) -> str:
+    """What tells the data of a run. States once held another hash where there are several manifests; it still counts."""
+    before = state["started_with"].get("data") if state else None
+    if before in (None, utterances.fingerprint) or len(utterances.manifests) == 1:
+        return utterances.fingerprint
+    return before if before == fingerprint(utterances) else utterances.fingerprint
+
+
+def token_table(config: Config, utterances: Utterances, goes_on: Path | None = None) -> TokenTable:
     """The table of the run that goes on in a folder, the initial model's, the one the config names; else one of the texts."""
     if goes_on is not None:
         return TokenTable.load(goes_on / TOKENS)
     if config.train.initial_model:
+        initial = Path(config.train.initial_model)
         if config.train.new_tokens:
-            texts = (u.text for u in utterances)
-            return grown_table(Path(config.train.initial_model), texts, config.data.min_count)
-        return TokenTable.load(Path(config.train.initial_model) / TOKENS)
+            lacking = _counted(utterances, partial(_lacking, initial))
+            return grown_table(initial, lacking, config.data.min_count)
+        return TokenTable.load(initial / TOKENS)
     if config.data.tokens:
         return TokenTable.load(config.data.tokens)
-    lines = [line for path in config.data.texts for line in texts_of(path)]
-    return TokenTable.build([u.text for u in utterances] + lines, config.data.min_count)
+    lines = (line for path in config.data.texts for line in texts_of(path))
+    return TokenTable.of_counts(_counted(utterances, _symbols) + count_symbols(lines), config.data.min_count)
+
+
+def _counted(utterances: Utterances, count: Callable[[Iterable[Utterance]], Counter[str]]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for part in utterances.each_part(count):
+        counts.update(part)
+    return counts
+
+
+def _symbols(part: Iterable[Utterance]) -> Counter[str]:
+    return count_symbols(u.text for u in part)
+
+
+def _lacking(initial: Path, part: Iterable[Utterance]) -> Counter[str]:
+    return lacking_symbols(initial, (u.text for u in part))

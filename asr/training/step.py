@@ -17,6 +17,7 @@ from asr.training.config import Config
 from asr.training.display import Display
 from asr.training.distributed import Ranks
 from asr.training.gradients import StepNumbers, add_gradients
+from asr.training.loss_scale import after_step, loss_scale, unscale
 from asr.training.parts import learning, set_rate
 from asr.training.train_config import learning_rate
 
@@ -39,25 +40,33 @@ def take_step(
 ) -> StepNumbers:
     """One optimizer step on `accumulate` batches, shared out among the processes; the numbers to log, the same in all of them.
 
-    Batches whose loss is not a number are left out of it; if nothing usable is left, there is no step. Raises AsrError
-    where that happens MOST_UNUSABLE times in a row.
+    Batches whose loss is not a number are left out of it; if nothing usable is left, or float16 overflows, there is no step.
+    Raises AsrError where nothing was usable MOST_UNUSABLE times in a row.
     """
+    scale = loss_scale(progress, config.train)
     try:
-        own: StepNumbers | AsrError = add_gradients(model, batches, config, table, step=progress.step, device=device)
+        own: StepNumbers | AsrError = add_gradients(
+            model, batches, config, table, step=progress.step, device=device, scale=scale
+        )
     except AsrError as error:
         own = error
     numbers = sum(ranks.gather(own), StepNumbers())
     if numbers.ids:
         ranks.add_up_gradients(learning(model))
+        unscale(model, scale)
     if 0 < numbers.batches < config.train.accumulate:
         _mean_over_used(model, numbers, config.train.accumulate / numbers.batches)
     progress.audio_seconds += numbers.seconds
     numbers.rate = learning_rate(progress.step, config.train)
     set_rate(optimizer, numbers.rate)
     numbers.gradient = _clipped(model, config.train.clip)
-    if numbers.ids and math.isfinite(numbers.gradient):
+    finite = math.isfinite(numbers.gradient)
+    overflowed = bool(numbers.ids) and after_step(progress, config.train, finite)
+    if numbers.ids and finite:
         optimizer.step()
         progress.unusable = 0
+    elif overflowed:
+        numbers.ids = []  # the next step has a smaller factor
     elif numbers.ids or numbers.not_finite:
         numbers.not_finite += numbers.ids  # their losses were numbers, their gradient is none
         numbers.ids = []

@@ -9,6 +9,7 @@ from asr.foreign_bytes import quoted
 from asr.model.adapters import LoraConfig
 
 AVERAGES = ("best", "last", "ema")
+PRECISIONS = ("bfloat16", "float16", "float32")
 FITTED = {
     "warmup_steps": (10, 5_000),
     "log_every": (10, 10),
@@ -81,7 +82,12 @@ class TrainConfig:
     """Share of the decoder's input tokens, on average, that are replaced by its own guesses (scheduled sampling, Bengio et al.
     2015, arXiv:1506.03099; in one pass, Mihaylova and Martins 2019, arXiv:1906.07651): it learns to find its way back."""
     precision: str = "bfloat16"
-    """bfloat16 (autocast) or float32."""
+    """bfloat16 or float16 (autocast), or float32. float16 is for GPUs without bfloat16: losses are scaled, and steps whose
+    gradient overflows left out."""
+    activation_checkpointing: bool = False
+    """Whether what the blocks compute is computed again for the gradient and not kept: a third more time, much less memory."""
+    compile: bool = False
+    """Whether blocks are compiled by torch.compile, once for all lengths: for long runs on a GPU; a CPU needs a C++ compiler."""
     device: str = "auto"
     """cpu, cuda, cuda:1, …; auto takes a GPU where there is one."""
     seed: int = 1
@@ -153,8 +159,8 @@ class TrainConfig:
             raise ConfigError(f"train.ema_decay must be between 0 and 1, is {self.ema_decay}")
         if self.average_of not in AVERAGES:
             raise ConfigError(f"train.average_of must be one of {', '.join(AVERAGES)}, is {quoted(self.average_of)}")
-        if self.precision not in ("bfloat16", "float32"):
-            raise ConfigError(f"train.precision must be bfloat16 or float32, is {quoted(self.precision)}")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"train.precision must be one of {', '.join(PRECISIONS)}, is {quoted(self.precision)}")
 
     def _can_be_shared_by(self, processes: int) -> bool:
         return self.accumulate % processes == 0 or processes % self.accumulate == 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from asr.corpus.manifest import Utterance
+from asr.corpus.indexed import Utterances
 from asr.launcher import launched
 from asr.model.adapters import add_adapters
 from asr.model.device import pick_device
@@ -17,7 +17,7 @@ from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.distributed import Ranks
 from asr.training.gradients import endless_batches, training_reader
-from asr.training.parts import hold_known, make_optimizer
+from asr.training.parts import hold_known, make_optimizer, ready_to_train
 from asr.training.step import take_step
 
 
@@ -29,8 +29,8 @@ class Work:
     """The run's settings."""
     tokenizer: Tokenizer
     """Texts to tokens."""
-    utterances: list[Utterance]
-    """All of the run's."""
+    utterances: Utterances
+    """All of the run's: where in the manifests they stand, which each process reads."""
     rehearsed: int
     """How many of them, the last ones, are old data."""
     progress: Progress
@@ -87,7 +87,7 @@ def work_for(ranks: Ranks) -> None:
     model = SpeechModel(config.features, config.model, len(table))
     if config.train.lora.rank:
         add_adapters(model, config.train.lora)
-    model.to(device).train()
+    ready_to_train(model, config.train, device)
     optimizer = make_optimizer(model, config.train)
     _share_state(ranks, model, optimizer)
     ranks.use(device)
