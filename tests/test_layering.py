@@ -11,7 +11,7 @@ LAYERS = [
     {"features", "decoding", "outputs"},
     {"model", "corpus"},
     {"recognition", "scoring"},
-    {"interop"},
+    {"interop", "exporting"},
     {"catalogue"},
     {"training", "transcription"},
     {"inspection"},
