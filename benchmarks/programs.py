@@ -3,6 +3,8 @@
     python benchmarks/programs.py data/embedded/dev_sentences.jsonl --ours embedded --ours exp/whisper-base \
         --ours exp/whisper-base:int8 --faster-whisper VENV/bin/python FOLDER:int8 [--join]
 
+`--sherpa` takes a folder that `asr model export --format onnx` made: sherpa-onnx decodes with it, each recording as it is.
+`--greedy` does the same here, with the model itself; the last column says how many texts are those of the first program.
 `--faster-whisper` takes a Python that has that package and a CTranslate2 folder (or a name of its own: base). All hear the same
 WAV files and find the speech in them by their own means, beam 5 (ours: what the model is saved with). Texts are compared in
 simplified characters, numbers written out, for all of them. `--join`: the clips as one recording, with pauses between them.
@@ -68,13 +70,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--faster-whisper", action="append", default=[], nargs=2, metavar=("PYTHON", "MODEL[:int8]"), dest="faster"
     )
+    parser.add_argument("--greedy", action="append", default=[], metavar="MODEL[:int8]", help="may be repeated")
+    parser.add_argument("--sherpa", action="append", default=[], metavar="FOLDER", help="may be repeated")
+    parser.add_argument("--most", type=int, default=0, help="so many utterances, evenly from the manifest; 0: all")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--join", action="store_true", help="all clips as one recording")
     options = parser.parse_args(arguments)
-    programs = [Program(sys.executable, "ours", *variant(model)) for model in options.ours]
+    programs = [Program(sys.executable, "greedy", *variant(model)) for model in options.greedy]
+    programs += [Program(sys.executable, "sherpa", folder, "as it is") for folder in options.sherpa]
+    programs += [Program(sys.executable, "ours", *variant(model)) for model in options.ours]
     programs += [Program(python, "faster-whisper", *variant(model)) for python, model in options.faster]
     utterances = read_manifest(options.manifest)
+    if 0 < options.most < len(utterances):
+        utterances = [utterances[i * len(utterances) // options.most] for i in range(options.most)]
     with tempfile.TemporaryDirectory() as folder:
         if options.join:
             path, order = write_joined(utterances, Path(folder))
@@ -119,7 +128,12 @@ def show(name: str, programs: list[Program], paths: list[Path], said: list[list[
     print(
         f"{name}: {seconds:.0f} s in {len(paths)} recordings, {options.threads} thread(s), {options.rounds} round(s)\n"
     )
-    print("| | CER | mean over speakers | start | transcribing | CPU | RTF of the CPU | memory |\n" + "|---" * 8 + "|")
+    print(
+        "| | CER | mean over speakers | start | transcribing | CPU | RTF of the CPU | memory | texts as of the first |\n"
+        + "|---" * 9
+        + "|"
+    )
+    first = runs[programs[0]][0]["texts"]
     for program, found in runs.items():
         [start, clock, cpu, memory] = (
             statistics.median(values)
@@ -130,7 +144,8 @@ def show(name: str, programs: list[Program], paths: list[Path], said: list[list[
         whole, mean = errors(said, found[0]["texts"])
         print(
             f"| {program} | {100 * whole.cer:.2f} % | {100 * mean:.2f} % | {start:.1f} s | {clock:.1f} s | {cpu:.1f} s"
-            f" | {cpu / seconds:.4f} | {memory:.0f} MB |",
+            f" | {cpu / seconds:.4f} | {memory:.0f} MB |"
+            f" {sum(a == b for a, b in zip(first, found[0]['texts'], strict=True))} of {len(first)} |",
             flush=True,
         )
     print()

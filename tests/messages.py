@@ -30,7 +30,7 @@ RESULTS = {
     f"asr/{name}.py"
     for name in (
         *("catalogue/exporting", "catalogue/listing", "catalogue/published", "catalogue/published_model"),
-        *("cli/dry_run", "cli/examination", "corpus/summary", "corpus/checking"),
+        *("cli/dry_run", "cli/examination", "corpus/summary", "corpus/checking", "exporting/page"),
         *("training/charts", "training/run_comparison", "training/run_report"),
     )
 }

@@ -11,7 +11,7 @@ LAYERS = [
     {"features", "decoding", "outputs", "punctuation"},
     {"model", "corpus", "finishing"},
     {"recognition", "scoring"},
-    {"interop"},
+    {"interop", "exporting"},
     {"catalogue"},
     {"training", "transcription"},
     {"inspection"},

@@ -1,13 +1,18 @@
-"""What a model is, in words; a copy of it in fewer bits; a language model put into its folder."""
+"""What a model is, in words; a copy of it in fewer bits, or for another program; a language model put into its folder."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from asr.audio.reading import SAMPLE_RATE
+from asr.catalogue.decode_settings import decode_settings
 from asr.catalogue.finding import find_model
 from asr.catalogue.opening import language_model
 from asr.decoding.decode_config import DecodeConfig
-from asr.folders import whole_folder
+from asr.errors import CheckpointError
+from asr.exporting.onnx_files import require_onnx
+from asr.exporting.sherpa import left_behind, write_forms
+from asr.folders import put_back, whole_folder
 from asr.foreign_bytes import shortened
 from asr.model.bases import is_adapted, read_adapter
 from asr.model.companions import (
@@ -25,6 +30,7 @@ from asr.model.folder import (
     load_model,
     read_decode,
     refuse_folder,
+    refuse_model,
     save_model,
     weights_file,
     writing,
@@ -32,8 +38,22 @@ from asr.model.folder import (
 from asr.model.lineage import FROM, came_from
 from asr.model.storage import check_dtype
 
+MODEL_CARD = "MODEL_CARD.md"
+"""What a model's card is called beside ONNX files, where README.md says how they are used."""
 CARD_SHOWN = 500
 """Characters of a model's card that are shown: what it is, which stands first."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written for sherpa-onnx."""
+
+    size: int
+    """Bytes of all files."""
+    loaders: tuple[str, ...]
+    """The methods of its OfflineRecognizer that load them."""
+    left_behind: tuple[str, ...]
+    """What the model is decoded with here that is not there."""
 
 
 def describe(loaded: LoadedModel, folder: Path | None = None) -> list[str]:
@@ -100,6 +120,39 @@ def export(
         save_model(new, loaded.model, loaded.tokenizer.table, metadata, card=text, dtype=dtype)
         copy_companions(folder, new, loaded.tokenizer.table.tokens)
     return (out / WEIGHTS).stat().st_size
+
+
+def export_onnx(source: str | Path, out: str | Path, dtype: str = "float16", *, force: bool = False) -> Exported:
+    """Writes a folder of ONNX files that sherpa-onnx loads, with what it takes for tokens, a page that says how, the model's card
+    and its licence. Killed, `out` is what it was before.
+
+    `force`: in place of the ONNX files that are there. Raises CheckpointError for a model that cannot be expressed there, and
+    UsageError without the extra `export`.
+    """
+    check_dtype(dtype)
+    require_onnx()
+    folder, out = find_model(source), Path(out)
+    _refuse_onnx_folder(out, force)
+    loaded = load_model(folder)
+    old = tuple(path.name for path in out.iterdir()) if out.is_dir() else ()
+    with writing(out), whole_folder(out, old) as new:
+        forms = write_forms(loaded, decode_settings(folder), new, dtype)
+        if (folder / CARD).is_file():
+            copy_file(folder / CARD, new / MODEL_CARD)
+        for path in licences(folder):
+            copy_file(path, new / path.name)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    return Exported(size, tuple(form.loader for form in forms), tuple(left_behind(loaded, language_model_of(folder))))
+
+
+def _refuse_onnx_folder(out: Path, force: bool) -> None:
+    """Raises CheckpointError where something else than ONNX files would be lost."""
+    put_back(out)
+    if out.exists() and not out.is_dir():
+        raise CheckpointError(f"{out}: is a file, no folder; choose another name")
+    refuse_model(out, force)
+    if out.is_dir() and any(out.iterdir()) and not any(out.glob("*.onnx")):
+        raise CheckpointError(f"{out}: holds files but no ONNX model; --force only overwrites a folder of such")
 
 
 def add_lm(folder: str | Path, lm: Path) -> Path:

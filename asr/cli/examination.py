@@ -25,6 +25,7 @@ PURPOSES = {
     "text": "readings, scripts (--script), numbers as they are read",
     "corpora": "preparing public corpora",
     "train": "curves of training runs in TensorBoard",
+    "export": "models for sherpa-onnx (asr model export --format onnx)",
     "kenlm": "language models in KenLM's binary form",
     "live": "transcribing from a microphone",
     "serve": "transcribing over HTTP",

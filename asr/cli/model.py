@@ -92,7 +92,7 @@ def model_info(
 @model_app.command("export")
 def model_export(
     source: Annotated[Path, typer.Argument(help="A model folder, or the folder of a training run.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
     card: Annotated[
         Path | None, typer.Option(help="A model card to put in as README.md; the model's own by default.")
     ] = None,
@@ -102,14 +102,33 @@ def model_export(
             callback=lowered, help="float32; float16: half the size; int8: a quarter, each row with a scale of its own."
         ),
     ] = "float16",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            callback=lowered,
+            help="folder: a model folder. onnx: files that sherpa-onnx loads as they are, on a phone or without PyTorch (extra"
+            " `export`).",
+        ),
+    ] = "folder",
     force: Force = False,
 ) -> None:
     """Copy a model, its card and its licence without its training state, the weights in as many bits as are asked for.
 
-    In memory they are float32 again.
+    In memory they are float32 again; ONNX files in int8 multiply whole numbers.
     """
-    from asr.catalogue.exporting import export
+    if form not in ("folder", "onnx"):
+        raise typer.BadParameter(f"{form!r} is not one of folder, onnx", param_hint="--format")
+    if form == "onnx" and card:
+        raise typer.BadParameter("is for model folders; beside ONNX files lies the model's own", param_hint="--card")
+    from asr.catalogue.exporting import export, export_onnx
 
+    if form == "onnx":
+        exported = export_onnx(source, out, dtype, force=force)
+        for line in exported.left_behind:
+            say(f"asr: {out}: {line}")
+        loaders = ", ".join(exported.loaders)
+        return say(f"{out}: {exported.size / 1e6:.1f} MB, for sherpa_onnx.OfflineRecognizer: {loaders}")
     say(f"{out}: {export(source, out, card, dtype, force=force) / 1e6:.1f} MB")
 
 

@@ -115,12 +115,16 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Tensor, KeysValues]:
         """x (B, N * U, D), mask visible (B or 1, 1, N * U, S) → the same shape, and keys and values of all slots."""
         x, past = self.look_back(x, past, visible)
+        return self.listen(x, memory, memory_mask), past
+
+    def listen(self, x: Tensor, memory: KeysValues, memory_mask: Tensor | None) -> Tensor:
+        """x (B, Q, D) behind all that follows the attention to earlier tokens; arguments as of `forward`."""
         if self.listens:
             x = x + self.dropout(self.cross_attention(self.cross_query(x), memory, memory_mask))
             x = x if self.norm_first else self.cross_norm(x)
         if self.norm_first:
-            return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), past
-        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x))), past
+            return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
 
     def cross_query(self, x: Tensor) -> Tensor:
         """What looks at the memory, from what the self-attention gave."""
@@ -128,15 +132,22 @@ class DecoderLayer(nn.Module):
 
     def look_back(self, x: Tensor, past: KeysValues | None, visible: Tensor) -> tuple[Tensor, KeysValues]:
         """x behind the attention to earlier tokens, and keys and values of all slots; arguments as of `forward`."""
-        y = self.self_norm(x) if self.norm_first else x
-        queries, (keys, values) = self.self_attention.project(y)
+        queries, (keys, values) = self.self_attention.project(self.self_query(x))
         slots = visible.shape[-1]
         if past is not None:
             keys = _append(past[0], keys, slots - x.shape[1])
             values = _append(past[1], values, slots - x.shape[1])
         past, so_far = (keys, values), (keys[:, :, :slots], values[:, :, :slots])
-        x = x + self.dropout(self.self_attention.find(queries, so_far, visible))
-        return x if self.norm_first else self.self_norm(x), past
+        return self.looked_back(x, self.self_attention.find(queries, so_far, visible)), past
+
+    def self_query(self, x: Tensor) -> Tensor:
+        """What looks at earlier tokens."""
+        return self.self_norm(x) if self.norm_first else x
+
+    def looked_back(self, x: Tensor, found: Tensor) -> Tensor:
+        """x and what it has found in earlier tokens."""
+        x = x + self.dropout(found)
+        return x if self.norm_first else self.self_norm(x)
 
 
 def _append(past: Tensor, new: Tensor, filled: int) -> Tensor:

@@ -1,7 +1,8 @@
 """Recordings as texts by one program: `python transcribing.py PROGRAM MODEL VARIANT THREADS`, a path a line on stdin.
 
-PROGRAM: ours or faster-whisper; VARIANT: float32 or int8. Prints JSON: the texts in order, seconds of wall clock and of CPU to
-start and to transcribe, and the most memory that the process took, in MB.
+PROGRAM: ours, greedy (ours, the decoder alone, one hypothesis, a recording as it is), sherpa (MODEL: a folder that
+`asr model export --format onnx` made) or faster-whisper; VARIANT: float32 or int8. Prints JSON: the texts in order, seconds of
+wall clock and of CPU to start and to transcribe, and the most memory that the process took, in MB.
 """
 
 import json
@@ -25,6 +26,41 @@ def ours():
     return lambda path: transcriber.transcribe(path).text
 
 
+def greedy():
+    sys.path.insert(0, str(Path(here).parents[1]))
+    import soundfile
+    import torch
+
+    from asr.catalogue.opening import Decoding, open_decoding
+
+    torch.set_num_threads(threads)
+    settings = {"beam": 1, "ctc_weight": 0.0}
+    opened = open_decoding(Decoding(model, settings, lm="none", quantize="none" if variant == "float32" else variant))
+    recognizer = opened.recognizer()
+    return lambda path: recognizer.recognize([soundfile.read(path, dtype="float32")[0]])[0][0].text
+
+
+def sherpa():
+    import sherpa_onnx
+    import soundfile
+
+    files = {name: str(path) for path in Path(model).iterdir() for name in ("encoder", "decoder", "tokens")
+             if name in path.name and path.suffix in (".onnx", ".txt")}  # fmt: skip
+    whisper = Path(files["tokens"]).name != "tokens.txt"
+    more = {"tail_paddings": 1} if whisper else {}
+    load = sherpa_onnx.OfflineRecognizer
+    recognizer = (load.from_whisper if whisper else load.from_fire_red_asr)(num_threads=threads, **files, **more)
+
+    def transcribe(path: str) -> str:
+        stream = recognizer.create_stream()
+        samples, rate = soundfile.read(path, dtype="float32")
+        stream.accept_waveform(rate, samples)
+        recognizer.decode_stream(stream)
+        return stream.result.text.strip()
+
+    return transcribe
+
+
 def faster_whisper():
     from faster_whisper import WhisperModel
 
@@ -42,7 +78,7 @@ def now() -> tuple[float, float]:
 
 
 started = (time.perf_counter(), 0.0)  # Python's own start took CPU time before
-transcribe = {"ours": ours, "faster-whisper": faster_whisper}[program]()
+transcribe = {"ours": ours, "greedy": greedy, "sherpa": sherpa, "faster-whisper": faster_whisper}[program]()
 ready = now()
 texts = [transcribe(line.strip()) for line in sys.stdin]
 done = now()
