@@ -38,7 +38,7 @@ lint: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet -c constraints.txt torch
-	.venv/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,text,corpora,train,serve,export]'
+	.venv/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,text,corpora,train,serve,export,speakers]'
 	touch $@
 
 clean:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:  # for editors and type checkers; _HOMES says the same to Pyth
     from asr.scoring.compare import Comparison, compare_files
     from asr.scoring.score import Score, score_files
     from asr.scoring.speakers import SpeakerScore, score_speakers
-    from asr.transcript import Segment, Transcript, TranscriptToken
+    from asr.speakers.wanted import Speakers
+    from asr.transcript import Segment, Transcript, TranscriptToken, Turn
     from asr.transcription.aligning import align
     from asr.transcription.transcriber import Transcriber, load, transcribe
 
@@ -40,6 +41,8 @@ _HOMES = {
     "Transcript": "asr.transcript",
     "Segment": "asr.transcript",
     "TranscriptToken": "asr.transcript",
+    "Turn": "asr.transcript",
+    "Speakers": "asr.speakers.wanted",
     "Finishing": "asr.finishing.finishing",
     "Style": "asr.outputs.style",
     "char_errors": "asr.scoring.cer",
@@ -69,6 +72,8 @@ __all__ = [
     "Transcript",
     "Segment",
     "TranscriptToken",
+    "Turn",
+    "Speakers",
     "Finishing",
     "Style",
     "char_errors",

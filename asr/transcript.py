@@ -26,6 +26,20 @@ class TranscriptToken:
     """First and last of the model's tokens that it stands for, counted from the segment's first."""
     mark: str = ""
     """Punctuation behind it."""
+    speaker: str = ""
+    """Who says it; empty where that was not asked."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A stretch in which somebody speaks; those of two people may lie over each other."""
+
+    start: float
+    """Where it begins."""
+    end: float
+    """Where it ends."""
+    speaker: str
+    """Who it is."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,16 @@ class Segment:
         return joined(self.tokens)
 
     @property
+    def speaker(self) -> str:
+        """Who says it: a segment ends where another one speaks. Empty where that was not asked, or nothing was recognised."""
+        return self.tokens[0].speaker if self.tokens else ""
+
+    @property
+    def talker(self) -> str:
+        """What outputs call the speaker, or else the channel; empty for neither."""
+        return self.speaker or ("" if self.channel is None else str(self.channel))
+
+    @property
     def confidence(self) -> float | None:
         """The mean of its tokens' confidence; None without tokens."""
         return sum(token.confidence for token in self.tokens) / len(self.tokens) if self.tokens else None
@@ -95,6 +119,8 @@ class Transcript:
     """The decoding settings that were used."""
     id: str = ""
     """Its id in the list that named it; empty without one."""
+    turns: tuple[Turn, ...] = ()
+    """Who speaks when, in order of time, also where nothing was recognised; none where that was not asked."""
 
     def __str__(self) -> str:
         return self.text
@@ -113,6 +139,32 @@ class Transcript:
         """The segments of each channel; of None where channels were averaged, also if there are no segments."""
         channels = sorted({segment.channel for segment in self.segments}, key=lambda channel: channel or 0) or [None]
         return {channel: tuple(s for s in self.segments if s.channel == channel) for channel in channels}
+
+    @property
+    def speakers(self) -> list[str]:
+        """Who speaks, as they appear; none where that was not asked."""
+        found = [turn.speaker for turn in self.turns] or [segment.speaker for segment in self.segments]
+        return [speaker for speaker in dict.fromkeys(found) if speaker]
+
+    def by_talker(self) -> dict[str, "tuple[Segment, ...]"]:
+        """The segments of each speaker, or, where that was not asked, of each channel; of "" where channels were averaged."""
+        if not self.speakers:
+            return {("" if c is None else str(c)): segments for c, segments in self.by_channel().items()}
+        return {talker: tuple(s for s in self.segments if s.speaker == talker) for talker in self.speakers}
+
+    @property
+    def overlaps(self) -> list[tuple[float, float]]:
+        """(start, end) of where two or more speak at the same time; what each of them says there is not told apart."""
+        moments = sorted([(turn.start, 1) for turn in self.turns] + [(turn.end, -1) for turn in self.turns])
+        found: list[tuple[float, float]] = []
+        speaking, begun = 0, 0.0
+        for moment, change in moments:
+            if speaking + change == 2 and change == 1:
+                begun = moment
+            elif speaking == 2 and change == -1 and moment > begun:
+                found.append((begun, moment))
+            speaking += change
+        return found
 
 
 def joined(tokens: Iterable[TranscriptToken]) -> str:
@@ -137,4 +189,4 @@ def merged(tokens: Sequence[TranscriptToken], text: str) -> TranscriptToken:
     first, last = tokens[0], tokens[-1]
     confidence = round(sum(token.confidence for token in tokens) / len(tokens), 4)
     source = (first.source[0], last.source[1])
-    return TranscriptToken(text, first.start, last.end, confidence, source, last.mark)
+    return TranscriptToken(text, first.start, last.end, confidence, source, last.mark, first.speaker)

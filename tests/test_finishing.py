@@ -184,7 +184,7 @@ def test_what_is_not_known(wrong, message):
         ),
         (("srt", {"txt_lines": "segment"}), "a line for each segment is for txt, not for srt"),
         (("json", {"min_confidence": 0.5}), "a least confidence is for manifests, not for json"),
-        (("pdf", {}), "format must be one of txt, json, srt, vtt, lrc, ass, tsv, textgrid, manifest, is 'pdf'"),
+        (("pdf", {}), "format must be one of txt, json, srt, vtt, lrc, ass, tsv, textgrid, rttm, manifest, is 'pdf'"),
     ],
 )
 def test_what_does_not_go_together(wrong, message):
@@ -212,6 +212,6 @@ def test_without_opencc_it_is_said_before_the_work(monkeypatch):
 def test_writers_take_finished_transcripts(tmp_path):
     what = finish(numbered(3), Finishing("traditional", "digits", True))
     for name, writer in ((name, writer.write) for name, writer in WRITERS.items()):
-        if name != "manifest":
+        if name not in ("manifest", "rttm"):
             with open(tmp_path / name, "w", encoding="utf-8") as file:
                 writer(what, file, Output(name).style)

@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 LAYERS = [
     {"text", "audio"},
     {"features", "decoding", "outputs", "punctuation"},
-    {"model", "corpus", "finishing"},
+    {"model", "corpus", "finishing", "speakers"},
     {"recognition", "scoring"},
     {"interop", "exporting"},
     {"catalogue"},

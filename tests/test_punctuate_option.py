@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr.cli.optional_values import with_value
+from asr.cli.optional_values import with_values
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,13 @@ from asr.cli.optional_values import with_value
     ],
 )
 def test_where_the_value_is_left_out(arguments, right):
-    assert with_value(arguments) == right
+    assert with_values(arguments) == right
 
 
 def test_a_folder_of_a_plain_name_is_no_value(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "talks").mkdir()
-    assert with_value(["--punctuate", "talks"]) == ["--punctuate=model", "talks"]
+    assert with_values(["--punctuate", "talks"]) == ["--punctuate=model", "talks"]
 
 
 def test_a_misspelt_value_is_told(run):

@@ -156,7 +156,7 @@ def test_what_cannot_be_interrupted_is_answered_too():
     [
         (
             {"response_format": "docx"},
-            "response_format must be one of json, text, verbose_json, srt, vtt, tsv, textgrid, is",
+            "response_format must be one of json, text, verbose_json, diarized_json, srt, vtt, tsv, textgrid, rttm, is",
         ),
         ({"stream": object()}, "stream must be a text, not a file, in a form of the type multipart/form-data"),
         ({"language": "en"}, "language must be zh, is 'en': the model is for Mandarin"),
@@ -165,7 +165,7 @@ def test_what_cannot_be_interrupted_is_answered_too():
         ({"stream": "perhaps"}, "stream must be one of true, 1, false, 0, is 'perhaps'"),
         (
             {"stream": "true", "response_format": "srt"},
-            "stream goes with response_format json, text, verbose_json, not",
+            "stream goes with response_format json, text, verbose_json, diarized_json, not",
         ),
         ({"temperature": "hot"}, "temperature must be a number from 0 to 1, is 'hot'"),
         ({"temperature": "1.5"}, "temperature must be a number from 0 to 1, is '1.5'"),
@@ -192,21 +192,20 @@ def test_requests_that_can():
 
 
 def test_what_changes_nothing_is_said():
-    fields = [("file", object()), ("speakers", "2"), ("speakers", "3"), ("temperature", "0.4"), ("include[]", "usage")]
+    fields = [("file", object()), ("people", "2"), ("people", "3"), ("temperature", "0.4"), ("include[]", "usage")]
     fields += [("chunking_strategy[type]", "server_vad"), ("timestamp_granularities[]", "word"), ("词", "1")]
-    wanted = read_request([*fields, ("known_speaker_names[]", "a")])
+    wanted = read_request(fields)
     assert wanted.notes == (
-        "there is no field 'speakers'",
+        "there is no field 'people'",
         "there is no field '词'",
         "include 'usage' is not known",
         "timestamp_granularities changes nothing: it goes with response_format verbose_json",
         "temperature changes nothing: nothing is drawn by chance",
         "chunking_strategy changes nothing: recordings are cut at pauses as the server's model needs it",
-        "known_speaker_names changes nothing: who speaks is not told",
     )
     warning = headers_of(wanted)["Warning"]
     assert (
-        warning.startswith("299 asr \"there is no field 'speakers'\", 299 asr \"there is no field '")
+        warning.startswith("299 asr \"there is no field 'people'\", 299 asr \"there is no field '")
         and warning.isascii()
     )
 

@@ -19,7 +19,7 @@ from asr.cli.helping import run_command
 from asr.cli.inspect import inspect
 from asr.cli.live import live
 from asr.cli.model import model_app
-from asr.cli.optional_values import PunctuatingCommand
+from asr.cli.optional_values import OptionalValues
 from asr.cli.options import (
     Beam,
     CorrectNames,
@@ -49,12 +49,12 @@ NAMED = 20
 """Utterances without audio that are named at the terminal; result.json names all."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command("transcribe", cls=PunctuatingCommand)(transcribe)
+app.command("transcribe", cls=OptionalValues)(transcribe)
 app.command("align")(align)
 app.command("inspect")(inspect)
-app.command("live", cls=PunctuatingCommand)(live)
+app.command("live", cls=OptionalValues)(live)
 app.command("punctuate")(punctuate)
-app.command("serve", cls=PunctuatingCommand)(serve)
+app.command("serve", cls=OptionalValues)(serve)
 app.command("train")(train)
 app.command("report")(report)
 app.command("compare")(compare)

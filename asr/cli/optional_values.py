@@ -1,32 +1,46 @@
-"""An option whose value may be left out, `--punctuate` or `--punctuate pauses`, which Typer does not know."""
+"""Options whose value may be left out, `--punctuate` or `--punctuate pauses`, `--speakers` or `--speakers 2-5`, which Typer
+does not know."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from typer.core import TyperCommand
 
 from asr.finishing.punctuating import MODEL, PUNCTUATORS
 
-OPTION = "--punctuate"
+NUMBERS = re.compile(r"auto|\d+(?:[-–~]\d+)?", re.IGNORECASE)
 
 
-class PunctuatingCommand(TyperCommand):
-    """A command that takes `--punctuate`, with a value or without."""
+def _punctuator(text: str) -> bool:
+    """A plain word that names no file is taken for a value, so that a misspelt one is told."""
+    return text.lower() in PUNCTUATORS or (text.isalpha() and not Path(text).exists())
+
+
+OPTIONS: dict[str, tuple[Callable[[str], object], str]] = {
+    "--punctuate": (_punctuator, MODEL),
+    "--speakers": (NUMBERS.fullmatch, "auto"),
+}
+"""Option → whether a text is a value of it, and what it means without one."""
+
+
+class OptionalValues(TyperCommand):
+    """A command that takes OPTIONS, with values or without."""
 
     def parse_args(self, ctx, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, with_value(args))
+        return super().parse_args(ctx, with_values(args))
 
 
-def with_value(arguments: Sequence[str]) -> list[str]:
-    """The arguments, where `--punctuate` has no value with the usual one: what is a file's name, say, is none.
+def with_values(arguments: Sequence[str]) -> list[str]:
+    """The arguments, where an option of OPTIONS has no value with the usual one: what is a file's name, say, is none.
 
-    A plain word that names no file is taken for a value, so that a misspelt one is told.
+    Example: `--speakers talk.wav` → `--speakers=auto talk.wav`
     """
     found: list[str] = []
-    for i, argument in enumerate(arguments):
+    for place, argument in enumerate(arguments):
         if argument == "--":
-            return [*found, *arguments[i:]]
-        following = arguments[i + 1] if i + 1 < len(arguments) else ""
-        word = following.lower() in PUNCTUATORS or (following.isalpha() and not Path(following).exists())
-        found.append(f"{OPTION}={MODEL}" if argument == OPTION and not word else argument)
+            return [*found, *arguments[place:]]
+        following = arguments[place + 1] if place + 1 < len(arguments) else ""
+        is_value, usual = OPTIONS.get(argument, (None, ""))
+        found.append(f"{argument}={usual}" if is_value and not is_value(following) else argument)
     return found

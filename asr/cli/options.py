@@ -96,6 +96,22 @@ EndMarks = Annotated[
 MinConfidence = Annotated[
     float | None, typer.Option(min=0, max=1, help="manifest: leave out segments below this, and doubtful ones.")
 ]
+SpeakersOption = Annotated[
+    str,
+    typer.Option(
+        "--speakers",
+        metavar="[N|N-M]",
+        show_default=False,
+        help="Say who speaks (S1, S2 …), in every format: any number of people, 2, or 2-5 of them. Where two speak at once is"
+        " marked in json; their words are not told apart. Needs the extra `speakers`.",
+    ),
+]
+Voices = Annotated[
+    Path | None,
+    typer.Option(
+        "--voices", help="--speakers: a folder with a clip of each person, named after them, who get their names."
+    ),
+]
 Script = Annotated[
     str, typer.Option(callback=lowered, help="simplified or traditional; as the model writes by default.")
 ]
@@ -143,6 +159,21 @@ def changes_of_vad(vad: Sequence[str]) -> dict:
     from asr.config_values import parse_changes
 
     return parse_changes(vad, "--vad")
+
+
+def speakers_of(speakers: str, voices: Path | None, formats: str, split: bool):
+    """What --speakers and --voices ask for, None for nothing; --voices asks for speakers, too."""
+    if not speakers and voices is None:
+        if "rttm" in formats.split(","):
+            raise typer.BadParameter("rttm says who speaks when: --speakers finds it out", param_hint="--format")
+        return None
+    from asr.speakers.wanted import speakers_wanted, voices_of
+    from asr.transcription.finding_speakers import SPLIT
+
+    if split:
+        raise typer.BadParameter(SPLIT, param_hint="--speakers")
+    with usage_errors():
+        return speakers_wanted(speakers or "auto", voices_of(voices) if voices else None)
 
 
 def load_said(decoding, vad: Mapping = {}):  # noqa: B006

@@ -27,10 +27,12 @@ from asr.cli.options import (
     Quantize,
     ReadingSpeed,
     Script,
+    SpeakersOption,
     TextStyle,
     Threads,
     TxtLines,
     Vad,
+    Voices,
     Words,
     WordTimes,
     changes_of_vad,
@@ -40,6 +42,7 @@ from asr.cli.options import (
     refuse_existing,
     say,
     set_threads,
+    speakers_of,
     usage_errors,
 )
 from asr.errors import AudioError
@@ -85,6 +88,8 @@ def transcribe(
             min=0, help="Which track of sound of a film, counted from 0; the first that can be decoded by default."
         ),
     ] = None,
+    speakers: SpeakersOption = "",
+    voices: Voices = None,
     script: Script = "",
     numbers: Numbers = "",
     punctuate: Punctuate = "",
@@ -147,6 +152,7 @@ def transcribe(
     from asr.outputs.style import Style
     from asr.transcription.output import outputs_of
 
+    found = speakers_of(speakers, voices, format, channels == "split")
     with usage_errors():
         cue = Style(line_characters, lines, reading_speed, longest=cue_seconds, end_marks=end_marks)
         times = {"words": words, "word_times": word_times, "txt_lines": txt_lines}
@@ -162,10 +168,10 @@ def transcribe(
     cutting, split = changes_of_vad(vad), channels == "split"
     failed = transcribe_files(
         listed or audio,
-        lambda: load_said(decoding, cutting),
+        lambda: load_said(decoding, cutting).telling_speakers(found),
         results,
         say=say,
-        made_with=lambda: made_with(decoding, cutting, split, track),
+        made_with=lambda: made_with(decoding, cutting, split, track, speakers=found),
         split=split,
         track=track,
         workers=workers,

@@ -17,7 +17,8 @@ from asr.inspection.watching import Searched, Searches
 from asr.recognition.recognizer import never
 from asr.transcript import Transcript
 from asr.transcription.recordings import SHORTEST, RecordingInProgress, blocks_of
-from asr.transcription.transcriber import Transcriber, segment_of
+from asr.transcription.segments import segment_of
+from asr.transcription.transcriber import Transcriber
 
 LONGEST = 30.0
 """Seconds of the longest clip: more is not to be seen at once."""

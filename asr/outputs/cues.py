@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from asr.outputs.style import Style
 from asr.text.words import in_words
@@ -39,11 +40,18 @@ class Cue:
     """The tokens of each line."""
     channel: int | None = None
     """The channel, where each was transcribed for itself."""
+    speaker: str = ""
+    """Who says it, where that was asked."""
+
+    @property
+    def talker(self) -> str:
+        """The speaker, or else the channel; empty for neither."""
+        return self.speaker or ("" if self.channel is None else str(self.channel))
 
     @property
     def label(self) -> str:
-        """What tells channels apart: `0: `."""
-        return "" if self.channel is None else f"{self.channel}: "
+        """What tells speakers, or channels, apart: `S1: `, `0: `."""
+        return f"{self.talker}: " if self.talker else ""
 
 
 @dataclass(frozen=True)
@@ -71,13 +79,15 @@ def cues(transcript: Transcript, style: Style) -> list[Cue]:
     found: list[Cue] = []
     for channel, segments in transcript.by_channel().items():
         tokens = [token for segment in segments for token in segment.tokens]
-        label = Cue(0, 0, (), channel).label
-        room = replace(style, line_characters=max(1, style.line_characters - len(label)))
-        made = [
-            Cue(part[0].start, part[-1].end, tuple(map(_tokens, _lines(part, room))), channel)
-            for paragraph in _paragraphs(_words(tokens, room))
-            for part in _parts(paragraph, room)
-        ]
+        made: list[Cue] = []
+        for speaker, said in groupby(tokens, key=lambda token: token.speaker):
+            label = Cue(0, 0, (), channel, speaker).label
+            room = replace(style, line_characters=max(1, style.line_characters - len(label)))
+            made += [
+                Cue(part[0].start, part[-1].end, tuple(map(_tokens, _lines(part, room))), channel, speaker)
+                for paragraph in _paragraphs(_words(list(said), room))
+                for part in _parts(paragraph, room)
+            ]
         found += _readable(made, transcript.duration, style)
     found.sort(key=lambda cue: (cue.start, cue.channel or 0))
     return found if style.end_marks else [_without_end_mark(cue) for cue in found]

@@ -43,7 +43,7 @@ def write_vtt(transcript: Transcript, file: TextIO, style: Style) -> None:
         lines = "\n".join(
             _timed(line, cue, style, _clock) if style.timed else _escaped(joined(line)) for line in cue.lines
         )
-        voice = "" if cue.channel is None else f"<v {cue.channel}>"
+        voice = f"<v {_escaped(cue.talker)}>" if cue.talker else ""
         file.write(f"\n{_clock(cue.start)} --> {_clock(cue.end)}\n{voice}{lines}\n")
 
 
@@ -66,9 +66,9 @@ def write_ass(transcript: Transcript, file: TextIO, style: Style) -> None:
     file.write(ASS_HEADER)
     for cue in cues(transcript, style):
         lines = "\\N".join(_lit(cue, style) if style.timed else (_plain(joined(line)) for line in cue.lines))
-        name = "" if cue.channel is None else str(cue.channel)
         times = f"{_ass_clock(cue.start)},{_ass_clock(cue.end)}"
-        file.write(f"Dialogue: 0,{times},Default,{name},0,0,0,,{cue.label}{lines}\n")
+        name = cue.talker.replace(",", "，")  # a comma would begin the next field
+        file.write(f"Dialogue: 0,{times},Default,{name},0,0,0,,{_plain(cue.label)}{lines}\n")
 
 
 def _units(line: Tokens, style: Style) -> Iterator[TranscriptToken]:

@@ -1,4 +1,7 @@
-"""Transcripts for Praat: a TextGrid in its long text format; for each channel tiers of segments, tokens, and words if wanted."""
+"""Transcripts for Praat: a TextGrid in its long text format.
+
+For each speaker, or channel, there are tiers of segments, tokens, and words if wanted.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import TextIO
@@ -15,8 +18,8 @@ def write_textgrid(transcript: Transcript, file: TextIO, style: Style) -> None:
     """Intervals cover the whole recording; where nothing was said, they are empty."""
     end = max([transcript.duration, *(segment.end for segment in transcript.segments)])
     tiers: dict[str, list[Interval]] = {}
-    for channel, segments in transcript.by_channel().items():
-        of = "" if channel is None else f" {channel}"
+    for talker, segments in transcript.by_talker().items():
+        of = f" {talker}" if talker else ""
         spoken = [segment for segment in segments if segment.tokens]
         tiers[f"segments{of}"] = [(s.tokens[0].start, s.tokens[-1].end, s.text) for s in spoken]
         if style.word_times:
@@ -27,14 +30,18 @@ def write_textgrid(transcript: Transcript, file: TextIO, style: Style) -> None:
     file.write(f"xmin = 0\nxmax = {end:.6f}\ntiers? <exists>\nsize = {len(tiers)}\nitem []:\n")
     for number, (name, spoken) in enumerate(tiers.items(), 1):
         intervals = list(covering(spoken, end))
-        file.write(f'    item [{number}]:\n        class = "IntervalTier"\n        name = "{name}"\n')
+        file.write(f'    item [{number}]:\n        class = "IntervalTier"\n        name = "{quoted(name)}"\n')
         file.write(f"        xmin = 0\n        xmax = {end:.6f}\n        intervals: size = {len(intervals)}\n")
         for i, (start, stop, text) in enumerate(intervals, 1):
-            quoted = text.replace('"', '""')
             file.write(
                 f"        intervals [{i}]:\n            xmin = {start:.6f}\n            xmax = {stop:.6f}\n"
-                f'            text = "{quoted}"\n'
+                f'            text = "{quoted(text)}"\n'
             )
+
+
+def quoted(text: str) -> str:
+    """A text as Praat writes it between quotation marks."""
+    return text.replace('"', '""')
 
 
 def covering(spoken: Iterable[Interval], end: float) -> Iterator[Interval]:

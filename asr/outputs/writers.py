@@ -16,7 +16,7 @@ from asr.outputs.style import Style
 from asr.outputs.subtitles import write_ass, write_lrc, write_srt, write_vtt
 from asr.outputs.textgrid import write_textgrid
 from asr.text.words import in_words
-from asr.transcript import Segment, Transcript, TranscriptToken, joined, merged
+from asr.transcript import Segment, Transcript, TranscriptToken, Turn, joined, merged
 
 PARAGRAPH = 2.0
 """Seconds of pause that part paragraphs, but inside a sentence."""
@@ -29,26 +29,27 @@ LONG_PARAGRAPH = 200
 def write_txt(transcript: Transcript, file: TextIO, style: Style) -> None:
     """The text on one line, or a line for each segment or paragraph that holds text.
 
-    Where channels were transcribed apart, each line has its number in front; a recording is a line for each.
+    Where channels were transcribed apart, each line has its number in front; a recording is a line for each. Where it is known
+    who speaks, a line has their name in front; a recording is a line for each turn.
     """
-    if style.txt_lines == "recording":
+    if style.txt_lines == "recording" and not transcript.speakers:
         lines = list(transcript.by_channel().values())
     else:
-        apart = _parts_paragraphs if style.txt_lines == "paragraph" else lambda before, segment: True
-        lines = _together(transcript, apart)
-    for segments in lines:
+        apart = {"paragraph": _parts_paragraphs, "segment": lambda before, segment: True}
+        lines = _together(transcript, apart.get(style.txt_lines, lambda before, segment: False))
+    for segments in lines or [[]]:
         text = joined(token for segment in segments for token in segment.tokens)
-        channel = segments[0].channel if segments else None
-        file.write(f"{text}\n" if channel is None else f"{channel}: {text}\n")
+        talker = segments[0].talker if segments else ""
+        file.write(f"{talker}: {text}\n" if talker else f"{text}\n")
 
 
 def _together(transcript: Transcript, apart: Callable[[list[Segment], Segment], bool]) -> list[list[Segment]]:
-    """Segments that hold text, those of a channel together that are not `apart` from those before, in order of time."""
+    """Segments that hold text, those of a talker together that are not `apart` from those before, in order of time."""
     found: list[list[Segment]] = []
     for segments in transcript.by_channel().values():
         group: list[Segment] = []
         for segment in (s for s in segments if s.tokens):
-            if not group or apart(group, segment):
+            if not group or group[-1].talker != segment.talker or apart(group, segment):
                 group = []
                 found.append(group)
             group.append(segment)
@@ -65,13 +66,21 @@ def _parts_paragraphs(before: list[Segment], segment: Segment) -> bool:
 def write_json(transcript: Transcript, file: TextIO, style: Style) -> None:
     """All that is known, as one line of JSON: `raw` is the text before finishing. The same input gives the same bytes.
 
-    With `word_times` each segment has `words` beside its tokens.
+    With `word_times` each segment has `words` beside its tokens. Where it was asked who speaks, segments and tokens have a
+    speaker, and there are turns, and overlaps, in which several speak.
     """
     data = {"text": transcript.text} | dataclasses.asdict(transcript) | {"audio": _unicode(transcript.audio)}
-    id = data.pop("id")
+    id, turns = data.pop("id"), data.pop("turns")
     data = ({"id": id} if id else {}) | data
+    if turns:
+        data |= {"turns": turns, "overlaps": [{"start": a, "end": b} for a, b in transcript.overlaps]}
     for segment, values in zip(transcript.segments, data["segments"], strict=True):
         values["text"], values["confidence"] = segment.text, _rounded(segment.confidence)
+        if transcript.speakers:
+            values["speaker"] = segment.speaker
+        else:
+            for token in values["tokens"]:
+                del token["speaker"]
         if style.word_times:
             values["words"] = [
                 {"text": w.text, "start": w.start, "end": w.end, "confidence": w.confidence} for w in _words_of(segment)
@@ -80,16 +89,21 @@ def write_json(transcript: Transcript, file: TextIO, style: Style) -> None:
 
 
 def write_tsv(transcript: Transcript, file: TextIO, style: Style) -> None:
-    """A table with a header: start, end, channel, confidence and text of each segment that holds text, of each token, or word."""
-    file.write("start\tend\tchannel\tconfidence\ttext\n")
+    """A table with a header: start, end, channel, confidence and text of each segment that holds text, of each token, or word.
+
+    Where it was asked who speaks, the speaker stands behind the channel.
+    """
+    named = bool(transcript.speakers)
+    file.write("\t".join(["start", "end", "channel", *["speaker"] * named, "confidence", "text"]) + "\n")
     for segment in transcript.segments:
         units = _words_of(segment) if style.word_times else segment.tokens
         rows = [(t.start, t.end, t.confidence, t.text + t.mark) for t in units]
         if rows and not style.timed:
             rows = [(rows[0][0], rows[-1][1], segment.confidence, segment.text)]
         for start, end, confidence, text in rows:
-            channel = "" if segment.channel is None else segment.channel
-            file.write(f"{start:.3f}\t{end:.3f}\t{channel}\t{confidence:.4f}\t{text}\n")
+            talker = "" if segment.channel is None else str(segment.channel)
+            talker += f"\t{segment.speaker}" if named else ""
+            file.write(f"{start:.3f}\t{end:.3f}\t{talker}\t{confidence:.4f}\t{text}\n")
 
 
 def _words_of(segment: Segment) -> list[TranscriptToken]:
@@ -121,7 +135,25 @@ def write_manifest(transcript: Transcript, file: TextIO, style: Style) -> None:
         }
         if segment.channel is not None:
             line["channel"] = segment.channel
+        if segment.speaker:
+            line["speaker"] = segment.speaker
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def write_rttm(transcript: Transcript, file: TextIO, style: Style) -> None:
+    """A line for each turn: `SPEAKER recording 1 start duration <NA> <NA> speaker <NA> <NA>`, names without spaces.
+
+    Raises AsrError where it was not asked who speaks.
+    """
+    turns = transcript.turns or [
+        Turn(s.tokens[0].start, s.tokens[-1].end, s.speaker) for s in transcript.segments if s.speaker
+    ]
+    if not turns and any(segment.tokens for segment in transcript.segments):
+        raise AsrError(f"{transcript.audio}: RTTM says who speaks when, which was not asked: --speakers")
+    name = re.sub(r"\s+", "_", _unicode(transcript.id or Path(transcript.audio).stem))
+    for turn in turns:
+        who, seconds = re.sub(r"\s+", "_", turn.speaker), turn.end - turn.start
+        file.write(f"SPEAKER {name} 1 {turn.start:.3f} {seconds:.3f} <NA> <NA> {who} <NA> <NA>\n")
 
 
 def _trusted(segment: Segment, least: float | None) -> bool:
@@ -180,6 +212,7 @@ WRITERS: dict[str, Writer] = {
     "ass": Writer(write_ass, ".ass", one_each=True, parted=True, style=(*CUES, *TIMES)),
     "tsv": Writer(write_tsv, ".tsv", one_each=True, served=True, style=TIMES),
     "textgrid": Writer(write_textgrid, ".TextGrid", "Praat", one_each=True, served=True, style=("word_times",)),
+    "rttm": Writer(write_rttm, ".rttm", "who speaks when", served=True),
     "manifest": Writer(write_manifest, ".jsonl", "to train on", style=("min_confidence",)),
 }
 """Format → writer."""

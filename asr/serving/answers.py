@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import quote
 
 from asr.outputs.writers import render
-from asr.serving.forms import Wanted
+from asr.serving.forms import DIARIZED, Wanted
+from asr.speakers.diarizer import UNKNOWN
 from asr.transcript import Segment, Transcript, TranscriptToken
 
 FRAMES = 100
@@ -25,6 +26,8 @@ def answer_of(transcript: Transcript, wanted: Wanted, ids: Ids) -> str | dict:
     """A transcript as text or as an object to be written as JSON."""
     if wanted.format == "text":
         return transcript.text + "\n"
+    if wanted.format == DIARIZED:
+        return diarized(transcript)
     if wanted.format not in ("json", "verbose_json"):
         return render(transcript, wanted.format)
     answer: dict = {"text": transcript.text}
@@ -44,6 +47,30 @@ def answer_of(transcript: Transcript, wanted: Wanted, ids: Ids) -> str | dict:
     return answer
 
 
+def diarized(transcript: Transcript) -> dict:
+    """The text, and a segment for each stretch of one speaker: of those who are not known A, B …, as they appear."""
+    segments = [
+        {
+            "type": "transcript.text.segment",
+            "id": f"seg_{i}",
+            "start": segment.tokens[0].start,
+            "end": segment.tokens[-1].end,
+            "speaker": _label(segment.speaker),
+            "text": segment.text,
+        }
+        for i, segment in enumerate(segment for segment in transcript.segments if segment.tokens)
+    ]
+    answer = {"task": "transcribe", "duration": transcript.duration, "text": transcript.text, "segments": segments}
+    return answer | {"usage": {"type": "duration", "seconds": transcript.duration}}
+
+
+def _label(speaker: str) -> str:
+    """S1 is A, S26 Z; others are what they are called."""
+    number = speaker.removeprefix(UNKNOWN)
+    unknown = speaker.startswith(UNKNOWN) and number.isdecimal() and 1 <= int(number) <= 26
+    return chr(ord("A") + int(number) - 1) if unknown else speaker
+
+
 def _segment(i: int, segment: Segment, ids: Ids) -> dict:
     """`no_speech_prob` is 0: a segment is where the network that finds speech has heard it."""
     mean_log = sum(_log(token) for token in segment.tokens) / len(segment.tokens)
@@ -60,6 +87,7 @@ def _segment(i: int, segment: Segment, ids: Ids) -> dict:
         "compression_ratio": round(len(written) / len(zlib.compress(written)), 4),
         "no_speech_prob": 0.0,
         "confidence": round(segment.confidence or 0.0, 4),
+        **({"speaker": segment.speaker} if segment.speaker else {}),
     }
 
 

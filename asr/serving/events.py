@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from asr.errors import AsrError
 from asr.serving.answers import Ids, answer_of, logprobs_of
-from asr.serving.forms import Wanted
+from asr.serving.forms import DIARIZED, Wanted
 from asr.serving.refusals import problem
 from asr.transcript import Transcript, TranscriptToken, joined
 
@@ -61,6 +61,10 @@ async def events_of(
         yield one
     answer = answer_of(latest, replace(wanted, format="json" if wanted.format == "text" else wanted.format), ids)
     assert isinstance(answer, dict)
+    if wanted.format == DIARIZED:
+        for segment in answer["segments"]:
+            yield event(segment)
+        answer = {"text": answer["text"]}
     answer.pop("usage", None)  # of this event it is one of tokens, as models have that are paid by them
     yield event({"type": DONE} | answer)
 

@@ -9,23 +9,24 @@ from asr.errors import AsrError
 from asr.outputs.writers import WRITERS
 from asr.printable import printable
 from asr.serving.refusals import BadRequest
+from asr.serving.voices import NAMES, REFERENCES, requested_speakers
+from asr.speakers.wanted import Speakers
 
-FORMATS = ("json", "text", "verbose_json", *(name for name, writer in WRITERS.items() if writer.served))
-"""What `response_format` may be; the first five are OpenAI's."""
-STREAMED = ("json", "text", "verbose_json")
+DIARIZED = "diarized_json"
+FORMATS = ("json", "text", "verbose_json", DIARIZED, *(name for name, writer in WRITERS.items() if writer.served))
+"""What `response_format` may be; the first six are OpenAI's."""
+STREAMED = ("json", "text", "verbose_json", DIARIZED)
 """Those that go with `stream`."""
 GRANULARITIES = "timestamp_granularities"
 UNHEEDED = {
     "chunking_strategy": "recordings are cut at pauses as the server's model needs it",
-    "known_speaker_names": "who speaks is not told",
-    "known_speaker_references": "who speaks is not told",
 }
 """Fields of OpenAI's that change nothing here, and why not."""
 FIELDS = (
     *("file", "model", "language", "languages", "prompt", "keywords", "response_format", "temperature", "include"),
-    *(GRANULARITIES, "stream", *UNHEEDED),
+    *(GRANULARITIES, "stream", "speakers", NAMES, REFERENCES, *UNHEEDED),
 )
-REPEATED = ("chunking_strategy", "include", "keywords", "known_speaker_names", "known_speaker_references", "languages")
+REPEATED = ("chunking_strategy", "include", "keywords", NAMES, REFERENCES, "languages")
 REPEATED = (*REPEATED, GRANULARITIES)
 """Fields that may be sent several times."""
 MANDARIN = ("", "zh", "zho", "chi", "cmn", "chinese", "mandarin")
@@ -62,6 +63,8 @@ class Wanted:
     """Whether the text is wanted as it is found, as server-sent events."""
     hotwords: tuple[str, ...] = ()
     """Words that are likely to come."""
+    speakers: Speakers | None = None
+    """What is known of those who speak, where it is wanted who does."""
     notes: tuple[str, ...] = ()
     """What of the request changes nothing, and why."""
 
@@ -113,6 +116,8 @@ def read_request(fields: list[tuple[str, Any]]) -> Wanted:
     if _temperature(last("temperature")):
         notes.append("temperature changes nothing: nothing is drawn by chance")
     notes += [f"{name} changes nothing: {why}" for name, why in UNHEEDED.items() if set(form.get(name, [])) - {"auto"}]
+    diarized = format in (DIARIZED, "rttm")
+    speakers = requested_speakers(last("speakers"), diarized, form.get(NAMES, []), form.get(REFERENCES, []))
     words, unused = hotwords_of_fields(last("prompt"), form.get("keywords", []))
     return Wanted(
         form["file"][0],
@@ -122,6 +127,7 @@ def read_request(fields: list[tuple[str, Any]]) -> Wanted:
         logprobs=LOGPROBS in include,
         stream=stream,
         hotwords=words,
+        speakers=speakers,
         notes=(*notes[:MOST_NOTES], *unused),
     )
 

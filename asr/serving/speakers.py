@@ -18,7 +18,8 @@ from asr.recognition.recognizer import Recognizer, never
 from asr.serving.turns import Turns
 from asr.transcript import Segment
 from asr.transcription.live import quick_recognizer
-from asr.transcription.transcriber import Transcriber, segment_of
+from asr.transcription.segments import segment_of
+from asr.transcription.transcriber import Transcriber
 from asr.transcription.utterances import Due, Heard, Pace, Utterances
 
 

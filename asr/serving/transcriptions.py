@@ -68,7 +68,8 @@ async def _transcripts(
     service: Service, wanted: Wanted, form: FormData, receive: Receive
 ) -> AsyncGenerator[Transcript | None, None]:
     """What is known of the transcript as it is found, None while nobody asks for that; the form is closed in the end."""
-    upload = Upload(wanted.upload.file, wanted.name, service.settings.most_seconds, wanted.stream)
+    most = service.settings.most_seconds
+    upload = Upload(wanted.upload.file, wanted.name, most, wanted.stream, wanted.speakers)
 
     def job(turn: Turn) -> Generator[Transcript | None, None, None]:
         listening = service.transcriber.listening_for(wanted.hotwords) if wanted.hotwords else service.transcriber

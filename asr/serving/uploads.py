@@ -2,16 +2,20 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO
 
 from asr.decoding.wordlists import read_hotwords
-from asr.errors import Cancelled
+from asr.errors import AsrError, AudioError, Cancelled
 from asr.files import on_disk
 from asr.serving.body import ENDING
 from asr.serving.forms import LONGEST_QUOTE, Wanted
 from asr.serving.refusals import Abandoned, BadRequest
 from asr.serving.turns import Turn
+from asr.serving.voices import REFERENCES
+from asr.speakers.wanted import Speakers
 from asr.transcript import Transcript
+from asr.transcription.recordings import RecordingInProgress
 from asr.transcription.transcriber import Transcriber
 
 DECODED_TOGETHER = 30.0
@@ -34,6 +38,8 @@ class Upload:
     """Seconds of audio that it may have."""
     streamed: bool = False
     """Whether each part of the transcript is wanted as soon as it is there."""
+    speakers: Speakers | None = None
+    """What is known of those who speak, where it is wanted who does."""
 
 
 def writable(wanted: Wanted, transcriber: Transcriber) -> Wanted:
@@ -52,9 +58,8 @@ def transcribe(transcriber: Transcriber, upload: Upload, turn: Turn) -> Generato
 
     Raises BadRequest where it cannot be read or is too long, Abandoned where it is given up.
     """
-    name = upload.name
     with on_disk(upload.file) as path:
-        recording = transcriber.open(path, name=name)
+        recording = _opened(transcriber, upload, path)
         together = STREAMED_TOGETHER if upload.streamed else DECODED_TOGETHER
         try:
             stream = transcriber.stream(
@@ -72,6 +77,18 @@ def transcribe(transcriber: Transcriber, upload: Upload, turn: Turn) -> Generato
         if recording.error:
             raise BadRequest(str(recording.error), "file") from recording.error
         yield transcriber.transcript(recording)
+
+
+def _opened(transcriber: Transcriber, upload: Upload, path: Path) -> RecordingInProgress:
+    """The recording, about to be read. Raises BadRequest where it cannot be told who speaks, or a voice cannot be heard."""
+    if upload.speakers is None:
+        return transcriber.open(path, name=upload.name)
+    try:
+        return transcriber.open(path, name=upload.name, speakers=upload.speakers)
+    except AudioError as error:
+        raise BadRequest(str(error), REFERENCES) from error
+    except AsrError as error:
+        raise BadRequest(str(error), "speakers", 501) from error
 
 
 def why_given_up(turn: Turn, upload: Upload) -> Abandoned | BadRequest:

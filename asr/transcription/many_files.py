@@ -146,7 +146,7 @@ class _Job:
 
     def run(self, transcriber: Transcriber, split: bool, track: int | None = None, workers: int = 0) -> int:
         """The number of recordings that failed."""
-        if workers == 0:
+        if workers == 0 or transcriber.finder:  # speakers are told apart where the recording is read
             return self._run(transcriber, lambda recordings: recordings, split, track)
         with ReadingAhead(workers, transcriber.recognizer.config.batch_recordings) as readers:
             return self._run(transcriber, readers.recordings, split, track)

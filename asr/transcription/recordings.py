@@ -10,7 +10,8 @@ from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
 from asr.audio.voice_activity import VoiceActivity
 from asr.errors import AudioError, Cancelled
 from asr.recognition.recognizer import never
-from asr.transcript import Segment
+from asr.speakers.diarizer import Diarizer
+from asr.transcript import Segment, Turn
 from asr.transcription.pieces import SILENCE_PEAK, Piece
 from asr.transcription.segmenting import SegmentConfig, SpeechCutter
 
@@ -39,7 +40,9 @@ class RecordingInProgress:
         *,
         name: str | None = None,
         track: int | None = None,
+        diarizer: Diarizer | None = None,
     ):
+        """diarizer: what is to find out who speaks when."""
         check_kind(audio)
         self.audio, self.network, self.config, self.split, self.track = audio, network, config, split, track
         self.name = name or name_of(audio)
@@ -65,6 +68,9 @@ class RecordingInProgress:
         self.segments: list[Segment] = []
         self.elsewhere: Iterator[tuple[int | None, Piece]] | None = None
         """Its pieces from another process, where one reads it."""
+        self.diarizer = diarizer
+        self.turns: tuple[Turn, ...] = ()
+        """Who speaks when, once all of it was read."""
 
     @property
     def duration(self) -> float:
@@ -92,6 +98,8 @@ class RecordingInProgress:
                 if not cutters:
                     cutters = [SpeechCutter(self.network, self.config) for _ in range(block.shape[1])]
                     self.checks = [InputCheck() for _ in cutters]
+                if self.diarizer:
+                    self.diarizer.add(block[:, 0])
                 for channel, cutter in enumerate(cutters):
                     self.checks[channel].add(block[:, channel])
                     yield from self._found(channel, cutter.add(block[:, channel]))
@@ -105,6 +113,8 @@ class RecordingInProgress:
                 raise
             self.error = AudioError(f"{self.name}: cannot be read ({str(error) or type(error).__name__})")
             return
+        if self.diarizer:
+            self.turns = self.diarizer.finish()
         for channel, cutter in enumerate(cutters):
             yield from self._found(channel, cutter.finish())
 

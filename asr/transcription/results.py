@@ -17,6 +17,7 @@ from asr.files import atomic_write, content_state, naming
 from asr.foreign_bytes import reading
 from asr.model.folder import CONFIG, LM, TOKENS, WEIGHTS, read_config
 from asr.outputs.writers import WRITERS
+from asr.speakers.wanted import Speakers
 from asr.transcription.output import Output
 from asr.transcription.segmenting import SegmentConfig
 
@@ -49,7 +50,12 @@ class Results:
 
 
 def made_with(
-    decoding: Decoding, vad: Mapping[str, Any], split: bool = False, track: int | None = None
+    decoding: Decoding,
+    vad: Mapping[str, Any],
+    split: bool = False,
+    track: int | None = None,
+    *,
+    speakers: Speakers | None = None,
 ) -> dict[str, Any]:
     """All that a text depends on besides its recording and its form: the contents of files, not what they are called.
 
@@ -67,9 +73,18 @@ def made_with(
         "quantize": decoding.quantize,
         "channels": "split" if split else "mix",
         "track": track,
+        "speakers": _of_speakers(speakers),
         **_named("decode", {name: value for name, value in asdict(settings).items() if name not in OF_THE_MACHINE}),
         **_named("vad", asdict(segments)),
     }
+
+
+def _of_speakers(speakers: Speakers | None) -> str:
+    if speakers is None:
+        return "none"
+    states = _states(Path(voice) for voice in speakers.voices.values() if isinstance(voice, str | os.PathLike))
+    named = f" {', '.join(sorted(speakers.voices))} {states}" if speakers.voices else ""
+    return f"{speakers.fewest}-{speakers.most or 'any'}{named}"
 
 
 def _of_hotwords(hotwords: Any) -> str:

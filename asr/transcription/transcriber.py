@@ -19,15 +19,16 @@ from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import HotwordList, Hotwords, read_hotwords
 from asr.errors import AsrError, AudioError, CheckpointError
 from asr.model.folder import LoadedModel
-from asr.recognition.recognized import Recognized
 from asr.recognition.recognizer import Recognizer, never
-from asr.recognition.transcript_tokens import transcript_tokens
-from asr.text.tokenizer import Tokenizer
+from asr.speakers.wanted import Wanted
 from asr.transcript import Segment, Transcript
 from asr.transcription.aligning import Aligner
+from asr.transcription.attribution import attributed
+from asr.transcription.finding_speakers import SpeakerFinder, finder_of
 from asr.transcription.pieces import Piece
 from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
+from asr.transcription.segments import segment_of
 
 Given = TypeVar("Given", bound=Audio)
 LEAST_TOGETHER = 120.0
@@ -70,6 +71,8 @@ class Transcriber:
         self.segments: SegmentConfig = segments
         """Where recordings are cut."""
         self.voice_activity = load_voice_activity()
+        self.finder: SpeakerFinder | None = None
+        """What tells speakers apart where nothing else is asked."""
 
     def __repr__(self) -> str:
         device, beam = self.recognizer.device, self.recognizer.config.beam
@@ -112,6 +115,12 @@ class Transcriber:
         made.decoding = None
         return made
 
+    def telling_speakers(self, speakers: Wanted) -> "Transcriber":
+        """The same loaded model, which tells who speaks in each recording; it cannot be pickled."""
+        made = self._searched_by(self.recognizer)
+        made.finder = finder_of(speakers, self.voice_activity, False)
+        return made
+
     def _searched_by(self, recognizer: Recognizer) -> "Transcriber":
         made: Transcriber = object.__new__(type(self))
         made.__dict__ |= self.__dict__
@@ -119,15 +128,22 @@ class Transcriber:
         return made
 
     def transcribe(
-        self, audio: Audio, split: bool = False, *, track: int | None = None, cancelled: Callable[[], bool] = never
+        self,
+        audio: Audio,
+        split: bool = False,
+        *,
+        track: int | None = None,
+        cancelled: Callable[[], bool] = never,
+        speakers: Wanted | SpeakerFinder = None,
     ) -> Transcript:
         """The transcript of a recording of any length; times are seconds from its start.
 
         `split`: of each of its channels; `track`: of that track of sound, counted from 0. `cancelled` is asked again and again
-        meanwhile; soon after it says True, Cancelled is raised. The same below. Raises AudioError where it cannot be read.
+        meanwhile; soon after it says True, Cancelled is raised. `speakers`: whether it is told who says what, True, or how many
+        they are, 2 or "2-5", or Speakers, which names voices, too. The same below. Raises AudioError where it cannot be read.
         Example: `model.transcribe((samples, 8000)).text`
         """
-        (_, transcript), *_ = self.transcribe_all([audio], split, track=track, cancelled=cancelled)
+        (_, transcript), *_ = self.transcribe_all([audio], split, track=track, cancelled=cancelled, speakers=speakers)
         if isinstance(transcript, AudioError):
             raise transcript
         return transcript
@@ -139,6 +155,7 @@ class Transcriber:
         *,
         track: int | None = None,
         cancelled: Callable[[], bool] = never,
+        speakers: Wanted | SpeakerFinder = None,
     ) -> Iterator[tuple[Given, Transcript | AudioError]]:
         """Transcripts of many recordings, decoded together and given in order; an error in place of what cannot be read.
 
@@ -148,7 +165,9 @@ class Transcriber:
             raise AudioError(
                 f"{name_of(audios)}: is one recording, which transcribe takes; transcribe_all takes a list of them"
             )
-        for recording, segment in self.stream((self.open(audio, split, track=track) for audio in audios), cancelled):
+        finder = finder_of(speakers, self.voice_activity, split)
+        opened = (self.open(audio, split, track=track, speakers=finder) for audio in audios)
+        for recording, segment in self.stream(opened, cancelled):
             if segment is None:
                 yield cast(Given, recording.audio), recording.error or self.transcript(recording)
 
@@ -176,19 +195,33 @@ class Transcriber:
         return Aligner(self.loaded, by).align(audio, text)
 
     def open(
-        self, audio: Audio, split: bool = False, name: str | None = None, *, track: int | None = None
+        self,
+        audio: Audio,
+        split: bool = False,
+        name: str | None = None,
+        *,
+        track: int | None = None,
+        speakers: Wanted | SpeakerFinder = None,
     ) -> RecordingInProgress:
         """A recording for `stream`; `name` is what its transcript calls it, by default its path."""
-        return RecordingInProgress(audio, self.voice_activity, self.segments, split, name=name, track=track)
+        finder = finder_of(speakers, self.voice_activity, split) or self.finder
+        diarizer = finder.diarizer() if finder else None
+        return RecordingInProgress(
+            audio, self.voice_activity, self.segments, split, name=name, track=track, diarizer=diarizer
+        )
 
     def transcript(self, recording: RecordingInProgress) -> Transcript:
         """What `stream` has found in a recording that it is done with."""
-        segments = tuple(sorted(recording.segments, key=lambda segment: (segment.start, segment.channel or 0)))
+        found = sorted(recording.segments, key=lambda segment: (segment.start, segment.channel or 0))
+        segments = tuple(attributed(found, recording.turns))
         settings = asdict(self.recognizer.config) | {"segments": asdict(self.segments)}
         warnings = recording.warnings()
         if segments and not any(segment.tokens for segment in segments):
             warnings = (*warnings, NOTHING_WRITTEN)
-        return Transcript(recording.name, recording.duration, segments, self.loaded.name, warnings, settings)
+        if recording.diarizer:
+            settings["speakers"] = recording.diarizer.settings()
+        made = Transcript(recording.name, recording.duration, segments, self.loaded.name, warnings, settings)
+        return replace(made, turns=recording.turns)
 
     def stream(
         self,
@@ -233,21 +266,6 @@ class Transcriber:
                 segment = segment_of(next(results)[0], self.loaded.tokenizer, piece, channel)
                 recording.segments.append(segment)
                 yield recording, segment
-
-
-def segment_of(best: Recognized, tokenizer: Tokenizer, piece: Piece, channel: int | None = None) -> Segment:
-    """What was recognised in a piece, with times."""
-    return Segment(
-        piece.start,
-        piece.end,
-        tokens=transcript_tokens(best, tokenizer, piece.start, piece.end),
-        raw=tokenizer.decode(best.hypothesis.tokens),
-        score=best.hypothesis.score,
-        warnings=best.hypothesis.warnings,
-        hotwords=tuple(word for _, word in best.hotwords),
-        channel=channel,
-        corrections=best.corrections,
-    )
 
 
 def load(

@@ -1,0 +1,132 @@
+"""How many people speak in a whole recording, and what each of them sounds like; nobody changes their name on the way.
+
+Stretches that follow each other in one voice are heard together, so that less of what was said is in the vector. These groups are
+clustered (agglomerative, Ward); clusters too small for a person are nobody. Of all numbers of people the one is taken under which
+groups are nearest to their own cluster and farthest from the others (silhouette, Rousseeuw 1987), so that it does not matter how
+alike all voices sound through a telephone; one person if even two clusters have the same direction.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from asr.speakers.stretches import Stretch
+
+MOST_CLUSTERED = 4000
+"""Groups that are compared with each other, of about 3 h; of more, so many from the whole recording."""
+MOST_PEOPLE = 20
+"""More are found only where somebody says that there are more."""
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """When stretches are the same person."""
+
+    pause: float = 0.35
+    """Seconds of silence up to which stretches of one voice are heard together."""
+    together: float = 4.0
+    """Seconds that are heard together at most."""
+    founding: float = 1.5
+    """Seconds that a group needs to found a cluster."""
+    person: float = 4.0
+    """Seconds of speech below which a cluster is no person."""
+    share: float = 0.015
+    """The same as a share of all speech, for long recordings."""
+    same: float = 0.8
+    """Cosine of the centres of two clusters from which on they are one person."""
+
+
+def people(stretches: Sequence[Stretch], fewest: int, most: int, config: ClusterConfig | None = None) -> np.ndarray:
+    """What each person of a recording sounds like: (K, D), vectors of length 1; none without speech.
+
+    fewest, most: how many people there are; `most` 0: any number. There are fewer only if there is less to hear.
+    """
+    config = config or ClusterConfig()
+    vectors, seconds = _founders(list(_groups(stretches, config)), config.founding, fewest)
+    if len(vectors) < 2:
+        return vectors
+    tree = linkage(vectors, "ward")
+    best, best_score = _centres(vectors, seconds, np.zeros(len(vectors), int)), -1.0
+    most = min(most or max(MOST_PEOPLE, fewest), len(vectors))
+    for n in range(max(2, fewest), max(most, fewest) + 1):
+        centres = _cut(tree, n, vectors, seconds, config)
+        if centres is None or len(centres) <= len(best) < fewest:
+            continue
+        alike = float(np.triu(centres @ centres.T, 1).max())
+        score = _silhouette(vectors, seconds, (vectors @ centres.T).argmax(1))
+        if len(best) < fewest or (alike < config.same and score > best_score):
+            best, best_score = centres, score
+    return best
+
+
+def _groups(stretches: Sequence[Stretch], config: ClusterConfig) -> Iterator[tuple[np.ndarray, float]]:
+    """(vector, seconds) of what is heard together."""
+    latest: dict[int, list[Stretch]] = {}
+    groups: list[list[Stretch]] = []
+    for stretch in stretches:
+        if stretch.vector is None:
+            continue
+        group = latest.get(stretch.voice)
+        if group and stretch.start - group[-1].end < config.pause and sum(one.alone for one in group) < config.together:
+            group.append(stretch)
+        else:
+            latest[stretch.voice] = [stretch]
+            groups.append(latest[stretch.voice])
+    for group in groups:
+        seconds = np.array([stretch.alone for stretch in group])
+        yield _centre(np.array([stretch.vector for stretch in group]), seconds), float(seconds.sum())
+
+
+def _founders(groups: Sequence[tuple[np.ndarray, float]], least: float, fewest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors (N, D) and seconds (N,) of the groups that clusters are made of: of all, if too few are long enough."""
+    chosen = [group for group in groups if group[1] >= least]
+    chosen = chosen if len(chosen) >= max(2, 2 * fewest) else list(groups)
+    places = np.linspace(0, len(chosen) - 1, min(len(chosen), MOST_CLUSTERED)).round().astype(int)
+    chosen = [chosen[place] for place in places]
+    vectors = [vector for vector, _ in chosen] or np.zeros((0, 0))
+    return np.array(vectors, np.float32), np.array([seconds for _, seconds in chosen])
+
+
+def _cut(
+    tree: np.ndarray, n: int, vectors: np.ndarray, seconds: np.ndarray, config: ClusterConfig
+) -> np.ndarray | None:
+    """Centres (n, D) of the coarsest clusters of which n are large enough for a person; None where there are never so many."""
+    least = max(config.person, config.share * float(seconds.sum()))
+    for finer in range(n, min(len(vectors), 3 * n + 20) + 1):
+        labels = fcluster(tree, finer, "maxclust")
+        sizes = np.bincount(labels, seconds)
+        large = np.flatnonzero(sizes >= least)
+        if len(large) >= n:
+            kept = large[(-sizes[large]).argsort(kind="stable")][:n]
+            places = np.full(len(sizes), -1)
+            places[kept] = np.arange(n)
+            return _centres(vectors, seconds, places[labels])
+    return None
+
+
+def _silhouette(vectors: np.ndarray, seconds: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over all seconds of how much nearer groups are to their own cluster than to the next one, from -1 to 1."""
+    n = int(labels.max()) + 1
+    sizes = np.bincount(labels, minlength=n)
+    sums = np.zeros((n, vectors.shape[1]))
+    np.add.at(sums, labels, vectors)
+    own = np.arange(len(labels)), labels
+    distances = 1 - vectors @ (sums / np.maximum(sizes, 1)[:, None]).T  # to a cluster, on average
+    distances[:, sizes == 0] = np.inf
+    inside = distances[own] * sizes[labels] / np.maximum(sizes[labels] - 1, 1)  # but for itself
+    distances[own] = np.inf
+    outside = distances.min(1)
+    nearer = np.where(sizes[labels] > 1, (outside - inside) / np.maximum(np.maximum(inside, outside), 1e-9), 0.0)
+    return float((nearer * seconds).sum() / seconds.sum())
+
+
+def _centres(vectors: np.ndarray, seconds: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(K, D) of the labels 0 to K - 1; those below 0 are nobody."""
+    return np.stack([_centre(vectors[labels == k], seconds[labels == k]) for k in range(int(labels.max()) + 1)])
+
+
+def _centre(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    centre = (vectors * weights[:, None]).sum(0)
+    return centre / max(float(np.linalg.norm(centre)), 1e-9)
