@@ -32,7 +32,7 @@ class Nobody:
     def listening_for(self, words):
         return self
 
-    def open(self, path, name):
+    def open(self, path, name, speakers=None):
         Path(path).read_bytes()  # as a real one reads it, which may be empty
         return SimpleNamespace(duration=1.0, error=None, name=name)
 

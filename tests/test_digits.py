@@ -102,3 +102,9 @@ def test_every_part_of_a_whole_is_written_or_none():
 @pytest.mark.parametrize("text", ["", "没有数字", "HELLO WORLD 3", "2024年3月", "！？"])
 def test_other_text_stays(text):
     assert write_digits(text) == text
+
+
+@pytest.mark.parametrize("piece", ["三百", "一万", "一亿"])
+def test_numerals_without_end_are_no_number(piece):
+    text = piece * 2000
+    assert write_digits(text) == text

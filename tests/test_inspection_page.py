@@ -168,6 +168,7 @@ def test_attention_of_any_layer_and_head(opened):
 def test_the_tree_and_the_texts(opened):
     browser = opened()
     press(browser, "END")
+    assert not css(browser, "#tree g.node.later")  # texts that ended later than the result are there, too
     nodes = css(browser, "#tree g.node.way")
     assert len(nodes) == js(browser, "view.stretch.way.length")
     assert len(css(browser, "#tree .found tbody tr")) == js(browser, "view.stretch.found.length")

@@ -77,6 +77,14 @@ def test_numbers_as_they_are_read(written, read):
     assert spell_numbers(read) == read
 
 
+@pytest.mark.parametrize("piece", ["1", "111,", "1.", "1/", "1-", "$1", "一", "三百", "百分之", "0", "１"])
+def test_runs_without_end_are_looked_at_once(piece):
+    """Looked at anew from each place, they would take minutes."""
+    text = piece * (100_000 // len(piece))
+    assert len(spell_numbers(text)) >= len(text) // 2
+    assert len(read_aloud(text)) >= len(text) // 2
+
+
 def test_numbers_that_are_spoken_in_several_ways():
     for spoken, other in (("幺三八", "一三八"), ("两千", "二千"), ("二〇二四", "二零二四"), ("百分之一百", "百分之百")):
         assert spell_numbers(spoken) == spell_numbers(other)

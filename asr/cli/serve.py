@@ -91,6 +91,8 @@ def serve(
 
     /v1/inspect answers a clip of up to 30 seconds with the page of `asr inspect`.
 
+    A browser gets a page at / for all this: texts to read along, correct and save, and live captions.
+
     Requests from pages of other web sites are refused, and those that call the server by a name that it does not know it has.
     """
     from asr.finishing.finishing import Finishing, check

@@ -9,8 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from asr.errors import AsrError
-from asr.scoring.cer import align, in_runs, scoring_rules, unit_errors, units_of
+from asr.errors import ConfigError
+from asr.scoring.cer import CharErrors, align, in_runs, scoring_rules, units_of
 from asr.serving.answers import Ids, answer_of
 from asr.serving.forms import FORMATS, Wanted
 from asr.serving.refusals import BadRequest
@@ -20,8 +20,8 @@ from asr.transcript import Segment, Transcript, TranscriptToken
 
 MOST_BYTES = 2**25
 """Of a request: hours of text, each character with its times."""
-MOST_SCORED = 200_000
-"""Characters of a text that is scored."""
+MOST_SCORED = 20_000
+"""Characters of a text that is scored, more than an hour of speech: nothing else is done for the half second that it may take."""
 EDITED = "the text was edited by hand"
 
 
@@ -126,13 +126,18 @@ def _number(asked: dict, name: str, place: str, most: float = 1e9) -> float:
 def _scored(asked: dict) -> dict:
     texts = _text(asked, "reference", "the body"), _text(asked, "hypothesis", "the body")
     if max(map(len, texts)) > MOST_SCORED:
-        raise BadRequest(f"a text that is scored must have at most {MOST_SCORED:,} characters", "reference")
+        raise BadRequest(
+            f"a text of more than {MOST_SCORED:,} characters is scored by `asr score`, not here", "reference"
+        )
     try:
         rules = scoring_rules(_text(asked, "rules", "the body") or None)
         reference, hypothesis = (units_of(normalize(text, rules), "char", "spaces" in rules) for text in texts)
-    except AsrError as error:
+    except ConfigError as error:
         raise BadRequest(str(error), "rules") from error
-    errors = unit_errors(reference, hypothesis)
+    pairs = align(reference, hypothesis)
+    deletions, insertions = sum(not written for _, written in pairs), sum(not said for said, _ in pairs)
+    substitutions = sum(said != written for said, written in pairs) - deletions - insertions
+    errors = CharErrors(substitutions, deletions, insertions, len(reference))
     return {
         "cer": errors.cer if math.isfinite(errors.cer) else None,
         "substitutions": errors.substitutions,
@@ -140,5 +145,5 @@ def _scored(asked: dict) -> dict:
         "insertions": errors.insertions,
         "reference": errors.reference,
         "rules": list(rules),
-        "pairs": in_runs(align(reference, hypothesis)),
+        "pairs": in_runs(pairs),
     }

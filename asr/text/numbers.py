@@ -18,8 +18,9 @@ _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _SAME = str.maketrans("〇两", "零二")
 _NUMERAL = "零一二三四五六七八九"
 _WIDE = "０１２３４５６７８９％．：／－＄"
-_NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
-_SHARE = re.compile(f"([{_NUMERAL}〇两十百千万亿点]+)\\s?([%‰])")
+_NUMBER = r"\d+(?:,\d{3}){0,12}(?:\.\d+)?"
+_SPELLED = f"[{_NUMERAL}〇两十百千万亿点]"
+_SHARE = re.compile(f"(?<!{_SPELLED})({_SPELLED}+)\\s?([%‰])")
 _BETWEEN = {
     "×": "乘",
     "*": "乘",
@@ -152,10 +153,10 @@ _PATTERNS = [
         (rf"(?:US)?([{''.join(_MONEY)}])([-−]?)({_NUMBER})([万亿]*)", lambda m: m[2] + m[3] + m[4] + _MONEY[m[1]]),
         (r"(?<![\da-zA-Z.)）%‰°年月日号时点分秒元块—–-])[-−](?=\d)", lambda m: "负"),
         (rf"(?<![\da-zA-Z|/<>])[{''.join(_BEFORE)}](?=负?\d)", lambda m: _BEFORE[m[0]]),
-        (r"\d+[·•‧・]\d+", lambda m: _by_digit(m[0])),
+        (r"(?<!\d)\d+[·•‧・]\d+", lambda m: _by_digit(m[0])),
         (r"(?<=[\d%‰°年月日号时点分秒元])\s*[-~～—–]\s*(?=负?\d)", lambda m: "到"),
-        (rf"({_NUMBER})\s*([%‰])", lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + _cardinal(m[1])),
-        (rf"({_NUMBER})[/⁄]({_NUMBER})", lambda m: _cardinal(m[2]) + "分之" + _cardinal(m[1])),
+        (rf"(?<!\d)({_NUMBER})\s*([%‰])", lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + _cardinal(m[1])),
+        (rf"(?<!\d)({_NUMBER})[/⁄]({_NUMBER})", lambda m: _cardinal(m[2]) + "分之" + _cardinal(m[1])),
         (r"\^[-−](?=\d)", lambda m: "^负"),
         (r"(?<=\d)\^(负?)(\d+)", lambda m: f"的{m[1]}{_cardinal(m[2])}次方"),
         (rf"(?<=[\d%])\s?[{re.escape(''.join(_BETWEEN))}]\s?(?=负?\d)", lambda m: _BETWEEN[m[0].strip()]),

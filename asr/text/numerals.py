@@ -9,11 +9,13 @@ ONE_BY_ONE = "零〇一二三四五六七八九幺"
 ONE_TO_NINE = "一二三四五六七八九"
 NUMERALS = "零〇一二三四五六七八九十百千万亿两"
 """What cardinal numbers are made of."""
+LONGEST = 40
+"""Characters of a number with units; what is longer was never said."""
 
 
 def cardinal(numerals: str) -> int | None:
     """The value of a number with units, 三百零五 or 两万: None for what is no complete one (百八, 三十五六, 二百五)."""
-    if not re.fullmatch(f"[{NUMERALS}]+", numerals) or numerals[0] in "百千万亿":
+    if len(numerals) > LONGEST or not re.fullmatch(f"[{NUMERALS}]+", numerals) or numerals[0] in "百千万亿":
         return None
     for mark, unit in (("亿", 10**8), ("万", 10**4)):
         high, found, low = numerals.rpartition(mark)

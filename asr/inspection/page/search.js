@@ -135,13 +135,14 @@ function drawTree(figure, view) {
 }
 
 function revealTree(figure, view) {
-  for (const part of figure.querySelectorAll("[data-depth]")) part.classList.toggle("later", +part.dataset.depth > view.step);
+  const shown = view.step < view.stretch.way.length - 1 ? view.step : Infinity; // in the end, texts that ended later, too
+  for (const part of figure.querySelectorAll("[data-depth]")) part.classList.toggle("later", +part.dataset.depth > shown);
   for (const group of figure.querySelectorAll("g.node")) {
     group.classList.toggle("now", +group.dataset.node === view.stretch.way[view.step]);
     group.classList.toggle("picked", +group.dataset.node === view.picked);
   }
-  const wanted = 30 + view.step * COLUMN - figure.clientWidth * 0.6;
-  if (view.picked < 0) figure.scrollLeft = Math.max(0, wanted);
+  const depth = view.picked < 0 ? view.step : view.stretch.depths[view.picked];
+  figure.scrollLeft = Math.max(0, 30 + depth * COLUMN - figure.clientWidth * 0.6);
 }
 
 function drawFound(parent, view) {

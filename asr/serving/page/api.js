@@ -84,8 +84,9 @@ export async function scored(reference, hypothesis, rules) {
   return (await post("v1/score", { reference, hypothesis, rules })).json();
 }
 
-export async function inspected(file, signal) {
+export async function inspected(file, words, signal) {
   const form = new FormData();
+  if (words) form.append("prompt", words);
   form.append("file", file, file.name);
   return (await ask("v1/inspect", { method: "POST", body: form, signal })).text();
 }

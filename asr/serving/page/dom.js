@@ -12,19 +12,19 @@ export function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-// Gives files that are chosen or dropped to `take`.
+// Gives files to `take` that are chosen, or dropped anywhere on the page while `place` is to be seen. A browser left to itself
+// would leave the page for a file that is dropped beside the place for it.
 export function takeFiles(place, input, take) {
-  const over = (on) => (event) => {
+  const over = (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return false;
     event.preventDefault();
-    place.classList.toggle("over", on);
+    const seen = place.offsetParent !== null;
+    const inside = event.type === "dragover" || (event.type === "dragleave" && event.relatedTarget !== null);
+    place.classList.toggle("over", seen && inside);
+    return seen;
   };
-  place.addEventListener("dragenter", over(true));
-  place.addEventListener("dragover", over(true));
-  place.addEventListener("dragleave", over(false));
-  place.addEventListener("drop", (event) => {
-    over(false)(event);
-    take([...event.dataTransfer.files]);
-  });
+  for (const type of ["dragover", "dragleave"]) addEventListener(type, over);
+  addEventListener("drop", (event) => { if (over(event)) take([...event.dataTransfer.files]); });
   input.addEventListener("change", () => {
     take([...input.files]);
     input.value = ""; // the same file may be chosen again

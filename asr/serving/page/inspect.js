@@ -20,7 +20,7 @@ async function inspect(file) {
   $("inspect-state").className = "";
   say($("inspect-state"), "inspecting");
   try {
-    const html = await inspected(file, mine.signal);
+    const html = await inspected(file, $("words").value, mine.signal);
     if (stop !== mine) return;
     [page, name] = [html, withoutSuffix(file.name)];
     say($("inspect-state"), "");

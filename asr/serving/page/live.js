@@ -10,7 +10,7 @@ import { remember, remembered, say, t } from "./words.js";
 
 const SHOWN = 200; // utterances at most
 const BEHIND = 5; // seconds of sound that wait to be sent before it is said that the connection is slow
-const LAST = 60; // seconds in which the server must tell the end
+const LAST = 120; // seconds in which the server must tell more, once all has been said
 const [settled, changing] = $("open").children;
 
 let session = null;
@@ -60,6 +60,7 @@ class Session {
   }
 
   told(event) {
+    if (this.stopping) this.beginToWait();
     const kind = event.type.replace("conversation.item.input_audio_transcription.", "");
     if (kind === "provisional") provisional(event.text.slice(0, event.settled), event.text.slice(event.settled));
     else if (kind === "completed") completed(event);
@@ -75,8 +76,13 @@ class Session {
     if (this.socket.readyState !== WebSocket.OPEN) return this.closed();
     this.tell({ type: "input_audio_buffer.commit" });
     this.tell({ type: "session.update", session: {} }); // is answered behind all of it
-    this.patience = setTimeout(() => this.socket.close(), 1000 * LAST);
+    this.beginToWait();
     return undefined;
+  }
+
+  beginToWait() {
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => this.socket.close(), 1000 * LAST);
   }
 
   fail(message) {
@@ -98,15 +104,12 @@ class Session {
 }
 
 function provisional(sure, open) {
-  const low = atEnd();
   settled.textContent = sure;
   changing.textContent = open;
   hint();
-  if (low) toEnd();
 }
 
 function completed(event) {
-  const low = atEnd();
   settled.textContent = changing.textContent = "";
   if (event.transcript) {
     utterances.push(event);
@@ -114,16 +117,27 @@ function completed(event) {
     while ($("over").childElementCount > SHOWN) $("over").firstElementChild.remove();
   }
   hint();
-  if (low) toEnd();
 }
 
-const atEnd = () => $("captions").scrollHeight - $("captions").scrollTop - $("captions").clientHeight < 80;
-const toEnd = () => { $("captions").scrollTop = $("captions").scrollHeight; };
+// The last line stays in sight, unless somebody scrolls up to read; whatever else moves the text is no such wish.
+function keepInSight(box) {
+  let follows = true;
+  let height = box.clientHeight;
+  box.addEventListener("scroll", () => {
+    if (box.clientHeight === height) follows = box.scrollHeight - box.scrollTop - box.clientHeight < 80;
+  });
+  const observer = new ResizeObserver(() => {
+    height = box.clientHeight;
+    if (follows) box.scrollTop = box.scrollHeight;
+  });
+  for (const node of [box, ...box.children]) observer.observe(node);
+}
+
 const hint = () => { $("quiet").hidden = Boolean($("over").childElementCount || $("open").textContent); };
 
 function state(on) {
   say($("listen-text"), on ? "stop_listening" : "listen");
-  $("listen").classList.toggle("on", on);
+  for (const id of ["listen", "tab-live"]) $(id).classList.toggle("on", on);
   $("live-level").hidden = !on;
   if (!on) say($("live-state"), "");
   $("keep").hidden = on || !sound || !utterances.length;
@@ -184,7 +198,8 @@ function resize() {
   remember("size", $("size").value);
 }
 
-$("size").value = remembered("size") ?? $("size").value;
+keepInSight($("captions"));
+$("size").value = remembered("size") ?? (innerWidth < 640 ? 2 : 3);
 $("size").addEventListener("input", resize);
 resize();
 $("listen").addEventListener("click", toggle);

@@ -8,6 +8,7 @@ import { UNSURE, joined, parted } from "./transcript.js";
 import { call, say, t, time } from "./words.js";
 
 const NEXT = 0.01; // seconds: players round the time that they are sent to
+const NEAR = 5; // lines in which the next one is looked for that holds a text
 const SUFFIX = { text: "txt", verbose_json: "json", textgrid: "TextGrid" };
 const KIND = { verbose_json: "application/json" };
 
@@ -114,7 +115,8 @@ function go(number) {
 // The same place in the line above or below, as far as that one goes.
 function beside(step) {
   const here = spans[place]?.getBoundingClientRect();
-  const rows = spans.map((span, i) => [i, span.getBoundingClientRect()])
+  const near = [...spans.entries()].filter(([, span]) => Math.abs(span.line - spans[place].line) <= NEAR);
+  const rows = near.map(([i, span]) => [i, span.getBoundingClientRect()])
     .filter(([, box]) => (step > 0 ? box.top >= here.bottom : box.bottom <= here.top));
   if (!rows.length) return place;
   const next = step > 0 ? rows[0][1].top : rows.at(-1)[1].top;
@@ -146,9 +148,11 @@ const KEYS = {
 
 $("lines").addEventListener("keydown", (event) => {
   if (!event.target.matches(".token")) return;
-  if ((event.ctrlKey || event.metaKey) && event.key === "z") undo();
-  else if (event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
-  else KEYS[event.key]();
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const control = event.ctrlKey || event.metaKey;
+  if (control && key === "z") undo();
+  else if (control || event.altKey || !KEYS[key]) return;
+  else KEYS[key]();
   event.preventDefault();
 });
 $("lines").addEventListener("click", (event) => {

@@ -22,6 +22,7 @@ class Job {
     this.title.addEventListener("click", () => this.show());
     this.state = make("output", { class: "soft" });
     this.bar = make("progress", { max: 1 });
+    call(this.bar, "progress", { name: this.name });
     this.partial = make("p", { class: "partial", lang: "zh" });
     this.again = make("button", { type: "button", class: "quiet", hidden: "", onclick: () => this.retry() });
     say(this.again, "again");
@@ -36,8 +37,7 @@ class Job {
   queue() {
     this.done = this.failed = false;
     this.row.className = "";
-    this.bar.hidden = false;
-    this.bar.removeAttribute("value");
+    this.bar.hidden = true;
     this.again.hidden = true;
     this.title.disabled = true;
     say(this.state, "waiting_here");
@@ -45,6 +45,8 @@ class Job {
 
   async work() {
     this.working = true;
+    this.bar.hidden = false;
+    this.bar.removeAttribute("value");
     try {
       const answer = await this.answer();
       this.transcript = Transcript.ofAnswer(this.name, answer);

@@ -6,12 +6,17 @@ const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3
 const UNIT = /[\p{Ps}\p{Pi}]*(?:[\u2e80-\u2fff\u3005-\u3007\u3040-\ua4cf\uac00-\ud7a3\uf900-\ufaff\u{20000}-\u{3fffd}]|[\p{Sc}+−#@-]?(?:(?![\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\u{20000}-\u{3fffd}])[\p{L}\p{N}\p{M}])+(?:['’.,:/&_-](?![\u2e80-\ua4cf])[\p{L}\p{N}]+)*[%‰°℃+#]*)/gu;
 
 // Whether a space stands between a text and what follows, as Mandarin is written.
-export const parted = (before, after) => Boolean(before && after) && !WIDE.test([...before].at(-1)) && !WIDE.test([...after][0]);
+export const parted = (before, after) => (
+  Boolean(before && after) && !WIDE.test([...before.slice(-2)].at(-1)) && !WIDE.test([...after.slice(0, 2)][0]));
 
 export function joined(tokens) {
-  let text = "";
-  for (const token of tokens) text += (parted(text, token.text) ? " " : "") + token.text + token.mark;
-  return text;
+  const parts = [];
+  let before = "";
+  for (const token of tokens) {
+    parts.push(parted(before, token.text) ? " " : "", token.text, token.mark);
+    before = token.text + token.mark;
+  }
+  return parts.join("");
 }
 
 // Tokens for words with times, given the text that they make up with punctuation; `sure`: their probabilities.
