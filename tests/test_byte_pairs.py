@@ -1,4 +1,5 @@
 import json
+import random
 
 import pytest
 
@@ -82,3 +83,21 @@ def test_ids_are_those_that_the_list_of_merges_gives(text, ids):
         tokens[i] = token
     tokens[330:333] = ["<sos>", "<eos>", "<blank/unk>"]
     assert BytePairTokenizer(TokenTable(tokens)).split(text) == [int(i) for i in ids.split()]
+
+
+def test_long_words_are_joined_as_short_ones_are():
+    """Of all neighbours that make a token those of the lowest id first, of several the ones in front."""
+    table = tokenizer("ab", "ba", "aa", "aba", "aaaa", "abab", "baa")
+
+    def one_by_one(word: str) -> list[int]:
+        parts, ids = list(word), table.table.ids
+        while found := [
+            (ids[a + b], i) for i, (a, b) in enumerate(zip(parts, parts[1:], strict=False)) if a + b in ids
+        ]:
+            made, i = min(found)
+            parts[i : i + 2] = [table.table.tokens[made]]
+        return [ids[part] for part in parts]
+
+    words = ["".join(random.Random(seed).choices("aab", k=40)) for seed in range(50)]
+    assert [table.split(word) for word in words] == [one_by_one(word) for word in words]
+    assert len(table.split("a" * 100_000)) == 25_000

@@ -132,3 +132,10 @@ def test_numbers_are_not_torn():
         ["他说他在这个城市里住了", "二十五年了现在要回家乡去"],
         ["我们一共要在这里住上", "2025年之前剩下的所有日子"],
     ]
+
+
+@needs_jieba
+def test_words_of_a_text_that_never_ends():
+    tokens = spoken("北京" * 20_000).tokens
+    words = in_words(tokens)
+    assert {joined(word) for word in words} == {"北京"} and len(words) == 20_000

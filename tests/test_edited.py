@@ -171,3 +171,23 @@ def test_a_link_on_another_site_may_lead_to_the_page(port):
     assert get(port, "/", *link, "Origin: https://evil.example")[0] == 403
     assert get(port, "/v1/models", *link)[0] == 403
     assert get(port, "/", *link, "Host: evil.example")[0] in (400, 403)
+
+
+def test_json_that_python_reads_and_cannot_write(port):
+    tokens = [token("\ud800今", 0, 1, "\udfff"), token("😀", 1, 2)]
+    talk = {"duration": 3, "segments": [{"start": 0, "end": 2, "tokens": tokens}], "response_format": "text"}
+    assert sent(port, "/v1/render", talk)[::2] == (200, "\ufffd今\ufffd😀\n".encode())
+    assert sent(port, "/v1/render", talk | {"response_format": "verbose_json"})[0] == 200
+    status, _, body = sent(port, "/v1/render", TALK | {"duration": 10**400})
+    assert (status, json.loads(body)["error"]["message"]) == (
+        400,
+        "duration must have a number from 0 to 1e+09 as its duration",
+    )
+    assert sent(port, "/v1/score", "今".encode("utf-16"))[0] == 400
+
+
+def test_a_text_that_nobody_said_in_a_day(port):
+    talk = TALK | {"segments": [{"start": 0, "end": 1, "tokens": [token("啊" * 300_001, 0, 1)]}]}
+    status, _, body = sent(port, "/v1/render", talk)
+    assert status == 400
+    assert json.loads(body)["error"]["message"] == "a text may have 300,000 characters at most; send it in parts"

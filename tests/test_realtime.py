@@ -198,6 +198,10 @@ def test_the_apis_first_version(server):
         ),
         ('{"type": "session.update", "session": 1}', "session must be an object"),
         (
+            '{"type": "half \\ud83d", "event_id": "\\ude00"}',
+            "there is no event 'half \ufffd' of a transcription session",
+        ),
+        (
             '{"type": "session.update", "session": {"type": "realtime"}}',
             "session.type must be transcription: this server",
         ),
@@ -218,6 +222,7 @@ def test_messages_that_cannot_be_obeyed_leave_the_session_alone(server, message,
     "input, told",
     [
         ({"transcription": {"language": "en"}}, "the language must be zh, is 'en': the model is for Mandarin"),
+        ({"transcription": {"keywords": ["a" * 20_000]}}, "prompt and keywords may have 20,000 characters together"),
         ({"transcription": {"prompt": 1}}, "session.audio.input.transcription.prompt must be a text"),
         ({"transcription": {"keywords": "a"}}, "session.audio.input.transcription.keywords must be a list of texts"),
         ({"format": {"type": "audio/pcmu"}}, "session.audio.input.format must be audio/pcm: 16 bits, little endian"),

@@ -181,3 +181,42 @@ def test_whoever_sends_faster_than_is_heard_is_held_back(transcriber, monkeypatc
             while event["type"] != "input_audio_buffer.cleared":
                 event = json.loads(connection.recv(timeout=120))
     assert len(ahead) == 24 and max(ahead) <= 2.0 * 32000
+
+
+def test_whoever_orders_faster_than_is_done_is_held_back(transcriber, monkeypatch):
+    waiting, following = [], Live._next
+
+    async def watched(self) -> dict:
+        message = await following(self)
+        waiting.append(len(self.inbox))
+        return message
+
+    async def slow(self, event: dict) -> None:
+        await asyncio.sleep(0.002)
+        if event["type"] == "last":
+            await self._send("done")
+
+    monkeypatch.setattr(Live, "_next", watched)
+    monkeypatch.setattr(Live, "_obey", slow)
+    with running(ServerSettings(), transcriber) as (port, _):
+        with connect(f"ws://127.0.0.1:{port}/v1/realtime") as connection:
+            for kind in [*["much"] * 100, "last"]:
+                connection.send(json.dumps({"type": kind, "padding": "x" * 10_000}))
+            while json.loads(connection.recv(timeout=30))["type"] != "done":
+                pass
+    assert len(waiting) >= 101 and max(waiting) <= 7
+
+
+def test_whoever_goes_in_the_middle_is_no_failure_of_the_server(transcriber):
+    with running(ServerSettings(), transcriber) as (port, said):
+        for mess in (b"\x81\x00" * 8, b"\xff" * 8, b""):  # not masked, no frame of any kind, nothing
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+                client.sendall(
+                    b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                )
+                client.sendall(b"Sec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+                assert client.recv(100).startswith(b"HTTP/1.1 101")
+                client.sendall(b"\x81\x88\0\0\0\0no order" * 3000 + mess)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        time.sleep(0.5)
+    assert said == []

@@ -236,6 +236,10 @@ def test_hot_words_are_told_and_bounded():
     wanted = read_request([("file", object()), ("prompt", ",".join(f"word {n}" for n in range(300)))])
     assert len(wanted.hotwords) == 200 and len(headers_of(wanted)["X-Hotwords"]) <= 2000
     assert wanted.notes == ("prompt and keywords hold 300 hot words; only the first 200 are listened for",)
+    wanted = read_request([("file", object()), ("prompt", "李四，" + "a" + " " * 200_000 + "b，张三")])
+    assert wanted.hotwords == ("李四",) and wanted.notes == (
+        "prompt has 200,008 characters; only the first 20,000 are read",
+    )
 
 
 def test_segments_of_an_answer_are_those_that_hold_text():

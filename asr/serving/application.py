@@ -1,7 +1,6 @@
 """Requests to answers: an ASGI application, under the addresses of OpenAI's API."""
 
 import asyncio
-import json
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from asr.serving.metrics import Metrics
 from asr.serving.realtime import converse
 from asr.serving.realtime_session import Session
 from asr.serving.refusals import Abandoned, BadRequest, problem
+from asr.serving.sent import read_json
 from asr.serving.service import Service
 from asr.serving.settings import ServerSettings
 from asr.serving.speakers import Speakers
@@ -139,8 +139,8 @@ class Application:
         await self._ask_for_key(request, lent=False)
         body = self.service.body(request.receive, MOST_JSON)
         try:
-            asked = json.loads(await Request(request.scope, body.receive).body() or b"{}")
-        except (ValueError, RecursionError):
+            asked = read_json(await Request(request.scope, body.receive).body() or b"{}")
+        except ValueError:
             raise BadRequest("the body must be JSON") from None
         value, ends = new_token(self.settings.key, seconds_asked(asked))
         return JSONResponse({"value": value, "expires_at": ends, "session": Session().shown(f"sess_{ends}")})

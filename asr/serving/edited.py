@@ -1,7 +1,6 @@
 """Transcripts that a person has corrected: written in any format of the server's, and counted against what was said."""
 
 import asyncio
-import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,12 +13,15 @@ from asr.scoring.cer import CharErrors, align, in_runs, scoring_rules, units_of
 from asr.serving.answers import Ids, answer_of
 from asr.serving.forms import FORMATS, Wanted
 from asr.serving.refusals import BadRequest
+from asr.serving.sent import read_json
 from asr.serving.service import Service
 from asr.text.normalize import normalize
 from asr.transcript import Segment, Transcript, TranscriptToken
 
 MOST_BYTES = 2**25
 """Of a request: hours of text, each character with its times."""
+MOST_WRITTEN = 300_000
+"""Characters of a text that is written: a day of speech is less."""
 MOST_SCORED = 20_000
 """Characters of a text that is scored, more than an hour of speech: nothing else is done for the half second that it may take."""
 EDITED = "the text was edited by hand"
@@ -46,8 +48,8 @@ async def _answered(service: Service, request: Request, answer: Callable[[dict],
 
 def _object(sent: bytes) -> dict:
     try:
-        asked = json.loads(sent)
-    except (ValueError, RecursionError):
+        asked = read_json(sent)
+    except ValueError:
         asked = None
     if not isinstance(asked, dict):
         raise BadRequest("the body must be an object in JSON")
@@ -68,6 +70,8 @@ def transcript_of(asked: dict) -> Transcript:
     """
     segments = tuple(_segment(one, f"segments[{i}]") for i, one in enumerate(_list(asked, "segments", "segments")))
     _in_order(segments, "segments")
+    if sum(len(token.text) + len(token.mark) for segment in segments for token in segment.tokens) > MOST_WRITTEN:
+        raise BadRequest(f"a text may have {MOST_WRITTEN:,} characters at most; send it in parts", "segments")
     edited = (EDITED,) if asked.get("edited") else ()
     return Transcript(_text(asked, "name", "name"), _number(asked, "duration", "duration"), segments, "", edited)
 

@@ -39,10 +39,10 @@ LIMITS = {"max_files": 16, "max_fields": 64, "max_part_size": 2**24}
 LONGEST_QUOTE = 100
 LONGEST_NAME = 200
 MOST_NOTES = 10
-MOST_WORDS, LONGEST_WORD = 200, 20
-"""Hot words of a request, and characters of one: a longer part of a prompt is no name or term."""
+MOST_WORDS, LONGEST_WORD, LONGEST_PROMPT = 200, 20, 20_000
+"""Hot words of a request, and characters of one: a longer part of a prompt is no name or term. Characters of a prompt."""
 BETWEEN_WORDS = re.compile(r"[,;:!?\"|/()\[\]<>\n\r\t，、。；：！？…—“”‘’「」『』《》〈〉（）【】]+|\.(?=\s|$)")
-BESIDE_HAN = re.compile(r"(?<=[\u3400-\u9fff])\s+|\s+(?=[\u3400-\u9fff])")
+BESIDE_HAN = re.compile(r"(?<=[\u3400-\u9fff]) | (?=[\u3400-\u9fff])")
 
 
 @dataclass(frozen=True)
@@ -180,10 +180,13 @@ def _temperature(value: str) -> float:
 
 def hotwords_of_fields(prompt: str, keywords: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """Words of a request, and notes on what of it is none. A single character of a prompt is everywhere."""
-    parts = [part for clause in BETWEEN_WORDS.split(prompt) for part in BESIDE_HAN.split(clause.strip())]
+    clauses = BETWEEN_WORDS.split(prompt[:LONGEST_PROMPT])
+    parts = [part for clause in clauses for part in BESIDE_HAN.split(" ".join(clause.split()))]
     wanted = [" ".join(word.split()) for word in keywords if word.strip()] + [part for part in parts if len(part) > 1]
     words = list(dict.fromkeys(word for word in wanted if len(word) <= LONGEST_WORD))
     notes = []
+    if len(prompt) > LONGEST_PROMPT:
+        notes.append(f"prompt has {len(prompt):,} characters; only the first {LONGEST_PROMPT:,} are read")
     if long := [word for word in wanted if len(word) > LONGEST_WORD]:
         notes.append(
             f"{len(long)} parts of prompt and keywords are too long for hot words, the first {_quoted(long[0][:LONGEST_WORD])}:"

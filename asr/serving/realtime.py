@@ -10,6 +10,7 @@ import time
 from base64 import b64decode
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -21,6 +22,7 @@ from asr.serving.forms import hotwords_of_fields
 from asr.serving.items import Items
 from asr.serving.realtime_session import Session, of_query, updated
 from asr.serving.refusals import BadRequest
+from asr.serving.sent import read_json
 from asr.serving.service import Service
 from asr.serving.speakers import Speaker, Speakers
 from asr.transcription.pcm import FIRST, Pcm, refuse_container
@@ -28,6 +30,8 @@ from asr.transcription.utterances import Utterances
 
 MOST_AHEAD = 10.0
 """Seconds of audio that wait to be heard before a client is read no further."""
+MOST_ORDERS, LEAST_ORDER = 2**16, 500
+"""Bytes of other messages that wait before it is, the last of which may be longer; and for how many a short one counts."""
 AT_ONCE = 2.0
 """Seconds of audio that are heard at a time; where more waits, only utterances that are over are looked at."""
 NO_FILES = "a live session takes bare 16-bit samples; send files to /v1/audio/transcriptions"
@@ -44,16 +48,27 @@ class Closing(AsrError):
         self.code = code
 
 
+@dataclass(frozen=True)
+class Order:
+    """What a client wants besides being heard."""
+
+    event: dict
+    size: int
+    """Bytes of the message, or more: each takes some room."""
+
+
 class Live:
     """One client's session."""
 
     def __init__(self, service: Service, speakers: Speakers, socket: WebSocket, session: Session):
         self.service, self.speakers, self.socket, self.session = service, speakers, socket, session
         self.items = Items(session, service, self._send)
-        self.inbox: deque[bytes | dict] = deque()
+        self.inbox: deque[bytes | Order] = deque()
         """Samples and orders that wait, in the order in which they came."""
         self.ahead = 0
         """Bytes of samples among them."""
+        self.ordered = 0
+        """Bytes of orders among them."""
         self.changed = asyncio.Event()
         """Set when something has come into the inbox or has been taken out of it, or the open utterance was looked at."""
         self.began = False
@@ -79,8 +94,6 @@ class Live:
             for task in tasks:
                 if task.done():
                     task.result()
-        except WebSocketDisconnect:
-            pass
         finally:
             self.speaker.gone = True
             for task in tasks:
@@ -89,7 +102,10 @@ class Live:
 
     async def _send(self, type: str, **fields: Any) -> None:
         text = json.dumps({"type": type, "event_id": self.items.new_id("event")} | fields, ensure_ascii=False)
-        await asyncio.wait_for(self.socket.send_text(text), PATIENCE)
+        try:
+            await asyncio.wait_for(self.socket.send_text(text), PATIENCE)
+        except RuntimeError:  # closed under it, by the client or for what was no message
+            raise WebSocketDisconnect(1006) from None
 
     async def _error(self, error: AsrError, event: Any = None) -> None:
         id = event.get("event_id") if isinstance(event, dict) else None
@@ -111,7 +127,9 @@ class Live:
                 if event["type"] == "input_audio_buffer.append":
                     self._take(_samples(event))
                 else:
-                    self.inbox.append(event)
+                    order = Order(event, len(message["text"].encode()) + LEAST_ORDER)
+                    self.ordered += order.size
+                    self.inbox.append(order)
             except BadRequest as error:
                 await self._error(error, event)
             finally:
@@ -119,7 +137,7 @@ class Live:
 
     async def _next(self) -> dict:
         """The next message, once not too much waits already."""
-        while self.ahead > MOST_AHEAD * 2 * self.session.rate:
+        while self.ahead > MOST_AHEAD * 2 * self.session.rate or self.ordered > MOST_ORDERS:
             self.changed.clear()
             await self.changed.wait()
         latest = time.monotonic() + self.service.settings.most_idle
@@ -141,8 +159,9 @@ class Live:
             except AsrError as error:
                 raise Closing(UNSUPPORTED, str(error)) from None
         self.began = self.began or bool(data)
-        self.inbox.append(data)
-        self.ahead += len(data)
+        if data:
+            self.inbox.append(data)
+            self.ahead += len(data)
 
     async def _listen(self) -> None:
         while True:
@@ -154,11 +173,12 @@ class Live:
             elif isinstance(self.inbox[0], bytes):
                 await self._hear()
             else:
-                event = self.inbox.popleft()
+                order = self.inbox.popleft()
                 try:
-                    await self._obey(event)
+                    await self._obey(order.event)
                 except BadRequest as error:
-                    await self._error(error, event)
+                    await self._error(error, order.event)
+                self.ordered -= order.size
             self.changed.set()
 
     async def _hear(self) -> None:
@@ -212,8 +232,8 @@ def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 
 def _event(text: str) -> dict:
     try:
-        event = json.loads(text)
-    except (ValueError, RecursionError):
+        event = read_json(text)
+    except ValueError:
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise BadRequest("a message must be an object in JSON with a type, or binary: 16-bit samples", "type")
@@ -246,6 +266,8 @@ async def converse(service: Service, speakers: Speakers, socket: WebSocket) -> N
         with service.live.one():
             await Live(service, speakers, socket, of_query(socket.query_params)).run()
         return
+    except WebSocketDisconnect:
+        pass
     except Closing as error:
         code, reason = error.code, str(error)
     except BadRequest as error:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from asr.serving.forms import is_mandarin
+from asr.serving.forms import LONGEST_PROMPT, is_mandarin
 from asr.serving.refusals import BadRequest
 from asr.transcription.segmenting import SegmentConfig
 from asr.transcription.utterances import PAUSE
@@ -124,7 +124,10 @@ def _words(session: Session, transcription: Mapping[str, Any]) -> Session:
     prompt = transcription.get("prompt") or ""
     if not isinstance(prompt, str):
         raise BadRequest(f"{place}.prompt must be a text", f"{place}.prompt")
-    return replace(session, prompt=prompt, keywords=tuple(_texts(transcription.get("keywords"), f"{place}.keywords")))
+    keywords = _texts(transcription.get("keywords"), f"{place}.keywords")
+    if len(prompt) + sum(len(word) + 1 for word in keywords) > LONGEST_PROMPT:
+        raise BadRequest(f"prompt and keywords may have {LONGEST_PROMPT:,} characters together", f"{place}.prompt")
+    return replace(session, prompt=prompt, keywords=tuple(keywords))
 
 
 def _turns(session: Session, detection: Any) -> Session:

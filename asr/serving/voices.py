@@ -21,9 +21,9 @@ def requested_speakers(asked: str, diarized: bool, names: Sequence[str], referen
         raise BadRequest(f"{NAMES} and {REFERENCES} must be as many, are {len(names)} and {len(references)}", NAMES)
     if len(names) > MOST_VOICES:
         raise BadRequest(f"{NAMES} must be {MOST_VOICES} at most, are {len(names)}", NAMES)
-    voices = {name.strip(): _audio(one) for name, one in zip(names, references, strict=True)}
-    if len(voices) < len(names) or any(not name or len(name) > LONGEST_NAME for name in voices):
-        raise BadRequest(f"{NAMES} must be different names of 1 to {LONGEST_NAME} characters", NAMES)
+    voices = {" ".join(name.split()): _audio(one) for name, one in zip(names, references, strict=True)}
+    if len(voices) < len(names) or not all(name.isprintable() and 1 <= len(name) <= LONGEST_NAME for name in voices):
+        raise BadRequest(f"{NAMES} must be different names of 1 to {LONGEST_NAME} printable characters", NAMES)
     if not asked and not diarized and not voices:
         return None
     try:

@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Iterable
+from heapq import heappop, heappush
 
 from asr.text.normalize import normalize
 from asr.text.tokenizer import TokenTable
@@ -46,16 +47,30 @@ class BytePairTokenizer:
         return [i for word in WORD.findall(text) for i in self._split(word)]
 
     def _split(self, word: str) -> list[int]:
-        ids, never = self.table.ids, len(self.table)
+        ids = self.table.ids
         parts = [self._symbols[byte] for byte in word.encode()]
-        while len(parts) > 1:
-            joined = [ids.get(a + b, never) for a, b in zip(parts, parts[1:], strict=False)]
-            best = min(joined)
-            if best == never:
-                break
-            place = joined.index(best)
-            parts[place : place + 2] = [self.table.tokens[best]]
-        return [ids[part] for part in parts]
+        before, after = [i - 1 for i in range(len(parts))], [i + 1 for i in range(len(parts))]
+        waiting: list[tuple[int, int, int]] = []
+        """The id that two neighbours make, and their places; the lowest id first, of several the one in front."""
+
+        def look(left: int, right: int) -> None:
+            made = ids.get(parts[left] + parts[right]) if left >= 0 and right < len(parts) else None
+            if made is not None:
+                heappush(waiting, (made, left, right))
+
+        for right in range(1, len(parts)):
+            look(right - 1, right)
+        while waiting:
+            made, left, right = heappop(waiting)
+            if not parts[left] or after[left] != right or ids.get(parts[left] + parts[right]) != made:
+                continue  # one of them has been joined with another since
+            parts[left], parts[right] = self.table.tokens[made], ""
+            after[left] = following = after[right]
+            if following < len(parts):
+                before[following] = left
+            look(before[left], left)
+            look(left, following)
+        return [ids[part] for part in parts if part]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; special tokens have none."""

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import re
 import warnings
 from collections.abc import Sequence
 from itertools import accumulate
@@ -9,6 +10,9 @@ from itertools import accumulate
 from asr.errors import AsrError
 from asr.text.scripts import to_simplified
 from asr.transcript import TranscriptToken, parted
+
+TOGETHER = re.compile(r".{1,500}\n?|\n")
+"""What is looked up at once: a clause, as far as it goes. What jieba needs for a text grows with the square of its length."""
 
 
 def knows_words() -> bool:
@@ -29,7 +33,8 @@ def in_words(tokens: Sequence[TranscriptToken], invent: bool = True) -> list[tup
         text += " " if parted(text, token.text) else ""
         starts.append(len(text))
         text += token.text + ("\n" if token.mark else "")
-    begin = {0, *accumulate(map(len, _jieba().cut(_simplified(text), HMM=invent)))}
+    clauses = TOGETHER.findall(_simplified(text))
+    begin = {0, *accumulate(len(word) for clause in clauses for word in _jieba().cut(clause, HMM=invent))}
     first = [i for i, start in enumerate(starts) if start in begin]
     return [tuple(tokens[a:b]) for a, b in zip(first, [*first[1:], len(tokens)], strict=True)]
 
