@@ -202,8 +202,10 @@ class Subsampling(nn.Module):
         missing = config.shortest_input + config.extra_frames - features.shape[1]
         if missing > 0:
             features = F.pad(features, (0, 0, 0, missing))
-        # (B, C, T, F); channels lie side by side, as oneDNN and cuDNN want them: 226 ms for 319 of a training step on a CPU
-        x, i = features.unsqueeze(1).to(memory_format=torch.channels_last), 0
+        x, i = features.unsqueeze(1), 0  # (B, C, T, F)
+        if not torch.compiler.is_compiling():  # an exporter of graphs of any length trips over it
+            # channels lie side by side, as oneDNN and cuDNN want them: 226 ms for 319 of a training step on a CPU
+            x = x.to(memory_format=torch.channels_last)
         for block, shortcut in zip(config.all_blocks, self.shortcuts, strict=True):
             before = x
             for _, kernel, stride in block.convolutions:
