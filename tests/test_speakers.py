@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from asr.decoding.search import Hypothesis
 from asr.errors import Cancelled
+from asr.recognition.recognized import Recognized
 from asr.serving.speakers import Speakers
 from asr.serving.turns import Turns
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
@@ -39,8 +41,7 @@ def due(**kind) -> Due:
 
 
 def found():
-    hypothesis = SimpleNamespace(tokens=(), score=0.0, warnings=(), token_log_probs=())
-    return SimpleNamespace(text="好", hypothesis=hypothesis, hotwords=(), spans=())
+    return Recognized("好", Hypothesis((), 0.0, ()))
 
 
 class Ear:
