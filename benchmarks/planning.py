@@ -18,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.audio.reading import SAMPLE_RATE
-from asr.corpus.batching import SAMPLE_STEP, DataConfig
+from asr.corpus.batching import DataConfig
 from asr.corpus.indexed import Utterances
 from asr.corpus.indexing import SUFFIX, open_manifest
 from asr.corpus.manifest import read_manifest
@@ -65,8 +64,7 @@ def plan_of(path: Path, epoch: int) -> tuple[Utterances, Plan]:
 def plan(path: Path) -> str:
     """The index is opened, and an epoch planned."""
     utterances, planned = plan_of(path, epoch=1)
-    longest, step = planned.padded(utterances.durations) / planned.sizes, SAMPLE_STEP / SAMPLE_RATE
-    padding = 1 - utterances.durations.sum() / (planned.sizes * np.ceil(longest / step) * step).sum()
+    padding = 1 - utterances.durations.sum() / planned.padded(utterances.durations).sum()
     return f"{len(planned):,} batches of {BATCH_SECONDS:g} s, padding {100 * padding:.1f} %"
 
 
