@@ -134,7 +134,7 @@ def test_punctuation_by_the_model():
     assert (
         finish(transcript(spoken("你叫什么名字")), Finishing(punctuate=True)).text == "你叫什么名字？"
     )  # True is the model
-    assert finished("好，我们走吧", punctuate="model") == "好，我们走吧。"  # a mark that is there stays
+    assert finished("好，我住在北京", punctuate="model") == "好，我住在北京。"  # a mark that is there stays
     assert finished("HELLO WORLD", {1: 2.0}, punctuate="model") == "HELLO WORLD"  # nothing that it knows
 
 
