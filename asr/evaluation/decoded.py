@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -67,6 +67,8 @@ class Unfinished:
     def __init__(self, path: Path, started_with: dict, utterances: Sequence[Utterance]):
         self.path, self.utterances = path, utterances
         self.head = json.dumps(started_with, ensure_ascii=False).encode() + b"\n"
+        self.starts = {utterances[start].id: start for start in reversed(range(0, len(utterances), CHUNK))}
+        """Id of the first utterance of each chunk → its place; of an id that comes again, the first."""
         self.results: dict[int, Result] = {}
         """Place of an utterance → its result; those of whole chunks, which are decoded as if never interrupted."""
         self.sizes = {file: self._take(file) for file in unfinished_files(path)}
@@ -85,14 +87,12 @@ class Unfinished:
 
     def _chunk(self, lines: list[bytes]) -> dict[int, Result]:
         """Place → result of the chunk that these lines begin with; nothing where it is not whole."""
-        id = _id(lines[0]) if lines else None
-        for start in range(0, len(self.utterances), CHUNK):
-            if self.utterances[start].id != id:
-                continue
-            ids = [u.id for u in self.utterances[start : start + CHUNK]]
-            results = [_parsed(line, id) for line, id in zip(lines, ids, strict=False)]
-            return {} if len(results) < len(ids) or None in results else dict(enumerate(results, start))
-        return {}
+        start = self.starts.get(_id(lines[0])) if lines else None
+        if start is None:
+            return {}
+        ids = [u.id for u in self.utterances[start : start + CHUNK]]
+        results = [_parsed(line, id) for line, id in zip(lines, ids, strict=False)]
+        return {} if len(results) < len(ids) or None in results else dict(enumerate(results, start))
 
     @property
     def whole(self) -> bool:
@@ -192,11 +192,11 @@ def _result(nbest: Sequence) -> Result:
     return Result(tuple(Decoded(r.text, round(r.hypothesis.score, 4)) for r in nbest))
 
 
-def _id(line: bytes) -> Any:
+def _id(line: bytes) -> str | None:
     """The id on a line; None where there is none."""
     try:
         with reading(UNFINISHED, CheckpointError):
-            return json_value(line.decode())["id"]
+            return str(json_value(line.decode())["id"])
     except CheckpointError:
         return None
 

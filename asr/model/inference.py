@@ -11,6 +11,7 @@ from asr.model.layers import Attention, KeysValues, attend, heads_joined
 from asr.model.model import SpeechModel
 
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Precisions of 16 bits in which products are computed, also in training, where they are not in float32."""
 QUANTIZATIONS = ("none", "int8", *HALVES)
 """What `--quantize` takes."""
 PACKED_FOR = 10

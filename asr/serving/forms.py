@@ -26,8 +26,7 @@ FIELDS = (
     *("file", "model", "language", "languages", "prompt", "keywords", "response_format", "temperature", "include"),
     *(GRANULARITIES, "stream", "speakers", NAMES, REFERENCES, *UNHEEDED),
 )
-REPEATED = ("chunking_strategy", "include", "keywords", NAMES, REFERENCES, "languages")
-REPEATED = (*REPEATED, GRANULARITIES)
+REPEATED = ("chunking_strategy", "include", "keywords", NAMES, REFERENCES, "languages", GRANULARITIES)
 """Fields that may be sent several times."""
 MANDARIN = ("", "zh", "zho", "chi", "cmn", "chinese", "mandarin")
 """What a language may begin with, up to a hyphen."""

@@ -13,15 +13,13 @@ from asr.corpus.indexed import Utterances
 from asr.corpus.planning import Plan, plan_batches
 from asr.errors import AudioError, ConfigError
 from asr.model.device import pick_device
+from asr.model.inference import HALVES
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import Tokenizer, TokenTable
 from asr.training.augmentation import change_of_recordings
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.objective import losses_of, objective_of
-
-HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-"""Precisions in which products are computed where they are not in float32."""
 
 
 @dataclass
