@@ -5,7 +5,21 @@ import json
 import pytest
 
 from tests.browsers import css, wait
-from tests.web_pages import SLOW, browser, focused, in_text, js, opened, port, press, read, recording, tab_to, where
+from tests.web_pages import (
+    SLOW,
+    browser,
+    downloaded,
+    focused,
+    in_text,
+    js,
+    opened,
+    port,
+    press,
+    read,
+    recording,
+    tab_to,
+    where,
+)
 
 pytest.importorskip("starlette")
 FIXTURES = (browser, port, opened, read, recording)
@@ -82,16 +96,12 @@ def test_an_edited_line_keeps_the_times_of_what_stays(read):
     assert css(read, "#jobs output")[0].text == "21 characters"
 
 
-def test_edits_are_in_what_is_downloaded(read, recording):
-    from pathlib import Path
-
+def test_edits_are_in_what_is_downloaded(read):
     edit(read, 0, "今天天汽，你好")
     found = {}
     for button in css(read, "[data-format]"):
         button.click()
-        path = Path(read.downloads) / f"会议 1.{button.text}"
-        assert wait(path.exists, SLOW), path
-        found[button.text] = path.read_text(encoding="utf-8")
+        found[button.text] = downloaded(read, f"会议 1.{button.text}")
     assert found["txt"] == "今天天汽，你好明天23.5%下雨。\n"
     assert "今天天汽，你好" in found["srt"] and "00:00:00,500 --> " in found["srt"]
     assert found["vtt"].startswith("WEBVTT\n") and "今天天汽，你好" in found["vtt"]

@@ -1,5 +1,6 @@
 """The server's page in a browser, with a server that hears the same in whatever it is given."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -89,6 +90,13 @@ def read(opened, recording):
     yield opened
     for remove in css(opened, "#jobs .row > button:last-child"):
         remove.click()  # or it would ask whether edits may be lost
+
+
+def downloaded(browser, name: str) -> str:
+    """The text of a file that was saved. Its name is taken first, by an empty file; what was written is renamed to it."""
+    path = Path(browser.downloads, name)
+    assert wait(lambda: path.exists() and path.stat().st_size, SLOW), name
+    return path.read_text(encoding="utf-8")
 
 
 def js(browser, script: str, *arguments):
