@@ -1,4 +1,5 @@
-"""The same run on one process and on two, stopped and gone on with, through files and through shards: how far losses are apart.
+"""The same run on one process and on two, stopped and gone on with, through files and through shards, the network whole or shared
+out: how far losses are apart.
 
     python -m tests.exactness [--steps 100]
 
@@ -35,7 +36,10 @@ WITHIN = 1e-4
 
 
 def losses(config: Config, out: Path, *parts: tuple[int, int | None]) -> list[float]:
-    """Of each step, of a run in parts: (processes, the step at which it is stopped). Not of the log, which rounds them."""
+    """Of each step, of a run in parts: (processes, the step at which it is stopped). Not of the log, which rounds them.
+
+    Where one process follows two, or two follow one, the network is shared out as before, if it was: by one it is whole.
+    """
     taken, take_step = [], loop.take_step
 
     def noted(*given, **named) -> StepNumbers:
@@ -63,11 +67,20 @@ def apart(steps: int, folder: Path) -> dict[str, float]:
         "shards, two processes": (shards, (2, None)),
         "shards, two, then one, then two": (shards, (2, third), (1, 2 * third), (2, None)),
     }
+    shared_network = changed(files, sharding="full")
+    ways |= {
+        f"network shared out, {name}": (shared_network, *parts) for name, (c, *parts) in ways.items() if c is files
+    }
     expected = losses(files, folder / "runs/one", (1, None))
     assert len(expected) == steps
     one_batch = changed(files, accumulate=1)
     shared = [losses(one_batch, folder / f"runs/shared-{n}", (n, None)) for n in (1, 2)]
-    found = {"two processes that share out each batch": max(abs(a - b) for a, b in zip(*shared, strict=True))}
+    shared.append(losses(changed(one_batch, sharding="full"), folder / "runs/shared-network", (2, None)))
+    names = ("two processes that share out each batch", "two processes that share out each batch and the network")
+    found = {
+        name: max(abs(a - b) for a, b in zip(shared[0], other, strict=True))
+        for name, other in zip(names, shared[1:], strict=True)
+    }
     for name, (config, *parts) in ways.items():
         others = losses(config, folder / "runs" / name.replace(" ", "-"), *parts)
         found[name] = max(abs(a - b) for a, b in zip(expected, others, strict=True))

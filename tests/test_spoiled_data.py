@@ -22,6 +22,7 @@ from asr.training.distributed import Ranks
 from asr.training.dry_run import dry_run
 from asr.training.history import read_history
 from asr.training.loop import train
+from asr.training.sharding import Learner
 from asr.training.step import take_step
 from tests.conftest import ROOT, random_model
 from tests.runs import Lines, lines_of, small_run
@@ -98,8 +99,7 @@ def test_a_step_that_lacks_a_batch_is_the_mean_of_the_others(tokenizer):
     for batches in ([batch, batch], [batch, nothing]):
         optimizer = torch.optim.SGD(model.parameters(), 0.0)
         numbers = take_step(
-            model,
-            optimizer,
+            Learner(model, optimizer),
             iter(batches),
             Ranks(),
             config=config,

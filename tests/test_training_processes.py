@@ -108,7 +108,8 @@ def test_every_batch_of_a_step_is_computed_once(accumulate, processes):
     assert sorted({rank for ranks in takers for rank in ranks}) == list(range(processes))
 
 
-def test_a_process_that_is_killed_stops_the_run_with_a_word(config, tmp_path):
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_a_process_that_is_killed_stops_the_run_with_a_word(config, tmp_path, sharding):
     class Kills(Quiet):
         def step(self, step, text):
             if step == 3:
@@ -116,7 +117,7 @@ def test_a_process_that_is_killed_stops_the_run_with_a_word(config, tmp_path):
                     child.kill()
 
     with pytest.raises(AsrError) as ended:
-        train(changed(config, accumulate=2, processes=2), tmp_path / "run", display=Kills())
+        train(changed(config, accumulate=2, processes=2, sharding=sharding), tmp_path / "run", display=Kills())
     assert str(ended.value) == (
         "training process 1 of 2 was ended by SIGKILL; start the command again, it goes on from its last state"
     )

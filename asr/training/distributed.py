@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -127,14 +128,38 @@ class Ranks:
         for parameter, total, n in zip(parameters, sums, there.tolist(), strict=True):
             parameter.grad = total.view_as(parameter) if n else None
 
+    def all_agree(self, yes: bool) -> bool:
+        """Whether all of them say yes."""
+        votes = torch.tensor([float(yes)])
+        if self.size > 1:
+            self._together(dist.all_reduce, votes, op=dist.ReduceOp.MIN)
+        return bool(votes.item())
+
+    def mesh(self, device: torch.device) -> dist.DeviceMesh:
+        """All of them, to share out tensors on that device; behind `use`."""
+        return dist.DeviceMesh.from_group(self.on_gpus or dist.group.WORLD, device.type)
+
+    @contextmanager
+    def met(self) -> Iterator[None]:
+        """A block in which the network itself waits for the others' parts of it: where one has died, as of `_together`."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+                raise
+            self._say_who_died(error)
+
     def _together(self, operation: Callable, *arguments, **options) -> Any:
         """What all processes must do. Where one has died, number 0 says so, and the others end without a word."""
         try:
             return operation(*arguments, **options)
         except RuntimeError as error:
-            if self.rank:
-                raise SystemExit(BYSTANDER) from error
-            raise AsrError(self._who_died()) from error
+            self._say_who_died(error)
+
+    def _say_who_died(self, error: RuntimeError) -> NoReturn:
+        if self.rank:
+            raise SystemExit(BYSTANDER) from error
+        raise AsrError(self._who_died()) from error
 
     def _who_died(self) -> str:
         until = time.monotonic() + LAST_WORDS

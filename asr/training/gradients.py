@@ -19,7 +19,10 @@ from asr.text.tokenizer import Tokenizer, TokenTable
 from asr.training.augmentation import change_of_recordings
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
-from asr.training.objective import losses_of, objective_of
+from asr.training.distributed import Ranks
+from asr.training.objective import Losses, Objective, losses_of, objective_of
+from asr.training.sharding import is_sharded
+from asr.training.train_config import TrainConfig
 
 
 @dataclass
@@ -120,35 +123,66 @@ def add_gradients(
     step: int,
     device: torch.device,
     scale: float = 1.0,
+    ranks: Ranks | None = None,
 ) -> StepNumbers:
     """Adds the gradient of this process's batches of a step, times `scale`, to the parameters'.
 
     What is left to chance in the network depends on the step and the batch alone: it is the same on any number of processes,
-    and when a run goes on.
+    and when a run goes on. Of a sharded network every process computes as often as the others, `ranks`, for they wait for each
+    other's parts of it: silence, of no weight, where it has nothing to learn from.
     """
-    settings = config.train
     numbers, objective = StepNumbers(), objective_of(config, table, step, device)
-    for _ in range(settings.accumulate):
-        batch = next(batches)
+    lost, together = "", is_sharded(model)
+
+    def losses_on(batch: Batch) -> Losses:
+        return _losses(model, batch, objective, config.train, step=step, unk=table.unk, device=device)
+
+    for batch in (next(batches) for _ in range(config.train.accumulate)):
         if batch is None:
             continue
-        if batch.lost:
-            raise AudioError(batch.lost)
+        lost = lost or batch.lost
         numbers.unreadable += batch.unreadable
-        if not batch.ids:
+        if not (batch.ids or together):
             continue
-        torch.manual_seed(random.Random(f"{settings.seed} {step} {batch.ids}").getrandbits(63))
-        if settings.token_dropout and step >= settings.token_dropout_after:
-            batch = replace(batch, inputs=drop_tokens(batch.inputs, settings.token_dropout, table.unk))
-        half = HALVES.get(settings.precision)
-        with torch.autocast(device.type, half, enabled=half is not None):
-            losses = losses_of(model, batch.to(device), objective)
-        if not torch.isfinite(losses.total):
+        silent = silence(table)
+        losses = losses_on(batch if batch.ids else silent)
+        finite = bool(torch.isfinite(losses.total))
+        if together and not ranks.all_agree(finite):
+            losses = losses_on(batch if batch.ids and finite else silent)
+        if not finite:
             numbers.not_finite += batch.ids
-            continue
-        (losses.total * (scale / settings.accumulate)).backward()
-        values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
-        means = [0.0 if value is None else value.item() / settings.accumulate for value in values]
-        seconds = float(batch.lengths.sum()) / SAMPLE_RATE
-        numbers += StepNumbers(*means, batch.share, seconds, list(batch.ids))
+        used = finite and bool(batch.ids)
+        if used or together:
+            (losses.total * (used * scale / config.train.accumulate)).backward()
+        if used:
+            values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
+            means = [0.0 if value is None else value.item() / config.train.accumulate for value in values]
+            seconds = float(batch.lengths.sum()) / SAMPLE_RATE
+            numbers += StepNumbers(*means, batch.share, seconds, list(batch.ids))
+    if lost:
+        raise AudioError(lost)
     return numbers
+
+
+def _losses(
+    model: SpeechModel,
+    batch: Batch,
+    objective: Objective,
+    settings: TrainConfig,
+    *,
+    step: int,
+    unk: int,
+    device: torch.device,
+) -> Losses:
+    torch.manual_seed(random.Random(f"{settings.seed} {step} {batch.ids}").getrandbits(63))
+    if settings.token_dropout and step >= settings.token_dropout_after:
+        batch = replace(batch, inputs=drop_tokens(batch.inputs, settings.token_dropout, unk))
+    half = HALVES.get(settings.precision)
+    with torch.autocast(device.type, half, enabled=half is not None):
+        return losses_of(model, batch.to(device), objective)
+
+
+def silence(table: TokenTable) -> Batch:
+    """A second in which nothing is said."""
+    inputs, targets = torch.tensor([[table.sos]]), torch.tensor([[table.eos]])
+    return Batch((), torch.zeros(1, SAMPLE_RATE), torch.tensor([SAMPLE_RATE]), inputs, targets)

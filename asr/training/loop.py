@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from asr.catalogue.opening import language_model
@@ -42,7 +43,7 @@ from asr.training.health import Probe, measure, why_silent
 from asr.training.health_advice import advice
 from asr.training.moving_average import follow, start_following, take_over
 from asr.training.origin import add_to_header, changes_of, kept, origin
-from asr.training.parts import hold_known, known_at_first, make_optimizer, ready_to_train
+from asr.training.parts import known_at_first, make_optimizer, ready_to_train
 from asr.training.preparation import Prepared, prepare
 from asr.training.run_log import RunLog
 from asr.training.start import (
@@ -146,7 +147,7 @@ def _train(
     if state is None and not config.train.initial_model:
         display.line("computing CMVN statistics")
         model.cmvn.set(cmvn_of(within, model.log_mel, config.data))
-    ready_to_train(model, config.train, device)
+    ready_to_train(model, config.train, torch.device("cpu") if config.train.sharded else device)
     optimizer = make_optimizer(model, config.train)
     if state is None:
         begin(folder, config, tokenizer.table)
@@ -163,7 +164,6 @@ def _train(
     if config.train.precision == "bfloat16" and slow_in_bfloat16(device):
         display.line("this CPU has no instructions for bfloat16: train.precision = float32 is many times faster here")
     known = known_at_first(model, config.train, progress)
-    hold_known(optimizer, model, known, config.train, progress=progress)
     run = Run(
         config,
         folder,
@@ -174,7 +174,7 @@ def _train(
         _language_model(folder, config, model, tokenizer),
     )
     work = Work(config, tokenizer, prepared.utterances, prepared.reader.rehearsed, progress, known)
-    give(ranks, work, model, optimizer)
+    learner = give(ranks, work, model, optimizer)
     moving_average = start_following(model, config.train, state)
     batches = endless_batches(prepared.reader, config, progress)
     started = time.monotonic() - progress.wall_seconds
@@ -185,11 +185,12 @@ def _train(
         for note in filter(None, (silent, *progress.changes)):
             log.note(progress.step, note)
         if config.train.initial_model and run.dev_sets and state is None:
-            _evaluate(run, log, progress, model)
+            with learner.whole(progress.step) as whole:
+                _evaluate(run, log, progress, whole)
         while progress.step < config.train.max_steps and not stopped_early(progress, config.train):
             ranks.share(Order(progress.quarantine))
             numbers = take_step(
-                model, optimizer, batches, ranks, config=config, progress=progress, table=tokenizer.table, device=device
+                learner, batches, ranks, config=config, progress=progress, table=tokenizer.table, device=device
             )
             follow(moving_average, model, config.train, progress.step)
             progress.wall_seconds = time.monotonic() - started
@@ -199,13 +200,16 @@ def _train(
             if numbers.ids and progress.step % config.train.log_every == 0:
                 _log(run, log, progress, numbers.to_log())
             if probe and progress.step % config.train.health_every == 0:
-                _look(run, log, progress, model, probe)
+                with learner.whole(progress.step) as whole:
+                    _look(run, log, progress, whole, probe)
             last = progress.step == config.train.max_steps
             if run.dev_sets and (last or progress.step % config.train.evaluate_every == 0):
-                _evaluate(run, log, progress, model)
+                with learner.whole(progress.step) as whole:
+                    _evaluate(run, log, progress, whole)
                 last = last or stopped_early(progress, config.train)
             due = last or progress.step % config.train.checkpoint_every == 0
             if due or progress.step == stop_after or ranks.stop.signal:
+                learner.keep(progress.step)
                 save_state(folder, started_with, progress, model, optimizer=optimizer, moving_average=moving_average)
                 remove_dropped(folder, progress, config.train)
             if progress.step == stop_after:
@@ -218,8 +222,8 @@ def _train(
         display.line(
             f"stopped: {config.train.patience} evaluations in a row were not better than step {progress.best[0][1]}"
         )
-    with RunLog(folder, progress.step) as log:
-        _finish(run, log, progress, model, moving_average)
+    with RunLog(folder, progress.step) as log, learner.whole(progress.step) as whole:
+        _finish(run, log, progress, whole, moving_average)
     return folder
 
 

@@ -11,6 +11,7 @@ from asr.model.adapters import is_adapter, is_of
 from asr.model.folder import read_shapes, whole_weights
 from asr.model.model import SpeechModel
 from asr.training.checkpoint import Progress
+from asr.training.sharding import first_rows, stacks
 from asr.training.train_config import TrainConfig
 
 COMPILER = "inductor"
@@ -53,7 +54,7 @@ def ready_to_train(model: SpeechModel, settings: TrainConfig, device: torch.devi
     for part in (model.encoder, *decoders):
         part.recomputes = settings.activation_checkpointing
     if settings.compile:
-        for block in (*model.encoder.blocks, *(layer for decoder in decoders for layer in decoder.layers)):
+        for block in (block for stack in stacks(model) for block in stack):
             block.compile(dynamic=True, backend=COMPILER)
 
 
@@ -102,7 +103,7 @@ def hold_known(
             if rows is None:
                 parameters[name].grad = None  # AdamW passes over it, decay included
             elif parameters[name].grad is not None:
-                parameters[name].grad[:rows] = 0
+                first_rows(parameters[name].grad, rows).zero_()
 
     optimizer.register_step_pre_hook(hold)
 

@@ -37,6 +37,7 @@ MAY_CHANGE = {
     "train.patience",
     "train.device",
     "train.processes",
+    "train.sharding",
     "data.workers",
     "data.max_unreadable",
 }

@@ -19,6 +19,7 @@ from asr.training.distributed import Ranks
 from asr.training.gradients import StepNumbers, add_gradients
 from asr.training.loss_scale import after_step, loss_scale, unscale
 from asr.training.parts import learning, set_rate
+from asr.training.sharding import Learner, is_sharded, whole_of
 from asr.training.train_config import learning_rate
 
 MOST_UNUSABLE = 3
@@ -28,8 +29,7 @@ NAMED = 5
 
 
 def take_step(
-    model: SpeechModel,
-    optimizer: torch.optim.Optimizer,
+    learner: Learner,
     batches: Iterator[Batch],
     ranks: Ranks,
     *,
@@ -43,16 +43,18 @@ def take_step(
     Batches whose loss is not a number are left out of it; if nothing usable is left, or float16 overflows, there is no step.
     Raises AsrError where nothing was usable MOST_UNUSABLE times in a row.
     """
-    scale = loss_scale(progress, config.train)
+    model, optimizer, scale = learner.model, learner.optimizer, loss_scale(progress, config.train)
     try:
-        own: StepNumbers | AsrError = add_gradients(
-            model, batches, config, table, step=progress.step, device=device, scale=scale
-        )
+        with ranks.met():
+            own: StepNumbers | AsrError = add_gradients(
+                model, batches, config, table, step=progress.step, device=device, scale=scale, ranks=ranks
+            )
     except AsrError as error:
         own = error
     numbers = sum(ranks.gather(own), StepNumbers())
     if numbers.ids:
-        ranks.add_up_gradients(learning(model))
+        if not is_sharded(model):  # there each block's are added up as soon as they are known
+            ranks.add_up_gradients(learning(model))
         unscale(model, scale)
     if 0 < numbers.batches < config.train.accumulate:
         _mean_over_used(model, numbers, config.train.accumulate / numbers.batches)
@@ -80,9 +82,10 @@ def _clipped(model: SpeechModel, most: float) -> float:
     """The norm of the gradient, which is made `most` where it is more."""
     parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
     norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
-    if not norm <= most:
+    value = whole_of(norm).item()
+    if not value <= most:
         torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
-    return norm.item()
+    return value
 
 
 def _mean_over_used(model: SpeechModel, numbers: StepNumbers, factor: float) -> None:

@@ -10,6 +10,7 @@ from asr.model.adapters import LoraConfig
 
 AVERAGES = ("best", "last", "ema")
 PRECISIONS = ("bfloat16", "float16", "float32")
+SHARDINGS = ("none", "full")
 FITTED = {
     "warmup_steps": (10, 5_000),
     "log_every": (10, 10),
@@ -86,6 +87,9 @@ class TrainConfig:
     gradient overflows left out."""
     activation_checkpointing: bool = False
     """Whether what the blocks compute is computed again for the gradient and not kept: a third more time, much less memory."""
+    sharding: str = "none"
+    """none: each process holds the whole network. full: each holds a part of it, of its gradient and of the optimizer's numbers,
+    and blocks are brought together while they compute: for networks that do not fit otherwise."""
     compile: bool = False
     """Whether blocks are compiled by torch.compile, once for all lengths: for long runs on a GPU; a CPU needs a C++ compiler."""
     device: str = "auto"
@@ -161,9 +165,19 @@ class TrainConfig:
             raise ConfigError(f"train.average_of must be one of {', '.join(AVERAGES)}, is {quoted(self.average_of)}")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"train.precision must be one of {', '.join(PRECISIONS)}, is {quoted(self.precision)}")
+        if self.sharding not in SHARDINGS:
+            raise ConfigError(f"train.sharding must be one of {', '.join(SHARDINGS)}, is {quoted(self.sharding)}")
+        for name, set_so in (("compile", self.compile), ("average_of ema", self.average_of == "ema")):
+            if self.sharding != "none" and set_so:
+                raise ConfigError(f"train.sharding {self.sharding} does not go with train.{name}: give up one of them")
 
     def _can_be_shared_by(self, processes: int) -> bool:
         return self.accumulate % processes == 0 or processes % self.accumulate == 0
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process has a part of the network; of one process that is all of it."""
+        return self.sharding == "full" and self.processes > 1
 
     @property
     def parts(self) -> int:

@@ -2,9 +2,9 @@
 
 import signal
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
-from torch import nn
 
 from asr.corpus.indexed import Utterances
 from asr.launcher import launched
@@ -18,6 +18,7 @@ from asr.training.config import Config
 from asr.training.distributed import Ranks
 from asr.training.gradients import endless_batches, training_reader
 from asr.training.parts import hold_known, make_optimizer, ready_to_train
+from asr.training.sharding import Learner, part_of, shard
 from asr.training.step import take_step
 
 
@@ -41,39 +42,66 @@ class Work:
 
 @dataclass(frozen=True)
 class Order:
-    """What they are told before each step."""
+    """What they are told before each step, and where the network is to be brought together."""
 
     quarantine: dict[str, int]
     """Utterances that later epochs leave out."""
+    together: bool = False
+    """Whether it is; there is no step then."""
     over: bool = False
     """Whether there is no further step."""
     signal: int = 0
     """The signal that ended the run; 0 where none has."""
 
 
-def give(ranks: Ranks, work: Work, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def give(ranks: Ranks, work: Work, model: SpeechModel, optimizer: torch.optim.Optimizer) -> Learner:
     """Lets the other processes begin where this one is, number 0; starts them first where no launcher has."""
     ranks.spawn(work.config.train.processes, work_for)
     ranks.share(work)
-    _share_state(ranks, model, optimizer)
-    ranks.use(next(model.parameters()).device)
+    learner = Learner(model, optimizer)
+    if work.config.train.sharded:
+        asked = partial(ranks.share, Order(work.progress.quarantine, together=True))
+        own = _learner(ranks, work)
+        learner = Learner(own.model, own.optimizer, (model, optimizer), as_of=work.progress.step, ask=asked)
+    else:
+        ranks.use(next(model.parameters()).device)
+    _share_state(ranks, learner)
+    hold_known(learner.optimizer, learner.model, work.known, work.config.train, progress=work.progress)
+    return learner
 
 
-def _share_state(ranks: Ranks, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Makes weights and the optimizer's state those of number 0, one after the other: together they may be large."""
+def _learner(ranks: Ranks, work: Work) -> Learner:
+    """A network and its optimizer like those of the others, of any weights."""
+    config, device = work.config, pick_device(work.config.train.device)
+    ranks.use(device)
+    model = SpeechModel(config.features, config.model, len(work.tokenizer.table))
+    if config.train.lora.rank:
+        add_adapters(model, config.train.lora)
+    if config.train.sharded:
+        shard(model, ranks.mesh(device), config.train)
+    ready_to_train(model, config.train, device)
+    return Learner(model, make_optimizer(model, config.train))
+
+
+@torch.no_grad()
+def _share_state(ranks: Ranks, learner: Learner) -> None:
+    """Gives all of them what number 0 keeps, one tensor after the other: together they may be large."""
     if ranks.size == 1:
         return
-    with torch.no_grad():
-        for tensor in model.state_dict().values():
-            tensor.copy_(ranks.share(tensor.cpu() if ranks.rank == 0 else None))
-    state = optimizer.state_dict()
-    for number in range(sum(len(group["params"]) for group in state["param_groups"])):
-        values = state["state"].get(number) if ranks.rank == 0 else None
+    (kept, kept_optimizer), first = learner.kept, ranks.rank == 0
+    weights = kept.state_dict()
+    for name, tensor in learner.model.state_dict().items():
+        tensor.copy_(part_of(ranks.share(weights[name].cpu() if first else None), tensor))
+    kept_state, state = kept_optimizer.state_dict()["state"], learner.optimizer.state_dict()
+    parameters = [parameter for group in learner.optimizer.param_groups for parameter in group["params"]]
+    for number, parameter in enumerate(parameters):
+        values = kept_state.get(number) if first else None
         values = ranks.share(values and {name: value.cpu() for name, value in values.items()})
         if values:
-            state["state"][number] = values
-    if ranks.rank:
-        optimizer.load_state_dict(state)
+            like = {name: parameter if value.ndim else value for name, value in values.items()}
+            state["state"][number] = {name: part_of(value, like[name]) for name, value in values.items()}
+    if learner.optimizer is not kept_optimizer or not first:
+        learner.optimizer.load_state_dict(state)
 
 
 def work_for(ranks: Ranks) -> None:
@@ -84,23 +112,19 @@ def work_for(ranks: Ranks) -> None:
     work: Work = ranks.share()
     config, table, progress = work.config, work.tokenizer.table, work.progress
     device = pick_device(config.train.device)
-    model = SpeechModel(config.features, config.model, len(table))
-    if config.train.lora.rank:
-        add_adapters(model, config.train.lora)
-    ready_to_train(model, config.train, device)
-    optimizer = make_optimizer(model, config.train)
-    _share_state(ranks, model, optimizer)
-    ranks.use(device)
-    hold_known(optimizer, model, work.known, config.train, progress=progress)
+    learner = _learner(ranks, work)
+    _share_state(ranks, learner)
+    hold_known(learner.optimizer, learner.model, work.known, config.train, progress=progress)
     reader = training_reader(work.utterances, work.tokenizer, config, work.rehearsed)
     batches = endless_batches(reader, config, progress, ranks.rank)
     try:
         with stoppable() as ranks.stop:
             while not (order := ranks.share()).over:
                 progress.quarantine = order.quarantine
-                take_step(
-                    model, optimizer, batches, ranks, config=config, progress=progress, table=table, device=device
-                )
+                if order.together:
+                    learner.bring_together()
+                    continue
+                take_step(learner, batches, ranks, config=config, progress=progress, table=table, device=device)
             ranks.stop.signal = order.signal
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
