@@ -75,6 +75,8 @@ def test_segments_come_as_events(create):
 def test_other_formats_have_speakers_where_they_are_asked_for(create):
     assert "S2: 好" in create(response_format="srt", extra_body={"speakers": "2"})
     assert "S1" not in create(response_format="srt")
+    assert create(response_format="text", extra_body={"speakers": "2"}) == "S1: 你\nS2: 好\n"
+    assert create(response_format="text") == "你好\n"
     rttm = create(response_format="rttm")
     assert "SPEAKER a 1 1.000 1.000 <NA> <NA> S2 <NA> <NA>" in (rttm if isinstance(rttm, str) else rttm.text)
     verbose = create(response_format="verbose_json", extra_body={"speakers": "auto"})

@@ -24,7 +24,7 @@ def test_what_has_the_focus_is_seen(opened):
         seen.append(js(opened, "document.activeElement.id || document.activeElement.localName"))
         outline = "[node, node.closest('.button')].some((one) => one && getComputedStyle(one).outlineStyle !== 'none')"
         assert seen[-1] == "body" or js(opened, f"((node) => {outline})(document.activeElement)"), seen
-    assert seen == ["a", "language", "theme", "tab-recordings", "files", "record", "words", "body"]
+    assert seen == ["a", "language", "theme", "tab-recordings", "files", "record", "words", "people", "body"]
 
 
 def test_chinese_and_english(read):

@@ -59,7 +59,8 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def port():
-    with running(transcriber=Heard()) as (port, _):
+    with pytest.MonkeyPatch.context() as patched, running(transcriber=Heard()) as (port, _):
+        patched.setattr("asr.serving.application.speakers_installed", lambda: True)
         yield port
 
 

@@ -25,7 +25,7 @@ Ids = Callable[[str], Sequence[int]]
 def answer_of(transcript: Transcript, wanted: Wanted, ids: Ids) -> str | dict:
     """A transcript as text or as an object to be written as JSON."""
     if wanted.format == "text":
-        return transcript.text + "\n"
+        return render(transcript, "txt") if transcript.speakers else transcript.text + "\n"
     if wanted.format == DIARIZED:
         return diarized(transcript)
     if wanted.format not in ("json", "verbose_json"):

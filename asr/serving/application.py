@@ -34,6 +34,7 @@ from asr.serving.speakers import Speakers
 from asr.serving.tokens import new_token, seconds_asked
 from asr.serving.transcriptions import transcription
 from asr.serving.web_page import HOME, page_file
+from asr.speakers.weights import speakers_installed
 from asr.transcription.transcriber import Transcriber
 
 PATH, LIVE, INSPECT = "/v1/audio/transcriptions", "/v1/realtime", "/v1/inspect"
@@ -167,6 +168,7 @@ class Application:
     async def models(self, request: Request) -> Response:
         await self._ask_for_key(request)
         only = {"id": self.service.transcriber.loaded.name, "object": "model", "created": 0, "owned_by": "asr"}
+        only["speakers"] = speakers_installed()
         return JSONResponse({"object": "list", "data": [only]})
 
     async def health(self, request: Request) -> Response:

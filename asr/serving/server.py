@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from asr.errors import AsrError
 from asr.finishing.finishing import Finishing
+from asr.serving.memory import share_one_heap
 from asr.serving.settings import ServerSettings
 from asr.transcription.many_files import tell_ignored_hotwords
 from asr.transcription.transcriber import Transcriber
@@ -45,6 +46,7 @@ def serve(
     from asr.serving.application import PATH, Application
     from asr.serving.connections import Connection
 
+    share_one_heap()
     with socket_at(settings.host, settings.port) as listening:
         transcriber = load()
         tell_ignored_hotwords(transcriber, say)

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from asr.serving.body import ENDING
+from asr.serving.memory import give_back
 from asr.serving.refusals import Abandoned
 
 SLICE = 1.0
@@ -100,6 +101,7 @@ class Turns:
                     results.append(result)
                     if time.monotonic() - turn.since >= SLICE:
                         return results, False
+                give_back()
                 return results, True
             finally:
                 now = time.monotonic()

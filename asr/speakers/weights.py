@@ -21,6 +21,11 @@ EPSILON = 1e-5
 """What batch normalisation adds to a variance."""
 
 
+def speakers_installed() -> bool:
+    """Whether the package is there."""
+    return find_spec(PACKAGE) is not None
+
+
 def installed_weights(name: str) -> dict[str, Tensor]:
     """The tensors of a file of the package, EMBEDDING or SEGMENTATION. Raises AsrError where it is missing, or is another one."""
     spec = find_spec(PACKAGE)

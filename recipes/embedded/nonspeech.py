@@ -10,8 +10,8 @@ from asr.corpus.manifest import Utterance
 
 DECIBELS = (-50.0, -12.0)
 """How loud sounds are, below full scale."""
-SECONDS = (1.0, 12.0)
-"""How long those are that are learnt from."""
+SECONDS = (0.3, 12.0)
+"""How long those are that are learnt from, by their logarithm: as short as words, too, or they are taken for words."""
 
 
 def noise(n: int, random: np.random.Generator) -> np.ndarray:
@@ -121,7 +121,7 @@ def write_sounds(folder: Path, count: int, seed: int = 1) -> list[Utterance]:
     utterances = []
     for i in range(count):
         kind, path = kinds[i % len(kinds)], folder / f"{i:03}.flac"
-        samples = sound(kind, random.uniform(*SECONDS), random)
+        samples = sound(kind, float(np.exp(random.uniform(*np.log(SECONDS)))), random)
         soundfile.write(path, samples, SAMPLE_RATE)
         utterances.append(Utterance(f"nonspeech-{i:03}", path, len(samples) / SAMPLE_RATE, "", source=kind.__name__))
     return utterances

@@ -72,8 +72,9 @@ async function ask(path, request = {}) {
 
 const post = (path, body) => ask(path, { method: "POST", body: JSON.stringify(body) });
 
-export async function modelName() {
-  return (await (await ask("v1/models")).json()).data[0].id;
+// The server's model: its `id`, and whether there are `speakers`.
+export async function theModel() {
+  return (await (await ask("v1/models")).json()).data[0];
 }
 
 export async function rendered(transcript, format) {
@@ -100,10 +101,11 @@ export async function liveSocket(rate) {
   return new WebSocket(place, ["realtime", `openai-insecure-api-key.${lent.value}`]);
 }
 
-// The answer of `verbose_json` for a recording. `told` hears of what happens meanwhile: sent (share), or text and end (seconds).
-export function transcribed(file, words, told, signal) {
+// The answer of `verbose_json` for a recording, given words to listen for and who speaks ("" where that is not asked). `told` hears of what happens meanwhile: sent (share), or text and end (seconds).
+export function transcribed(file, { words, speakers }, told, signal) {
   const form = new FormData();
-  const fields = [["response_format", "verbose_json"], ["stream", "true"], ["include[]", "logprobs"], ["prompt", words]];
+  const fields = [["response_format", "verbose_json"], ["stream", "true"], ["include[]", "logprobs"], ["prompt", words],
+    ["speakers", speakers]];
   for (const [name, value] of fields) form.append(name, value);
   for (const one of ["segment", "word"]) form.append("timestamp_granularities[]", one);
   form.append("file", file, file.name);

@@ -1,7 +1,8 @@
 // The page as a whole: its tabs, its language, light or dark, and the server's key.
 
-import { changeKey, hasKey, inWords, modelName, onKeyWanted } from "./api.js";
+import { changeKey, hasKey, inWords, onKeyWanted, theModel } from "./api.js";
 import { $ } from "./dom.js";
+import { offerPeople } from "./people.js";
 import { notice } from "./recorder.js";
 import { language, remember, remembered, say, speak } from "./words.js";
 import "./inspect.js";
@@ -63,7 +64,9 @@ function keyFromPerson(wrong) {
 
 async function greet() {
   try {
-    say($("model"), "model", { name: await modelName() });
+    const { id, speakers } = await theModel();
+    say($("model"), "model", { name: id });
+    offerPeople(speakers);
     notice("");
   } catch (error) {
     notice(inWords(error));

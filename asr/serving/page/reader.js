@@ -3,6 +3,7 @@
 import { inWords, rendered } from "./api.js";
 import { compareWith } from "./errors.js";
 import { $, make, save, withoutSuffix } from "./dom.js";
+import { askForNames } from "./people.js";
 import { Player } from "./player.js";
 import { UNSURE, joined, parted } from "./transcript.js";
 import { call, say, t, time } from "./words.js";
@@ -28,6 +29,7 @@ export function open(opened) {
   $("warnings").replaceChildren(...job.transcript.warnings.map((warning) => make("li", {}, warning)));
   say($("said"), "");
   player.open(job.file, job.transcript.duration);
+  askForNames(job.transcript, callPeople);
   draw();
   compareWith(job);
 }
@@ -55,7 +57,17 @@ function lineOf(line, number) {
   if (!line.tokens.length) text.append(make("span", { class: "soft", "data-t": "empty_line" }, t("empty_line")));
   const edit = make("button", { type: "button", class: "quiet edit", tabindex: -1, onclick: () => startEditing(number) }, "✎");
   call(edit, "edit");
-  return make("div", { class: "line" }, from, text, edit);
+  return make("div", { class: "line" }, ...whoOf(line, number), from, text, edit);
+}
+
+// Who speaks, where that is another one than in the line before.
+function whoOf({ speaker }, number) {
+  if (!speaker || job.transcript.lines[number - 1]?.speaker === speaker) return [];
+  return [make("p", { class: "who", "data-speaker": speaker, lang: "zh" }, job.transcript.called(speaker))];
+}
+
+function callPeople() {
+  for (const node of $("lines").querySelectorAll(".who")) node.textContent = job.transcript.called(node.dataset.speaker);
 }
 
 // What has changed in the list of characters, and in what is said of the whole.
@@ -213,7 +225,7 @@ $("undo").addEventListener("click", undo);
 $("next-unsure").addEventListener("click", nextUnsure);
 $("copy").addEventListener("click", async () => {
   try {
-    await navigator.clipboard.writeText(job.transcript.text);
+    await navigator.clipboard.writeText(job.transcript.written);
     say($("said"), "copied");
   } catch (error) {
     $("said").textContent = error.message;

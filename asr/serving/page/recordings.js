@@ -1,7 +1,8 @@
 // Recordings that were given to the page, one after the other to the server.
 
-import { inWords, stopped, transcribed } from "./api.js";
+import { Refused, inWords, stopped, transcribed } from "./api.js";
 import { $, make, takeFiles } from "./dom.js";
+import { peopleAsked } from "./people.js";
 import { open, opened } from "./reader.js";
 import { recorder } from "./recorder.js";
 import { Transcript } from "./transcript.js";
@@ -15,7 +16,6 @@ class Job {
   constructor(file, transcript = null) {
     this.file = file;
     this.name = file.name;
-    this.words = $("words").value;
     this.transcript = transcript;
     this.stop = new AbortController();
     this.title = make("button", { type: "button", class: "title" }, this.name);
@@ -34,7 +34,9 @@ class Job {
     else this.queue();
   }
 
+  // Asks for what the fields say now.
   queue() {
+    this.asked = { words: $("words").value, speakers: peopleAsked() };
     this.done = this.failed = false;
     this.row.className = "";
     this.bar.hidden = true;
@@ -64,10 +66,11 @@ class Job {
   }
 
   async answer() {
+    if (this.asked.speakers === null) throw new Refused(t("people_wrong"));
     const length = await lengthOf(this.file);
     for (let tried = 1; ; tried += 1) {
       try {
-        return await transcribed(this.file, this.words, (news) => this.told(news, length), this.stop.signal);
+        return await transcribed(this.file, this.asked, (news) => this.told(news, length), this.stop.signal);
       } catch (error) {
         if (error.status !== 429 || tried === TRIES) throw error;
         const seconds = Math.min(30, Math.max(1, error.after));
@@ -179,7 +182,7 @@ export function present(file, transcript) {
   job.show();
 }
 
-const unsaved = () => jobs.some((job) => job.working || job.transcript?.edited);
+const unsaved = () => jobs.some((job) => job.working || job.transcript?.edited || job.transcript?.named);
 
 takeFiles($("drop"), $("files"), add);
 recorder($("record"), $("level"), (file) => add([file]));

@@ -35,19 +35,20 @@ export function tokensOf(text, words, sure) {
 
 export class Transcript {
   constructor(name, duration, lines, warnings = []) {
-    Object.assign(this, { name, duration, lines, warnings, before: [] });
+    Object.assign(this, { name, duration, lines, warnings, before: [], names: {} });
+    this.speakers = [...new Set(lines.map(({ speaker }) => speaker).filter(Boolean))];
     this.original = this.text;
   }
 
   // Of an answer in verbose_json with words and logprobs, which are as many.
   static ofAnswer(name, answer) {
     let at = 0;
-    const lines = answer.segments.map(({ start, end, text }) => {
+    const lines = answer.segments.map(({ start, end, text, speaker = "" }) => {
       const until = wordsWithin(text, answer.words, at);
       const sure = answer.logprobs.slice(at, until).map(({ logprob }) => Math.exp(logprob));
       const tokens = tokensOf(text, answer.words.slice(at, until), sure);
       at = until;
-      return { start, end, tokens };
+      return { start, end, tokens, speaker };
     });
     return new Transcript(name, answer.duration, lines, answer.warnings);
   }
@@ -67,13 +68,35 @@ export class Transcript {
     return this.text !== this.original;
   }
 
+  // What one who speaks is called: by the name that was typed, else S1, S2 … as the server does; "" where nobody is known.
+  called(speaker) {
+    return this.names[speaker] || (speaker ?? "");
+  }
+
+  get named() {
+    return Object.values(this.names).some(Boolean);
+  }
+
+  // The text to be read: where it is known who speaks, a line for each turn.
+  get written() {
+    if (!this.speakers.length) return this.text;
+    const turns = [];
+    for (const { speaker, tokens } of this.lines.filter((line) => line.tokens.length)) {
+      const who = this.called(speaker);
+      if (turns.at(-1)?.who === who) turns.at(-1).tokens.push(...tokens);
+      else turns.push({ who, tokens: [...tokens] });
+    }
+    return turns.map(({ who, tokens }) => (who ? `${who}: ${joined(tokens)}` : joined(tokens))).join("\n");
+  }
+
   get unsure() {
     return this.lines.flatMap((line) => line.tokens).filter(({ confidence }) => confidence < UNSURE).length;
   }
 
   // As the server is sent it, to render it.
   sent() {
-    const segments = this.lines.filter(({ tokens }) => tokens.length);
+    const segments = this.lines.filter(({ tokens }) => tokens.length).map(({ start, end, tokens, speaker }) => (
+      { start, end, tokens: tokens.map((token) => ({ ...token, speaker: this.called(speaker) })) }));
     return { name: this.name, duration: this.duration, edited: this.edited, segments };
   }
 
