@@ -18,6 +18,11 @@ def launched() -> bool:
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
+def watched() -> bool:
+    """Whether torchrun did, which ends all processes where one of them ends."""
+    return launched() and "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def scheduled() -> bool:
     """Whether something may start the command again that was ended: a launcher, or Slurm."""
     return launched() or "SLURM_JOB_ID" in os.environ

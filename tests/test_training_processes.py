@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 import soundfile
@@ -16,6 +17,8 @@ import torch
 
 from asr.errors import AsrError, ConfigError
 from asr.features.augment import AugmentConfig
+from asr.launcher import watched
+from asr.training import distributed
 from asr.training.checkpoint import load_state
 from asr.training.config import Config
 from asr.training.loop import train
@@ -203,6 +206,32 @@ def test_one_that_is_killed_ends_the_other(corpus, tmp_path, killed):
         "asr: another training process has died, and has said itself why, if it could; start the command again, it goes on"
         " from its last state\n"
     )
+
+
+@pytest.mark.parametrize("alone", [0, 1])
+def test_one_that_died_before_all_had_come_together_is_not_waited_for(monkeypatch, alone):
+    """Nobody else comes; under torchrun, which would end this one too, it has more time."""
+    assert distributed.JOINING.total_seconds() < 60 < distributed.JOINING_WATCHED.total_seconds()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    there = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "RANK": alone, "LOCAL_RANK": alone}
+    for name, value in there.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(distributed, "JOINING", timedelta(seconds=1))
+    with pytest.raises(AsrError, match=f"process {alone} of 2 cannot reach the others: .*; start the command again, it"):
+        distributed.Ranks()
+
+
+def test_torchrun_is_told_from_other_launchers(monkeypatch):
+    assert not watched()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert not watched()
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    assert watched()
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+    assert not watched()
 
 
 @pytest.mark.slow

@@ -21,12 +21,14 @@ from torch import nn
 
 from asr.errors import AsrError
 from asr.foreign_bytes import reason
-from asr.launcher import processes, rank
+from asr.launcher import processes, rank, watched
 from asr.printable import printable
 from asr.stopping import Stop, leave_to_parent
 
-JOINING = timedelta(minutes=5)
-"""How long one waits until all have come together; one that dies before that is not noticed by itself, but by torchrun."""
+JOINING = timedelta(seconds=50)
+"""How long one waits until all have come together: one that has died before cannot be told from one that is late."""
+JOINING_WATCHED = timedelta(minutes=5)
+"""The same under torchrun, which starts them together and ends all where one ends."""
 PATIENCE = timedelta(hours=2)
 """How long one waits for another that is alive: number 0 may be decoding dev manifests. One that has died is noticed at once."""
 GPU_PATIENCE = timedelta(seconds=50)
@@ -68,7 +70,8 @@ class Ranks:
 
     def _join(self, number: int, size: int, **how) -> None:
         try:
-            dist.init_process_group("gloo", rank=number, world_size=size, timeout=JOINING, **how)
+            patience = JOINING_WATCHED if watched() else JOINING
+            dist.init_process_group("gloo", rank=number, world_size=size, timeout=patience, **how)
             dist.group.WORLD.set_timeout(PATIENCE)
         except (RuntimeError, ValueError) as error:
             why = reason(error)
@@ -183,7 +186,7 @@ def _child(number: int, size: int, port: int, threads: int, life: Callable[[Rank
     leave_to_parent()
     os.environ["LOCAL_RANK"] = str(number)
     torch.set_num_threads(threads)
-    store = dist.TCPStore("127.0.0.1", port, size)
+    store = dist.TCPStore("127.0.0.1", port, size, timeout=JOINING)
     store.add("here", 1)
     ranks = Ranks()
     ranks._join(number, size, store=store)
