@@ -12,7 +12,7 @@ import torch
 from asr.corpus.batching import DataConfig
 from asr.corpus.rehearsal import with_rehearsal
 
-MOST_NOISE, LEAST_NOISE, MIXED = 0.1, 0.02, 10
+MOST_NOISE, LEAST_NOISE, MIXED = 0.1, 0.02, 2
 """Durations are sorted with relative noise, so that a batch has other members in each epoch. It is as large as it takes to mix
 the utterances of about so many batches: noise of 10 % alone makes 8 % padding, and where there are many batches less will do."""
 OPEN_HOURS = 20.0
