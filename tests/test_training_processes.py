@@ -219,7 +219,9 @@ def test_one_that_died_before_all_had_come_together_is_not_waited_for(monkeypatc
     for name, value in there.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(distributed, "JOINING", timedelta(seconds=1))
-    with pytest.raises(AsrError, match=f"process {alone} of 2 cannot reach the others: .*; start the command again, it"):
+    with pytest.raises(
+        AsrError, match=f"process {alone} of 2 cannot reach the others: .*; start the command again, it"
+    ):
         distributed.Ranks()
 
 
