@@ -10,6 +10,8 @@ was spoken to when the text has come:
 - the endpoint is half a second behind its end: the silence that ends an utterance;
 - first text is the first provisional text that is not empty, whatever it says; the first character that stays is from
   when on every text begins with the final one's first character;
+- a character settles when it is first among those of a provisional text that will not change, or else with the final text:
+  seconds from its end, in the final text; of what was settled before that, how much the final text contradicts;
 - a clip is dropped that got no final text, or whose session was closed.
 
 The same clips are then sent as files to the same server. Without --address a server is started, on the CPU.
@@ -40,7 +42,7 @@ sys.path.insert(0, str(ROOT))
 from asr.audio.reading import SAMPLE_RATE, read_samples  # noqa: E402
 from asr.audio.voice_activity import WINDOW, SpeechProbabilities, load_voice_activity  # noqa: E402
 from asr.corpus.manifest import read_manifest  # noqa: E402
-from asr.scoring.cer import CharErrors, char_errors  # noqa: E402
+from asr.scoring.cer import CharErrors, align, char_errors  # noqa: E402
 from asr.text.normalize import RULES, TRAINING, normalize  # noqa: E402
 from asr.transcription.utterances import PAUSE  # noqa: E402
 from benchmarks.served import serving  # noqa: E402
@@ -149,14 +151,37 @@ class Hearing:
     """(when, all of the text as it was known then)."""
     final: float | None = None
     """When the last of its text came."""
+    open: list[tuple[float, str]] = field(default_factory=list)
+    """(when, what is settled) of the open utterance."""
+    settling: list[float] = field(default_factory=list)
+    """Of each character of what is over: seconds from when it had been said to when it was settled."""
+    early: int = 0
+    """Characters that were settled before the final text."""
+    wrong: int = 0
+    """Those of them that the final text contradicts."""
 
     def add(self, at: float, kind: str, event: dict) -> None:
         if kind == "provisional":
             self.texts.append((at, self.before + event["text"]))
+            self.open.append((at, event["text"][: event["settled"]]))
         elif kind == "completed" and event["transcript"]:
             self.before += event["transcript"]
             self.texts.append((at, self.before))
             self.final = at
+            self._settle(at, event["words"])
+
+    def _settle(self, at: float, words: list[dict]) -> None:
+        """The utterance is over: each word of it, and when it ended in the stream."""
+        ends = [word["end"] for word in words for _ in word["word"]]
+        settled = [(when, len(text)) for when, text in self.open] + [(at, len(ends))]
+        self.settling += [next(when for when, n in settled if n > i) - end for i, end in enumerate(ends)]
+        early = self.open[-1][1] if self.open else ""
+        pairs = align(list("".join(word["word"] for word in words)), list(early))
+        while pairs and not pairs[-1][1]:  # not yet said
+            pairs.pop()
+        self.early += len(early)
+        self.wrong += sum(said != written for said, written in pairs)
+        self.open = []
 
     def delays(self) -> tuple[float, float, float]:
         """Of the first text and of the first character that stays after speech starts; of the final text after it ends."""
@@ -274,10 +299,13 @@ def tell(clients: list[Client], heard: list[Hearing]) -> None:
             "first character that stays": stays,
             "final text after speech ends": final,
             "final text after the endpoint": final - PAUSE,
+            "settled after it is said": np.array([seconds for one in heard for seconds in one.settling]),
         }
         print(f"{'':32} median    95 %    most")
         for name, values in rows.items():
             print(f"{name:32}", "  ".join(f"{np.percentile(values, share):4.2f} s" for share in (50, 95, 100)))
+    early, wrong, all = (sum(n) for n in zip(*((h.early, h.wrong, len(h.settling)) for h in heard), strict=True))
+    print(f"settled before the final text: {early} of {all} characters, {wrong} of them wrong")
     print(
         f"dropped: {len(heard) - len(with_text)} of {len(heard)} clips; late by at most {max(c.late for c in clients):.2f} s"
     )

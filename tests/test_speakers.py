@@ -50,7 +50,7 @@ class Ear:
     def __init__(self, name: str, done: list[str], during=None):
         self.name, self.done, self.during = name, done, during
 
-    def recognize(self, pieces, timed, cancelled):
+    def recognize(self, pieces, timed, cancelled, known):
         if self.during:
             self.during(cancelled)
         self.done.append(self.name)

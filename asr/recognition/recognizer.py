@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.beam import Chosen
+from asr.decoding.continued import ContinuedScorer
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.hotwords import HotwordScorer, occurrences
@@ -153,10 +154,12 @@ class Recognizer:
         cancelled: Callable[[], bool] = never,
         *,
         watcher: Watcher | None = None,
+        known: Sequence[Sequence[int]] = (),
     ) -> list[list[Recognized]]:
         """Arrays (S,) of 16 kHz samples → per utterance its n-best list, the best with the spans of its tokens if `timed`.
 
-        The model is put in evaluation mode meanwhile. watcher: looks on. Raises Cancelled soon after `cancelled` says so.
+        The model is put in evaluation mode meanwhile. watcher: looks on. known: ids that each text begins with, not heeded
+        where an utterance is too long for the model. Raises Cancelled soon after `cancelled` says so.
         """
         call, training = copy.copy(self), self.model.training
         # another thread may be decoding with this Recognizer, and is cancelled and watched by something else
@@ -168,9 +171,12 @@ class Recognizer:
                 if watcher is not None and len(some) > 1:
                     watcher.cut(samples, some, ())
             pieces = [piece for some in parts for piece in some]
+            begun = list(known) or [()] * len(parts)
+            begun = [tokens if len(some) == 1 else () for tokens, some in zip(begun, parts, strict=True) for _ in some]
             results: list[list[Recognized]] = [[] for _ in pieces]
             for batch in self.batches([len(piece) for piece in pieces]):
-                for i, nbest in zip(batch, call._recognize_batch([pieces[i] for i in batch], timed), strict=True):
+                chosen, texts = [pieces[i] for i in batch], [begun[i] for i in batch]
+                for i, nbest in zip(batch, call._recognize_batch(chosen, timed, texts), strict=True):
                     results[i] = nbest
             left = iter(results)
             return [self._joined(some, [next(left) for _ in some]) for some in parts]
@@ -234,12 +240,14 @@ class Recognizer:
         limits = [self.config.max_tokens(len(u) / SAMPLE_RATE) for u in utterances]
         return limits if longest is None else [min(limit, longest) for limit in limits]
 
-    def _recognize_batch(self, utterances: Sequence[np.ndarray], timed: bool) -> list[list[Recognized]]:
+    def _recognize_batch(
+        self, utterances: Sequence[np.ndarray], timed: bool, known: Sequence[Sequence[int]] = ()
+    ) -> list[list[Recognized]]:
         memory = encode(self.model, utterances, self.cancelled)
         scorer, limits = self.scorer(memory), self.limits(utterances)
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
         watch = None if self.watcher is None else self.watcher.search()
-        found = self._found(scorer, limits, memory, log_probs, watch)
+        found = self._found(scorer, limits, memory, log_probs, watch, known)
         results: list[list[Recognized]] = [[] for _ in found]
         for b in self._doubts([nbest[0] for nbest in found], scorer):
             heard = memory.rows([b])
@@ -274,13 +282,15 @@ class Recognizer:
         limits: list[int],
         memory: Memory,
         log_probs: Tensor | None,
-        watch: Watch | None = None,
+        watch: Watch | None,
+        known: Sequence[Sequence[int]],
     ) -> list[list[Hypothesis]]:
         """All hypotheses that the search ends with, ranked anew by what has a weight for that."""
         config, others = replace(self.config, nbest=self.config.beam), self.others(memory, log_probs)
         reverse = self.model.reverse_decoder
         reverse = reverse if config.reverse_weight else None
-        found = beam_search(scorer, config, limits, others, watch=watch)
+        searched = ContinuedScorer(scorer, known) if any(known) else scorer
+        found = beam_search(searched, config, limits, others, watch=watch)
         if not all(found):
             raise AsrError("the model's scores are no numbers: its weights are damaged, or its training has diverged")
         if reverse is not None:

@@ -215,7 +215,8 @@ class Speakers:
             batches.setdefault(speaker.full if due.full else speaker.quick, []).append(due)
         for recognizer, dues in batches.items():
             samples, timed = [due.piece.samples for due in dues], dues[0].full
-            results = recognizer.recognize(samples, timed=timed, cancelled=between)
+            known = () if timed else [due.known for due in dues]
+            results = recognizer.recognize(samples, timed=timed, cancelled=between, known=known)
             for due, nbest in zip(dues, results, strict=True):
                 due.result = nbest[0]
 

@@ -69,7 +69,8 @@ class LiveTranscriber:
             if due.result is None:
                 began = time.monotonic()
                 search, timed = (self.full, self.changes) if due.full else (self.quick, False)
-                due.result = search.recognize([due.piece.samples], timed=timed)[0][0]
+                known = () if due.full else [due.known]
+                due.result = search.recognize([due.piece.samples], timed=timed, known=known)[0][0]
                 self.pace.spent(0.0 if due.final else time.monotonic() - began)
             heard = self.utterances.heard(due)
             if heard:

@@ -1,12 +1,14 @@
 """What of a stream of samples is to be decoded, and when: what was heard since the last pause, again and again.
 
-What two decodings in a row begin with is settled. Where speech stops, the utterance is decoded with the full search at once: if
-nobody speaks on, that is its text, and it is there when the pause has become long enough to end it.
+What two decodings in a row begin with is settled, and where the next ones go on from. Where speech stops, the utterance is
+decoded with the full search at once: if nobody speaks on, that is its text, and it is there when the pause has become long
+enough to end it.
 """
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,8 +24,14 @@ BEHIND = 0.2
 """Seconds kept behind an utterance, after which it is taken to be over: the rest of the pause is time to decode it in."""
 EVERY = 0.3
 """Seconds of new audio before what is open is decoded again, and of speech before it is decoded at all: less is guessed."""
+SHARE = 0.1
+"""Of the length of what is open, so much must be new: each decoding is of all of it, and a second of speech costs the same in
+the end, however long somebody speaks on."""
 BUSY = 0.5
 """At most this share of the time goes into decodings that will be replaced."""
+
+
+Text = TypeVar("Text", str, tuple[int, ...])
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class Due:
     """Where it lies in the stream, and its samples."""
     utterance: int
     """The number of its utterance in the stream."""
+    known: tuple[int, ...] = ()
+    """Tokens that its text begins with, unless the full search is to find them anew."""
     full: bool = False
     """Whether the full search is worth its time: the utterance is over, or seems to be."""
     final: bool = False
@@ -88,6 +98,10 @@ class Utterances:
     def _begin(self) -> None:
         self.number += 1
         self.text, self.settled = "", ""
+        self.tokens: tuple[int, ...] = ()
+        """What was decoded last."""
+        self.known: tuple[int, ...] = ()
+        """What two decodings in a row began with."""
         self.decoded = 0.0
         """Place in the stream up to which the utterance was decoded."""
         self.ending: Due | None = None
@@ -106,7 +120,7 @@ class Utterances:
         self.heard_samples += len(samples)
         yield from self._finals(self.cutter.add(samples))
         if look and self.cutter.speaking:
-            due = self._ending() or Due(self._placed(self.cutter.open_piece()), self.number)
+            due = self._ending() or Due(self._placed(self.cutter.open_piece()), self.number, self.known)
             if self.wants(due):
                 yield due
 
@@ -123,7 +137,8 @@ class Utterances:
         if due.utterance != self.number or due.result is not None:
             return False
         since = max(self.decoded, self.first / SAMPLE_RATE + self.cutter.onset)
-        return due is self.ending or due.piece.end - since >= self.every
+        new = due.piece.end - since
+        return due is self.ending or new >= max(self.every, SHARE * (due.piece.end - due.piece.start))
 
     def finish(self) -> Iterator[Due]:
         """The last utterance, where the stream ends, or is to be cut; what is added later is another one."""
@@ -155,6 +170,8 @@ class Utterances:
             return Heard(text, len(text), True, piece.start, piece.end) if text else None
         if due.utterance != self.number or piece.end < self.decoded:
             return None
+        tokens = due.result.hypothesis.tokens
+        self.known, self.tokens = max(self.known, _common_prefix(tokens, self.tokens), key=len), tokens
         agreed = _common_prefix(text, self.text)
         self.settled = max(self.settled, agreed, key=len) if text.startswith(self.settled) else self.settled
         # what is settled stays; the rest is the latest opinion
@@ -179,7 +196,7 @@ class Pace:
         self.until = time.monotonic() + seconds * (1 / BUSY - 1)
 
 
-def _common_prefix(a: str, b: str) -> str:
+def _common_prefix(a: Text, b: Text) -> Text:
     n = 0
     while n < min(len(a), len(b)) and a[n] == b[n]:
         n += 1
