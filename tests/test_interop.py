@@ -231,4 +231,4 @@ def test_feats_stats_of_an_espnet_folder_are_read_in_both_forms(tmp_path):
 
 
 def test_fixtures_are_there():
-    assert len(CASES) == 19 and all((FOLDERS[name] / "golden.npz").is_file() for name in CASES)
+    assert len(CASES) == 21 and all((FOLDERS[name] / "golden.npz").is_file() for name in CASES)
