@@ -62,7 +62,7 @@ def read_espnet(folder: Path) -> Foreign:
     ctc = map_ctc(weights)
     features = _features(top)
     _map_cmvn(weights, top, folder, features.n_mels)
-    _check_mel(weights, features)
+    check_mel(weights, features)
     tensors.ignore(r"normalize\.(mean|std)", "read from the statistics")
     config = ModelConfig(SubsamplingConfig(factor, encoder.width), ctc=ctc, encoder=encoder, decoder=decoder)
     return Foreign(
@@ -196,7 +196,11 @@ def _positions(settings: Settings, attention_setting: str, usual: str) -> str:
 def _features(top: Settings) -> FeatureConfig:
     top.require("input_size", None)
     top.require("feats_type", None, "raw")
-    settings = Settings(top.get("frontend_conf", {}), f"{top.where}: frontend_conf")
+    return stft_features(Settings(top.get("frontend_conf", {}), f"{top.where}: frontend_conf"))
+
+
+def stft_features(settings: Settings) -> FeatureConfig:
+    """Those of a section with the arguments of the default front end."""
     rate = settings.get("fs", 16000)
     if str(rate).lower().replace("k", "000") != "16000":
         raise CheckpointError(f"{settings.where}.fs: {quoted(rate)} cannot be imported; only 16000 can")
@@ -226,7 +230,7 @@ def _features(top: Settings) -> FeatureConfig:
     return config
 
 
-def _check_mel(weights: Weights, features: FeatureConfig) -> None:
+def check_mel(weights: Weights, features: FeatureConfig) -> None:
     """The filters that the checkpoint carries are computed from the settings here, and must come out the same."""
     name = "frontend.logmel.melmat"
     if name not in weights.tensors:
@@ -271,7 +275,7 @@ def _map_cmvn(weights: Weights, top: Settings, folder: Path, n_mels: int) -> Non
         weights.put("cmvn.inverse_std", 1 / weights.tensors.take("normalize.std"), "normalize.std")
     else:
         path = existing(_inside(folder, settings.get("stats_file", "feats_stats.npz", str)))
-        mean, deviation = _statistics(path, settings.get("eps", 1e-20, float))
+        mean, deviation = mean_and_deviation(path, settings.get("eps", 1e-20, float))
         weights.put("cmvn.mean", mean, str(path))
         weights.put("cmvn.inverse_std", 1 / deviation, str(path))
     for name, used, neutral in (("mean", means, torch.zeros), ("inverse_std", variances, torch.ones)):
@@ -279,7 +283,7 @@ def _map_cmvn(weights: Weights, top: Settings, folder: Path, n_mels: int) -> Non
             weights.put(f"cmvn.{name}", neutral(n_mels), "normalize_conf has it switched off")
 
 
-def _statistics(path: Path, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+def mean_and_deviation(path: Path, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation from sums: named arrays, or one of two rows with the count at the end of the first."""
     with reading(path, CheckpointError, "holds no count, sum and sum_square"):
         stats = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
