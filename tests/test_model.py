@@ -230,7 +230,10 @@ def test_audio_shorter_than_a_memory_frame_is_encoded():
     ("make", "message"),
     [
         (lambda: EncoderConfig(width=30, heads=4), "encoder: width 30 must be even and a multiple of heads 4"),
-        (lambda: EncoderConfig(kind="conformr"), "encoder.kind must be one of transformer, conformer, e_branchformer, is 'conformr'"),
+        (
+            lambda: EncoderConfig(kind="conformr"),
+            "encoder.kind must be one of transformer, conformer, e_branchformer, is 'conformr'",
+        ),
         (lambda: EncoderConfig(kernel=4), "encoder.kernel must be odd, is 4"),
         (lambda: EncoderConfig(merge_kernel=4), "encoder.merge_kernel must be odd, is 4"),
         (lambda: EncoderConfig(gate_units=7), "encoder.gate_units must be even, is 7"),

@@ -8,10 +8,10 @@ from pathlib import Path
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
 from asr.foreign_bytes import quoted, reading
-from asr.interop.checkpoints import existing, find_file, read_json, read_tensors, read_yaml
+from asr.interop.checkpoints import existing, find_file, read_tensors, read_yaml
 from asr.interop.espnet import check_mel, mean_and_deviation, stft_features
 from asr.interop.foreign import Foreign, Settings, Weights, token_table
-from asr.interop.statistics import put_cmvn
+from asr.interop.statistics import put_json_cmvn
 from asr.interop.transformer import (
     NO_MATTER,
     Biases,
@@ -26,7 +26,7 @@ from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 from asr.model.subsampling import SubsamplingConfig
-from asr.text.tokenizer import SOS, TokenTable
+from asr.text.tokenizer import SOS, SOS_EOS, TokenTable
 
 START = "<|startoftranscript|>"
 """What its `<sos>` is called here, where sos is the last token before the text."""
@@ -165,7 +165,7 @@ def _require_plain(settings: Settings, prefix: str) -> None:
 def _tokens(folder: Path, top: Settings) -> tuple[TokenTable, tuple[int, ...]]:
     """The table, in which sos is the token that the text follows, and the ids of those before it."""
     tokens, path = named_units(folder, top)
-    if SOS not in tokens:
+    if SOS_EOS in tokens:
         raise CheckpointError(f"{path}: sos and eos are one token; is it from Dolphin?")
     ids = {token: i for i, token in enumerate(tokens)}
     told = (*(HOTWORDS if HOTWORDS[0] in ids else ()), *TASK)
@@ -206,10 +206,7 @@ def _map_cmvn(weights: Weights, folder: Path, top: Settings) -> None:
         weights.put("cmvn.mean", mean, str(path))
         weights.put("cmvn.inverse_std", 1 / deviation, str(path))
     else:
-        path = existing(folder / "global_cmvn")
-        stats = read_json(path)
-        with reading(path, CheckpointError, "holds no numbers as mean_stat, var_stat and frame_num"):
-            put_cmvn(weights, stats["mean_stat"], stats["var_stat"], float(stats["frame_num"]), path=path)
+        put_json_cmvn(weights, existing(folder / "global_cmvn"))
 
 
 def _remarks(values: dict) -> tuple[str, ...]:

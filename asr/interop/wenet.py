@@ -4,15 +4,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
-from asr.foreign_bytes import quoted, reading
-from asr.interop.checkpoints import Tensors, find_file, read_json, read_tensors, read_yaml
+from asr.foreign_bytes import quoted
+from asr.interop.checkpoints import Tensors, find_file, read_tensors, read_yaml
 from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
-from asr.interop.statistics import put_cmvn, put_kaldi_cmvn
+from asr.interop.statistics import put_json_cmvn, put_kaldi_cmvn
 from asr.interop.transformer import (
     ACTIVATIONS,
     FACTORS,
@@ -279,10 +278,7 @@ def _map_cmvn(weights: Weights, folder: Path, top: Settings) -> None:
     if not path.read_bytes().lstrip().startswith(b"{"):
         put_kaldi_cmvn(weights, path, n_mels)
         return
-    stats = read_json(path)
-    with reading(path, CheckpointError, "holds no numbers as mean_stat, var_stat and frame_num"):
-        sums, squares = (np.array(stats[name], np.float64) for name in ("mean_stat", "var_stat"))
-        put_cmvn(weights, sums, squares, float(stats["frame_num"]), path=path)
+    put_json_cmvn(weights, path)
 
 
 def pieces_beside(folder: Path, values: dict) -> bytes | None:

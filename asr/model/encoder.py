@@ -59,7 +59,7 @@ class EncoderConfig:
     last_norm_eps: float = 0.0
     """Added to the variance in that one; 0: norm_eps."""
     macaron: bool = True
-    """Whether the block of a Conformer or an E-Branchformer begins with half a feed-forward part, so that the other is a half, too."""
+    """Whether a Conformer's or an E-Branchformer's block begins with half a feed-forward part, so that the other is one, too."""
     convolution: bool = True
     """Whether a Conformer's block has a convolution and, because of it, a norm at its end."""
     conv_norm: str = "layer"
