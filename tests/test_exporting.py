@@ -36,7 +36,6 @@ EXACT = 1e-4
 SHAPES = {
     "transformer": {"ctc": False},
     "conformer": {"positions": "relative", "conv_norm": "batch"},
-    "e_branchformer": {"positions": "relative"},
 }
 
 
