@@ -12,6 +12,7 @@ from tests.conftest import random_model
 KINDS = {
     "transformer": {},
     "conformer": {"kind": "conformer", "positions": "relative"},
+    "e_branchformer": {"kind": "e_branchformer", "positions": "relative"},
     "conformer with batch norms": {"kind": "conformer", "conv_norm": "batch"},
 }
 

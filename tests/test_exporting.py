@@ -33,7 +33,10 @@ from tests.test_interop import FIXTURES
 ort = pytest.importorskip("onnxruntime", reason="pip install 'mandarin-asr[export]'")
 TABLE = TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", "<noise>", *CHARACTERS])
 EXACT = 1e-4
-SHAPES = {"transformer": {"ctc": False}, "conformer": {"positions": "relative", "conv_norm": "batch"}}
+SHAPES = {
+    "transformer": {"ctc": False},
+    "conformer": {"positions": "relative", "conv_norm": "batch"},
+}
 
 
 def small_model(kind: str) -> SpeechModel:

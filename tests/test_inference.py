@@ -44,7 +44,7 @@ def all_packed(monkeypatch):
     monkeypatch.setattr(inference, "LARGEST_PLAIN", 0)
 
 
-@pytest.mark.parametrize("kind", ["transformer", "conformer"])
+@pytest.mark.parametrize("kind", ["transformer", "conformer", "e_branchformer"])
 def test_packing_changes_no_number(kind, all_packed):
     model = random_model(kind)
     before = log_probs(model)
@@ -160,7 +160,7 @@ IN_16_BITS = [
     ),
     pytest.param(lambda model: halved(model, torch.bfloat16), id="all"),  # as on a GPU
 ]
-KINDS = ["transformer", "conformer", "relative"]
+KINDS = ["transformer", "conformer", "e_branchformer", "relative"]
 
 
 def model_of(kind: str):

@@ -84,7 +84,7 @@ def test_probabilities_are_the_decoder_s_and_all_that_is_added_makes_the_score(r
     assert way[-1].total == pytest.approx(sum(added), abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["transformer", "conformer"])
+@pytest.mark.parametrize("kind", ["transformer", "conformer", "e_branchformer"])
 def test_attention_adds_up_to_one_and_is_that_of_the_search(kind, tokenizer, monkeypatch):
     """Teacher-forced over what was found, it is what the search listened to, a token at a time, with three texts in the beam."""
     recognizer = Recognizer(random_model(kind), tokenizer, SETTINGS)

@@ -25,6 +25,7 @@ TOOLKITS = {
     "fireredasr2": "firered",
     "speechbrain": "speechbrain",
     "whisper": "whisper",
+    "dolphin": "dolphin",
 }
 VARIANTS = ROOT / "tests" / "fixtures" / "interop-variants"
 FOLDERS = {path.name: path for parent in (FIXTURES, VARIANTS) for path in sorted(parent.iterdir()) if path.is_dir()}
@@ -231,4 +232,4 @@ def test_feats_stats_of_an_espnet_folder_are_read_in_both_forms(tmp_path):
 
 
 def test_fixtures_are_there():
-    assert len(CASES) == 19 and all((FOLDERS[name] / "golden.npz").is_file() for name in CASES)
+    assert len(CASES) == 23 and all((FOLDERS[name] / "golden.npz").is_file() for name in CASES)

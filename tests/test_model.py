@@ -18,7 +18,7 @@ from asr.text.tokenizer import IGNORED
 from tests.conftest import random_model
 from tests.runs import losses_with
 
-KINDS = ["transformer", "conformer"]
+KINDS = ["transformer", "conformer", "e_branchformer"]
 
 
 def sounds(*seconds: float) -> list:
@@ -230,8 +230,21 @@ def test_audio_shorter_than_a_memory_frame_is_encoded():
     ("make", "message"),
     [
         (lambda: EncoderConfig(width=30, heads=4), "encoder: width 30 must be even and a multiple of heads 4"),
-        (lambda: EncoderConfig(kind="conformr"), "encoder.kind must be one of transformer, conformer, is 'conformr'"),
+        (
+            lambda: EncoderConfig(kind="conformr"),
+            "encoder.kind must be one of transformer, conformer, e_branchformer, is 'conformr'",
+        ),
         (lambda: EncoderConfig(kernel=4), "encoder.kernel must be odd, is 4"),
+        (lambda: EncoderConfig(merge_kernel=4), "encoder.merge_kernel must be odd, is 4"),
+        (lambda: EncoderConfig(gate_units=7), "encoder.gate_units must be even, is 7"),
+        (
+            lambda: EncoderConfig(kind="e_branchformer", norm_first=False),
+            "encoder.norm_first = false is not for an e_branchformer, which has no such form",
+        ),
+        (
+            lambda: EncoderConfig(kind="e_branchformer", convolution=False),
+            "encoder.convolution = false is not for an e_branchformer, which has no such form",
+        ),
         (lambda: EncoderConfig(layers=0), "encoder.layers must be at least 1, is 0"),
         (lambda: DecoderConfig(dropout=1.0), "decoder.dropout must be from 0 to below 1, is 1.0"),
         (lambda: EncoderConfig(places=9), "encoder.places is the number of learned positions: 9 cannot be where"),

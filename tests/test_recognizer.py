@@ -17,7 +17,7 @@ def sounds(*seconds: float) -> list[np.ndarray]:
     return [random.normal(0, 0.1, int(s * 16000)).astype(np.float32) for s in seconds]
 
 
-@pytest.mark.parametrize("kind", ["transformer", "conformer"])
+@pytest.mark.parametrize("kind", ["transformer", "conformer", "e_branchformer"])
 @pytest.mark.parametrize("beam", [1, 4])
 def test_a_batch_changes_no_token(kind, beam, tokenizer):
     model, utterances = random_model(kind), sounds(0.3, 2.0, 1.1, 0.7)
@@ -44,7 +44,7 @@ def test_groups_stay_within_their_budget():
     assert grouped([], 10) == []
 
 
-@pytest.mark.parametrize("kind", ["transformer", "conformer"])
+@pytest.mark.parametrize("kind", ["transformer", "conformer", "e_branchformer"])
 def test_encoding_a_few_at_a_time_changes_nothing(kind, monkeypatch):
     model, utterances = random_model(kind), sounds(2.0, 1.1, 0.7, 0.3)
     memories = []

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from asr.interop.transformer import (
     decoder_config,
     map_ctc,
     map_decoder,
+    map_e_branchformer,
     map_encoder,
     map_subsampling,
 )
@@ -52,12 +54,15 @@ def read_espnet(folder: Path) -> Foreign:
     weights = Weights(tensors)
     factor = Settings(values["encoder_conf"], f"{path}: encoder_conf").choose("input_layer", "conv2d", FACTORS)
     map_subsampling(weights, factor)
-    map_encoder(weights, encoder, top.get("encoder", "", str) == "conformer", Biases())
+    if encoder.kind == "e_branchformer":
+        map_e_branchformer(weights, encoder, Biases())
+    else:
+        map_encoder(weights, encoder, encoder.kind == "conformer", Biases())
     map_decoder(weights, decoder, "decoder", "decoder", biases=Biases(), cross=Biases())
     ctc = map_ctc(weights)
     features = _features(top)
     _map_cmvn(weights, top, folder, features.n_mels)
-    _check_mel(weights, features)
+    check_mel(weights, features)
     tensors.ignore(r"normalize\.(mean|std)", "read from the statistics")
     config = ModelConfig(SubsamplingConfig(factor, encoder.width), ctc=ctc, encoder=encoder, decoder=decoder)
     return Foreign(
@@ -109,53 +114,78 @@ def _require_plain(top: Settings) -> None:
 
 
 def _encoder(top: Settings) -> EncoderConfig:
-    kind = top.choose("encoder", "rnn", {"transformer": "transformer", "conformer": "conformer"})
+    kinds = {kind: kind for kind in ("transformer", "conformer", "e_branchformer")}
+    kind = top.choose("encoder", "rnn", kinds)
     settings = Settings(top.get("encoder_conf", {}), f"{top.where}: encoder_conf")
-    conformer = kind == "conformer"
-    norm_first = settings.get("normalize_before", True, bool)
     settings.require("positionwise_layer_type", "linear")
-    settings.require("concat_after", False)
     settings.require("interctc_use_conditioning", False)
     settings.pass_over("interctc_layer_idx")  # heads on layers in between, of which training alone makes use
     settings.require("zero_triu", False)
     settings.require("qk_norm", False)
-    settings.require("ctc_trim", False)
     settings.choose("input_layer", "conv2d", FACTORS)
+    own = _of_e_branchformer(settings) if kind == "e_branchformer" else _of_others(settings, kind == "conformer")
     config = EncoderConfig(
         kind=kind,
-        layers=settings.get("num_blocks", 6, int),
+        layers=settings.get("num_blocks", 12 if kind == "e_branchformer" else 6, int),
         width=settings.get("output_size", 256, int),
         heads=settings.get("attention_heads", 4, int),
         feed_forward=settings.get("linear_units", 2048, int),
-        kernel=settings.get("cnn_module_kernel", 31, int) if conformer else 15,
-        positions=_positions(settings) if conformer else "absolute",
-        activation=settings.choose("activation_type", "swish" if conformer else "relu", ACTIVATIONS),
-        norm_first=norm_first,
-        last_norm=norm_first,
         norm_eps=EPS,
-        macaron=settings.get("macaron_style", False, bool),
-        convolution=settings.get("use_cnn_module", True, bool),
-        conv_norm="batch",
+        **own,
     )
-    settings.pass_over(*NO_MATTER, "positionwise_conv_kernel_size")
-    if not conformer:
-        settings.require("pos_enc_layer_type", "abs_pos")
+    settings.pass_over(*NO_MATTER)
     settings.finish()
     return config
 
 
-def _positions(settings: Settings) -> str:
-    """Two things are called rel_pos; without rel_pos_type it is the older one."""
+def _of_others(settings: Settings, conformer: bool) -> dict[str, Any]:
+    """What the settings of a Transformer or a Conformer say beside the sizes."""
+    settings.require("concat_after", False)
+    settings.require("ctc_trim", False)
+    settings.pass_over("positionwise_conv_kernel_size")
+    norm_first = settings.get("normalize_before", True, bool)
+    if not conformer:
+        settings.require("pos_enc_layer_type", "abs_pos")
+    return {
+        "kernel": settings.get("cnn_module_kernel", 31, int) if conformer else 15,
+        "positions": _positions(settings, "selfattention_layer_type", "legacy") if conformer else "absolute",
+        "activation": settings.choose("activation_type", "swish" if conformer else "relu", ACTIVATIONS),
+        "norm_first": norm_first,
+        "last_norm": norm_first,
+        "macaron": settings.get("macaron_style", False, bool),
+        "convolution": settings.get("use_cnn_module", True, bool),
+        "conv_norm": "batch",
+    }
+
+
+def _of_e_branchformer(settings: Settings) -> dict[str, Any]:
+    """What the settings of an E-Branchformer say beside the sizes."""
+    if not settings.get("use_ffn", False, bool):
+        raise CheckpointError(f"{settings.where}.use_ffn: False cannot be imported; only True can")
+    settings.require("use_linear_after_conv", False)
+    settings.require("gate_activation", "identity")
+    return {
+        "kernel": settings.get("cgmlp_conv_kernel", 31, int),
+        "gate_units": settings.get("cgmlp_linear_units", 2048, int),
+        "merge_kernel": settings.get("merge_conv_kernel", 3, int),
+        "positions": _positions(settings, "attention_layer_type", "latest"),
+        "activation": settings.choose("ffn_activation_type", "swish", ACTIVATIONS),
+        "macaron": settings.get("macaron_ffn", False, bool),
+    }
+
+
+def _positions(settings: Settings, attention_setting: str, usual: str) -> str:
+    """Two things are called rel_pos; which of them, rel_pos_type says."""
     kind = settings.get("pos_enc_layer_type", "rel_pos", str)
-    attention = settings.get("selfattention_layer_type", "rel_selfattn", str)
-    legacy = settings.choose("rel_pos_type", "legacy", {"legacy": True, "latest": False})
+    attention = settings.get(attention_setting, "rel_selfattn", str)
+    legacy = settings.choose("rel_pos_type", usual, {"legacy": True, "latest": False})
     if kind == "abs_pos" and attention == "selfattn":
         return "absolute"
     if (kind, attention) == ("legacy_rel_pos", "legacy_rel_selfattn"):
         legacy = True
     elif (kind, attention) != ("rel_pos", "rel_selfattn"):
         raise CheckpointError(
-            f"{settings.where}: pos_enc_layer_type {quoted(kind)} with selfattention_layer_type {quoted(attention)}"
+            f"{settings.where}: pos_enc_layer_type {quoted(kind)} with {attention_setting} {quoted(attention)}"
             " cannot be imported"
         )
     if legacy:
@@ -166,7 +196,11 @@ def _positions(settings: Settings) -> str:
 def _features(top: Settings) -> FeatureConfig:
     top.require("input_size", None)
     top.require("feats_type", None, "raw")
-    settings = Settings(top.get("frontend_conf", {}), f"{top.where}: frontend_conf")
+    return stft_features(Settings(top.get("frontend_conf", {}), f"{top.where}: frontend_conf"))
+
+
+def stft_features(settings: Settings) -> FeatureConfig:
+    """Those of a section with the arguments of the default front end."""
     rate = settings.get("fs", 16000)
     if str(rate).lower().replace("k", "000") != "16000":
         raise CheckpointError(f"{settings.where}.fs: {quoted(rate)} cannot be imported; only 16000 can")
@@ -196,7 +230,7 @@ def _features(top: Settings) -> FeatureConfig:
     return config
 
 
-def _check_mel(weights: Weights, features: FeatureConfig) -> None:
+def check_mel(weights: Weights, features: FeatureConfig) -> None:
     """The filters that the checkpoint carries are computed from the settings here, and must come out the same."""
     name = "frontend.logmel.melmat"
     if name not in weights.tensors:
@@ -241,7 +275,7 @@ def _map_cmvn(weights: Weights, top: Settings, folder: Path, n_mels: int) -> Non
         weights.put("cmvn.inverse_std", 1 / weights.tensors.take("normalize.std"), "normalize.std")
     else:
         path = existing(_inside(folder, settings.get("stats_file", "feats_stats.npz", str)))
-        mean, deviation = _statistics(path, settings.get("eps", 1e-20, float))
+        mean, deviation = mean_and_deviation(path, settings.get("eps", 1e-20, float))
         weights.put("cmvn.mean", mean, str(path))
         weights.put("cmvn.inverse_std", 1 / deviation, str(path))
     for name, used, neutral in (("mean", means, torch.zeros), ("inverse_std", variances, torch.ones)):
@@ -249,7 +283,7 @@ def _map_cmvn(weights: Weights, top: Settings, folder: Path, n_mels: int) -> Non
             weights.put(f"cmvn.{name}", neutral(n_mels), "normalize_conf has it switched off")
 
 
-def _statistics(path: Path, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+def mean_and_deviation(path: Path, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation from sums: named arrays, or one of two rows with the count at the end of the first."""
     with reading(path, CheckpointError, "holds no count, sum and sum_square"):
         stats = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)

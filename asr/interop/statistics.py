@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from asr.errors import CheckpointError
+from asr.foreign_bytes import reading
+from asr.interop.checkpoints import read_json
 from asr.interop.foreign import Weights
 
 VARIANCE_FLOOR = 1e-20
@@ -52,6 +54,14 @@ def _from_text(data: bytes, path: Path, n_mels: int) -> np.ndarray:
 
 def _no_matrix(path: Path, n_mels: int) -> CheckpointError:
     return CheckpointError(f"{path}: is no Kaldi matrix of 2 rows and {n_mels + 1} columns")
+
+
+def put_json_cmvn(weights: Weights, path: Path) -> None:
+    """Mean and inverse deviation from WeNet's global_cmvn."""
+    stats = read_json(path)
+    with reading(path, CheckpointError, "holds no numbers as mean_stat, var_stat and frame_num"):
+        sums, squares = (np.array(stats[name], np.float64) for name in ("mean_stat", "var_stat"))
+        put_cmvn(weights, sums, squares, float(stats["frame_num"]), path=path)
 
 
 def put_cmvn(weights: Weights, sums: np.ndarray, squares: np.ndarray, count: float, *, path: Path) -> None:

@@ -6,6 +6,7 @@ TOOLKITS = {
     "firered": "FireRedASR",
     "speechbrain": "SpeechBrain",
     "whisper": "Whisper",
+    "dolphin": "Dolphin",
 }
 """Name on the command line → what the toolkit calls itself."""
 

@@ -70,11 +70,7 @@ def map_encoder(weights: Weights, config: EncoderConfig, conformer: bool, biases
     """All blocks and the norm behind them. `conformer`: whether the blocks bear the names of a Conformer's."""
     for i in range(config.layers):
         ours, theirs = f"encoder.blocks.{i}", f"encoder.encoders.{i}"
-        _map_attention(weights, f"{ours}.attention", f"{theirs}.self_attn", biases)
-        if config.positions in SCORES:
-            weights.move(f"{ours}.attention.place.weight", f"{theirs}.self_attn.linear_pos.weight")
-            weights.move(f"{ours}.attention.content_bias", f"{theirs}.self_attn.pos_bias_u")
-            weights.move(f"{ours}.attention.place_bias", f"{theirs}.self_attn.pos_bias_v")
+        _map_self_attention(weights, config, f"{ours}.attention", f"{theirs}.self_attn", biases)
         weights.norm(f"{ours}.attention_norm", f"{theirs}.{'norm_mha' if conformer else 'norm1'}")
         second = "second_" if conformer else "feed_forward_"
         weights.norm(f"{ours}.{second}norm", f"{theirs}.{'norm_ff' if conformer else 'norm2'}")
@@ -90,6 +86,28 @@ def map_encoder(weights: Weights, config: EncoderConfig, conformer: bool, biases
     weights.tensors.ignore(
         r"(encoder|decoder)\..*\.concat_linear[12]?\.(weight|bias)", "never used: concat_after is off"
     )
+
+
+def map_e_branchformer(weights: Weights, config: EncoderConfig, biases: Biases) -> None:
+    """All blocks of an E-Branchformer and the norm behind them."""
+    for i in range(config.layers):
+        ours, theirs = f"encoder.blocks.{i}", f"encoder.encoders.{i}"
+        _map_self_attention(weights, config, f"{ours}.attention", f"{theirs}.attn", biases)
+        weights.norm(f"{ours}.attention_norm", f"{theirs}.norm_mha")
+        weights.norm(f"{ours}.gating_norm", f"{theirs}.norm_mlp")
+        weights.linear(f"{ours}.gating.spread", f"{theirs}.cgmlp.channel_proj1.0")
+        weights.norm(f"{ours}.gating.norm", f"{theirs}.cgmlp.csgu.norm")
+        weights.linear(f"{ours}.gating.depthwise", f"{theirs}.cgmlp.csgu.conv")
+        weights.linear(f"{ours}.gating.out", f"{theirs}.cgmlp.channel_proj2")
+        weights.linear(f"{ours}.merge.depthwise", f"{theirs}.depthwise_conv_fusion")
+        weights.linear(f"{ours}.merge.out", f"{theirs}.merge_proj")
+        _map_feed_forward(weights, f"{ours}.second_feed_forward", f"{theirs}.feed_forward", biases)
+        weights.norm(f"{ours}.second_norm", f"{theirs}.norm_ff")
+        if config.macaron:
+            _map_feed_forward(weights, f"{ours}.first_feed_forward", f"{theirs}.feed_forward_macaron", biases)
+            weights.norm(f"{ours}.first_norm", f"{theirs}.norm_ff_macaron")
+        weights.norm(f"{ours}.out_norm", f"{theirs}.norm_final")
+    _map_last_norm(weights, "encoder", "encoder", config.last_norm)
 
 
 def map_decoder(
@@ -120,6 +138,14 @@ def map_ctc(weights: Weights) -> bool:
         return False
     weights.linear("ctc", "ctc.ctc_lo")
     return True
+
+
+def _map_self_attention(weights: Weights, config: EncoderConfig, ours: str, theirs: str, biases: Biases) -> None:
+    _map_attention(weights, ours, theirs, biases)
+    if config.positions in SCORES:
+        weights.move(f"{ours}.place.weight", f"{theirs}.linear_pos.weight")
+        weights.move(f"{ours}.content_bias", f"{theirs}.pos_bias_u")
+        weights.move(f"{ours}.place_bias", f"{theirs}.pos_bias_v")
 
 
 def _map_attention(weights: Weights, ours: str, theirs: str, biases: Biases) -> None:

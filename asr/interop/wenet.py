@@ -4,15 +4,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
-from asr.foreign_bytes import quoted, reading
-from asr.interop.checkpoints import Tensors, find_file, read_json, read_tensors, read_yaml
+from asr.foreign_bytes import quoted
+from asr.interop.checkpoints import Tensors, find_file, read_tensors, read_yaml
 from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
-from asr.interop.statistics import put_cmvn, put_kaldi_cmvn
+from asr.interop.statistics import put_json_cmvn, put_kaldi_cmvn
 from asr.interop.transformer import (
     ACTIVATIONS,
     FACTORS,
@@ -82,15 +81,15 @@ def read_wenet(folder: Path) -> Foreign:
         decoder=decoder,
         reverse_layers=reverse_layers,
     )
-    table = _tokens(folder, top)
+    table = token_table(*named_units(folder, top))
     return Foreign(
-        _features(top),
+        kaldi_features(top),
         config,
         table,
         weights.named,
         weights.origins,
         tensors,
-        _pieces(folder, values),
+        pieces_beside(folder, values),
         {"rule": "wenet", "length_power": 0.0, "ctc_weight": 0.3 if ctc else 0.0},
         _remarks(values, reverse_layers),
     )
@@ -208,7 +207,8 @@ def _require_plain(settings: Settings) -> None:
     settings.pass_over("n_expert", "n_expert_activated")
 
 
-def _features(top: Settings) -> FeatureConfig:
+def kaldi_features(top: Settings) -> FeatureConfig:
+    """Those that dataset_conf names."""
     data = Settings(top.get("dataset_conf", {}), f"{top.where}: dataset_conf")
     data.require("feats_type", "fbank")
     resample = Settings(data.get("resample_conf", {}), f"{data.where}.resample_conf")
@@ -238,7 +238,8 @@ def _features(top: Settings) -> FeatureConfig:
     return config
 
 
-def _tokens(folder: Path, top: Settings):
+def named_units(folder: Path, top: Settings) -> tuple[list[str], Path]:
+    """The tokens of units.txt, the special ones by our names, and its path."""
     path = find_file(folder, ["units.txt", "*units*.txt", "lang_char.txt", "*.txt"], "token table")
     tokens = read_token_lines(path)
     vocabulary = top.get("output_dim", len(tokens), int)
@@ -257,7 +258,7 @@ def _tokens(folder: Path, top: Settings):
         tokens[sos] = SOS_EOS
     else:
         tokens[sos], tokens[eos] = SOS, EOS
-    return token_table(tokens, path)
+    return tokens, path
 
 
 def _map_cmvn(weights: Weights, folder: Path, top: Settings) -> None:
@@ -277,13 +278,10 @@ def _map_cmvn(weights: Weights, folder: Path, top: Settings) -> None:
     if not path.read_bytes().lstrip().startswith(b"{"):
         put_kaldi_cmvn(weights, path, n_mels)
         return
-    stats = read_json(path)
-    with reading(path, CheckpointError, "holds no numbers as mean_stat, var_stat and frame_num"):
-        sums, squares = (np.array(stats[name], np.float64) for name in ("mean_stat", "var_stat"))
-        put_cmvn(weights, sums, squares, float(stats["frame_num"]), path=path)
+    put_json_cmvn(weights, path)
 
 
-def _pieces(folder: Path, values: dict) -> bytes | None:
+def pieces_beside(folder: Path, values: dict) -> bytes | None:
     """The SentencePiece model of Latin words, where the folder has it."""
     conf = values.get("tokenizer_conf") or {}
     name = Path(str(conf.get("bpe_path") or "")).name

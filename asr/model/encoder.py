@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from asr.errors import ConfigError
 from asr.foreign_bytes import quoted
-from asr.model.convolution import NORMS, ConvolutionModule
+from asr.model.convolution import NORMS, ConvolutionModule, GatingModule, Merge
 from asr.model.layers import (
     ACTIVATIONS,
     Attention,
@@ -39,7 +39,7 @@ class EncoderConfig:
     feed_forward: int = 2048
     """Hidden width of the feed-forward layers."""
     kernel: int = 15
-    """Frames a Conformer's convolution sees; odd, unless it is causal."""
+    """Frames that the convolution of a Conformer or the gate of an E-Branchformer sees; odd, unless it is causal."""
     dropout: float = 0.1
     """Share of channels dropped in training."""
     positions: str = "absolute"
@@ -49,7 +49,7 @@ class EncoderConfig:
     places: int = 0
     """Memory frames that the table of learned positions has; no audio may have more."""
     activation: str = ""
-    """relu, gelu or swish; empty: relu in a Transformer, swish in a Conformer."""
+    """relu, gelu or swish; empty: relu in a Transformer, swish in the others."""
     norm_first: bool = True
     """Whether each part normalises its input (pre-norm), or the sum of its input and output (post-norm)."""
     norm_eps: float = 1e-5
@@ -59,26 +59,36 @@ class EncoderConfig:
     last_norm_eps: float = 0.0
     """Added to the variance in that one; 0: norm_eps."""
     macaron: bool = True
-    """Whether a Conformer's block begins with half a feed-forward part, so that the other is a half, too."""
+    """Whether a Conformer's or an E-Branchformer's block begins with half a feed-forward part, so that the other is one, too."""
     convolution: bool = True
     """Whether a Conformer's block has a convolution and, because of it, a norm at its end."""
     conv_norm: str = "layer"
     """layer or batch: the norm after the depthwise convolution."""
     conv_expansion: int = 1
     """Channels of the depthwise convolution over the width."""
+    gate_units: int = 2048
+    """Hidden width of an E-Branchformer's gating branch, even: half of it is what the other half is multiplied with."""
+    merge_kernel: int = 3
+    """Frames that the convolution which merges an E-Branchformer's branches sees; odd, unless it is causal."""
     causal: bool = False
-    """Whether the convolution sees past frames only."""
+    """Whether the convolutions see past frames only."""
 
     def __post_init__(self):
         check_names("encoder", self, kind=BLOCKS, positions=POSITIONS, conv_norm=NORMS, activation=("", *ACTIVATIONS))
         check_sizes("encoder", self)
         check_places("encoder", self)
-        if self.kernel < 1 or (self.kernel % 2 == 0 and not self.causal):
-            raise ConfigError(f"encoder.kernel must be odd, is {self.kernel}")
+        for name in ("kernel", "merge_kernel"):
+            if getattr(self, name) < 1 or (getattr(self, name) % 2 == 0 and not self.causal):
+                raise ConfigError(f"encoder.{name} must be odd, is {getattr(self, name)}")
         if self.last_norm_eps < 0:
             raise ConfigError(f"encoder.last_norm_eps must be 0 or more, is {self.last_norm_eps:g}")
-        for name in ("kernel", "conv_expansion"):
+        for name in ("kernel", "conv_expansion", "gate_units", "merge_kernel"):
             check_size(f"encoder.{name}", getattr(self, name))
+        if self.gate_units % 2:
+            raise ConfigError(f"encoder.gate_units must be even, is {self.gate_units}")
+        for name in ("norm_first", "convolution"):
+            if self.kind == "e_branchformer" and not getattr(self, name):
+                raise ConfigError(f"encoder.{name} = false is not for an e_branchformer, which has no such form")
 
 
 def check_names(section: str, config, **known) -> None:
@@ -129,7 +139,7 @@ class View(NamedTuple):
 
 
 class Block(nn.Module):
-    """What Transformer and Conformer blocks share: parts with a residual connection and a norm."""
+    """What all blocks share: parts with a residual connection and a norm."""
 
     def __init__(self, config: EncoderConfig, activation: str):
         super().__init__()
@@ -212,6 +222,41 @@ class ConformerBlock(Block):
         return self.out_norm(x) if self.convolves else x
 
 
+class EBranchformerBlock(Block):
+    """Half feed-forward, self-attention beside a gating branch, their merge, half feed-forward, norm (Kim et al. 2022,
+    arXiv:2210.00077)."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__(config, "swish")
+        self.macaron = config.macaron
+        if self.macaron:
+            self.first_norm = self._norm(config)
+            self.first_feed_forward = self._feed_forward(config)
+        self.gating_norm = self._norm(config)
+        self.gating = GatingModule(
+            config.width,
+            config.gate_units,
+            config.kernel,
+            eps=config.norm_eps,
+            causal=config.causal,
+            dropout=config.dropout,
+        )
+        self.merge = Merge(config.width, config.merge_kernel, causal=config.causal)
+        self.second_norm = self._norm(config)
+        self.second_feed_forward = self._feed_forward(config)
+        self.out_norm = self._norm(config)
+
+    def forward(self, x: Tensor, view: View) -> Tensor:
+        """x (B, L, D) → (B, L, D)."""
+        scale = 0.5 if self.macaron else 1.0
+        if self.macaron:
+            x = self._add(x, self.first_norm, self.first_feed_forward, scale=scale)
+        wide = self.dropout(self._attend(self.attention_norm(x), view))
+        near = self.dropout(self.gating(self.gating_norm(x), view.real))
+        x = x + self.dropout(self.merge(wide, near, view.real))
+        return self.out_norm(self._add(x, self.second_norm, self.second_feed_forward, scale=scale))
+
+
 class Encoder(nn.Module):
     """A stack of blocks; before it the input is scaled or not and, unless attention sees them, positions are added."""
 
@@ -242,5 +287,5 @@ class Encoder(nn.Module):
         return self.norm(x)
 
 
-BLOCKS = {"transformer": TransformerBlock, "conformer": ConformerBlock}
+BLOCKS = {"transformer": TransformerBlock, "conformer": ConformerBlock, "e_branchformer": EBranchformerBlock}
 """Kind → block."""

@@ -9,6 +9,8 @@ MOST_SIZES = {
     "heads": 1024,
     "feed_forward": 1 << 20,
     "kernel": 10_000,
+    "merge_kernel": 10_000,
+    "gate_units": 1 << 20,
     "conv_expansion": 64,
     "channels": 65_536,
     "last_channels": 65_536,

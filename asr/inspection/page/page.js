@@ -2,6 +2,7 @@
 
 const PANELS = ["sound", "mel", "subsampled", "encoded", "attention", "candidates", "tree"];
 const SECONDS_A_STEP = 0.85;
+const KINDS = { transformer: "Transformer", conformer: "Conformer", e_branchformer: "E-Branchformer" };
 const $ = (id) => document.getElementById(id);
 const shownSpaces = (text) => text.replaceAll(" ", "␣");
 /* Language and theme, as the address says, or the frame that the page is shown in. */
@@ -188,7 +189,7 @@ function explained(name) {
     rate: grouped(DATA.rate), shift: model.shift_ms, frame: model.frame_ms, mels: model.mels, convolutions: model.convolutions, factor: model.factor,
     step: Math.round(model.factor * model.shift_ms), width: model.encoder.width, some: stretch && stretch.encoded.every > 1 ? view.say("some", stretch.encoded) : "",
     layers: name === "encoded" ? model.encoder.layers : model.decoder.layers, heads: model.decoder.heads,
-    kind: model.encoder.kind === "conformer" ? "Conformer" : "Transformer", vocabulary: grouped(model.vocabulary), beam: search.beam,
+    kind: KINDS[model.encoder.kind], vocabulary: grouped(model.vocabulary), beam: search.beam,
     rank: view.say(search.length_power === 0 ? "rank_plain" : search.gnmt_length ? "rank_gnmt" : search.length_power === 1 ? "rank_mean" : "rank_length", { power: search.length_power }),
   };
   const lines = WORDS[view.language][`p_${name}`].map((line) => line.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole));

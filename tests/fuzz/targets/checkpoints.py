@@ -15,6 +15,7 @@ TOOLKITS = {
     "firered": ("firered*",),
     "speechbrain": ("speechbrain-*",),
     "whisper": ("whisper-*",),
+    "dolphin": ("dolphin*",),
 }
 """Toolkit → patterns of the fixtures that its own code wrote."""
 ANSWERS = ("golden.json", "golden.npz", "README.md")
