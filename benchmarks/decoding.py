@@ -1,11 +1,13 @@
 """Search time of attention decoders of the same shape, ours and other toolkits', in turn in one run.
 
-    python benchmarks/decoding.py --peer transformers=VENV/bin/python --peer speechbrain=… --peer fireredasr=…
+    python benchmarks/decoding.py --peer transformers=VENV/bin/python --peer speechbrain=… --peer fireredasr=… \
+        --peer wenet=CHECKOUT
 
+A folder in the place of a Python is a checkout, here of WeNet, whose decoder needs nothing but PyTorch: it runs in this Python.
 Each toolkit runs in a Python of its own, which keeps its model loaded and waits; one at a time, in turn, so that whatever
 else the machine does meets all of them. A turn is four searches; the first is not counted. Random weights: 6 decoder layers of
 width 256, 4 heads, feed-forward 2048, 4,232 tokens; a memory of 125 frames (5 s of audio), exactly 20 steps, one thread; float32
-but for ours:bfloat16 and ours:int8; the encoder is not timed.
+but for ours:bfloat16 and ours:int8. It is the search alone: the encoder is not timed (programs.py times whole programs).
 """
 
 import argparse
@@ -59,7 +61,9 @@ def compare(commands: dict[str, list[str]], rounds: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help="may be repeated")
+    parser.add_argument(
+        "--peer", action="append", default=[], metavar="NAME=PYTHON", help="may be repeated; wenet=CHECKOUT"
+    )
     parser.add_argument("--beam", type=int, action="append", help="default: 10 and 1")
     parser.add_argument("--rounds", type=int, default=11)
     options = parser.parse_args()
@@ -69,9 +73,11 @@ def main() -> None:
         commands = {}
         for name, python in pythons.items():
             script, _, variant = name.partition(":")
+            if Path(python).is_dir():
+                python, variant = sys.executable, python
             commands[name] = [python, script, str(beam), *([variant] if variant else [])]
         medians = compare(commands, options.rounds)
-        print(f"beam {beam}, medians of {options.rounds}")
+        print(f"beam {beam}, search alone, medians of {options.rounds}")
         for name, seconds in medians.items():
             print(f"  {name:13} {1000 * seconds:7.1f} ms   {seconds / medians['ours']:6.2f} x ours")
 

@@ -4,10 +4,13 @@
         --ours exp/whisper-base:int8 --faster-whisper VENV/bin/python FOLDER:int8 [--join]
 
 `--sherpa` takes a folder that `asr model export --format onnx` made: sherpa-onnx decodes with it, each recording as it is.
-`--greedy` does the same here, with the model itself; the last column says how many texts are those of the first program.
+`--peer paraformer=FOLDER` and `--peer sensevoice=FOLDER` take what sherpa-onnx publishes of these models, model.onnx (with
+`:int8` model.int8.onnx) and tokens.txt, and decode in the same way. `--greedy` decodes each recording as it is here, with the
+model itself; the last column says how many texts are those of the first program.
 `--faster-whisper` takes a Python that has that package and a CTranslate2 folder (or a name of its own: base). All hear the same
 WAV files and find the speech in them by their own means, beam 5 (ours: what the model is saved with). Texts are compared in
 simplified characters, numbers written out, for all of them. `--join`: the clips as one recording, with pauses between them.
+Whole programs are timed here; decoding.py and whisper.py time the search alone.
 The seconds of CPU say more than those on the clock where other programs run.
 """
 
@@ -34,6 +37,8 @@ from asr.scoring.cer import CharErrors, char_errors  # noqa: E402
 from asr.text.normalize import RULES, TRAINING, normalize  # noqa: E402
 
 WORKER = ROOT / "benchmarks/workers/transcribing.py"
+PEERS = ("paraformer", "sensevoice")
+"""What `--peer` knows."""
 COMPARED = tuple(rule for rule in RULES if rule in {*TRAINING, "script", "numbers"})
 """Rules for both sides: Whisper writes traditional characters and digits at times."""
 PAUSES = (0.5, 1.5)
@@ -72,6 +77,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--greedy", action="append", default=[], metavar="MODEL[:int8]", help="may be repeated")
     parser.add_argument("--sherpa", action="append", default=[], metavar="FOLDER", help="may be repeated")
+    parser.add_argument(
+        "--peer", action="append", default=[], type=peer, metavar="NAME=FOLDER[:int8]", help="may be repeated"
+    )
     parser.add_argument("--most", type=int, default=0, help="so many utterances, evenly from the manifest; 0: all")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
@@ -79,6 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     programs = [Program(sys.executable, "greedy", *variant(model)) for model in options.greedy]
     programs += [Program(sys.executable, "sherpa", folder, "as it is") for folder in options.sherpa]
+    programs += [Program(sys.executable, name, *variant(folder)) for name, folder in options.peer]
     programs += [Program(sys.executable, "ours", *variant(model)) for model in options.ours]
     programs += [Program(python, "faster-whisper", *variant(model)) for python, model in options.faster]
     utterances = read_manifest(options.manifest)
@@ -91,6 +100,14 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             paths, said = write_clips(utterances, Path(folder)), [[u] for u in utterances]
         show(options.manifest.stem, programs, paths, said, options)
+
+
+def peer(given: str) -> tuple[str, str]:
+    """NAME=FOLDER → name and folder."""
+    name, _, folder = given.partition("=")
+    if name not in PEERS or not folder:
+        raise argparse.ArgumentTypeError(f"{given}: should be {' or '.join(f'{known}=FOLDER' for known in PEERS)}")
+    return name, folder
 
 
 def variant(model: str) -> tuple[str, str]:

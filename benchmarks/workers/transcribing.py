@@ -1,8 +1,9 @@
 """Recordings as texts by one program: `python transcribing.py PROGRAM MODEL VARIANT THREADS`, a path a line on stdin.
 
 PROGRAM: ours, greedy (ours, the decoder alone, one hypothesis, a recording as it is), sherpa (MODEL: a folder that
-`asr model export --format onnx` made) or faster-whisper; VARIANT: float32 or int8. Prints JSON: the texts in order, seconds of
-wall clock and of CPU to start and to transcribe, and the most memory that the process took, in MB.
+`asr model export --format onnx` made), paraformer, sensevoice (MODEL: a folder that sherpa-onnx publishes) or faster-whisper;
+VARIANT: float32 or int8. Prints JSON: the texts in order, seconds of wall clock and of CPU to start and to transcribe, and the
+most memory that the process took, in MB.
 """
 
 import json
@@ -42,14 +43,33 @@ def greedy():
 
 def sherpa():
     import sherpa_onnx
-    import soundfile
 
     files = {name: str(path) for path in Path(model).iterdir() for name in ("encoder", "decoder", "tokens")
              if name in path.name and path.suffix in (".onnx", ".txt")}  # fmt: skip
     whisper = Path(files["tokens"]).name != "tokens.txt"
     more = {"tail_paddings": 1} if whisper else {}
     load = sherpa_onnx.OfflineRecognizer
-    recognizer = (load.from_whisper if whisper else load.from_fire_red_asr)(num_threads=threads, **files, **more)
+    return by_sherpa((load.from_whisper if whisper else load.from_fire_red_asr)(num_threads=threads, **files, **more))
+
+
+def one_graph():
+    """Paraformer or SenseVoice: a file that is the whole network."""
+    import sherpa_onnx
+
+    wanted = Path(model) / ("model.int8.onnx" if variant == "int8" else "model.onnx")
+    files = [wanted, Path(model) / "tokens.txt"]
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise SystemExit(f"{model}: has no {' and no '.join(missing)}")
+    graph, tokens = map(str, files)
+    load = sherpa_onnx.OfflineRecognizer
+    if program == "paraformer":
+        return by_sherpa(load.from_paraformer(graph, tokens, num_threads=threads))
+    return by_sherpa(load.from_sense_voice(graph, tokens, num_threads=threads, language="zh", use_itn=False))
+
+
+def by_sherpa(recognizer):
+    """Decodes a recording as it is."""
+    import soundfile
 
     def transcribe(path: str) -> str:
         stream = recognizer.create_stream()
@@ -78,7 +98,8 @@ def now() -> tuple[float, float]:
 
 
 started = (time.perf_counter(), 0.0)  # Python's own start took CPU time before
-transcribe = {"ours": ours, "greedy": greedy, "sherpa": sherpa, "faster-whisper": faster_whisper}[program]()
+programs = {"ours": ours, "greedy": greedy, "sherpa": sherpa, "faster-whisper": faster_whisper}
+transcribe = (programs | dict.fromkeys(("paraformer", "sensevoice"), one_graph))[program]()
 ready = now()
 texts = [transcribe(line.strip()) for line in sys.stdin]
 done = now()
