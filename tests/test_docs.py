@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 from asr.cli import app
+from asr.cli.optional_values import with_values
 from asr.training.config import Config
 from asr.transcription.transcriber import Transcriber
 from asr.version import VERSION
