@@ -10,10 +10,13 @@ import torch
 import asr
 from asr.audio.voice_activity import load_voice_activity
 from asr.errors import AsrError, ConfigError
+from asr.features.telephone import telephone
+from asr.speakers.bands import centred, is_narrow, means, unit
 from asr.speakers.clustering import ClusterConfig, people
 from asr.speakers.diarizer import Diarizer, Networks, _names, voice_of
-from asr.speakers.embedding import load_speaker_embedding
+from asr.speakers.embedding import load_speaker_embedding, mel_features
 from asr.speakers.labelling import labels_of
+from asr.speakers.linking import people_by_band
 from asr.speakers.segmentation import FRAME, WINDOW, load_speaker_segmentation, n_frames
 from asr.speakers.stretches import Stretch, runs
 from asr.speakers.turns import turns_of
@@ -160,6 +163,10 @@ def conversation(n, turns=12, **options):
     return stretches, who
 
 
+def in_both_bands(centres):
+    return np.repeat(centres[:, None], 2, axis=1)
+
+
 def same_partition(a, b) -> bool:
     return len(set(zip(a, b, strict=True))) == len(set(a)) == len(set(b))
 
@@ -170,7 +177,7 @@ def test_people_are_counted_however_alike_a_line_makes_them(n, channel):
     stretches, who = conversation(n, channel=channel)
     centres = people(stretches, 1, 0)
     assert len(centres) == n
-    assert same_partition(labels_of(stretches, centres), who)
+    assert same_partition(labels_of(stretches, in_both_bands(centres)), who)
 
 
 def test_a_number_that_is_asked_for_is_kept():
@@ -182,6 +189,54 @@ def test_a_number_that_is_asked_for_is_kept():
     assert len(people(stretches[:2], 5, 5)) <= 2 and len(people([], 2, 2)) == 0
 
 
+def of_two_bands(n=3, far=0.7):
+    """Three people, and then the same through a telephone, which moves all voices the same way and hides much of each."""
+    stretches, who = conversation(n, channel=0.0)
+    chance = np.random.default_rng(5)
+    moves = chance.normal(size=192) / np.sqrt(192) + far * np.array([chance.normal(size=192) for _ in range(n)]) / 14
+    end, narrow = stretches[-1].end, []
+    for stretch, person in zip(stretches, who, strict=True):
+        vector = unit(stretch.vector + moves[person])
+        narrow.append(Stretch(stretch.start + end, stretch.end + end, stretch.voice + 1000, 1.4, vector, True))
+    return [*stretches, *narrow], [*who, *who]
+
+
+def test_people_who_are_heard_through_a_telephone_too_are_the_same():
+    stretches, who = of_two_bands()
+    centres = people_by_band(stretches, 1, 0)
+    assert centres.shape == (3, 2, 192)
+    assert same_partition(labels_of(stretches, centres), who)
+    assert len(people_by_band(stretches, 3, 3)) == 3 and len(people_by_band(stretches, 2, 2)) == 2
+    assert len(people_by_band(stretches, 5, 5)) == 5  # less of them are linked, then
+
+
+def test_a_caller_who_is_heard_in_no_other_band_is_one_more():
+    stretches, who = of_two_bands()
+    called = [stretch for stretch, person in zip(stretches, who, strict=True) if not stretch.narrow or person == 0]
+    other = voices(9, seed=77, channel=0.0)
+    called += [Stretch(1000.0 + 2 * i, 1001.8 + 2 * i, 5000 + i, 1.8, other(8), True) for i in range(24)]
+    assert len(people_by_band(called, 1, 0)) == 4
+
+
+def test_little_of_another_band_has_no_people_of_its_own():
+    stretches, who = of_two_bands()
+    few = [s for s in stretches if not s.narrow] + [s for s in stretches if s.narrow][:6]
+    assert len(people_by_band(few, 1, 0)) == 3 and len(people_by_band([], 1, 0)) == 0
+
+
+def test_a_narrow_band_is_told_and_what_its_voices_share_is_taken_away():
+    sound = torch.from_numpy(speech(4.0))[None].float()
+    for samples, narrow in ((sound, False), (telephone(sound, 1.0), True)):
+        features, _ = mel_features()(samples, torch.tensor([samples.shape[1]]))
+        assert is_narrow(features[0]) == narrow
+    vector = np.random.default_rng(0).normal(size=192).astype(np.float32)
+    assert means().shape == (2, 192)
+    for narrow in (False, True):
+        found = centred(7 * vector, narrow)
+        assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
+        np.testing.assert_allclose(found, unit(unit(vector) - means()[int(narrow)]), atol=1e-6)
+
+
 def test_stray_sounds_are_nobody():
     stretches, who = conversation(2)
     stray = Stretch(500.0, 501.6, 999, 1.6, voices(1, seed=9)(0))
@@ -191,7 +246,7 @@ def test_stray_sounds_are_nobody():
 def test_what_is_not_heard_alone_has_the_person_of_its_voice_near_it():
     stretches, who = conversation(2)
     unheard = Stretch(stretches[1].end, stretches[1].end + 0.2, stretches[1].voice, 0.0, None)
-    labels = labels_of([*stretches[:2], unheard, *stretches[2:]], people(stretches, 1, 0))
+    labels = labels_of([*stretches[:2], unheard, *stretches[2:]], in_both_bands(people(stretches, 1, 0)))
     assert labels[2] == labels[1]
 
 
@@ -206,7 +261,7 @@ def test_turns_join_what_hardly_anything_parts():
 
 def test_people_who_are_known_have_their_names():
     say = voices(4, spread=0.2)
-    centres = [say(0), say(1), say(2)]
+    centres = in_both_bands(np.array([say(0), say(1), say(2)]))
     assert _names(centres, {"王芳": say(1), "李雷": say(3)}) == ["S1", "王芳", "S2"]
     assert _names(centres, {}) == ["S1", "S2", "S3"]
     assert _names(centres, {"S1": say(2)}) == ["S2", "S3", "S1"]

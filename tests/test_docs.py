@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 from asr.cli import app
+from asr.cli.optional_values import with_values
 from asr.training.config import Config
 from asr.transcription.transcriber import Transcriber
 from asr.version import VERSION
@@ -51,11 +52,12 @@ def test_every_command_has_the_form_that_the_program_takes(line):
         command = command.commands[words.pop(0)]
     options = {name: option for option in command.params for name in option.opts}
     arguments = 0
+    words = with_values(words)
     while words:
-        word = words.pop(0)
+        word, given, _ = words.pop(0).partition("=")
         if word.startswith("--"):
             assert word in options, f"{line}: no option {word}"
-            if not options[word].is_flag:
+            if not options[word].is_flag and not given:
                 words.pop(0)
         else:
             arguments += 1

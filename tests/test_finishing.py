@@ -3,6 +3,7 @@
 import builtins
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -150,6 +151,26 @@ def test_punctuation_changes_no_character(seed, how):
 @pytest.mark.parametrize("how", PUNCTUATORS)
 def test_where_nothing_was_written_there_is_nothing_to_punctuate(how):
     assert PUNCTUATORS[how]([]) == []
+
+
+def of_two(*said: tuple[str, str]):
+    """(speaker, text): one behind the other without a pause."""
+    at, segments = 0.0, []
+    for speaker, text in said:
+        segment = spoken(text, at)
+        segments.append(replace(segment, tokens=tuple(replace(token, speaker=speaker) for token in segment.tokens)))
+        at = segments[-1].tokens[-1].end
+    return transcript(*segments)
+
+
+@pytest.mark.parametrize("how", PUNCTUATORS)
+def test_where_another_one_speaks_a_sentence_ends(how):
+    both = of_two(("A", "我觉得"), ("B", "你去吗"), ("A", "可以的"), ("A", "那就好"))
+    texts = [segment.text for segment in finish(both, Finishing(punctuate=how)).segments]
+    assert texts[0][-1] in "。？！" and texts[1] == "你去吗？" and texts[3][-1] in "。？！"
+    assert texts[2][-1] not in "。？！" or how == "model"  # the same one goes on without a pause
+    latin = of_two(("A", "我说OK"), ("B", "YES"))
+    assert finish(latin, Finishing(punctuate=how)).segments[0].text[-1] in "。？！"
 
 
 def test_channels_are_punctuated_apart():

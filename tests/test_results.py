@@ -269,3 +269,14 @@ def test_vad_changes_where_speech_is_cut(run, model, wav):
 def test_wrong_usage_is_status_2(run, arguments, message):
     status, out, err = run("transcribe", *arguments)
     assert (status, out) == (2, "") and message in " ".join(err.split())
+
+
+def test_a_name_that_ends_as_no_known_file_makes_no_folder(run, model, wav, tmp_path):
+    for name in ("talk.xyz", "talk.doc"):
+        status, _, err = run("transcribe", "--model", model, wav("a.wav"), "--out", tmp_path / name)
+        assert status == 2 and "of a folder of that name, make it first" in " ".join(err.replace("│", "").split())
+        assert not (tmp_path / name).exists()
+    (tmp_path / "talk.xyz").mkdir()
+    for name in ("talk.xyz", "results.v2", "results.2026", "plain"):
+        assert run("transcribe", "--model", model, wav("a.wav"), "--out", tmp_path / name)[0] == 0
+        assert (tmp_path / name / "a.txt").is_file()

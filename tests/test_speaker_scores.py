@@ -12,6 +12,7 @@ from asr.scoring.diarization import DiarizationErrors, SpokenTurn, diarization_e
 from asr.scoring.permutation import paired_errors
 from asr.scoring.speakers import score_speakers
 from asr.scoring.turns import read_turns
+from tests.miniatures import text_grid
 
 
 def turns(*spoken):
@@ -122,6 +123,30 @@ def test_cp_errors_are_those_of_meeteval():
         assert (ours.total, ours.reference) == (theirs.errors, theirs.length)
 
 
+def test_a_text_grid_has_a_tier_for_each_speaker(tmp_path):
+    """In Praat's long form and in its short one; beside an RTTM it says what is said, and that when, as in AISHELL-4."""
+    tiers = {
+        "001-M": [(0, 0.5, ""), (0.5, 1.25, '他说""好""'), (1.25, 2, "")],
+        "002-F": [(0, 1.0, " "), (1.0, 2, "好的")],
+    }
+    text_grid(tmp_path / "long/m.TextGrid", tiers, 2.0)
+    short = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", "2", "<exists>", "2"]
+    for name, intervals in tiers.items():
+        short += ['"IntervalTier"', f'"{name}"', "0", "2", str(len(intervals))]
+        short += [line for start, end, text in intervals for line in (str(start), str(end), f'"{text}"')]
+    (tmp_path / "short").mkdir()
+    (tmp_path / "short/m.TextGrid").write_text("\n".join(short), encoding="utf-8")
+    wanted = turns((0.5, 1.25, "001-M", '他说"好"'), (1.0, 2.0, "002-F", "好的"))
+    for form in ("long", "short"):
+        assert read_turns(tmp_path / form)["m"].turns == wanted
+    (tmp_path / "short/m.rttm").write_text("SPEAKER m 1 0.6 0.6 <NA> <NA> A <NA> <NA>\n", encoding="utf-8")
+    both = read_turns(tmp_path / "short")["m"]
+    assert both.turns == turns((0.6, 1.2, "A")) and both.spoken == wanted
+    (tmp_path / "c.TextGrid").write_text("\n".join(short[:14]), encoding="utf-8")
+    with pytest.raises(ManifestError, match="is no whole TextGrid"):
+        read_turns(tmp_path / "c.TextGrid")
+
+
 RTTM = """\
 SPKR-INFO m1 1 <NA> <NA> <NA> unknown A <NA> <NA>
 SPEAKER m1 1 0.00 5.00 <NA> <NA> A <NA> <NA>
@@ -197,7 +222,10 @@ def test_what_lies_where_nothing_is_scored_is_left_out(files):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("今天天气很好\n", "says nowhere who speaks when; give RTTM, STM, CTM, or JSON with speakers and times"),
+        (
+            "今天天气很好\n",
+            "says nowhere who speaks when; give RTTM, STM, CTM, TextGrid, or JSON with speakers and times",
+        ),
         ('{"audio": "m1.wav", "segments": [{"start": 0, "end": 1, "text": "好"}]}', "segment 1: has no speaker"),
         (
             '{"audio": "m1.wav", "start": "x", "duration": 1, "speaker": "A"}',

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from asr.cli.corpus import corpus_app
+from asr.cli.evaluation import evaluate_speakers
 from asr.cli.helping import run_command
 from asr.cli.inspect import inspect
 from asr.cli.live import live
@@ -22,6 +23,7 @@ from asr.cli.model import model_app
 from asr.cli.optional_values import OptionalValues
 from asr.cli.options import (
     Beam,
+    Collar,
     CorrectNames,
     Decode,
     Device,
@@ -103,7 +105,7 @@ def _root(
     """Mandarin speech to text: transcribe recordings, train attention models, score character error rate."""
 
 
-@app.command()
+@app.command(cls=OptionalValues)
 def evaluate(
     model: Annotated[
         str, typer.Argument(help="A model folder, the folder of a training run, or a name of `asr model list`.")
@@ -115,7 +117,7 @@ def evaluate(
             "--out",
             "-o",
             help="Where hyp.txt, nbest.jsonl, result.json and report.html go; MODEL/eval/MANIFEST by default, or"
-            " eval/MODEL/MANIFEST for a model that has a name.",
+            " eval/MODEL/MANIFEST for a model that has a name; of --speakers transcripts and result.json, MANIFEST-speakers.",
         ),
     ] = None,
     by: Annotated[
@@ -129,6 +131,16 @@ def evaluate(
             "--swap-audio", help="Give each utterance another one's audio: a model that listens must get worse."
         ),
     ] = False,
+    speakers: Annotated[
+        str,
+        typer.Option(
+            metavar="[N|N-M]",
+            show_default=False,
+            help="Transcribe the whole recordings that the utterances lie in, of any number of people, 2, or 2-5, and print who"
+            " said what: DER without and with a collar, cpCER. --by recording: of each.",
+        ),
+    ] = "",
+    collar: Collar = 0.25,
     hotwords: HotwordFile = None,
     correct_names: CorrectNames = None,
     lm: LanguageModel = None,
@@ -138,7 +150,7 @@ def evaluate(
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
-    """Decode a manifest and print its CER. Interrupted, the same command goes on where it was.
+    """Decode a manifest and print its CER, or of --speakers who said what. Interrupted, the same command goes on.
 
     Utterances that cannot be read are listed and count as nothing recognised; then the status is 1. Processes started by
     `torchrun --nproc-per-node N -m asr evaluate` share the utterances.
@@ -150,6 +162,12 @@ def evaluate(
     decoding = decoding_of(
         model, decode, lm, hotwords, device, quantize, beam=beam, nbest=nbest, correct_names=correct_names
     )
+    if speakers:
+        if nbest > 1 or swap_audio:
+            option = "--swap-audio" if swap_audio else "--nbest"
+            raise typer.BadParameter("is for utterances, not for --speakers", param_hint=option)
+        evaluate_speakers(decoding, manifest, speakers, out=out, by=by, collar=collar, force=force)
+        return
     found = run(decoding, manifest, out=out, by=by, swap_audio=swap_audio, force=force, say=say)
     if rank():  # the first process says it for all
         raise typer.Exit(1 if found.unreadable else 0)

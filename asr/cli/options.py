@@ -112,6 +112,9 @@ Voices = Annotated[
         "--voices", help="--speakers: a folder with a clip of each person, named after them, who get their names."
     ),
 ]
+Collar = Annotated[
+    float, typer.Option(min=0, max=10, help="--speakers: seconds on each side of a border that are not scored.")
+]
 Script = Annotated[
     str, typer.Option(callback=lowered, help="simplified or traditional; as the model writes by default.")
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Force, lowered, say
+from asr.cli.options import Collar, Force, lowered, say
 
 
 def score(
@@ -68,9 +68,7 @@ def score(
             " cpCER; of RTTM, STM, CTM or JSON, or folders of such. Implied where a side is RTTM. --by recording: of each.",
         ),
     ] = False,
-    collar: Annotated[
-        float, typer.Option(min=0, max=10, help="--speakers: seconds on each side of a border that are not scored.")
-    ] = 0.25,
+    collar: Collar = 0.25,
     fail_above: Annotated[
         float | None,
         typer.Option(

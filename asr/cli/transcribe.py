@@ -135,9 +135,14 @@ def transcribe(
         raise typer.BadParameter("takes no AUDIO or --channels split beside it", param_hint="--list")
     if not audio and not listed:
         raise typer.BadParameter("Missing argument: audio files, folders, or - for stdin", param_hint="AUDIO")
-    from asr.outputs.writers import format_of, names_a_file
+    from asr.outputs.writers import WRITERS, format_of, looks_like_a_file, names_a_file
 
     out = None if out == Path("-") else out
+    if out and looks_like_a_file(out) and not format_of(out):
+        known = ", ".join(writer.suffix for writer in WRITERS.values())
+        raise typer.BadParameter(
+            f"{out} ends in none of {known}; of a folder of that name, make it first", param_hint="--out"
+        )
     to_file = bool(out) and names_a_file(out)
     format = format or (to_file and format_of(out)) or ("" if to_file else "txt")
     if not format:

@@ -17,7 +17,7 @@ Tokens = Sequence[TranscriptToken]
 
 
 def by_pauses(tokens: Tokens) -> list[TranscriptToken]:
-    """A comma after a short pause, a full stop after a long one and at the end, after 吗 a question mark.
+    """A comma after a short pause; a full stop after a long one, at the end and before another speaker, a question mark after 吗.
 
     A baseline: it knows pauses, not sentences.
     """
@@ -25,7 +25,8 @@ def by_pauses(tokens: Tokens) -> list[TranscriptToken]:
     clause = 0
     for token, following in zip_longest(tokens, tokens[1:]):
         clause += 1
-        pause = following.start - token.end if following else STOP_PAUSE
+        ends = following is None or _another_speaks(token, following)
+        pause = STOP_PAUSE if ends else following.start - token.end
         mark = token.mark
         if not mark and pause >= STOP_PAUSE:
             mark = "？" if token.text == "吗" or token.text == "嗎" else "。"
@@ -37,18 +38,26 @@ def by_pauses(tokens: Tokens) -> list[TranscriptToken]:
 
 
 def by_model(tokens: Tokens) -> list[TranscriptToken]:
-    """The marks that the network sees in what is said and in the pauses; none between two Latin words or numbers."""
+    """The marks that the network sees in what is said and in the pauses; none between two Latin words or numbers of a speaker.
+
+    Where another one speaks a sentence ends, too.
+    """
     if not any(holds_han(token.text) for token in tokens):
         return list(tokens)
     from asr.punctuation.restoring import punctuator  # brings PyTorch: others need not wait for it
 
     pauses = [max(0.0, b.start - a.end) for a, b in zip(tokens, tokens[1:], strict=False)] + [STOP_PAUSE]
-    marks = punctuator().marks([token.text for token in tokens], pauses)
+    ends = [_another_speaks(a, b) for a, b in zip(tokens, tokens[1:], strict=False)] + [True]
+    marks = punctuator().marks([token.text for token in tokens], pauses, ends=ends)
     found = []
-    for token, following, mark in zip_longest(tokens, tokens[1:], marks):
-        latin = following and not holds_han(token.text) and not holds_han(following.text)
+    for token, following, mark, end in zip_longest(tokens, tokens[1:], marks, ends):
+        latin = not end and not holds_han(token.text) and not holds_han(following.text)
         found.append(token if token.mark or latin else replace(token, mark=mark))
     return found
+
+
+def _another_speaks(token: TranscriptToken, following: TranscriptToken) -> bool:
+    return token.speaker != following.speaker
 
 
 PUNCTUATORS: dict[str, Callable[[Tokens], list[TranscriptToken]]] = {MODEL: by_model, PAUSES: by_pauses}

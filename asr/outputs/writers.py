@@ -233,6 +233,12 @@ def names_a_file(out: Path) -> bool:
     return not out.is_dir() and (out.exists() or bool(format_of(out)))
 
 
+def looks_like_a_file(out: Path) -> bool:
+    """Whether a name that is no file's ends as one: talk.xyz, and not results.2, results.v2, nor a folder that is there."""
+    suffix = out.suffix.removeprefix(".")
+    return not out.exists() and bool(suffix) and not re.fullmatch(r"[vV]?\d+", suffix)
+
+
 def write(transcript: Transcript, path: str | Path, format: str = "", style: Style | None = None) -> None:
     """Writes a transcript to a file, whole or not at all. Without a format, the end of the name tells it.
 

@@ -34,19 +34,27 @@ class Punctuator:
         stored = read_punctuator(folder)
         self.network, self.vocabulary, self.bias = stored.network, stored.vocabulary, stored.bias
 
-    def marks(self, words: Sequence[str], pauses: Sequence[float] | None = None, closed: bool = True) -> list[str]:
+    def marks(
+        self,
+        words: Sequence[str],
+        pauses: Sequence[float] | None = None,
+        closed: bool = True,
+        *,
+        ends: Sequence[bool] | None = None,
+    ) -> list[str]:
         """The mark behind each unit (Han character, Latin word, number), "" for none.
 
         pauses: seconds behind each unit; without them they are unknown. closed: whether the text ends behind the last unit,
-        which then gets a mark that ends a sentence.
+        which then gets a mark that ends a sentence. ends: of each unit, whether a sentence ends behind it in any case.
         """
         if not words:
             return []
         ids, codes = self.vocabulary.encode(words)
         scores = np.concatenate(list(self._scores(ids, codes, None if pauses is None else pause_classes(pauses))))
         tags = scores.argmax(-1)
-        if closed:
-            tags[-1] = 1 + np.where(_ENDING, scores[-1, 1:], -np.inf).argmax()
+        ending = np.zeros(len(words), bool) if ends is None else np.array(ends, bool)
+        ending[-1] |= closed
+        tags[ending] = 1 + np.where(_ENDING, scores[ending, 1:], -np.inf).argmax(-1)
         return ["" if tag == 0 else MARKS[tag - 1] for tag in tags]
 
     def _scores(self, ids: Array, codes: Array, pauses: Array | None) -> Iterator[Array]:

@@ -134,7 +134,7 @@ def score_speakers(
     ):
         if names:
             say(f"{hypothesis}: {len(names):,} recordings {what}: {listed(names)}")
-    with_text = all(any(conversation.spoken for conversation in side.values()) for side in sides)
+    with_text = all(any(conversation.tells_texts for conversation in side.values()) for side in sides)
     left, right = Normalizer(chosen, unit), Normalizer(chosen, unit)
     recordings = {}
     for name, conversation in said.items():

@@ -1,7 +1,8 @@
-"""Who speaks when, and what, in whatever form it stands in a file: RTTM, STM, CTM or JSON, or a folder of such.
+"""Who speaks when, and what, in whatever form it stands in a file: RTTM, STM, CTM, TextGrid or JSON, or a folder of such.
 
 - RTTM: `SPEAKER recording channel start duration <NA> <NA> speaker …`: times alone;
 - STM: segments with their speaker. CTM: words; it names no speaker, so each of its channels is one;
+- TextGrid: a tier for each speaker. Beside an RTTM of the same name, as in AISHELL-4, it says what, and that one when;
 - JSON: a transcript of ours, or a document with segments that have a speaker (WhisperX, OpenAI's diarized_json), one in a
   file or one a line; or, in lines or a list, segments with recording, speaker and times: manifests, meeteval's SegLST.
 """
@@ -20,6 +21,7 @@ from asr.foreign_bytes import json_value, quoted, reading
 from asr.scoring.diarization import Span, SpokenTurn
 from asr.scoring.documents import audio_id, json_or_none
 from asr.scoring.readers import visible
+from asr.scoring.textgrids import is_text_grid, turns_of_text_grid
 from asr.scoring.timed import IGNORED, read_parts, timed_form
 
 RTTM_KINDS = ("SPEAKER", "SPKR-INFO", "LEXEME", "NON-LEX", "NON-SPEECH", "NOSCORE", "SEGMENT", "A/P", "SU", "FILLER")
@@ -49,6 +51,26 @@ class Conversation:
         turns = self.turns if self.texts is None else self.texts
         return sorted((turn for turn in turns if turn.text is not None), key=lambda turn: turn.start)
 
+    @property
+    def tells_texts(self) -> bool:
+        """Whether texts are known, be it that nothing is said."""
+        return self.texts is not None or bool(self.spoken)
+
+    def add(self, other: "Conversation") -> None:
+        """More of it."""
+        self.turns += other.turns
+        self.ignored += other.ignored
+        if other.texts is not None:
+            self.texts = (self.texts or []) + other.texts
+
+    def join(self, other: "Conversation") -> None:
+        """What another file tells: more, or, where one tells times alone and the other texts, who speaks when, and what."""
+        if not (self.turns and other.turns) or bool(self.spoken) == bool(other.spoken):
+            self.add(other)
+            return
+        times, texts = (self, other) if other.spoken else (other, self)
+        self.turns, self.texts, self.ignored = times.turns, texts.spoken, self.ignored + other.ignored
+
 
 Conversations = dict[str, Conversation]
 """Recording → what is known of it."""
@@ -61,13 +83,15 @@ def read_turns(path: str | Path) -> Conversations:
     files = [file for file in visible(path) if file.is_file()] if path.is_dir() else [path]
     for file in files:
         lines = read_lines(file)
+        here: Conversations = {}
         with reading(file, ManifestError, "cannot be read"):
             for recording, conversation in _read(file, lines):
-                mine = found.setdefault(recording, Conversation())
-                mine.turns += conversation.turns
-                mine.ignored += conversation.ignored
-                if conversation.texts is not None:
-                    mine.texts = (mine.texts or []) + conversation.texts
+                here.setdefault(recording, Conversation()).add(conversation)
+        for recording, conversation in here.items():
+            if recording in found:
+                found[recording].join(conversation)
+            else:
+                found[recording] = conversation
     if not found:
         raise ManifestError(f"{path}: holds nobody who speaks")
     return found
@@ -99,11 +123,13 @@ def _read(path: Path, lines: Sequence[str]) -> Iterator[tuple[str, Conversation]
         for number, line in enumerate(lines, 1):
             if line.split()[:1] == ["SPEAKER"]:
                 yield _of_rttm(f"{path}:{number}", line.split())
+    elif is_text_grid(filled[0]):
+        yield path.stem, Conversation(turns_of_text_grid("\n".join(lines), str(path)))
     elif form := timed_form(path, filled):
         yield from _of_parts(path, lines, form)
     else:
         raise ManifestError(
-            f"{path}: says nowhere who speaks when; give RTTM, STM, CTM, or JSON with speakers and times"
+            f"{path}: says nowhere who speaks when; give RTTM, STM, CTM, TextGrid, or JSON with speakers and times"
         )
 
 

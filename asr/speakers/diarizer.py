@@ -9,16 +9,16 @@ from scipy.optimize import linear_sum_assignment
 from asr.audio.given import Audio, name_of
 from asr.audio.voice_activity import VoiceActivity
 from asr.errors import AudioError
-from asr.speakers.clustering import people
 from asr.speakers.embedding import SpeakerEmbedding, load_speaker_embedding
 from asr.speakers.labelling import labels_of
+from asr.speakers.linking import people_by_band
 from asr.speakers.segmentation import SpeakerSegmentation, load_speaker_segmentation
 from asr.speakers.stretches import Stretch, Stretches
 from asr.speakers.turns import turns_of
 from asr.speakers.wanted import Speakers
 from asr.transcript import Turn
 
-KNOWN = 0.45
+KNOWN = 0.35
 """Cosine from which on a voice is that of a person who is known."""
 UNKNOWN = "S"
 """Before the number of one who is not."""
@@ -66,7 +66,7 @@ class Diarizer:
         """The turns of the whole recording, once all samples were added. Those of two people may lie over each other."""
         self.found += self.stream.finish()
         stretches = sorted(self.found, key=lambda stretch: (stretch.start, stretch.voice))
-        centres = people(stretches, self.wanted.fewest, self.wanted.most)
+        centres = people_by_band(stretches, self.wanted.fewest, self.wanted.most)
         labels = labels_of(stretches, centres)
         order = list(dict.fromkeys(labels))  # as they appear
         names = _names([centres[k] if len(centres) else None for k in order], self.voices)
@@ -74,11 +74,11 @@ class Diarizer:
 
 
 def _names(centres: Sequence[np.ndarray | None], voices: Mapping[str, np.ndarray]) -> list[str]:
-    """A name for each person: of those who are known the most similar one, each once, or else S1, S2 … as they appear."""
+    """A name for each person (BANDS, D): of those who are known the most similar one, each once, or else S1, S2 … in order."""
     names: dict[int, str] = {}
     known = list(voices)
     if known and all(centre is not None for centre in centres):
-        similar = np.array([[float(centre @ voices[name]) for name in known] for centre in centres])
+        similar = np.array([[float((centre @ voices[name]).max()) for name in known] for centre in centres])
         for person, voice in zip(*linear_sum_assignment(similar, maximize=True), strict=True):
             if similar[person, voice] >= KNOWN:
                 names[int(person)] = known[voice]

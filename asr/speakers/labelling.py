@@ -30,6 +30,8 @@ class LabelConfig:
 def labels_of(stretches: Sequence[Stretch], centres: np.ndarray, config: LabelConfig | None = None) -> list[int]:
     """The person of each stretch, in order of time: the best path (Viterbi) of those that are heard alone.
 
+    centres: what each person sounds like in each band, (K, BANDS, D).
+
     The others are whoever has the same voice near them, or else, where nobody has, who speaks nearest to them.
     """
     config = config or LabelConfig()
@@ -53,7 +55,9 @@ def _best_path(stretches: Sequence[Stretch], centres: np.ndarray, config: LabelC
             stay = scores >= scores[best] - cost
             came.append(np.where(stay, np.arange(n), best))
             scores = np.where(stay, scores, scores[best] - cost)
-        scores = scores + config.weight * min(stretch.alone, config.longest) * (centres @ stretch.vector)
+        scores = scores + config.weight * min(stretch.alone, config.longest) * (
+            centres[:, int(stretch.narrow)] @ stretch.vector
+        )
         before = stretch
     path = [int(scores.argmax())]
     for step in reversed(came):

@@ -13,6 +13,7 @@ import torch
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import WINDOW as ACTIVITY
 from asr.audio.voice_activity import SpeechProbabilities, VoiceActivity
+from asr.speakers.bands import centred, is_narrow, vector_of
 from asr.speakers.embedding import FEATURES, SpeakerEmbedding, mel_features
 from asr.speakers.segmentation import FIRST_MIDDLE, FRAME, SPEAKERS, WINDOW, SpeakerSegmentation, n_frames
 
@@ -47,6 +48,8 @@ class Stretch:
     """Seconds of it in which nobody else speaks."""
     vector: np.ndarray | None
     """(D,) of length 1: what it sounds like; None where nobody is alone long enough."""
+    narrow: bool = False
+    """Whether it came through a telephone, or the like."""
 
     @property
     def seconds(self) -> float:
@@ -111,8 +114,8 @@ class Stretches:
                 chosen = np.zeros(len(mine), bool)
                 chosen[first:last] = alone[first:last]
                 seconds = float(chosen.sum()) * FRAME / SAMPLE_RATE
-                vector = self._vector(features, chosen) if seconds >= LEAST_ALONE else None
-                yield Stretch(start, stop, self.voices + voice, seconds, vector)
+                heard = self._sound(features, chosen) if seconds >= LEAST_ALONE else (None, False)
+                yield Stretch(start, stop, self.voices + voice, seconds, *heard)
         self.voices += SPEAKERS
 
     def _speech(self, n: int) -> np.ndarray:
@@ -130,14 +133,13 @@ class Stretches:
         finally:
             torch.set_num_threads(threads)
 
-    @torch.inference_mode()
-    def _vector(self, features: torch.Tensor, frames: np.ndarray) -> np.ndarray:
-        """What the chosen frames sound like together: (D,) of length 1."""
+    def _sound(self, features: torch.Tensor, frames: np.ndarray) -> tuple[np.ndarray, bool]:
+        """What the chosen frames sound like together, (D,) of length 1, and whether their band is narrow."""
         places = np.arange(len(features)) * FEATURES.frame_shift + FEATURES.frame_length / 2
         nearest = np.clip(np.rint((places - FIRST_MIDDLE) / FRAME).astype(int), 0, len(frames) - 1)
         mine = features[torch.from_numpy(frames[nearest])]
-        vector = self.embedding((mine - mine.mean(0))[None])[0].numpy()
-        return vector / np.linalg.norm(vector)
+        narrow = is_narrow(mine)
+        return centred(vector_of(self.embedding, mine), narrow), narrow
 
 
 def _attributed(active: np.ndarray, speech: np.ndarray) -> np.ndarray:
