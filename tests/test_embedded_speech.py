@@ -28,21 +28,44 @@ def test_cross_fade_keeps_the_level():
     assert np.allclose(joined, 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [*nonspeech.LEARNT, *nonspeech.UNHEARD])
-def test_every_kind_of_sound_is_finite_and_not_silent(kind):
+@pytest.mark.parametrize("kind", [*nonspeech.LEARNT, *nonspeech.LEARNT_ONLY, *nonspeech.UNHEARD])
+@pytest.mark.parametrize("seconds", [0.2, 1, 2.5])
+def test_every_kind_of_sound_is_finite_and_not_silent(kind, seconds):
+    n = round(seconds * SAMPLE_RATE)
     for seed in range(5):
-        samples = kind(SAMPLE_RATE, np.random.default_rng(seed))
-        assert samples.shape == (SAMPLE_RATE,) and np.isfinite(samples).all() and np.abs(samples).max() > 0
+        samples = kind(n, np.random.default_rng(seed))
+        assert samples.shape == (n,) and np.isfinite(samples).all() and np.abs(samples).max() > 0
+
+
+def test_beeps_are_pure_tones_and_silence():
+    for seed in range(20):
+        samples = nonspeech.beeps(4 * SAMPLE_RATE, np.random.default_rng(seed))
+        spectrum = np.square(np.abs(np.fft.rfft(samples * np.hanning(len(samples)))))
+        hz = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
+        assert spectrum[hz < 100].sum() + spectrum[hz > 3700].sum() < 0.01 * spectrum.sum()
+        assert (np.abs(samples) < 1e-6).mean() > 0.05 and np.abs(samples[:SAMPLE_RATE]).max() > 0.5
 
 
 def test_sounds_to_learn_from_say_nothing_and_are_none_of_the_kinds_that_are_only_tried(tmp_path):
-    utterances = nonspeech.write_sounds(tmp_path, 6)
-    assert {u.text for u in utterances} == {""} and len({u.id for u in utterances}) == 6
-    assert {u.source for u in utterances} == {kind.__name__ for kind in nonspeech.LEARNT}
+    count = len(nonspeech.LEARNT) + 1 + len(nonspeech.LEARNT_ONLY)
+    utterances = nonspeech.write_sounds(tmp_path, count)
+    assert {u.text for u in utterances} == {""} and len({u.id for u in utterances}) == count
+    assert {u.source for u in utterances} == {k.__name__ for k in (*nonspeech.LEARNT, *nonspeech.LEARNT_ONLY)}
     shortest, longest = nonspeech.SECONDS
     for utterance in utterances:
         samples = utterance.read()
         assert shortest <= utterance.duration <= longest and len(samples) == round(utterance.duration * SAMPLE_RATE)
         assert 0 < np.abs(samples).max() <= 1
-    again = nonspeech.write_sounds(tmp_path / "again", 6)
+    again = nonspeech.write_sounds(tmp_path / "again", count)
     assert all(np.array_equal(a.read(), b.read()) for a, b in zip(utterances, again, strict=True))
+
+
+def test_half_of_the_sounds_to_learn_from_are_about_as_short_as_words(tmp_path):
+    seconds = [u.duration for u in nonspeech.write_sounds(tmp_path, 96)]
+    assert 0.35 < sum(s < 2 for s in seconds) / len(seconds) < 0.65
+
+
+def test_what_is_tried_does_not_change_with_what_is_learnt_from():
+    """Figures of `invented.py` can be compared from model to model."""
+    tried = [kind.__name__ for kind in (*nonspeech.LEARNT, *nonspeech.UNHEARD)]
+    assert tried == ["noise", "swelling", "hum", "tune", "knocks", "siren", "birds", "crackle", "room"]

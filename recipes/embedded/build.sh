@@ -37,3 +37,4 @@ asr tune exp/embedded-mean $data/dev_sentences.jsonl "${settings[@]/#/--decode=}
 asr model export exp/embedded-mean --out asr/pretrained/embedded --dtype int8 --card asr/pretrained/embedded/README.md --force
 python $recipe/report.py embedded $data
 python $recipe/invented.py embedded
+python $recipe/invented.py embedded --short

@@ -25,7 +25,7 @@ def noise(n: int, random: np.random.Generator) -> np.ndarray:
 
 def swelling(n: int, random: np.random.Generator) -> np.ndarray:
     """Noise that comes and goes, as wind, breath and cars do."""
-    points = random.integers(3, 3 + 4 * n // SAMPLE_RATE)
+    points = random.integers(3, 3 + max(1, 4 * n // SAMPLE_RATE))
     loudness = np.interp(np.arange(n), np.linspace(0, n, points), random.uniform(-40, 0, points))
     return noise(n, random) * 10 ** (loudness / 20)
 
@@ -63,6 +63,38 @@ def knocks(n: int, random: np.random.Generator) -> np.ndarray:
         length = min(n - start, int(random.uniform(0.01, 0.15) * SAMPLE_RATE))
         dying = np.exp(-6 * np.arange(length) / length)
         out[start : start + length] += random.uniform(0.2, 1) * level(noise(max(length, 64), random))[:length] * dying
+    return out
+
+
+def beeps(n: int, random: np.random.Generator) -> np.ndarray:
+    """A pure tone that is switched on and off: alarms, a telephone, what counts down; sometimes two by turns, or at once."""
+    t = np.arange(n) / SAMPLE_RATE
+    tones = [np.sin(2 * np.pi * random.uniform(200, 3500) * t) for _ in range(random.integers(1, 3))]
+    period, share, start = random.uniform(0.1, 1.2), random.uniform(0.2, 0.9), random.random()
+    turn = t / period + share * start  # as if cut out somewhere: within a tone
+    on = np.convolve(turn % 1 < share, np.full(80, 1 / 80), "same")  # 5 ms up and down, or it would click
+    if random.random() < 0.5:
+        return on * sum(tones)
+    return on * np.where(turn.astype(int) % 2, tones[0], tones[-1])
+
+
+def music(n: int, random: np.random.Generator) -> np.ndarray:
+    """Chords of held notes that tremble, as strings and organs have them, above a beat of drums."""
+    t = np.arange(n) / SAMPLE_RATE
+    beat, out = random.uniform(0.25, 0.8), np.zeros(n)
+    vibrato = random.uniform(0, 0.01) * np.sin(2 * np.pi * random.uniform(4, 7) * t)
+    moments = np.append(np.arange(-random.random() * beat, n / SAMPLE_RATE, beat), n / SAMPLE_RATE)
+    for start, end in zip(moments, moments[1:], strict=False):
+        inside = (t >= start) & (t < end)
+        since = t[inside] - start
+        root = 110 * 2 ** (random.integers(0, 25) / 12)
+        phase = 2 * np.pi * np.cumsum(1 + vibrato[inside]) / SAMPLE_RATE
+        for step in (0, random.choice([3, 4]), 7):
+            hz = root * 2 ** (step / 12)
+            harmonics = range(1, min(8, int(7900 / hz)) + 1)
+            out[inside] += sum(np.sin(k * hz * phase) / k for k in harmonics) * np.minimum(1, 30 * since)
+        drum = random.standard_normal(len(since)) * np.exp(-since * random.uniform(15, 80))
+        out[inside] += random.uniform(0, 3) * drum
     return out
 
 
@@ -104,6 +136,8 @@ def room(n: int, random: np.random.Generator) -> np.ndarray:
 
 LEARNT = (noise, swelling, hum, tune, knocks)
 """The kinds that are learnt from, with other random numbers than those that are tried."""
+LEARNT_ONLY = (beeps, music)
+"""Kinds that are learnt from beside those and not tried: what is tried stays the same from model to model."""
 UNHEARD = (siren, birds, crackle, room)
 """The kinds that are only tried."""
 
@@ -116,7 +150,7 @@ def sound(kind, seconds: float, random: np.random.Generator) -> np.ndarray:
 
 def write_sounds(folder: Path, count: int, seed: int = 1) -> list[Utterance]:
     """So many recordings of the kinds that are learnt from, tunes twice as often, with empty texts."""
-    random, kinds = np.random.default_rng(seed), (*LEARNT, tune)
+    random, kinds = np.random.default_rng(seed), (*LEARNT, tune, *LEARNT_ONLY)
     folder.mkdir(parents=True, exist_ok=True)
     utterances = []
     for i in range(count):

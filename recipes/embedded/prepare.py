@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--sounds", type=int, default=90, help="recordings without speech to make (default: %(default)s)"
+        "--sounds", type=int, default=180, help="recordings without speech to make (default: %(default)s)"
     )
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
