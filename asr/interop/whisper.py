@@ -64,7 +64,8 @@ def read_whisper(folder: Path) -> Foreign:
     _put_normalisation(weights, features.n_mels)
     decode = DECODE | {"never_written": _suppressed(folder, table)}
     remarks = (
-        f"Hears {features.window_seconds:g} s at once, however short a recording is, and takes as long for each piece.",
+        f"Was trained on windows of {features.window_seconds:g} s, whose silence takes as long as speech: pieces are heard with"
+        " less of it, and again with all of it where that is not enough (--decode window).",
     )
     return Foreign(
         features, config, table, weights.named, weights.origins, weights.tensors, decode=decode, remarks=remarks
