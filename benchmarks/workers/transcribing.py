@@ -2,8 +2,8 @@
 
 PROGRAM: ours, greedy (ours, the decoder alone, one hypothesis, a recording as it is), sherpa (MODEL: a folder that
 `asr model export --format onnx` made) or faster-whisper;
-VARIANT: float32 or int8, of ours with @30 behind it for `window` 30. Prints JSON: the texts in order, seconds of wall clock and of
-CPU to start and to transcribe, and the most memory that the process took, in MB.
+VARIANT: float32 or int8, of ours with @30 behind it for `window` 30. Prints JSON: the texts in order, seconds of wall clock and
+of CPU to start and to transcribe, and the most memory that the process took, in MB.
 """
 
 import json
