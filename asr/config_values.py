@@ -14,7 +14,8 @@ from asr.foreign_bytes import QUOTED, listed, quoted
 T = TypeVar("T")
 LARGEST = 2**53
 """No number of a setting is larger, or further below 0: up to this floats hold whole numbers exactly."""
-KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", int | None: "a whole number"}
+KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+KINDS |= {int | None: "a whole number", float | str: "a number or a text"}
 
 
 def from_dict(cls: type[T], values: Any, section: str) -> T:
@@ -58,7 +59,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
         if not isinstance(value, dict):
             raise ConfigError(f"[{name}] must be a section, is {value!r}")
         return {key: _value(typing.get_args(kind)[1], v, f"{name}.{key}") for key, v in value.items()}
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind in (float, float | str) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) <= LARGEST else math.inf
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ConfigError(f"{name} must be {KINDS[kind]}, is {quoted(value)}")

@@ -10,8 +10,8 @@ model itself; the last column says how many texts are those of the first program
 `--faster-whisper` takes a Python that has that package and a CTranslate2 folder (or a name of its own: base). All hear the same
 WAV files and find the speech in them by their own means, beam 5 (ours: what the model is saved with). Texts are compared in
 simplified characters, numbers written out, for all of them. `--join`: the clips as one recording, with pauses between them.
-Whole programs are timed here; decoding.py and whisper.py time the search alone.
-The seconds of CPU say more than those on the clock where other programs run.
+`MODEL:int8@30` decodes a Whisper model of ours with `--decode window=30`. Whole programs are timed here; decoding.py and whisper.py
+time the search alone. The seconds of CPU say more than those on the clock where other programs run.
 """
 
 import argparse
@@ -71,7 +71,7 @@ class Program:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("--ours", action="append", default=[], metavar="MODEL[:int8]", help="may be repeated")
+    parser.add_argument("--ours", action="append", default=[], metavar="MODEL[:int8][@WINDOW]", help="may be repeated")
     parser.add_argument(
         "--faster-whisper", action="append", default=[], nargs=2, metavar=("PYTHON", "MODEL[:int8]"), dest="faster"
     )
@@ -111,9 +111,10 @@ def peer(given: str) -> tuple[str, str]:
 
 
 def variant(model: str) -> tuple[str, str]:
-    """MODEL:int8 → model and precision."""
+    """MODEL:int8@30 → model, and precision with the window."""
+    model, at, window = model.partition("@")
     name, _, wanted = model.partition(":")
-    return name, wanted or "float32"
+    return name, f"{wanted or 'float32'}{at}{window}"
 
 
 def write_clips(utterances: list[Utterance], folder: Path) -> list[Path]:

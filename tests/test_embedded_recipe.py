@@ -1,12 +1,9 @@
 """The recipe of the embedded model on a miniature of the folder it is given."""
 
 import json
-import shutil
-import struct
 import sys
 import zipfile
 
-import numpy as np
 import pytest
 import torch
 
@@ -21,7 +18,6 @@ from tests.test_interop import FIXTURES
 
 sys.path.insert(0, str(ROOT / "recipes/embedded"))
 import averaging  # noqa: E402
-import ctranslate2  # noqa: E402
 import prepare  # noqa: E402
 import report  # noqa: E402
 import trimming  # noqa: E402
@@ -173,78 +169,6 @@ def test_a_trimmed_model_splits_and_says_what_it_did(tiny, tmp_path):
         for loaded, f in ((before, tiny), (after, tmp_path / "small"))
     ]
     assert never[1] <= never[0]
-
-
-def ctranslate2_file(tensors: dict[str, np.ndarray]) -> bytes:
-    """As CTranslate2 writes them, an alias behind them."""
-
-    def name(text: str) -> bytes:
-        return struct.pack("<H", len(text) + 1) + text.encode() + b"\0"
-
-    out = struct.pack("<I", 6) + name("WhisperSpec") + struct.pack("<II", 3, len(tensors))
-    for key, tensor in tensors.items():
-        out += name(key) + struct.pack("<B", tensor.ndim) + struct.pack(f"<{tensor.ndim}I", *tensor.shape)
-        out += struct.pack("<BI", 4, tensor.nbytes) + tensor.tobytes()
-    return out + struct.pack("<I", 1) + name("decoder/projection/weight") + name("decoder/embeddings/weight")
-
-
-def small_whisper() -> dict[str, np.ndarray]:
-    """Tensors of a model of one layer and width 64, under CTranslate2's names."""
-    random = np.random.default_rng(1)
-    shapes = {"decoder/embeddings/weight": (30, 64), "encoder/position_encodings/encodings": (10, 64)}
-    shapes |= {"decoder/position_encodings/encodings": (12, 64)}
-    for i, inputs in enumerate((80, 64), 1):
-        shapes |= {f"encoder/conv{i}/weight": (64, inputs, 3), f"encoder/conv{i}/bias": (64,)}
-    norms = ["encoder/layer_norm", "decoder/layer_norm"]
-    for side in ("encoder", "decoder"):
-        layer = f"{side}/layer_0"
-        linear = {"self_attention/linear_0": (192, 64), "self_attention/linear_1": (64, 64)}
-        linear |= {"ffn/linear_0": (256, 64), "ffn/linear_1": (64, 256)}
-        norms += [f"{layer}/self_attention/layer_norm", f"{layer}/ffn/layer_norm"]
-        if side == "decoder":
-            linear |= {"attention/linear_0": (64, 64), "attention/linear_1": (128, 64), "attention/linear_2": (64, 64)}
-            norms.append(f"{layer}/attention/layer_norm")
-        for key, shape in linear.items():
-            shapes |= {f"{layer}/{key}/weight": shape, f"{layer}/{key}/bias": shape[:1]}
-    for norm in norms:
-        shapes |= {f"{norm}/gamma": (64,), f"{norm}/beta": (64,)}
-    tensors = {key: random.normal(size=shape).astype(np.float16) for key, shape in shapes.items()}
-    for side in ("encoder", "decoder"):
-        tensors[f"{side}/layer_0/self_attention/linear_0/bias"][64:128] = 0  # keys have none
-    tensors["decoder/layer_0/attention/linear_1/bias"][:64] = 0
-    return tensors
-
-
-def test_ctranslate2_files_are_read_whole(tmp_path):
-    tensors = small_whisper()
-    (tmp_path / "model.bin").write_bytes(ctranslate2_file(tensors))
-    (tmp_path / "config.json").write_text(json.dumps({"alignment_heads": [[0, 0]], "suppress_ids": [1]}))
-    shutil.copy(TINY / "tokenizer.json", tmp_path) if (TINY / "tokenizer.json").exists() else (
-        tmp_path / "tokenizer.json"
-    ).write_text('{"added_tokens": []}')
-    ctranslate2.convert(tmp_path, tmp_path / "out")
-    from safetensors.numpy import load_file
-
-    found = load_file(tmp_path / "out/model.safetensors")
-    fused = tensors["decoder/layer_0/self_attention/linear_0/weight"]
-    for i, part in enumerate("qkv"):
-        assert np.array_equal(
-            found[f"model.decoder.layers.0.self_attn.{part}_proj.weight"], fused[64 * i : 64 * i + 64]
-        )
-    assert "model.decoder.layers.0.self_attn.k_proj.bias" not in found
-    assert np.array_equal(found["model.encoder.conv2.weight"], tensors["encoder/conv2/weight"])
-    settings = json.loads((tmp_path / "out/config.json").read_text())
-    expected = {
-        "d_model": 64,
-        "encoder_layers": 1,
-        "decoder_attention_heads": 1,
-        "max_target_positions": 12,
-        "vocab_size": 30,
-    }
-    assert expected.items() <= settings.items() and settings["dropout"] == 0.0
-    (tmp_path / "model.bin").write_bytes(ctranslate2_file(tensors)[:-40])
-    with pytest.raises(CheckpointError, match="model.bin: no weights of CTranslate2, or cut off"):
-        ctranslate2.convert(tmp_path, tmp_path / "out")
 
 
 def packages(folder, second: bytes | None) -> None:

@@ -21,7 +21,8 @@ from asr.inspection.page import inspection_data
 from asr.inspection.watching import Searches
 from asr.interop.importing import import_model
 from asr.model.layers import Attention
-from asr.recognition.recognizer import Recognizer, encode
+from asr.recognition.encoding import encode
+from asr.recognition.recognizer import Recognizer
 from tests.conftest import random_model
 from tests.sounds import noise, silence, speech
 from tests.test_interop import FOLDERS, TOOLKITS

@@ -8,7 +8,8 @@ from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.rescoring import COVERAGE, penalise_uncovered
 from asr.decoding.search import Hypothesis
 from asr.errors import AsrError
-from asr.recognition.recognizer import Recognizer, encode, grouped
+from asr.recognition.encoding import encode, grouped
+from asr.recognition.recognizer import Recognizer
 from tests.conftest import random_model
 
 
@@ -49,7 +50,7 @@ def test_encoding_a_few_at_a_time_changes_nothing(kind, monkeypatch):
     model, utterances = random_model(kind), sounds(2.0, 1.1, 0.7, 0.3)
     memories = []
     for seconds in (0.1, 2.5, 100.0):
-        monkeypatch.setattr("asr.recognition.recognizer.CPU_GROUP", seconds)
+        monkeypatch.setattr("asr.recognition.encoding.CPU_GROUP", seconds)
         with torch.inference_mode():
             memories.append(encode(model, utterances))
     for memory in memories[:2]:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,18 @@ from asr.audio.reading import read_samples
 from asr.audio.voice_activity import load_voice_activity
 from asr.corpus.toy import prepare_toy
 from asr.decoding.decode_config import DecodeConfig
-from asr.errors import AsrError, AudioError
-from asr.features.fbank import pad_samples
-from asr.interop.importing import import_model
+from asr.decoding.search import Hypothesis
+from asr.errors import AsrError, AudioError, ConfigError
+from asr.features.fbank import LogMel, pad_samples
+from asr.interop.importing import IMPORTERS, import_model
 from asr.model.folder import load_model, read_header
+from asr.model.model import SpeechModel
+from asr.recognition.encoding import encode, window_samples
+from asr.recognition.guards import UNSURE, WRITTEN_TWICE, reasons_for_silence
 from asr.recognition.recognizer import Recognizer
+from asr.text.byte_pairs import BytePairTokenizer
 from asr.transcription.segmenting import SegmentConfig
-from tests.conftest import ROOT
+from tests.conftest import ROOT, random_model
 from tests.sounds import cut_speech
 from tests.test_interop import FIXTURES
 
@@ -196,3 +202,126 @@ def test_a_language_model_of_bytes_scores_what_is_found(folder, tmp_path, run):
         for model, arguments in ((folder, ("--lm", arpa)), (copy, ()), (copy, ("--lm", "none")))
     ]
     assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A random model of a window of 30 s, and its tokenizer."""
+    torch.manual_seed(3)
+    foreign = IMPORTERS["whisper"](TINY)
+    features = replace(foreign.features, window_seconds=30.0)
+    encoder = replace(foreign.config.encoder, places=1500)
+    model = SpeechModel(features, replace(foreign.config, encoder=encoder), len(foreign.table)).eval()
+    model.cmvn.load_state_dict({"mean": torch.full((80,), -40.0), "inverse_std": torch.full((80,), 1 / 40)})
+    return model, BytePairTokenizer(foreign.table)
+
+
+def noise(seconds: float, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, round(seconds * 16000)).astype(np.float32)
+
+
+def recognizer_of(wide, **settings) -> Recognizer:
+    return Recognizer(*wide, DecodeConfig(beam=2, max_chars_per_second=2.0, stop_loops=False, **settings))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "window", "filled"),
+    [(1.0, "auto", 12.0), (4.0, "auto", 12.0), (4.1, "auto", 14.0), (21.9, "auto", 30.0), (29.0, "auto", 30.0),
+     (1.0, 30.0, 30.0), (1.0, 5.0, 5.0), (7.001, 5.0, 7.02), (1.0, 5.01, 5.02), (1.0, 100.0, 30.0), (0.0, 0.001, 0.02)],
+)  # fmt: skip
+def test_the_window_of_a_piece(wide, seconds, window, filled):
+    """At least the piece, at most the model's own; whole memory frames of 20 ms."""
+    assert window_samples(wide[0], [round(seconds * 16000)], window) == [round(filled * 16000)]
+
+
+def test_a_model_without_a_window_is_not_asked_for_one():
+    model = random_model()
+    assert window_samples(model, [100, 16000], "auto") == window_samples(model, [100, 16000], 30.0) == [100, 16000]
+
+
+def test_a_window_is_what_audio_filled_up_with_zeros_is(wide):
+    """A shorter window gives what a model gives that has no other one, also in a batch with longer ones."""
+    model, sound = wide[0], noise(3)
+    samples, lengths = pad_samples([sound, noise(6, 2)])
+    windows = torch.tensor([5 * 16000, 8 * 16000])
+    features, frames = model.log_mel(samples, lengths, windows)
+    assert frames.tolist() == [500, 800]
+    alone = LogMel(replace(model.log_mel.config, window_seconds=5.0))(torch.tensor(sound)[None], torch.tensor([48000]))
+    assert torch.allclose(features[0, :500], alone[0][0], atol=1e-4) and not features[0, 500:].any()
+    filled = LogMel(replace(model.log_mel.config, window_seconds=0.0))(
+        torch.nn.functional.pad(torch.tensor(sound), (0, 32000))[None], torch.tensor([80000])
+    )
+    assert torch.allclose(features[0, :498], filled[0][0, :498], atol=1e-4)
+    batch = model.encode(samples, lengths, windows)
+    single = model.encode(torch.tensor(sound)[None], torch.tensor([48000]), windows[:1])
+    assert batch.lengths.tolist() == [250, 400]
+    assert torch.allclose(batch.encoded[0, :250], single.encoded[0], atol=1e-5)
+
+
+def test_the_whole_window_is_what_it_is_without_a_choice(wide):
+    sounds = [noise(2), noise(1, 2)]
+    memory = encode(wide[0], sounds)
+    chosen = encode(wide[0], sounds, windows=window_samples(wide[0], [len(s) for s in sounds], 30.0))
+    assert torch.equal(memory.encoded, chosen.encoded) and memory.lengths.tolist() == [1500, 1500]
+
+
+def test_windows_that_cannot_be_are_refused(wide):
+    samples, lengths = pad_samples([noise(2)])
+    for window in (31000, 31 * 16000):
+        with pytest.raises(ValueError, match="a window is shorter than its audio, or longer than the model's"):
+            wide[0].encode(samples, lengths, torch.tensor([window]))
+    for value in ("short", 0.0, -1.0):
+        with pytest.raises(ConfigError, match="decode.window must be auto or seconds above 0, is "):
+            DecodeConfig(window=value)
+    with pytest.raises(ConfigError, match="decode.window must be at most 3,600, is 4000"):
+        DecodeConfig(window=4000.0)
+
+
+class Looker:
+    """A Watcher that keeps what it is told."""
+
+    def __init__(self):
+        self.cuts, self.lengths = [], []
+
+    def search(self):
+        return lambda looked: None
+
+    def cut(self, samples, parts, reasons):
+        self.cuts.append(([len(part) for part in parts], reasons))
+
+    def decoded(self, watch, batch):
+        self.lengths.append(batch.memory.lengths.tolist())
+
+
+def test_what_is_doubted_is_decoded_again_in_the_whole_window(wide, monkeypatch):
+    """A network of random weights is sure of nothing: every text of a short window is found anew in the whole one."""
+    looker, sound = Looker(), noise(2)
+    found = recognizer_of(wide, redecode=True).recognize([sound], timed=True, watcher=looker)[0][0]
+    ((parts, reasons), *_) = looker.cuts
+    assert parts == [32000] and UNSURE in reasons
+    assert looker.lengths[-1] == [600] and [1500] in looker.lengths
+    whole = recognizer_of(wide, redecode=True, window=30.0).recognize([sound], timed=True)[0][0]
+    assert found == whole
+    quiet = Looker()
+    recognizer_of(wide, redecode=False).recognize([sound], watcher=quiet)
+    assert quiet.lengths == [[600]] and not quiet.cuts
+
+
+def test_several_that_are_doubted_come_back_in_their_places(wide):
+    sounds = [noise(seconds, seed) for seed, seconds in enumerate((1.0, 3.0, 2.0))]
+    settings = {"redecode": True, "batch_seconds": 40.0}
+    found = recognizer_of(wide, **settings).recognize(sounds, timed=True)
+    whole = recognizer_of(wide, **settings, window=30.0).recognize(sounds, timed=True)
+    assert [nbest[0].text for nbest in found] == [nbest[0].text for nbest in whole]
+    for sound, (best, *_) in zip(sounds, found, strict=True):
+        assert all(0 <= start <= end <= len(sound) / 16000 + 0.02 for start, end in best.spans)
+
+
+def test_reasons_for_more_silence():
+    def of(tokens, log_prob):
+        return reasons_for_silence(Hypothesis(tuple(tokens), 0.0, (log_prob,) * (len(tokens) + 1), {}, True, ()))
+
+    assert of(range(20), -0.4) == ()
+    assert of(range(20), -0.6) == (UNSURE,)
+    assert of([*range(9), *range(9)], -0.1) == (WRITTEN_TWICE,)
+    assert of([1, 2, 1, 2], -0.1) == (), "somebody may say that"

@@ -7,6 +7,8 @@ from asr.decoding.rules import RULES
 from asr.errors import ConfigError
 from asr.foreign_bytes import quoted
 
+AUTO = "auto"
+"""A setting that goes by what is decoded."""
 LARGEST = {
     "length_power": 10,
     "length_bonus": 1000,
@@ -18,6 +20,7 @@ LARGEST = {
     "hotword_margin": 1e6,
     "coverage_weight": 1000,
     "max_chars_per_second": 1000,
+    "window": 3600,
     "batch_seconds": 1e6,
 }
 """Setting → its largest value, either way: beyond it sums overflow, or memory ends."""
@@ -70,11 +73,15 @@ class DecodeConfig:
     stop_loops: bool = True
     """Drop a hypothesis that ends in the same few tokens over and over."""
     redecode: bool = True
-    """Decode again in smaller pieces what was stopped at the length limit, repeats itself, or stands still in the audio."""
+    """Decode again what was stopped at the length limit, repeats itself, or stands still in the audio: in the whole window of a
+    model that heard it in a shorter one, then in smaller pieces."""
     max_chars_per_second: float = 10.0
     """No hypothesis is longer than this times the seconds of audio, plus two: nobody speaks faster."""
     never_written: tuple[int, ...] = ()
     """Ids of tokens that are not chosen, besides those that are no text: Whisper's brackets and notes of music."""
+    window: float | str = AUTO
+    """Seconds that pieces are filled up to with silence for a model that hears windows (Whisper, 30): at least their own, at most
+    the model's. auto: by their lengths; texts that look wrong are decoded again in the whole window. 30: always that one."""
     batch_seconds: float = 120.0
     """Audio decoded in one batch, padding included."""
     batch_recordings: int = 8
@@ -105,9 +112,12 @@ class DecodeConfig:
         for name in ("max_chars_per_second", "batch_seconds", "temperature"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"decode.{name} must be above 0, is {getattr(self, name)}")
+        if self.window != AUTO and (isinstance(self.window, str) or self.window <= 0):
+            raise ConfigError(f"decode.window must be auto or seconds above 0, is {quoted(self.window)}")
         for name, most in LARGEST.items():
-            if not abs(getattr(self, name)) <= most:
-                raise ConfigError(f"decode.{name} must be at most {most:,g}, is {getattr(self, name):g}")
+            value = getattr(self, name)
+            if value != AUTO and not abs(value) <= most:
+                raise ConfigError(f"decode.{name} must be at most {most:,g}, is {value:g}")
         if not 0 <= self.reverse_weight <= 1:
             raise ConfigError(f"decode.reverse_weight must be from 0 to 1, is {self.reverse_weight}")
         for name in ("ctc_weight", "eos_threshold", "coverage_weight"):

@@ -13,7 +13,7 @@ from asr.decoding.search import beam_search
 from asr.model.device import matrix_peak, now, peak_memory
 from asr.model.model import SpeechModel
 from asr.recognition.guards import cut_to_fit
-from asr.recognition.recognizer import Recognizer, encode
+from asr.recognition.recognizer import Recognizer
 
 LONGEST_TIMED = 30
 """Seconds of a recording: nothing is cut at pauses here."""
@@ -86,11 +86,11 @@ def benchmark(decoding: Decoding, audio: Sequence[np.ndarray], *, rounds: int = 
 def _round(recognizer: Recognizer, audio: list[np.ndarray], config: DecodeConfig) -> Timing:
     encoding = searching = 0.0
     tokens = 0
-    model, device = recognizer.model, recognizer.device
+    device = recognizer.device
     for batch in recognizer.batches([len(samples) for samples in audio]):
         utterances = [audio[i] for i in batch]
         started = now(device)
-        memory = encode(model, utterances)
+        memory = recognizer.encode(utterances)
         encoded = now(device)
         scorer, limits = recognizer.scorer(memory), recognizer.limits(utterances)
         found = beam_search(scorer, config, limits, recognizer.others(memory, recognizer.ctc_log_probs(memory)))

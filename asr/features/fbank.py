@@ -176,27 +176,32 @@ class LogMel(nn.Module):
             self.register_buffer("window", _window(config), persistent=False)
             self.register_buffer("mel", mel_matrix(config), persistent=False)
 
-    def n_frames(self, n_samples: Tensor) -> Tensor:
+    def n_frames(self, n_samples: Tensor, windows: Tensor | None = None) -> Tensor:
         """Kaldi: whole frames that fit, 1 + (S - frame) // shift. STFT: 1 + S // shift, 0 for no samples; all of a window's."""
         config = self.config
         if config.window_seconds:
-            return torch.full_like(n_samples, config.window_samples // config.frame_shift)
+            return self._windows(n_samples, windows) // config.frame_shift
         n_samples = torch.where(n_samples > 0, n_samples + config.tail_samples, 0)
         if config.kind == "kaldi":
             n_samples = n_samples - config.frame_length
             return (1 + torch.div(n_samples, config.frame_shift, rounding_mode="floor")).clamp(min=0)
         return torch.where(n_samples > 0, 1 + n_samples // config.frame_shift, 0)
 
+    def _windows(self, lengths: Tensor, windows: Tensor | None) -> Tensor:
+        """(B,): samples that each utterance is filled up to."""
+        return torch.full_like(lengths, self.config.window_samples) if windows is None else windows
+
     @torch.no_grad()
-    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, samples: Tensor, lengths: Tensor, windows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Samples (B, S) in [-1, 1], lengths (B,) → features (B, T, F), zero behind each length, and lengths (B,).
 
+        windows (B,): samples that each utterance is filled up to, multiples of the shift, in place of the model's whole window.
         Raises AudioError for an utterance that is longer than the window, if there is one.
         """
         config = self.config
-        n_frames = self.n_frames(lengths)
+        n_frames = self.n_frames(lengths, windows)
         if config.window_seconds:
-            samples, lengths = _filled(samples, lengths, config)
+            samples, lengths = _filled(samples, lengths, self._windows(lengths, windows), config)
         elif config.tail_samples:
             samples, lengths = _silent_behind(samples, lengths, config.tail_samples)
         if int(n_frames.max()) < 1:
@@ -219,16 +224,18 @@ class LogMel(nn.Module):
         return features * real, n_frames
 
 
-def _filled(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> tuple[Tensor, Tensor]:
-    """Samples (B, S), silent behind each length, and lengths, all of which are the window's."""
-    window = config.window_samples
-    if int(lengths.max()) > window:
+def _filled(samples: Tensor, lengths: Tensor, windows: Tensor, config: FeatureConfig) -> tuple[Tensor, Tensor]:
+    """Samples (B, S), silent behind each length up to its window (B,), and the windows, which are the lengths now."""
+    if int(lengths.max()) > config.window_samples:
         seconds = int(lengths.max()) / SAMPLE_RATE
         raise AudioError(
             f"{seconds:.1f} s of audio are more than the {config.window_seconds:g} s that the model hears at once"
         )
-    samples, _ = _silent_behind(samples, lengths, max(0, window - samples.shape[1]))
-    return samples[:, :window], torch.full_like(lengths, window)
+    if bool(((windows < lengths) | (windows > config.window_samples)).any()):
+        raise ValueError("a window is shorter than its audio, or longer than the model's")
+    longest = int(windows.max())
+    samples, _ = _silent_behind(samples, lengths, max(0, longest - samples.shape[1]))
+    return samples[:, :longest], windows
 
 
 def _silent_behind(samples: Tensor, lengths: Tensor, more: int) -> tuple[Tensor, Tensor]:

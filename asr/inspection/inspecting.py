@@ -14,7 +14,7 @@ from asr.audio.voice_activity import WINDOW, SpeechProbabilities
 from asr.errors import AudioError, Cancelled, UsageError
 from asr.inspection.network import Insides, insides
 from asr.inspection.watching import Searched, Searches
-from asr.recognition.recognizer import never
+from asr.recognition.encoding import never
 from asr.transcript import Transcript
 from asr.transcription.recordings import SHORTEST, RecordingInProgress, blocks_of
 from asr.transcription.segments import segment_of

@@ -34,9 +34,10 @@ def insides(model: SpeechModel, table: TokenTable, searched: Searched) -> Inside
     """The network's own forward pass over what was searched, teacher-forced over the text that was found."""
     device = model.cmvn.mean.device
     samples, lengths = pad_samples([searched.samples], model.shortest_samples)
-    features, n_frames = model.features(samples.to(device), lengths.to(device))
-    subsampled, _ = model.subsampling(features.to(model.dtype), n_frames)
     length = int(searched.memory.lengths[0])
+    window = torch.tensor([model.samples_of(length)])  # that it was searched in, where the model hears windows
+    features, n_frames = model.features(samples.to(device), lengths.to(device), window.to(device))
+    subsampled, _ = model.subsampling(features.to(model.dtype), n_frames)
     return Insides(
         _array(features[0]),
         _array(subsampled[0, :length]),

@@ -1,4 +1,4 @@
-"""Whisper as Hugging Face keeps it (Radford et al. 2022, arXiv:2212.04356): config.json, model.safetensors, vocab.json …"""
+"""Whisper (Radford et al. 2022, arXiv:2212.04356) as Hugging Face keeps it, or CTranslate2: the folders of faster-whisper."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import torch
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
 from asr.foreign_bytes import quoted, reading
+from asr.interop import ctranslate2
 from asr.interop.checkpoints import Tensors, existing, find_file, read_json, read_pickle, read_safetensors
 from asr.interop.foreign import Foreign, Settings, Weights, token_table
 from asr.model.decoder import DecoderConfig
@@ -46,25 +47,33 @@ NO_MATTER = (
 def read_whisper(folder: Path) -> Foreign:
     """The model of a folder. Raises CheckpointError with the file, the setting or the tensors that cannot be imported."""
     path = existing(folder / "config.json")
-    settings = Settings(read_json(path), str(path))
+    values = read_json(path)
+    if (folder / ctranslate2.FILE).is_file() and not (isinstance(values, dict) and "model_type" in values):
+        path = folder / ctranslate2.FILE
+        held, values, generation = ctranslate2.published(path, values)
+        tensors, stated = Tensors.of(held, path), Settings(generation, str(folder / "config.json"))
+    else:
+        tensors, stated = _tensors(folder), _generation(folder)
+    settings = Settings(values, str(path))
     settings.pass_over(*(name for name, value in settings.values.items() if value is None))
-    weights = Weights(_tensors(folder))
+    weights = Weights(tensors)
     vocabulary = _check_shapes(settings, weights.tensors)
     table, prompt = read_tokens(folder, vocabulary)
     encoder, decoder = _sizes(settings, "encoder", "source"), _sizes(settings, "decoder", "target")
     config = ModelConfig(
         subsampling=SubsamplingConfig(FRAMES_PER_POSITION, over_time=True),
         encoder=EncoderConfig(width=settings.get("d_model", 384, int), **encoder),
-        decoder=DecoderConfig(tied=True, prompt=prompt, alignment_heads=_alignment_heads(folder), **decoder),
+        decoder=DecoderConfig(tied=True, prompt=prompt, alignment_heads=_alignment_heads(stated), **decoder),
     )
     features = _features(folder, settings.get("num_mel_bins", 80, int), config.encoder.places)
     _finish(settings)
     _map_encoder(weights, config.encoder)
     _map_decoder(weights, config.decoder)
     _put_normalisation(weights, features.n_mels)
-    decode = DECODE | {"never_written": _suppressed(folder, table)}
+    decode = DECODE | {"never_written": _suppressed(stated, table)}
     remarks = (
-        f"Hears {features.window_seconds:g} s at once, however short a recording is, and takes as long for each piece.",
+        f"Was trained on windows of {features.window_seconds:g} s, whose silence takes as long as speech: pieces are heard with"
+        " less of it, and again with all of it where that is not enough (--decode window).",
     )
     return Foreign(
         features, config, table, weights.named, weights.origins, weights.tensors, decode=decode, remarks=remarks
@@ -272,24 +281,24 @@ def _put_normalisation(weights: Weights, n_mels: int) -> None:
     weights.put("cmvn.inverse_std", torch.full((n_mels,), 1 / 40), "none: fixed in the toolkit")
 
 
-def _generation(folder: Path, name: str) -> tuple[Path, list]:
-    """A list of the settings of generation, which old folders have in config.json, and the file that it is from."""
+def _generation(folder: Path) -> Settings:
+    """The settings of generation, which old folders have in config.json."""
     path = folder / "generation_config.json"
     path = path if path.is_file() else folder / "config.json"
-    return path, Settings(read_json(path), str(path)).get(name, [], list)
+    return Settings(read_json(path), str(path))
 
 
-def _alignment_heads(folder: Path) -> tuple[tuple[int, ...], ...]:
+def _alignment_heads(stated: Settings) -> tuple[tuple[int, ...], ...]:
     """The heads of cross-attention that times are taken from, where the authors say which."""
-    path, listed = _generation(folder, "alignment_heads")
+    listed = stated.get("alignment_heads", [], list)
     if not all(isinstance(pair, list) and all(type(number) is int for number in pair) for pair in listed):
-        raise CheckpointError(f"{path}: alignment_heads is no list of pairs")
+        raise CheckpointError(f"{stated.where}: alignment_heads is no list of pairs")
     return tuple(map(tuple, listed))
 
 
-def _suppressed(folder: Path, table: TokenTable) -> list[int]:
+def _suppressed(stated: Settings, table: TokenTable) -> list[int]:
     """Ids of the texts that the toolkit never writes: brackets, notes of music and such. An empty text stays possible."""
-    path, listed = _generation(folder, "suppress_tokens")
+    listed = stated.get("suppress_tokens", [], list)
     if not all(type(i) is int and i < len(table) for i in listed):
-        raise CheckpointError(f"{path}: suppress_tokens is no list of ids")
+        raise CheckpointError(f"{stated.where}: suppress_tokens is no list of ids")
     return [i for i in listed if i >= 0 and i not in table.never_written and i != table.eos]

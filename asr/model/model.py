@@ -117,10 +117,21 @@ class SpeechModel(nn.Module):
             return features.window_samples or None
         return round(places * self.frame_seconds * SAMPLE_RATE) - features.tail_samples
 
-    def encoded_samples(self, n_samples: int) -> int:
-        """How many samples are encoded for so many: all of a window, if the model has one, and the silence behind them."""
+    def samples_of(self, n_frames: int) -> int:
+        """How many samples so many memory frames are of."""
+        return n_frames * self.config.subsampling.factor * self.log_mel.config.frame_shift
+
+    def encoded_samples(self, n_samples: int, window: float | None = None) -> int:
+        """How many samples are encoded for so many: all of a window, if the model has one, and the silence behind them.
+
+        window: seconds in place of the model's whole window; at least what is heard, at most the whole one.
+        """
         features = self.log_mel.config
-        return max(n_samples + features.tail_samples, features.window_samples)
+        if not features.window_samples or window is None:
+            return max(n_samples + features.tail_samples, features.window_samples)
+        frame = self.samples_of(1)
+        wanted = max(n_samples, round(window * SAMPLE_RATE), frame)
+        return min(-(-wanted // frame) * frame, features.window_samples)
 
     def spoken_frames(self, n_frames: int, n_samples: int) -> int:
         """How many of an utterance's memory frames are of its samples, not of the silence behind these."""
@@ -140,9 +151,9 @@ class SpeechModel(nn.Module):
         features = self.log_mel.config
         return self.config.subsampling.first_centre * features.shift_ms / 1000 + features.first_centre
 
-    def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Samples (B, S), lengths (B,) → normalised features (B, T, F) and their lengths."""
-        features, lengths = self.log_mel(samples, lengths)
+    def features(self, samples: Tensor, lengths: Tensor, windows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Samples (B, S), lengths (B,) → normalised features (B, T, F) and their lengths; windows (B,): see LogMel."""
+        features, lengths = self.log_mel(samples, lengths, windows)
         return self.cmvn(features), lengths
 
     def encode_features(self, features: Tensor, lengths: Tensor) -> Memory:
@@ -163,9 +174,9 @@ class SpeechModel(nn.Module):
             positions = sinusoids_at(heard.cumsum(1) - 1, encoded.shape[2])
         return encoded + positions.to(encoded.dtype)
 
-    def encode(self, samples: Tensor, lengths: Tensor) -> Memory:
-        """Samples (B, S), lengths (B,) → memory."""
-        return self.encode_features(*self.features(samples, lengths))
+    def encode(self, samples: Tensor, lengths: Tensor, windows: Tensor | None = None) -> Memory:
+        """Samples (B, S), lengths (B,) → memory; windows (B,): samples that each is filled up to, of a model with a window."""
+        return self.encode_features(*self.features(samples, lengths, windows))
 
     def ctc_log_probs(self, memory: Memory) -> Tensor:
         """(B, L, V) of the CTC head, which the model must have."""

@@ -14,6 +14,8 @@ from asr.decoding.search import Hypothesis
 
 REPEATS = "the same piece comes four times over"
 STANDS_STILL = "many characters were read off one place of the audio"
+WRITTEN_TWICE = "the same text comes twice over"
+UNSURE = "the model is not sure of what it heard"
 IN_PIECES = "decoded again in pieces: "
 SHORTENED = "ends where it began to repeat itself or attention went no further"
 WINDOW = 12
@@ -22,6 +24,8 @@ LEAST_PROGRESS = 0.5
 """Seconds of audio that so many tokens must take: nobody says 24 characters in a second."""
 NEARLY = 0.1
 """Seconds; attention that is so near to the furthest place it gets to is there."""
+LEAST_SURE = -0.5
+"""Mean log-probability of the tokens of a text that is not doubted where there was little silence behind its audio."""
 SHORT_PIECE = 8
 """Tokens that somebody may well say three times in a row."""
 SHORTEST = 1.0
@@ -36,6 +40,16 @@ def reasons_to_doubt(hypothesis: Hypothesis, attended: Tensor | None, seconds_pe
     if attended is not None and stands_still(attended, seconds_per_frame):
         reasons += (STANDS_STILL,)
     return reasons
+
+
+def reasons_for_silence(hypothesis: Hypothesis) -> tuple[str, ...]:
+    """Why this hypothesis should not be trusted where the model has heard less silence behind it than it is used to.
+
+    It then begins anew instead of ending, or is less sure; with all the silence neither is a sign of anything.
+    """
+    reasons = () if one_copy(hypothesis.tokens) == len(hypothesis.tokens) else (WRITTEN_TWICE,)
+    log_probs = hypothesis.token_log_probs
+    return reasons if not log_probs or sum(log_probs) >= LEAST_SURE * len(log_probs) else (*reasons, UNSURE)
 
 
 def has_loop(tokens: Sequence[int]) -> bool:

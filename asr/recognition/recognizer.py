@@ -1,14 +1,13 @@
 """A model and its tokenizer, put to work: arrays of samples to n-best lists of texts."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.beam import Chosen
@@ -20,19 +19,14 @@ from asr.decoding.rescoring import penalise_uncovered, rescore
 from asr.decoding.search import CandidateScorer, Hypothesis, Watch, beam_search
 from asr.decoding.wordlists import Hotwords
 from asr.errors import AsrError, Cancelled, ConfigError
-from asr.features.fbank import pad_samples
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
-from asr.recognition.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt, shortened
+from asr.recognition.encoding import WHOLE, encode, grouped, never, window_samples
+from asr.recognition.guards import cut_in_two, cut_to_fit, join, reasons_for_silence, reasons_to_doubt, shortened
 from asr.recognition.names import require_readings, with_names
 from asr.recognition.recognized import Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
 from asr.text.tokenizer import Tokenizer, TokenTable
-
-
-def never() -> bool:
-    """What does not cancel."""
-    return False
 
 
 class NetworkScorer:
@@ -73,46 +67,6 @@ class NetworkScorer:
 
     def select(self, state: DecoderState, chosen: Chosen) -> DecoderState:
         return state.select(chosen.utterances, chosen.hypotheses)
-
-
-CPU_GROUP = 10.0
-"""Seconds of audio, padding included, that a CPU encodes at once: more does not fit its caches, and only pads."""
-
-
-def encode(model: SpeechModel, utterances: Sequence[np.ndarray], cancelled: Callable[[], bool] = never) -> Memory:
-    """Arrays (S,) of samples, best sorted by length → the memory of all. On a CPU a few at a time.
-
-    Raises Cancelled where `cancelled`, which is asked before each of these, says so.
-    """
-    device = model.cmvn.mean.device
-    budget = CPU_GROUP * SAMPLE_RATE if device.type == "cpu" else float("inf")
-    memories = []
-    for group in grouped([model.encoded_samples(len(u)) for u in utterances], budget):
-        if cancelled():
-            raise Cancelled("given up while it was encoded")
-        samples, lengths = pad_samples([utterances[i] for i in group], model.shortest_samples)
-        memories.append(model.encode(samples.to(device), lengths.to(device)))
-    lengths = torch.cat([memory.lengths for memory in memories])
-    longest = int(lengths.max())
-
-    def together(parts: list[Tensor]) -> Tensor:
-        return pad_sequence([row for part in parts for row in part], batch_first=True)[:, :longest]
-
-    return Memory(together([m.values for m in memories]), lengths, together([m.encoded for m in memories]))
-
-
-def grouped(lengths: Sequence[int], budget: float) -> list[list[int]]:
-    """Neighbours in groups whose padded length is within the budget; what is longer than that is a group of its own."""
-    groups: list[list[int]] = []
-    longest = 0
-    for i, length in enumerate(lengths):
-        longest = max(longest, length)
-        if groups and longest * (len(groups[-1]) + 1) <= budget:
-            groups[-1].append(i)
-        else:
-            groups.append([i])
-            longest = length
-    return groups
 
 
 class Recognizer:
@@ -223,10 +177,17 @@ class Recognizer:
 
     def batches(self, lengths: list[int]) -> list[list[int]]:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
-        lengths = [self.model.encoded_samples(length) for length in lengths]
+        lengths = window_samples(self.model, lengths, self.config.window)
         order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
         budget = self.config.batch_seconds * SAMPLE_RATE
         return [[order[place] for place in group] for group in grouped([lengths[i] for i in order], budget)]
+
+    def encode(self, utterances: Sequence[np.ndarray]) -> Memory:
+        """Arrays (S,) of samples, best sorted by length → what the decoder listens to."""
+        return encode(self.model, utterances, self.cancelled, windows=self._windows(utterances))
+
+    def _windows(self, utterances: Sequence[np.ndarray]) -> list[int]:
+        return window_samples(self.model, [len(u) for u in utterances], self.config.window)
 
     def scorer(self, memory: Memory) -> NetworkScorer:
         """The decoder as it is searched, listening to this memory."""
@@ -243,13 +204,16 @@ class Recognizer:
     def _recognize_batch(
         self, utterances: Sequence[np.ndarray], timed: bool, known: Sequence[Sequence[int]] = ()
     ) -> list[list[Recognized]]:
-        memory = encode(self.model, utterances, self.cancelled)
+        memory = self.encode(utterances)
         scorer, limits = self.scorer(memory), self.limits(utterances)
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
         watch = None if self.watcher is None else self.watcher.search()
         found = self._found(scorer, limits, memory, log_probs, watch, known)
         results: list[list[Recognized]] = [[] for _ in found]
-        for b in self._doubts([nbest[0] for nbest in found], scorer):
+        doubts = self._doubts([nbest[0] for nbest in found], scorer)
+        for b, nbest in self._in_whole_windows(utterances, found, doubts, timed).items():
+            results[b] = nbest
+        for b in (b for b in doubts if not results[b]):
             heard = memory.rows([b])
             found[b], reasons = self._trusted_first(found[b], heard)
             if reasons:
@@ -274,6 +238,31 @@ class Recognizer:
                 results[b][0] = replace(results[b][0], spans=timings[b])
         if watch is not None and self.watcher is not None:
             self.watcher.decoded(watch, Decoded(utterances, memory, log_probs, found, results))
+        return results
+
+    def _in_whole_windows(
+        self,
+        utterances: Sequence[np.ndarray],
+        found: Sequence[Sequence[Hypothesis]],
+        doubts: Mapping[int, tuple[str, ...]],
+        timed: bool,
+    ) -> dict[int, list[Recognized]]:
+        """What was heard in a part of the model's window and is doubted, decoded again in all of it; by its utterance."""
+        reasons: dict[int, tuple[str, ...]] = {}
+        for b, (samples, window) in enumerate(zip(utterances, self._windows(utterances), strict=True)):
+            if self.config.redecode and window < self.model.encoded_samples(len(samples)):
+                reasons[b] = doubts.get(b, ()) + reasons_for_silence(found[b][0])
+        narrow = [b for b, why in reasons.items() if why]
+        again = [utterances[b][:] for b in narrow]  # arrays of their own, for whoever looks on
+        for b, samples in zip(narrow, again, strict=True):
+            if self.watcher is not None:
+                self.watcher.cut(utterances[b], (samples,), reasons[b])
+        wide = copy.copy(self)
+        wide.config = replace(self.config, window=WHOLE)
+        results: dict[int, list[Recognized]] = {}
+        for batch in wide.batches([len(samples) for samples in again]):
+            for i, nbest in zip(batch, wide._recognize_batch([again[i] for i in batch], timed), strict=True):
+                results[narrow[i]] = nbest
         return results
 
     def _found(

@@ -19,7 +19,8 @@ from asr.foreign_bytes import quoted
 from asr.model.folder import LoadedModel
 from asr.recognition.alignment import Evidence, best_path, ctc_evidence
 from asr.recognition.boundaries import Span
-from asr.recognition.recognizer import Recognizer, encode
+from asr.recognition.encoding import encode
+from asr.recognition.recognizer import Recognizer
 from asr.recognition.timing import attended_path, attention, decoder_inputs, frame_spans
 from asr.scoring.cer import align as pairs_of
 from asr.text.normalize import holds_han

