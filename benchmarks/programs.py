@@ -4,7 +4,9 @@
         --ours exp/whisper-base:int8 --faster-whisper VENV/bin/python FOLDER:int8 [--join]
 
 `--sherpa` takes a folder that `asr model export --format onnx` made: sherpa-onnx decodes with it, each recording as it is.
-`--greedy` does the same here, with the model itself; the last column says how many texts are those of the first program.
+Whisper models get 5 ms of silence in front, so that frames lie where ours do; `FOLDER:unshifted` goes without. `--onnx` is our
+own search on ONNX Runtime, with such a folder. `--greedy` decodes each recording as it is, too, with the model itself; the last
+column says how many texts are those of the first program.
 `--faster-whisper` takes a Python that has that package and a CTranslate2 folder (or a name of its own: base). All hear the same
 WAV files and find the speech in them by their own means, beam 5 (ours: what the model is saved with). Texts are compared in
 simplified characters, numbers written out, for all of them. `--join`: the clips as one recording, with pauses between them.
@@ -71,14 +73,16 @@ def main(arguments: list[str] | None = None) -> None:
         "--faster-whisper", action="append", default=[], nargs=2, metavar=("PYTHON", "MODEL[:int8]"), dest="faster"
     )
     parser.add_argument("--greedy", action="append", default=[], metavar="MODEL[:int8]", help="may be repeated")
-    parser.add_argument("--sherpa", action="append", default=[], metavar="FOLDER", help="may be repeated")
+    parser.add_argument("--sherpa", action="append", default=[], metavar="FOLDER[:unshifted]", help="may be repeated")
+    parser.add_argument("--onnx", action="append", default=[], metavar="FOLDER[:greedy]", help="may be repeated")
     parser.add_argument("--most", type=int, default=0, help="so many utterances, evenly from the manifest; 0: all")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--join", action="store_true", help="all clips as one recording")
     options = parser.parse_args(arguments)
     programs = [Program(sys.executable, "greedy", *variant(model)) for model in options.greedy]
-    programs += [Program(sys.executable, "sherpa", folder, "as it is") for folder in options.sherpa]
+    programs += [Program(sys.executable, "sherpa", *variant(folder, "as it is")) for folder in options.sherpa]
+    programs += [Program(sys.executable, "onnx", *variant(folder, "as it is")) for folder in options.onnx]
     programs += [Program(sys.executable, "ours", *variant(model)) for model in options.ours]
     programs += [Program(python, "faster-whisper", *variant(model)) for python, model in options.faster]
     utterances = read_manifest(options.manifest)
@@ -93,10 +97,10 @@ def main(arguments: list[str] | None = None) -> None:
         show(options.manifest.stem, programs, paths, said, options)
 
 
-def variant(model: str) -> tuple[str, str]:
-    """MODEL:int8 → model and precision."""
+def variant(model: str, usual: str = "float32") -> tuple[str, str]:
+    """MODEL:int8 → model and precision, or whatever else is said behind it."""
     name, _, wanted = model.partition(":")
-    return name, wanted or "float32"
+    return name, wanted or usual
 
 
 def write_clips(utterances: list[Utterance], folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from io import BufferedIOBase, RawIOBase
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.voice_activity import WINDOW
+from asr.audio.speech_probabilities import WINDOW
 from asr.errors import AsrError
 from asr.finishing.finishing import Finishing, finish
 from asr.recognition.recognizer import Recognizer
