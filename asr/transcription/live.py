@@ -22,7 +22,8 @@ from asr.finishing.finishing import Finishing, finish
 from asr.recognition.recognizer import Recognizer
 from asr.transcript import Transcript
 from asr.transcription.pcm import FIRST, Pcm, refuse_container
-from asr.transcription.transcriber import Transcriber, segment_of
+from asr.transcription.segments import segment_of
+from asr.transcription.transcriber import Transcriber
 from asr.transcription.utterances import EVERY, PAUSE, Due, Heard, Pace, Utterances
 
 CHUNK_SECONDS = 0.05
