@@ -20,6 +20,11 @@ REQUEUE = 75
 """The status that asks a scheduler to start the command again (EX_TEMPFAIL of sysexits.h)."""
 
 
+def never() -> bool:
+    """What does not cancel."""
+    return False
+
+
 class Stop:
     """Whether a run is to end."""
 

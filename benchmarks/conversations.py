@@ -24,7 +24,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from asr.audio.reading import SAMPLE_RATE, read_samples  # noqa: E402
-from asr.audio.voice_activity import WINDOW, SpeechProbabilities, load_voice_activity  # noqa: E402
+from asr.audio.speech_probabilities import WINDOW, SpeechProbabilities  # noqa: E402
+from asr.audio.voice_activity import load_voice_activity  # noqa: E402
 from asr.features.telephone import telephone  # noqa: E402
 
 SPEAKERS = (2, 2, 3, 3, 4, 4, 4, 6, 6, 6)

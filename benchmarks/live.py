@@ -40,7 +40,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from asr.audio.reading import SAMPLE_RATE, read_samples  # noqa: E402
-from asr.audio.voice_activity import WINDOW, SpeechProbabilities, load_voice_activity  # noqa: E402
+from asr.audio.speech_probabilities import WINDOW, SpeechProbabilities  # noqa: E402
+from asr.audio.voice_activity import load_voice_activity  # noqa: E402
 from asr.corpus.manifest import read_manifest  # noqa: E402
 from asr.scoring.cer import CharErrors, align, char_errors  # noqa: E402
 from asr.text.normalize import RULES, TRAINING, normalize  # noqa: E402

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from asr.audio.reading import SAMPLE_RATE, Recording, read_samples  # noqa: E402
-from asr.audio.voice_activity import SpeechProbabilities  # noqa: E402
+from asr.audio.speech_probabilities import SpeechProbabilities  # noqa: E402
 from asr.features.fbank import LogMel  # noqa: E402
 from asr.model.model import SpeechModel  # noqa: E402
 from asr.recognition.recognizer import Recognizer  # noqa: E402

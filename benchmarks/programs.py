@@ -5,13 +5,14 @@
 
 `--sherpa` takes a folder that `asr model export --format onnx` made: sherpa-onnx decodes with it, each recording as it is.
 `--peer paraformer=FOLDER` and `--peer sensevoice=FOLDER` take what sherpa-onnx publishes of these models, model.onnx (with
-`:int8` model.int8.onnx) and tokens.txt, and decode in the same way. `--greedy` decodes each recording as it is here, with the
-model itself; the last column says how many texts are those of the first program.
+`:int8` model.int8.onnx) and tokens.txt, and decode in the same way. Whisper models get 5 ms of silence in front, so that frames
+lie where ours do; `FOLDER:unshifted` goes without. `--onnx` is our own search on ONNX Runtime, with such a folder. `--greedy`
+decodes each recording as it is, too, with the model itself; the last column says how many texts are those of the first program.
 `--faster-whisper` takes a Python that has that package and a CTranslate2 folder (or a name of its own: base). All hear the same
 WAV files and find the speech in them by their own means, beam 5 (ours: what the model is saved with). Texts are compared in
 simplified characters, numbers written out, for all of them. `--join`: the clips as one recording, with pauses between them.
-`MODEL:int8@30` decodes a Whisper model of ours with `--decode window=30`. Whole programs are timed here; decoding.py and whisper.py
-time the search alone. The seconds of CPU say more than those on the clock where other programs run.
+`MODEL:int8@30` decodes a Whisper model of ours with `--decode window=30`. Whole programs are timed here; decoding.py and
+whisper.py time the search alone. The seconds of CPU say more than those on the clock where other programs run.
 """
 
 import argparse
@@ -76,7 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
         "--faster-whisper", action="append", default=[], nargs=2, metavar=("PYTHON", "MODEL[:int8]"), dest="faster"
     )
     parser.add_argument("--greedy", action="append", default=[], metavar="MODEL[:int8]", help="may be repeated")
-    parser.add_argument("--sherpa", action="append", default=[], metavar="FOLDER", help="may be repeated")
+    parser.add_argument("--sherpa", action="append", default=[], metavar="FOLDER[:unshifted]", help="may be repeated")
+    parser.add_argument("--onnx", action="append", default=[], metavar="FOLDER[:greedy]", help="may be repeated")
     parser.add_argument(
         "--peer", action="append", default=[], type=peer, metavar="NAME=FOLDER[:int8]", help="may be repeated"
     )
@@ -86,7 +88,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--join", action="store_true", help="all clips as one recording")
     options = parser.parse_args(arguments)
     programs = [Program(sys.executable, "greedy", *variant(model)) for model in options.greedy]
-    programs += [Program(sys.executable, "sherpa", folder, "as it is") for folder in options.sherpa]
+    programs += [Program(sys.executable, "sherpa", *variant(folder, "as it is")) for folder in options.sherpa]
+    programs += [Program(sys.executable, "onnx", *variant(folder, "as it is")) for folder in options.onnx]
     programs += [Program(sys.executable, name, *variant(folder)) for name, folder in options.peer]
     programs += [Program(sys.executable, "ours", *variant(model)) for model in options.ours]
     programs += [Program(python, "faster-whisper", *variant(model)) for python, model in options.faster]
@@ -110,11 +113,11 @@ def peer(given: str) -> tuple[str, str]:
     return name, folder
 
 
-def variant(model: str) -> tuple[str, str]:
-    """MODEL:int8@30 → model, and precision with the window."""
+def variant(model: str, usual: str = "float32") -> tuple[str, str]:
+    """MODEL:int8@30 → model, and precision with the window, or whatever else is said behind it."""
     model, at, window = model.partition("@")
     name, _, wanted = model.partition(":")
-    return name, f"{wanted or 'float32'}{at}{window}"
+    return name, f"{wanted or usual}{at}{window}"
 
 
 def write_clips(utterances: list[Utterance], folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from asr.audio.reading import read_samples  # noqa: E402
-from asr.audio.voice_activity import WINDOW, SpeechProbabilities  # noqa: E402
+from asr.audio.speech_probabilities import WINDOW, SpeechProbabilities  # noqa: E402
 from asr.scoring.cer import CharErrors, char_errors  # noqa: E402
 from asr.transcription.segmenting import SegmentConfig  # noqa: E402
 from asr.transcription.transcriber import Transcriber, load  # noqa: E402

@@ -25,7 +25,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from asr.audio.reading import read_samples  # noqa: E402
-from asr.audio.voice_activity import WINDOW, SpeechProbabilities, load_voice_activity  # noqa: E402
+from asr.audio.speech_probabilities import WINDOW, SpeechProbabilities  # noqa: E402
+from asr.audio.voice_activity import load_voice_activity  # noqa: E402
 
 ASR = (sys.executable, "-m", "asr")
 CLIP = ROOT / "data/sample/weather.flac"

@@ -47,9 +47,9 @@ def test_loops(tokens, found):
     assert has_loop(tokens) is found
 
 
-def attention(frames: list[float], length: int = 100) -> torch.Tensor:
+def attention(frames: list[float], length: int = 100) -> np.ndarray:
     """(U, L), all of each token's attention on one frame."""
-    return torch.nn.functional.one_hot(torch.tensor(frames), length).float()
+    return np.eye(length, dtype=np.float32)[frames]
 
 
 def test_attention_that_stands_still():
@@ -91,7 +91,7 @@ def test_tokens_while_attention_goes_forward():
     assert forward_tokens(attention(forward + [56] * 12), 0.04) == 15
     assert forward_tokens(attention(forward + forward[:12]), 0.04) == 15  # once more from the start
     assert forward_tokens(attention(forward + [56] * 11), 0.04) == 26  # too few to be sure
-    assert forward_tokens(torch.zeros(0, 100), 0.04) == 0
+    assert forward_tokens(np.zeros((0, 100), np.float32), 0.04) == 0
 
 
 def test_a_shortened_hypothesis_says_so_and_keeps_what_was_said():

@@ -11,6 +11,7 @@ LAYERS = [
     {"features", "decoding", "outputs", "punctuation"},
     {"model", "corpus", "finishing", "speakers"},
     {"recognition", "scoring"},
+    {"exported"},
     {"interop", "exporting"},
     {"catalogue"},
     {"training", "transcription"},

@@ -15,7 +15,7 @@ from asr.text.sounding_alike import NEAR, OTHER_TONE, sound_cost
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.transcript import Correction, Transcript, TranscriptToken
 from asr.transcription.pieces import Piece
-from asr.transcription.transcriber import segment_of
+from asr.transcription.segments import segment_of
 from tests.transcripts import needs_jieba
 
 pytestmark = needs_jieba

@@ -121,9 +121,10 @@ def listed(name: str) -> list[str]:
     if not inspect.isclass(public):
         return [name + called(public) if callable(public) else name]
     fields = [field.name for field in dataclasses.fields(public)] if dataclasses.is_dataclass(public) else []
+    members = {n: m for c in reversed(public.__mro__) if c.__module__.startswith("asr.") for n, m in vars(c).items()}
     inside = [
         n + (called(member) if callable(member) else "")
-        for n, member in sorted(vars(public).items())
+        for n, member in sorted(members.items())
         if not n.startswith("_") and n not in fields
     ]
     return [f"{name}({', '.join(fields)})" if fields else name, *(f"    {line}" for line in inside)]

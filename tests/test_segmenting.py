@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from asr.audio.voice_activity import WINDOW, load_voice_activity
+from asr.audio.speech_probabilities import WINDOW
+from asr.audio.voice_activity import load_voice_activity
 from asr.errors import ConfigError
 from asr.transcription.segmenting import SegmentConfig, SpeechCutter
 from tests.sounds import cut_speech, noise, silence, sine, speech

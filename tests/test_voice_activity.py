@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from asr.audio.voice_activity import CONTEXT, WINDOW, SpeechProbabilities, load_voice_activity
+from asr.audio.speech_probabilities import CONTEXT, WINDOW, SpeechProbabilities
+from asr.audio.voice_activity import load_voice_activity
 from asr.errors import AsrError
 from tests.sounds import noise, silence, sine, speech
 
@@ -42,7 +43,7 @@ def test_the_stream_may_come_in_any_pieces(network, n):
 
 
 def test_a_missing_package_is_said(monkeypatch):
-    monkeypatch.setattr("asr.audio.voice_activity.find_spec", lambda name: None)
+    monkeypatch.setattr("asr.audio.speech_probabilities.find_spec", lambda name: None)
     with pytest.raises(
         AsrError, match="silero-vad, which finds the speech in a recording, is not installed: pip install"
     ):

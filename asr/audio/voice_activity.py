@@ -6,22 +6,16 @@ Silero Team (2024), https://github.com/snakers4/silero-vad, version 6; MIT licen
 """
 
 import warnings
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from asr.audio.speech_probabilities import CONTEXT, INSTALL, WINDOW, silero_file
 from asr.errors import AsrError
 
-WINDOW = 512
-"""Samples that one probability is for: 32 ms."""
-CONTEXT = 64
-"""Samples before a window that its spectra reach back to."""
 FFT, HOP, BINS, WIDTH = 256, 128, 129, 128
-INSTALL = "pip install 'silero-vad>=6,<7'"
 NAMES = {
     "stft_conv.weight": "stft.forward_basis_buffer",
     **{f"conv{i + 1}.{kind}": f"encoder.{i}.reparam_conv.{kind}" for i in range(4) for kind in ("weight", "bias")},
@@ -47,6 +41,21 @@ class VoiceActivity(nn.Module):
         self.lstm = nn.LSTM(WIDTH, WIDTH)
         self.final_conv = nn.Conv1d(WIDTH, 1, 1)
 
+    def start(self) -> State:
+        """The state before a stream."""
+        return torch.zeros(1, 1, WIDTH), torch.zeros(1, 1, WIDTH)
+
+    @torch.inference_mode()
+    def probabilities(self, samples: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """What `forward` gives, of and as an array."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # steps this small only wait for each other, on a busy machine fifty times as long
+        try:
+            found, state = self(torch.from_numpy(samples), state)
+        finally:
+            torch.set_num_threads(threads)
+        return found.numpy(), state
+
     def forward(self, samples: Tensor, state: State) -> tuple[Tensor, State]:
         """Samples (CONTEXT + N WINDOW,) and the state before them → probabilities of speech (N,) and the state after."""
         windows = samples.unfold(0, CONTEXT + WINDOW, WINDOW)[:, None]
@@ -58,41 +67,13 @@ class VoiceActivity(nn.Module):
         return self.final_conv(hidden.relu().transpose(1, 2))[:, 0, 0].sigmoid(), state
 
 
-class SpeechProbabilities:
-    """The probabilities of one stream, whose samples come in arrays of any length."""
-
-    def __init__(self, network: VoiceActivity):
-        self.network = network
-        self.state = torch.zeros(1, 1, WIDTH), torch.zeros(1, 1, WIDTH)
-        self.held = np.zeros(CONTEXT, np.float32)
-
-    @torch.inference_mode()
-    def add(self, samples: np.ndarray) -> np.ndarray:
-        """The next samples (S,) → (N,), one for each window that is now complete; the rest waits for the next call."""
-        held = np.concatenate([self.held, samples])
-        n = (len(held) - CONTEXT) // WINDOW
-        self.held = held[n * WINDOW :]
-        if not n:
-            return np.zeros(0, np.float32)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # steps this small only wait for each other, on a busy machine fifty times as long
-        try:
-            probabilities, self.state = self.network(torch.from_numpy(held[: CONTEXT + n * WINDOW]), self.state)
-        finally:
-            torch.set_num_threads(threads)
-        return probabilities.numpy()
-
-
 def load_voice_activity() -> VoiceActivity:
     """The network with the weights of the installed silero-vad. Raises AsrError where they are missing, or not those known here.
 
     The package itself is not imported: that would set PyTorch to one thread for the whole program.
     """
-    spec = find_spec("silero_vad")
-    if spec is None or not spec.submodule_search_locations:
-        raise AsrError(f"silero-vad, which finds the speech in a recording, is not installed: {INSTALL}")
     # the .jit file: the .safetensors beside it holds other weights, of an older network
-    path = Path(spec.submodule_search_locations[0]) / "data" / "silero_vad.jit"
+    path = silero_file("silero_vad.jit")
     network = VoiceActivity()
     try:
         with warnings.catch_warnings():

@@ -77,6 +77,14 @@ def main() -> None:
         run_command(typer.main.get_command(app))
     except AsrError as error:
         _end(f"asr: {error}", 2 if isinstance(error, UsageError) else 1)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        _end(
+            "asr: this needs PyTorch, which is not installed: pip install torch; without it there is `asr transcribe --backend"
+            " onnx`",
+            2,
+        )
     except BrokenPipeError:  # the reader of stdout has gone, `| head` for example
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nor can Python flush what is left
         sys.exit(1)

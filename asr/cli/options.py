@@ -146,6 +146,16 @@ TextStyle = Annotated[
 LineCharacters = Annotated[int, typer.Option(min=1, help="srt, vtt, lrc, ass: characters of a line at most.")]
 Lines = Annotated[int, typer.Option(min=1, help="srt, vtt, ass: lines of a subtitle at most.")]
 ReadingSpeed = Annotated[float, typer.Option(help="srt, vtt, lrc, ass: characters a second that can be read.")]
+Backend = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        metavar="[torch|onnx]",
+        callback=lowered,
+        help="onnx: ONNX Runtime runs the model, PyTorch is not needed; --model is then a folder that `asr model export --format"
+        " onnx` made.",
+    ),
+]
 Device = Annotated[str, typer.Option(callback=lowered, help="auto (a GPU where there is one), cpu or cuda.")]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from asr.cli.options import (
+    Backend,
     Beam,
     CorrectNames,
     CueSeconds,
@@ -108,6 +109,7 @@ def transcribe(
     lm: LanguageModel = None,
     decode: Decode = [],  # noqa: B006
     vad: Vad = [],  # noqa: B006
+    backend: Backend = "torch",
     device: Device = "auto",
     quantize: Quantize = "none",
     threads: Threads = 0,
@@ -153,24 +155,47 @@ def transcribe(
         raise typer.BadParameter("a manifest names files that can be read again; stdin cannot", param_hint="--format")
     if channels not in ("mix", "split"):
         raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
+    if backend not in ("torch", "onnx"):
+        raise typer.BadParameter(f"{backend!r} is not one of torch, onnx", param_hint="--backend")
+    if backend == "onnx":
+        _refuse_with_onnx(
+            speakers=speakers or voices, hotwords=hotwords, correct_names=correct_names, workers=workers,
+            device=device not in ("auto", "cpu"), quantize=quantize != "none", punctuate=punctuate == "model",
+        )  # fmt: skip
     from asr.finishing.finishing import Finishing
     from asr.outputs.style import Style
     from asr.transcription.output import outputs_of
 
-    found = speakers_of(speakers, voices, format, channels == "split")
+    found = None if backend == "onnx" else speakers_of(speakers, voices, format, channels == "split")
     with usage_errors():
         cue = Style(line_characters, lines, reading_speed, longest=cue_seconds, end_marks=end_marks)
         times = {"words": words, "word_times": word_times, "txt_lines": txt_lines}
         form = replace(cue, **times, min_confidence=min_confidence)
         outputs = outputs_of(format, form, Finishing(script, numbers, punctuate, style))
+    from asr.transcription.many_files import transcribe_files
+    from asr.transcription.results import Results
+
+    results, split = Results(outputs, None if to_file else out, out if to_file else None, force), channels == "split"
+    if backend == "onnx":
+        from asr.transcription.exported import Exported
+
+        chosen = Exported(model, decode, beam=beam, lm=lm, vad=changes_of_vad(vad), threads=threads)
+        failed = transcribe_files(
+            listed or audio,
+            chosen.load,
+            results,
+            say=say,
+            made_with=lambda: chosen.made_with(split, track),
+            split=split,
+            track=track,
+        )
+        raise typer.Exit(1 if failed else 0)
     set_threads(threads)
     from asr.catalogue.finding import hint_at_larger_models
-    from asr.transcription.many_files import transcribe_files
-    from asr.transcription.results import Results, made_with
+    from asr.transcription.made_with import made_with
 
-    results = Results(outputs, None if to_file else out, out if to_file else None, force)
     decoding = decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam, correct_names=correct_names)
-    cutting, split = changes_of_vad(vad), channels == "split"
+    cutting = changes_of_vad(vad)
     failed = transcribe_files(
         listed or audio,
         lambda: load_said(decoding, cutting).telling_speakers(found),
@@ -183,6 +208,18 @@ def transcribe(
     )
     hint_at_larger_models(model, say)
     raise typer.Exit(1 if failed else 0)
+
+
+def _refuse_with_onnx(**given) -> None:
+    """Raises BadParameter for an option that needs PyTorch, or is the export's to choose."""
+    instead = {
+        "quantize": "`asr model export --format onnx --dtype int8` makes a folder of fewer bits",
+        "punctuate": "--punctuate pauses is",
+        "device": "it runs on the CPU",
+    }
+    for name in (name for name, value in given.items() if value):
+        told = f"; {instead[name]}" if name in instead else ""
+        raise typer.BadParameter(f"is not possible with --backend onnx{told}", param_hint=f"--{name.replace('_', '-')}")
 
 
 def align(

@@ -9,8 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-LIMIT_REACHED = "stopped at the length limit: more text than speech of this length can hold"
-LOOPING = "stopped where it repeated itself"
+from asr.decoding.hypothesis import LIMIT_REACHED, LONGEST_LOOP, LOOPING
 
 
 class SearchSettings(Protocol):
@@ -181,10 +180,6 @@ def stopped_early(beam: Beam, stopped: Tensor, loops: Tensor) -> list[Ended]:
         warning = LOOPING if bool(loops[b].any()) else LIMIT_REACHED
         ended.append(Ended(beam.utterances[b].expand(len(tokens)), tokens, log_probs, warning))
     return ended
-
-
-LONGEST_LOOP = 24
-"""Tokens in the longest piece whose repetition is looked for: eight characters, each written from three bytes."""
 
 
 def find_loops(tokens: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from asr.decoding.rules import RULES
+from asr.decoding.rule_names import UNWRITTEN
 from asr.errors import ConfigError
 from asr.foreign_bytes import quoted
 
@@ -105,8 +105,8 @@ class DecodeConfig:
             raise ConfigError(
                 f"decode.batch_recordings must be from 1 to {MOST_RECORDINGS:,}, is {self.batch_recordings}"
             )
-        if self.rule not in RULES:
-            raise ConfigError(f"decode.rule must be one of {', '.join(RULES)}, is {quoted(self.rule)}")
+        if self.rule not in UNWRITTEN:
+            raise ConfigError(f"decode.rule must be one of {', '.join(UNWRITTEN)}, is {quoted(self.rule)}")
         if self.nbest > self.beam:
             raise ConfigError(f"decode.nbest {self.nbest} cannot be more than decode.beam {self.beam}")
         for name in ("max_chars_per_second", "batch_seconds", "temperature"):
@@ -126,7 +126,7 @@ class DecodeConfig:
 
     def max_tokens(self, seconds: float) -> int:
         """The longest hypothesis for so much audio, eos and what the rule does not write not counted."""
-        return int(seconds * self.max_chars_per_second) + 2 + RULES[self.rule].n_unwritten
+        return int(seconds * self.max_chars_per_second) + 2 + UNWRITTEN[self.rule]
 
     def rank(self, total: float, n_tokens: int) -> float:
         """What a hypothesis is ranked by, from its summed score; n_tokens includes eos."""

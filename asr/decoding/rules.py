@@ -20,6 +20,7 @@ from asr.decoding.beam import (
     unfinished,
     without_done,
 )
+from asr.decoding.rule_names import UNWRITTEN
 
 
 class Rule:
@@ -181,7 +182,7 @@ class Speechbrain(Rule):
     audio again in pieces, or warns where that is too short.
     """
 
-    n_unwritten = 1
+    n_unwritten = UNWRITTEN["speechbrain"]
 
     def step(self, beam: Beam, best: Best, room: Tensor) -> Step:
         N = self.settings.beam

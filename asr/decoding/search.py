@@ -8,7 +8,6 @@ Dimensions besides those of the model: C candidates of each hypothesis, P scorer
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -16,28 +15,8 @@ from torch import Tensor
 
 from asr.decoding.beam import Beam, Best, Chosen, Ended, Step, best_continuations
 from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.hypothesis import DECODER, Hypothesis
 from asr.decoding.rules import RULES
-
-DECODER = "decoder"
-"""Name of the main scorer in Hypothesis.scores."""
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """One candidate transcription of one utterance."""
-
-    tokens: tuple[int, ...]
-    """Ids without sos and eos."""
-    score: float
-    """What it is ranked by: weighted log-probabilities, normalised for length."""
-    token_log_probs: tuple[float, ...]
-    """The decoder's log-probability of each token, and of eos last where it was reached."""
-    scores: dict[str, float] = field(default_factory=dict)
-    """Total log-probability by scorer, before its weight."""
-    complete: bool = True
-    """False where the length limit came before eos."""
-    warnings: tuple[str, ...] = ()
-    """What a reader should know before trusting it."""
 
 
 class Scorer(Protocol):

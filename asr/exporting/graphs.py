@@ -24,14 +24,19 @@ DECIBELS_OF_LOG10 = 10.0
 
 
 class EncoderGraph(nn.Module):
-    """Normalised features (B, T, F) and lengths (B,) → keys and values of each decoder layer (layers, B, L, D)."""
+    """Normalised features (B, T, F) and lengths (B,) → keys and values of each decoder layer (layers, B, L, D).
+
+    Behind them what the CTC head says, (B, L, V), of a model that has one: for our own search.
+    """
 
     def __init__(self, model: SpeechModel):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, x_len: Tensor) -> tuple[Tensor, Tensor]:
-        return cross_keys_values(self.model, remembered(self.model, x, x_len))
+    def forward(self, x: Tensor, x_len: Tensor) -> tuple[Tensor, ...]:
+        memory = remembered(self.model, x, x_len)
+        keys_values = cross_keys_values(self.model, memory)
+        return keys_values if self.model.ctc is None else (*keys_values, self.model.ctc_log_probs(memory))
 
 
 class CtcGraph(nn.Module):
@@ -67,9 +72,10 @@ class WhisperEncoderGraph(nn.Module):
         loudness = (mel.transpose(1, 2) * WHISPER_SCALE - WHISPER_SHIFT) * DECIBELS_OF_LOG10  # (B, T, F)
         loudest = loudness.masked_fill(~heard[..., None], -torch.inf).amax((1, 2), keepdim=True)
         silence = (loudest - self.range).clamp(min=self.lowest)
-        more = self.window or self.tail
+        ends_heard, more = heard[:, -1], self.window or self.tail
         heard, loudness = F.pad(heard, (0, more)), F.pad(loudness, (0, 0, 0, more))
-        lengths = heard.sum(1) + self.tail
+        # Frames that end with the recording are all that there are: our own search gives the silence, too.
+        lengths = heard.sum(1) + self.tail * (~ends_heard).long()
         if self.window:
             heard, loudness = heard[:, : self.window], loudness[:, : self.window]
             lengths = torch.full_like(lengths, self.window)
@@ -83,6 +89,9 @@ class StepGraph(nn.Module):
     Keys and values of the tokens (layers, B, P, H, K) have room for P tokens; those of the memory are the encoder's. `joined`:
     (layers, B, P, D), as Whisper has them. They are -inf for what is never written and, where a model is searched with an
     `eos_threshold`, for an end that comes too early: the largest is what a greedy search of ours takes.
+
+    Last comes the attention (B, heads, U, L) that says where each token was listened for, by which our own search finds times:
+    that of heads known to follow what is said, or of all heads of the upper half of the layers.
     """
 
     def __init__(
@@ -95,20 +104,25 @@ class StepGraph(nn.Module):
         width = decoder.embedding.weight.shape[1]
         learned = decoder.places is not None
         self.scale = 1.0 if learned else width**0.5
+        self.followed = decoder.alignment_heads or [
+            (layer, head)
+            for layer in range(len(decoder.layers) // 2, len(decoder.layers))
+            for head in range(decoder.heads)
+        ]
         positions = decoder.places.weight.detach() if learned else sinusoids_at(torch.arange(places), width)
         self.register_buffer("positions", positions.float())
         self.register_buffer("allowed", allowed(model, [*table.never_written, *settings.never_written]))
 
     def forward(
         self, tokens: Tensor, keys: Tensor, values: Tensor, cross_keys: Tensor, cross_values: Tensor, offset: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if self.joined:
             keys, values = (x.unflatten(-1, (self.heads, -1)) for x in (keys, values))
         places = offset[:1] + torch.arange(tokens.shape[1], device=tokens.device)  # (U,)
         x = self.decoder.embedding(tokens) * self.scale + self.positions[places]
         visible = torch.arange(keys.shape[2], device=tokens.device) <= places[:, None]  # (U, P)
         real = cross_keys[0, :, None, None, :, 0] < PADDED  # (B, 1, 1, L)
-        new_keys, new_values = [], []
+        new_keys, new_values, weights = [], [], {}
         for i, layer in enumerate(self.decoder.layers):
             attention = layer.self_attention
             queries, (key, value) = attention.project(layer.self_query(x))
@@ -117,11 +131,14 @@ class StepGraph(nn.Module):
             so_far = new_keys[i].transpose(1, 2), new_values[i].transpose(1, 2)
             x = layer.looked_back(x, attention.find(queries, so_far, visible[None, None]))
             memory = tuple(self._split(part[i]) for part in (cross_keys, cross_values))
+            if any(followed == i for followed, _ in self.followed):
+                weights[i] = layer.cross_attention.weights(layer.cross_query(x), memory[0], real)
             x = layer.listen(x, memory, real)
         logits = self.decoder.out(self.decoder.norm(x)).float() / self.temperature
         log_probs = self._may_end(logits.log_softmax(-1) + self.allowed)
         stacked = torch.stack(new_keys), torch.stack(new_values)
-        return log_probs, *(part.flatten(-2) if self.joined else part for part in stacked)
+        attention = torch.stack([weights[i][:, head] for i, head in self.followed], dim=1)
+        return log_probs, *(part.flatten(-2) if self.joined else part for part in stacked), attention
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, L, D) → (B, H, L, K)

@@ -16,6 +16,7 @@ from asr.errors import CheckpointError
 from asr.exporting.form import Form, Part
 from asr.exporting.graphs import CtcGraph, EncoderGraph, StepGraph, WhisperEncoderGraph
 from asr.exporting.onnx_files import Graph, write_onnx
+from asr.exporting.own import write_own
 from asr.exporting.page import page
 from asr.features.fbank import FeatureConfig
 from asr.files import atomic_write
@@ -49,6 +50,8 @@ NO_MATTER = ("dither", "unit", "edges")
 EXAMPLE_FRAMES = (120, 90)
 CACHES = ("in_n_layer_self_k_cache", "in_n_layer_self_v_cache")
 CROSS = ("n_layer_cross_k", "n_layer_cross_v")
+CTC, ATTENTION = "ctc_log_probs", "attention"
+"""What our own search takes besides; sherpa-onnx looks at the outputs before them."""
 
 
 def forms_of(loaded: LoadedModel, settings: DecodeConfig) -> list[Form]:
@@ -109,7 +112,7 @@ def _firered(model: SpeechModel, table: TokenTable, settings: DecodeConfig) -> F
     }
 
     def encoder() -> Graph:
-        return _of_features(EncoderGraph(model), model, CROSS)
+        return _of_features(EncoderGraph(model), model, CROSS if model.ctc is None else (*CROSS, CTC))
 
     def step() -> Graph:
         cache = torch.zeros(len(model.decoder.layers), 2, room, heads, width // heads)
@@ -195,7 +198,9 @@ def _step(module: StepGraph, model: SpeechModel, cache: Tensor) -> Graph:
     inputs |= {name: cache.clone() for name in CACHES} | {name: cross.clone() for name in CROSS}
     inputs |= {"offset": torch.zeros(2, dtype=torch.long)}
     dynamic = {"tokens": (0, 1), "offset": (0,)} | dict.fromkeys((*CACHES, *CROSS), (1, 2))
-    return Graph(module.eval(), inputs, dynamic, ("logits", *(name.replace("in_", "out_") for name in CACHES)))
+    return Graph(
+        module.eval(), inputs, dynamic, ("logits", *(name.replace("in_", "out_") for name in CACHES), ATTENTION)
+    )
 
 
 def write_forms(loaded: LoadedModel, settings: DecodeConfig, folder: Path, dtype: str) -> list[Form]:
@@ -208,6 +213,7 @@ def write_forms(loaded: LoadedModel, settings: DecodeConfig, folder: Path, dtype
     tokens = f"{loaded.name}-{TOKENS}" if forms[0].loader == "from_whisper" else TOKENS
     with atomic_write(folder / tokens) as file:
         file.writelines(f"{token} {i}\n" for token, i in tokens_of(loaded))
+    write_own(loaded, settings, folder, {part: f"{name}{suffix}.onnx" for part, name in forms[0].files.items()})
     with atomic_write(folder / "README.md") as file:
         file.write(page(loaded.name, forms, suffix, tokens))
     return forms

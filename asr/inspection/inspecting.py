@@ -10,11 +10,11 @@ import torch
 
 from asr.audio.given import Audio, name_of
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.voice_activity import WINDOW, SpeechProbabilities
+from asr.audio.speech_probabilities import WINDOW, SpeechProbabilities
 from asr.errors import AudioError, Cancelled, UsageError
 from asr.inspection.network import Insides, insides
 from asr.inspection.watching import Searched, Searches
-from asr.recognition.encoding import never
+from asr.stopping import never
 from asr.transcript import Transcript
 from asr.transcription.recordings import SHORTEST, RecordingInProgress, blocks_of
 from asr.transcription.segments import segment_of

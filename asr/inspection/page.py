@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.voice_activity import WINDOW
+from asr.audio.speech_probabilities import WINDOW
 from asr.files import atomic_write
 from asr.inspection.inspecting import Inspection, Stretch
 from asr.inspection.packing import attention, frames, packed, picture, share

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 WINDOW = 1000
 """Tokens of a long text that are looked at together: some minutes of speech."""
@@ -45,10 +44,10 @@ class Path:
     """(U,) how likely it is there."""
 
 
-def ctc_evidence(log_probs: Tensor, tokens: Sequence[int], blank: int) -> Evidence:
+def ctc_evidence(log_probs: np.ndarray, tokens: Sequence[int], blank: int) -> Evidence:
     """From the log-probabilities (L, V) of a CTC head."""
     distinct, columns = np.unique(np.array(tokens, int), return_inverse=True)
-    scores = log_probs[:, [blank, *distinct.tolist()]].float().cpu().numpy()
+    scores = log_probs[:, [blank, *distinct.tolist()]]
     repeated = np.concatenate([[False], columns[1:] == columns[:-1]])[: len(columns)]
     return Evidence(scores[:, 1:], columns, scores[:, 0], repeated)
 

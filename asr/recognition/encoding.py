@@ -17,6 +17,7 @@ from asr.decoding.decode_config import AUTO
 from asr.errors import Cancelled
 from asr.features.fbank import pad_samples
 from asr.model.model import Memory, SpeechModel
+from asr.stopping import never
 
 CPU_GROUP = 10.0
 """Seconds of audio, padding included, that a CPU encodes at once: more does not fit its caches, and only pads."""
@@ -28,11 +29,6 @@ SHORTEST = 12.0
 """Seconds of the shortest window."""
 STEP = 2.0
 """Windows are multiples of so many seconds: few sizes, of which several are encoded together without padding."""
-
-
-def never() -> bool:
-    """What does not cancel."""
-    return False
 
 
 def encode(

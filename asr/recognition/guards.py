@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from torch import Tensor
 
-from asr.decoding.beam import LONGEST_LOOP
-from asr.decoding.search import Hypothesis
+from asr.decoding.hypothesis import LONGEST_LOOP, Hypothesis
 
 REPEATS = "the same piece comes four times over"
 STANDS_STILL = "many characters were read off one place of the audio"
@@ -32,7 +30,7 @@ SHORTEST = 1.0
 """Seconds; no piece is made shorter."""
 
 
-def reasons_to_doubt(hypothesis: Hypothesis, attended: Tensor | None, seconds_per_frame: float) -> tuple[str, ...]:
+def reasons_to_doubt(hypothesis: Hypothesis, attended: np.ndarray | None, seconds_per_frame: float) -> tuple[str, ...]:
     """Why this hypothesis should not be trusted; nothing for most. attended: (U, L), where each token was listened for."""
     reasons = hypothesis.warnings
     if has_loop(hypothesis.tokens):
@@ -63,16 +61,16 @@ def has_loop(tokens: Sequence[int]) -> bool:
     return False
 
 
-def stands_still(attended: Tensor, seconds_per_frame: float) -> bool:
+def stands_still(attended: np.ndarray, seconds_per_frame: float) -> bool:
     """Whether WINDOW tokens in a row have the middle of their attention within LEAST_PROGRESS seconds. attended: (U, L)."""
     if len(attended) < WINDOW:
         return False
-    frames = attended @ attended.new_tensor(range(attended.shape[1]))  # (U,) centres of attention
-    windows = frames.unfold(0, WINDOW, 1)
-    return bool(((windows.amax(1) - windows.amin(1)) * seconds_per_frame < LEAST_PROGRESS).any())
+    frames = attended @ np.arange(attended.shape[1], dtype=attended.dtype)  # (U,) centres of attention
+    windows = np.lib.stride_tricks.sliding_window_view(frames, WINDOW)
+    return bool(((windows.max(1) - windows.min(1)) * seconds_per_frame < LEAST_PROGRESS).any())
 
 
-def shortened(hypothesis: Hypothesis, attended: Tensor | None, seconds_per_frame: float) -> Hypothesis:
+def shortened(hypothesis: Hypothesis, attended: np.ndarray | None, seconds_per_frame: float) -> Hypothesis:
     """One copy of what comes over and over at the end, or what there is until attention goes no further; marked as such.
 
     The same hypothesis where neither is seen. attended: (U, L), where each token was listened for.
@@ -107,11 +105,11 @@ def one_copy(tokens: Sequence[int]) -> int:
     return len(tokens)
 
 
-def forward_tokens(attended: Tensor, seconds_per_frame: float) -> int:
+def forward_tokens(attended: np.ndarray, seconds_per_frame: float) -> int:
     """How many tokens there are until the middle of attention has got as far as it ever gets, if WINDOW or more come behind."""
-    frames = attended @ attended.new_tensor(range(attended.shape[1]))
-    near = frames >= frames.amax() - NEARLY / seconds_per_frame if len(frames) else frames
-    first = int(near.int().argmax()) + 1 if len(frames) else 0
+    frames = attended @ np.arange(attended.shape[1], dtype=attended.dtype)
+    near = frames >= frames.max() - NEARLY / seconds_per_frame if len(frames) else frames
+    first = int(near.argmax()) + 1 if len(frames) else 0
     return first if len(frames) - first >= WINDOW else len(frames)
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from asr.decoding.search import Hypothesis
+from asr.decoding.hypothesis import Hypothesis
 from asr.text.tokenizer import Tokenizer
 from asr.text.units import units
 from asr.transcript import TranscriptToken

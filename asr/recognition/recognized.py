@@ -1,16 +1,22 @@
 """What a recognizer finds, and what it tells whoever looks on while it works."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from torch import Tensor
 
-from asr.decoding.search import Hypothesis, Watch
-from asr.model.model import Memory
+from asr.decoding.hypothesis import Hypothesis
 from asr.recognition.boundaries import Span
 from asr.transcript import Correction
+
+if TYPE_CHECKING:  # those who recognise without PyTorch use what is here, too
+    from torch import Tensor
+
+    from asr.decoding.search import Watch
+    from asr.model.model import Memory
 
 
 @dataclass(frozen=True)

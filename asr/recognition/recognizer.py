@@ -21,11 +21,12 @@ from asr.decoding.wordlists import Hotwords
 from asr.errors import AsrError, Cancelled, ConfigError
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
-from asr.recognition.encoding import WHOLE, encode, grouped, never, window_samples
+from asr.recognition.encoding import WHOLE, encode, grouped, window_samples
 from asr.recognition.guards import cut_in_two, cut_to_fit, join, reasons_for_silence, reasons_to_doubt, shortened
 from asr.recognition.names import require_readings, with_names
 from asr.recognition.recognized import Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
+from asr.stopping import never
 from asr.text.tokenizer import Tokenizer, TokenTable
 
 
@@ -305,11 +306,11 @@ class Recognizer:
         doubts = {b: reasons_to_doubt(h, attended[b], frame) for b, h in enumerate(best)}
         return {b: reasons for b, reasons in doubts.items() if reasons}
 
-    def _followed(self, best: list[Hypothesis], scorer: NetworkScorer) -> list[Tensor | None]:
+    def _followed(self, best: list[Hypothesis], scorer: NetworkScorer) -> list[np.ndarray | None]:
         """Where each token of a hypothesis was listened for (U, L), of models whose attention says that."""
         if not self.model.decoder.alignment_heads and self.model.log_mel.config.window_seconds:
             return [None] * len(best)  # Whisper's last layer looks anywhere
-        rows = self._attended(best, scorer)
+        rows = self._attended(best, scorer).numpy()
         return [row[: len(h.tokens)] for row, h in zip(rows, best, strict=True)]
 
     def _recognized(self, hypothesis: Hypothesis) -> Recognized:

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from asr.audio.reading import SAMPLE_RATE
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
-from asr.recognition.alignment import Path, attention_evidence, best_path, ctc_evidence
-from asr.recognition.boundaries import Span, in_pause, spans
+from asr.recognition.alignment import best_path, ctc_evidence
+from asr.recognition.boundaries import Span
+from asr.recognition.frames import attended_path, frame_spans
 from asr.text.tokenizer import TokenTable
 
 
@@ -37,29 +37,13 @@ def token_spans(
             continue
         length = model.spoken_frames(length, len(samples))
         if log_probs is not None:
-            path = best_path(ctc_evidence(log_probs[b, :length], tokens, table.blank))
+            path = best_path(ctc_evidence(log_probs[b, :length].float().cpu().numpy(), tokens, table.blank))
         else:
             path = attended_path(model, heads[b, :, : len(tokens), :length], samples)
         # too many of them: one after the other
         frames = path.peaks if path else np.linspace(0, length - 1, len(tokens))
         found.append(tuple(frame_spans(model, frames, samples)))
     return found
-
-
-def attended_path(model: SpeechModel, heads: np.ndarray, samples: np.ndarray) -> Path | None:
-    """The best path of the tokens of one utterance (S,) through the attention of several heads (heads, U, L).
-
-    Frames of the silence that a window was filled up with are none of it.
-    """
-    heads = heads[:, :, : model.spoken_frames(heads.shape[2], len(samples))]
-    moments = model.first_frame + np.arange(heads.shape[2]) * model.frame_seconds
-    return best_path(attention_evidence(heads, in_pause(moments, samples, SAMPLE_RATE)))
-
-
-def frame_spans(model: SpeechModel, frames: np.ndarray, samples: np.ndarray) -> list[Span]:
-    """Start and end in seconds of tokens that were heard best in these memory frames (U,) of the audio (S,)."""
-    moments = model.first_frame + frames * model.frame_seconds
-    return spans(moments.tolist(), samples, SAMPLE_RATE)
 
 
 def attention(model: SpeechModel, table: TokenTable, texts: Sequence[Sequence[int]], state: DecoderState) -> np.ndarray:

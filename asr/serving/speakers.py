@@ -14,9 +14,9 @@ from functools import cached_property
 import numpy as np
 
 from asr.errors import Cancelled
-from asr.recognition.encoding import never
 from asr.recognition.recognizer import Recognizer
 from asr.serving.turns import Turns
+from asr.stopping import never
 from asr.transcript import Segment
 from asr.transcription.live import quick_recognizer
 from asr.transcription.segments import segment_of

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.voice_activity import WINDOW as ACTIVITY
-from asr.audio.voice_activity import SpeechProbabilities, VoiceActivity
+from asr.audio.speech_probabilities import WINDOW as ACTIVITY
+from asr.audio.speech_probabilities import SpeechProbabilities
+from asr.audio.voice_activity import VoiceActivity
 from asr.speakers.bands import centred, is_narrow, vector_of
 from asr.speakers.embedding import FEATURES, SpeakerEmbedding, mel_features
 from asr.speakers.segmentation import FIRST_MIDDLE, FRAME, SPEAKERS, WINDOW, SpeakerSegmentation, n_frames

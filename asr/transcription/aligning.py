@@ -20,8 +20,9 @@ from asr.model.folder import LoadedModel
 from asr.recognition.alignment import Evidence, best_path, ctc_evidence
 from asr.recognition.boundaries import Span
 from asr.recognition.encoding import encode
+from asr.recognition.frames import attended_path, frame_spans
 from asr.recognition.recognizer import Recognizer
-from asr.recognition.timing import attended_path, attention, decoder_inputs, frame_spans
+from asr.recognition.timing import attention, decoder_inputs
 from asr.scoring.cer import align as pairs_of
 from asr.text.normalize import holds_han
 from asr.text.numbers import spell_numbers
@@ -129,7 +130,7 @@ class Aligner:
             memory = encode(self.model, [piece.samples for piece in group])
             log_probs = self.model.ctc_log_probs(memory)
             for piece, length, row in zip(group, memory.lengths.tolist(), log_probs, strict=True):
-                yield piece, ctc_evidence(row[:length], ids, self.tokenizer.table.blank)
+                yield piece, ctc_evidence(row[:length].float().cpu().numpy(), ids, self.tokenizer.table.blank)
 
     def _by_attention(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
         """Spans from the decoder, which reads the text while it listens: to the whole recording, or piece by piece."""

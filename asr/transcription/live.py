@@ -16,13 +16,14 @@ from io import BufferedIOBase, RawIOBase
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.voice_activity import WINDOW
+from asr.audio.speech_probabilities import WINDOW
 from asr.errors import AsrError
 from asr.finishing.finishing import Finishing, finish
 from asr.recognition.recognizer import Recognizer
 from asr.transcript import Transcript
 from asr.transcription.pcm import FIRST, Pcm, refuse_container
-from asr.transcription.transcriber import Transcriber, segment_of
+from asr.transcription.segments import segment_of
+from asr.transcription.transcriber import Transcriber
 from asr.transcription.utterances import EVERY, PAUSE, Due, Heard, Pace, Utterances
 
 CHUNK_SECONDS = 0.05

@@ -16,16 +16,15 @@ from asr.launcher import processes
 from asr.transcript import Transcript
 from asr.transcription.display import ProgressLine
 from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
-from asr.transcription.reading_ahead import ReadingAhead
 from asr.transcription.recordings import RecordingInProgress
 from asr.transcription.results import RECORDING, MadeWith, Results, differences, form_of
 from asr.transcription.sharing import Shares
-from asr.transcription.transcriber import Transcriber, doubtful_hotwords
+from asr.transcription.transcribing import Transcribing, doubtful_hotwords
 
 
 def transcribe_files(
     names: Sequence[str] | Path,
-    transcriber: Callable[[], Transcriber],
+    transcriber: Callable[[], Transcribing],
     results: Results,
     *,
     say: Callable[[str], None],
@@ -144,16 +143,18 @@ class _Job:
         """All that the text of a file depends on."""
         return {RECORDING: content_state(one.path)} | self.made_with() | form_of(self.outputs[i])
 
-    def run(self, transcriber: Transcriber, split: bool, track: int | None = None, workers: int = 0) -> int:
+    def run(self, transcriber: Transcribing, split: bool, track: int | None = None, workers: int = 0) -> int:
         """The number of recordings that failed."""
         if workers == 0 or transcriber.finder:  # speakers are told apart where the recording is read
             return self._run(transcriber, lambda recordings: recordings, split, track)
+        from asr.transcription.reading_ahead import ReadingAhead  # brings PyTorch
+
         with ReadingAhead(workers, transcriber.recognizer.config.batch_recordings) as readers:
             return self._run(transcriber, readers.recordings, split, track)
 
     def _run(
         self,
-        transcriber: Transcriber,
+        transcriber: Transcribing,
         reading: Callable[[Iterator[RecordingInProgress]], Iterator[RecordingInProgress]],
         split: bool,
         track: int | None,
@@ -189,7 +190,7 @@ class _Job:
         """Whether a folder has all of its files; a file that is named is written, and was refused where it may not be."""
         return not self.force and self.list is not None and all(map(_is_there, self.targets[one]))
 
-    def _finish(self, one: Input, recording: RecordingInProgress, transcriber: Transcriber) -> None:
+    def _finish(self, one: Input, recording: RecordingInProgress, transcriber: Transcribing) -> None:
         if recording.error:
             error = str(recording.error)
             self.say(f"asr: {error}")
@@ -257,7 +258,7 @@ class _Job:
         return clean
 
 
-def tell_ignored_hotwords(transcriber: Transcriber, say: Callable[[str], None]) -> None:
+def tell_ignored_hotwords(transcriber: Transcribing, say: Callable[[str], None]) -> None:
     """Says which hot words will hardly ever come."""
     for line in doubtful_hotwords(transcriber):
         say(f"asr: {line}")

@@ -1,19 +1,23 @@
 """One recording on its way from a file to a transcript."""
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from asr.audio.diagnostics import InputCheck
 from asr.audio.given import Audio, check_kind, name_of, readable
 from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
-from asr.audio.voice_activity import VoiceActivity
+from asr.audio.speech_probabilities import SpeechNetwork
 from asr.errors import AudioError, Cancelled
-from asr.recognition.encoding import never
 from asr.speakers.diarizer import Diarizer
+from asr.stopping import never
 from asr.transcript import Segment, Turn
 from asr.transcription.pieces import SILENCE_PEAK, Piece
 from asr.transcription.segmenting import SegmentConfig, SpeechCutter
+
+if TYPE_CHECKING:  # who needs no speakers told apart needs no PyTorch
+    from asr.speakers.diarizer import Diarizer
 
 SHORTEST = 0.2
 """Seconds; nothing that can be recognised is said in less."""
@@ -34,13 +38,13 @@ class RecordingInProgress:
     def __init__(
         self,
         audio: Audio,
-        network: VoiceActivity,
+        network: SpeechNetwork,
         config: SegmentConfig,
         split: bool = False,
         *,
         name: str | None = None,
         track: int | None = None,
-        diarizer: Diarizer | None = None,
+        diarizer: "Diarizer | None" = None,
     ):
         """diarizer: what is to find out who speaks when."""
         check_kind(audio)

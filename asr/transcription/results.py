@@ -9,17 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from asr.catalogue.decode_settings import NO_LM, decode_settings
-from asr.catalogue.finding import find_model
-from asr.catalogue.opening import Decoding
 from asr.errors import AsrError
 from asr.files import atomic_write, content_state, naming
 from asr.foreign_bytes import reading
-from asr.model.folder import CONFIG, LM, TOKENS, WEIGHTS, read_config
 from asr.outputs.writers import WRITERS
-from asr.speakers.wanted import Speakers
 from asr.transcription.output import Output
-from asr.transcription.segmenting import SegmentConfig
 
 MADE_WITH = ".asr-made.jsonl"
 """Name of the list in a folder of transcripts. Lines are added to its end only, so that several processes may."""
@@ -49,61 +43,24 @@ class Results:
     """Whether what is there is overwritten."""
 
 
-def made_with(
-    decoding: Decoding,
-    vad: Mapping[str, Any],
-    split: bool = False,
-    track: int | None = None,
-    *,
-    speakers: Speakers | None = None,
-) -> dict[str, Any]:
-    """All that a text depends on besides its recording and its form: the contents of files, not what they are called.
-
-    Raises AsrError where there is no such model, or a setting cannot be.
-    """
-    folder = find_model(decoding.model)
-    settings = decode_settings(folder, decoding.settings)
-    lm = Path(decoding.lm) if decoding.lm else folder / LM
-    with_lm = str(decoding.lm) != NO_LM and settings.lm_weight
-    segments = SegmentConfig.changed(read_config(folder)[0].window_seconds, vad)
-    return {
-        "model": f"{folder.name} {_states(folder / name for name in (CONFIG, TOKENS, WEIGHTS))}",
-        "lm": _states([lm / WEIGHTS if lm.is_dir() else lm]) if with_lm else NO_LM,
-        "hotwords": _of_hotwords(decoding.hotwords),
-        "quantize": decoding.quantize,
-        "channels": "split" if split else "mix",
-        "track": track,
-        "speakers": _of_speakers(speakers),
-        **_named("decode", {name: value for name, value in asdict(settings).items() if name not in OF_THE_MACHINE}),
-        **_named("vad", asdict(segments)),
-    }
-
-
-def _of_speakers(speakers: Speakers | None) -> str:
-    if speakers is None:
-        return "none"
-    states = _states(Path(voice) for voice in speakers.voices.values() if isinstance(voice, str | os.PathLike))
-    named = f" {', '.join(sorted(speakers.voices))} {states}" if speakers.voices else ""
-    return f"{speakers.fewest}-{speakers.most or 'any'}{named}"
-
-
-def _of_hotwords(hotwords: Any) -> str:
-    if isinstance(hotwords, str | os.PathLike):
-        return _states([Path(hotwords)])
-    return str(hotwords) if hotwords else "none"
-
-
 def form_of(output: Output) -> dict[str, Any]:
     """What the text of a file depends on besides what was recognised."""
     style = {name: getattr(output.style, name) for name in WRITERS[output.format].style}
     return style | asdict(output.finishing)
 
 
-def _named(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def of_the_text(decode: Settings) -> dict[str, Any]:
+    """Of decoding settings those that texts depend on."""
+    return {name: value for name, value in decode.items() if name not in OF_THE_MACHINE}
+
+
+def named(section: str, values: Settings) -> dict[str, Any]:
+    """The values as those of a section."""
     return {f"{section}.{name}": value for name, value in values.items()}
 
 
-def _states(paths: Iterable[Path]) -> str:
+def states(paths: Iterable[Path]) -> str:
+    """A digest of the contents of files."""
     return hashlib.sha256("".join(map(content_state, paths)).encode()).hexdigest()[:8]
 
 

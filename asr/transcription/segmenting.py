@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.voice_activity import WINDOW, SpeechProbabilities, VoiceActivity
+from asr.audio.speech_probabilities import WINDOW, SpeechNetwork, SpeechProbabilities
 from asr.config_values import from_dict
 from asr.errors import ConfigError, UsageError
 from asr.transcription.pieces import SILENCE_PEAK, Piece
@@ -98,7 +98,7 @@ class SpeechCutter:
 
     def __init__(
         self,
-        network: VoiceActivity,
+        network: SpeechNetwork,
         config: SegmentConfig | None = None,
         block: int = BLOCK,
         *,

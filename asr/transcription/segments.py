@@ -1,6 +1,6 @@
 """What was recognised in a piece of a recording, as a segment of its transcript."""
 
-from asr.recognition.recognizer import Recognized
+from asr.recognition.recognized import Recognized
 from asr.recognition.transcript_tokens import transcript_tokens
 from asr.text.tokenizer import Tokenizer
 from asr.transcript import Segment

@@ -1,15 +1,14 @@
 """Recordings of any length to transcripts."""
 
-import os
 import pickle
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from asr.audio.given import Audio, Bytes, name_of
+from asr.audio.given import Audio
 from asr.audio.voice_activity import load_voice_activity
 from asr.catalogue.decode_settings import Changes, changed_settings, decode_settings
 from asr.catalogue.opening import Decoding, Opened, from_anywhere, hotwords_of, open_decoding, without_effect
@@ -17,27 +16,16 @@ from asr.config_values import from_dict
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import HotwordList, Hotwords, read_hotwords
-from asr.errors import AsrError, AudioError, CheckpointError
+from asr.errors import AsrError, CheckpointError
 from asr.model.folder import LoadedModel
-from asr.recognition.encoding import never
 from asr.recognition.recognizer import Recognizer
-from asr.speakers.wanted import Wanted
-from asr.transcript import Segment, Transcript
+from asr.transcript import Transcript
 from asr.transcription.aligning import Aligner
-from asr.transcription.attribution import attributed
-from asr.transcription.finding_speakers import SpeakerFinder, finder_of
-from asr.transcription.pieces import Piece
-from asr.transcription.recordings import NOTHING_WRITTEN, SHORTEST, RecordingInProgress
 from asr.transcription.segmenting import SegmentConfig
-from asr.transcription.segments import segment_of
-
-Given = TypeVar("Given", bound=Audio)
-LEAST_TOGETHER = 120.0
-"""Seconds of speech, of one recording or of several, that are decoded together at least, in batches of similar length; more
-where a batch holds more (`batch_seconds`). Memory is bounded by this, not by what is transcribed."""
+from asr.transcription.transcribing import Transcribing, doubtful_hotwords
 
 
-class Transcriber:
+class Transcriber(Transcribing):
     """A loaded model that turns audio into transcripts. `load` makes one.
 
     Audio is a path, the bytes of a file, a file opened with "rb", or samples with their rate: an array or tensor (S,), (1, S)
@@ -65,15 +53,14 @@ class Transcriber:
         self.decoding = decoding
         self.loaded: LoadedModel = loaded
         """Network and tokens, by name."""
-        self.recognizer: Recognizer = Recognizer(loaded.model, loaded.tokenizer, settings, lm, hotwords=hotwords)
+        self.recognizer: Recognizer
         """What decodes pieces of recordings; its `config` holds all decoding settings."""
+        recognizer = Recognizer(loaded.model, loaded.tokenizer, settings, lm, hotwords=hotwords)
         if not isinstance(segments, SegmentConfig):
             segments = SegmentConfig.changed(loaded.model.log_mel.config.window_seconds, segments or {})
-        self.segments: SegmentConfig = segments
-        """Where recordings are cut."""
-        self.voice_activity = load_voice_activity()
-        self.finder: SpeakerFinder | None = None
-        """What tells speakers apart where nothing else is asked."""
+        super().__init__(
+            recognizer, loaded.tokenizer, loaded.name, segments=segments, voice_activity=load_voice_activity()
+        )
 
     def __repr__(self) -> str:
         device, beam = self.recognizer.device, self.recognizer.config.beam
@@ -116,76 +103,6 @@ class Transcriber:
         made.decoding = None
         return made
 
-    def telling_speakers(self, speakers: Wanted) -> "Transcriber":
-        """The same loaded model, which tells who speaks in each recording; it cannot be pickled."""
-        made = self._searched_by(self.recognizer)
-        made.finder = finder_of(speakers, self.voice_activity, False)
-        return made
-
-    def _searched_by(self, recognizer: Recognizer) -> "Transcriber":
-        made: Transcriber = object.__new__(type(self))
-        made.__dict__ |= self.__dict__
-        made.recognizer = recognizer
-        return made
-
-    def transcribe(
-        self,
-        audio: Audio,
-        split: bool = False,
-        *,
-        track: int | None = None,
-        cancelled: Callable[[], bool] = never,
-        speakers: Wanted | SpeakerFinder = None,
-    ) -> Transcript:
-        """The transcript of a recording of any length; times are seconds from its start.
-
-        `split`: of each of its channels; `track`: of that track of sound, counted from 0. `cancelled` is asked again and again
-        meanwhile; soon after it says True, Cancelled is raised. `speakers`: whether it is told who says what, True, or how many
-        they are, 2 or "2-5", or Speakers, which names voices, too. The same below. Raises AudioError where it cannot be read.
-        Example: `model.transcribe((samples, 8000)).text`
-        """
-        (_, transcript), *_ = self.transcribe_all([audio], split, track=track, cancelled=cancelled, speakers=speakers)
-        if isinstance(transcript, AudioError):
-            raise transcript
-        return transcript
-
-    def transcribe_all(
-        self,
-        audios: Iterable[Given],
-        split: bool = False,
-        *,
-        track: int | None = None,
-        cancelled: Callable[[], bool] = never,
-        speakers: Wanted | SpeakerFinder = None,
-    ) -> Iterator[tuple[Given, Transcript | AudioError]]:
-        """Transcripts of many recordings, decoded together and given in order; an error in place of what cannot be read.
-
-        Example: `for path, found in model.transcribe_all(paths): …`, where `found` is a Transcript or an AudioError.
-        """
-        if isinstance(audios, str | os.PathLike | Bytes):
-            raise AudioError(
-                f"{name_of(audios)}: is one recording, which transcribe takes; transcribe_all takes a list of them"
-            )
-        finder = finder_of(speakers, self.voice_activity, split)
-        opened = (self.open(audio, split, track=track, speakers=finder) for audio in audios)
-        for recording, segment in self.stream(opened, cancelled):
-            if segment is None:
-                yield cast(Given, recording.audio), recording.error or self.transcript(recording)
-
-    def iter_segments(
-        self, audio: Audio, split: bool = False, *, track: int | None = None, cancelled: Callable[[], bool] = never
-    ) -> Iterator[Segment]:
-        """Segments with speech in order of time (within each channel), as they are decoded.
-
-        Raises AudioError where the recording cannot be read.
-        """
-        for recording, segment in self.stream([self.open(audio, split, track=track)], cancelled):
-            if segment:
-                recording.segments.clear()
-                yield segment
-            elif recording.error:
-                raise recording.error
-
     def align(self, audio: Audio, text: str | Path, by: str = "auto") -> Transcript:
         """When each word of a known text was said: a segment for each of its lines that holds one.
 
@@ -194,79 +111,6 @@ class Transcriber:
         cannot be read.
         """
         return Aligner(self.loaded, by).align(audio, text)
-
-    def open(
-        self,
-        audio: Audio,
-        split: bool = False,
-        name: str | None = None,
-        *,
-        track: int | None = None,
-        speakers: Wanted | SpeakerFinder = None,
-    ) -> RecordingInProgress:
-        """A recording for `stream`; `name` is what its transcript calls it, by default its path."""
-        finder = finder_of(speakers, self.voice_activity, split) or self.finder
-        diarizer = finder.diarizer() if finder else None
-        return RecordingInProgress(
-            audio, self.voice_activity, self.segments, split, name=name, track=track, diarizer=diarizer
-        )
-
-    def transcript(self, recording: RecordingInProgress) -> Transcript:
-        """What `stream` has found in a recording that it is done with."""
-        found = sorted(recording.segments, key=lambda segment: (segment.start, segment.channel or 0))
-        segments = tuple(attributed(found, recording.turns))
-        settings = asdict(self.recognizer.config) | {"segments": asdict(self.segments)}
-        warnings = recording.warnings()
-        if segments and not any(segment.tokens for segment in segments):
-            warnings = (*warnings, NOTHING_WRITTEN)
-        if recording.diarizer:
-            settings["speakers"] = recording.diarizer.settings()
-        made = Transcript(recording.name, recording.duration, segments, self.loaded.name, warnings, settings)
-        return replace(made, turns=recording.turns)
-
-    def stream(
-        self,
-        recordings: Iterable[RecordingInProgress],
-        cancelled: Callable[[], bool] = never,
-        together: float | None = None,
-    ) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
-        """(recording, segment) in order, and (recording, None) behind the last segment of each. They are decoded together.
-
-        `cancelled` is asked after each block that is read, speech or not, and at each step of the search. together: seconds
-        of speech at a time; as many as fill a batch where none are given.
-        """
-        config = self.recognizer.config
-        together = together or max(LEAST_TOGETHER, config.batch_seconds)
-        waiting: list[tuple[RecordingInProgress, int | None, Piece | None]] = []
-        seconds, n_open = 0.0, 0
-        for recording in recordings:
-            for channel, piece in recording.pieces(cancelled):
-                waiting.append((recording, channel, piece))
-                seconds += piece.end - piece.start
-                if seconds >= together:
-                    yield from self._decode(waiting, cancelled)
-                    waiting, seconds, n_open = [], 0.0, 0
-            waiting.append((recording, None, None))
-            n_open += 1
-            if n_open == config.batch_recordings:
-                yield from self._decode(waiting, cancelled)
-                waiting, seconds, n_open = [], 0.0, 0
-        yield from self._decode(waiting, cancelled)
-
-    def _decode(
-        self,
-        waiting: Sequence[tuple[RecordingInProgress, int | None, Piece | None]],
-        cancelled: Callable[[], bool],
-    ) -> Iterator[tuple[RecordingInProgress, Segment | None]]:
-        pieces = [piece.samples for _, _, piece in waiting if piece and piece.end - piece.start >= SHORTEST]
-        results = iter(self.recognizer.recognize(pieces, timed=True, cancelled=cancelled))
-        for recording, channel, piece in waiting:
-            if piece is None:
-                yield recording, None
-            elif piece.end - piece.start >= SHORTEST:
-                segment = segment_of(next(results)[0], self.loaded.tokenizer, piece, channel)
-                recording.segments.append(segment)
-                yield recording, segment
 
 
 def load(
@@ -308,14 +152,6 @@ def tell_what_changes_nothing(decoding: Decoding, transcriber: Transcriber) -> N
 def load_decoding(decoding: Decoding, vad: Mapping[str, Any] | None = None) -> Transcriber:
     """A Transcriber of what a Decoding names; `vad`: what of the cutting is to differ from what is usual for the model."""
     return _of(open_decoding(decoding), decoding, vad)
-
-
-def doubtful_hotwords(transcriber: Transcriber) -> Iterator[str]:
-    """A line for each hot word, or all of them, that will hardly ever come."""
-    hot = transcriber.recognizer.hotwords
-    yield from hot.doubts if hot else ()
-    if hot and hot.ignored:
-        yield f"hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}"
 
 
 def _of(opened: Opened, decoding: Decoding, segments: SegmentConfig | Mapping[str, Any] | None = None) -> Transcriber:

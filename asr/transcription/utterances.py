@@ -13,7 +13,8 @@ from typing import TypeVar
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.voice_activity import WINDOW, VoiceActivity
+from asr.audio.speech_probabilities import WINDOW
+from asr.audio.voice_activity import VoiceActivity
 from asr.recognition.recognized import Recognized
 from asr.transcription.pieces import Piece
 from asr.transcription.segmenting import SegmentConfig, SpeechCutter

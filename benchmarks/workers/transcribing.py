@@ -1,9 +1,10 @@
 """Recordings as texts by one program: `python transcribing.py PROGRAM MODEL VARIANT THREADS`, a path a line on stdin.
 
 PROGRAM: ours, greedy (ours, the decoder alone, one hypothesis, a recording as it is), sherpa (MODEL: a folder that
-`asr model export --format onnx` made), paraformer, sensevoice (MODEL: a folder that sherpa-onnx publishes) or faster-whisper;
-VARIANT: float32 or int8, of ours with @30 behind it for `window` 30. Prints JSON: the texts in order, seconds of wall clock and
-of CPU to start and to transcribe, and the most memory that the process took, in MB.
+`asr model export --format onnx` made; VARIANT unshifted: without half a shift of silence in front), onnx (ours on ONNX
+Runtime, MODEL: such a folder; VARIANT greedy: as the program greedy), paraformer, sensevoice (MODEL: a folder that sherpa-onnx
+publishes) or faster-whisper; VARIANT: float32 or int8, of ours with @30 behind it for `window` 30. Prints JSON: the texts in
+order, seconds of wall clock and of CPU to start and to transcribe, and the most memory that the process took, in MB.
 """
 
 import json
@@ -37,9 +38,23 @@ def greedy():
     from asr.catalogue.opening import Decoding, open_decoding
 
     torch.set_num_threads(threads)
-    settings = {"beam": 1, "ctc_weight": 0.0}
+    settings = {"beam": 1, "ctc_weight": 0.0, "stop_loops": False, "redecode": False}
     opened = open_decoding(Decoding(model, settings, lm="none", quantize="none" if variant == "float32" else variant))
     recognizer = opened.recognizer()
+    return lambda path: recognizer.recognize([soundfile.read(path, dtype="float32")[0]])[0][0].text
+
+
+def onnx():
+    sys.path.insert(0, str(Path(here).parents[1]))
+    import soundfile
+
+    from asr.transcription.exported import Exported
+
+    if variant != "greedy":
+        exported = Exported(model, threads=threads).load()
+        return lambda path: exported.transcribe(path).text
+    decode = ["ctc_weight=0", "stop_loops=false", "redecode=false"]
+    recognizer = Exported(model, decode, beam=1, lm="none", threads=threads).load().recognizer
     return lambda path: recognizer.recognize([soundfile.read(path, dtype="float32")[0]])[0][0].text
 
 
@@ -51,7 +66,8 @@ def sherpa():
     whisper = Path(files["tokens"]).name != "tokens.txt"
     more = {"tail_paddings": 1} if whisper else {}
     load = sherpa_onnx.OfflineRecognizer
-    return by_sherpa((load.from_whisper if whisper else load.from_fire_red_asr)(num_threads=threads, **files, **more))
+    recognizer = (load.from_whisper if whisper else load.from_fire_red_asr)(num_threads=threads, **files, **more)
+    return by_sherpa(recognizer, shifted=whisper and variant != "unshifted")
 
 
 def one_graph():
@@ -69,13 +85,16 @@ def one_graph():
     return by_sherpa(load.from_sense_voice(graph, tokens, num_threads=threads, language="zh", use_itn=False))
 
 
-def by_sherpa(recognizer):
-    """Decodes a recording as it is."""
+def by_sherpa(recognizer, shifted=False):
+    """Decodes a recording as it is; shifted: by half the distance of frames, where its frames lie so far behind ours."""
+    import numpy
     import soundfile
 
     def transcribe(path: str) -> str:
         stream = recognizer.create_stream()
         samples, rate = soundfile.read(path, dtype="float32")
+        if shifted:
+            samples = numpy.concatenate([numpy.zeros(rate // 200, numpy.float32), samples])
         stream.accept_waveform(rate, samples)
         recognizer.decode_stream(stream)
         return stream.result.text.strip()
@@ -100,7 +119,7 @@ def now() -> tuple[float, float]:
 
 
 started = (time.perf_counter(), 0.0)  # Python's own start took CPU time before
-programs = {"ours": ours, "greedy": greedy, "sherpa": sherpa, "faster-whisper": faster_whisper}
+programs = {"ours": ours, "greedy": greedy, "sherpa": sherpa, "onnx": onnx, "faster-whisper": faster_whisper}
 transcribe = (programs | dict.fromkeys(("paraformer", "sensevoice"), one_graph))[program]()
 ready = now()
 texts = [transcribe(line.strip()) for line in sys.stdin]

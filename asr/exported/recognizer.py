@@ -1,0 +1,141 @@
+"""An exported model put to work: arrays of samples to texts, one utterance after the other."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio.reading import SAMPLE_RATE
+from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.hypothesis import Hypothesis
+from asr.errors import AsrError, UsageError
+from asr.exported.decoder import ListeningDecoder
+from asr.exported.folder import LM, ExportedModel, Heard
+from asr.exported.scorers import CtcPrefixes, Ngrams
+from asr.exported.search import RULES, beam_search
+from asr.recognition.alignment import best_path, ctc_evidence
+from asr.recognition.boundaries import Span
+from asr.recognition.frames import attended_path, frame_spans
+from asr.recognition.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt, shortened
+from asr.recognition.recognized import Recognized
+from asr.stopping import never
+
+IN_THE_GRAPH = ("temperature", "eos_threshold", "never_written")
+"""Decoding settings that an export takes into the graph of the decoder."""
+ELSEWHERE = ("reverse_weight", "coverage_weight")
+"""Those that only the search in PyTorch knows."""
+NO_LM = "none"
+
+
+def check_settings(config: DecodeConfig, exported: DecodeConfig) -> None:
+    """Raises UsageError for settings that an exported model cannot be searched with. exported: those it was exported with."""
+    for name in IN_THE_GRAPH:
+        if getattr(config, name) != getattr(exported, name):
+            raise UsageError(f"decode.{name} is part of the exported graph: export the model with another one")
+    for name in ELSEWHERE:
+        if getattr(config, name):
+            raise UsageError(f"decode.{name} is not possible with --backend onnx; --decode {name}=0 does without")
+    if config.rule not in RULES:
+        raise UsageError(
+            f"decode.rule {config.rule} is not possible with --backend onnx, which knows {', '.join(RULES)}: --decode rule=own"
+        )
+
+
+class ExportedRecognizer:
+    """Decodes utterances with an exported model."""
+
+    def __init__(self, model: ExportedModel, config: DecodeConfig, lm: str | Path | None = None):
+        """lm: n-grams in the place of those in the folder, "none" for none."""
+        self.model, self.config, self.hotwords = model, config, None
+        self.tokenizer, table = model.tokenizer, model.tokenizer.table
+        path = Path(lm) if lm else model.folder / LM
+        wanted = str(lm) != NO_LM and config.lm_weight and (lm or path.is_file())
+        self.lm = Ngrams(path, table.tokens, table.eos) if wanted else None
+
+    def recognize(
+        self, utterances: Sequence[np.ndarray], timed: bool = False, cancelled: Callable[[], bool] = never
+    ) -> list[list[Recognized]]:
+        """Arrays (S,) of 16 kHz samples → per utterance its n-best list, the best with the spans of its tokens if `timed`."""
+        results = []
+        for samples in utterances:
+            parts = cut_to_fit(samples, SAMPLE_RATE, self.model.longest_samples)
+            results.append(self._joined(parts, [self._recognize(part, timed, cancelled) for part in parts]))
+        return results
+
+    def _recognize(self, samples: np.ndarray, timed: bool, cancelled: Callable[[], bool]) -> list[Recognized]:
+        heard = self.model.hear(samples)
+        decoder = ListeningDecoder(self.model, heard, cancelled)
+        nbest = beam_search(decoder, self.config, self._limit(samples), self._others(heard))
+        if not nbest:
+            raise AsrError("the model's scores are no numbers: its weights are damaged, or its training has diverged")
+        doubts = self._doubts(nbest[0], decoder)
+        if doubts:
+            all_doubts = [doubts, *(self._doubts(h, decoder) for h in nbest[1:])]
+            order = sorted(range(len(nbest)), key=lambda n: bool(all_doubts[n]))
+            nbest, doubts = [nbest[n] for n in order], all_doubts[order[0]]
+        if doubts:
+            halves = cut_in_two(samples, SAMPLE_RATE) if self.config.redecode else None
+            if halves is not None:
+                return self._joined(halves, [self._recognize(half, timed, cancelled) for half in halves], doubts)
+            best = replace(nbest[0], warnings=tuple(dict.fromkeys(nbest[0].warnings + doubts)))
+            if self.config.redecode:
+                best = shortened(best, self._followed(best, decoder), self.model.frame_seconds)
+            nbest = [best]
+        found = [self._recognized(h) for h in nbest[: self.config.nbest]]
+        if timed:
+            found[0] = replace(found[0], spans=self._spans(found[0].hypothesis.tokens, samples, heard, decoder))
+        return found
+
+    def _recognized(self, hypothesis: Hypothesis) -> Recognized:
+        return Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis)
+
+    def _joined(
+        self, pieces: Sequence[np.ndarray], nbests: Sequence[list[Recognized]], reasons: tuple[str, ...] = ()
+    ) -> list[Recognized]:
+        """The n-best list of a single piece, or one hypothesis that is made of the best of all; `reasons`: why it was cut."""
+        if len(pieces) == 1:
+            return nbests[0]
+        whole, behind = nbests[0][0], len(pieces[0])
+        for piece, (best, *_) in zip(pieces[1:], nbests[1:], strict=True):
+            seconds = behind / SAMPLE_RATE
+            later = tuple((start + seconds, end + seconds) for start, end in best.spans)
+            joined = self._recognized(join(whole.hypothesis, best.hypothesis, reasons))
+            whole, behind = replace(joined, spans=whole.spans + later), behind + len(piece)
+        return [whole]
+
+    def _limit(self, samples: np.ndarray) -> int:
+        limit, longest = self.config.max_tokens(len(samples) / SAMPLE_RATE), self.model.longest_text
+        return limit if longest is None else min(limit, longest)
+
+    def _others(self, heard: Heard) -> dict:
+        table, others = self.tokenizer.table, {}
+        if heard.ctc is not None and self.config.ctc_weight:
+            others["ctc"] = (CtcPrefixes(heard.ctc, table.blank, table.eos), self.config.ctc_weight)
+        if self.lm is not None:
+            others["lm"] = (self.lm, self.config.lm_weight)
+        return others
+
+    def _doubts(self, hypothesis: Hypothesis, decoder: ListeningDecoder) -> tuple[str, ...]:
+        return reasons_to_doubt(hypothesis, self._followed(hypothesis, decoder), self.model.frame_seconds)
+
+    def _followed(self, hypothesis: Hypothesis, decoder: ListeningDecoder) -> np.ndarray | None:
+        """(U, L): where each token was listened for, of models whose attention says that."""
+        if not self.model.attention_is_trusted:
+            return None
+        heads = decoder.attention(hypothesis.tokens)
+        return (heads if self.model.heads_are_known else heads[-self.model.heads :]).mean(0)
+
+    def _spans(
+        self, tokens: Sequence[int], samples: np.ndarray, heard: Heard, decoder: ListeningDecoder
+    ) -> tuple[Span, ...]:
+        if not len(tokens):
+            return ()
+        length = self.model.spoken_frames(heard.keys.shape[2], len(samples))
+        if heard.ctc is not None:
+            path = best_path(ctc_evidence(heard.ctc[:length], tokens, self.tokenizer.table.blank))
+        else:
+            path = attended_path(self.model, decoder.attention(tokens)[:, :, :length], samples)
+        # too many of them: one after the other
+        frames = path.peaks if path else np.linspace(0, length - 1, len(tokens))
+        return tuple(frame_spans(self.model, frames, samples))

@@ -1,0 +1,65 @@
+"""What our own search needs of a folder of ONNX files besides the graphs (asr.exported reads it): settings, tokens, filters."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
+
+from asr.decoding.decode_config import DecodeConfig
+from asr.exported.folder import ARRAYS, FORMAT, SETTINGS
+from asr.features.fbank import DECIBELS
+from asr.files import atomic_write
+from asr.model.folder import LM, PIECES, LoadedModel
+from asr.text.byte_pairs import BytePairTokenizer
+from asr.version import VERSION
+
+
+def write_own(loaded: LoadedModel, settings: DecodeConfig, folder: Path, files: Mapping[str, str]) -> None:
+    """Writes it. files: "encoder" and "decoder" → the names of these graphs."""
+    model, log_mel = loaded.model, loaded.model.log_mel
+    features = log_mel.config
+    scale = DECIBELS if features.decibels else 1.0
+    feature_names = ("kind", "frame_length", "frame_shift", "n_fft", "preemphasis", "sample_scale", "edges", "floor",
+                     "window_samples", "tail_samples")  # fmt: skip
+    range_ = features.range_db if features.decibels else features.range_db / DECIBELS
+    known = bool(model.decoder.alignment_heads)
+    values = {
+        "format_version": FORMAT,
+        "asr_version": VERSION,
+        "name": loaded.name,
+        "files": dict(files),
+        "features": {name: getattr(features, name) for name in feature_names} | {"scale": scale, "range": range_},
+        "whisper": features.kind == "stft",
+        "bytes": isinstance(loaded.tokenizer, BytePairTokenizer),
+        "prompt": list(model.config.decoder.prompt),
+        "layers": len(model.decoder.layers),
+        "heads": model.decoder.heads,
+        "width": model.config.encoder.width,
+        "longest_text": model.decoder.longest_text,
+        "longest_samples": model.longest_samples,
+        "shortest_samples": model.shortest_samples,
+        "frame_seconds": model.frame_seconds,
+        "first_frame": model.first_frame,
+        "ctc": model.ctc is not None,
+        "heads_are_known": known,
+        "attention_is_trusted": known or not features.window_seconds,
+        "decode": {name: value for name, value in asdict(settings).items()},
+        "tokens": list(loaded.tokenizer.table.tokens),
+    }
+    with atomic_write(folder / SETTINGS) as file:
+        json.dump(values, file, ensure_ascii=False, indent=1)
+    arrays = {
+        "window": log_mel.window,
+        "mel": log_mel.mel,
+        "mean": model.cmvn.mean,
+        "inverse_std": model.cmvn.inverse_std,
+    }
+    with atomic_write(folder / ARRAYS, "wb") as file:
+        file.write(save({name: np.ascontiguousarray(x.float().cpu().numpy()) for name, x in arrays.items()}))
+    for name in (PIECES, LM):
+        if (loaded.folder / name).is_file():
+            shutil.copyfile(loaded.folder / name, folder / name)

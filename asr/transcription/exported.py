@@ -1,0 +1,66 @@
+"""`asr transcribe --backend onnx`: transcripts by an exported model, without PyTorch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asr.audio.reading import SAMPLE_RATE
+from asr.audio.voice_activity_onnx import OnnxVoiceActivity
+from asr.config_values import from_dict, parse_changes
+from asr.decoding.decode_config import DecodeConfig
+from asr.exported.folder import LM, SETTINGS, ExportedModel, read_settings
+from asr.exported.recognizer import NO_LM, ExportedRecognizer, check_settings
+from asr.files import content_state
+from asr.transcription.results import named, of_the_text, states
+from asr.transcription.segmenting import SegmentConfig
+from asr.transcription.transcribing import Transcribing
+
+
+class Exported:
+    """An exported model, and how it is to decode; nothing is loaded until it is asked to."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        decode: Sequence[str] = (),
+        *,
+        beam: int | None = None,
+        lm: str | Path | None = None,
+        vad: Mapping[str, Any] | None = None,
+        threads: int = 0,
+    ):
+        """decode, such as ["ctc_weight=0.3"]: what is to differ from what the model was exported with; so does `vad`.
+
+        Raises CheckpointError where there is no such model, UsageError for settings that it cannot be searched with.
+        """
+        self.folder, self.lm, self.threads = Path(folder), lm, threads
+        values = read_settings(self.folder)
+        saved = values["decode"]
+        changes = ({} if beam is None else {"beam": beam}) | parse_changes(decode, "--decode")
+        self.settings = from_dict(DecodeConfig, saved | changes, "decode")
+        check_settings(self.settings, from_dict(DecodeConfig, saved, "decode"))
+        self.files = [self.folder / SETTINGS, *(self.folder / Path(name).name for name in values["files"].values())]
+        self.segments = SegmentConfig.changed(values["features"]["window_samples"] / SAMPLE_RATE, vad or {})
+
+    def load(self) -> Transcribing:
+        """A transcriber of it."""
+        model = ExportedModel(self.folder, self.threads)
+        recognizer = ExportedRecognizer(model, self.settings, self.lm)
+        return Transcribing(
+            recognizer, model.tokenizer, model.name, segments=self.segments, voice_activity=OnnxVoiceActivity()
+        )
+
+    def made_with(self, split: bool, track: int | None) -> dict[str, Any]:
+        """All that a text depends on besides its recording and its form."""
+        lm = Path(self.lm) if self.lm else self.folder / LM
+        with_lm = str(self.lm) != NO_LM and self.settings.lm_weight
+        return {
+            "model": f"{self.folder.name} {states(self.files)}",
+            "lm": content_state(lm) if with_lm else NO_LM,
+            "backend": "onnx",
+            "channels": "split" if split else "mix",
+            "track": track,
+            **named("decode", of_the_text(asdict(self.settings))),
+            **named("vad", asdict(self.segments)),
+        }

@@ -1,0 +1,59 @@
+"""All that a transcript depends on besides its recording and its form, as plain values that are kept beside it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asr.catalogue.decode_settings import NO_LM, decode_settings
+from asr.catalogue.finding import find_model
+from asr.catalogue.opening import Decoding
+from asr.model.folder import CONFIG, LM, TOKENS, WEIGHTS, read_config
+from asr.speakers.wanted import Speakers
+from asr.transcription.results import named, of_the_text, states
+from asr.transcription.segmenting import SegmentConfig
+
+
+def made_with(
+    decoding: Decoding,
+    vad: Mapping[str, Any],
+    split: bool = False,
+    track: int | None = None,
+    *,
+    speakers: Speakers | None = None,
+) -> dict[str, Any]:
+    """All that a text depends on besides its recording and its form: the contents of files, not what they are called.
+
+    Raises AsrError where there is no such model, or a setting cannot be.
+    """
+    folder = find_model(decoding.model)
+    settings = decode_settings(folder, decoding.settings)
+    lm = Path(decoding.lm) if decoding.lm else folder / LM
+    with_lm = str(decoding.lm) != NO_LM and settings.lm_weight
+    segments = SegmentConfig.changed(read_config(folder)[0].window_seconds, vad)
+    return {
+        "model": f"{folder.name} {states(folder / name for name in (CONFIG, TOKENS, WEIGHTS))}",
+        "lm": states([lm / WEIGHTS if lm.is_dir() else lm]) if with_lm else NO_LM,
+        "hotwords": _of_hotwords(decoding.hotwords),
+        "quantize": decoding.quantize,
+        "channels": "split" if split else "mix",
+        "track": track,
+        "speakers": _of_speakers(speakers),
+        **named("decode", of_the_text(asdict(settings))),
+        **named("vad", asdict(segments)),
+    }
+
+
+def _of_speakers(speakers: Speakers | None) -> str:
+    if speakers is None:
+        return "none"
+    heard = states(Path(voice) for voice in speakers.voices.values() if isinstance(voice, str | os.PathLike))
+    named = f" {', '.join(sorted(speakers.voices))} {heard}" if speakers.voices else ""
+    return f"{speakers.fewest}-{speakers.most or 'any'}{named}"
+
+
+def _of_hotwords(hotwords: Any) -> str:
+    if isinstance(hotwords, str | os.PathLike):
+        return states([Path(hotwords)])
+    return str(hotwords) if hotwords else "none"
