@@ -6,7 +6,7 @@ import pytest
 
 from asr.scoring.turns import read_turns
 from asr.transcript import Turn
-from asr.transcription import transcriber
+from asr.transcription import finding_speakers
 from tests.miniatures import MINIATURES
 
 
@@ -45,7 +45,7 @@ def prepared(run, tmp_path):
 def test_meetings_are_transcribed_whole_and_scored(run, model, tmp_path, monkeypatch, prepared, corpus, manifest):
     path, out = prepared(corpus, manifest), tmp_path / "out"
     ((name, meeting),) = read_turns(path).items()
-    monkeypatch.setattr(transcriber, "finder_of", lambda *_: KnownTurns(meeting.turns))
+    monkeypatch.setattr(finding_speakers, "finder_of", lambda *_: KnownTurns(meeting.turns))
     status, printed, err = run("evaluate", model, path, "--speakers", "--out", out, "--by", "recording")
     assert status == 0, err
     lines = printed.splitlines()
@@ -66,7 +66,7 @@ def test_what_fails_counts_as_missed_and_what_was_done_is_kept(run, model, tmp_p
         row["audio"] = str((path.parent / row["audio"]).resolve())
     both = tmp_path / "both.jsonl"
     both.write_text("".join(json.dumps(row) + "\n" for row in rows + more), encoding="utf-8")
-    monkeypatch.setattr(transcriber, "finder_of", lambda *_: KnownTurns(read_turns(path).popitem()[1].turns))
+    monkeypatch.setattr(finding_speakers, "finder_of", lambda *_: KnownTurns(read_turns(path).popitem()[1].turns))
     status, printed, err = run("evaluate", model, both, "--speakers", "--out", tmp_path / "out")
     assert status == 1 and "1 recordings could not be transcribed" in err
     assert printed.startswith("DER 50.00 % [ 50.00 missed")
