@@ -1,4 +1,4 @@
-"""What a manifest of millions of utterances costs before the first step: its index, the plan of an epoch, going on in the middle.
+"""What a manifest of millions of utterances costs: its index, the plan of an epoch, going on in its middle, the plan of shards.
 
     python benchmarks/planning.py [--utterances 5000000]
 
@@ -23,6 +23,7 @@ from asr.corpus.indexed import Utterances
 from asr.corpus.indexing import SUFFIX, open_manifest
 from asr.corpus.manifest import read_manifest
 from asr.corpus.planning import Plan, plan_batches
+from asr.corpus.shards import Sharding, plan_shards
 
 SHARD = 720
 """Utterances in a shard: an hour."""
@@ -75,6 +76,11 @@ def resume(path: Path) -> str:
     return f"{utterances.fingerprint}, batch {len(planned) // 2:,}: {len({u.audio for u in batch})} shards"
 
 
+def shard(path: Path) -> str:
+    """The index is opened, ids are compared, and it is drawn what lies in which shard, as `asr corpus shard` does first."""
+    return f"{len(plan_shards([path], Sharding())[1]):,} shards of an hour"
+
+
 def as_a_list(path: Path) -> str:
     """For comparison: all lines as objects."""
     return f"{len(read_manifest(path)):,} objects"
@@ -114,7 +120,7 @@ def main() -> None:
         path = Path(folder) / "train.jsonl"
         write(path, options.utterances)
         print(f"{options.utterances:,} utterances, {path.stat().st_size / 1e9:.2f} GB", flush=True)
-        for work in (index, plan, resume, *([as_a_list] if options.as_a_list else [])):
+        for work in (index, plan, resume, shard, *([as_a_list] if options.as_a_list else [])):
             print(measured(work, path), flush=True)
         kept = path.with_name(path.name + SUFFIX)
         if kept.exists():

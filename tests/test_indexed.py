@@ -88,9 +88,7 @@ def test_no_file_a_folder_a_pipe(tmp_path):
             open_manifest(path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(
-            ManifestError, match="is a pipe; a manifest to train on is read more than once, and must be"
-        ):
+        with pytest.raises(ManifestError, match="is a pipe; this manifest is read more than once, and must be"):
             open_manifest(tmp_path / "pipe")
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import tarfile
 from dataclasses import replace
 
@@ -10,9 +11,10 @@ import pytest
 import soundfile
 
 from asr.corpus.checking import check_manifest
+from asr.corpus.indexed import first_repeated
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.corpus.overlap import Recorded
-from asr.corpus.shards import Sharding, write_shards
+from asr.corpus.shards import Sharding, plan_shards, write_shards
 from asr.errors import AsrError, AudioError, ManifestError, UsageError
 from tests.sounds import speech
 
@@ -153,3 +155,49 @@ def test_what_cannot_be(manifest, tmp_path):
         Sharding(codec="mp3")
     with pytest.raises(ManifestError, match="id must be unique, 'u.0/a' is already in .*all.jsonl:1"):
         write_shards([manifest, manifest], tmp_path / "out")
+
+
+@pytest.mark.parametrize("seed", [1, 7, None])
+@pytest.mark.parametrize("hours", [0.5 / 3600, 1.6 / 3600, 1.0])
+def test_shards_are_drawn_as_random_sample_draws(manifest, tmp_path, seed, hours):
+    """Another way to the same: utterances sampled as a list, and cut where half of the next would lie behind the end."""
+    utterances, expected, total = read_manifest(manifest), [], np.inf
+    for u in utterances if seed is None else random.Random(seed).sample(utterances, len(utterances)):
+        if total + u.duration / 2 > 3600 * hours:
+            expected, total = [*expected, []], 0.0
+        expected[-1].append(u.id)
+        total += u.duration
+    all_of_them, lots = plan_shards([manifest], Sharding(hours=hours, seed=seed))
+    assert [[all_of_them[i].id for i in lot] for lot in lots] == expected
+
+
+@pytest.mark.parametrize("lines", [1, 2, 4, 100])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_whole_manifest_is_put_together_some_lines_at_a_time(manifest, tmp_path, monkeypatch, lines, jobs):
+    monkeypatch.setattr("asr.corpus.shards.LINES", lines)
+    (tmp_path / "1.wav").write_bytes(b"RIFF")
+    other = replace(read_manifest(manifest)[0], id="other")
+    write_manifest(tmp_path / "more.jsonl", [other])
+    both = [manifest, tmp_path / "more.jsonl"]
+    done = write_shards(both, tmp_path / "out", Sharding(hours=1.2 / 3600, skip_broken=True), jobs=jobs)
+    assert done.utterances == 6 and len(done.broken) == 1
+    after = read_manifest(done.manifest)
+    assert [u.id for u in after] == ["u.0/a", "u.2/a", "u.3/a", "part0", "part1", "other"]
+    inside = {u.id: u for path in sorted((tmp_path / "out").glob("all-*.jsonl")) for u in read_manifest(path)}
+    assert after == [inside[u.id] for u in after]
+
+
+def test_ids_are_compared_where_their_hashes_are_equal(manifest):
+    """Three with a hash: two of them have an id, the one between them another."""
+    a, b, c = read_manifest(manifest)[:3]
+    again = replace(a, where="again")
+    assert first_repeated([a, b, c], np.array([5, 5, 5], np.uint64)) is None
+    assert first_repeated([c, a, b, again], np.array([1, 5, 5, 5], np.uint64)) == (3, 1)
+    assert first_repeated([], np.array([], np.uint64)) is None
+
+
+def test_the_first_id_that_comes_again_is_named(manifest, tmp_path):
+    lines = manifest.read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "b.jsonl").write_text(lines[3].replace("u.3/a", "b") + lines[4] + lines[1], encoding="utf-8")
+    with pytest.raises(ManifestError, match="b.jsonl:2: id must be unique, 'part0' is already in .*all.jsonl:5"):
+        write_shards([manifest, tmp_path / "b.jsonl"], tmp_path / "out")

@@ -175,9 +175,19 @@ class Utterances(Sequence[Utterance]):
         if jobs < 2 or len(self) <= PART:
             yield from (_part(work, *part) for part in parts)
             return
-        with ProcessPoolExecutor(jobs, initializer=_in_a_process, initargs=(self.manifests, work)) as pool:
+        with ProcessPoolExecutor(jobs, initializer=_in_a_process, initargs=(self, work)) as pool:
             numbers = {id(manifest): number for number, manifest in enumerate(self.manifests)}
             yield from pool.map(_given_part, *zip(*((numbers[id(m)], *ends) for m, *ends in parts), strict=True))
+
+    def each_lot(
+        self, work: Callable[[int, "Chosen"], Result], lots: Sequence[np.ndarray], jobs: int = 1
+    ) -> Iterator[Result]:
+        """What becomes of each lot of utterances, given by their numbers: work(number of the lot, its utterances)."""
+        if jobs < 2:
+            yield from (work(number, Chosen(self, lot)) for number, lot in enumerate(lots))
+            return
+        with ProcessPoolExecutor(jobs, initializer=_in_a_process, initargs=(self, work)) as pool:
+            yield from pool.map(_given_lot, range(len(lots)), lots)
 
 
 def _part(work: Callable[[Iterable[Utterance]], Result], manifest: IndexedManifest, first: int, last: int) -> Result:
@@ -185,7 +195,7 @@ def _part(work: Callable[[Iterable[Utterance]], Result], manifest: IndexedManife
 
 
 _given: tuple = ()
-"""In a process of a pool: all manifests, and what is done with their parts; sent once and not with each part."""
+"""In a process of a pool: all utterances, and what is done with their parts; sent once and not with each part."""
 
 
 def _in_a_process(*given: Any) -> None:
@@ -195,8 +205,13 @@ def _in_a_process(*given: Any) -> None:
 
 
 def _given_part(number: int, first: int, last: int) -> Any:
-    manifests, work = _given
-    return _part(work, manifests[number], first, last)
+    utterances, work = _given
+    return _part(work, utterances.manifests[number], first, last)
+
+
+def _given_lot(number: int, lot: np.ndarray) -> Any:
+    utterances, work = _given
+    return work(number, Chosen(utterances, lot))
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,3 +233,18 @@ class Chosen(Sequence[Utterance]):
     def seconds(self) -> float:
         """Audio of all of them."""
         return float(self.of.durations[self.numbers].sum())
+
+
+def first_repeated(utterances: Sequence[Utterance], keys: np.ndarray) -> tuple[int, int] | None:
+    """Numbers of the first utterance whose id an earlier one has, and of the earliest that has it; None where all differ.
+
+    `keys` (N,): hashes of the ids, which are compared themselves where these are equal.
+    """
+    order = np.argsort(keys, kind="stable")
+    in_order = keys[order]
+    for later in np.sort(order[1:][in_order[1:] == in_order[:-1]]):
+        first, last = (int(np.searchsorted(in_order, keys[later], side)) for side in ("left", "right"))
+        for earlier in order[first:last]:
+            if earlier < later and utterances[earlier].id == utterances[later].id:
+                return int(later), int(earlier)
+    return None

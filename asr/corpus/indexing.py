@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.corpus.indexed import IndexedManifest, cores, key_of, text_of
+from asr.corpus.indexed import IndexedManifest, cores, first_repeated, key_of, text_of
 from asr.corpus.manifest import checked_line, fingerprint_line
 from asr.errors import ManifestError
 from asr.files import atomic_write, check_text, content_state, not_utf8
@@ -114,7 +114,7 @@ def _cuts(path: Path) -> list[int]:
     """Where a manifest can be cut, behind the ends of lines."""
     cuts, found = [0], path.stat()
     if stat.S_ISFIFO(found.st_mode):
-        raise ManifestError(f"{path}: is a pipe; a manifest to train on is read more than once, and must be a file")
+        raise ManifestError(f"{path}: is a pipe; this manifest is read more than once, and must be a file")
     size = found.st_size
     with open(path, "rb") as file:
         check_text(path, file.read(1000))
@@ -183,12 +183,9 @@ def _joined(path: Path, parts: Iterable[Callable[[int], _Scanned]]) -> IndexedMa
 
 def _require_unique(manifest: IndexedManifest) -> None:
     """Raises ManifestError where two lines have an id."""
-    order = np.argsort(manifest.keys, kind="stable")
-    same = np.flatnonzero(np.diff(manifest.keys[order]) == 0)
-    pairs = sorted((int(order[place + 1]), int(order[place])) for place in same)
-    for later, earlier in pairs:
-        a, b = manifest[earlier], manifest[later]
-        if a.id == b.id:
-            raise ManifestError(
-                f"{b.where}: id must be unique, {quoted(b.id)} is already on line {manifest.lines[earlier]}"
-            )
+    if pair := first_repeated(manifest, manifest.keys):
+        later, earlier = pair
+        again = manifest[later]
+        raise ManifestError(
+            f"{again.where}: id must be unique, {quoted(again.id)} is already on line {manifest.lines[earlier]}"
+        )

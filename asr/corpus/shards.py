@@ -14,27 +14,31 @@ import random
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from array import array
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from asr.audio.reading import SAMPLE_RATE
+from asr.corpus.indexed import Chosen, Utterances, first_repeated
+from asr.corpus.indexing import open_manifest
 from asr.corpus.manifest import Member, Utterance, read_manifest, write_manifest
 from asr.errors import AsrError, AudioError, ManifestError, UsageError
 from asr.files import atomic_write
 from asr.foreign_bytes import quoted, reading
-from asr.stopping import leave_to_parent
 
 CODECS = {"flac": ("FLAC", "PCM_16", ".flac"), "opus": ("OGG", "OPUS", ".opus"), "wav": ("WAV", "PCM_16", ".wav")}
 """Name → libsndfile's format and kind of samples, and a suffix. FLAC and WAV keep 16 bits of each sample."""
 
 DIGITS = 6
 """Of a shard's number."""
+LINES = 200_000
+"""Of the whole manifest that are put together in one go: some 70 MB."""
 LONGEST_KEY = 64
 """Characters of an id that the names of its members show: they stand in a tar header of a fixed size."""
 
@@ -93,59 +97,63 @@ def write_shards(
     utterances have an id, AsrError where the folder holds shards of other utterances under the name.
     """
     out, name = Path(out), name or Path(manifests[0]).stem
-    utterances = _unique(u for path in manifests for u in read_manifest(path))
-    parts = list(_parts(_shuffled(utterances, sharding.seed), 3600 * sharding.hours))
-    paths = [out / f"{name}-{number:0{DIGITS}d}.tar" for number in range(len(parts))]
-    _refuse_others(out, name, parts, paths, sharding)
+    utterances, lots = plan_shards(manifests, sharding)
+    paths = [_shard(out / name, number) for number in range(len(lots))]
+    _refuse_others(out, name, [Chosen(utterances, lot) for lot in lots], paths, sharding)
     out.mkdir(parents=True, exist_ok=True)
     broken: list[str] = []
-    write = partial(_write_shard, sharding=sharding)
-    with ProcessPoolExecutor(jobs, initializer=leave_to_parent) as pool:
-        for path, errors in zip(paths, (pool.map if jobs > 1 else map)(write, paths, parts), strict=True):
-            broken += errors
-            progress(f"{path}: {'not written' if errors and not sharding.skip_broken else 'there'}")
+    write = partial(_write_numbered, out / name, sharding)
+    for path, errors in zip(paths, utterances.each_lot(write, lots, jobs), strict=True):
+        broken += errors
+        progress(f"{path}: {'not written' if errors and not sharding.skip_broken else 'there'}")
     manifest = out / f"{name}.jsonl"
     if broken and not sharding.skip_broken:
         return Sharded(manifest, len(paths), 0, tuple(broken))
-    inside = {u.id: u for path in paths for u in _written(path)}
-    n = write_manifest(manifest, (inside[u.id] for u in utterances if u.id in inside))
-    return Sharded(manifest, len(paths), n, tuple(broken))
+    inside = [_inside(path, Chosen(utterances, lot)) for path, lot in zip(paths, lots, strict=True)]
+    return Sharded(manifest, len(paths), _join_lines(manifest, paths, inside), tuple(broken))
 
 
-def _unique(utterances: Iterable[Utterance]) -> list[Utterance]:
-    by_id: dict[str, Utterance] = {}
-    for u in utterances:
-        if (other := by_id.setdefault(u.id, u)) is not u:
-            raise ManifestError(f"{u.where}: id must be unique, {quoted(u.id)} is already in {other.where}")
-    return list(by_id.values())
+def plan_shards(manifests: Sequence[str | Path], sharding: Sharding) -> tuple[Utterances, list[np.ndarray]]:
+    """The utterances of some manifests, and for each shard the numbers of those in it, in their order there.
+
+    Raises ManifestError where two utterances have an id.
+    """
+    utterances = Utterances([open_manifest(path) for path in manifests])
+    if pair := first_repeated(utterances, utterances.keys):
+        again, first = (utterances[number] for number in pair)
+        raise ManifestError(f"{again.where}: id must be unique, {quoted(again.id)} is already in {first.where}")
+    order = _order(len(utterances), sharding.seed)
+    return utterances, np.split(order, _cuts(utterances.durations[order], 3600 * sharding.hours))
 
 
-def _shuffled(utterances: Sequence[Utterance], seed: int | None) -> Sequence[Utterance]:
-    return utterances if seed is None else random.Random(seed).sample(utterances, len(utterances))
+def _order(n: int, seed: int | None) -> np.ndarray:
+    """(n,) the numbers from 0 on as random.Random(seed).sample would draw them, which shuffles from the end."""
+    order = array("q", range(n))
+    if seed is not None:
+        random.Random(seed).shuffle(order)
+        order.reverse()
+    return np.frombuffer(order, np.int64)
 
 
-def _parts(utterances: Sequence[Utterance], seconds: float) -> Iterator[list[Utterance]]:
-    """Neighbours of so many seconds together, a little less or one utterance more."""
-    part: list[Utterance] = []
-    total = 0.0
-    for u in utterances:
-        if part and total + u.duration / 2 > seconds:
-            yield part
-            part, total = [], 0.0
-        part.append(u)
-        total += u.duration
-    if part:
-        yield part
+def _cuts(durations: np.ndarray, seconds: float) -> list[int]:
+    """Where neighbours are cut so that so many seconds lie together, a little less or one utterance more."""
+    cuts, total, begin = [], 0.0, 0
+    for n, duration in enumerate(durations):
+        if n > begin and total + duration / 2 > seconds:
+            cuts.append(n)
+            total, begin = 0.0, n
+        total += duration
+    return cuts
 
 
 def _refuse_others(
-    out: Path, name: str, parts: Sequence[Sequence[Utterance]], paths: Sequence[Path], sharding: Sharding
+    out: Path, name: str, lots: Sequence[Sequence[Utterance]], paths: Sequence[Path], sharding: Sharding
 ) -> None:
     """Raises AsrError where what lies there under the name would not be the same."""
     lines = {_lines_of(path) for path in paths}
     others = [path for path in out.glob(f"{name}-{'[0-9]' * DIGITS}.jsonl") if path not in lines]
-    for path, part in zip(paths, parts, strict=True):
-        if _lines_of(path).exists() and not _is_of(path, part, sharding):
+    for path, lot in zip(paths, lots, strict=True):
+        if _lines_of(path).exists() and not _is_of(path, lot, sharding):
             others.append(_lines_of(path))
     if others:
         raise AsrError(
@@ -172,6 +180,10 @@ def _said(u: Utterance) -> tuple[str, str, str]:
     return u.id, u.text, u.speaker
 
 
+def _shard(stem: Path, number: int) -> Path:
+    return stem.with_name(f"{stem.name}-{number:0{DIGITS}d}.tar")
+
+
 def _lines_of(shard: Path) -> Path:
     return shard.with_suffix(".jsonl")
 
@@ -182,8 +194,32 @@ def _written(shard: Path) -> list[Utterance]:
     return read_manifest(lines) if lines.stat().st_size else []
 
 
+def _inside(shard: Path, lot: Chosen) -> np.ndarray:
+    """The numbers of those utterances of a shard that are in it, in their order there."""
+    ids = {u.id for u in _written(shard)}
+    return lot.numbers if len(ids) == len(lot) else np.array([n for n in lot.numbers if lot.of[n].id in ids], np.int64)
+
+
+def _join_lines(manifest: Path, shards: Sequence[Path], inside: Sequence[np.ndarray]) -> int:
+    """Writes the lines of all shards in the order of the utterances' numbers, some at a time; returns how many."""
+    with atomic_write(manifest, "wb") as file:
+        for first in range(0, 1 + max((int(numbers.max(initial=0)) for numbers in inside), default=0), LINES):
+            lines = [b""] * LINES
+            for shard, numbers in zip(shards, inside, strict=True):
+                here = np.flatnonzero((numbers >= first) & (numbers < first + LINES))
+                of_shard = _lines_of(shard).read_bytes().splitlines(keepends=True) if len(here) else []
+                for place in here:
+                    lines[numbers[place] - first] = of_shard[place]
+            file.writelines(lines)
+    return sum(map(len, inside))
+
+
 class _Broken(Exception):
     """A shard is not to be written."""
+
+
+def _write_numbered(stem: Path, sharding: Sharding, number: int, utterances: Sequence[Utterance]) -> list[str]:
+    return _write_shard(_shard(stem, number), utterances, sharding)
 
 
 def _write_shard(path: Path, utterances: Sequence[Utterance], sharding: Sharding) -> list[str]:
