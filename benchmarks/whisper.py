@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,23 +21,37 @@ from safetensors.torch import save_file
 
 from asr.text.byte_pairs import byte_symbols
 
-WIDTH, HEADS, LAYERS, FEED_FORWARD, VOCABULARY = 768, 12, 12, 3072, 51865
+VOCABULARY = 51865
 PLAIN = 50257
 """Tokens of text; what comes behind them tells the model what to do."""
 CONTROL = ["endoftext", "startoftranscript", "en", "zh", *(f"language{i}" for i in range(97)), "translate", "transcribe",
            "startoflm", "startofprev", "nospeech", "notimestamps", *(f"{i / 50:.2f}" for i in range(1501))]  # fmt: skip
 
 
-def make_folder(folder: Path) -> None:
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a model, those of whisper-small by default."""
+
+    width: int = 768
+    heads: int = 12
+    layers: int = 12
+    """Of the encoder, and as many of the decoder."""
+    feed_forward: int = 3072
+
+
+SMALL = Shape()
+
+
+def make_folder(folder: Path, shape: Shape = SMALL) -> None:
     """Writes the model: its tokens are the bytes and pairs of them."""
     symbols = byte_symbols()
     pairs = [f"{a} {b}" for a in symbols for b in symbols][: PLAIN - len(symbols)]
     tokens = [*symbols, *(pair.replace(" ", "") for pair in pairs)]
     control = {f"<|{name}|>": PLAIN + i for i, name in enumerate(CONTROL)}
     config = {
-        "model_type": "whisper", "architectures": ["WhisperForConditionalGeneration"], "d_model": WIDTH,
-        "encoder_layers": LAYERS, "decoder_layers": LAYERS, "encoder_attention_heads": HEADS,
-        "decoder_attention_heads": HEADS, "encoder_ffn_dim": FEED_FORWARD, "decoder_ffn_dim": FEED_FORWARD,
+        "model_type": "whisper", "architectures": ["WhisperForConditionalGeneration"], "d_model": shape.width,
+        "encoder_layers": shape.layers, "decoder_layers": shape.layers, "encoder_attention_heads": shape.heads,
+        "decoder_attention_heads": shape.heads, "encoder_ffn_dim": shape.feed_forward, "decoder_ffn_dim": shape.feed_forward,
         "num_mel_bins": 80, "max_source_positions": 1500, "max_target_positions": 448, "vocab_size": VOCABULARY,
         "bos_token_id": PLAIN, "eos_token_id": PLAIN, "pad_token_id": PLAIN, "decoder_start_token_id": PLAIN + 1,
         "activation_function": "gelu", "is_encoder_decoder": True,
@@ -54,35 +69,35 @@ def make_folder(folder: Path) -> None:
     for name, values in files.items():
         (folder / name).write_text(json.dumps(values), encoding="utf-8")
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *pairs]) + "\n", encoding="utf-8")
-    save_file(random_weights(), folder / "model.safetensors", {"format": "pt"})
+    save_file(random_weights(shape), folder / "model.safetensors", {"format": "pt"})
 
 
-def random_weights() -> dict[str, torch.Tensor]:
+def random_weights(shape: Shape) -> dict[str, torch.Tensor]:
     """All tensors by the names that Hugging Face gives them."""
-    generator, tensors = torch.Generator().manual_seed(0), {}
+    generator, tensors, width = torch.Generator().manual_seed(0), {}, shape.width
 
-    def draw(name: str, *shape: int, bias: bool = True) -> None:
-        tensors[f"model.{name}.weight"] = torch.randn(shape, generator=generator) * 0.05
+    def draw(name: str, *sizes: int, bias: bool = True) -> None:
+        tensors[f"model.{name}.weight"] = torch.randn(sizes, generator=generator) * 0.05
         if bias:
-            tensors[f"model.{name}.bias"] = torch.zeros(shape[0])
+            tensors[f"model.{name}.bias"] = torch.zeros(sizes[0])
 
     def norm(name: str) -> None:
-        draw(name, WIDTH)
-        tensors[f"model.{name}.weight"] = torch.ones(WIDTH)
+        draw(name, width)
+        tensors[f"model.{name}.weight"] = torch.ones(width)
 
-    draw("encoder.conv1", WIDTH, 80, 3)
-    draw("encoder.conv2", WIDTH, WIDTH, 3)
-    draw("encoder.embed_positions", 1500, WIDTH, bias=False)
-    draw("decoder.embed_tokens", VOCABULARY, WIDTH, bias=False)
-    draw("decoder.embed_positions", 448, WIDTH, bias=False)
+    draw("encoder.conv1", width, 80, 3)
+    draw("encoder.conv2", width, width, 3)
+    draw("encoder.embed_positions", 1500, width, bias=False)
+    draw("decoder.embed_tokens", VOCABULARY, width, bias=False)
+    draw("decoder.embed_positions", 448, width, bias=False)
     for part, attentions in (("encoder", ["self_attn"]), ("decoder", ["self_attn", "encoder_attn"])):
-        for layer in (f"{part}.layers.{i}" for i in range(LAYERS)):
+        for layer in (f"{part}.layers.{i}" for i in range(shape.layers)):
             for attention in (f"{layer}.{name}" for name in attentions):
                 for letter in ("q", "k", "v", "out"):
-                    draw(f"{attention}.{letter}_proj", WIDTH, WIDTH, bias=letter != "k")
+                    draw(f"{attention}.{letter}_proj", width, width, bias=letter != "k")
                 norm(f"{attention}_layer_norm")
-            draw(f"{layer}.fc1", FEED_FORWARD, WIDTH)
-            draw(f"{layer}.fc2", WIDTH, FEED_FORWARD)
+            draw(f"{layer}.fc1", shape.feed_forward, width)
+            draw(f"{layer}.fc2", width, shape.feed_forward)
             norm(f"{layer}.final_layer_norm")
         norm(f"{part}.layer_norm")
     return tensors

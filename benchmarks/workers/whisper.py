@@ -1,7 +1,8 @@
-"""Encoder or search of a Whisper model by one program: `python whisper.py PROGRAM PART FOLDER BEAM VARIANT`.
+"""Encoder or search of a Whisper model by one program: `python whisper.py PROGRAM PART FOLDER BEAM VARIANT [DEVICE WINDOWS]`.
 
 PROGRAM: ours, transformers, openai or ctranslate2; PART: encoder or search; FOLDER: what benchmarks/whisper.py makes. Random
-features of 30 s, exactly STEPS tokens. OpenAI's program takes the shape alone from the folder, and random weights of its own.
+features of WINDOWS (1) times 30 s, exactly STEPS tokens; DEVICE is for ours and transformers. OpenAI's program
+takes the shape alone from the folder, and random weights of its own.
 """
 
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 
 here = sys.path.pop(0)  # this folder, whose files have the toolkits' names
 program, part, folder, beam, variant = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+device, windows = sys.argv[6:] or ("cpu", "1")
 STEPS, FRAMES, MELS = 40, 3000, 80
 END, PROMPT = 50257, [50258, 50260, 50359, 50363]
 
@@ -26,8 +28,9 @@ def ours():
 
     torch.set_num_threads(1)
     foreign = IMPORTERS["whisper"](folder)
-    model = ready_to_decode(build(foreign), variant, beam == 1)
-    features, lengths = torch.randn(1, FRAMES, MELS), torch.tensor([FRAMES])
+    model = ready_to_decode(build(foreign).to(device), variant, beam == 1)
+    features = torch.randn(int(windows), FRAMES, MELS, device=device)
+    lengths = torch.full((int(windows),), FRAMES, device=device)
     config = DecodeConfig(beam=beam, rule="transformers", stop_loops=False)
 
     @torch.inference_mode()
@@ -37,7 +40,7 @@ def ours():
     @torch.inference_mode()
     def search(memory):
         scorer = NetworkScorer(model, memory, foreign.table, never_written=[END])
-        return len(beam_search(scorer, config, [STEPS])[0][0].tokens)
+        return len(beam_search(scorer, config, [STEPS] * int(windows))[0][0].tokens)
 
     return encode, search
 
@@ -49,8 +52,9 @@ def transformers():
     from transformers.modeling_outputs import BaseModelOutput
 
     torch.set_num_threads(1)
-    model = WhisperForConditionalGeneration.from_pretrained(folder).eval()
-    features, prompt = torch.randn(1, MELS, FRAMES), torch.tensor([PROMPT])
+    model = WhisperForConditionalGeneration.from_pretrained(folder).eval().to(device, getattr(torch, variant))
+    features = torch.randn(int(windows), MELS, FRAMES).to(device, model.dtype)
+    prompt = torch.tensor([PROMPT] * int(windows), device=device)
     config = GenerationConfig(
         num_beams=beam, min_new_tokens=STEPS, max_new_tokens=STEPS, early_stopping=False, do_sample=False,
         eos_token_id=END, pad_token_id=END, decoder_start_token_id=PROMPT[0],
@@ -133,6 +137,10 @@ def run() -> None:
     else:
         n_tokens = search(memory)
         assert n_tokens == STEPS, n_tokens
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize()
 
 
 sys.path.insert(0, here)
