@@ -17,9 +17,9 @@ from asr.files import atomic_write
 from asr.foreign_bytes import listed
 from asr.scoring.speakers import COLLAR, SpeakerScore, score_speakers
 from asr.speakers.wanted import Speakers, Wanted, speakers_wanted
+from asr.transcription.made_with import made_with
 from asr.transcription.many_files import transcribe_files
 from asr.transcription.output import Output
-from asr.transcription.made_with import made_with
 from asr.transcription.results import Results
 from asr.transcription.sharing import Shares
 from asr.transcription.transcriber import load_decoding

@@ -75,7 +75,7 @@ class Ranks:
             dist.group.WORLD.set_timeout(PATIENCE)
         except (RuntimeError, ValueError) as error:
             why = reason(error)
-            dist.distributed_c10d._world.group_count = 0  # another attempt would wait for the others under the next number
+            dist.distributed_c10d._world.group_count = 0  # or another attempt asks for the others by the next number
             raise AsrError(f"process {number} of {size} cannot reach the others: {why}; {AGAIN}") from error
         self.rank, self.size = number, size
 
