@@ -245,6 +245,19 @@ def test_settings_that_the_graph_holds_are_refused_by_name():
             check_settings(replace(exported, **change), exported)
 
 
+def test_a_graph_hears_its_whole_window():
+    """auto means it, as what is more does in PyTorch; less would be another graph. Without a window there is nothing to choose."""
+    exported = DecodeConfig()
+    for window in ("auto", 30, 40):
+        check_settings(replace(exported, window=window), exported, 30.0)
+    check_settings(replace(exported, window=12), exported)
+    with pytest.raises(
+        UsageError,
+        match="^decode.window is part of the exported graph, which hears its whole 30 s: --decode window=auto$",
+    ):
+        check_settings(replace(exported, window=12), exported, 30.0)
+
+
 def test_a_folder_without_graphs_is_refused(tmp_path):
     with pytest.raises(
         CheckpointError, match="is no folder of ONNX files for --backend onnx .* where PyTorch is installed"

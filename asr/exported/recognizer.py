@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.decode_config import AUTO, DecodeConfig
 from asr.decoding.hypothesis import Hypothesis
 from asr.errors import AsrError, UsageError
 from asr.exported.decoder import ListeningDecoder
@@ -28,14 +28,22 @@ ELSEWHERE = ("reverse_weight", "coverage_weight")
 NO_LM = "none"
 
 
-def check_settings(config: DecodeConfig, exported: DecodeConfig) -> None:
-    """Raises UsageError for settings that an exported model cannot be searched with. exported: those it was exported with."""
+def check_settings(config: DecodeConfig, exported: DecodeConfig, window: float = 0.0) -> None:
+    """Raises UsageError for settings that an exported model cannot be searched with.
+
+    exported: those it was exported with. window: seconds that its graph hears of whatever is said, 0 where it hears no more than
+    that.
+    """
     for name in IN_THE_GRAPH:
         if getattr(config, name) != getattr(exported, name):
             raise UsageError(f"decode.{name} is part of the exported graph: export the model with another one")
     for name in ELSEWHERE:
         if getattr(config, name):
             raise UsageError(f"decode.{name} is not possible with --backend onnx; --decode {name}=0 does without")
+    if config.window != AUTO and config.window < window:
+        raise UsageError(
+            f"decode.window is part of the exported graph, which hears its whole {window:g} s: --decode window=auto"
+        )
     if config.rule not in RULES:
         raise UsageError(
             f"decode.rule {config.rule} is not possible with --backend onnx, which knows {', '.join(RULES)}: --decode rule=own"

@@ -39,9 +39,10 @@ class Exported:
         saved = values["decode"]
         changes = ({} if beam is None else {"beam": beam}) | parse_changes(decode, "--decode")
         self.settings = from_dict(DecodeConfig, saved | changes, "decode")
-        check_settings(self.settings, from_dict(DecodeConfig, saved, "decode"))
+        window = values["features"]["window_samples"] / SAMPLE_RATE
+        check_settings(self.settings, from_dict(DecodeConfig, saved, "decode"), window)
         self.files = [self.folder / SETTINGS, *(self.folder / Path(name).name for name in values["files"].values())]
-        self.segments = SegmentConfig.changed(values["features"]["window_samples"] / SAMPLE_RATE, vad or {})
+        self.segments = SegmentConfig.changed(window, vad or {})
 
     def load(self) -> Transcribing:
         """A transcriber of it."""

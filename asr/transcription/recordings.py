@@ -10,7 +10,6 @@ from asr.audio.given import Audio, check_kind, name_of, readable
 from asr.audio.reading import MIX, SAMPLE_RATE, Recording, resample
 from asr.audio.speech_probabilities import SpeechNetwork
 from asr.errors import AudioError, Cancelled
-from asr.speakers.diarizer import Diarizer
 from asr.stopping import never
 from asr.transcript import Segment, Turn
 from asr.transcription.pieces import SILENCE_PEAK, Piece
