@@ -246,7 +246,7 @@ def test_settings_that_the_graph_holds_are_refused_by_name():
 
 
 def test_a_graph_hears_its_whole_window():
-    """auto means it, as what is more does in PyTorch; less would be another graph. Without a window there is nothing to choose."""
+    """auto means it, as more than it does in PyTorch; less would be another graph. Without one there is nothing to choose."""
     exported = DecodeConfig()
     for window in ("auto", 30, 40):
         check_settings(replace(exported, window=window), exported, 30.0)

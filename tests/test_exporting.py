@@ -225,11 +225,8 @@ def test_fewer_bits_are_smaller_and_nearly_the_same(exported, tmp_path, dtype, s
     assert size > 4 * weights and (tmp_path / "encoder.onnx").stat().st_size < share * size + 40_000
     x, lengths = torch.randn(2, 90, 80), torch.tensor([90, 50])
     x[0, 40] *= 20  # a loud frame
-    for small, full in zip(
-        heard(loaded.model, tmp_path / "encoder.onnx", x, lengths),
-        heard(loaded.model, folder / "encoder.onnx", x, lengths),
-        strict=True,
-    ):
+    found = (heard(loaded.model, of / "encoder.onnx", x, lengths) for of in (tmp_path, folder))
+    for small, full in zip(*found, strict=True):
         real = full < PADDED
         assert (small[~real] == full[~real]).all() and np.abs(small - full)[real].max() < most
 
