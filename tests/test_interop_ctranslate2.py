@@ -121,6 +121,25 @@ def test_weights_of_fewer_bits(change, most, tmp_path):
     assert import_model("whisper", tmp_path / "ct2", tmp_path / "model").folder.is_dir()
 
 
+@pytest.mark.parametrize("name", ["vocabulary.json", "vocabulary.txt"])
+def test_ctranslate2s_own_list_of_tokens_suffices(name, tmp_path):
+    folder, tokens = write(tmp_path / "ct2"), [""] * 382
+    for file in ("vocab.json", "added_tokens.json"):
+        for token, i in json.loads((folder / file).read_text(encoding="utf-8")).items():
+            tokens[i] = token
+        (folder / file).unlink()
+    (folder / "tokenizer.json").unlink()
+    text = json.dumps(tokens) if name.endswith("json") else "\n".join(tokens) + "\n"
+    (folder / name).write_text(text, encoding="utf-8")
+    expected = IMPORTERS["whisper"](TINY)
+    found = IMPORTERS["whisper"](folder)
+    assert found.table.tokens == expected.table.tokens and found.config == expected.config
+    twice = tokens[:5] + tokens[4:]
+    (folder / name).write_text(json.dumps(twice) if name.endswith("json") else "\n".join(twice), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=re.escape(f"{name}: lists {tokens[4]!r} twice")):
+        read_model("whisper", folder)
+
+
 def without(name):
     return lambda held: {n: t for n, t in held.items() if n != name}
 

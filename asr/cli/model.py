@@ -137,7 +137,13 @@ def model_import(
     toolkit: Annotated[
         str, typer.Argument(callback=lowered, help=f"{toolkits_in_words()}: what wrote the checkpoint.")
     ],
-    source: Annotated[Path, typer.Argument(help="The folder with its checkpoint, settings and tokens.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="The folder with its checkpoint, settings and tokens. Of Whisper: a folder of Hugging Face or of CTranslate2"
+            " (faster-whisper), or OpenAI's .pt, with multilingual.tiktoken or tokenizer.json beside it."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.")],
     origin: Annotated[str, typer.Option("--source", help="Where the files come from, for the model card.")] = "",
     licence: Annotated[str, typer.Option(help="The licence of the weights, for the model card.")] = "",

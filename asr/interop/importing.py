@@ -14,7 +14,7 @@ from asr.folders import whole_folder
 from asr.foreign_bytes import reading
 from asr.interop.foreign import Foreign
 from asr.interop.selfcheck import check_model
-from asr.interop.toolkits import TOOLKITS
+from asr.interop.toolkits import OF_ONE_FILE, TOOLKITS
 from asr.model.companions import belonging, copy_file, licences
 from asr.model.empty import empty_model, sizes_alone
 from asr.model.folder import (
@@ -61,7 +61,7 @@ def import_model(
     force: bool = False,
     dtype: str = "float32",
 ) -> ImportedModel:
-    """Writes the model folder `out` from the folder `source`.
+    """Writes the model folder `out` from the folder `source`, or a file of a toolkit that is one of OF_ONE_FILE.
 
     notes: `source` and `licence`, for the model card. dtype: what the weights are stored in, one of storage.DTYPES. Nothing in
     the checkpoint is run; where anything does not fit, CheckpointError names it and `out` is as it was before.
@@ -70,7 +70,7 @@ def import_model(
         raise UsageError(f"toolkit must be one of {', '.join(IMPORTERS)}, is {toolkit!r}")
     check_dtype(dtype)
     source, out = Path(source), Path(out)
-    if not source.is_dir():
+    if not source.is_dir() and not (source.is_file() and toolkit in OF_ONE_FILE):
         raise CheckpointError(f"{source}: no such folder; give the folder that holds the checkpoint and its settings")
     refuse_folder(out, force)
     foreign, model = read_model(toolkit, source)

@@ -9,6 +9,8 @@ TOOLKITS = {
     "dolphin": "Dolphin",
 }
 """Name on the command line → what the toolkit calls itself."""
+OF_ONE_FILE = ("whisper",)
+"""Those of whose models a file may be given."""
 
 
 def toolkits_in_words() -> str:

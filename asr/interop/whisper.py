@@ -1,5 +1,7 @@
-"""Whisper (Radford et al. 2022, arXiv:2212.04356) as Hugging Face keeps it, or CTranslate2: the folders of faster-whisper."""
+"""Whisper (Radford et al. 2022, arXiv:2212.04356) in its three layouts: a folder of Hugging Face, one of CTranslate2, which
+faster-whisper runs, and OpenAI's own file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,28 +9,22 @@ import torch
 
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
-from asr.foreign_bytes import quoted, reading
-from asr.interop import ctranslate2
+from asr.interop import ctranslate2, whisper_pt
 from asr.interop.checkpoints import Tensors, existing, find_file, read_json, read_pickle, read_safetensors
-from asr.interop.foreign import Foreign, Settings, Weights, token_table
+from asr.interop.foreign import Foreign, Settings, Weights
+from asr.interop.whisper_tokens import PROMPT, never_spoken, read_tokens
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 from asr.model.subsampling import SubsamplingConfig
-from asr.text.byte_pairs import byte_symbols
-from asr.text.tokenizer import BLANK_UNK, CONTROL, EOS, SOS, TokenTable
+from asr.text.tokenizer import TokenTable
 
 RATE, FFT, HOP = 16000, 400, 160
 """Hz, samples of a frame and samples between two, of every Whisper model."""
 FRAMES_PER_POSITION = 2
 """Stride of the second convolution."""
-PROMPT = ("<|startoftranscript|>", "<|zh|>", "<|transcribe|>")
-"""What the decoder is told before a text: that it is to write down what is said in Mandarin …"""
-BEGIN = "<|notimestamps|>"
-"""… without times. The first token of the text follows this one."""
-END = "<|endoftext|>"
-NOTHING = ("<|nospeech|>", "<|nocaptions|>")
-"""Never written: takes the places of blank and unknown, for which Whisper has no tokens."""
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Where Hugging Face keeps them."""
 DECODE = {"beam": 5, "rule": "transformers", "max_chars_per_second": 20.0}
 """The beam of the authors' program. A character may be up to three tokens, which are what the limit is of."""
 NO_MATTER = (
@@ -44,21 +40,22 @@ NO_MATTER = (
 """Settings of training, of other tasks, and ids that are found by the names of their tokens."""
 
 
-def read_whisper(folder: Path) -> Foreign:
-    """The model of a folder. Raises CheckpointError with the file, the setting or the tensors that cannot be imported."""
-    path = existing(folder / "config.json")
-    values = read_json(path)
-    if (folder / ctranslate2.FILE).is_file() and not (isinstance(values, dict) and "model_type" in values):
-        path = folder / ctranslate2.FILE
-        held, values, generation = ctranslate2.published(path, values)
-        tensors, stated = Tensors.of(held, path), Settings(generation, str(folder / "config.json"))
+def read_whisper(source: Path) -> Foreign:
+    """The model of a folder, or of OpenAI's file. Raises CheckpointError with the file, the setting or the tensors that cannot
+    be imported."""
+    folder = source if source.is_dir() else source.parent
+    own = whisper_pt.find(source) if source.is_file() or not _other_layout(folder) else None
+    names: dict[str, str] = {}
+    if own:
+        path, (tensors, values, names) = own, whisper_pt.published(own)
+        stated = _generation(folder, "generation_config.json")
     else:
-        tensors, stated = _tensors(folder), _generation(folder)
+        path, tensors, values, stated = _of_folder(folder)
     settings = Settings(values, str(path))
     settings.pass_over(*(name for name, value in settings.values.items() if value is None))
     weights = Weights(tensors)
     vocabulary = _check_shapes(settings, weights.tensors)
-    table, prompt = read_tokens(folder, vocabulary)
+    table, prompt = read_tokens(folder, vocabulary, of_weights=own)
     encoder, decoder = _sizes(settings, "encoder", "source"), _sizes(settings, "decoder", "target")
     config = ModelConfig(
         subsampling=SubsamplingConfig(FRAMES_PER_POSITION, over_time=True),
@@ -70,14 +67,37 @@ def read_whisper(folder: Path) -> Foreign:
     _map_encoder(weights, config.encoder)
     _map_decoder(weights, config.decoder)
     _put_normalisation(weights, features.n_mels)
+    if own and not stated.values:
+        stated.values["suppress_tokens"] = never_spoken(table)
     decode = DECODE | {"never_written": _suppressed(stated, table)}
-    remarks = (
+    remarks: tuple[str, ...] = (
         f"Was trained on windows of {features.window_seconds:g} s, whose silence takes as long as speech: pieces are heard with"
         " less of it, and again with all of it where that is not enough (--decode window).",
     )
-    return Foreign(
-        features, config, table, weights.named, weights.origins, weights.tensors, decode=decode, remarks=remarks
-    )
+    if own and not config.decoder.alignment_heads:
+        remarks += (
+            "OpenAI's file does not say which heads of attention follow the sound, so texts are not doubted for where these"
+            " look; generation_config.json of the same model on Hugging Face says it, beside the file.",
+        )
+    origins = {name: names.get(origin, origin) for name, origin in weights.origins.items()}
+    return Foreign(features, config, table, weights.named, origins, weights.tensors, decode=decode, remarks=remarks)
+
+
+def _other_layout(folder: Path) -> bool:
+    """Whether a folder holds weights as Hugging Face or CTranslate2 name them, or nothing of OpenAI's."""
+    names = (*WEIGHTS, *(f"{name}.index.json" for name in WEIGHTS), ctranslate2.FILE)
+    return any((folder / name).is_file() for name in names) or not any(folder.glob("*.pt"))
+
+
+def _of_folder(folder: Path) -> tuple[Path, Tensors, Any, Settings]:
+    """Of a folder of Hugging Face or CTranslate2: the file for messages, tensors, settings, and those of generation."""
+    path = existing(folder / "config.json")
+    values = read_json(path)
+    if (folder / ctranslate2.FILE).is_file() and not (isinstance(values, dict) and "model_type" in values):
+        path = folder / ctranslate2.FILE
+        held, values, generation = ctranslate2.published(path, values)
+        return path, Tensors.of(held, path), values, Settings(generation, str(folder / "config.json"))
+    return path, _tensors(folder), values, _generation(folder, "generation_config.json", "config.json")
 
 
 def _check_shapes(settings: Settings, tensors: Tensors) -> int:
@@ -151,65 +171,9 @@ def _features(folder: Path, n_mels: int, positions: int) -> FeatureConfig:
     )
 
 
-def read_tokens(folder: Path, vocabulary: int) -> tuple[TokenTable, tuple[int, ...]]:
-    """The table, in which the tokens around a text have our names, and the ids of the prompt."""
-    path, ids = _vocabulary(folder)
-    tokens = [f"<|unused-{i}|>" for i in range(vocabulary)]
-    for token, i in ids.items():
-        if not 0 <= i < vocabulary:
-            raise CheckpointError(f"{path}: {quoted(token)} has the id {i}, the model has {vocabulary} tokens")
-        if not tokens[i].startswith("<|unused-"):
-            raise CheckpointError(f"{path}: {quoted(tokens[i])} and {quoted(token)} both have the id {i}")
-        tokens[i] = token
-    nothing = next((name for name in NOTHING if name in ids), NOTHING[0])
-    for name in (*PROMPT, BEGIN, END, nothing):
-        if name not in ids:
-            hint = "; is it a model of English alone?" if name == PROMPT[1] else ""
-            raise CheckpointError(f"{path}: has no token {name}{hint}")
-    for name, ours in ((BEGIN, SOS), (END, EOS), (nothing, BLANK_UNK)):
-        tokens[ids[name]] = ours
-    return token_table(tokens, path), tuple(ids[name] for name in PROMPT)
-
-
-def _vocabulary(folder: Path) -> tuple[Path, dict[str, int]]:
-    """The file with the tokens of bytes, and these and the added ones, as bytes but for those in <|…|>, with their ids."""
-    path, added = folder / "vocab.json", folder / "added_tokens.json"
-    whole = folder / "tokenizer.json"
-    path = path if path.is_file() or not whole.is_file() else whole
-    ids = _ids(read_json(path) if path != whole else _part(whole, "vocab"), path)
-    if added.is_file() and path != whole:
-        others = _ids(read_json(added), added)
-    else:
-        others = _ids(_part(whole, "added_tokens"), whole) if whole.is_file() else {}
-    symbols = byte_symbols()
-    found: dict[str, int] = {}
-    for tokens, in_bytes in ((ids, frozenset(symbols)), (others, frozenset())):
-        for token, i in tokens.items():
-            if not CONTROL.fullmatch(token) and not in_bytes.issuperset(token):
-                token = "".join(symbols[byte] for byte in token.encode("utf-8", "replace"))  # stands there as it is
-            if found.setdefault(token, i) != i:
-                raise CheckpointError(f"{path}: {quoted(token)} has the ids {found[token]} and {i}")
-    return path, found
-
-
-def _part(path: Path, name: str) -> Any:
-    """The tokens of bytes, or those that were added, in a tokenizer.json, with their ids."""
-    data = read_json(path)
-    with reading(path, CheckpointError, f"holds no {name}"):
-        if name == "vocab":
-            return data["model"]["vocab"]
-        return {token["content"]: token["id"] for token in data["added_tokens"]}
-
-
-def _ids(data: Any, path: Path) -> dict[str, int]:
-    if not isinstance(data, dict) or not all(type(i) is int for i in data.values()):
-        raise CheckpointError(f"{path}: is no table of tokens and ids")
-    return data
-
-
 def _tensors(folder: Path) -> Tensors:
     """All tensors, of one file or of several, without the prefix that most files have before their names."""
-    names = ("model.safetensors", "pytorch_model.bin")
+    names: Sequence[str] = WEIGHTS
     indices = [folder / f"{name}.index.json" for name in names]
     index = next((path for path in indices if path.is_file()), None)
     if index and not any((folder / name).is_file() for name in names):
@@ -281,11 +245,10 @@ def _put_normalisation(weights: Weights, n_mels: int) -> None:
     weights.put("cmvn.inverse_std", torch.full((n_mels,), 1 / 40), "none: fixed in the toolkit")
 
 
-def _generation(folder: Path) -> Settings:
-    """The settings of generation, which old folders have in config.json."""
-    path = folder / "generation_config.json"
-    path = path if path.is_file() else folder / "config.json"
-    return Settings(read_json(path), str(path))
+def _generation(folder: Path, *names: str) -> Settings:
+    """The settings of generation, which old folders have in config.json; nothing where there is none of the files."""
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    return Settings(read_json(path), str(path)) if path else Settings({}, str(folder))
 
 
 def _alignment_heads(stated: Settings) -> tuple[tuple[int, ...], ...]:
