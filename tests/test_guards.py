@@ -16,12 +16,12 @@ from asr.recognition.guards import (
     cut_to_fit,
     forward_tokens,
     has_loop,
-    join,
     one_copy,
     reasons_to_doubt,
     shortened,
     stands_still,
 )
+from asr.recognition.joining import join
 from asr.recognition.recognizer import Recognizer
 from tests.conftest import random_model
 from tests.test_recognizer import sounds

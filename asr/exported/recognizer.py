@@ -17,7 +17,8 @@ from asr.exported.search import RULES, beam_search
 from asr.recognition.alignment import best_path, ctc_evidence
 from asr.recognition.boundaries import Span
 from asr.recognition.frames import attended_path, frame_spans
-from asr.recognition.guards import cut_in_two, cut_to_fit, join, reasons_to_doubt, shortened
+from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_to_doubt, shortened
+from asr.recognition.joining import joined
 from asr.recognition.recognized import Recognized
 from asr.stopping import never
 
@@ -68,7 +69,7 @@ class ExportedRecognizer:
         results = []
         for samples in utterances:
             parts = cut_to_fit(samples, SAMPLE_RATE, self.model.longest_samples)
-            results.append(self._joined(parts, [self._recognize(part, timed, cancelled) for part in parts]))
+            results.append(joined(parts, [self._recognize(part, timed, cancelled) for part in parts], self._recognized))
         return results
 
     def _recognize(self, samples: np.ndarray, timed: bool, cancelled: Callable[[], bool]) -> list[Recognized]:
@@ -85,7 +86,9 @@ class ExportedRecognizer:
         if doubts:
             halves = cut_in_two(samples, SAMPLE_RATE) if self.config.redecode else None
             if halves is not None:
-                return self._joined(halves, [self._recognize(half, timed, cancelled) for half in halves], doubts)
+                return joined(
+                    halves, [self._recognize(half, timed, cancelled) for half in halves], self._recognized, doubts
+                )
             best = replace(nbest[0], warnings=tuple(dict.fromkeys(nbest[0].warnings + doubts)))
             if self.config.redecode:
                 best = shortened(best, self._followed(best, decoder), self.model.frame_seconds)
@@ -97,20 +100,6 @@ class ExportedRecognizer:
 
     def _recognized(self, hypothesis: Hypothesis) -> Recognized:
         return Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis)
-
-    def _joined(
-        self, pieces: Sequence[np.ndarray], nbests: Sequence[list[Recognized]], reasons: tuple[str, ...] = ()
-    ) -> list[Recognized]:
-        """The n-best list of a single piece, or one hypothesis that is made of the best of all; `reasons`: why it was cut."""
-        if len(pieces) == 1:
-            return nbests[0]
-        whole, behind = nbests[0][0], len(pieces[0])
-        for piece, (best, *_) in zip(pieces[1:], nbests[1:], strict=True):
-            seconds = behind / SAMPLE_RATE
-            later = tuple((start + seconds, end + seconds) for start, end in best.spans)
-            joined = self._recognized(join(whole.hypothesis, best.hypothesis, reasons))
-            whole, behind = replace(joined, spans=whole.spans + later), behind + len(piece)
-        return [whole]
 
     def _limit(self, samples: np.ndarray) -> int:
         limit, longest = self.config.max_tokens(len(samples) / SAMPLE_RATE), self.model.longest_text

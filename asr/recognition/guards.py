@@ -131,15 +131,3 @@ def cut_to_fit(samples: np.ndarray, rate: int, longest: int | None) -> list[np.n
         return [samples]
     halves = cut_in_two(samples, rate) or np.array_split(samples, 2)
     return [part for half in halves for part in cut_to_fit(half, rate, longest)]
-
-
-def join(first: Hypothesis, second: Hypothesis, reasons: tuple[str, ...]) -> Hypothesis:
-    """One hypothesis of two pieces of audio; `reasons`: why it was cut."""
-    log_probs = first.token_log_probs[: len(first.tokens)] + second.token_log_probs
-    lengths = [len(h.tokens) + 1 for h in (first, second)]
-    score = (first.score * lengths[0] + second.score * lengths[1]) / sum(lengths)
-    names = first.scores.keys() | second.scores.keys()
-    scores = {name: first.scores.get(name, 0.0) + second.scores.get(name, 0.0) for name in sorted(names)}
-    warnings = [f"{IN_PIECES}{reason}" for reason in reasons] + [w for h in (first, second) for w in h.warnings]
-    complete = first.complete and second.complete
-    return Hypothesis(first.tokens + second.tokens, score, log_probs, scores, complete, tuple(dict.fromkeys(warnings)))

@@ -22,7 +22,8 @@ from asr.errors import AsrError, Cancelled, ConfigError
 from asr.model.decoder import DecoderState
 from asr.model.model import Memory, SpeechModel
 from asr.recognition.encoding import WHOLE, encode, grouped, window_samples
-from asr.recognition.guards import cut_in_two, cut_to_fit, join, reasons_for_silence, reasons_to_doubt, shortened
+from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_for_silence, reasons_to_doubt, shortened
+from asr.recognition.joining import joined
 from asr.recognition.names import require_readings, with_names
 from asr.recognition.recognized import Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
@@ -134,23 +135,9 @@ class Recognizer:
                 for i, nbest in zip(batch, call._recognize_batch(chosen, timed, texts), strict=True):
                     results[i] = nbest
             left = iter(results)
-            return [self._joined(some, [next(left) for _ in some]) for some in parts]
+            return [joined(some, [next(left) for _ in some], call._recognized) for some in parts]
         finally:
             self.model.train(training)
-
-    def _joined(
-        self, pieces: Sequence[np.ndarray], nbests: Sequence[list[Recognized]], reasons: tuple[str, ...] = ()
-    ) -> list[Recognized]:
-        """The n-best list of a single piece, or one hypothesis that is made of the best of all; `reasons`: why it was cut."""
-        if len(pieces) == 1:
-            return nbests[0]
-        whole, behind = nbests[0][0], len(pieces[0])
-        for piece, (best, *_) in zip(pieces[1:], nbests[1:], strict=True):
-            seconds = behind / SAMPLE_RATE
-            later = tuple((start + seconds, end + seconds) for start, end in best.spans)
-            joined = self._recognized(join(whole.hypothesis, best.hypothesis, reasons))
-            whole, behind = replace(joined, spans=whole.spans + later), behind + len(piece)
-        return [whole]
 
     def _in_pieces(
         self, samples: np.ndarray, best: Hypothesis, reasons: tuple[str, ...], heard: Memory, timed: bool
@@ -163,7 +150,7 @@ class Recognizer:
         if halves is not None:
             if self.watcher is not None:
                 self.watcher.cut(samples, halves, reasons)
-            return self._joined(halves, self._recognize_batch(halves, timed), reasons)
+            return joined(halves, self._recognize_batch(halves, timed), self._recognized, reasons)
         best = replace(best, warnings=tuple(dict.fromkeys(best.warnings + reasons)))
         if self.config.redecode:
             [attended] = self._followed([best], self.scorer(heard))
