@@ -45,7 +45,7 @@ from asr.audio.voice_activity import load_voice_activity  # noqa: E402
 from asr.corpus.manifest import read_manifest  # noqa: E402
 from asr.scoring.cer import CharErrors, align, char_errors  # noqa: E402
 from asr.text.normalize import RULES, TRAINING, normalize  # noqa: E402
-from asr.transcription.utterances import PAUSE  # noqa: E402
+from asr.transcription.stream_utterances import PAUSE  # noqa: E402
 from benchmarks.served import serving  # noqa: E402
 
 COMPARED = tuple(rule for rule in RULES if rule in {*TRAINING, "script", "numbers"})

@@ -5,7 +5,7 @@ import torch
 
 from asr.errors import ConfigError
 from asr.model.adapters import LoraConfig, add_adapters, kept_tensors, merged
-from asr.training.parts import learning, make_optimizer
+from asr.training.optimizer import learning, make_optimizer
 from asr.training.train_config import TrainConfig
 from tests.conftest import random_model
 

@@ -12,7 +12,7 @@ import soundfile
 from asr.model.decoder import Decoder
 from asr.model.model import SpeechModel
 from asr.recognition.encoding import CPU_GROUP
-from asr.serving.turns import Turn, Turns
+from asr.serving.scheduler import RunningJob, Scheduler
 from asr.serving.uploads import Upload, transcribe
 from asr.transcription.transcriber import load
 from tests.sounds import silence, speech
@@ -24,11 +24,11 @@ def recording(path, parts: int):
     return path
 
 
-class Asked(Turn):
+class Asked(RunningJob):
     """Writes down how much has been done whenever it is asked."""
 
     def __init__(self, done: dict[str, float]):
-        super().__init__(Turns(), 1e9)
+        super().__init__(Scheduler(), 1e9)
         self.done, self.most, self.times = done, dict.fromkeys(done, 0.0), 0
 
     def __call__(self) -> bool:
@@ -56,22 +56,22 @@ def test_a_long_upload_lets_live_work_go_before_at_every_step(model, tmp_path, m
     monkeypatch.setattr(Decoder, "forward", stepping)
     transcriber = load(model, "cpu", beam=2)
     for parts in (8, 24):
-        turn = Asked(done)
+        running = Asked(done)
         with open(recording(tmp_path / "long.wav", parts), "rb") as file:
-            *_, transcript = transcribe(transcriber, Upload(file, "long.wav", 1e6), turn)
-        assert transcript.duration == 5 * parts and turn.times > parts
-        assert 0 < turn.most["encoded"] <= CPU_GROUP + 1 and turn.most["steps"] == 1
+            *_, transcript = transcribe(transcriber, Upload(file, "long.wav", 1e6), running)
+        assert transcript.duration == 5 * parts and running.times > parts
+        assert 0 < running.most["encoded"] <= CPU_GROUP + 1 and running.most["steps"] == 1
 
 
 def test_what_is_live_is_done_at_the_next_step_of_a_long_upload(model, tmp_path):
     """In the middle of its search, and again and again."""
-    turns, live, order = Turns(), [], []
+    scheduler, live, order = Scheduler(), [], []
     transcriber = load(model, "cpu", beam=2)
 
-    class Interrupted(Turn):
+    class Interrupted(RunningJob):
         def __call__(self) -> bool:
             order.append("step")
-            turns.urgent.append(
+            scheduler.urgent.append(
                 (SimpleNamespace(set_running_or_notify_cancel=lambda: True, set_result=live.append), said)
             )
             return super().__call__()
@@ -81,7 +81,7 @@ def test_what_is_live_is_done_at_the_next_step_of_a_long_upload(model, tmp_path)
         return "text"
 
     with open(recording(tmp_path / "long.wav", 4), "rb") as file:
-        list(transcribe(transcriber, Upload(file, "long.wav", 1e6), Interrupted(turns, 1e9)))
+        list(transcribe(transcriber, Upload(file, "long.wav", 1e6), Interrupted(scheduler, 1e9)))
     assert order == ["step", "live"] * (len(order) // 2) and len(live) > 20
 
 
@@ -103,7 +103,7 @@ def test_a_streamed_transcript_is_not_made_anew_for_every_sentence_of_a_long_one
             made.append(recording.duration)
             return recording.duration
 
-    found = list(transcribe(Segments(), Upload(open(__file__, "rb"), "a", 1e9, True), Turn(Turns(), 1e9)))
+    found = list(transcribe(Segments(), Upload(open(__file__, "rb"), "a", 1e9, True), RunningJob(Scheduler(), 1e9)))
     assert len(found) == hours * 600 + 1 and found[-1] == 6.0 * (hours * 600 - 1)
     half = sum(at < made[-1] / 2 for at in made)
     assert len(made) - half < 40 and made[:10] == [6.0 * n for n in range(10)]

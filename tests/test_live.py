@@ -56,7 +56,7 @@ def test_what_is_over_is_made_ready_to_read(transcriber):
 
 def test_what_is_settled_stays_until_the_utterance_ends(transcriber, monkeypatch):
     monkeypatch.setattr(
-        "asr.transcription.utterances.BUSY", float("inf")
+        "asr.transcription.stream_utterances.BUSY", float("inf")
     )  # a slow machine would leave out some decodings
     settled = ""
     states = heard(transcriber, TALK)

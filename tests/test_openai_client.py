@@ -164,7 +164,7 @@ def test_what_fails_in_the_middle_of_a_stream_is_an_event(client, monkeypatch):
             yield recordings[0], self.transcript(recordings[0]).segments[0]
             raise ZeroDivisionError("what")
 
-    monkeypatch.setattr("asr.serving.turns.SLICE", 0.0)
+    monkeypatch.setattr("asr.serving.scheduler.SLICE", 0.0)
     with running(transcriber=Failing()) as (port, said):
         stream = client_of(port).audio.transcriptions.create(file=SAMPLE, model="x", stream=True)
         assert next(stream).delta == "好"

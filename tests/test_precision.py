@@ -6,11 +6,11 @@ import torch
 from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
 from asr.model.model import SpeechModel
-from asr.training import loss_scale, parts
+from asr.training import loss_scale, optimizer
 from asr.training.checkpoint import Progress, load_state
 from asr.training.loop import train
 from asr.training.loss_scale import after_step
-from asr.training.parts import ready_to_train
+from asr.training.optimizer import ready_to_train
 from asr.training.train_config import TrainConfig
 from tests.conftest import random_model
 from tests.runs import QUIET, changed, lines_of, losses_with
@@ -105,7 +105,7 @@ def test_compiled_blocks_have_the_same_gradient_and_are_compiled_once_for_all_le
         return graph.forward
 
     torch._dynamo.reset()
-    monkeypatch.setattr(parts, "COMPILER", compiler)
+    monkeypatch.setattr(optimizer, "COMPILER", compiler)
     loss, plain = gradients_of(random_model(), TrainConfig())
     model = random_model()
     again, compiled = gradients_of(model, TrainConfig(compile=True))

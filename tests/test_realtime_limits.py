@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.serving.live_streams import LiveStreams
 from asr.serving.realtime import Live
+from asr.serving.scheduler import Scheduler
 from asr.serving.settings import ServerSettings
-from asr.serving.speakers import Speakers
-from asr.serving.turns import Turns
-from asr.transcription.utterances import Utterances
+from asr.transcription.stream_utterances import StreamUtterances
 from tests.conftest import ROOT
 from tests.serving import running
 from tests.sounds import noise, silence, speech
@@ -85,7 +85,7 @@ def test_a_failure_is_told_and_logged(transcriber, monkeypatch):
     def fails(*given, **named):
         raise ZeroDivisionError("what")
 
-    monkeypatch.setattr("asr.serving.speakers.Speakers._decode", fails)
+    monkeypatch.setattr("asr.serving.live_streams.LiveStreams._decode", fails)
     with running(ServerSettings(), transcriber) as (port, said):
         code, _, told = end_of(port, "?rate=16000", pcm(SPOKEN))
     assert (code, told) == (1011, "the server failed (ZeroDivisionError), its log says where")
@@ -142,8 +142,8 @@ def test_who_is_live_does_not_wait_for_a_long_recording(transcriber, tmp_path):
 
 
 def test_what_several_say_at_once_is_one_batch(transcriber, monkeypatch):
-    turns, go_on, sizes = Turns(), threading.Event(), []
-    speakers = Speakers(transcriber, turns)
+    scheduler, go_on, sizes = Scheduler(), threading.Event(), []
+    streams = LiveStreams(transcriber, scheduler)
     recognize = type(transcriber.recognizer).recognize
     monkeypatch.setattr(
         type(transcriber.recognizer),
@@ -152,10 +152,10 @@ def test_what_several_say_at_once_is_one_batch(transcriber, monkeypatch):
     )
 
     async def three() -> list:
-        turns.thread.submit(go_on.wait, 30)
+        scheduler.thread.submit(go_on.wait, 30)
         samples = np.concatenate([SPOKEN, silence(1.0)])
-        made = [Utterances.at_pauses(transcriber.voice_activity, transcriber.segments) for _ in range(3)]
-        hearing = [asyncio.ensure_future(speakers.hear(speakers.speaker(one), samples)) for one in made]
+        made = [StreamUtterances.at_pauses(transcriber.voice_activity, transcriber.segments) for _ in range(3)]
+        hearing = [asyncio.ensure_future(streams.hear(streams.stream(one), samples)) for one in made]
         await asyncio.sleep(0.05)
         go_on.set()
         return await asyncio.gather(*hearing)

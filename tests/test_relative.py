@@ -8,7 +8,7 @@ from asr.features.fbank import reflected
 from asr.model.convolution import ConvolutionModule
 from asr.model.encoder import Encoder, EncoderConfig
 from asr.model.layers import sinusoids_at
-from asr.model.relative import SCORES, RelativeAttention, places_of
+from asr.model.relative import SCORES, RelativeAttention, relative_sinusoids
 from asr.model.subsampling import Subsampling, SubsamplingConfig
 
 
@@ -41,7 +41,7 @@ def test_the_scores_are_those_of_the_formula(kind):
                 weights[h, i, j] = (content + (q[h, i] + attend.place_bias[h]) @ p) / 4**0.5
     expected = attend.out((weights.softmax(-1) @ values[0]).transpose(0, 1).flatten(1))
     mask, lengths = torch.ones(1, 1, 1, L, dtype=torch.bool), torch.tensor([L])
-    found = attend.look(x, (keys, values), mask, places_of(kind, L, 8, x), lengths)
+    found = attend.look(x, (keys, values), mask, relative_sinusoids(kind, L, 8, x), lengths)
     assert torch.allclose(found[0], expected, atol=1e-5)
 
 
@@ -59,7 +59,7 @@ def test_the_legacy_shift_is_a_zero_in_front_of_each_row(n, padded):
 def test_the_legacy_sinusoids_are_the_last_of_five_thousand():
     like = torch.zeros(1)
     expected = sinusoids_at(torch.tensor([4999, 4998, 4997]), 8)
-    assert torch.equal(places_of("relative_legacy", 3, 8, like), expected)
+    assert torch.equal(relative_sinusoids("relative_legacy", 3, 8, like), expected)
 
 
 @pytest.mark.parametrize("positions", ["absolute", "relative", "relative_legacy", "unshifted"])

@@ -9,8 +9,8 @@ import urllib.request
 import pytest
 
 from asr.serving.health import Health
+from asr.serving.scheduler import Scheduler
 from asr.serving.settings import ServerSettings
-from asr.serving.turns import Turns
 from tests.serving import FORM, PATH, Nobody, running
 
 pytest.importorskip("starlette")
@@ -18,7 +18,7 @@ pytest.importorskip("starlette")
 
 def test_a_model_that_has_answered_is_not_asked_again_at_once(monkeypatch):
     asked = []
-    health = Health(Turns(), lambda: asked.append(None))
+    health = Health(Scheduler(), lambda: asked.append(None))
     assert asyncio.run(health.problem()) == asyncio.run(health.problem()) == "" and len(asked) == 1
     monkeypatch.setattr("asr.serving.health.FRESH", 0.0)
     assert asyncio.run(health.problem()) == "" and len(asked) == 2
@@ -28,7 +28,7 @@ def test_a_model_that_fails():
     def question():
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    health = Health(Turns(), question)
+    health = Health(Scheduler(), question)
     for _ in range(2):
         told = asyncio.run(health.problem())
         assert told == "the model fails (RuntimeError: CUDA error: an illegal memory access was encountered)"
@@ -38,9 +38,9 @@ def test_a_model_that_is_stuck(monkeypatch):
     """However many ask meanwhile, it gets one question; once it goes on, all is well."""
     monkeypatch.setattr("asr.serving.health.PATIENCE", 0.05)
     go_on, asked = threading.Event(), []
-    turns = Turns()
-    health = Health(turns, lambda: asked.append(None))
-    turns.thread.submit(go_on.wait, 30)
+    scheduler = Scheduler()
+    health = Health(scheduler, lambda: asked.append(None))
+    scheduler.thread.submit(go_on.wait, 30)
 
     async def watch() -> list[str]:
         stuck = await asyncio.gather(*(health.problem() for _ in range(3)))

@@ -11,7 +11,7 @@ from asr.folders import put_back
 from asr.language import translated
 from asr.model.bases import is_adapted, look_for_base, read_adapter
 from asr.model.folder import WEIGHTS
-from asr.places import PRETRAINED, cache
+from asr.model_paths import PRETRAINED, cache
 from asr.printable import printable
 
 DEFAULT = "embedded"

@@ -25,7 +25,7 @@ from asr.catalogue.published import published
 from asr.catalogue.published_model import NOT_RUN, PublishedFile, PublishedModel
 from asr.errors import DownloadError
 from asr.folders import put_back, whole_folder
-from asr.places import cache, fetched
+from asr.model_paths import cache, fetched
 
 CONFIG = "config.json"
 """What every model folder holds."""

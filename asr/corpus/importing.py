@@ -12,7 +12,7 @@ from pathlib import Path
 from asr.audio.reading import counted_duration
 from asr.corpus.lhotse_cuts import is_cuts, read_cuts
 from asr.corpus.manifest import Utterance, json_object
-from asr.corpus.parts import end_of, seconds_of, utterance_of
+from asr.corpus.rows import end_of, seconds_of, utterance_of
 from asr.errors import AudioError, ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import listed, quoted, reading

@@ -17,7 +17,7 @@ from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write
 from asr.foreign_bytes import json_value, quoted, reading
 from asr.model.adapters import LoraConfig
-from asr.places import PRETRAINED, cache, fetched
+from asr.model_paths import PRETRAINED, cache, fetched
 
 ADAPTER, ADAPTERS = "adapter.json", "adapter.safetensors"
 FORMAT = 1

@@ -18,7 +18,7 @@ from asr.model.layers import (
     length_mask,
     sinusoids,
 )
-from asr.model.relative import SCORES, RelativeAttention, places_of
+from asr.model.relative import SCORES, RelativeAttention, relative_sinusoids
 from asr.model.sizes import check_size
 
 POSITIONS = ("absolute", "none", "learned", *SCORES)
@@ -134,7 +134,7 @@ class View(NamedTuple):
     """(B, L), True where a frame is real."""
     lengths: Tensor
     """(B,) real frames."""
-    places: Tensor | None
+    relative: Tensor | None
     """(P, D) sinusoids for attention by relative position."""
 
 
@@ -167,9 +167,9 @@ class Block(nn.Module):
 
     def _attend(self, x: Tensor, view: View) -> Tensor:
         keys_values, mask = self.attention.keys_values(x), view.real[:, None, None, :]
-        if view.places is None:
+        if view.relative is None:
             return self.attention(x, keys_values, mask)
-        return self.attention.look(x, keys_values, mask, view.places, view.lengths)
+        return self.attention.look(x, keys_values, mask, view.relative, view.lengths)
 
 
 class TransformerBlock(Block):
@@ -274,14 +274,14 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x (B, L, D), lengths (B,) → memory (B, L, D); what lies beyond a length is meaningless."""
         L, D = x.shape[1:]
-        places = None
+        relative = None
         x = x + self.places(0, L) if self.positions == "learned" else x * D**0.5
         if self.positions == "absolute":
             x = x + sinusoids(0, L, D, x)
         elif self.positions in SCORES:
-            places = places_of(self.positions, L, D, x)
+            relative = relative_sinusoids(self.positions, L, D, x)
         x = self.dropout(x)
-        view = View(length_mask(lengths, L), lengths, places)
+        view = View(length_mask(lengths, L), lengths, relative)
         for block in self.blocks:
             x = computed(block, x, view, again=self.recomputes)
         return self.norm(x)

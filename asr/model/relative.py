@@ -22,18 +22,18 @@ class RelativeAttention(Attention):
         self.content_bias = nn.Parameter(torch.zeros(heads, width // heads))
         self.place_bias = nn.Parameter(torch.zeros(heads, width // heads))
 
-    def look(self, x: Tensor, keys_values: KeysValues, mask: Tensor, places: Tensor, lengths: Tensor) -> Tensor:
-        """x (B, L, D) looks at itself: keys and values (B, H, L, K), mask (B, 1, 1, L), places (P, D), lengths (B,)."""
+    def look(self, x: Tensor, keys_values: KeysValues, mask: Tensor, relative: Tensor, lengths: Tensor) -> Tensor:
+        """x (B, L, D) looks at itself: keys and values (B, H, L, K), mask (B, 1, 1, L), relative (P, D), lengths (B,)."""
         keys, values = keys_values
         queries = self._split(self.query(x))
-        p = self._split(self.place(places)[None])  # (1, H, P, K)
+        p = self._split(self.place(relative)[None])  # (1, H, P, K)
         scores = (queries + self.place_bias[:, None]) @ p.transpose(2, 3) / queries.shape[3] ** 0.5
         scores = SCORES[self.kind](scores, lengths).masked_fill(~mask, -torch.inf)
         attended = attend(queries + self.content_bias[:, None], keys, values, scores)
         return self.out(heads_joined(attended))
 
 
-def places_of(kind: str, length: int, width: int, like: Tensor) -> Tensor:
+def relative_sinusoids(kind: str, length: int, width: int, like: Tensor) -> Tensor:
     """The sinusoids (P, D) that attention of this kind looks up, for a padded length."""
     first, last = FIRST_AND_LAST[kind](length)
     step = 1 if last >= first else -1

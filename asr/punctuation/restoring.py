@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.places import PRETRAINED
+from asr.model_paths import PRETRAINED
 from asr.punctuation.batches import batch_of
 from asr.punctuation.features import Array, inputs, pause_classes
 from asr.punctuation.marks import ENDS, MARKS

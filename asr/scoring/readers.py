@@ -99,21 +99,21 @@ def _is_trn(path: Path, filled: Sequence[str]) -> bool:
     return 0 < len(rows) == len(found) < 2 * len(set(found)) and not holds_han("".join(found))
 
 
-Utterances = Iterator[tuple[str, str, Line]]
+Entries = Iterator[tuple[str, str, Line]]
 """(file:line, id, what it says) of each utterance."""
 
 
-def _jsonl(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+def _jsonl(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     rows = [(f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
     return _records([(where, json_or_none(line), line) for where, line in rows], hypothesis)
 
 
-def _list(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+def _list(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     items = json.loads("\n".join(lines))
     return _records([(f"{path}: item {number}", item, str(item)) for number, item in enumerate(items, 1)], hypothesis)
 
 
-def _records(rows: Sequence[tuple[str, object, str]], hypothesis: bool) -> Utterances:
+def _records(rows: Sequence[tuple[str, object, str]], hypothesis: bool) -> Entries:
     """Utterances of JSON objects; those without an id are named by their audio, by its folder too where names recur."""
     names = [audio_id(data) for _, data, _ in rows]
     unique = len(set(names)) == len(names)
@@ -152,18 +152,18 @@ def _rename(data: dict, name: str, names: Sequence[str]) -> None:
         data[name] = data.pop(found)
 
 
-def _document(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+def _document(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     text = text_of(json.loads("\n".join(lines)), path)
     if HALF_CHARACTER.search(text):
         raise ManifestError(f"{path}: holds half a character (a lone surrogate)")
     yield str(path), audio_id({"audio": path.stem}), Line(text)
 
 
-def _subtitles(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+def _subtitles(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     yield str(path), audio_id({"audio": path.stem}), Line(subtitle_text(lines))
 
 
-def _table(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+def _table(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     for row in table_rows(path, ("text",), lines, HYPOTHESIS_COLUMNS if hypothesis else COLUMNS):
         fields = {name: value for name, value in row.fields.items() if value}
         id, text = fields.pop("id", ""), fields.pop("text", "")
@@ -174,7 +174,7 @@ def _table(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
         yield row.line, id, Line(text, fields=fields)
 
 
-def _trn(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+def _trn(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith(";;"):
             match = _TRN.fullmatch(line)
@@ -188,19 +188,19 @@ def _trn(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
             yield f"{path}:{number}", match["id"], Line(match["text"].strip(), fields=fields)
 
 
-def _kaldi(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+def _kaldi(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     for number, line in enumerate(lines, 1):
         if line.strip():
             id, *text = line.split(maxsplit=1)
             yield f"{path}:{number}", id, Line(text[0].strip() if text else "")
 
 
-def _plain(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+def _plain(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     for number, line in enumerate(lines, 1):
         yield f"{path}:{number}", str(number), Line(line.strip())
 
 
-def _folder(path: Path, lines: Sequence[str], hypothesis: bool) -> Utterances:
+def _folder(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     for file in visible(path):
         if file.is_file():
             inside = read_lines(file)
@@ -227,7 +227,7 @@ def recording_form(path: Path, lines: Sequence[str]) -> str | None:
     return form if alone else None
 
 
-READERS: dict[str, Callable[[Path, Sequence[str], bool], Utterances]] = {
+READERS: dict[str, Callable[[Path, Sequence[str], bool], Entries]] = {
     "jsonl": _jsonl,
     "list": _list,
     "document": _document,

@@ -23,6 +23,7 @@ from asr.serving.body import ENDING
 from asr.serving.edited import rendered, scored
 from asr.serving.health import Health, short_question
 from asr.serving.inspections import inspection
+from asr.serving.live_streams import LiveStreams
 from asr.serving.metrics import Metrics
 from asr.serving.realtime import converse
 from asr.serving.realtime_session import Session
@@ -30,7 +31,6 @@ from asr.serving.refusals import Abandoned, BadRequest, problem
 from asr.serving.sent import read_json
 from asr.serving.service import Service
 from asr.serving.settings import ServerSettings
-from asr.serving.speakers import Speakers
 from asr.serving.tokens import new_token, seconds_asked
 from asr.serving.transcriptions import transcription
 from asr.serving.web_page import HOME, page_file
@@ -56,8 +56,8 @@ class Application:
     ):
         self.service = service = Service(transcriber, finishing, settings, say)
         self.settings, self.say = settings, say
-        self.speakers = Speakers(transcriber, service.turns)
-        self.asked = Health(service.turns, short_question(transcriber))
+        self.streams = LiveStreams(transcriber, service.scheduler)
+        self.asked = Health(service.scheduler, short_question(transcriber))
         endpoints = {
             PATH: self.transcriptions,
             INSPECT: self.inspections,
@@ -99,7 +99,7 @@ class Application:
         if reason:
             await socket.send_denial_response(_answer(status, reason))
         else:
-            await converse(self.service, self.speakers, socket)
+            await converse(self.service, self.streams, socket)
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)

@@ -78,13 +78,13 @@ async def read_form(request: Any) -> Any:
     from starlette.formparsers import MultiPartException
     from starlette.requests import ClientDisconnect
 
-    from asr.serving.parts import Parts
+    from asr.serving.form_parser import FormParser
 
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != TYPE:
         raise BadRequest(f"the recording must come as the field file of a form of the type {TYPE}, not {_quoted(kind)}")
     try:
-        return await Parts(request.headers, request.stream(), **LIMITS).parse()
+        return await FormParser(request.headers, request.stream(), **LIMITS).parse()
     except MultiPartException as error:
         raise BadRequest(error.message) from error
     except (ClientDisconnect, OSError, AsrError):  # AsrError: from what counts the bytes as they come

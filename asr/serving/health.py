@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.serving.turns import Turns
+from asr.serving.scheduler import Scheduler
 from asr.transcription.transcriber import Transcriber
 
 FRESH = 15.0
@@ -19,9 +19,9 @@ PATIENCE = 10.0
 class Health:
     """Asks the model, at most one question at a time, and remembers for a while that it has answered."""
 
-    def __init__(self, turns: Turns, question: Callable[[], object]):
+    def __init__(self, scheduler: Scheduler, question: Callable[[], object]):
         """question: raises where the model cannot answer; asked in the thread that works."""
-        self.turns, self.question = turns, question
+        self.scheduler, self.question = scheduler, question
         self.answered = -float("inf")
         self.asking: asyncio.Task | None = None
 
@@ -30,7 +30,7 @@ class Health:
         if time.monotonic() - self.answered < FRESH:
             return ""
         if self.asking is None:
-            self.asking = asyncio.create_task(self.turns.soon(self.question))
+            self.asking = asyncio.create_task(self.scheduler.soon(self.question))
         asking = self.asking
         done, _ = await asyncio.wait({asking}, timeout=PATIENCE)
         if not done:

@@ -14,9 +14,9 @@ from asr.inspection.page import inspection_page
 from asr.serving.answers import headers_of
 from asr.serving.forms import Wanted
 from asr.serving.refusals import BadRequest
+from asr.serving.scheduler import RunningJob
 from asr.serving.service import Service
 from asr.serving.transcriptions import received, worked
-from asr.serving.turns import Turn
 from asr.serving.uploads import Upload, why_given_up
 from asr.transcription.transcriber import Transcriber
 
@@ -34,9 +34,9 @@ async def inspection(service: Service, request: Request) -> Response:
     wanted = _of_a_page(wanted)
     upload = Upload(wanted.upload.file, wanted.name, min(LONGEST, service.settings.most_seconds))
 
-    def job(turn: Turn) -> Generator[str, None, None]:
+    def job(running: RunningJob) -> Generator[str, None, None]:
         listening = service.transcriber.listening_for(wanted.hotwords) if wanted.hotwords else service.transcriber
-        yield _page(service, listening, upload, turn)
+        yield _page(service, listening, upload, running)
 
     async with aclosing(worked(service, form, request.receive, job)) as pages:
         [page] = [one async for one in pages]
@@ -50,15 +50,15 @@ def _of_a_page(wanted: Wanted) -> Wanted:
     return replace(wanted, notes=(*wanted.notes, *notes))
 
 
-def _page(service: Service, transcriber: Transcriber, upload: Upload, turn: Turn) -> str:
+def _page(service: Service, transcriber: Transcriber, upload: Upload, running: RunningJob) -> str:
     with on_disk(upload.file) as path:
         try:
-            found = inspect(transcriber, path, name=upload.name, cancelled=turn, longest=upload.most_seconds)
+            found = inspect(transcriber, path, name=upload.name, cancelled=running, longest=upload.most_seconds)
         except ClipTooLong:
             message = f"{upload.name}: is longer than {upload.most_seconds:g} s, the most that can be inspected"
             raise BadRequest(f"{message}; send a part of it", "file", 413) from None
         except Cancelled:
-            raise why_given_up(turn, upload) from None
+            raise why_given_up(running, upload) from None
         except AudioError as error:
             raise BadRequest(str(error), "file") from error
     service.audio += found.transcript.duration

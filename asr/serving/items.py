@@ -5,12 +5,12 @@ from uuid import uuid4
 
 from asr.finishing.finishing import SCRIPTS, finish
 from asr.serving.answers import logprobs_of
+from asr.serving.live_streams import Said
 from asr.serving.realtime_session import Session
 from asr.serving.refusals import BadRequest
 from asr.serving.service import Service
-from asr.serving.speakers import Said
 from asr.transcript import Segment, Transcript, joined, parted
-from asr.transcription.utterances import Heard
+from asr.transcription.stream_utterances import Heard
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 LEAST = 0.1

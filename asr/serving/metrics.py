@@ -27,7 +27,7 @@ class _State(Collector):
     def collect(self) -> Iterator[Metric]:
         service = self.service
         yield CounterMetricFamily("asr_audio_seconds", "Seconds of audio that were transcribed.", service.audio)
-        yield CounterMetricFamily("asr_work_seconds", "Seconds of work on it.", service.turns.worked)
+        yield CounterMetricFamily("asr_work_seconds", "Seconds of work on it.", service.scheduler.worked)
         yield GaugeMetricFamily(
             "asr_clients", "Recordings that are sent, wait or are worked on.", service.clients.taken
         )

@@ -20,13 +20,13 @@ from asr.errors import AsrError
 from asr.serving.body import ENDING, LOOK, PATIENCE
 from asr.serving.forms import hotwords_of_fields
 from asr.serving.items import Items
+from asr.serving.live_streams import LiveStream, LiveStreams
 from asr.serving.realtime_session import Session, of_query, updated
 from asr.serving.refusals import BadRequest
 from asr.serving.sent import read_json
 from asr.serving.service import Service
-from asr.serving.speakers import Speaker, Speakers
 from asr.transcription.pcm import FIRST, Pcm, refuse_container
-from asr.transcription.utterances import Utterances
+from asr.transcription.stream_utterances import StreamUtterances
 
 MOST_AHEAD = 10.0
 """Seconds of audio that wait to be heard before a client is read no further."""
@@ -60,8 +60,8 @@ class Order:
 class Live:
     """One client's session."""
 
-    def __init__(self, service: Service, speakers: Speakers, socket: WebSocket, session: Session):
-        self.service, self.speakers, self.socket, self.session = service, speakers, socket, session
+    def __init__(self, service: Service, streams: LiveStreams, socket: WebSocket, session: Session):
+        self.service, self.streams, self.socket, self.session = service, streams, socket, session
         self.items = Items(session, service, self._send)
         self.inbox: deque[bytes | Order] = deque()
         """Samples and orders that wait, in the order in which they came."""
@@ -79,11 +79,11 @@ class Live:
         transcriber = self.service.transcriber
         self.pcm = Pcm(self.session.rate)
         words, _ = hotwords_of_fields(self.session.prompt, list(self.session.keywords))
-        utterances = Utterances(transcriber.voice_activity, self.session.segments(transcriber.segments))
+        utterances = StreamUtterances(transcriber.voice_activity, self.session.segments(transcriber.segments))
         if self.began:
-            utterances.heard_samples = utterances.first = self.speaker.utterances.heard_samples
+            utterances.heard_samples = utterances.first = self.stream.utterances.heard_samples
         loop = asyncio.get_running_loop()
-        self.speaker: Speaker = self.speakers.speaker(utterances, words, lambda: _wake(loop, self.changed))
+        self.stream: LiveStream = self.streams.stream(utterances, words, lambda: _wake(loop, self.changed))
 
     async def run(self) -> None:
         """Until the client goes, or has to."""
@@ -95,7 +95,7 @@ class Live:
                 if task.done():
                     task.result()
         finally:
-            self.speaker.gone = True
+            self.stream.gone = True
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -165,7 +165,7 @@ class Live:
 
     async def _listen(self) -> None:
         while True:
-            while not ((heard := self.speaker.take()) or self.inbox):
+            while not ((heard := self.stream.take()) or self.inbox):
                 self.changed.clear()
                 await self.changed.wait()
             if heard:
@@ -192,8 +192,8 @@ class Live:
         self.ahead -= len(data)
         samples = self.pcm.add(data)
         self.service.audio += len(samples) / SAMPLE_RATE
-        said = await self.speakers.hear(self.speaker, samples, behind=self.ahead >= most)
-        heard = self.speaker.utterances.heard_samples / SAMPLE_RATE
+        said = await self.streams.hear(self.stream, samples, behind=self.ahead >= most)
+        heard = self.stream.utterances.heard_samples / SAMPLE_RATE
         await self.items.add(said, heard)
         if heard > self.service.settings.most_seconds:
             raise Closing(TOO_LONG, f"a session may be {self.service.settings.most_seconds:g} s long")
@@ -203,12 +203,12 @@ class Live:
         if kind in ("session.update", "transcription_session.update"):
             await self._update(event, kind)
         elif kind == "input_audio_buffer.commit":
-            said = await self.speakers.finish(self.speaker)
-            await self.items.commit(said, self.speaker.utterances.heard_samples / SAMPLE_RATE)
+            said = await self.streams.finish(self.stream)
+            await self.items.commit(said, self.stream.utterances.heard_samples / SAMPLE_RATE)
         elif kind == "input_audio_buffer.clear":
-            await self.speakers.forget(self.speaker)
-            self.speaker.open = None
-            self.items.forget(self.speaker.utterances.heard_samples / SAMPLE_RATE)
+            await self.streams.forget(self.stream)
+            self.stream.open = None
+            self.items.forget(self.stream.utterances.heard_samples / SAMPLE_RATE)
             await self._send("input_audio_buffer.cleared")
         else:
             raise BadRequest(f"there is no event {str(kind)[:100]!r} of a transcription session", "type")
@@ -218,8 +218,8 @@ class Live:
         if kind != "session.update":
             change = _of_old_form(change)
         self.session = self.items.session = updated(self.session, change)
-        said = await self.speakers.finish(self.speaker)
-        await self.items.add(said, self.speaker.utterances.heard_samples / SAMPLE_RATE)
+        said = await self.streams.finish(self.stream)
+        await self.items.add(said, self.stream.utterances.heard_samples / SAMPLE_RATE)
         self._hear_anew()
         await self._send(f"{kind}d", session=self.items.shown())
 
@@ -257,14 +257,14 @@ def _of_old_form(change: Any) -> Any:
     return {"include": change.get("include"), "audio": {"input": audio}}
 
 
-async def converse(service: Service, speakers: Speakers, socket: WebSocket) -> None:
+async def converse(service: Service, streams: LiveStreams, socket: WebSocket) -> None:
     """A session from its beginning to its end. Whoever may not have one is told why before it is closed."""
     offered = socket.scope.get("subprotocols", [])
     await socket.accept("realtime" if "realtime" in offered else None)
     code, reason = 1000, ""
     try:
-        with service.live.one():
-            await Live(service, speakers, socket, of_query(socket.query_params)).run()
+        with service.live.slot():
+            await Live(service, streams, socket, of_query(socket.query_params)).run()
         return
     except WebSocketDisconnect:
         pass

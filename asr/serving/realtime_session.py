@@ -7,7 +7,7 @@ from typing import Any
 from asr.serving.forms import LONGEST_PROMPT, is_mandarin
 from asr.serving.refusals import BadRequest
 from asr.transcription.segmenting import SegmentConfig
-from asr.transcription.utterances import PAUSE
+from asr.transcription.stream_utterances import PAUSE
 
 RATE = 24000
 """Samples a second where nobody says how many."""

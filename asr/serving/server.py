@@ -74,7 +74,7 @@ def serve(
         say(f"asr: {name} answers at {home}{PATH}, with a page at {home}/; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):  # which uvicorn raises again behind a clean end
             Server(config).run(sockets=[listening])
-        if not application.service.turns.end(GRACE):
+        if not application.service.scheduler.end(GRACE):
             os._exit(0)  # in the middle of something that cannot be interrupted
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from asr.finishing.finishing import Finishing
 from asr.serving.body import Body, Receive
-from asr.serving.places import Places
+from asr.serving.concurrency import ConcurrencyLimit
+from asr.serving.scheduler import Scheduler
 from asr.serving.settings import ServerSettings
-from asr.serving.turns import Turns
 from asr.transcription.transcriber import Transcriber
 
 
@@ -30,10 +30,10 @@ class Service:
     """Seconds of recordings that were transcribed."""
 
     def __post_init__(self):
-        self.turns = Turns(self.settings.most_work)
-        self.clients = Places(self.settings.most_clients, "clients")
-        self.live = Places(self.settings.most_live, "live clients")
-        self.waiting = Places(self.settings.most_waiting + 1, "requests", lambda: self.turns.latest)
+        self.scheduler = Scheduler(self.settings.most_work)
+        self.clients = ConcurrencyLimit(self.settings.most_clients, "clients")
+        self.live = ConcurrencyLimit(self.settings.most_live, "live clients")
+        self.waiting = ConcurrencyLimit(self.settings.most_waiting + 1, "requests", lambda: self.scheduler.latest)
 
     def body(self, receive: Receive, most: int | None = None) -> Body:
         """What a client sends, within the limits; `most`: bytes, where a recording may have more."""

@@ -14,8 +14,8 @@ from asr.serving.body import Receive, until_nobody_waits
 from asr.serving.events import EventStream, events_of
 from asr.serving.forms import Wanted, read_form, read_request
 from asr.serving.refusals import BadRequest
+from asr.serving.scheduler import Job, Result, RunningJob
 from asr.serving.service import Service
-from asr.serving.turns import Job, Result, Turn
 from asr.serving.uploads import Upload, transcribe, writable
 from asr.transcript import Transcript
 
@@ -40,8 +40,8 @@ async def received(service: Service, request: Request) -> tuple[Wanted, FormData
     """What a form asks for, and the form, which holds the recording until it is closed."""
     body = service.body(request.receive)
     try:
-        service.waiting.look()  # before a large upload is read in vain
-        with service.clients.one():
+        service.waiting.check()  # before a large upload is read in vain
+        with service.clients.slot():
             form = await read_form(Request(request.scope, body.receive))
     except BadRequest as error:
         if error.status == 429:
@@ -57,8 +57,8 @@ async def received(service: Service, request: Request) -> tuple[Wanted, FormData
 async def worked(service: Service, form: FormData, receive: Receive, job: Job[Result]) -> AsyncGenerator[Result, None]:
     """What the work on a form yields when its turn comes; the form is closed in the end."""
     try:
-        with service.clients.one(), service.waiting.one():
-            async for result in service.turns.work(job, until_nobody_waits(receive, service.stopping)):
+        with service.clients.slot(), service.waiting.slot():
+            async for result in service.scheduler.work(job, until_nobody_waits(receive, service.stopping)):
                 yield result
     finally:
         await form.close()
@@ -71,9 +71,9 @@ async def _transcripts(
     most = service.settings.most_seconds
     upload = Upload(wanted.upload.file, wanted.name, most, wanted.stream, wanted.speakers)
 
-    def job(turn: Turn) -> Generator[Transcript | None, None, None]:
+    def job(running: RunningJob) -> Generator[Transcript | None, None, None]:
         listening = service.transcriber.listening_for(wanted.hotwords) if wanted.hotwords else service.transcriber
-        for transcript in transcribe(listening, upload, turn):
+        for transcript in transcribe(listening, upload, running):
             yield transcript and finish(transcript, service.finishing)
 
     transcript = None

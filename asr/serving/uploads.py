@@ -11,7 +11,7 @@ from asr.files import on_disk
 from asr.serving.body import ENDING
 from asr.serving.forms import LONGEST_QUOTE, Wanted
 from asr.serving.refusals import Abandoned, BadRequest
-from asr.serving.turns import Turn
+from asr.serving.scheduler import RunningJob
 from asr.serving.voices import REFERENCES
 from asr.speakers.wanted import Speakers
 from asr.transcript import Transcript
@@ -53,7 +53,9 @@ def writable(wanted: Wanted, transcriber: Transcriber) -> Wanted:
     return replace(wanted, hotwords=words, notes=wanted.notes + ((note,) if ignored else ()))
 
 
-def transcribe(transcriber: Transcriber, upload: Upload, turn: Turn) -> Generator[Transcript | None, None, None]:
+def transcribe(
+    transcriber: Transcriber, upload: Upload, running: RunningJob
+) -> Generator[Transcript | None, None, None]:
     """The transcript of an upload as far as it is known, where it is streamed, else None; in the end all of it.
 
     Raises BadRequest where it cannot be read or is too long, Abandoned where it is given up.
@@ -63,7 +65,7 @@ def transcribe(transcriber: Transcriber, upload: Upload, turn: Turn) -> Generato
         together = STREAMED_TOGETHER if upload.streamed else DECODED_TOGETHER
         try:
             stream = transcriber.stream(
-                [recording], lambda: turn() or recording.duration > upload.most_seconds, together
+                [recording], lambda: running() or recording.duration > upload.most_seconds, together
             )
             given = 0.0
             for _, segment in stream:
@@ -73,7 +75,7 @@ def transcribe(transcriber: Transcriber, upload: Upload, turn: Turn) -> Generato
                 elif segment:
                     yield None
         except Cancelled:
-            raise why_given_up(turn, upload) from None
+            raise why_given_up(running, upload) from None
         if recording.error:
             raise BadRequest(str(recording.error), "file") from recording.error
         yield transcriber.transcript(recording)
@@ -91,11 +93,11 @@ def _opened(transcriber: Transcriber, upload: Upload, path: Path) -> RecordingIn
         raise BadRequest(str(error), "speakers", 501) from error
 
 
-def why_given_up(turn: Turn, upload: Upload) -> Abandoned | BadRequest:
+def why_given_up(running: RunningJob, upload: Upload) -> Abandoned | BadRequest:
     """What to raise where the work on an upload was cancelled."""
-    if turn.given_up.is_set():
+    if running.given_up.is_set():
         return Abandoned(ENDING)
     limit = f"is longer than {upload.most_seconds:g} s ({upload.most_seconds / 3600:.3g} h)"
-    if turn.took_too_long:
-        limit = f"takes longer than {turn.most_seconds:g} s of work"
+    if running.took_too_long:
+        limit = f"takes longer than {running.most_seconds:g} s of work"
     return BadRequest(f"{upload.name}: {limit}; send it in parts", "file", 413)

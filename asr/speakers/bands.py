@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.places import PRETRAINED
+from asr.model_paths import PRETRAINED
 
 WIDE, NARROW = BANDS = (0, 1)
 """A microphone's band and a telephone's, as places in arrays."""

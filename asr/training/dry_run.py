@@ -16,7 +16,7 @@ from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.config import Config
 from asr.training.gradients import add_gradients
-from asr.training.parts import make_optimizer, ready_to_train
+from asr.training.optimizer import make_optimizer, ready_to_train
 from asr.training.preparation import Prepared, prepare
 from asr.training.statistics import cmvn_of
 

@@ -42,8 +42,8 @@ from asr.training.gradients import endless_batches
 from asr.training.health import Probe, measure, why_silent
 from asr.training.health_advice import advice
 from asr.training.moving_average import follow, start_following, take_over
+from asr.training.optimizer import known_at_first, make_optimizer, ready_to_train
 from asr.training.origin import add_to_header, changes_of, kept, origin
-from asr.training.parts import known_at_first, make_optimizer, ready_to_train
 from asr.training.preparation import Prepared, prepare
 from asr.training.run_log import RunLog
 from asr.training.start import (

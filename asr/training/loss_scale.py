@@ -6,7 +6,7 @@ The factor is part of `Progress`: it is saved, and the same in all processes, wh
 import torch
 
 from asr.training.checkpoint import Progress
-from asr.training.parts import learning
+from asr.training.optimizer import learning
 from asr.training.train_config import TrainConfig
 
 GROWS_AFTER = 2000

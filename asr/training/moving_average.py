@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from asr.errors import CheckpointError
 from asr.foreign_bytes import reading
-from asr.training.parts import learning
+from asr.training.optimizer import learning
 from asr.training.train_config import TrainConfig
 
 

@@ -18,7 +18,7 @@ from asr.training.display import Display
 from asr.training.distributed import Ranks
 from asr.training.gradients import StepNumbers, add_gradients
 from asr.training.loss_scale import after_step, loss_scale, unscale
-from asr.training.parts import learning, set_rate
+from asr.training.optimizer import learning, set_rate
 from asr.training.sharding import Learner, is_sharded, whole_of
 from asr.training.train_config import learning_rate
 

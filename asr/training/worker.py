@@ -17,7 +17,7 @@ from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.distributed import Ranks
 from asr.training.gradients import endless_batches, training_reader
-from asr.training.parts import hold_known, make_optimizer, ready_to_train
+from asr.training.optimizer import hold_known, make_optimizer, ready_to_train
 from asr.training.sharding import Learner, part_of, shard
 from asr.training.step import take_step
 

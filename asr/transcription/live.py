@@ -23,8 +23,8 @@ from asr.recognition.recognizer import Recognizer
 from asr.transcript import Transcript
 from asr.transcription.pcm import FIRST, Pcm, refuse_container
 from asr.transcription.segments import segment_of
+from asr.transcription.stream_utterances import EVERY, PAUSE, Due, Heard, Pace, StreamUtterances
 from asr.transcription.transcriber import Transcriber
-from asr.transcription.utterances import EVERY, PAUSE, Due, Heard, Pace, Utterances
 
 CHUNK_SECONDS = 0.05
 NO_FILES = (
@@ -47,7 +47,7 @@ class LiveTranscriber:
         finishing: Finishing | None = None,
     ):
         """finishing: what is done to the text of an utterance that is over."""
-        self.utterances = Utterances.at_pauses(transcriber.voice_activity, transcriber.segments, pause, every)
+        self.utterances = StreamUtterances.at_pauses(transcriber.voice_activity, transcriber.segments, pause, every)
         self.finishing = finishing or Finishing()
         self.changes = self.finishing != Finishing()
         """Whether what was recognised is not what is shown."""

@@ -1,4 +1,4 @@
-"""How many may be served at once; whoever comes when all places are taken is told when to come again."""
+"""How many may be served at once; whoever comes when all slots are taken is told when to come again."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,26 +13,26 @@ def a_second() -> float:
     return 1.0
 
 
-class Places:
-    """So many places, and how many are taken."""
+class ConcurrencyLimit:
+    """So many slots, and how many are taken."""
 
     def __init__(self, most: int, of: str, each: Callable[[], float] = a_second):
-        """of: what those who have a place are called, in messages. each: the seconds that one takes."""
+        """of: what those who have a slot are called, in messages. each: the seconds that one takes."""
         self.most, self.of, self.each = most, of, each
         self.taken = 0
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """A place. Raises BadRequest (429, with Retry-After) where there is none left."""
-        self.look()
+    def slot(self) -> Iterator[None]:
+        """A slot. Raises BadRequest (429, with Retry-After) where there is none left."""
+        self.check()
         self.taken += 1
         try:
             yield
         finally:
             self.taken -= 1
 
-    def look(self) -> None:
-        """Raises what `one` raises now."""
+    def check(self) -> None:
+        """Raises what `slot` raises now."""
         if self.taken >= self.most:
             seconds = max(1, round(min(LONGEST_RETRY, self.taken * self.each())))
             raise BadRequest(

@@ -8,7 +8,7 @@ import pytest
 from asr.audio.voice_activity import load_voice_activity
 from asr.transcription.pieces import Piece
 from asr.transcription.segmenting import SegmentConfig
-from asr.transcription.utterances import BEHIND, EVERY, PAUSE, SHARE, Due, Utterances
+from asr.transcription.stream_utterances import BEHIND, EVERY, PAUSE, SHARE, Due, StreamUtterances
 from tests.sounds import noise, silence, speech
 
 CHUNK = 320
@@ -31,7 +31,7 @@ def decoded(text: str) -> SimpleNamespace:
 
 def dues(network, samples: np.ndarray, text: str = "", look: bool = True) -> list[tuple[float, Due]]:
     """(seconds heard, due) of all that is to be decoded; each decoding finds the text, but none twice."""
-    utterances = Utterances.at_pauses(network, SegmentConfig())
+    utterances = StreamUtterances.at_pauses(network, SegmentConfig())
     seen = []
     for first in range(0, len(samples), CHUNK):
         for due in utterances.add(samples[first : first + CHUNK], look):
@@ -71,7 +71,7 @@ def test_nothing_is_guessed_from_the_first_sound(network):
 @pytest.mark.parametrize("length, new", [(1.0, EVERY), (3.0, EVERY), (6.0, 0.6), (20.0, 2.0)])
 def test_the_longer_somebody_speaks_the_less_often_it_is_looked_at(network, length, new):
     """A look costs as much as the utterance is long: so a second of speech costs the same, however long that becomes."""
-    utterances = Utterances.at_pauses(network, SegmentConfig())
+    utterances = StreamUtterances.at_pauses(network, SegmentConfig())
     look = Due(Piece(32000, np.zeros(round(16000 * length), np.float32)), utterances.number)
     assert new == pytest.approx(max(EVERY, SHARE * length))
     utterances.decoded = look.piece.end - new + 0.01
@@ -81,7 +81,7 @@ def test_the_longer_somebody_speaks_the_less_often_it_is_looked_at(network, leng
 
 
 def test_what_two_decodings_agree_on_is_where_the_next_one_begins(network):
-    utterances = Utterances.at_pauses(network, SegmentConfig())
+    utterances = StreamUtterances.at_pauses(network, SegmentConfig())
     texts, known, heard = iter(["今天", "今天天", "今年天气", *["今天天气"] * 99]), [], []
     samples = spoken(silence(1), speech(4), silence(1))
     for first in range(0, len(samples), CHUNK):
@@ -105,7 +105,7 @@ def test_who_lags_behind_gets_only_what_is_over(network):
 
 def test_a_look_that_comes_late_changes_nothing(network):
     samples = spoken(silence(1), speech(2), silence(1))
-    utterances = Utterances.at_pauses(network, SegmentConfig())
+    utterances = StreamUtterances.at_pauses(network, SegmentConfig())
     found = [due for i in range(0, len(samples), CHUNK) for due in utterances.add(samples[i : i + CHUNK])]
     look = next(due for due in found if not due.full)
     assert found[-1].final and not utterances.wants(look)

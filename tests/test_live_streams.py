@@ -9,17 +9,17 @@ import pytest
 from asr.decoding.search import Hypothesis
 from asr.errors import Cancelled
 from asr.recognition.recognized import Recognized
-from asr.serving.speakers import Speakers
-from asr.serving.turns import Turns
+from asr.serving.live_streams import LiveStreams
+from asr.serving.scheduler import Scheduler
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.transcription.pieces import Piece
-from asr.transcription.utterances import Due, Heard
+from asr.transcription.stream_utterances import Due, Heard
 
 TOKENIZER = CharacterTokenizer(TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *"你好吗"]))
 
 
 class Script:
-    """In the place of Utterances: what is due of each part that is heard."""
+    """In the place of StreamUtterances: what is due of each part that is heard."""
 
     def __init__(self, *parts: list[Due]):
         self.parts, self.number, self.text, self.speaking = list(parts), 1, "", None
@@ -58,17 +58,17 @@ class Ear:
 
 
 def meet(scenario):
-    """Runs it with the speakers and a function that makes one of a script."""
+    """Runs it with the streams and a function that makes one of a script."""
 
     async def run():
-        speakers = Speakers(SimpleNamespace(loaded=SimpleNamespace(tokenizer=TOKENIZER)), Turns())
+        streams = LiveStreams(SimpleNamespace(loaded=SimpleNamespace(tokenizer=TOKENIZER)), Scheduler())
 
-        def speaker(script: Script, quick: Ear, full: Ear):
-            speakers.__dict__["quick"] = quick
-            speakers.transcriber.recognizer = full
-            return speakers.speaker(script)
+        def stream(script: Script, quick: Ear, full: Ear):
+            streams.__dict__["quick"] = quick
+            streams.transcriber.recognizer = full
+            return streams.stream(script)
 
-        return await asyncio.wait_for(scenario(speakers, speaker), 60)
+        return await asyncio.wait_for(scenario(streams, stream), 60)
 
     return asyncio.run(run())
 
@@ -85,7 +85,7 @@ def test_what_is_over_does_not_wait_for_what_will_be_replaced():
     """Somebody's open utterance is being decoded: another one's last is decoded meanwhile, and the first is heard on."""
     done: list[str] = []
 
-    async def scenario(speakers, speaker):
+    async def scenario(streams, stream):
         second_done = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -94,11 +94,11 @@ def test_what_is_over_does_not_wait_for_what_will_be_replaced():
             while "final" not in done:
                 assert not cancelled()
 
-        first = speaker(Script([due()], []), Ear("look", done, during), Ear("final", done))
-        second = speaker(Script([due(full=True, final=True)]), Ear("look", done), Ear("final", done))
-        await speakers.hear(first, SAMPLES)  # is answered before its look is over
+        first = stream(Script([due()], []), Ear("look", done, during), Ear("final", done))
+        second = stream(Script([due(full=True, final=True)]), Ear("look", done), Ear("final", done))
+        await streams.hear(first, SAMPLES)  # is answered before its look is over
         await second_done.wait()
-        said = await speakers.hear(second, SAMPLES)
+        said = await streams.hear(second, SAMPLES)
         assert len(said.over) == 1 and done == ["final"] or done == ["final", "look"]
         await until(lambda: first.open)
         assert done == ["final", "look"] and first.take().text == "好" and first.take() is None
@@ -109,7 +109,7 @@ def test_what_is_over_does_not_wait_for_what_will_be_replaced():
 def test_what_becomes_final_while_it_is_decoded_is_decoded_once():
     done: list[str] = []
 
-    async def scenario(speakers, speaker):
+    async def scenario(streams, stream):
         loop, begun, ending = asyncio.get_running_loop(), asyncio.Event(), due(full=True)
 
         def during(cancelled):
@@ -124,10 +124,10 @@ def test_what_becomes_final_while_it_is_decoded_is_decoded_once():
                     return [ending]
                 return super().add(samples, look)
 
-        one = speaker(Ends([ending]), Ear("look", done), Ear("full", done, during))
-        await speakers.hear(one, SAMPLES)
+        one = stream(Ends([ending]), Ear("look", done), Ear("full", done, during))
+        await streams.hear(one, SAMPLES)
         await begun.wait()
-        said = await speakers.hear(one, SAMPLES)
+        said = await streams.hear(one, SAMPLES)
         assert len(said.over) == 1 and done == ["full"]
 
     meet(scenario)
@@ -136,7 +136,7 @@ def test_what_becomes_final_while_it_is_decoded_is_decoded_once():
 def test_what_nobody_wants_any_more_is_given_up():
     done: list[str] = []
 
-    async def scenario(speakers, speaker):
+    async def scenario(streams, stream):
         loop, begun, given_up = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
 
         def during(cancelled):
@@ -146,13 +146,13 @@ def test_what_nobody_wants_any_more_is_given_up():
             loop.call_soon_threadsafe(given_up.set)
             raise Cancelled("given up")
 
-        one = speaker(Script([due()]), Ear("look", done, during), Ear("full", done))
-        await speakers.hear(one, SAMPLES)
+        one = stream(Script([due()]), Ear("look", done, during), Ear("full", done))
+        await streams.hear(one, SAMPLES)
         await begun.wait()
         one.gone = True
         await given_up.wait()
-        other = speaker(Script([due(full=True, final=True)]), Ear("look", done), Ear("full", done))
-        assert len((await speakers.hear(other, SAMPLES)).over) == 1 and done == ["full"]
+        other = stream(Script([due(full=True, final=True)]), Ear("look", done), Ear("full", done))
+        assert len((await streams.hear(other, SAMPLES)).over) == 1 and done == ["full"]
 
     meet(scenario)
 
@@ -160,17 +160,17 @@ def test_what_nobody_wants_any_more_is_given_up():
 def test_a_look_that_fails_is_told_to_whom_it_was_for():
     done: list[str] = []
 
-    async def scenario(speakers, speaker):
+    async def scenario(streams, stream):
         def fails(cancelled):
             raise ZeroDivisionError("what")
 
-        one = speaker(Script([due()]), Ear("look", done, fails), Ear("full", done))
-        await speakers.hear(one, SAMPLES)
+        one = stream(Script([due()]), Ear("look", done, fails), Ear("full", done))
+        await streams.hear(one, SAMPLES)
         await until(lambda: one.error)
         with pytest.raises(ZeroDivisionError):
             one.take()
-        other = speaker(Script([due(full=True, final=True)]), Ear("look", done), Ear("full", done))
-        assert len((await speakers.hear(other, SAMPLES)).over) == 1
+        other = stream(Script([due(full=True, final=True)]), Ear("look", done), Ear("full", done))
+        assert len((await streams.hear(other, SAMPLES)).over) == 1
 
     meet(scenario)
 
@@ -179,17 +179,17 @@ def test_text_that_will_be_replaced_leaves_time_for_the_rest(monkeypatch):
     """A first text and what seems to be over never wait for that, what is open does."""
     done: list[str] = []
 
-    async def scenario(speakers, speaker):
-        speakers.pace.until = float("inf")
+    async def scenario(streams, stream):
+        streams.pace.until = float("inf")
         script = Script([due()], [due(full=True)], [due()], [])
-        one = speaker(script, Ear("look", done), Ear("full", done))
-        await speakers.hear(one, SAMPLES)
+        one = stream(script, Ear("look", done), Ear("full", done))
+        await streams.hear(one, SAMPLES)
         await until(lambda: done == ["look"])
-        await speakers.hear(one, SAMPLES)
+        await streams.hear(one, SAMPLES)
         await until(lambda: done == ["look", "full"])
-        speakers.pace.until = float("inf")
-        await speakers.hear(one, SAMPLES)
-        await speakers.hear(one, SAMPLES)
+        streams.pace.until = float("inf")
+        await streams.hear(one, SAMPLES)
+        await streams.hear(one, SAMPLES)
         assert done == ["look", "full"]
 
     meet(scenario)
@@ -199,7 +199,7 @@ def test_a_first_text_is_not_put_off_by_what_is_said_meanwhile():
     """While it is looked for more is heard, in which there is no text yet either."""
     done: list[str] = []
 
-    async def scenario(speakers, speaker):
+    async def scenario(streams, stream):
         loop, begun, go_on = asyncio.get_running_loop(), asyncio.Event(), []
         depth: list[int] = []
 
@@ -210,11 +210,11 @@ def test_a_first_text_is_not_put_off_by_what_is_said_meanwhile():
                 assert not cancelled()
             assert depth.pop() == 1, "it was put off"
 
-        one = speaker(Script([due()], [due()], [due()], []), Ear("look", done, during), Ear("full", done))
-        await speakers.hear(one, SAMPLES)
+        one = stream(Script([due()], [due()], [due()], []), Ear("look", done, during), Ear("full", done))
+        await streams.hear(one, SAMPLES)
         await begun.wait()
         for _ in range(2):
-            await speakers.hear(one, SAMPLES)
+            await streams.hear(one, SAMPLES)
         assert not done
         go_on.append(True)
         await until(lambda: one.open)

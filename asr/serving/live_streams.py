@@ -1,4 +1,4 @@
-"""Live speakers: whatever all of them have said by now is looked at together, before any recording goes on.
+"""Live streams: whatever all of them have said by now is looked at together, before any recording goes on.
 
 What is over is decoded at once, also in the middle of a decoding of what is not: nobody waits for a text that will be replaced.
 """
@@ -15,20 +15,20 @@ import numpy as np
 
 from asr.errors import Cancelled
 from asr.recognition.recognizer import Recognizer
-from asr.serving.turns import Turns
+from asr.serving.scheduler import Scheduler
 from asr.stopping import never
 from asr.transcript import Segment
 from asr.transcription.live import quick_recognizer
 from asr.transcription.segments import segment_of
+from asr.transcription.stream_utterances import Due, Heard, Pace, StreamUtterances
 from asr.transcription.transcriber import Transcriber
-from asr.transcription.utterances import Due, Heard, Pace, Utterances
 
 
 @dataclass(eq=False)
-class Speaker:
-    """One who speaks."""
+class LiveStream:
+    """One client that speaks, and the text of what is open."""
 
-    utterances: Utterances
+    utterances: StreamUtterances
     """What of the stream is to be decoded."""
     full: Recognizer
     """Decodes what is over."""
@@ -53,7 +53,7 @@ class Speaker:
 
 @dataclass(eq=False)
 class Said:
-    """What became of the next samples of a speaker."""
+    """What became of the next samples of a stream."""
 
     over: list[Segment] = field(default_factory=list)
     """Utterances that are over, with or without text."""
@@ -63,25 +63,25 @@ class Said:
 
 @dataclass(eq=False)
 class _Request:
-    speaker: Speaker
-    listen: Callable[[Utterances], list[Due]]
+    stream: LiveStream
+    listen: Callable[[StreamUtterances], list[Due]]
     answer: Future = field(default_factory=Future)
     over: list[Due] = field(default_factory=list)
     speaking: float | None = None
 
 
-class Speakers:
-    """All who speak to one model."""
+class LiveStreams:
+    """All live streams of one model."""
 
-    def __init__(self, transcriber: Transcriber, turns: Turns):
-        self.transcriber, self.turns = transcriber, turns
+    def __init__(self, transcriber: Transcriber, scheduler: Scheduler):
+        self.transcriber, self.scheduler = transcriber, scheduler
         self.waiting: deque[_Request] = deque()
         """Those whose samples nobody has listened to yet."""
         self.held: list[_Request] = []
         """Those whose utterance is over while it is being looked at."""
-        self.looks: dict[Speaker, Due] = {}
+        self.looks: dict[LiveStream, Due] = {}
         """What is open, and worth a look."""
-        self.looking: list[tuple[Speaker, Due]] = []
+        self.looking: list[tuple[LiveStream, Due]] = []
         """What is being looked at."""
         self.pace = Pace()
         self.lent = 0.0
@@ -92,31 +92,31 @@ class Speakers:
         """What decodes the open utterances of all who have no hot words of their own."""
         return quick_recognizer(self.transcriber.recognizer)
 
-    def speaker(
-        self, utterances: Utterances, hotwords: tuple[str, ...] = (), told: Callable[[], object] = never
-    ) -> Speaker:
-        """One with these hot words besides the server's own; told: see Speaker."""
+    def stream(
+        self, utterances: StreamUtterances, hotwords: tuple[str, ...] = (), told: Callable[[], object] = never
+    ) -> LiveStream:
+        """One with these hot words besides the server's own; told: see LiveStream."""
         if not hotwords:
-            return Speaker(utterances, self.transcriber.recognizer, self.quick, told)
+            return LiveStream(utterances, self.transcriber.recognizer, self.quick, told)
         full = self.transcriber.listening_for(hotwords).recognizer
-        return Speaker(utterances, full, quick_recognizer(full), told)
+        return LiveStream(utterances, full, quick_recognizer(full), told)
 
-    async def hear(self, speaker: Speaker, samples: np.ndarray, behind: bool = False) -> Said:
-        """The next samples (S,) at 16 kHz. One call at a time for a speaker. behind: whether more of them wait already."""
-        return await self._look(speaker, lambda utterances: list(utterances.add(samples, not behind)))
+    async def hear(self, stream: LiveStream, samples: np.ndarray, behind: bool = False) -> Said:
+        """The next samples (S,) at 16 kHz. One call at a time for a stream. behind: whether more of them wait already."""
+        return await self._look(stream, lambda utterances: list(utterances.add(samples, not behind)))
 
-    async def finish(self, speaker: Speaker) -> Said:
+    async def finish(self, stream: LiveStream) -> Said:
         """What is open, ended."""
-        return await self._look(speaker, lambda utterances: list(utterances.finish()))
+        return await self._look(stream, lambda utterances: list(utterances.finish()))
 
-    async def forget(self, speaker: Speaker) -> None:
+    async def forget(self, stream: LiveStream) -> None:
         """Drops what is open."""
-        await self._look(speaker, lambda utterances: utterances.forget() or [])
+        await self._look(stream, lambda utterances: utterances.forget() or [])
 
-    async def _look(self, speaker: Speaker, listen: Callable[[Utterances], list[Due]]) -> Said:
-        request = _Request(speaker, listen)
+    async def _look(self, stream: LiveStream, listen: Callable[[StreamUtterances], list[Due]]) -> Said:
+        request = _Request(stream, listen)
         self.waiting.append(request)
-        self.turns.urge(self._look_at_all)  # or somebody else's look, which has come a moment before, sees to it
+        self.scheduler.urge(self._look_at_all)  # or somebody else's look, which has come a moment before, sees to it
         return await asyncio.wrap_future(request.answer)
 
     def _look_at_all(self) -> None:
@@ -132,7 +132,7 @@ class Speakers:
             if request.answer.set_running_or_notify_cancel():
                 requests.append(request)
         try:
-            over = [(request.speaker, due) for request in requests for due in self._over(request)]
+            over = [(request.stream, due) for request in requests for due in self._over(request)]
             self._decode([pair for pair in over if pair[1].result is None and pair not in self.looking])
         except BaseException as error:
             for request in requests:
@@ -142,14 +142,14 @@ class Speakers:
             self._settle(request)
 
     def _over(self, request: _Request) -> list[Due]:
-        speaker = request.speaker
-        for due in request.listen(speaker.utterances):
+        stream = request.stream
+        for due in request.listen(stream.utterances):
             if due.final:
                 request.over.append(due)
-                speaker.open = None
+                stream.open = None
             else:
-                self.looks[speaker] = due
-        request.speaking = speaker.utterances.speaking
+                self.looks[stream] = due
+        request.speaking = stream.utterances.speaking
         return request.over
 
     def _settle(self, request: _Request, error: BaseException | None = None) -> None:
@@ -163,7 +163,7 @@ class Speakers:
         else:
             self.held.append(request)
 
-    def _next(self, pressing: bool = False) -> dict[Speaker, Due]:
+    def _next(self, pressing: bool = False) -> dict[LiveStream, Due]:
         """What to look at now: where there is no text yet, else what seems to be over, else, if there is time, all.
 
         pressing: but for the last.
@@ -176,7 +176,7 @@ class Speakers:
         self.looks = {one: due for one, due in looks.items() if one not in chosen}
         return chosen
 
-    def _look_at(self, looks: Mapping[Speaker, Due]) -> None:
+    def _look_at(self, looks: Mapping[LiveStream, Due]) -> None:
         began, lent, error = time.monotonic(), self.lent, None
         patient = not any(due.full or not one.utterances.text for one, due in looks.items())
         """Whether what presses more comes before it."""
@@ -200,20 +200,20 @@ class Speakers:
         self.looking = [pair for pair in self.looking if pair not in looks.items()]
         if patient:
             self.pace.spent(time.monotonic() - began - (self.lent - lent))
-        for speaker, due in looks.items():
-            speaker.error = error
+        for stream, due in looks.items():
+            stream.error = error
             if due.result and not due.final:
-                speaker.open = speaker.utterances.heard(due)
-            speaker.told()
+                stream.open = stream.utterances.heard(due)
+            stream.told()
         held, self.held = self.held, []
         for request in held:
-            self._settle(request, error if request.speaker in looks else None)
+            self._settle(request, error if request.stream in looks else None)
 
-    def _decode(self, pieces: list[tuple[Speaker, Due]], between: Callable[[], bool] = never) -> None:
+    def _decode(self, pieces: list[tuple[LiveStream, Due]], between: Callable[[], bool] = never) -> None:
         """One batch for each recognizer."""
         batches: dict[Recognizer, list[Due]] = {}
-        for speaker, due in pieces:
-            batches.setdefault(speaker.full if due.full else speaker.quick, []).append(due)
+        for stream, due in pieces:
+            batches.setdefault(stream.full if due.full else stream.quick, []).append(due)
         for recognizer, dues in batches.items():
             samples, timed = [due.piece.samples for due in dues], dues[0].full
             known = () if timed else [due.known for due in dues]
@@ -222,5 +222,5 @@ class Speakers:
                 due.result = nbest[0]
 
 
-def _wanted(speaker: Speaker, due: Due) -> bool:
-    return not speaker.gone and speaker.utterances.wants(due)
+def _wanted(stream: LiveStream, due: Due) -> bool:
+    return not stream.gone and stream.utterances.wants(due)

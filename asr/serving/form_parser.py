@@ -3,7 +3,7 @@
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 
-class Parts(MultiPartParser):
+class FormParser(MultiPartParser):
     """Parses a form whose fields other than files may have `max_part_size` bytes together."""
 
     in_memory = 0

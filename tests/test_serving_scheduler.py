@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.serving.places import Places
+from asr.serving.concurrency import ConcurrencyLimit
 from asr.serving.refusals import Abandoned, BadRequest
+from asr.serving.scheduler import RunningJob, Scheduler
 from asr.serving.settings import ServerSettings
-from asr.serving.turns import Turn, Turns
 from asr.serving.uploads import Upload, transcribe
 
 
@@ -21,18 +21,18 @@ async def for_ever() -> None:
     await asyncio.Event().wait()
 
 
-async def last(turns: Turns, job, nobody_waits=None):
+async def last(scheduler: Scheduler, job, nobody_waits=None):
     """The last of what a job yields."""
-    return [result async for result in turns.work(job, nobody_waits or for_ever())][-1]
+    return [result async for result in scheduler.work(job, nobody_waits or for_ever())][-1]
 
 
 def test_one_works_at_a_time_each_its_slice(monkeypatch):
     """Whoever yields lets the others go on: a long recording does not hold up the short one behind it."""
-    monkeypatch.setattr("asr.serving.turns.SLICE", 0.0)
-    turns, done = Turns(), []
+    monkeypatch.setattr("asr.serving.scheduler.SLICE", 0.0)
+    scheduler, done = Scheduler(), []
 
     def job(name: str, steps: int):
-        def work(turn):
+        def work(running):
             for step in range(steps):
                 done.append(f"{name}{step}")
                 yield name
@@ -40,7 +40,8 @@ def test_one_works_at_a_time_each_its_slice(monkeypatch):
         return work
 
     async def all_of_them() -> list[str]:
-        return await asyncio.gather(last(turns, job("long", 4)), last(turns, job("short", 1)), last(turns, job("b", 2)))
+        jobs = job("long", 4), job("short", 1), job("b", 2)
+        return await asyncio.gather(*(last(scheduler, each) for each in jobs))
 
     assert asyncio.run(all_of_them()) == ["long", "short", "b"]
     assert sorted(done) == ["b0", "b1", "long0", "long1", "long2", "long3", "short0"]
@@ -48,10 +49,10 @@ def test_one_works_at_a_time_each_its_slice(monkeypatch):
 
 
 def test_what_yields_soon_goes_on_at_once():
-    turns, done = Turns(), []
+    scheduler, done = Scheduler(), []
 
     def job(name: str):
-        def work(turn):
+        def work(running):
             for _ in range(3):
                 done.append(name)
                 yield name
@@ -59,7 +60,7 @@ def test_what_yields_soon_goes_on_at_once():
         return work
 
     async def both() -> None:
-        await asyncio.gather(last(turns, job("a")), last(turns, job("b")))
+        await asyncio.gather(last(scheduler, job("a")), last(scheduler, job("b")))
 
     asyncio.run(both())
     assert done == ["a", "a", "a", "b", "b", "b"]
@@ -67,59 +68,59 @@ def test_what_yields_soon_goes_on_at_once():
 
 def test_what_is_live_goes_before_all_of_that():
     """Also in the middle of a step: a job asks at each step of its search, and live work is done there."""
-    turns, done, live = Turns(), [], []
+    scheduler, done, live = Scheduler(), [], []
 
     async def both() -> list:
         loop, began = asyncio.get_running_loop(), asyncio.Event()
 
-        def upload(turn):
+        def upload(running):
             loop.call_soon_threadsafe(began.set)
             while not live:
-                assert not turn()  # where it is done
+                assert not running()  # where it is done
                 time.sleep(0.001)
             done.append("upload")
             yield "text"
 
         async def speak():
             await began.wait()
-            return await turns.soon(lambda: live.append("spoken") or done.append("live") or "heard")
+            return await scheduler.soon(lambda: live.append("spoken") or done.append("live") or "heard")
 
-        return await asyncio.gather(last(turns, upload), speak())
+        return await asyncio.gather(last(scheduler, upload), speak())
 
     assert asyncio.run(both()) == ["text", "heard"] and done == ["live", "upload"]
 
 
 def test_what_is_live_need_not_wait_for_a_request():
-    turns = Turns()
-    assert asyncio.run(turns.soon(lambda: "heard")) == "heard"
+    scheduler = Scheduler()
+    assert asyncio.run(scheduler.soon(lambda: "heard")) == "heard"
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(turns.soon(lambda: 1 / 0))
-    assert asyncio.run(turns.soon(lambda: "still there")) == "still there"
+        asyncio.run(scheduler.soon(lambda: 1 / 0))
+    assert asyncio.run(scheduler.soon(lambda: "still there")) == "still there"
 
 
 def test_what_nobody_waits_for_is_given_up():
     """What is worked on is told, and waited for, as it may read the upload; what has not begun never begins."""
-    turns, begun, told = Turns(), [], threading.Event()
+    scheduler, begun, told = Scheduler(), [], threading.Event()
 
-    def first(turn):
+    def first(running):
         begun.append("first")
-        while not turn():
+        while not running():
             time.sleep(0.001)
         told.set()
         raise Abandoned("nobody waits")
         yield
 
-    def second(turn):
+    def second(running):
         begun.append("second")
         yield
 
     async def both() -> list:
-        works = [last(turns, first, asyncio.sleep(0.2)), last(turns, second, asyncio.sleep(0.05))]
+        works = [last(scheduler, first, asyncio.sleep(0.2)), last(scheduler, second, asyncio.sleep(0.05))]
         return await asyncio.gather(*works, return_exceptions=True)
 
     assert [type(result) for result in asyncio.run(both())] == [Abandoned, Abandoned]
     assert begun == ["first"] and told.is_set()
-    assert asyncio.run(last(turns, lambda turn: iter_of("third"))) == "third"
+    assert asyncio.run(last(scheduler, lambda running: iter_of("third"))) == "third"
 
 
 def iter_of(*values):
@@ -127,18 +128,18 @@ def iter_of(*values):
 
 
 def test_a_job_that_is_left_between_its_steps_is_closed(monkeypatch):
-    monkeypatch.setattr("asr.serving.turns.SLICE", 0.0)
-    turns, closed = Turns(), []
+    monkeypatch.setattr("asr.serving.scheduler.SLICE", 0.0)
+    scheduler, closed = Scheduler(), []
 
-    def job(turn):
+    def job(running):
         try:
             while True:
                 yield "more"
         finally:
-            closed.append(turn.given_up.is_set())
+            closed.append(running.given_up.is_set())
 
     async def leave() -> None:
-        results = turns.work(job, for_ever())
+        results = scheduler.work(job, for_ever())
         assert await anext(results) == "more"
         await results.aclose()
 
@@ -148,26 +149,26 @@ def test_a_job_that_is_left_between_its_steps_is_closed(monkeypatch):
 
 def test_the_time_that_is_worked_on_a_request_is_its_own():
     """What was lent to live clients and to other requests does not count."""
-    turns = Turns(most_seconds=3.0)
-    turn = Turn(turns, 3.0)
-    turn.since -= 2.0
-    assert not turn()
-    turn.since -= 2.0
-    assert turn() and turn.took_too_long and not turn.given_up.is_set()
-    turns.give_way = lambda: 2.0
-    turn.since += 1.0
-    assert not turn()
+    scheduler = Scheduler(most_seconds=3.0)
+    running = RunningJob(scheduler, 3.0)
+    running.since -= 2.0
+    assert not running()
+    running.since -= 2.0
+    assert running() and running.took_too_long and not running.given_up.is_set()
+    scheduler.give_way = lambda: 2.0
+    running.since += 1.0
+    assert not running()
 
 
 def test_places_that_are_taken_say_when_to_come_again():
-    places = Places(2, "requests", lambda: 7.0)
-    with places.one(), places.one():
+    limit = ConcurrencyLimit(2, "requests", lambda: 7.0)
+    with limit.slot(), limit.slot():
         with pytest.raises(BadRequest, match="2 requests are here already; come again in 14 s") as refused:
-            with places.one():
+            with limit.slot():
                 pass
         assert refused.value.status == 429 and refused.value.headers == {"Retry-After": "14"}
-    with places.one():
-        assert places.taken == 1
+    with limit.slot():
+        assert limit.taken == 1
 
 
 def test_whoever_comes_while_the_queue_is_full_is_answered_over_http():
@@ -222,18 +223,18 @@ def test_whoever_sends_slowly_takes_no_place_of_those_who_wait():
 
 
 def test_the_end_does_not_wait_for_what_cannot_be_interrupted():
-    turns, working, go_on = Turns(), threading.Event(), threading.Event()
+    scheduler, working, go_on = Scheduler(), threading.Event(), threading.Event()
 
-    def stubborn(turn):
+    def stubborn(running):
         working.set()
         go_on.wait(30)
         yield
 
-    turns.thread.submit(turns._slice, Turn(turns, 60.0), stubborn(None))
+    scheduler.thread.submit(scheduler._slice, RunningJob(scheduler, 60.0), stubborn(None))
     assert working.wait(30)
-    assert not turns.end(0.01)
+    assert not scheduler.end(0.01)
     go_on.set()
-    assert turns.end(30)
+    assert scheduler.end(30)
 
 
 @pytest.fixture(scope="module")
@@ -246,17 +247,17 @@ def transcriber():
 def test_a_recording_that_is_too_long_is_not_read_to_its_end(transcriber, tmp_path):
     """Ten minutes of nothing in a flac are 4 kB."""
     soundfile.write(tmp_path / "long.flac", np.zeros(600 * 1000, np.float32), 1000)
-    turns = Turns()
+    scheduler = Scheduler()
     with open(tmp_path / "long.flac", "rb") as file:
         with pytest.raises(BadRequest, match="^a.flac: is longer than 60 s .0.0167 h.; send it in parts$") as refused:
-            list(transcribe(transcriber, Upload(file, "a.flac", 60.0), Turn(turns, 1e6)))
+            list(transcribe(transcriber, Upload(file, "a.flac", 60.0), RunningJob(scheduler, 1e6)))
         assert refused.value.status == 413
         with pytest.raises(BadRequest, match="^a.flac: takes longer than 0 s of work; send it in parts$") as refused:
-            list(transcribe(transcriber, Upload(file, "a.flac", 600.0), Turn(turns, 0.0)))
+            list(transcribe(transcriber, Upload(file, "a.flac", 600.0), RunningJob(scheduler, 0.0)))
         assert refused.value.status == 413
         asked = []
 
-        class Left(Turn):
+        class Left(RunningJob):
             def __call__(self) -> bool:
                 asked.append(None)
                 if len(asked) > 3:
@@ -264,7 +265,7 @@ def test_a_recording_that_is_too_long_is_not_read_to_its_end(transcriber, tmp_pa
                 return self.given_up.is_set()
 
         with pytest.raises(Abandoned):
-            list(transcribe(transcriber, Upload(file, "a.flac", 1e6), Left(turns, 1e6)))
+            list(transcribe(transcriber, Upload(file, "a.flac", 1e6), Left(scheduler, 1e6)))
         assert len(asked) < 6
-        *_, transcript = transcribe(transcriber, Upload(file, "a.flac", 600.0), Turn(turns, 1e6))
+        *_, transcript = transcribe(transcriber, Upload(file, "a.flac", 600.0), RunningJob(scheduler, 1e6))
         assert transcript.duration == 600

@@ -10,7 +10,7 @@ from asr.model.folder import load_model, read_weights
 from asr.training.checkpoint import load_state
 from asr.training.initial import BY_TOKEN, from_model
 from asr.training.loop import train
-from asr.training.parts import known_rows, make_optimizer, rate_factor, set_rate
+from asr.training.optimizer import known_rows, make_optimizer, rate_factor, set_rate
 from asr.training.train_config import TrainConfig
 from tests.conftest import random_model
 from tests.runs import QUIET, Lines, changed, small_run

@@ -15,15 +15,15 @@ from asr.serving.refusals import Abandoned
 SLICE = 1.0
 """Seconds of work after which a request lets others go on, once it has ended the step that it is at."""
 Result = TypeVar("Result")
-Job = Callable[["Turn"], Generator[Result, None, None]]
+Job = Callable[["RunningJob"], Generator[Result, None, None]]
 """Does the work of a request, and yields wherever others may go on."""
 
 
-class Turn:
+class RunningJob:
     """What a job asks at each step of its work, by calling it: whether to give up. Live work is done meanwhile."""
 
-    def __init__(self, turns: "Turns", most_seconds: float):
-        self.turns, self.most_seconds = turns, most_seconds
+    def __init__(self, scheduler: "Scheduler", most_seconds: float):
+        self.scheduler, self.most_seconds = scheduler, most_seconds
         self.given_up = threading.Event()
         """Set when nobody waits for the result any more."""
         self.seconds = 0.0
@@ -32,7 +32,7 @@ class Turn:
         """When the clock was started: when it was last worked on, later by what was lent to others."""
 
     def __call__(self) -> bool:
-        self.since += self.turns.give_way()
+        self.since += self.scheduler.give_way()
         return self.given_up.is_set() or self.took_too_long
 
     @property
@@ -41,7 +41,7 @@ class Turn:
         return self.seconds + time.monotonic() - self.since > self.most_seconds
 
 
-class Turns:
+class Scheduler:
     """A thread that works, and who waits for it."""
 
     def __init__(self, most_seconds: float = float("inf")):
@@ -60,52 +60,52 @@ class Turns:
 
         Raises Abandoned in that case, when the job has ended: it may use what belongs to the request.
         """
-        turn = Turn(self, self.most_seconds)
-        steps, leaving = job(turn), asyncio.ensure_future(nobody_waits)
+        running = RunningJob(self, self.most_seconds)
+        steps, leaving = job(running), asyncio.ensure_future(nobody_waits)
         try:
             ended = False
             while not ended:
-                results, ended = await self._next(turn, steps, leaving)
+                results, ended = await self._next(running, steps, leaving)
                 for result in results:
                     yield result
-            self.latest = turn.seconds
+            self.latest = running.seconds
         finally:
-            turn.given_up.set()
+            running.given_up.set()
             leaving.cancel()
             if not steps.gi_running:  # else it gives up by itself
                 steps.close()
 
     async def _next(
-        self, turn: Turn, steps: Generator[Result, None, None], leaving: asyncio.Future
+        self, running: RunningJob, steps: Generator[Result, None, None], leaving: asyncio.Future
     ) -> tuple[list[Result], bool]:
         """What a slice of work yields, and whether it was the last."""
-        future = self.thread.submit(self._slice, turn, steps)
+        future = self.thread.submit(self._slice, running, steps)
         doing = asyncio.wrap_future(future)
         await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not doing.done():
-            turn.given_up.set()
+            running.given_up.set()
             if future.cancel():
                 raise Abandoned(ENDING)
             await asyncio.wait({doing})
         return doing.result()
 
-    def _slice(self, turn: Turn, steps: Generator[Result, None, None]) -> tuple[list[Result], bool]:
+    def _slice(self, running: RunningJob, steps: Generator[Result, None, None]) -> tuple[list[Result], bool]:
         with self.busy:
             self.give_way()
-            if turn.given_up.is_set():
+            if running.given_up.is_set():
                 raise Abandoned(ENDING)
-            began = turn.since = time.monotonic()
+            began = running.since = time.monotonic()
             results: list[Result] = []
             try:
                 for result in steps:
                     results.append(result)
-                    if time.monotonic() - turn.since >= SLICE:
+                    if time.monotonic() - running.since >= SLICE:
                         return results, False
                 give_back()
                 return results, True
             finally:
                 now = time.monotonic()
-                turn.seconds += now - turn.since
+                running.seconds += now - running.since
                 self.worked += now - began
 
     async def soon(self, task: Callable[[], Result]) -> Result:

@@ -9,16 +9,16 @@ from asr.training.augmentation import augmented_features
 from tests.conftest import random_model
 from tests.test_model import sounds
 
-PLACES = 33
+POSITIONS = 33
 """Memory frames of 40 ms: 1.32 s."""
 
 
 def model():
-    return random_model(positions="learned", places=PLACES)
+    return random_model(positions="learned", places=POSITIONS)
 
 
 def test_what_is_heard_at_once_ends_with_the_positions():
-    assert model().longest_samples == round(PLACES * 0.04 * 16000)
+    assert model().longest_samples == round(POSITIONS * 0.04 * 16000)
     assert random_model().longest_samples is None
 
 
@@ -28,7 +28,7 @@ def test_longer_recordings_are_cut(tokenizer):
 
 
 def test_training_pads_no_further_than_there_are_positions():
-    frames = 4 * PLACES  # which would become 136
+    frames = 4 * POSITIONS  # which would become 136
     samples = torch.zeros(1, 160 * frames + 240)
     features, lengths = augmented_features(model(), samples, torch.tensor([samples.shape[1]]), AugmentConfig())
     assert features.shape[1] == frames == int(lengths[0])

@@ -69,7 +69,7 @@ class Due:
     """What was found in it, by whoever decoded it."""
 
 
-class Utterances:
+class StreamUtterances:
     """The utterances of one stream. What `add` and `finish` give is to be decoded, and `heard` told of each, in that order.
 
     Only what is final must be: the rest comes again, longer.
