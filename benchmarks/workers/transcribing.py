@@ -1,10 +1,11 @@
 """Recordings as texts by one program: `python transcribing.py PROGRAM MODEL VARIANT THREADS`, a path a line on stdin.
 
-PROGRAM: ours, greedy (ours, the decoder alone, one hypothesis, a recording as it is), sherpa (MODEL: a folder that
-`asr model export --format onnx` made; VARIANT unshifted: without half a shift of silence in front), onnx (ours on ONNX
-Runtime, MODEL: such a folder; VARIANT greedy: as the program greedy), paraformer, sensevoice (MODEL: a folder that sherpa-onnx
-publishes) or faster-whisper; VARIANT: float32 or int8, of ours with @30 behind it for `window` 30. Prints JSON: the texts in
-order, seconds of wall clock and of CPU to start and to transcribe, and the most memory that the process took, in MB.
+PROGRAM: ours, greedy (ours, the decoder alone, one hypothesis, a recording as it is, in the whole window of a model that has
+one: what sherpa-onnx does), sherpa (MODEL: a folder that `asr model export --format onnx` made; VARIANT unshifted: without
+half a shift of silence in front), onnx (ours on ONNX Runtime, MODEL: such a folder; VARIANT greedy: as the program greedy),
+paraformer, sensevoice (MODEL: a folder that sherpa-onnx publishes) or faster-whisper; VARIANT: float32 or int8, of ours with
+@30 behind it for `window` 30. Prints JSON: the texts in order, seconds of wall clock and of CPU to start and to transcribe,
+and the most memory that the process took, in MB.
 """
 
 import json
@@ -12,6 +13,9 @@ import resource
 import sys
 import time
 from pathlib import Path
+
+WHOLE_WINDOW = 30.0
+"""Seconds of Whisper's; other models have none, and do not heed it."""
 
 here = sys.path.pop(0)
 program, model, variant, threads = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
@@ -38,7 +42,7 @@ def greedy():
     from asr.catalogue.opening import Decoding, open_decoding
 
     torch.set_num_threads(threads)
-    settings = {"beam": 1, "ctc_weight": 0.0, "stop_loops": False, "redecode": False}
+    settings = {"beam": 1, "ctc_weight": 0.0, "stop_loops": False, "redecode": False, "window": WHOLE_WINDOW}
     opened = open_decoding(Decoding(model, settings, lm="none", quantize="none" if variant == "float32" else variant))
     recognizer = opened.recognizer()
     return lambda path: recognizer.recognize([soundfile.read(path, dtype="float32")[0]])[0][0].text
@@ -53,7 +57,7 @@ def onnx():
     if variant != "greedy":
         exported = Exported(model, threads=threads).load()
         return lambda path: exported.transcribe(path).text
-    decode = ["ctc_weight=0", "stop_loops=false", "redecode=false"]
+    decode = ["ctc_weight=0", "stop_loops=false", "redecode=false", f"window={WHOLE_WINDOW}"]
     recognizer = Exported(model, decode, beam=1, lm="none", threads=threads).load().recognizer
     return lambda path: recognizer.recognize([soundfile.read(path, dtype="float32")[0]])[0][0].text
 
