@@ -136,6 +136,18 @@ def test_what_is_spoiled_is_decoded_again(manifest, tmp_path, monkeypatch, how):
     assert path.read_bytes() == whole and stub.utterances in (1, 4, 7)  # whole chunks of three
 
 
+def test_each_result_is_parsed_once(manifest, tmp_path, monkeypatch):
+    """Of the file that is there before, and of what is added to it."""
+    monkeypatch.setattr(decoded, "CHUNK", 3)
+    utterances, path, head = read_manifest(manifest), tmp_path / UNFINISHED, {"model": "a"}
+    Unfinished(path, head, utterances).finish(Stub(), [].append)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:7]))
+    parsed, parse = [], decoded._parsed
+    monkeypatch.setattr(decoded, "_parsed", lambda line, id: parsed.append(id) or parse(line, id))
+    Unfinished(path, head, utterances).finish(Stub(), [].append)
+    assert parsed == [u.id for u in utterances]
+
+
 def test_force_goes_on_too_and_leaves_results_until_the_new_ones_are_there(model, manifest, tmp_path, monkeypatch):
     evaluate(model, manifest, tmp_path)
     before = (tmp_path / "hyp.txt").stat().st_mtime_ns

@@ -71,19 +71,28 @@ class Unfinished:
         """Id of the first utterance of each chunk → its place; of an id that comes again, the first."""
         self.results: dict[int, Result] = {}
         """Place of an utterance → its result; those of whole chunks, which are decoded as if never interrupted."""
-        self.sizes = {file: self._take(file) for file in unfinished_files(path)}
-        """Bytes of each file in which they stand."""
+        self.sizes: dict[Path, int] = {}
+        """Bytes of each file in which they stand, and which have been read."""
+        for file in unfinished_files(path):
+            self._read_on(file)
 
-    def _take(self, file: Path) -> int:
-        data = file.read_bytes() if file.is_file() else b""
-        if not data.startswith(self.head):
-            return 0
-        lines, first, size = data[len(self.head) :].split(b"\n")[:-1], 0, len(self.head)
+    def _read_on(self, file: Path) -> None:
+        """Takes what has come to a file since it was last read: each result is parsed once."""
+        size, data = self.sizes.get(file, 0), b""
+        if file.is_file():
+            with file.open("rb") as opened:
+                opened.seek(size)
+                data = opened.read()
+        if not size:
+            if not data.startswith(self.head):
+                return
+            size, data = len(self.head), data[len(self.head) :]
+        lines, first = data.split(b"\n")[:-1], 0
         while found := self._chunk(lines[first : first + CHUNK]):
             self.results |= found
             size += sum(len(line) + 1 for line in lines[first : first + len(found)])
             first += len(found)
-        return size
+        self.sizes[file] = size
 
     def _chunk(self, lines: list[bytes]) -> dict[int, Result]:
         """Place → result of the chunk that these lines begin with; nothing where it is not whole."""
@@ -126,7 +135,7 @@ class Unfinished:
             took = time.monotonic() - started
             say(f"decoded {seconds / 3600:.3f} h in {took:.1f} s: RTF {took / seconds:.4f}")
         for file in map(partial(numbered, self.path), range(shares.processes)):
-            self._take(file)
+            self._read_on(file)
         shares.meet("read")
         if not self.whole:
             raise AsrError(f"{self.path.parent}: another process's results are not there; the same command goes on")
