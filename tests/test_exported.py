@@ -16,9 +16,11 @@ from asr.decoding import search as in_torch
 from asr.decoding.beam import find_loops
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.hotwords import HotwordScorer
 from asr.decoding.ngram import NgramScorer
 from asr.errors import CheckpointError, UsageError
 from asr.exported.features import Features, log_mel
+from asr.exported.hotwords import HotwordBonus
 from asr.exported.recognizer import check_settings
 from asr.exported.scorers import CtcPrefixes, Ngrams
 from asr.exported.search import _loops, beam_search
@@ -156,6 +158,9 @@ def test_the_search_finds_what_that_in_pytorch_does(seed, rule, beam, with_other
         others_numpy["ctc"] = CtcPrefixes(ctc[0].numpy(), BLANK, EOS), 0.5
         others_torch["lm"] = NgramScorer(tmp_path / "lm.arpa", symbols, EOS), 0.4
         others_numpy["lm"] = Ngrams(tmp_path / "lm.arpa", symbols, EOS), 0.4
+        words = {(4, 5): 1.5, (5, 6, 7): 2.0, (6,): 0.5, (4, 5, 8, 7): 3.0, (7, 8): -1.0}
+        others_torch["hotwords"] = HotwordScorer(words, V, EOS, 2.0), 1.0
+        others_numpy["hotwords"] = HotwordBonus(words, V, EOS, 2.0), 1.0
     [expected] = in_torch.beam_search(InTorch(seed, ends=ends), config, [LIMIT], others_torch)
     found = beam_search(InNumpy(seed, ends=ends), config, LIMIT, others_numpy)[: config.nbest]
     assert [h.tokens for h in found] == [h.tokens for h in expected]
@@ -179,12 +184,12 @@ def without_torch(*arguments) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 def test_recordings_are_transcribed_without_pytorch(tmp_path, run):
-    """A random model with a CTC head: txt and the times in json are those of the search in PyTorch."""
+    """A random model with a CTC head: txt, with hot words too, and the times in json are those of the search in PyTorch."""
     import json
 
     from asr.catalogue.exporting import export_onnx
     from asr.model.folder import save_model
-    from tests.test_exporting import TABLE, small_model
+    from tests.test_exporting import CHARACTERS, TABLE, small_model
 
     save_model(tmp_path / "model", small_model("conformer"), TABLE)
     export_onnx(tmp_path / "model", tmp_path / "onnx", "float32")
@@ -196,6 +201,11 @@ def test_recordings_are_transcribed_without_pytorch(tmp_path, run):
     done = without_torch("transcribe", *clips, "--model", tmp_path / "onnx", "--backend", "onnx", *options)
     assert done.returncode == status == 0, done.stderr
     assert done.stdout == expected and len(expected) > 10
+    (tmp_path / "words.txt").write_text(f"{CHARACTERS[3]}{CHARACTERS[7]}\t9\n{CHARACTERS[5]}\t8\n", encoding="utf-8")
+    words = ("--hotwords", tmp_path / "words.txt", *options)
+    _, other, err = run("transcribe", *clips, "--model", tmp_path / "model", *words)
+    done = without_torch("transcribe", *clips, "--model", tmp_path / "onnx", "--backend", "onnx", *words)
+    assert done.stdout == other != expected and ": hot words " in done.stderr
     _, expected, _ = run("transcribe", clips[2], "--model", tmp_path / "model", "--format", "json", *options)
     done = without_torch(
         "transcribe", clips[2], "--model", tmp_path / "onnx", "--backend", "onnx", "--format", "json", *options
@@ -216,7 +226,7 @@ def test_recordings_are_transcribed_without_pytorch(tmp_path, run):
     ("options", "message"),
     [
         (["--speakers", "2"], "--speakers: is not possible with --backend onnx"),
-        (["--hotwords", "x"], "--hotwords: is not possible with --backend onnx"),
+        (["--workers", "2"], "--workers: is not possible with --backend onnx"),
         (["--quantize", "int8"], "asr model export --format onnx --dtype int8` makes a folder of fewer bits"),
         (["--punctuate", "model"], "--punctuate pauses is"),
         (["--device", "cuda"], "it runs on the CPU"),

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from asr.decoding.beam import Chosen
-from asr.decoding.hotwords import HotwordScorer, occurrences
+from asr.decoding.hotword_trie import occurrences
+from asr.decoding.hotwords import HotwordScorer
 from asr.decoding.wordlists import Hotwords, read_hotwords, word_and_weight
 from asr.errors import AsrError, ConfigError
 from tests.conftest import ROOT

@@ -159,8 +159,8 @@ def transcribe(
         raise typer.BadParameter(f"{backend!r} is not one of torch, onnx", param_hint="--backend")
     if backend == "onnx":
         _refuse_with_onnx(
-            speakers=speakers or voices, hotwords=hotwords, correct_names=correct_names, workers=workers,
-            device=device not in ("auto", "cpu"), quantize=quantize != "none", punctuate=punctuate == "model",
+            speakers=speakers or voices, workers=workers, device=device not in ("auto", "cpu"),
+            quantize=quantize != "none", punctuate=punctuate == "model",
         )  # fmt: skip
     from asr.finishing.finishing import Finishing
     from asr.outputs.style import Style
@@ -179,7 +179,8 @@ def transcribe(
     if backend == "onnx":
         from asr.transcription.exported import Exported
 
-        chosen = Exported(model, decode, beam=beam, lm=lm, vad=changes_of_vad(vad), threads=threads)
+        words = {"hotwords": hotwords, "correct_names": correct_names}
+        chosen = Exported(model, decode, beam=beam, lm=lm, **words, vad=changes_of_vad(vad), threads=threads)
         failed = transcribe_files(
             listed or audio,
             chosen.load,

@@ -1,7 +1,4 @@
-"""Words that are likely to come: each of their characters gets a bonus, which is taken back if the word breaks off.
-
-A word that is said again right behind itself gets none the second time.
-"""
+"""Words that are likely to come: what hypotheses earn by them, in PyTorch (asr.exported.hotwords has the same in NumPy)."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,9 +7,8 @@ import torch
 from torch import Tensor
 
 from asr.decoding.beam import Chosen
+from asr.decoding.hotword_trie import ROOT, HotwordTrie
 from asr.decoding.tries import Edges
-
-ROOT = 0
 
 
 class _State(NamedTuple):
@@ -24,7 +20,7 @@ class _State(NamedTuple):
 
 
 class HotwordScorer:
-    """A trie of token sequences with failure links (Aho and Corasick 1975). A CandidateScorer."""
+    """Walks along a HotwordTrie. A CandidateScorer."""
 
     def __init__(
         self,
@@ -39,55 +35,16 @@ class HotwordScorer:
 
         margin: a token gets its bonus only where the main scorer holds it at most this much less likely than the best.
         """
-        self.margin = margin
-        edges: dict[tuple[int, int], int] = {}
-        bonus, ends, parents, depth = [0.0], [False], [(ROOT, -1)], [0]
+        self.eos, self.margin = eos, margin
+        trie = HotwordTrie(words, n_tokens)
 
-        def grow(node: int, word: Sequence[int], weight: float) -> int:
-            for token in word:
-                if (node, token) not in edges:
-                    edges[node, token] = len(bonus)
-                    bonus.append(weight)
-                    ends.append(False)
-                    parents.append((node, token))
-                    depth.append(depth[node] + 1)
-                node = edges[node, token]
-                bonus[node] = max(bonus[node], weight)
-            ends[node] = True
-            return node
+        def on_device(array) -> Tensor:
+            return torch.from_numpy(array).to(device)
 
-        once = {tuple(word): grow(ROOT, word, weight) for word, weight in words.items()}
-        for word, end in once.items():  # said again right behind itself it gets nothing, or it would be written twice
-            if (end, word[0]) not in edges:
-                again = grow(end, word, 0.0)
-                edges.setdefault((again, word[0]), edges[end, word[0]])
-        by_depth = sorted(range(1, len(bonus)), key=depth.__getitem__)
-        fails, total, steps = [ROOT] * len(bonus), [0.0] * len(bonus), [0] * len(bonus)
-        for node in by_depth:
-            parent, token = parents[node]
-            total[node] = total[parent] + bonus[node]
-            fail = fails[parent]
-            while fail != ROOT and (fail, token) not in edges:
-                fail = fails[fail]
-            fails[node] = edges.get((fail, token), ROOT) if parent != ROOT else ROOT
-            steps[node] = steps[fails[node]] + 1
-        self.edges, self.eos = Edges.of(edges, n_tokens, device), eos
-        self.fails, self.longest = torch.tensor(fails, device=device), max(depth)
-        self.steps = max(steps)
-        """From any node to the root by failure links."""
-        self.bonus, self.total = torch.tensor(bonus, device=device), torch.tensor(total, device=device)
-        self.depth = torch.tensor(depth, device=device)
-        kept = torch.zeros(len(bonus), self.longest + 1)
-        earned: list[tuple[tuple[int, int], ...]] = [()] * len(bonus)  # where words lie in what leads to a node
-        for node in by_depth:
-            earned[node], end = earned[parents[node][0]], node
-            while end != ROOT:
-                earned[node] += ((depth[node] - depth[end], depth[node]),) if ends[end] else ()
-                end = fails[end]
-            if earned[node]:
-                kept[node] = _kept(earned[node], _path(node, parents, total), self.longest)
-        self.kept = kept.to(device)
-        """(nodes, tokens + 1): of the bonus up to a node, what words that begin within the first tokens have earned."""
+        self.edges = Edges(on_device(trie.keys), on_device(trie.children), n_tokens)
+        self.fails, self.depth, self.bonus = on_device(trie.fails), on_device(trie.depth), on_device(trie.bonus)
+        self.total, self.kept = on_device(trie.total), on_device(trie.kept)
+        self.longest, self.steps = trie.longest, trie.steps
 
     def start(self, n_utterances: int) -> _State:
         return _State(torch.zeros(n_utterances, 1, dtype=torch.long, device=self.fails.device))
@@ -110,34 +67,3 @@ class HotwordScorer:
 
     def select(self, state: _State, chosen: Chosen) -> _State:
         return _State(state.grown[chosen.utterances[:, None], chosen.hypotheses, chosen.candidates])
-
-
-def _path(node: int, parents: Sequence[tuple[int, int]], total: Sequence[float]) -> list[float]:
-    """The bonus up to each node on the way to this one, the root's first."""
-    found = [total[node]]
-    while node != ROOT:
-        node = parents[node][0]
-        found.insert(0, total[node])
-    return found
-
-
-def _kept(spans: Sequence[tuple[int, int]], total: Sequence[float], longest: int) -> Tensor:
-    """(longest + 1,) what the spans that begin before each place cover of a bonus; `total` up to each place."""
-    kept, covered = torch.zeros(longest + 1), 0
-    for start, end in sorted(spans):
-        if end > covered:
-            kept[start + 1 :] += total[end] - total[max(start, covered)]
-            covered = end
-    return kept
-
-
-def occurrences(tokens: Sequence[int], words: Mapping[Sequence[int], float]) -> list[tuple[int, Sequence[int]]]:
-    """(place, word) of every hot word in a text, the longest at each place, from left to right without overlap."""
-    found, place = [], 0
-    by_length = sorted(words, key=len, reverse=True)
-    while place < len(tokens):
-        word = next((w for w in by_length if tuple(tokens[place : place + len(w)]) == tuple(w)), None)
-        if word:
-            found.append((place, word))
-        place += len(word) if word else 1
-    return found

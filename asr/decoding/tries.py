@@ -1,7 +1,5 @@
 """Many (node, token) → node edges looked up at once, as tensors: what hot words and n-gram models walk along."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -14,13 +12,6 @@ class Edges:
         self.n_tokens = n_tokens
         self.keys = torch.cat([keys, keys.new_tensor([torch.iinfo(torch.long).max])])
         self.children = torch.cat([children, children.new_tensor([-1])])
-
-    @classmethod
-    def of(cls, edges: Mapping[tuple[int, int], int], n_tokens: int, device: torch.device | str = "cpu") -> "Edges":
-        """edges: (node, token) → node."""
-        pairs = sorted((node * n_tokens + token, child) for (node, token), child in edges.items())
-        table = torch.tensor(pairs, dtype=torch.long, device=device).reshape(-1, 2)
-        return cls(table[:, 0].contiguous(), table[:, 1], n_tokens)
 
     def follow(self, nodes: Tensor, tokens: Tensor) -> Tensor:
         """The node that each edge leads to, -1 where there is none; nodes and tokens have the same shape."""

@@ -9,9 +9,11 @@ import numpy as np
 from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.decode_config import AUTO, DecodeConfig
 from asr.decoding.hypothesis import Hypothesis
+from asr.decoding.wordlists import Hotwords
 from asr.errors import AsrError, UsageError
 from asr.exported.decoder import ListeningDecoder
 from asr.exported.folder import LM, ExportedModel, Heard
+from asr.exported.hotwords import HotwordBonus
 from asr.exported.scorers import CtcPrefixes, Ngrams
 from asr.exported.search import RULES, beam_search
 from asr.recognition.alignment import best_path, ctc_evidence
@@ -19,6 +21,7 @@ from asr.recognition.boundaries import Span
 from asr.recognition.frames import attended_path, frame_spans
 from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_to_doubt, shortened
 from asr.recognition.joining import joined
+from asr.recognition.names import require_readings, with_hotwords
 from asr.recognition.recognized import Recognized
 from asr.stopping import never
 
@@ -54,13 +57,24 @@ def check_settings(config: DecodeConfig, exported: DecodeConfig, window: float =
 class ExportedRecognizer:
     """Decodes utterances with an exported model."""
 
-    def __init__(self, model: ExportedModel, config: DecodeConfig, lm: str | Path | None = None):
+    def __init__(
+        self,
+        model: ExportedModel,
+        config: DecodeConfig,
+        lm: str | Path | None = None,
+        *,
+        hotwords: Hotwords | None = None,
+    ):
         """lm: n-grams in the place of those in the folder, "none" for none."""
-        self.model, self.config, self.hotwords = model, config, None
+        if hotwords and config.correct_names:
+            require_readings()
+        self.model, self.config, self.hotwords = model, config, hotwords
         self.tokenizer, table = model.tokenizer, model.tokenizer.table
         path = Path(lm) if lm else model.folder / LM
         wanted = str(lm) != NO_LM and config.lm_weight and (lm or path.is_file())
         self.lm = Ngrams(path, table.tokens, table.eos) if wanted else None
+        words = hotwords.weights if hotwords else {}
+        self.biasing = HotwordBonus(words, len(table), table.eos, config.hotword_margin) if words else None
 
     def recognize(
         self, utterances: Sequence[np.ndarray], timed: bool = False, cancelled: Callable[[], bool] = never
@@ -99,7 +113,8 @@ class ExportedRecognizer:
         return found
 
     def _recognized(self, hypothesis: Hypothesis) -> Recognized:
-        return Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis)
+        found = Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis)
+        return with_hotwords(found, self.tokenizer, self.hotwords, self.config) if self.hotwords else found
 
     def _limit(self, samples: np.ndarray) -> int:
         limit, longest = self.config.max_tokens(len(samples) / SAMPLE_RATE), self.model.longest_text
@@ -111,6 +126,8 @@ class ExportedRecognizer:
             others["ctc"] = (CtcPrefixes(heard.ctc, table.blank, table.eos), self.config.ctc_weight)
         if self.lm is not None:
             others["lm"] = (self.lm, self.config.lm_weight)
+        if self.biasing is not None:
+            others["hotwords"] = (self.biasing, 1.0)
         return others
 
     def _doubts(self, hypothesis: Hypothesis, decoder: ListeningDecoder) -> tuple[str, ...]:

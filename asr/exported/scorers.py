@@ -25,8 +25,8 @@ class CandidateScorer(Protocol):
         """The state before the first token."""
         ...
 
-    def score(self, last: np.ndarray, candidates: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-        """Last tokens (N,), candidates (N, C) → log-probabilities (N, C), and the new state."""
+    def score(self, last: np.ndarray, candidates: np.ndarray, said: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        """Last tokens (N,), candidates (N, C), what the decoder says of them (N, C) → scores (N, C), and the new state."""
         ...
 
     def select(self, state: Any, origins: np.ndarray, places: np.ndarray) -> Any:
@@ -57,7 +57,9 @@ class CtcPrefixes:
         on_blank = self.blank.cumsum()[None]
         return _Prefixes(np.full_like(on_blank, -np.inf), on_blank, np.zeros(1))
 
-    def score(self, last: np.ndarray, candidates: np.ndarray, state: _Prefixes) -> tuple[np.ndarray, _Prefixes]:
+    def score(
+        self, last: np.ndarray, candidates: np.ndarray, said: np.ndarray, state: _Prefixes
+    ) -> tuple[np.ndarray, _Prefixes]:
         either = np.logaddexp(state.on_token, state.on_blank)
         first = -np.inf if state.n_tokens else 0.0
         before = _later(
@@ -77,6 +79,14 @@ class CtcPrefixes:
         token, repeats, score = (x[origins, places] for x in judged)
         on_token = _spread(before[repeats.astype(int), origins], _log(self.probs[token]))
         return _Prefixes(on_token, _spread(_later(on_token, -np.inf), self.blank), score, state.n_tokens + 1)
+
+
+def found_among(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where each wanted key stands among rising keys (E,), -1 where it does not."""
+    if not len(keys):
+        return np.full_like(wanted, -1)
+    places = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    return np.where(keys[places] == wanted, places, -1)
 
 
 def _log(probs: np.ndarray) -> np.ndarray:
@@ -121,14 +131,15 @@ class Ngrams:
 
     def _follow(self, nodes: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """The node that each edge leads to, -1 where there is none."""
-        keys = nodes * self.n_tokens + tokens
-        places = np.searchsorted(self.keys, keys).clip(max=max(0, len(self.keys) - 1))
-        return np.where(self.keys[places] == keys, places + 1, -1) if len(self.keys) else np.full_like(keys, -1)
+        found = found_among(self.keys, nodes * self.n_tokens + tokens)
+        return np.where(found < 0, -1, found + 1)
 
     def start(self) -> tuple[np.ndarray, np.ndarray | None]:
         return np.array([self.first]), None
 
-    def score(self, last: np.ndarray, candidates: np.ndarray, state: tuple) -> tuple[np.ndarray, tuple]:
+    def score(
+        self, last: np.ndarray, candidates: np.ndarray, said: np.ndarray, state: tuple
+    ) -> tuple[np.ndarray, tuple]:
         context = np.broadcast_to(state[0][:, None], candidates.shape)
         words, found = self.vocabulary[candidates], np.full(candidates.shape, -1)
         score = np.zeros(candidates.shape, np.float32)

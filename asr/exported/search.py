@@ -107,8 +107,9 @@ def _judged(
     first = scores.copy()
     first[:, eos] = np.inf
     candidates = _largest(first, config.candidates + 1)
-    judged = [scorer.score(last, candidates, state) for scorer, state in zip(scorers, states, strict=True)]
-    parts = np.stack([scores[rows, candidates], *(score for score, _ in judged)], axis=-1)
+    said = scores[rows, candidates]
+    judged = [scorer.score(last, candidates, said, state) for scorer, state in zip(scorers, states, strict=True)]
+    parts = np.stack([said, *(score for score, _ in judged)], axis=-1)
     return candidates, parts, [state for _, state in judged]
 
 

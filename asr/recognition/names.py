@@ -6,6 +6,9 @@ Spans and confidences stay those of what was heard. What is a word of the dictio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.hotword_trie import occurrences
+from asr.decoding.wordlists import Hotwords
 from asr.recognition.heard_tokens import heard_tokens
 from asr.recognition.recognized import Recognized
 from asr.text.normalize import is_han
@@ -28,6 +31,13 @@ def require_readings() -> None:
     """Raises AsrError where readings or words are not known."""
     readings("一")
     is_known("一")
+
+
+def with_hotwords(found: Recognized, tokenizer: Tokenizer, hotwords: Hotwords, config: DecodeConfig) -> Recognized:
+    """A hypothesis with the hot words in it named, and, where that is wanted, in the place of what sounds like them."""
+    fired = occurrences(found.hypothesis.tokens, hotwords.weights)
+    found = replace(found, hotwords=tuple((place, hotwords.words[word]) for place, word in fired))
+    return with_names(found, tokenizer, hotwords.words.values()) if config.correct_names else found
 
 
 def with_names(found: Recognized, tokenizer: Tokenizer, names: Collection[str]) -> Recognized:

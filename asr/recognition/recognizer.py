@@ -14,7 +14,7 @@ from asr.decoding.beam import Chosen
 from asr.decoding.continued import ContinuedScorer
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.decode_config import DecodeConfig
-from asr.decoding.hotwords import HotwordScorer, occurrences
+from asr.decoding.hotwords import HotwordScorer
 from asr.decoding.rescoring import penalise_uncovered, rescore
 from asr.decoding.search import CandidateScorer, Hypothesis, Watch, beam_search
 from asr.decoding.wordlists import Hotwords
@@ -24,7 +24,7 @@ from asr.model.model import Memory, SpeechModel
 from asr.recognition.encoding import WHOLE, encode, grouped, window_samples
 from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_for_silence, reasons_to_doubt, shortened
 from asr.recognition.joining import joined
-from asr.recognition.names import require_readings, with_names
+from asr.recognition.names import require_readings, with_hotwords
 from asr.recognition.recognized import Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
 from asr.stopping import never
@@ -301,11 +301,8 @@ class Recognizer:
         return [row[: len(h.tokens)] for row, h in zip(rows, best, strict=True)]
 
     def _recognized(self, hypothesis: Hypothesis) -> Recognized:
-        hot = self.hotwords
-        fired = occurrences(hypothesis.tokens, hot.weights) if hot else []
-        words = tuple((place, hot.words[word]) for place, word in fired)
-        found = Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis, words)
-        return with_names(found, self.tokenizer, hot.words.values()) if hot and self.config.correct_names else found
+        found = Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis)
+        return with_hotwords(found, self.tokenizer, self.hotwords, self.config) if self.hotwords else found
 
     def ctc_log_probs(self, memory: Memory) -> Tensor | None:
         """(B, L, V) of the CTC head; None where the model has none."""

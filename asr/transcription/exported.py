@@ -9,10 +9,11 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity_onnx import OnnxVoiceActivity
 from asr.config_values import from_dict, parse_changes
 from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.wordlists import HotwordList, read_hotwords
 from asr.exported.folder import LM, SETTINGS, ExportedModel, read_settings
 from asr.exported.recognizer import NO_LM, ExportedRecognizer, check_settings
 from asr.files import content_state
-from asr.transcription.results import named, of_the_text, states
+from asr.transcription.results import named, of_hotwords, of_the_text, states
 from asr.transcription.segmenting import SegmentConfig
 from asr.transcription.transcribing import Transcribing
 
@@ -27,6 +28,8 @@ class Exported:
         *,
         beam: int | None = None,
         lm: str | Path | None = None,
+        hotwords: HotwordList | None = None,
+        correct_names: bool | None = None,
         vad: Mapping[str, Any] | None = None,
         threads: int = 0,
     ):
@@ -34,10 +37,13 @@ class Exported:
 
         Raises CheckpointError where there is no such model, UsageError for settings that it cannot be searched with.
         """
-        self.folder, self.lm, self.threads = Path(folder), lm, threads
+        self.folder, self.lm, self.hotwords, self.threads = Path(folder), lm, hotwords, threads
         values = read_settings(self.folder)
         saved = values["decode"]
-        changes = ({} if beam is None else {"beam": beam}) | parse_changes(decode, "--decode")
+        given = {"beam": beam, "correct_names": correct_names}
+        changes = {name: value for name, value in given.items() if value is not None} | parse_changes(
+            decode, "--decode"
+        )
         self.settings = from_dict(DecodeConfig, saved | changes, "decode")
         window = values["features"]["window_samples"] / SAMPLE_RATE
         check_settings(self.settings, from_dict(DecodeConfig, saved, "decode"), window)
@@ -47,7 +53,9 @@ class Exported:
     def load(self) -> Transcribing:
         """A transcriber of it."""
         model = ExportedModel(self.folder, self.threads)
-        recognizer = ExportedRecognizer(model, self.settings, self.lm)
+        table, weight = model.tokenizer.table, self.settings.hotword_weight
+        words = read_hotwords(self.hotwords, model.tokenizer, table, weight) if self.hotwords else None
+        recognizer = ExportedRecognizer(model, self.settings, self.lm, hotwords=words)
         return Transcribing(
             recognizer, model.tokenizer, model.name, segments=self.segments, voice_activity=OnnxVoiceActivity()
         )
@@ -59,6 +67,7 @@ class Exported:
         return {
             "model": f"{self.folder.name} {states(self.files)}",
             "lm": content_state(lm) if with_lm else NO_LM,
+            "hotwords": of_hotwords(self.hotwords),
             "backend": "onnx",
             "channels": "split" if split else "mix",
             "track": track,

@@ -11,7 +11,7 @@ from asr.catalogue.finding import find_model
 from asr.catalogue.opening import Decoding
 from asr.model.folder import CONFIG, LM, TOKENS, WEIGHTS, read_config
 from asr.speakers.wanted import Speakers
-from asr.transcription.results import named, of_the_text, states
+from asr.transcription.results import named, of_hotwords, of_the_text, states
 from asr.transcription.segmenting import SegmentConfig
 
 
@@ -35,7 +35,7 @@ def made_with(
     return {
         "model": f"{folder.name} {states(folder / name for name in (CONFIG, TOKENS, WEIGHTS))}",
         "lm": states([lm / WEIGHTS if lm.is_dir() else lm]) if with_lm else NO_LM,
-        "hotwords": _of_hotwords(decoding.hotwords),
+        "hotwords": of_hotwords(decoding.hotwords),
         "quantize": decoding.quantize,
         "channels": "split" if split else "mix",
         "track": track,
@@ -51,9 +51,3 @@ def _of_speakers(speakers: Speakers | None) -> str:
     heard = states(Path(voice) for voice in speakers.voices.values() if isinstance(voice, str | os.PathLike))
     named = f" {', '.join(sorted(speakers.voices))} {heard}" if speakers.voices else ""
     return f"{speakers.fewest}-{speakers.most or 'any'}{named}"
-
-
-def _of_hotwords(hotwords: Any) -> str:
-    if isinstance(hotwords, str | os.PathLike):
-        return states([Path(hotwords)])
-    return str(hotwords) if hotwords else "none"

@@ -64,6 +64,13 @@ def states(paths: Iterable[Path]) -> str:
     return hashlib.sha256("".join(map(content_state, paths)).encode()).hexdigest()[:8]
 
 
+def of_hotwords(hotwords: Any) -> str:
+    """What there is to know of hot words: the state of a file of them."""
+    if isinstance(hotwords, str | os.PathLike):
+        return states([Path(hotwords)])
+    return str(hotwords) if hotwords else "none"
+
+
 class MadeWith:
     """With which settings, and from which recording, each file of a folder was made.
 
