@@ -5,14 +5,18 @@ import re
 from types import SimpleNamespace
 
 import pytest
+import soundfile
 import torch
 
 from asr.decoding.beam import Chosen
+from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.hotword_trie import occurrences
 from asr.decoding.hotwords import HotwordScorer
-from asr.decoding.wordlists import Hotwords, read_hotwords, word_and_weight
+from asr.decoding.wordlists import Hotwords, read_hotwords, split_words, word_and_weight
 from asr.errors import AsrError, ConfigError
+from asr.serving.forms import hotwords_of_fields
 from tests.conftest import ROOT
+from tests.sounds import speech
 
 EOS = 0
 TOY = ROOT / "tests/fixtures/toy"
@@ -172,6 +176,68 @@ def test_lists_and_strings_of_words(tokenizer, given, expected):
     assert {found.words[tokens]: weight for tokens, weight in found.weights.items()} == expected and not found.doubts
 
 
+def remarks(given, tokenizer, weight: float = 2.0, **settings) -> list[str]:
+    config = DecodeConfig(hotword_weight=weight, **settings)
+    return list(read_hotwords(given, tokenizer, tokenizer.table, weight).remarks(config))
+
+
+UNWRITTEN = (
+    "hot words with characters that the model cannot write are left out: {}; its tokens.txt lists those that it can"
+)
+IDLE = "hot words whose weight is 0, or nearly so, change nothing: {}; give them one such as 2, or leave them out"
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "expected"),
+    [
+        ({"阿衣": 2, "乌鹅": -1, "哦": 0.5}, {}, []),
+        ({"阿衣": 0, "乌鹅": 2, "撒西": 1e-6}, {}, [IDLE.format("阿衣, 撒西")]),
+        (["阿衣", "乌鹅 1"], {"weight": 0.0}, [IDLE.format("阿衣")]),
+        ({"阿衣": 0, "乌阿衣": 2}, {}, []),  # what of the longer one stays where it breaks off
+        ({"阿衣": 0}, {"correct_names": True}, []),
+        (
+            ["阿衣", "龘", "！"],
+            {},
+            [UNWRITTEN.format("龘, ！")],
+        ),
+        (["阿衣 2", "阿衣", "阿衣 2.0"], {}, []),
+        (
+            ["阿衣 2", "阿 衣 3", "阿衣"],
+            {},
+            [
+                "hotwords[1]: '阿 衣' has the weight 3 here, 2 at hotwords[0]; this one counts: keep one",
+                "hotwords[2]: '阿衣' has the weight 2 here, 3 at hotwords[1]; this one counts: keep one",
+            ],
+        ),
+        ([f"{a}{b} 0" for a in "阿衣乌鹅" for b in "哦撒西"], {}, [IDLE.format(
+            "阿哦, 阿撒, 阿西, 衣哦, 衣撒, 衣西, 乌哦, 乌撒, 乌西, 鹅哦 …")]),
+    ],
+)  # fmt: skip
+def test_what_can_have_no_effect_is_told(tokenizer, given, settings, expected):
+    assert remarks(given, tokenizer, **settings) == expected
+
+
+def test_tokens_that_are_never_written_are_told(tokenizer):
+    [remark] = remarks(["阿衣", "乌鹅"], tokenizer, never_written=(tokenizer.encode("鹅")[0],))
+    assert "that decode.never_written rules out change nothing: 乌鹅; take" in remark
+
+
+@pytest.mark.parametrize("how", ["transcribe", "evaluate", "inspect"])
+def test_it_is_told_once(tmp_path, run, how):
+    (tmp_path / "words.txt").write_text("阿衣\t0\n龘\n", encoding="utf-8")
+    soundfile.write(tmp_path / "a.wav", speech(1.0), 16000)
+    (tmp_path / "m.jsonl").write_text(
+        '{"id": "a", "audio": "a.wav", "text": "阿", "duration": 1.0}\n', encoding="utf-8"
+    )
+    arguments = {
+        "transcribe": (tmp_path / "a.wav", "--model", TOY),
+        "evaluate": (TOY, tmp_path / "m.jsonl", "--out", tmp_path / "out"),
+        "inspect": (tmp_path / "a.wav", "--model", TOY, "--html", tmp_path / "a.html"),
+    }[how]
+    _, _, err = run(how, *arguments, "--hotwords", tmp_path / "words.txt", "--beam", 2)
+    assert err.count("change nothing: 阿衣;") == err.count("cannot write are left out: 龘;") == 1
+
+
 def test_a_character_of_several_tokens_has_one_bonus():
     class Bytes:
         def encode(self, text: str) -> list[int]:
@@ -181,7 +247,7 @@ def test_a_character_of_several_tokens_has_one_bonus():
         def encode(self, text: str) -> list[int]:
             return [len(text)]
 
-    table = SimpleNamespace(unk=1)
+    table = SimpleNamespace(unk=1, eos=2, never_written=[0, 1])
     (bonus,) = read_hotwords(["惊蛰"], Bytes(), table, 3.0).weights.values()
     assert bonus == 1.0  # six tokens, two characters
     assert list(read_hotwords(["惊蛰 6"], Bytes(), table, 3.0).weights.values()) == [2.0]
@@ -209,6 +275,24 @@ def test_which_spaces_part_the_words_of_a_string():
 
     words = [word for _, word, _ in _entries("北京 语音识别，GPT 4 波音 747,NEW YORK 上海 ASR")]
     assert words == ["北京", "语音识别", "GPT 4", "波音 747", "NEW YORK", "上海", "ASR"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("今天讨论“语音识别”。张伟（主持）和O’Brien.", ["今天讨论", "语音识别", "张伟", "主持", "和O’Brien"]),
+        (
+            "北京/上海、TCP/IP｜GPT-4o\n\u3000v2.5  版本\t端到端",
+            ["北京", "上海", "TCP/IP", "GPT-4o", "v2.5", "版本", "端到端"],
+        ),
+        ("𠮷野家 拉面!Yes.  No", ["𠮷野家", "拉面", "Yes", "No"]),
+        (" ，。\n", []),
+    ],
+)
+def test_the_words_of_a_text(text, words):
+    """Of a string of hot words, and of the prompt that a server is sent."""
+    assert split_words(text) == words
+    assert hotwords_of_fields(text, [])[0] == tuple(word for word in words if len(word) > 1)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,10 @@ def hotwords_of(decoding: Decoding, loaded: LoadedModel, settings: DecodeConfig)
 
 
 def without_effect(decoding: Decoding, recognizer: Recognizer) -> Iterator[str]:
-    """A line for each weight that a Decoding sets of something that is not there, and for a language model without a weight."""
+    """A line for each weight that a Decoding sets of something that is not there, for a language model without a weight, and
+    for hot words that will hardly ever come."""
+    if decoding.hotwords and recognizer.hotwords:
+        yield from recognizer.hotwords.remarks(recognizer.config)
     if decoding.lm and str(decoding.lm) != NO_LM and recognizer.lm is None:
         yield f"--lm {decoding.lm}: changes nothing, lm_weight is 0; --decode lm_weight=0.3 gives it a weight"
     model = recognizer.model

@@ -181,9 +181,16 @@ def transcribe(
 
         words = {"hotwords": hotwords, "correct_names": correct_names}
         chosen = Exported(model, decode, beam=beam, lm=lm, **words, vad=changes_of_vad(vad), threads=threads)
+
+        def load():
+            transcriber = chosen.load()
+            for line in transcriber.recognizer.hotwords.remarks(chosen.settings) if hotwords else ():
+                say(f"asr: {line}")
+            return transcriber
+
         failed = transcribe_files(
             listed or audio,
-            chosen.load,
+            load,
             results,
             say=say,
             made_with=lambda: chosen.made_with(split, track),

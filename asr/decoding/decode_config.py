@@ -120,7 +120,7 @@ class DecodeConfig:
                 raise ConfigError(f"decode.{name} must be at most {most:,g}, is {value:g}")
         if not 0 <= self.reverse_weight <= 1:
             raise ConfigError(f"decode.reverse_weight must be from 0 to 1, is {self.reverse_weight}")
-        for name in ("ctc_weight", "eos_threshold", "coverage_weight"):
+        for name in ("ctc_weight", "eos_threshold", "coverage_weight", "hotword_margin"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")
 

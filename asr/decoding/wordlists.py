@@ -2,10 +2,11 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
 from asr.files import read_lines
 from asr.foreign_bytes import quoted, reading
@@ -19,10 +20,17 @@ HotwordList = str | Path | Collection[str | tuple[str, float]] | Mapping[str, fl
 
 _HAN = "[㐀-鿿\U00020000-\U0003ffff]"
 _COMMAS = "[,，、;；|]"
+_MARKS = rf"(?:{_COMMAS}|[｜。！？!?：:…—“”\"「」『』《》〈〉（）()【】\[\]<>]|(?<![A-Za-z])[‘’]|[‘’](?![A-Za-z])|\.(?=\s|$))"
 _TOGETHER = re.compile(rf"{_HAN}{{2}}\s*(?:[\s/]|{_COMMAS})\s*{_HAN}|{_HAN}\s*(?:[\s/]|{_COMMAS})\s*{_HAN}{{2}}")
 """What parts words, where a line has one; 张 三 is a name that is written with a space."""
-_BETWEEN = re.compile(rf"\s*{_COMMAS}\s*|(?<={_HAN})\s+(?=[^\W\d])|(?<=\w)\s+(?={_HAN})")
-"""What parts the words of a string: commas, and spaces beside Chinese; GPT 4 and NEW YORK are one."""
+_BETWEEN = re.compile(
+    rf"\s*{_MARKS}\s*|(?<={_HAN})\s+(?=[^\W\d])|(?<=\w)\s+(?={_HAN})|(?<={_HAN})\s*/\s*|\s*/\s*(?={_HAN})"
+)
+"""What parts the words of a text: punctuation, and spaces and slashes beside Chinese; GPT 4, NEW YORK and TCP/IP are one."""
+_LEAST = 0.01
+"""Weights nearer to 0 than that are as good as none: they make a character a hundredth likelier."""
+_NAMED = 10
+"""Words that a message names at most."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,39 @@ class Hotwords:
     ignored: tuple[str, ...] = ()
     """Words with characters that the model cannot write."""
     doubts: tuple[str, ...] = ()
-    """What was given as one word and looks like several, which will hardly be said in a row; with its place."""
+    """What of the list is hardly meant, with its place: several words on a line, one word with two weights."""
 
     def with_more(self, others: "Hotwords") -> "Hotwords":
         """These and others; where both have a word, the others' weight."""
         ignored, doubts = self.ignored + others.ignored, self.doubts + others.doubts
         return Hotwords(self.weights | others.weights, self.words | others.words, ignored, doubts)
+
+    def remarks(self, config: DecodeConfig) -> Iterator[str]:
+        """A line for what of them will hardly ever come, or changes nothing, and what to do."""
+        yield from self.doubts
+        if self.ignored:
+            yield (
+                f"hot words with characters that the model cannot write are left out: {_some(self.ignored)};"
+                " its tokens.txt lists those that it can"
+            )
+        if idle := [] if config.correct_names else list(self._idle()):  # which needs no weight
+            yield (
+                f"hot words whose weight is 0, or nearly so, change nothing: {_some(idle)}; give them one such as 2, or"
+                " leave them out"
+            )
+        never = set(config.never_written)
+        if ruled_out := [word for tokens, word in self.words.items() if not never.isdisjoint(tokens)]:
+            yield (
+                f"hot words with tokens that decode.never_written rules out change nothing: {_some(ruled_out)};"
+                " take the tokens out of it, or leave the words out"
+            )
+
+    def _idle(self) -> Iterator[str]:
+        """Words without a bonus; within another word one says how much of that one's bonus stays where it breaks off."""
+        heard = [tokens for tokens, weight in self.weights.items() if abs(weight) >= _LEAST]
+        for tokens, weight in self.weights.items():
+            if abs(weight) < _LEAST and not any(_holds(other, tokens) for other in heard):
+                yield self.words[tokens]
 
 
 def read_hotwords(given: HotwordList, tokenizer: Tokenizer, table: TokenTable, weight: float) -> Hotwords:
@@ -49,21 +84,29 @@ def read_hotwords(given: HotwordList, tokenizer: Tokenizer, table: TokenTable, w
 
     A line of a file, or an item of a list, is `word`, or `word weight` with a tab or a space between; in a file `#` begins a
     comment. A number that a space parts from Latin letters or digits belongs to the word; behind a tab it is a weight. A
-    string is the name of a file if there is one, or if it looks like one; else its words are parted by commas, lines, and
-    spaces beside Chinese: "北京 语音识别，GPT 4".
+    string is the name of a file if there is one, or if it looks like one; else a text whose words `split_words` finds.
 
     weight: bonus per character where none is given. Raises ConfigError with the place.
     """
     weights, words, ignored, doubts = {}, {}, [], []
+    seen: dict[tuple[int, ...], tuple[str, float]] = {}
+    never = {table.unk, table.eos, *table.never_written}
     for where, word, own in _entries(given):
         tokens = tuple(tokenizer.encode(normalize(word)))
-        if not tokens or table.unk in tokens:
+        if never.intersection(tokens) or not tokens:
             ignored.append(word)
             continue
         if _TOGETHER.search(word):
             doubts.append(f"{where}: {quoted(word)} is one hot word, said in a row; several need a line each")
         spread = min(1.0, len(characters(word)) / len(tokens))  # 惊 may be three tokens, bytes
-        weights[tokens], words[tokens] = spread * (weight if own is None else own), word
+        bonus = weight if own is None else own
+        first, before = seen.setdefault(tokens, (where, bonus))
+        if before != bonus:
+            doubts.append(
+                f"{where}: {quoted(word)} has the weight {bonus:g} here, {before:g} at {first}; this one counts: keep one"
+            )
+        seen[tokens] = where, bonus
+        weights[tokens], words[tokens] = spread * bonus, word
     if not words and not ignored:
         raise ConfigError(f"{given if _is_file(given) else 'hotwords'}: holds no hot word")
     return Hotwords(weights, words, tuple(ignored), tuple(doubts))
@@ -82,7 +125,7 @@ def _entries(given: HotwordList) -> Iterator[tuple[str, str, float | None]]:
         for word, own in given.items():
             yield f"hotwords[{word!r}]", str(word), _weight(own, f"hotwords[{word!r}]")
         return
-    items = [part for line in given.splitlines() for part in _BETWEEN.split(line)] if isinstance(given, str) else given
+    items = split_words(given) if isinstance(given, str) else given
     if not isinstance(items, Iterable):
         raise ConfigError(f"hotwords must be a list of words, or a file of them, is {quoted(items)}")
     for number, item in enumerate(items):
@@ -95,6 +138,21 @@ def _entries(given: HotwordList) -> Iterator[tuple[str, str, float | None]]:
         word, own = word_and_weight(item.strip(), where)
         if word:
             yield where, word, own
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text, in order: parted by lines, punctuation, and spaces beside Chinese: "北京 语音识别，GPT 4"."""
+    parts = [part.strip() for line in text.splitlines() for part in _BETWEEN.split(line)]
+    return [part for part in parts if part]
+
+
+def _some(words: Sequence[str]) -> str:
+    """The first of them, and that there are more."""
+    return ", ".join(words[:_NAMED]) + (" …" if len(words) > _NAMED else "")
+
+
+def _holds(tokens: tuple[int, ...], part: tuple[int, ...]) -> bool:
+    return any(tokens[i : i + len(part)] == part for i in range(len(tokens) - len(part) + 1))
 
 
 def _is_file(given: HotwordList) -> bool:

@@ -1,10 +1,10 @@
 """What a request asks for: the fields of OpenAI's form."""
 
-import re
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from asr.decoding.wordlists import split_words
 from asr.errors import AsrError
 from asr.outputs.writers import WRITERS
 from asr.printable import printable
@@ -40,8 +40,6 @@ LONGEST_NAME = 200
 MOST_NOTES = 10
 MOST_WORDS, LONGEST_WORD, LONGEST_PROMPT = 200, 20, 20_000
 """Hot words of a request, and characters of one: a longer part of a prompt is no name or term. Characters of a prompt."""
-BETWEEN_WORDS = re.compile(r"[,;:!?\"|/()\[\]<>\n\r\t，、。；：！？…—“”‘’「」『』《》〈〉（）【】]+|\.(?=\s|$)")
-BESIDE_HAN = re.compile(r"(?<=[\u3400-\u9fff]) | (?=[\u3400-\u9fff])")
 
 
 @dataclass(frozen=True)
@@ -179,9 +177,8 @@ def _temperature(value: str) -> float:
 
 def hotwords_of_fields(prompt: str, keywords: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """Words of a request, and notes on what of it is none. A single character of a prompt is everywhere."""
-    clauses = BETWEEN_WORDS.split(prompt[:LONGEST_PROMPT])
-    parts = [part for clause in clauses for part in BESIDE_HAN.split(" ".join(clause.split()))]
-    wanted = [" ".join(word.split()) for word in keywords if word.strip()] + [part for part in parts if len(part) > 1]
+    parts = [part for part in split_words(prompt[:LONGEST_PROMPT]) if len(part) > 1]
+    wanted = [" ".join(word.split()) for word in [*keywords, *parts] if word.strip()]
     words = list(dict.fromkeys(word for word in wanted if len(word) <= LONGEST_WORD))
     notes = []
     if len(prompt) > LONGEST_PROMPT:

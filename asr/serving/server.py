@@ -16,7 +16,6 @@ from asr.errors import AsrError
 from asr.finishing.finishing import Finishing
 from asr.serving.memory import share_one_heap
 from asr.serving.settings import ServerSettings
-from asr.transcription.many_files import tell_ignored_hotwords
 from asr.transcription.transcriber import Transcriber
 
 WEBSOCKETS = {
@@ -49,7 +48,6 @@ def serve(
     share_one_heap()
     with socket_at(settings.host, settings.port) as listening:
         transcriber = load()
-        tell_ignored_hotwords(transcriber, say)
         application = Application(transcriber, finishing, settings, say)
 
         class Server(uvicorn.Server):

@@ -9,7 +9,7 @@ from asr.decoding.wordlists import read_hotwords
 from asr.errors import AsrError, AudioError, Cancelled
 from asr.files import on_disk
 from asr.serving.body import ENDING
-from asr.serving.forms import LONGEST_QUOTE, Wanted
+from asr.serving.forms import Wanted
 from asr.serving.refusals import Abandoned, BadRequest
 from asr.serving.scheduler import RunningJob
 from asr.serving.voices import REFERENCES
@@ -43,14 +43,14 @@ class Upload:
 
 
 def writable(wanted: Wanted, transcriber: Transcriber) -> Wanted:
-    """A request without the hot words that the model cannot write, and with a note on them."""
+    """A request without the hot words that the model cannot write, and with notes on them and on those that change nothing."""
     if not wanted.hotwords:
         return wanted
-    tokenizer = transcriber.loaded.tokenizer
-    ignored = read_hotwords([(word, 0.0) for word in wanted.hotwords], tokenizer, tokenizer.table, 0.0).ignored
-    words = tuple(word for word in wanted.hotwords if word not in ignored)
-    note = f"hot words with characters that the model cannot write are left out: {', '.join(ignored)[:LONGEST_QUOTE]}"
-    return replace(wanted, hotwords=words, notes=wanted.notes + ((note,) if ignored else ()))
+    tokenizer, config = transcriber.loaded.tokenizer, transcriber.recognizer.config
+    weight = config.hotword_weight
+    found = read_hotwords([(word, weight) for word in wanted.hotwords], tokenizer, tokenizer.table, weight)
+    words = tuple(word for word in wanted.hotwords if word not in found.ignored)
+    return replace(wanted, hotwords=words, notes=(*wanted.notes, *found.remarks(config)))
 
 
 def transcribe(

@@ -19,7 +19,7 @@ from asr.transcription.inputs import Input, find_inputs, find_targets, listed_in
 from asr.transcription.recordings import RecordingInProgress
 from asr.transcription.results import RECORDING, MadeWith, Results, differences, form_of
 from asr.transcription.sharing import Shares
-from asr.transcription.transcribing import Transcribing, doubtful_hotwords
+from asr.transcription.transcribing import Transcribing
 
 
 def transcribe_files(
@@ -159,7 +159,6 @@ class _Job:
         split: bool,
         track: int | None,
     ) -> int:
-        tell_ignored_hotwords(transcriber, self.say)
         taken: dict[RecordingInProgress, Input] = {}
         seconds = 0.0
 
@@ -256,12 +255,6 @@ class _Job:
             say(line)
 
         return clean
-
-
-def tell_ignored_hotwords(transcriber: Transcribing, say: Callable[[str], None]) -> None:
-    """Says which hot words will hardly ever come."""
-    for line in doubtful_hotwords(transcriber):
-        say(f"asr: {line}")
 
 
 def _is_there(target: Path) -> bool:

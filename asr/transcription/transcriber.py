@@ -22,7 +22,7 @@ from asr.recognition.recognizer import Recognizer
 from asr.transcript import Transcript
 from asr.transcription.aligning import Aligner
 from asr.transcription.segmenting import SegmentConfig
-from asr.transcription.transcribing import Transcribing, doubtful_hotwords
+from asr.transcription.transcribing import Transcribing
 
 
 class Transcriber(Transcribing):
@@ -144,8 +144,7 @@ def load(
 
 def tell_what_changes_nothing(decoding: Decoding, transcriber: Transcriber) -> None:
     """Warns, where the function that calls this was called, of settings and hot words that have no effect."""
-    words = () if decoding.hotwords is None else doubtful_hotwords(transcriber)
-    for line in (*without_effect(decoding, transcriber.recognizer), *words):
+    for line in without_effect(decoding, transcriber.recognizer):
         warnings.warn(line.removeprefix("--"), stacklevel=3)
 
 

@@ -221,11 +221,3 @@ class Transcribing:
                 segment = segment_of(next(results)[0], self.tokenizer, piece, channel)
                 recording.segments.append(segment)
                 yield recording, segment
-
-
-def doubtful_hotwords(transcriber: Transcribing) -> Iterator[str]:
-    """A line for each hot word, or all of them, that will hardly ever come."""
-    hot = transcriber.recognizer.hotwords
-    yield from hot.doubts if hot else ()
-    if hot and hot.ignored:
-        yield f"hot words with characters that the model cannot write are left out: {', '.join(hot.ignored)}"
