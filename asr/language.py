@@ -45,13 +45,21 @@ def language(environment: Mapping[str, str] | None = None) -> str:
     if locale in ("C", "POSIX"):
         return "en"
     wanted = [name for name in environment.get("LANGUAGE", "").split(":") if name] or [locale]
-    return CHINESE if re.match("zh([_.@-]|$)", wanted[0], re.IGNORECASE) else "en"
+    return CHINESE if is_chinese(wanted[0]) else "en"
+
+
+def is_chinese(name: str) -> bool:
+    """Whether a language, as locales and HTTP name it, is Chinese."""
+    return bool(re.match("zh([_.@;-]|$)", name.strip(), re.IGNORECASE))
 
 
 def translated(text: str) -> str:
     """A message in the language of the environment, line by line."""
-    if language() != CHINESE:
-        return text
+    return in_chinese(text) if language() == CHINESE else text
+
+
+def in_chinese(text: str) -> str:
+    """A message in Chinese as far as it is known, line by line."""
     return "\n".join(map(_line, text.split("\n")))
 
 

@@ -216,3 +216,18 @@ def test_answers_are_not_held_back():
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert client
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (b"", "language must be zh, is 'en': the model is for Mandarin"),
+        (b"Accept-Language: zh-CN,en;q=0.9\r\n", "language 必须是 zh，现在是 'en'：模型只识别普通话"),
+        (b"Accept-Language: en, zh\r\n", "language must be zh, is 'en': the model is for Mandarin"),
+    ],
+)
+def test_a_refusal_is_in_chinese_where_that_is_asked_for(server, asked, message):
+    port, _ = server
+    form = field("language", b"en") + GOOD
+    status, answer = status_and_json(exchange(port, sized(form, MULTIPART + asked)))
+    assert (status, answer["error"]["message"], answer["error"]["param"]) == (400, message, "language")

@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket
 
 from asr.errors import AsrError
 from asr.finishing.finishing import Finishing
+from asr.language import in_chinese, is_chinese
 from asr.serving.access import key_of, knows, refusal
 from asr.serving.body import ENDING
 from asr.serving.edited import rendered, scored
@@ -125,7 +126,7 @@ class Application:
 
     async def _refuse(self, request: Request, status: int, message: str, send: Send) -> None:
         await self.service.body(request.receive).drop()
-        await _answer(status, message)(request.scope, request.receive, send)
+        await _refused(request, status, message)(request.scope, request.receive, send)
 
     async def transcriptions(self, request: Request) -> Response:
         await self._ask_for_key(request)
@@ -186,17 +187,27 @@ def _answer(status: int, message: str, field: str | None = None, headers: dict[s
     return Response(problem(status, message, field), status, headers, "application/json")
 
 
-def _of_system(error: OSError) -> Response:
+def _refused(
+    request: Request, status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """Why a request is not answered: in Chinese where it asks for that first (Accept-Language), as the page does."""
+    asked = request.headers.get("accept-language", "").partition(",")[0]
+    return _answer(status, in_chinese(message) if is_chinese(asked) else message, field, headers)
+
+
+def _of_system(request: Request, error: OSError) -> Response:
     where = error.filename or f"the temporary folder {tempfile.gettempdir()}"
-    return _answer(500, f"{where}: {error.strerror or error}")
+    return _refused(request, 500, f"{where}: {error.strerror or error}")
 
 
 HANDLERS: dict[Any, Any] = {
-    BadRequest: lambda request, error: _answer(error.status, str(error), error.field, error.headers),
-    Abandoned: lambda request, error: _answer(503, str(error)),
+    BadRequest: lambda request, error: _refused(request, error.status, str(error), error.field, error.headers),
+    Abandoned: lambda request, error: _refused(request, 503, str(error)),
     ClientDisconnect: lambda request, error: _answer(400, "the upload was not finished"),
-    HTTPException: lambda request, error: _answer(error.status_code, error.detail, headers=error.headers),
-    AsrError: lambda request, error: _answer(500, str(error)),
-    OSError: lambda request, error: _of_system(error),
-    Exception: lambda request, error: _answer(500, f"the server failed ({type(error).__name__}), its log says where"),
+    HTTPException: lambda request, error: _refused(request, error.status_code, error.detail, headers=error.headers),
+    AsrError: lambda request, error: _refused(request, 500, str(error)),
+    OSError: _of_system,
+    Exception: lambda request, error: _refused(
+        request, 500, f"the server failed ({type(error).__name__}), its log says where"
+    ),
 }

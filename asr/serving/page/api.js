@@ -1,6 +1,6 @@
 // What the page asks the server, as its README describes it.
 
-import { t } from "./words.js";
+import { language, t } from "./words.js";
 
 const REMEMBERED = "asr.key";
 let key = sessionStorage.getItem(REMEMBERED) ?? "";
@@ -36,7 +36,7 @@ export function changeKey(wrong = false) {
 
 const address = (path) => new URL(path, document.baseURI);
 // A key is of ASCII characters, as headers are; any other is a wrong one, which the server is left to say.
-const headers = () => (key ? { Authorization: `Bearer ${key.replace(/[^ -~]/g, "?")}` } : {});
+const headers = () => ({ "Accept-Language": language, ...(key && { Authorization: `Bearer ${key.replace(/[^ -~]/g, "?")}` }) });
 
 // What `action` gives, once the server knows the key.
 async function withKey(action) {
