@@ -5,9 +5,6 @@ import io
 import re
 import shlex
 import tarfile
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -18,6 +15,7 @@ from asr.corpus.corpora import CORPORA
 from asr.corpus.manifest import read_manifest
 from asr.corpus.toy import CHARACTERS, speak
 from tests.conftest import ROOT
+from tests.downloads import served
 
 pytest.importorskip("lhotse")
 
@@ -69,14 +67,8 @@ def mirror(tmp_path, monkeypatch):
     for archive in folder.iterdir():
         monkeypatch.setitem(CORPORA["aishell"].md5, archive.name, hashlib.md5(archive.read_bytes()).hexdigest())
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "www"))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with served(tmp_path / "www") as address:
+        yield address
 
 
 @pytest.mark.slow

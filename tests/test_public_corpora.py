@@ -4,9 +4,6 @@ import hashlib
 import shlex
 import sys
 import tarfile
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -17,6 +14,7 @@ from asr.errors import ManifestError
 from asr.scoring.turns import read_turns
 from asr.training.config import load_config
 from tests.conftest import ROOT
+from tests.downloads import served
 from tests.miniatures import MINIATURES, aishell, audio
 
 pytest.importorskip("lhotse")
@@ -192,14 +190,8 @@ def mirror(tmp_path):
             else:
                 tar.add(audio(tmp_path / "noise/noise.wav"), f"{archive}/noise.wav")
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "www"))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with served(tmp_path / "www") as address:
+        yield address
 
 
 def test_download_then_prepare(run, tmp_path, mirror, monkeypatch):

@@ -114,7 +114,7 @@ class ExportedRecognizer:
 
     def _recognized(self, hypothesis: Hypothesis) -> Recognized:
         found = Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis)
-        return with_hotwords(found, self.tokenizer, self.hotwords, self.config) if self.hotwords else found
+        return with_hotwords(found, self.tokenizer, self.hotwords, self.config)
 
     def _limit(self, samples: np.ndarray) -> int:
         limit, longest = self.config.max_tokens(len(samples) / SAMPLE_RATE), self.model.longest_text

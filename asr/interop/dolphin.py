@@ -73,17 +73,9 @@ def read_dolphin(folder: Path) -> Foreign:
         encoder=encoder,
         decoder=DecoderConfig(**decoder.__dict__ | {"prompt": prompt}),
     )
-    return Foreign(
-        features,
-        config,
-        table,
-        weights.named,
-        weights.origins,
-        tensors,
-        pieces_beside(folder, values),
-        DECODE | {"ctc_weight": 0.3 if ctc else 0.0},
-        _remarks(values),
-    )
+    decode = DECODE | {"ctc_weight": 0.3 if ctc else 0.0}
+    pieces, remarks = pieces_beside(folder, values), _remarks(values)
+    return Foreign.of(weights, features, config, table, pieces=pieces, decode=decode, remarks=remarks)
 
 
 def _eps(top: Settings) -> float | None:

@@ -65,16 +65,8 @@ def read_espnet(folder: Path) -> Foreign:
     check_mel(weights, features)
     tensors.ignore(r"normalize\.(mean|std)", "read from the statistics")
     config = ModelConfig(SubsamplingConfig(factor, encoder.width), ctc=ctc, encoder=encoder, decoder=decoder)
-    return Foreign(
-        features,
-        config,
-        _tokens(top),
-        weights.named,
-        weights.origins,
-        tensors,
-        _pieces(folder, top),
-        {"rule": "espnet", "length_power": 0.0, "ctc_weight": 0.43 if ctc else 0.0},
-    )
+    decode = {"rule": "espnet", "length_power": 0.0, "ctc_weight": 0.43 if ctc else 0.0}
+    return Foreign.of(weights, features, config, _tokens(top), pieces=_pieces(folder, top), decode=decode)
 
 
 def _files(folder: Path) -> tuple[Path, Path]:

@@ -74,7 +74,7 @@ def read_firered(folder: Path) -> Foreign:
     )
     decode = DECODE | ({"ctc_weight": 0.0} if ctc else {})
     features = FeatureConfig(n_mels=n_mels)
-    return Foreign(features, config, table, weights.named, weights.origins, tensors, pieces.read_bytes(), decode)
+    return Foreign.of(weights, features, config, table, pieces=pieces.read_bytes(), decode=decode)
 
 
 def _map_subsampling(weights: Weights, width: int) -> None:

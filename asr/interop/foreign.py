@@ -44,6 +44,13 @@ class Foreign:
     remarks: tuple[str, ...] = ()
     """What a user should know of this import."""
 
+    @classmethod
+    def of(
+        cls, weights: "Weights", features: FeatureConfig, config: ModelConfig, table: TokenTable, **more: Any
+    ) -> "Foreign":
+        """The model whose tensors were collected; `more`: the fields that not every toolkit has something for."""
+        return cls(features, config, table, weights.named, weights.origins, weights.tensors, **more)
+
     def release(self) -> None:
         """Forgets all tensors, once the network has copies: of a billion numbers each set takes four gigabytes."""
         self.weights.clear()

@@ -51,17 +51,9 @@ def read_speechbrain(folder: Path) -> Foreign:
     map_model(weights, config, features.n_mels, parts, conformer_bias=conformer_bias)
     map_cmvn(weights, existing(folder / "normalizer.ckpt"), recipe.section("InputNormalization"))
     pieces = find_file(folder, ["tokenizer.ckpt", "*.model"], "SentencePiece model")
-    return Foreign(
-        features,
-        config,
-        _tokens(pieces, recipe, transformer),
-        weights.named,
-        weights.origins,
-        tensors,
-        pieces.read_bytes(),
-        _decoding(recipe, config.ctc),
-        ("trained without a causal mask, whatever the present default of SpeechBrain is",),
-    )
+    table, decode = _tokens(pieces, recipe, transformer), _decoding(recipe, config.ctc)
+    remarks = ("trained without a causal mask, whatever the present default of SpeechBrain is",)
+    return Foreign.of(weights, features, config, table, pieces=pieces.read_bytes(), decode=decode, remarks=remarks)
 
 
 def _model(settings: Settings, encoder: EncoderConfig, decoder: DecoderConfig, ctc: bool) -> ModelConfig:

@@ -82,17 +82,9 @@ def read_wenet(folder: Path) -> Foreign:
         reverse_layers=reverse_layers,
     )
     table = token_table(*named_units(folder, top))
-    return Foreign(
-        kaldi_features(top),
-        config,
-        table,
-        weights.named,
-        weights.origins,
-        tensors,
-        pieces_beside(folder, values),
-        {"rule": "wenet", "length_power": 0.0, "ctc_weight": 0.3 if ctc else 0.0},
-        _remarks(values, reverse_layers),
-    )
+    decode = {"rule": "wenet", "length_power": 0.0, "ctc_weight": 0.3 if ctc else 0.0}
+    pieces, remarks = pieces_beside(folder, values), _remarks(values, reverse_layers)
+    return Foreign.of(weights, kaldi_features(top), config, table, pieces=pieces, decode=decode, remarks=remarks)
 
 
 def _encoder(top: Settings) -> tuple[EncoderConfig, Biases]:

@@ -33,8 +33,12 @@ def require_readings() -> None:
     is_known("一")
 
 
-def with_hotwords(found: Recognized, tokenizer: Tokenizer, hotwords: Hotwords, config: DecodeConfig) -> Recognized:
+def with_hotwords(
+    found: Recognized, tokenizer: Tokenizer, hotwords: Hotwords | None, config: DecodeConfig
+) -> Recognized:
     """A hypothesis with the hot words in it named, and, where that is wanted, in the place of what sounds like them."""
+    if not hotwords:
+        return found
     fired = occurrences(found.hypothesis.tokens, hotwords.weights)
     found = replace(found, hotwords=tuple((place, hotwords.words[word]) for place, word in fired))
     return with_names(found, tokenizer, hotwords.words.values()) if config.correct_names else found

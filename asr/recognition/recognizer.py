@@ -302,7 +302,7 @@ class Recognizer:
 
     def _recognized(self, hypothesis: Hypothesis) -> Recognized:
         found = Recognized(self.tokenizer.decode(hypothesis.tokens), hypothesis)
-        return with_hotwords(found, self.tokenizer, self.hotwords, self.config) if self.hotwords else found
+        return with_hotwords(found, self.tokenizer, self.hotwords, self.config)
 
     def ctc_log_probs(self, memory: Memory) -> Tensor | None:
         """(B, L, V) of the CTC head; None where the model has none."""
