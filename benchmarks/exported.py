@@ -5,7 +5,7 @@
 
 Each model is exported into a temporary folder, once for each `--dtype`, and put into a table of benchmarks/programs.py: CER,
 seconds, memory, and how many texts are those of our own search in PyTorch. `--random`: AISHELL-1's shape with random weights,
-whose texts mean nothing, and where no end is found each program has a length limit of its own: --most few of them are enough.
+whose texts mean nothing; where no end is found each program has a length limit of its own.
 """
 
 import argparse

@@ -166,10 +166,19 @@ def show(name: str, programs: list[Program], paths: list[Path], said: list[list[
         print(
             f"| {program} | {100 * whole.cer:.2f} % | {100 * mean:.2f} % | {start:.1f} s | {clock:.1f} s | {cpu:.1f} s"
             f" | {cpu / seconds:.4f} | {memory:.0f} MB |"
-            f" {sum(a == b for a, b in zip(first, found[0]['texts'], strict=True))} of {len(first)} |",
+            f" {alike(first, found[0]['texts'])} |",
             flush=True,
         )
     print()
+
+
+def alike(first: list[str], texts: list[str]) -> str:
+    """How many texts are equal, and how many as far as the shorter of two goes: each program has a length limit of its own."""
+    equal = sum(a == b for a, b in zip(first, texts, strict=True))
+    begun = sum(
+        a == b or bool(a and b) and (a.startswith(b) or b.startswith(a)) for a, b in zip(first, texts, strict=True)
+    )
+    return f"{equal} of {len(first)}" + (f" ({begun} as far as the shorter goes)" if begun > equal else "")
 
 
 def errors(said: list[list[Utterance]], texts: list[str]) -> tuple[CharErrors, float]:
