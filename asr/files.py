@@ -206,6 +206,19 @@ def require_writable(folder: Path) -> None:
         raise OSError(error.errno, error.strerror, str(folder)) from error  # not the temporary name
 
 
+def require_place(path: Path) -> None:
+    """Raises OSError now, and not after the work, where a file of this name could not be written: into its folder, or, where
+    that is to be made, into the nearest one above that is there."""
+    if path.exists() and not path.is_file():  # a device, or what opening it will tell
+        return
+    above = next(folder for folder in Path(os.path.realpath(path)).parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # not the temporary name
+
+
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a UTF-8 text file, without the BOM that any may begin with. Raises ManifestError where it cannot be read."""
     with reading(path, ManifestError):

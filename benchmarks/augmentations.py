@@ -136,12 +136,14 @@ COLUMNS: dict[str, Callable[..., Changed]] = {
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", action="append", choices=ROWS, help="a row; may be repeated")
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs and their results")
+    parser.add_argument(
+        "--only", action="append", choices=ROWS, metavar="ROW", help=f"one of {', '.join(ROWS)}; may be repeated"
+    )
+    parser.add_argument("--steps", type=int, default=700, help="of training in each run (default: %(default)s)")
     parser.add_argument("--train", type=int, default=600, help="sentences to train on")
     parser.add_argument("--dev", type=int, default=200, help="sentences to decode, an even number")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.dev % 2:
         parser.error(f"--dev must be even: two recordings are joined to one; is {options.dev}")

@@ -57,7 +57,7 @@ def run(model: SpeechModel, table: TokenTable, batches: list[list[float]], confi
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="turns of both ways (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=16, help="utterances in a batch, sorted by length")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -65,14 +65,16 @@ class Clip:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--number", type=int, default=10)
-    parser.add_argument("--speakers", type=int, nargs="+", default=SPEAKERS)
-    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("table", type=Path, help="a TSV of clips")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--number", type=int, default=10, help="conversations (default: %(default)s)")
+    parser.add_argument(
+        "--speakers", type=int, nargs="+", default=SPEAKERS, help="people in one; several numbers take turns"
+    )
+    parser.add_argument("--minutes", type=float, default=5, help="length of one (default: %(default)s)")
     parser.add_argument("--least-clips", type=int, default=12, help="speakers of fewer clips are left out")
     parser.add_argument("--leave-out", nargs="*", default=[], help="speakers")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn by chance (default: %(default)s)")
     options = parser.parse_args()
     clips = clips_by_speaker(options.table, options.least_clips, options.leave_out)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Search time of attention decoders of the same shape, ours and other toolkits', in turn in one run.
 
-    python benchmarks/decoding.py --peer transformers=VENV/bin/python --peer speechbrain=… --peer fireredasr=… \
+    python benchmarks/decoding.py --peer transformers=VENV/bin/python --peer speechbrain=… --peer fireredasr=… \\
         --peer wenet=CHECKOUT
 
 A folder in the place of a Python is a checkout, here of WeNet, whose decoder needs nothing but PyTorch: it runs in this Python.
@@ -65,7 +65,7 @@ def main() -> None:
         "--peer", action="append", default=[], metavar="NAME=PYTHON", help="may be repeated; wenet=CHECKOUT"
     )
     parser.add_argument("--beam", type=int, action="append", help="default: 10 and 1")
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=11, help="turns (default: %(default)s)")
     options = parser.parse_args()
     pythons = dict.fromkeys(("ours", *(["ours:bfloat16"] if packs_bfloat16() else []), "ours:int8"), sys.executable)
     pythons |= dict(peer.split("=", 1) for peer in options.peer)

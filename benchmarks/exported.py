@@ -47,12 +47,12 @@ def random_model(kind: str, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("manifest")
+    parser.add_argument("manifest", help="a JSONL manifest with transcripts")
     parser.add_argument("--model", action="append", default=[], help="a model folder or name; may be repeated")
     parser.add_argument("--random", action="append", default=[], choices=RECIPES, help="may be repeated")
     parser.add_argument("--dtype", action="append", default=[], help="default: float32 and int8")
     parser.add_argument("--most", type=int, default=50, help="utterances, evenly from the manifest")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         models = list(options.model)

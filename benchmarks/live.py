@@ -199,13 +199,13 @@ class Hearing:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", type=Path)
+    parser.add_argument("clips", type=Path, help="a manifest or a table")
     parser.add_argument("--kind", default="", help="of a table with a column kind: only these clips")
-    parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument("--clients", type=int, default=1, help="that speak at once (default: %(default)s)")
     parser.add_argument("--clips", dest="each", type=int, default=10, help="how many of them each client says")
     parser.add_argument("--address", default="", metavar="HOST:PORT", help="of a server that is there already")
     parser.add_argument("--serve", default="", metavar="OPTIONS", help="of the server that is started")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the order of clips and pauses (default: %(default)s)")
     options = parser.parse_args()
     clips = read_clips(options.clips, options.kind)
     source = random.Random(options.seed)

@@ -33,11 +33,17 @@ STAGES = ("audio", "voice activity", "features", "encoder", "decoder")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("--hours", type=float, nargs="+", default=[1.0])
+    parser.add_argument("table", type=Path, help="a TSV of clips")
+    parser.add_argument(
+        "--hours",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        help="lengths of the recordings, one after the other (default: %(default)s)",
+    )
     parser.add_argument("--suffix", default=".flac", help="how the recording is stored")
-    parser.add_argument("--model", default="")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--model", default="", help="a model folder or name; embedded by default")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     spent: Counter[str] = Counter()

@@ -65,8 +65,8 @@ def named(tokens: Sequence[TranscriptToken]) -> list[TranscriptToken]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("speech", type=Path)
-    parser.add_argument("--model", default="")
+    parser.add_argument("speech", type=Path, help="a folder of single syllables")
+    parser.add_argument("--model", default="", help="a model folder or name; embedded by default")
     parser.add_argument("--of", type=int, default=1, help="look at one in so many sentences only")
     options = parser.parse_args()
     torch.set_num_threads(1)

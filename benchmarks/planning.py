@@ -113,7 +113,9 @@ def _memory() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--utterances", type=int, default=5_000_000)
+    parser.add_argument(
+        "--utterances", type=int, default=5_000_000, help="lines of the manifest (default: %(default)s)"
+    )
     parser.add_argument("--as-a-list", action="store_true", help="also read all lines as objects, about 1 GB a million")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="asr-planning-") as folder:

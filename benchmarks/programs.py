@@ -1,6 +1,6 @@
 """Programs and models beside each other on the same recordings: CER, time and memory, each in a process of its own, in turn.
 
-    python benchmarks/programs.py data/embedded/dev_sentences.jsonl --ours embedded --ours exp/whisper-base \
+    python benchmarks/programs.py data/embedded/dev_sentences.jsonl --ours embedded --ours exp/whisper-base \\
         --ours exp/whisper-base:int8 --faster-whisper VENV/bin/python FOLDER:int8 [--join]
 
 `--sherpa` takes a folder that `asr model export --format onnx` made: sherpa-onnx decodes with it, each recording as it is.
@@ -71,7 +71,7 @@ class Program:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("manifest", type=Path)
+    parser.add_argument("manifest", type=Path, help="a JSONL manifest with transcripts")
     parser.add_argument("--ours", action="append", default=[], metavar="MODEL[:int8][@WINDOW]", help="may be repeated")
     parser.add_argument(
         "--faster-whisper", action="append", default=[], nargs=2, metavar=("PYTHON", "MODEL[:int8]"), dest="faster"
@@ -83,8 +83,8 @@ def main(arguments: list[str] | None = None) -> None:
         "--peer", action="append", default=[], type=peer, metavar="NAME=FOLDER[:int8]", help="may be repeated"
     )
     parser.add_argument("--most", type=int, default=0, help="so many utterances, evenly from the manifest; 0: all")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=1, help="turns of all programs (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--join", action="store_true", help="all clips as one recording")
     options = parser.parse_args(arguments)
     programs = [Program(sys.executable, "greedy", *variant(model)) for model in options.greedy]

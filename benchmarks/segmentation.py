@@ -29,14 +29,14 @@ SOUNDS = {"silence": silence, "white noise": noise, "hum": hum, "music": music}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path)
+    parser.add_argument("table", type=Path, help="a TSV of clips")
     parser.add_argument(
         "--kind", default="sentence", help="clips of this kind are joined; all are checked for speech kept"
     )
-    parser.add_argument("--model", default="")
+    parser.add_argument("--model", default="", help="a model folder or name; embedded by default")
     parser.add_argument("--minutes", type=float, default=10, help="of each sound without speech")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=SECONDS", help="a setting of the segments")
-    parser.add_argument("--joined-only", action="store_true")
+    parser.add_argument("--joined-only", action="store_true", help="leave out the sounds without speech")
     options = parser.parse_args()
     with open(options.table, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))

@@ -146,8 +146,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, help="a manifest, or a table with the columns audio and text")
     parser.add_argument("--kind", default="", help="of a table with a column kind: only these clips")
-    parser.add_argument("--uploads", type=int, default=500)
-    parser.add_argument("--sessions", type=int, default=100)
+    parser.add_argument("--uploads", type=int, default=500, help="recordings that are sent (default: %(default)s)")
+    parser.add_argument("--sessions", type=int, default=100, help="live sessions (default: %(default)s)")
     parser.add_argument("--serve", default="", metavar="OPTIONS", help="of the server")
     options = parser.parse_args()
     if options.clips:

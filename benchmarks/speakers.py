@@ -35,12 +35,12 @@ Finder = Callable[[np.ndarray], list[SpokenTurn]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--speakers", default="auto")
+    parser.add_argument("folder", type=Path, help="recordings with an RTTM of the same name")
+    parser.add_argument("--speakers", default="auto", help="how many there are: 2, 2-5 or auto (default: %(default)s)")
     parser.add_argument("--known-number", action="store_true", help="ask for the number that the reference has")
-    parser.add_argument("--senko", action="store_true")
-    parser.add_argument("--hours", type=float)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--senko", action="store_true", help="measure senko, too")
+    parser.add_argument("--hours", type=float, help="length of the one recording")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     recordings = {path.stem: path for path in sorted(options.folder.glob("*.wav"))}

@@ -35,9 +35,11 @@ TIMES = 3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=[[], *MEASURED], default=[])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"some of {', '.join(MEASURED)}; all by default")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     arguments = parser.parse_args()
+    if unknown := set(arguments.what) - MEASURED.keys():
+        parser.error(f"{', '.join(sorted(unknown))}: is not measured here; {', '.join(MEASURED)} are")
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.what or MEASURED:

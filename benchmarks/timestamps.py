@@ -101,11 +101,13 @@ def errors(aligner: Aligner, made: Sequence[Joined]) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("speech", type=Path)
-    parser.add_argument("--model", default="")
-    parser.add_argument("--recordings", type=int, default=60)
-    parser.add_argument("--half", type=int, choices=(0, 1), default=1)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("speech", type=Path, help="a folder of single syllables")
+    parser.add_argument("--model", default="", help="a model folder or name; embedded by default")
+    parser.add_argument("--recordings", type=int, default=60, help="that are joined (default: %(default)s)")
+    parser.add_argument(
+        "--half", type=int, choices=(0, 1), default=1, help="which syllables are taken (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance (default: %(default)s)")
     options = parser.parse_args()
     loaded = open_model(options.model, "cpu")
     characters = characters_by_syllable(loaded.tokenizer.table)

@@ -50,16 +50,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME=PYTHON", help="speechbrain; may be repeated"
     )
-    parser.add_argument("--size", choices=SIZES, default="30M")
-    parser.add_argument("--precision", default="bfloat16")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--batch-seconds", type=float, default=80.0)
+    parser.add_argument("--size", choices=SIZES, default="30M", help="parameters of the network (default: %(default)s)")
+    parser.add_argument("--precision", default="bfloat16", help="as train.precision (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument(
+        "--processes", type=int, default=2, help="of the runs on several; threads of the others (default: %(default)s)"
+    )
+    parser.add_argument("--batch-seconds", type=float, default=80.0, help="audio in a batch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=0, help="processes that read ahead, for each that trains")
     parser.add_argument("--steps", type=int, default=40, help="of a process, those that count")
     parser.add_argument("--warm", type=int, default=10, help="those before, which do not")
     parser.add_argument("--hours", type=float, default=2.0, help="of speech that is made")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="turns (default: %(default)s)")
     options = parser.parse_args(arguments)
     numbers = dict.fromkeys((options.processes, 1) if options.device == "cpu" else (options.processes,))
     commands = {f"ours, {n} process{'es' if n > 1 else ''}": (sys.executable, "ours", n) for n in numbers}

@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help="may be repeated")
     parser.add_argument("--beam", type=int, action="append", help="default: 5 and 1")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="turns (default: %(default)s)")
     options = parser.parse_args()
     pythons = {"ours": sys.executable} | dict(peer.split("=", 1) for peer in options.peer)
     with tempfile.TemporaryDirectory() as work:

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import AsrError, UsageError
-from asr.files import another_name_would_help, atomic_write, content_state, remove_leftovers, require_writable
+from asr.files import (
+    another_name_would_help,
+    atomic_write,
+    content_state,
+    remove_leftovers,
+    require_place,
+    require_writable,
+)
 from asr.launcher import processes
 from asr.transcript import Transcript
 from asr.transcription.display import ProgressLine
@@ -56,6 +63,8 @@ def transcribe_files(
         if job.todo:
             if results.folder:
                 require_writable(results.folder)
+            elif results.file:
+                require_place(results.file)
             failed += job.run(transcriber(), split, track, workers)
     shares.add("failed", failed)
     shares.wait()

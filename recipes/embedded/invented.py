@@ -23,7 +23,7 @@ SHORT, SHORT_SECONDS = 30, (0.3, 2.5)
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
+    parser.add_argument("model", help="a model folder or name")
     parser.add_argument("--lm", help="another language model, or none")
     parser.add_argument("--short", action="store_true", help="sounds as long as a word or two")
     options = parser.parse_args(arguments)

@@ -39,13 +39,13 @@ LONGEST = 60
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("speech", type=Path)
-    parser.add_argument("texts", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("speech", type=Path, help="a folder with train.tsv and dev.tsv")
+    parser.add_argument("texts", type=Path, nargs="+", help="files of sentences")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument(
         "--sounds", type=int, default=180, help="recordings without speech to make (default: %(default)s)"
     )
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, help="that read audio (default: %(default)s)")
     options = parser.parse_args(arguments)
 
     dev = list(import_corpus(options.speech / "dev.tsv"))

@@ -18,7 +18,7 @@ APART = "S0913"
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
+    parser.add_argument("model", help="a model folder or name")
     parser.add_argument("data", type=Path, help="the folder that prepare.py wrote")
     parser.add_argument("--beam", type=int, help="the model's own by default")
     options = parser.parse_args(arguments)

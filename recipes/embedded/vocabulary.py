@@ -27,7 +27,7 @@ POWER, MOST = 0.45, 60
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path, help="what is to be recognised by the model, and must not be learnt")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="the file to write")
     options = parser.parse_args(arguments)
     heard = {normalize(utterance.text) for utterance in read_manifest(options.manifest)}
     with jieba.dt.get_dict_file() as dictionary, atomic_write(options.out) as file:

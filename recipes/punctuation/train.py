@@ -190,9 +190,9 @@ def train(folder: Path, out: Path, epochs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("folder", type=Path, help="files of punctuated text, and dev.txt")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="over all of the text (default: %(default)s)")
     options = parser.parse_args()
     try:
         train(options.folder, options.out, options.epochs)

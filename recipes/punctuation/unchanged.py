@@ -45,8 +45,8 @@ def only_marks_were_added(before: str, after: str) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="+")
-    parser.add_argument("--lines", type=int, default=100_000)
+    parser.add_argument("files", type=Path, nargs="+", help="of text, a line each")
+    parser.add_argument("--lines", type=int, default=100_000, help="that are checked at most (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     chance = random.Random(SEED)

@@ -25,9 +25,11 @@ SEED = 7
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("--sources", nargs="+", default=["aishell", "dsp20"])
-    parser.add_argument("--out", type=Path, default=MEANS)
+    parser.add_argument("table", type=Path, help="a TSV of clips")
+    parser.add_argument(
+        "--sources", nargs="+", default=["aishell", "dsp20"], help="whose speakers are heard (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, default=MEANS, help="the file to write (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
