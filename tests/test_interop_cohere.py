@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from asr.catalogue.exporting import describe
+from asr.corpus.toy import prepare_toy
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import CheckpointError
 from asr.exporting.sherpa import forms_of
@@ -20,6 +21,9 @@ from asr.interop.importing import IMPORTERS, import_model
 from asr.model.folder import PIECES, load_model
 from asr.model.inference import packs_bfloat16, ready_to_decode
 from asr.recognition.recognizer import Recognizer
+from asr.training.initial import from_model
+from asr.training.loop import train
+from tests.runs import Lines, small_run
 from tests.test_interop import VARIANTS
 from tests.test_interop_refusals import refused
 
@@ -205,6 +209,19 @@ def test_an_imported_model_recognizes_in_any_precision(quantize, beam, folder):
         assert len(found[0].spans) == len(tokens) > 0
         if quantize == "none" and beam == 1:
             assert golden[name].tolist()[: len(tokens)] == tokens
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_an_imported_model_trains_on(rank, folder, tmp_path):
+    """What is no piece is written in bytes, so that no text brings new tokens; the tokens in front of a text stay."""
+    corpus = prepare_toy(tmp_path / "toy", n_train=8, n_dev=1, n_test=1)
+    recipe = small_run(corpus, "data.min_count=1", "train.max_steps=2", f"train.lora.rank={rank}")
+    before = load_model(folder)
+    after = load_model(train(from_model(recipe, folder), tmp_path / "run", display=Lines()))
+    assert after.tokenizer.table.tokens == before.tokenizer.table.tokens
+    assert type(after.tokenizer) is type(before.tokenizer) and after.model.config == before.model.config
+    new, old = (m.model.decoder.layers[0].cross_attention.value.weight for m in (after, before))
+    assert not torch.equal(new, old)
 
 
 def test_no_form_of_sherpa_onnx_fits(folder):

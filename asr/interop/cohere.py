@@ -112,17 +112,8 @@ def read_cohere(folder: Path) -> Foreign:
     )
     weights.tensors.ignore(r".*\.num_batches_tracked", "a counter of training")
     decode = DECODE | {"never_written": suppressed(generation_settings(folder, "generation_config.json"), table)}
-    return Foreign(
-        features,
-        config,
-        table,
-        weights.named,
-        weights.origins,
-        weights.tensors,
-        pieces,
-        decode,
-        ("is told to write Mandarin with punctuation; its other languages are not asked for",),
-    )
+    remarks = ("is told to write Mandarin with punctuation; its other languages are not asked for",)
+    return Foreign.of(weights, features, config, table, pieces=pieces, decode=decode, remarks=remarks)
 
 
 def _config(sizes: Sizes, prompt: tuple[int, ...], projected: bool) -> ModelConfig:
