@@ -24,6 +24,7 @@ DOCUMENTS = [
     ROOT / "data/README.md",
     ROOT / "recipes/README.md",
     ROOT / "asr/exporting/README.md",
+    ROOT / "asr/interop/README.md",
     ROOT / "asr/scoring/README.md",
     ROOT / "asr/serving/README.md",
     ROOT / "asr/inspection/README.md",

@@ -26,6 +26,7 @@ TOOLKITS = {
     "speechbrain": "speechbrain",
     "whisper": "whisper",
     "dolphin": "dolphin",
+    "cohere": "cohere",
 }
 VARIANTS = ROOT / "tests" / "fixtures" / "interop-variants"
 FOLDERS = {path.name: path for parent in (FIXTURES, VARIANTS) for path in sorted(parent.iterdir()) if path.is_dir()}
@@ -232,4 +233,4 @@ def test_feats_stats_of_an_espnet_folder_are_read_in_both_forms(tmp_path):
 
 
 def test_fixtures_are_there():
-    assert len(CASES) == 23 and all((FOLDERS[name] / "golden.npz").is_file() for name in CASES)
+    assert len(CASES) == 25 and all((FOLDERS[name] / "golden.npz").is_file() for name in CASES)

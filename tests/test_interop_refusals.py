@@ -118,7 +118,8 @@ def test_another_toolkit(toolkit, name, message, copy):
 
 def test_a_toolkit_that_is_not_known(tmp_path):
     with pytest.raises(
-        ConfigError, match="toolkit must be one of wenet, espnet, firered, speechbrain, whisper, dolphin, is 'kaldi'"
+        ConfigError,
+        match="toolkit must be one of wenet, espnet, firered, speechbrain, whisper, dolphin, cohere, is 'kaldi'",
     ):
         import_model("kaldi", tmp_path, tmp_path / "out")
     with pytest.raises(CheckpointError, match="nowhere: no such folder"):

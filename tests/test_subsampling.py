@@ -93,3 +93,40 @@ def test_impossible_convolutions_are_refused():
         SubsamplingConfig(activation="elu")
     with pytest.raises(ConfigError, match="subsampling.factor 8 leaves nothing of 2 mel bins"):
         Subsampling(SubsamplingConfig(8, 4, reflect=True), 2, 8)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("factor", "kernel"), [(2, 3), (8, 3), (4, 5)])
+def test_separable_convolutions_that_see_zeros(factor, kernel):
+    """NeMo's: by torch's own, padded, with an utterance alone. 23 frames give 12, 6 and 3."""
+    blocks = (ConvolutionBlock(4, kernel, 2),) * {2: 1, 4: 2, 8: 3}[factor]
+    config = SubsamplingConfig(factor, zeros=True, separable=True, blocks=blocks)
+    torch.manual_seed(1)
+    subsampling = Subsampling(config, 16, 6).eval()
+    x = torch.randn(2, 23, 16)
+    together, lengths = subsampling(x, torch.tensor([23, 17]))
+    expected = x[1:, None, :17]
+    for i in range(len(blocks)):
+        layer = subsampling.convolutions[2 * i]
+        first, *mixing = layer if i else [layer]
+        assert first.groups == (4 if i else 1) and len(mixing) == (1 if i else 0)
+        expected = F.conv2d(expected, first.weight, first.bias, 2, padding=kernel // 2, groups=first.groups)
+        expected = F.relu(F.conv2d(expected, mixing[0].weight, mixing[0].bias) if i else expected)
+    expected = subsampling.out(expected.transpose(1, 2).flatten(2))
+    assert lengths.tolist() == [config.length(23), config.length(17)] == [-(-23 // factor), -(-17 // factor)]
+    assert torch.allclose(together[1, : lengths[1]], expected[0], atol=1e-6)
+    assert (config.first_centre, config.shortest_input) == (0, 1)
+    assert subsampling(x[:, :0], torch.tensor([0, 0]))[1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"zeros": True, "reflect": True}, "subsampling.zeros beyond the edges are in the place of reflected edges"),
+        ({"zeros": True, "extra_frames": 2}, "subsampling.zeros beyond the edges are in the place of reflected edges"),
+        ({"over_time": True, "separable": True}, "subsampling.over_time has zeros beyond the edges as it is"),
+    ],
+)
+def test_edges_of_two_kinds_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        SubsamplingConfig(**settings)

@@ -66,7 +66,8 @@ def describe(loaded: LoadedModel, folder: Path | None = None) -> list[str]:
         f"parameters  {parameters / 1e6:.2f} M",
         f"encoder     {encoder.kind}, {encoder.layers} layers, width {encoder.width}, {encoder.heads} heads,"
         f" feed-forward {encoder.feed_forward}, one memory frame per {config.subsampling.factor * features.shift_ms:g} ms",
-        f"decoder     {decoder.layers} layers, {decoder.heads} heads, feed-forward {decoder.feed_forward}",
+        f"decoder     {decoder.layers} layers,{f' width {config.decoder_width},' if config.decoder_width else ''}"
+        f" {decoder.heads} heads, feed-forward {decoder.feed_forward}",
         f"CTC head    {'yes' if config.ctc else 'no'}",
         f"tokens      {len(loaded.tokenizer.table):,}, fingerprint {loaded.tokenizer.table.fingerprint}",
         f"features    {features.n_mels} log-mel bins, {SAMPLE_RATE} Hz",

@@ -102,5 +102,5 @@ def _round(recognizer: Recognizer, audio: list[np.ndarray], config: DecodeConfig
 
 def _weights_per_token(model: SpeechModel, vocabulary: int) -> int:
     """Weights of the decoder that every token of every hypothesis is multiplied with."""
-    width, decoder = model.config.encoder.width, model.config.decoder
+    width, decoder = model.decoder_width, model.config.decoder
     return decoder.layers * (6 * width**2 + 2 * width * decoder.feed_forward) + width * vocabulary

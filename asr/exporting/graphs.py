@@ -119,7 +119,7 @@ class StepGraph(nn.Module):
         if self.joined:
             keys, values = (x.unflatten(-1, (self.heads, -1)) for x in (keys, values))
         places = offset[:1] + torch.arange(tokens.shape[1], device=tokens.device)  # (U,)
-        x = self.decoder.embedding(tokens) * self.scale + self.positions[places]
+        x = self.decoder.embedding_norm(self.decoder.embedding(tokens) * self.scale + self.positions[places])
         visible = torch.arange(keys.shape[2], device=tokens.device) <= places[:, None]  # (U, P)
         real = cross_keys[0, :, None, None, :, 0] < PADDED  # (B, 1, 1, L)
         new_keys, new_values, weights = [], [], {}

@@ -38,7 +38,7 @@ def write_own(loaded: LoadedModel, settings: DecodeConfig, folder: Path, files: 
         "prompt": list(model.config.decoder.prompt),
         "layers": len(model.decoder.layers),
         "heads": model.decoder.heads,
-        "width": model.config.encoder.width,
+        "width": model.decoder_width,
         "longest_text": model.decoder.longest_text,
         "longest_samples": model.longest_samples,
         "shortest_samples": model.shortest_samples,

@@ -99,7 +99,7 @@ def _firered(model: SpeechModel, table: TokenTable, settings: DecodeConfig) -> F
     """FireRedASR's form of encoder and decoder: Kaldi's features, normalised by statistics in the metadata."""
     room = 2 * (model.decoder.longest_text or MOST_TOKENS)
     room = min(room, len(model.decoder.places.weight)) if model.decoder.places is not None else room
-    heads, width = model.decoder.heads, model.config.encoder.width
+    heads, width = model.decoder.heads, model.decoder_width
     metadata = {
         "model_type": "fire-red-asr",
         "num_decoder_layers": len(model.decoder.layers),
@@ -143,7 +143,7 @@ def _whisper(loaded: LoadedModel, settings: DecodeConfig) -> Form:
     model, table = loaded.model, loaded.tokenizer.table
     prompt = model.config.decoder.prompt
     room = 2 * MOST_TOKENS if model.decoder.places is None else len(model.decoder.places.weight)
-    width, layers = model.config.encoder.width, len(model.decoder.layers)
+    width, layers = model.decoder_width, len(model.decoder.layers)
     metadata = {
         "model_type": f"whisper-{loaded.name}",
         "n_mels": model.log_mel.config.n_mels,
@@ -192,7 +192,7 @@ def _of_features(module: torch.nn.Module, model: SpeechModel, outputs: Sequence[
 
 
 def _step(module: StepGraph, model: SpeechModel, cache: Tensor) -> Graph:
-    cross = torch.randn(len(cache), 2, 30, model.config.encoder.width)
+    cross = torch.randn(len(cache), 2, 30, model.decoder_width)
     inputs = {"tokens": torch.full((2, 2), module.eos)}
     # Each a tensor of its own: the exporter takes one that stands for two inputs for one input.
     inputs |= {name: cache.clone() for name in CACHES} | {name: cross.clone() for name in CROSS}

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from asr.audio.reading import SAMPLE_RATE
 from asr.errors import AudioError, ConfigError
 from asr.features.mel import FILTERS
+from asr.features.utterance import above, emphasised, real_places, reflected, silent_behind, standardised, steady_noise
 from asr.foreign_bytes import quoted
 
 POVEY_POWER = 0.85
@@ -30,9 +31,10 @@ USUAL_UNIT = 4.4
 WINDOWS = {
     "povey": lambda length: torch.hann_window(length, periodic=False) ** POVEY_POWER,
     "hann": torch.hann_window,
+    "hann_symmetric": lambda length: torch.hann_window(length, periodic=False),
     "hamming": torch.hamming_window,
 }
-"""Name → window of a length, in float32 as the toolkits have it. Kaldi's is symmetric, the others are periodic."""
+"""Name → window of a length, in float32 as the toolkits have it. Kaldi's is symmetric, so is NeMo's, the others are periodic."""
 MOST = {
     "n_mels": 1024,
     "frame_ms": 500,
@@ -62,11 +64,15 @@ class FeatureConfig:
     high_hz: float = 8000.0
     """Upper edge of the highest filter."""
     preemphasis: float = 0.97
-    """Each sample less this share of the one before."""
+    """kaldi: each sample less this share of the one before, in each frame by itself."""
+    signal_preemphasis: float = 0.0
+    """The same of the whole recording, before frames are cut out of it (NeMo)."""
     sample_scale: float = 32768.0
     """Samples in [-1, 1] times this: Kaldi's CMVN statistics and log floor suppose 16-bit integers."""
     dither: float = 0.0
     """Standard deviation of noise added to the scaled samples, in training only."""
+    steady_dither: float = 0.0
+    """The same, always, and drawn so that the same audio gets the same noise (Cohere Transcribe)."""
     window: str = "povey"
     """A name in WINDOWS."""
     fft_size: int = 0
@@ -77,12 +83,19 @@ class FeatureConfig:
     """A name in FILTERS: the shape of the mel filters."""
     floor: float = LOG_FLOOR
     """Mel energies below this count as this."""
+    floor_added: bool = False
+    """The floor is added to all mel energies in place of that (NeMo)."""
     decibels: bool = False
     """10 log10 instead of the natural logarithm."""
     range_db: float = 0.0
     """What lies more than so many decibels below an utterance's loudest bin is raised to that; 0 is off."""
     window_seconds: float = 0.0
     """Each utterance is filled up to so long with silence, of which all frames count (Whisper), and none is longer; 0 is off."""
+    whole_shifts: bool = False
+    """stft: as many frames as there are whole shifts, and not the one behind them whose middle is where they end (NeMo)."""
+    per_utterance: bool = False
+    """Each bin is normalised by its mean and deviation in the utterance (NeMo's per_feature); statistics of training data, which
+    are used besides, change nothing then."""
     tail_seconds: float = 0.0
     """So much silence is put behind each utterance, and its frames count: what has learnt from windows and hears none behind a
     short word may write the word twice; 0 is off."""
@@ -111,6 +124,13 @@ class FeatureConfig:
             raise ConfigError(
                 f"features: frames of {self.frame_ms:g} ms every {self.shift_ms:g} ms are shorter than a sample"
             )
+        if not 0 <= self.signal_preemphasis < 1:
+            raise ConfigError(f"features.signal_preemphasis must be from 0 to below 1, is {self.signal_preemphasis:g}")
+        for name in ("dither", "steady_dither"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"features.{name} must be 0 or more, is {getattr(self, name):g}")
+        if self.whole_shifts and self.kind != "stft":
+            raise ConfigError('features.whole_shifts is for centred frames: set features.kind = "stft"')
         if self.unit < 0:
             raise ConfigError(f"features.unit must be 0 or more, is {self.unit:g}")
         if self.window_seconds < 0 or self.window_samples % self.frame_shift:
@@ -162,7 +182,7 @@ class FeatureConfig:
         """The fewest samples that give so many frames, at least one."""
         if self.window_seconds:
             return 1
-        first = self.frame_length if self.kind == "kaldi" else 0
+        first = self.frame_length if self.kind == "kaldi" else self.frame_shift * self.whole_shifts
         return max(1, (n_frames - 1) * self.frame_shift + first - self.tail_samples)
 
 
@@ -177,7 +197,8 @@ class LogMel(nn.Module):
             self.register_buffer("mel", mel_matrix(config), persistent=False)
 
     def n_frames(self, n_samples: Tensor, windows: Tensor | None = None) -> Tensor:
-        """Kaldi: whole frames that fit, 1 + (S - frame) // shift. STFT: 1 + S // shift, 0 for no samples; all of a window's."""
+        """Kaldi: whole frames that fit, 1 + (S - frame) // shift. STFT: 1 + S // shift, 0 for no samples, or
+        S // shift of whole shifts; all of a window's."""
         config = self.config
         if config.window_seconds:
             return self._windows(n_samples, windows) // config.frame_shift
@@ -185,7 +206,7 @@ class LogMel(nn.Module):
         if config.kind == "kaldi":
             n_samples = n_samples - config.frame_length
             return (1 + torch.div(n_samples, config.frame_shift, rounding_mode="floor")).clamp(min=0)
-        return torch.where(n_samples > 0, 1 + n_samples // config.frame_shift, 0)
+        return torch.where(n_samples > 0, n_samples // config.frame_shift + (not config.whole_shifts), 0)
 
     def _windows(self, lengths: Tensor, windows: Tensor | None) -> Tensor:
         """(B,): samples that each utterance is filled up to."""
@@ -203,24 +224,31 @@ class LogMel(nn.Module):
         if config.window_seconds:
             samples, lengths = _filled(samples, lengths, self._windows(lengths, windows), config)
         elif config.tail_samples:
-            samples, lengths = _silent_behind(samples, lengths, config.tail_samples)
+            samples, lengths = silent_behind(samples, lengths, config.tail_samples)
         if int(n_frames.max()) < 1:
             return samples.new_zeros(samples.shape[0], 0, config.n_mels), n_frames
         with torch.autocast(samples.device.type, enabled=False):
             samples = samples.float() * config.sample_scale
             if self.training and config.dither:
                 samples = samples + torch.randn_like(samples) * config.dither
+            if config.steady_dither:
+                samples = samples + steady_noise(lengths, samples.shape[1]) * config.steady_dither
+            if config.signal_preemphasis:
+                samples = emphasised(samples, lengths, config.signal_preemphasis)
             frames = KINDS[config.kind](samples, lengths, config)[:, : int(n_frames.max())]  # (B, T, frame)
             frames = frames * self.window
             spectrum = torch.fft.rfft(frames, n=config.n_fft)  # (B, T, fft/2 + 1)
             # not abs(), which takes roots: four times as long
             power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
-            features = torch.log((power @ self.mel).clamp(min=config.floor))
+            energies = power @ self.mel
+            features = torch.log(energies + config.floor if config.floor_added else energies.clamp(min=config.floor))
             if config.decibels:
                 features = features * DECIBELS
-        real = (torch.arange(features.shape[1], device=features.device) < n_frames[:, None])[..., None]
+        real = real_places(n_frames, features.shape[1])[..., None]
         if config.range_db:
-            features = _above(features, real, config.range_db if config.decibels else config.range_db / DECIBELS)
+            features = above(features, real, config.range_db if config.decibels else config.range_db / DECIBELS)
+        if config.per_utterance:
+            features = standardised(features, real)
         return features * real, n_frames
 
 
@@ -234,14 +262,8 @@ def _filled(samples: Tensor, lengths: Tensor, windows: Tensor, config: FeatureCo
     if bool(((windows < lengths) | (windows > config.window_samples)).any()):
         raise ValueError("a window is shorter than its audio, or longer than the model's")
     longest = int(windows.max())
-    samples, _ = _silent_behind(samples, lengths, max(0, longest - samples.shape[1]))
+    samples, _ = silent_behind(samples, lengths, max(0, longest - samples.shape[1]))
     return samples[:, :longest], windows
-
-
-def _silent_behind(samples: Tensor, lengths: Tensor, more: int) -> tuple[Tensor, Tensor]:
-    """Samples (B, S + more), silent behind each length, and lengths, `more` longer."""
-    samples = samples * (torch.arange(samples.shape[1], device=samples.device) < lengths[:, None])
-    return F.pad(samples, (0, more)), lengths + more
 
 
 def _kaldi_frames(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> Tensor:
@@ -273,19 +295,6 @@ def _centred_frames(samples: Tensor, lengths: Tensor, config: FeatureConfig) -> 
         place = place.clamp(0, samples.shape[1] - 1).expand(len(samples), -1)
         return (samples.gather(1, place) * inside).unfold(1, config.n_fft, config.frame_shift)
     return samples.gather(1, reflected(place, lengths)).unfold(1, config.n_fft, config.frame_shift)
-
-
-def reflected(places: Tensor, lengths: Tensor) -> Tensor:
-    """Places (P,) of any size → (B, P) in 0 … length - 1, mirrored at both ends. Example: -1, 3, 4 of length 4 → 1, 3, 2."""
-    last = (lengths[:, None] - 1).clamp(min=1)
-    places = places % (2 * last)
-    return torch.minimum(places, 2 * last - places).minimum((lengths[:, None] - 1).clamp(min=0))
-
-
-def _above(features: Tensor, real: Tensor, distance: float) -> Tensor:
-    """Features (B, T, F) raised to at least `distance` below the largest real one of their utterance."""
-    largest = features.masked_fill(~real, -torch.inf).amax((1, 2), keepdim=True)
-    return features.maximum(largest - distance)
 
 
 KINDS = {"kaldi": _kaldi_frames, "stft": _centred_frames}

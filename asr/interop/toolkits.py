@@ -7,6 +7,7 @@ TOOLKITS = {
     "speechbrain": "SpeechBrain",
     "whisper": "Whisper",
     "dolphin": "Dolphin",
+    "cohere": "Cohere Transcribe",
 }
 """Name on the command line → what the toolkit calls itself."""
 OF_ONE_FILE = ("whisper",)

@@ -1,7 +1,6 @@
 """Whisper (Radford et al. 2022, arXiv:2212.04356) in its three layouts: a folder of Hugging Face, one of CTranslate2, which
 faster-whisper runs, and OpenAI's own file."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,19 @@ import torch
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
 from asr.interop import ctranslate2, whisper_pt
-from asr.interop.checkpoints import Tensors, existing, find_file, read_json, read_pickle, read_safetensors
+from asr.interop.checkpoints import Tensors, existing, read_json
 from asr.interop.foreign import Foreign, Settings, Weights
+from asr.interop.hugging_face import WEIGHTS, generation_settings, suppressed, tensors_of
 from asr.interop.whisper_tokens import PROMPT, never_spoken, read_tokens
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 from asr.model.subsampling import SubsamplingConfig
-from asr.text.tokenizer import TokenTable
 
 RATE, FFT, HOP = 16000, 400, 160
 """Hz, samples of a frame and samples between two, of every Whisper model."""
 FRAMES_PER_POSITION = 2
 """Stride of the second convolution."""
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Where Hugging Face keeps them."""
 DECODE = {"beam": 5, "rule": "transformers", "max_chars_per_second": 20.0}
 """The beam of the authors' program. A character may be up to three tokens, which are what the limit is of."""
 NO_MATTER = (
@@ -48,7 +45,7 @@ def read_whisper(source: Path) -> Foreign:
     names: dict[str, str] = {}
     if own:
         path, (tensors, values, names) = own, whisper_pt.published(own)
-        stated = _generation(folder, "generation_config.json")
+        stated = generation_settings(folder, "generation_config.json")
     else:
         path, tensors, values, stated = _of_folder(folder)
     settings = Settings(values, str(path))
@@ -69,7 +66,7 @@ def read_whisper(source: Path) -> Foreign:
     _put_normalisation(weights, features.n_mels)
     if own and not stated.values:
         stated.values["suppress_tokens"] = never_spoken(table)
-    decode = DECODE | {"never_written": _suppressed(stated, table)}
+    decode = DECODE | {"never_written": suppressed(stated, table)}
     remarks: tuple[str, ...] = (
         f"Was trained on windows of {features.window_seconds:g} s, whose silence takes as long as speech: pieces are heard with"
         " less of it, and again with all of it where that is not enough (--decode window).",
@@ -97,7 +94,12 @@ def _of_folder(folder: Path) -> tuple[Path, Tensors, Any, Settings]:
         path = folder / ctranslate2.FILE
         held, values, generation = ctranslate2.published(path, values)
         return path, Tensors.of(held, path), values, Settings(generation, str(folder / "config.json"))
-    return path, _tensors(folder), values, _generation(folder, "generation_config.json", "config.json")
+    return (
+        path,
+        tensors_of(folder, "Whisper"),
+        values,
+        generation_settings(folder, "generation_config.json", "config.json"),
+    )
 
 
 def _check_shapes(settings: Settings, tensors: Tensors) -> int:
@@ -171,33 +173,6 @@ def _features(folder: Path, n_mels: int, positions: int) -> FeatureConfig:
     )
 
 
-def _tensors(folder: Path) -> Tensors:
-    """All tensors, of one file or of several, without the prefix that most files have before their names."""
-    names: Sequence[str] = WEIGHTS
-    indices = [folder / f"{name}.index.json" for name in names]
-    index = next((path for path in indices if path.is_file()), None)
-    if index and not any((folder / name).is_file() for name in names):
-        files = Settings(read_json(index), str(index)).get("weight_map", {}, dict)
-        names = sorted({str(name) for name in files.values()})
-        if not names or not all(Path(name).name == name for name in names):
-            raise CheckpointError(f"{index}: names no files of weights beside it")
-        tensors = Tensors(index, {})
-        for name in names:
-            tensors.held |= Tensors.of(_read(existing(folder / name)), folder / name).held
-    else:
-        path = find_file(folder, names, "weights of Whisper as Hugging Face has them")
-        tensors = Tensors.of(_read(path), path)
-    named = {name.removeprefix("model."): tensor for name, tensor in tensors.held.items()}
-    if len(named) < len(tensors.held):
-        raise CheckpointError(f"{tensors.path}: holds tensors of one name with and without model. before it")
-    tensors.held = named
-    return tensors
-
-
-def _read(path: Path) -> Any:
-    return read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
-
-
 def _map_encoder(weights: Weights, config: EncoderConfig) -> None:
     for i in range(2):
         weights.linear(f"subsampling.convolutions.{i}", f"encoder.conv{i + 1}")
@@ -245,23 +220,9 @@ def _put_normalisation(weights: Weights, n_mels: int) -> None:
     weights.put("cmvn.inverse_std", torch.full((n_mels,), 1 / 40), "none: fixed in the toolkit")
 
 
-def _generation(folder: Path, *names: str) -> Settings:
-    """The settings of generation, which old folders have in config.json; nothing where there is none of the files."""
-    path = next((folder / name for name in names if (folder / name).is_file()), None)
-    return Settings(read_json(path), str(path)) if path else Settings({}, str(folder))
-
-
 def _alignment_heads(stated: Settings) -> tuple[tuple[int, ...], ...]:
     """The heads of cross-attention that times are taken from, where the authors say which."""
     listed = stated.get("alignment_heads", [], list)
     if not all(isinstance(pair, list) and all(type(number) is int for number in pair) for pair in listed):
         raise CheckpointError(f"{stated.where}: alignment_heads is no list of pairs")
     return tuple(map(tuple, listed))
-
-
-def _suppressed(stated: Settings, table: TokenTable) -> list[int]:
-    """Ids of the texts that the toolkit never writes: brackets, notes of music and such. An empty text stays possible."""
-    listed = stated.get("suppress_tokens", [], list)
-    if not all(type(i) is int and i < len(table) for i in listed):
-        raise CheckpointError(f"{stated.where}: suppress_tokens is no list of ids")
-    return [i for i in listed if i >= 0 and i not in table.never_written and i != table.eos]

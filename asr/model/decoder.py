@@ -52,6 +52,8 @@ class DecoderConfig:
 
     alignment_heads: tuple[tuple[int, ...], ...] = ()
     """Pairs of layer and head, from 0, whose cross-attention is known to be where each token is said; empty: not known."""
+    embedding_norm: bool = False
+    """Whether a layer norm follows the sum of embeddings and positions."""
 
     def __post_init__(self):
         check_names("decoder", self, activation=ACTIVATIONS, positions=("absolute", "learned"))
@@ -171,6 +173,7 @@ class Decoder(nn.Module):
         self.places = (
             LearnedPositions(config.places, width, "tokens of a text and its prompt") if config.places else None
         )
+        self.embedding_norm = nn.LayerNorm(width, eps=config.norm_eps) if config.embedding_norm else nn.Identity()
         self.register_buffer("prompt", torch.tensor(config.prompt, dtype=torch.long), persistent=False)
         self.heads, self.alignment_heads, self.recomputes = config.heads, config.alignment_heads, False
         self.dropout = Dropout(config.dropout)
@@ -254,7 +257,7 @@ class Decoder(nn.Module):
             x = x * x.shape[3] ** 0.5 + sinusoids(n_before, tokens.shape[2], x.shape[3], x)
         else:
             x = x + self.places(n_before, tokens.shape[2])
-        return self.dropout(x).flatten(1, 2)
+        return self.dropout(self.embedding_norm(x)).flatten(1, 2)
 
 
 def _visible(before: Tensor | None, N: int, U: int, device: torch.device) -> Tensor:

@@ -33,7 +33,7 @@ class EncoderConfig:
     layers: int = 12
     """Number of blocks."""
     width: int = 256
-    """Width D of the residual stream; the decoder has the same."""
+    """Width D of the residual stream; the decoder has the same, unless model.decoder_width is another."""
     heads: int = 4
     """Attention heads H; must divide the width."""
     feed_forward: int = 2048

@@ -1,4 +1,7 @@
-"""The whole network: samples → log-mel → CMVN → subsampling → encoder → memory → decoder (and, if asked for, a CTC head)."""
+"""The whole network: samples → log-mel → CMVN → subsampling → encoder → memory → decoder (and, if asked for, a CTC head).
+
+A decoder of another width than the encoder's gets the memory through a linear layer, the projection.
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +13,7 @@ from torch import Tensor, nn
 from asr.audio.reading import SAMPLE_RATE
 from asr.errors import ConfigError
 from asr.features.cmvn import Cmvn
-from asr.features.fbank import NATS_PER_DECIBEL, FeatureConfig, LogMel
+from asr.features.fbank import NATS_PER_DECIBEL, USUAL_UNIT, FeatureConfig, LogMel
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask, sinusoids_at
@@ -35,6 +38,8 @@ class ModelConfig:
     must find for its next token then has the number that the token has. Needs the CTC head."""
     reverse_layers: int = 0
     """Layers of a second decoder that reads the text from its end (U2++, arXiv:2106.05642); it can judge finished texts."""
+    decoder_width: int = 0
+    """Width of the decoder, to which a linear layer brings the memory; 0: the encoder's, without such a layer."""
 
     def __post_init__(self):
         if self.reverse_layers < 0:
@@ -42,7 +47,9 @@ class ModelConfig:
         check_size("model.reverse_layers", max(1, self.reverse_layers))
         if self.count_tokens and not self.ctc:
             raise ConfigError("model.count_tokens needs the head that counts: set model.ctc = true")
-        check_heads("decoder", self.encoder.width, self.decoder.heads)
+        if self.decoder_width:
+            check_size("model.decoder_width", self.decoder_width)
+        check_heads("decoder", self.decoder_width or self.encoder.width, self.decoder.heads)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Memory:
     """What the decoder listens to."""
 
     values: Tensor
-    """(B, L, D)."""
+    """(B, L, D), of the decoder's width."""
     lengths: Tensor
     """(B,) real frames of each utterance, at least 1."""
     encoded: Tensor
@@ -80,10 +87,12 @@ class SpeechModel(nn.Module):
         subsampling = SubsamplingOverTime if config.subsampling.over_time else Subsampling
         self.subsampling = subsampling(config.subsampling, features.n_mels, width)
         self.encoder = Encoder(config.encoder)
-        self.decoder = Decoder(config.decoder, width, vocabulary)
+        self.projection = nn.Linear(width, config.decoder_width) if config.decoder_width else None
+        self.decoder = Decoder(config.decoder, self.decoder_width, vocabulary)
         self.reverse_decoder = None
         if config.reverse_layers:
-            self.reverse_decoder = Decoder(replace(config.decoder, layers=config.reverse_layers), width, vocabulary)
+            reverse = replace(config.decoder, layers=config.reverse_layers)
+            self.reverse_decoder = Decoder(reverse, self.decoder_width, vocabulary)
         self.ctc = nn.Linear(width, vocabulary) if config.ctc else None
         self.tie()
 
@@ -99,9 +108,16 @@ class SpeechModel(nn.Module):
         return self.decoder.embedding.weight.dtype
 
     @property
+    def decoder_width(self) -> int:
+        """Width of the decoder and of what it listens to."""
+        return self.config.decoder_width or self.config.encoder.width
+
+    @property
     def unit(self) -> float | Tensor:
         """Nats of power in a unit of the normalised features: of all bins, or of each (F,)."""
         features = self.log_mel.config
+        if features.per_utterance:  # a deviation of each utterance, whichever it is
+            return features.unit or USUAL_UNIT
         return features.unit or (NATS_PER_DECIBEL if features.decibels else 1.0) / self.cmvn.inverse_std
 
     @property
@@ -161,7 +177,8 @@ class SpeechModel(nn.Module):
         x, lengths = self.subsampling(features.to(self.dtype), lengths)
         lengths = lengths.clamp(min=1)
         encoded = self.encoder(x, lengths)
-        return Memory(self._with_counts(encoded) if self.config.count_tokens else encoded, lengths, encoded)
+        values = self._with_counts(encoded) if self.config.count_tokens else encoded
+        return Memory(values if self.projection is None else self.projection(values), lengths, encoded)
 
     def _with_counts(self, encoded: Tensor) -> Tensor:
         """Encoded frames (B, L, D), to each of them added the position of the last token heard, 0 for the first.

@@ -6,6 +6,7 @@ MOST_SIZES = {
     "layers": 256,
     "reverse_layers": 256,
     "width": 65_536,
+    "decoder_width": 65_536,
     "heads": 1024,
     "feed_forward": 1 << 20,
     "kernel": 10_000,

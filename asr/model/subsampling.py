@@ -1,7 +1,7 @@
 """The convolutional front end: features at 100 frames a second to memory frames at 50, 25, 17 or 12.
 
 Convolutions are not padded, so a memory frame depends on real frames only, however the batch was padded; where a model was
-trained with reflected edges, each utterance is reflected at its own end.
+trained with reflected edges, or with zeros beyond them, each utterance has them at its own end.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr.errors import ConfigError
-from asr.features.fbank import reflected
+from asr.features.utterance import reflected
 from asr.foreign_bytes import quoted
 from asr.model.layers import length_mask
 from asr.model.sizes import MOST_SIZES, check_size
@@ -90,6 +90,11 @@ class SubsamplingConfig:
     over_time: bool = False
     """Whether the convolutions are over time alone, mel bins being their channels, gelu behind each (Whisper). `channels` do
     not matter then: there are as many as the encoder is wide."""
+    zeros: bool = False
+    """Whether the convolutions see zeros, half a kernel of them, beyond the edges (NeMo)."""
+    separable: bool = False
+    """Whether each convolution but the first is one of each channel by itself, and one of width one behind it (NeMo's
+    dw_striding)."""
 
     def __post_init__(self):
         layouts = OVER_TIME if self.over_time else LAYOUTS
@@ -97,6 +102,12 @@ class SubsamplingConfig:
             raise ConfigError(f"subsampling.factor must be one of {', '.join(map(str, layouts))}, is {self.factor}")
         if self.over_time and (self.blocks or self.norm or self.reflect or self.extra_frames):
             raise ConfigError("subsampling.over_time has no blocks, norms, reflected edges or extra frames")
+        if self.over_time and (self.zeros or self.separable):
+            raise ConfigError(
+                "subsampling.over_time has zeros beyond the edges as it is, and no separable convolutions"
+            )
+        if self.zeros and (self.reflect or self.extra_frames):
+            raise ConfigError("subsampling.zeros beyond the edges are in the place of reflected edges and extra frames")
         if (product := math.prod(block.stride for block in self.blocks)) != self.factor and self.blocks:
             raise ConfigError(f"subsampling.factor {self.factor} must be the product of the blocks' strides, {product}")
         if any(b.shortcut and (not self.norm or b.kernel > 1 and not self.reflect) for b in self.blocks):
@@ -129,8 +140,8 @@ class SubsamplingConfig:
         return [convolution for block in self.all_blocks for convolution in block.convolutions]
 
     def edge(self, kernel: int) -> int:
-        """Frames added on each side, reflected ones or, over time alone, zeros."""
-        return kernel // 2 if self.reflect or self.over_time else 0
+        """Frames added on each side, reflected ones or zeros."""
+        return kernel // 2 if self.reflect or self.zeros or self.over_time else 0
 
     def length(self, frames):
         """Memory frames of so many frames (an int or a Tensor): for each convolution (length - kernel) // stride + 1, at least 0.
@@ -179,9 +190,10 @@ class Subsampling(nn.Module):
         for block in config.all_blocks:
             outer = channels
             for convolution in block.convolutions:
-                if bins <= config.edge(convolution.kernel):
+                if config.reflect and bins <= config.edge(convolution.kernel):
                     raise ConfigError(f"subsampling.factor {config.factor} leaves nothing of {n_mels} mel bins")
-                layers += [nn.Conv2d(channels, *convolution), ACTIVATIONS[activation]()]
+                build = _separable if config.separable and layers else nn.Conv2d
+                layers += [build(channels, *convolution), ACTIVATIONS[activation]()]
                 bins, channels = config.after(bins, convolution), convolution.channels
                 if bins < 1:
                     raise ConfigError(f"subsampling.factor {config.factor} leaves nothing of {n_mels} mel bins")
@@ -209,7 +221,7 @@ class Subsampling(nn.Module):
         for block, shortcut in zip(config.all_blocks, self.shortcuts, strict=True):
             before = x
             for _, kernel, stride in block.convolutions:
-                x, lengths = self._with_edges(x, lengths, config.edge(kernel))
+                x, lengths = _with_edges(x, lengths, config.edge(kernel), zeros=config.zeros)
                 x, lengths = self.convolutions[2 * i](x), (lengths - kernel) // stride + 1
                 if config.norm:
                     x = _over_channels_and_bins(self.norms[i], x)
@@ -218,14 +230,22 @@ class Subsampling(nn.Module):
                 x = x + shortcut(before)
         return self.out(x.transpose(1, 2).flatten(2)), memory_lengths
 
-    @staticmethod
-    def _with_edges(x: Tensor, lengths: Tensor, edge: int) -> tuple[Tensor, Tensor]:
-        """x (B, C, T, F) with `edge` reflected frames around each utterance and as many bins on both sides."""
-        if not edge:
-            return x, lengths
-        places = torch.arange(-edge, x.shape[2] + edge, device=x.device)
-        rows = reflected(places, lengths)[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3])
-        return F.pad(x.gather(2, rows), (edge, edge, 0, 0), mode="reflect"), lengths + 2 * edge
+
+def _separable(channels: int, wanted: int, kernel: int, stride: int) -> nn.Sequential:
+    """A convolution of each channel by itself, and one of width one that mixes them."""
+    return nn.Sequential(nn.Conv2d(channels, channels, kernel, stride, groups=channels), nn.Conv2d(channels, wanted, 1))
+
+
+def _with_edges(x: Tensor, lengths: Tensor, edge: int, *, zeros: bool) -> tuple[Tensor, Tensor]:
+    """x (B, C, T, F) with `edge` frames, reflected ones or zeros, around each utterance, and as many bins on both sides."""
+    if not edge:
+        return x, lengths
+    if zeros:
+        x = x * length_mask(lengths, x.shape[2])[:, None, :, None]
+        return F.pad(x, (edge, edge, edge, edge)), lengths + 2 * edge
+    places = torch.arange(-edge, x.shape[2] + edge, device=x.device)
+    rows = reflected(places, lengths)[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3])
+    return F.pad(x.gather(2, rows), (edge, edge, 0, 0), mode="reflect"), lengths + 2 * edge
 
 
 class SubsamplingOverTime(nn.Module):

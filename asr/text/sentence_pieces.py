@@ -7,7 +7,7 @@ from pathlib import Path
 from asr.errors import TokenError
 from asr.foreign_bytes import reading
 from asr.text.normalize import characters, is_han, normalize
-from asr.text.tokenizer import TokenTable, symbol_id, text_parts
+from asr.text.tokenizer import NO_TEXT, TokenTable, symbol_id, text_parts
 
 RUN = re.compile(r"[^\s]+")
 
@@ -23,9 +23,10 @@ class PieceTokenizer:
         self.table = table
         self._processor = _open(path)
         pieces = [self._processor.id_to_piece(i) for i in range(self._processor.get_piece_size())]
-        self.whole = len(pieces) <= len(table) and table.tokens[len(pieces) - 1] == pieces[-1]
+        last = max((i for i, piece in enumerate(pieces) if not NO_TEXT.fullmatch(piece)), default=-1)
+        self.whole = len(pieces) <= len(table) and table.tokens[last] == pieces[last]
         self.added = frozenset(table.tokens[len(pieces) :]) if self.whole else frozenset()
-        written = [token for i, token in enumerate(table.tokens) if i not in table.silent]
+        written = [token for i, token in enumerate(table.tokens) if i not in table.silent and i not in table.bytes]
         self.small = any(map(str.islower, written)) and not any(map(str.isupper, written))
 
     def encode(self, text: str) -> list[int]:

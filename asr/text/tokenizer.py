@@ -3,13 +3,14 @@
 A table of our own has `<blank>` 0, `<unk>` 1, `<sos>` 2, `<eos>` 3, then characters, one token a line, line number = id.
 Latin runs and digits are spelled: one token a letter or digit, and `▁` for the space between two such words. An imported
 table keeps its ids, so that one token may be two of the special ones, and its tokens may be pieces of several letters, or
-bytes.
+bytes; a table of pieces may have the 256 bytes besides, `<0x00>` to `<0xFF>`, for characters that are no piece.
 """
 
 import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,8 @@ NO_TEXT = re.compile(r"<[^<>]+>")
 """Tokens in angle brackets, special ones and noises, are no text."""
 CONTROL = re.compile(r"<\|[^<>]*\|>")
 """Those of them that tell a Whisper model what to do."""
+BYTES = {f"<0x{value:02X}>": value for value in range(256)}
+"""How a table of pieces writes single bytes, where it has all of them."""
 IGNORED = -1
 """A target that counts for nothing: the padding behind a text."""
 
@@ -42,7 +45,11 @@ class TokenTable:
             raise TokenError(f"token table: {quoted(twice)} stands in it twice")
         self.blank, self.unk = self._special(BLANK, BLANK_UNK), self._special(UNK, BLANK_UNK)
         self.sos, self.eos = self._special(SOS, SOS_EOS), self._special(EOS, SOS_EOS)
-        self.silent = frozenset(i for i, token in enumerate(self.tokens) if NO_TEXT.fullmatch(token))
+        all_bytes = self.ids.keys() >= BYTES.keys()
+        self.bytes = {self.ids[token]: value for token, value in BYTES.items()} if all_bytes else {}
+        self.silent = frozenset(
+            i for i, token in enumerate(self.tokens) if NO_TEXT.fullmatch(token) and i not in self.bytes
+        )
         self.control = frozenset(i for i in self.silent if CONTROL.fullmatch(self.tokens[i]))
 
     def _special(self, name: str, two_in_one: str) -> int:
@@ -148,5 +155,20 @@ def symbol_id(table: TokenTable, symbol: str) -> int:
 
 
 def text_parts(table: TokenTable, ids: Iterable[int]) -> list[str]:
-    """What each id, a character or a piece, adds to the text: silent ones nothing, `▁` a space."""
-    return ["" if i in table.silent else table.tokens[i].replace(SPACE, " ") for i in ids]
+    """What each id, a character or a piece, adds to the text: silent ones nothing, `▁` a space, bytes their characters."""
+    parts: list[str] = []
+    for in_bytes, run in groupby(ids, table.bytes.__contains__):
+        if in_bytes:
+            parts += _characters(bytes(table.bytes[i] for i in run))
+        else:
+            parts += ["" if i in table.silent else table.tokens[i].replace(SPACE, " ") for i in run]
+    return parts
+
+
+def _characters(run: bytes) -> list[str]:
+    """What each byte of a run adds to the text: a character comes with its last one. A run that is no UTF-8 is all U+FFFD."""
+    try:
+        text = run.decode()
+    except UnicodeDecodeError:
+        return ["\ufffd"] * len(run)
+    return [part for character in text for part in [""] * (len(character.encode()) - 1) + [character]]

@@ -16,6 +16,7 @@ TOOLKITS = {
     "speechbrain": ("speechbrain-*",),
     "whisper": ("whisper-*",),
     "dolphin": ("dolphin*",),
+    "cohere": ("cohere-*",),
 }
 """Toolkit → patterns of the fixtures that its own code wrote."""
 ANSWERS = ("golden.json", "golden.npz", "README.md")
