@@ -87,10 +87,15 @@ def listed(names: Iterable[object], most: int = NAMES) -> str:
     names, shown, room = list(names), [], QUOTED
     while len(shown) < min(len(names), most) and (room > 0 or not shown):
         name = names[len(shown)]
-        shown.append(shortened(name if isinstance(name, str) else quoted(name), LONGEST_NAME))
+        shown.append(shortened(on_one_line(name) if isinstance(name, str) else quoted(name), LONGEST_NAME))
         room -= len(shown[-1])
     more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
     return ", ".join(shown) + more
+
+
+def on_one_line(text: str) -> str:
+    """The text with its line breaks written as escapes: a name may hold any, and would begin a line as a message does."""
+    return text.replace("\n", "\\n")
 
 
 def shortened(text: str, most: int = QUOTED) -> str:

@@ -19,6 +19,7 @@ from asr.files import (
     require_place,
     require_writable,
 )
+from asr.foreign_bytes import on_one_line
 from asr.launcher import processes
 from asr.transcript import Transcript
 from asr.transcription.display import ProgressLine
@@ -47,9 +48,13 @@ def transcribe_files(
     where it was made with anything but what `made_with` says now. `workers`: processes that read ahead. Several processes
     started by torchrun share the list; each returns the failures of all.
     """
+
+    def tell(line: str) -> None:
+        say(on_one_line(line))
+
     if processes() > 1 and not (results.folder or results.file):
         raise UsageError("several processes cannot print to one stdout in order; give them a folder with --out")
-    inputs, failed = (listed_inputs(names), 0) if isinstance(names, Path) else find_inputs(names, say)
+    inputs, failed = (listed_inputs(names), 0) if isinstance(names, Path) else find_inputs(names, tell)
     if len(inputs) > 1 and not results.folder:
         _require_one_each(len(inputs), results)
     shares = Shares()
@@ -59,7 +64,7 @@ def transcribe_files(
             output.check()
             if output.hint and shares.rank == 0:
                 say(f"asr: {output.hint}")
-        job = _Job(inputs, results, made_with, say=say, shares=shares)
+        job = _Job(inputs, results, made_with, say=tell, shares=shares)
         if job.todo:
             if results.folder:
                 require_writable(results.folder)
