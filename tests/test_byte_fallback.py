@@ -24,14 +24,15 @@ def ids_of(*tokens: str | bytes) -> list[int]:
     [
         (("今天", "鿏".encode(), "好"), ["今天", "", "", "鿏", "好"]),
         (("é今".encode(), "▁hi"), ["", "é", "", "", "今", " hi"]),
-        ((b"\xe4\xbb", "天"), ["\ufffd", "\ufffd", "天"]),
-        ((b"A\xff",), ["\ufffd", "\ufffd"]),
+        ((b"\xe4\xbb", "天"), ["", "", "\ufffd天"]),
+        ((b"A\xff\xff", "天"), ["A", "\ufffd", "\ufffd", "天"]),
+        (("天", b"\xe4"), ["天", "\ufffd"]),
         (("<|zh|>", b"A", "<eos>"), ["", "A", ""]),
         ((), []),
     ],
 )
 def test_bytes_become_characters(tokens, pieces):
-    """A character comes with its last byte; a run of bytes that is no UTF-8 is as many U+FFFD, as in the tokenizers library."""
+    """A character comes with its last byte; what is no UTF-8 is U+FFFD, and takes no character beside it along."""
     tokenizer = CharacterTokenizer(TABLE)
     assert tokenizer.pieces(ids_of(*tokens)) == pieces
     assert tokenizer.decode(ids_of(*tokens)) == "".join(pieces).strip()

@@ -212,7 +212,7 @@ def test_models_of_every_toolkit(name, tmp_path):
         nodes = stretch["nodes"]
         assert all(parent < i for i, (parent, *_) in enumerate(nodes))
         written = "".join(nodes[i][7] for i in stretch["way"]).strip()
-        assert written == stretch["text"].removesuffix("\ufffd")  # what the last bytes would begin
+        assert stretch["text"] in (written, f"{written}\ufffd")  # what the last bytes would begin
         a = stretch["attention"]
         assert a["rows"] >= len(stretch["way"]) - 1 and a["frames"] == stretch["encoded"]["rows"]
         assert {str(i) for i in stretch["way"][:-1]} <= set(map(str, stretch["candidates"]))

@@ -110,6 +110,14 @@ def test_settings_in_nemos_words(copy):
     assert (features.frame_length, features.signal_preemphasis, features.steady_dither) == (320, 0.5, 0.0)
 
 
+@pytest.mark.parametrize(("stated", "emphasis"), [("null", 0.0), ("0.5", 0.5), ("0", 0.0), (None, 0.97)])
+def test_pre_emphasis_that_is_stated_absent_or_null(stated, emphasis, copy):
+    folder = copy()
+    content = f'{{"preemphasis": {stated}}}' if stated else "{}"
+    (folder / "preprocessor_config.json").write_text(content)
+    assert read(folder).features.signal_preemphasis == emphasis
+
+
 def test_the_published_files_filters_and_counters_are_left_out(copy):
     """They may lie there in 16 bits; filters other than those of the settings are noticed."""
     folder = copy()

@@ -30,6 +30,8 @@ class Labels:
     def _name(self, token: int) -> str:
         [text] = self.tokenizer.pieces([token])
         name = self.tokenizer.table.tokens[token]
+        if token in self.tokenizer.table.bytes:
+            return name
         if "\ufffd" in text and isinstance(self.tokenizer, BytePairTokenizer):  # some bytes of a character
             symbols = byte_symbols()
             return " ".join(f"{symbols.index(c):02X}" for c in name)

@@ -258,9 +258,14 @@ def _stated(settings: Settings, n_mels: int) -> FeatureConfig:
         frame_ms=settings.get("win_length", settings.get("n_window_size", 400, int), int) * 1000 / RATE,
         shift_ms=settings.get("hop_length", settings.get("n_window_stride", 160, int), int) * 1000 / RATE,
         fft_size=settings.get("n_fft", 512, int),
-        signal_preemphasis=settings.get("preemphasis", settings.get("preemph", 0.97, float), float),
+        signal_preemphasis=_emphasis(settings, "preemphasis" if "preemphasis" in settings.values else "preemph"),
         steady_dither=settings.get("dither", 1e-5, float),
     )
+
+
+def _emphasis(settings: Settings, name: str) -> float:
+    """Null is none, where others take a setting that is null for one that is absent."""
+    return settings.get(name, 0.0 if name in settings.values else 0.97, float)
 
 
 def _stated_by_nemo(settings: Settings, n_mels: int) -> FeatureConfig:
@@ -287,7 +292,7 @@ def _stated_by_nemo(settings: Settings, n_mels: int) -> FeatureConfig:
         frame_ms=settings.get("window_size", 0.025, float) * 1000,
         shift_ms=settings.get("window_stride", 0.01, float) * 1000,
         fft_size=settings.get("n_fft", 512, int),
-        signal_preemphasis=settings.get("preemph", 0.97, float),
+        signal_preemphasis=_emphasis(settings, "preemph"),
         steady_dither=settings.get("dither", 1e-5, float),
         floor=settings.get("log_zero_guard_value", 2**-24, float),
     )

@@ -6,11 +6,11 @@ table keeps its ids, so that one token may be two of the special ones, and its t
 bytes; a table of pieces may have the 256 bytes besides, `<0x00>` to `<0xFF>`, for characters that are no piece.
 """
 
+import codecs
 import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -155,20 +155,18 @@ def symbol_id(table: TokenTable, symbol: str) -> int:
 
 
 def text_parts(table: TokenTable, ids: Iterable[int]) -> list[str]:
-    """What each id, a character or a piece, adds to the text: silent ones nothing, `▁` a space, bytes their characters."""
+    """What each id, a character or a piece, adds to the text: silent ones nothing, `▁` a space.
+
+    Of bytes a character comes with its last one; what is no UTF-8 is U+FFFD, with the token that shows it.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     parts: list[str] = []
-    for in_bytes, run in groupby(ids, table.bytes.__contains__):
-        if in_bytes:
-            parts += _characters(bytes(table.bytes[i] for i in run))
+    for i in ids:
+        if i in table.bytes:
+            parts.append(decoder.decode(bytes([table.bytes[i]])))
         else:
-            parts += ["" if i in table.silent else table.tokens[i].replace(SPACE, " ") for i in run]
+            text = "" if i in table.silent else table.tokens[i].replace(SPACE, " ")
+            parts.append(decoder.decode(b"", final=True) + text)
+    if parts:
+        parts[-1] += decoder.decode(b"", final=True)
     return parts
-
-
-def _characters(run: bytes) -> list[str]:
-    """What each byte of a run adds to the text: a character comes with its last one. A run that is no UTF-8 is all U+FFFD."""
-    try:
-        text = run.decode()
-    except UnicodeDecodeError:
-        return ["\ufffd"] * len(run)
-    return [part for character in text for part in [""] * (len(character.encode()) - 1) + [character]]
