@@ -162,8 +162,8 @@ class Block(nn.Module):
     def _add(self, x: Tensor, norm: nn.LayerNorm, part: nn.Module, *given, scale: float = 1.0) -> Tensor:
         """x and what the part makes of it, normalised before or after."""
         if self.norm_first:
-            return x + scale * self.dropout(part(norm(x), *given))
-        return norm(x + scale * self.dropout(part(x, *given)))
+            return x.add(self.dropout(part(norm(x), *given)), alpha=scale)
+        return norm(x.add(self.dropout(part(x, *given)), alpha=scale))
 
     def _attend(self, x: Tensor, view: View) -> Tensor:
         keys_values, mask = self.attention.keys_values(x), view.real[:, None, None, :]
