@@ -26,6 +26,7 @@ fuzz: $(INSTALLED)
 kills: $(INSTALLED)
 	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kills
 	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kill_ranks
+	OMP_NUM_THREADS=1 .venv/bin/python -m tests.kill_ranks --sharding full
 
 # Brings the catalogue of Chinese messages up to date with the code, and compiles it.
 messages: $(INSTALLED)

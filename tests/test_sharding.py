@@ -6,14 +6,16 @@ import shutil
 import pytest
 import torch
 
-from asr.errors import ConfigError
-from asr.training import gradients
+from asr.errors import AsrError, ConfigError
+from asr.training import gradients, sharding
 from asr.training.checkpoint import load_state
 from asr.training.config import Config
+from asr.training.distributed import BYSTANDER, Ranks
 from asr.training.initial import from_model
 from asr.training.loop import train
+from asr.training.sharding import Learner
 from asr.training.train_config import TrainConfig
-from tests.conftest import ROOT
+from tests.conftest import ROOT, random_model
 from tests.runs import QUIET, Quiet, changed, lines_of, small_run, with_data
 
 TOY = ROOT / "tests/fixtures/toy"
@@ -140,3 +142,19 @@ def test_what_does_not_go_with_it_is_named(settings, message):
     with pytest.raises(ConfigError) as refused:
         TrainConfig(**settings)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_dies_while_the_others_ask_for_its_part_is_told_of(rank, monkeypatch):
+    def dead(tensor):
+        raise RuntimeError("gloo/transport/tcp/pair.cc: Connection reset by peer")
+
+    monkeypatch.setattr(sharding, "whole_of", dead)
+    ranks, model = Ranks(), random_model()
+    ranks.rank, ranks.size = rank, 2
+    with pytest.raises((AsrError, SystemExit)) as told:
+        Learner(model, torch.optim.SGD(model.parameters(), 0.1), met=ranks.met).bring_together()
+    if rank:
+        assert told.value.code == BYSTANDER
+    else:
+        assert "another training process has died" in str(told.value)

@@ -7,7 +7,7 @@ evaluated and saved, so that a run goes on on any number of processes, and witho
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -97,11 +97,13 @@ class Learner:
         *,
         as_of: int = 0,
         ask: Callable[[], None] = lambda: None,
+        met: Callable[[], AbstractContextManager] = nullcontext,
     ):
-        """kept: where number 0 has the whole of both, as of a step; `ask` lets the others call `bring_together`, too."""
+        """kept: where number 0 has the whole of both, as of a step; `ask` lets the others call `bring_together`, too, and `met`
+        is a block in which the parts of all are needed."""
         self.model, self.optimizer = model, optimizer
         self.kept = kept or (model, optimizer)
-        self.as_of, self.ask = as_of, ask
+        self.as_of, self.ask, self.met = as_of, ask, met
 
     def keep(self, step: int) -> None:
         """Lets number 0 have the whole as it is after a step."""
@@ -120,9 +122,14 @@ class Learner:
         finally:
             model.to(home)
 
-    @torch.no_grad()
     def bring_together(self) -> None:
-        """What all processes do to `keep` it: tensor by tensor, for together they may be large."""
+        """What all processes do to `keep` it."""
+        with self.met():
+            self._bring_together()
+
+    @torch.no_grad()
+    def _bring_together(self) -> None:
+        """Tensor by tensor, for together they may be large."""
         model, optimizer = self.kept
         mine = model is not self.model
         whole = model.state_dict() if mine else {}

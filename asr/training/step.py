@@ -61,7 +61,8 @@ def take_step(
     progress.audio_seconds += numbers.seconds
     numbers.rate = learning_rate(progress.step, config.train)
     set_rate(optimizer, numbers.rate)
-    numbers.gradient = _clipped(model, config.train.clip)
+    with ranks.met():
+        numbers.gradient = _clipped(model, config.train.clip)
     finite = math.isfinite(numbers.gradient)
     overflowed = bool(numbers.ids) and after_step(progress, config.train, finite)
     if numbers.ids and finite:

@@ -62,7 +62,9 @@ def give(ranks: Ranks, work: Work, model: SpeechModel, optimizer: torch.optim.Op
     if work.config.train.sharded:
         asked = partial(ranks.share, Order(work.progress.quarantine, together=True))
         own = _learner(ranks, work)
-        learner = Learner(own.model, own.optimizer, (model, optimizer), as_of=work.progress.step, ask=asked)
+        learner = Learner(
+            own.model, own.optimizer, (model, optimizer), as_of=work.progress.step, ask=asked, met=ranks.met
+        )
     else:
         ranks.use(next(model.parameters()).device)
     _share_state(ranks, learner)
@@ -80,7 +82,7 @@ def _learner(ranks: Ranks, work: Work) -> Learner:
     if config.train.sharded:
         shard(model, ranks.mesh(device), config.train)
     ready_to_train(model, config.train, device)
-    return Learner(model, make_optimizer(model, config.train))
+    return Learner(model, make_optimizer(model, config.train), met=ranks.met)
 
 
 @torch.no_grad()
