@@ -14,7 +14,8 @@ from asr.corpus.rehearsal import with_rehearsal
 
 MOST_NOISE, LEAST_NOISE, MIXED = 0.1, 0.02, 2
 """Durations are sorted with relative noise, so that a batch has other members in each epoch. It is as large as it takes to mix
-the utterances of about so many batches: noise of 10 % alone makes 8 % padding, and where there are many batches less will do."""
+the utterances of about so many batches: noise of 10 % alone makes 8 % padding, and where there are many batches less will do
+(benchmarks/mixing.py)."""
 OPEN_HOURS = 20.0
 """Audio of the shards that are read from at a time: each shard is read in one stretch of the epoch, and batches of similar
 length are found among some ten thousand utterances still."""
