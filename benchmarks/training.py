@@ -7,6 +7,9 @@ peer is one process of as many threads. Networks have the same sizes (--size), b
 loss is cross-entropy alone, speech is noise: utterances of 1.5 to 15 s, 4 characters a second. Padding, of the frames that the
 network gets, and waiting for data are those of the first process. The share of the peak is that of a large matrix product in the
 same precision on as many threads, measured before; the network's products count, forward and backward, padding included.
+
+--profile adds what a step spends its time on: by its parts, in the steps that count, and by kinds of operators, forward and
+backward together, in as many steps behind them, in which PyTorch's profiler looks on and adds to what is not within operators.
 """
 
 import argparse
@@ -62,7 +65,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--warm", type=int, default=10, help="those before, which do not")
     parser.add_argument("--hours", type=float, default=2.0, help="of speech that is made")
     parser.add_argument("--rounds", type=int, default=3, help="turns (default: %(default)s)")
+    parser.add_argument("--profile", action="store_true", help="what a step spends its time on, too; on a CPU")
     options = parser.parse_args(arguments)
+    if options.profile and options.device != "cpu":
+        parser.error("--profile is for --device cpu: a GPU computes while Python goes on")
     numbers = dict.fromkeys((options.processes, 1) if options.device == "cpu" else (options.processes,))
     commands = {f"ours, {n} process{'es' if n > 1 else ''}": (sys.executable, "ours", n) for n in numbers}
     for name, python in (peer.split("=", 1) for peer in options.peer):
@@ -77,6 +83,8 @@ def main(arguments: list[str] | None = None) -> None:
             for name, (python, program, processes) in commands.items():
                 found[name].append(run(python, program, processes, manifest, options=options))
     show(found, peak)
+    for kind in ("parts", "kinds") if options.profile else ():
+        show_profile({name: [each[kind] for each in runs] for name, runs in found.items()}, kind)
 
 
 def write_speech(folder: Path, seconds: float) -> Path:
@@ -101,13 +109,20 @@ def run(python: str, program: str, processes: int, manifest: Path, *, options: a
     steps, warm, threads = options.steps, options.warm, options.processes // processes
     if processes == 1:
         steps, warm = steps * options.processes, warm * options.processes  # as much audio
-    train = {"max_steps": warm + steps, "accumulate": processes, "processes": processes, "log_every": 1}
+    all_steps = warm + steps * (1 + options.profile)
+    train = {
+        "max_steps": all_steps,
+        "checkpoint_every": all_steps,  # nobody saves a run every few steps
+        "accumulate": processes,
+        "processes": processes,
+        "log_every": 1,
+    }
     train |= {"health_every": 0, "device": options.device, "precision": options.precision}
     data = {"train": [str(manifest)], "tokens": str(manifest.parent / "tokens.txt")}
     data |= {"batch_seconds": options.batch_seconds, "workers": options.workers}
     recipe = {"model": SIZES[options.size], "data": data, "train": train}
     settings = {"recipe": recipe, "folder": str(manifest.parent), "vocabulary": VOCABULARY}
-    settings |= {"steps": steps, "warm": warm, "threads": threads}
+    settings |= {"steps": steps, "warm": warm, "threads": threads, "profile": options.profile}
     command = [python, str(WORKER), program, json.dumps(settings)]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -131,6 +146,18 @@ def show(found: dict[str, list[dict]], peak: float) -> None:
             f" | {100 * used:.0f} % | {middle['memory']:,.0f} MB |",
             flush=True,
         )
+
+
+def show_profile(found: dict[str, list[dict[str, float]]], what: str) -> None:
+    """A table of shares of the time, medians of the rounds, those of the first program largest first."""
+    middle: dict[str, dict[str, float]] = {}
+    for name, runs in found.items():
+        for row in dict.fromkeys(row for run in runs for row in run):
+            middle.setdefault(row, {})[name] = statistics.median(run.get(row, 0.0) for run in runs)
+    title = {"parts": "part of a step", "kinds": "kind of operator"}[what]
+    print(f"\n| {' | '.join([title, *found])} |\n{'|---' * (1 + len(found))}|")
+    for row, of in sorted(middle.items(), key=lambda item: -item[1].get(next(iter(found)), 0.0)):
+        print(f"| {row} | {' | '.join(f'{100 * of.get(name, 0.0):.1f} %' for name in found)} |", flush=True)
 
 
 if __name__ == "__main__":

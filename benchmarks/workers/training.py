@@ -2,32 +2,124 @@
 
 PROGRAM: ours or speechbrain; SETTINGS: JSON. Prints JSON: seconds of audio that was learnt in the steps that count, seconds on
 the clock, shares of padding and of waiting for data, operations of all matrix products, and the most memory that was taken, in
-MB. Where there are several processes, the first is asked.
+MB. Where there are several processes, the first is asked. With `profile` also shares of the time: of the parts of a step, in
+the steps that count, and of kinds of operators, as PyTorch's profiler has them, in as many steps behind them.
 """
 
 import json
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 HERE = Path(__file__).parent
 CHANNELS = 64
 """Of the convolutions in front of the encoder."""
 
+KINDS = {
+    "matrix products": ("mm", "addmm", "bmm", "baddbmm"),
+    "PyTorch's attention": ("_scaled_dot_product_flash_attention",),
+    "convolutions": ("convolution",),
+    "softmax": ("_softmax", "_log_softmax"),
+    "norms": ("native_layer_norm", "native_batch_norm"),
+    "activations": ("clamp_min", "relu", "gelu", "silu", "threshold"),
+    "products by element, dropout": ("mul", "div", "native_dropout", "bernoulli_", "uniform_"),
+    "sums": ("add", "add_", "sum"),
+    "casts and copies": ("copy_", "cat"),
+    "optimizer and norm of the gradient": ("_fused_adamw_", "_foreach", "linalg_vector_norm", "addcdiv_", "lerp_"),
+}
+"""What kinds of operators there are, and how their names begin or, for one of a backward pass, go on."""
+REST = "Python, autograd, waiting"
+
+
+class Parts:
+    """How long the parts of a step take; of parts within parts, each moment counts for the innermost."""
+
+    def __init__(self):
+        self.seconds: Counter[str] = Counter()
+        self.within, self.since = [REST], time.perf_counter()
+
+    def _until_now(self) -> None:
+        now = time.perf_counter()
+        self.seconds[self.within[-1]] += now - self.since
+        self.since = now
+
+    def restart(self) -> None:
+        """Forgets what was counted so far."""
+        self._until_now()
+        self.seconds.clear()
+
+    def shares(self) -> dict[str, float]:
+        """What was counted so far, longest first."""
+        self._until_now()
+        return shares(self.seconds)
+
+    def watch(self, part: str, owner: Any, name: str) -> None:
+        """From now on the owner's function of this name is that part."""
+        function = getattr(owner, name)
+
+        def watched(*given, **named):
+            self._until_now()
+            self.within.append(part)
+            try:
+                return function(*given, **named)
+            finally:
+                self._until_now()
+                self.within.pop()
+
+        setattr(owner, name, watched)
+
+
+def shares(seconds: Counter[str]) -> dict[str, float]:
+    """Of their sum, largest first."""
+    return {name: value / seconds.total() for name, value in seconds.most_common()}
+
+
+def shares_of_kinds(profiler: profile, seconds: float) -> dict[str, float]:
+    """Of so many seconds on the clock, what operators of each kind took."""
+    found: Counter[str] = Counter()
+    for event in profiler.key_averages():
+        if event.key.startswith("aten::"):
+            found[kind_of(event.key.removeprefix("aten::"))] += event.self_cpu_time_total / 1e6
+    found[REST] = max(0.0, seconds - found.total())
+    return shares(found)
+
+
+def kind_of(operator: str) -> str:
+    """The kind of an operator by its name: `mm`, `threshold_backward`."""
+    operator = operator.removeprefix("mkldnn_")
+    for kind, names in KINDS.items():
+        if operator in names or operator.startswith(tuple(f"{name}_" for name in names)):
+            return kind
+    return "other operators"
+
 
 class Counts:
     """What is counted, in the first process, of the steps behind those that warm up; these say what a padded frame costs."""
 
-    def __init__(self, warm: int, steps: int):
+    def __init__(self, warm: int, steps: int, profiles: bool = False):
         self.warm, self.steps, self.counter = warm, steps, FlopCounterMode(display=False)
+        self.parts, self.profiler = Parts(), profile(activities=[ProfilerActivity.CPU]) if profiles else None
         self.waited = self.seconds = 0.0
         self.real = self.padded = 0
         self.counter.__enter__()
+
+    @property
+    def all_steps(self) -> int:
+        """Those that count or do not."""
+        return self.warm + self.steps * (2 if self.profiler else 1)
+
+    def watch(self, part: str, owner: Any, name: str) -> None:
+        """A function is a part of a step, if these are asked for."""
+        if self.profiler:
+            self.parts.watch(part, owner, name)
 
     def waiting(self, batches: Iterator) -> Iterator:
         """The same batches; how long they were waited for is counted."""
@@ -49,6 +141,7 @@ class Counts:
             self.counter.__exit__(None, None, None)
             self.operations = self.counter.get_total_flops() / self.padded
             self.waited, self.real, self.padded = 0.0, 0, 0
+            self.parts.restart()
             self.started = time.perf_counter()
         elif step == self.warm + self.steps:
             self.seconds = time.perf_counter() - self.started
@@ -58,6 +151,14 @@ class Counts:
                 "padding": 1 - self.real / self.padded,
                 "operations": self.operations * self.padded,
             }
+            if self.profiler:
+                self.found["parts"] = self.parts.shares()
+                self.profiler.start()
+                self.started = time.perf_counter()
+        elif self.profiler and step == self.all_steps:
+            seconds = time.perf_counter() - self.started
+            self.profiler.stop()
+            self.found["kinds"] = shares_of_kinds(self.profiler, seconds)
 
     def print(self, audio: float, processes: int = 1) -> None:
         """audio: seconds that all processes have learnt meanwhile."""
@@ -73,9 +174,13 @@ def ours(settings: dict, counts: Counts) -> None:
     sys.path.insert(0, str(HERE.parents[1]))
     from asr.config_values import from_dict
     from asr.corpus.batching import BatchReader
+    from asr.model.encoder import Encoder
     from asr.model.model import SpeechModel
+    from asr.model.subsampling import Subsampling
+    from asr.training import gradients, objective, step
     from asr.training.config import Config
     from asr.training.display import Lines
+    from asr.training.distributed import Ranks
     from asr.training.loop import train
 
     class Steps(Lines):
@@ -90,11 +195,26 @@ def ours(settings: dict, counts: Counts) -> None:
 
     BatchReader.iterate = lambda *given, **named: counts.waiting(read(*given, **named))
     SpeechModel.encode_features = encoded
+    counts.watch("reading", BatchReader, "__getitem__")
+    counts.watch("features, their augmentation", objective, "augmented_features")
+    counts.watch("subsampling", Subsampling, "forward")
+    counts.watch("encoder", Encoder, "forward")
+    counts.watch("decoder", SpeechModel, "decode_teacher_forced")
+    counts.watch("losses", gradients, "losses_of")
+    counts.watch("gradients of all processes", Ranks, "add_up_gradients")
+    counts.watch("norm of the gradient", step, "_clipped")
+    watch_pytorch(counts)
     recipe = from_dict(Config, settings["recipe"], "")
     run = train(recipe, Path(settings["folder"]) / "run", force=True, display=Steps())
     logged = map(json.loads, (run / "log.jsonl").read_text(encoding="utf-8").splitlines())
     hours = {line["step"]: line["hours"] for line in logged if "hours" in line}
     counts.print(3600 * (hours[counts.warm + counts.steps] - hours[counts.warm]), recipe.train.processes)
+
+
+def watch_pytorch(counts: Counts) -> None:
+    """Parts that are PyTorch's in every program."""
+    counts.watch("backward", torch.Tensor, "backward")
+    counts.watch("optimizer", torch.optim.AdamW, "step")
 
 
 def speechbrain(settings: dict, counts: Counts) -> None:
@@ -126,11 +246,18 @@ def speechbrain(settings: dict, counts: Counts) -> None:
     brain.modules.train()
     data = settings["recipe"]["data"]
     loader = speechbrain_batches(Path(data["train"][0]), data["batch_seconds"])
+    counts.watch("features, their augmentation", modules["fbank"], "forward")
+    counts.watch("subsampling", modules["front"], "forward")
+    counts.watch("encoder", modules["network"].encoder, "forward")
+    counts.watch("decoder", modules["network"], "forward")
+    counts.watch("losses", brain, "compute_objectives")
+    counts.watch("norm of the gradient", torch.nn.utils, "clip_grad_norm_")
+    watch_pytorch(counts)
 
     batches, samples = counts.waiting(batch for _ in iter(int, 1) for batch in loader), 0.0
-    for step in range(1, counts.warm + counts.steps + 1):
+    for step in range(1, counts.all_steps + 1):
         batch = next(batches).to(brain.device)
-        if step > counts.warm:
+        if counts.warm < step <= counts.warm + counts.steps:
             samples += float(batch.samples.lengths.sum()) * batch.samples.data.shape[1]
         brain.step += 1
         brain.fit_batch(batch)
@@ -204,4 +331,6 @@ if __name__ == "__main__":  # not in the processes that a run starts
     sys.path.pop(0)
     given = json.loads(sys.argv[2])
     torch.set_num_threads(given["threads"])
-    {"ours": ours, "speechbrain": speechbrain}[sys.argv[1]](given, Counts(given["warm"], given["steps"]))
+    {"ours": ours, "speechbrain": speechbrain}[sys.argv[1]](
+        given, Counts(given["warm"], given["steps"], given["profile"])
+    )
