@@ -1,11 +1,13 @@
 """Who speaks when, measured on recordings with an RTTM beside each: DER, number of speakers, time and memory.
 
     python benchmarks/speakers.py exp/conversations
-    python benchmarks/speakers.py exp/conversations --senko
+    python benchmarks/speakers.py exp/conversations --senko --only '0[0-2]*'
     python benchmarks/speakers.py exp/conversations --hours 1
 
---senko: the package as it is, too, in the same run, if what it needs is installed. --hours: one long recording of all of them
-in turn, in the place of each; names must not change on the way, so every speaker of any of them is one of it.
+--senko: the package as it is, too, in the same run, if what it needs is installed, with as many threads as ours has: left alone
+it takes one a core, which wait for each other and for whatever else runs there. Processor time tells what it costs.
+--hours: one long recording of all of them in turn, in the place of each; names must not change on the way, so every speaker of
+any of them is one of it.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +42,14 @@ def main() -> None:
     parser.add_argument("--speakers", default="auto", help="how many there are: 2, 2-5 or auto (default: %(default)s)")
     parser.add_argument("--known-number", action="store_true", help="ask for the number that the reference has")
     parser.add_argument("--senko", action="store_true", help="measure senko, too")
+    parser.add_argument("--only", default="*", help="pattern of the names of recordings (default: %(default)s)")
     parser.add_argument("--hours", type=float, help="length of the one recording")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    recordings = {path.stem: path for path in sorted(options.folder.glob("*.wav"))}
+    recordings = {path.stem: path for path in sorted(options.folder.glob(f"{options.only}.wav"))}
+    if not recordings:
+        parser.error(f"{options.folder}: holds no {options.only}.wav")
     references = {
         name: list(read_turns(path.with_suffix(".rttm")).values())[0].turns for name, path in recordings.items()
     }
@@ -53,15 +59,15 @@ def main() -> None:
     networks = Networks.load(load_voice_activity())
     systems: dict[str, Callable[[str], Finder]] = {"ours": lambda wanted: ours(networks, wanted)}
     if options.senko:
-        package = senko()
-        systems["senko"] = lambda wanted: package
+        systems["senko"] = lambda wanted: senko(options.threads)
     for system, finder in systems.items():
-        total, right, took, seconds = DiarizationErrors(), 0, 0.0, 0.0
+        total, right, took, worked, seconds = DiarizationErrors(), 0, 0.0, 0.0, 0.0
         for name, (samples, said) in heard.items():
             n = len({turn.speaker for turn in said})
-            started = time.perf_counter()
-            found = finder(str(n) if options.known_number else options.speakers)(samples)
-            took += time.perf_counter() - started
+            find = finder(str(n) if options.known_number else options.speakers)
+            started, began = time.perf_counter(), time.process_time()
+            found = find(samples)
+            took, worked = took + time.perf_counter() - started, worked + time.process_time() - began
             seconds += len(samples) / SAMPLE_RATE
             errors = diarization_errors(said, found)
             m = len({turn.speaker for turn in found})
@@ -69,7 +75,10 @@ def main() -> None:
             print(f"{system} {name}: {m} speakers for {n}; {errors}", flush=True)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{system}: number right in {right} of {len(heard)}; {total}")
-        print(f"{system}: {took:.1f} s for {seconds:.0f} s, RTF {took / seconds:.4f}; {memory:.0f} MB at most so far")
+        print(
+            f"{system}: {took:.1f} s for {seconds:.0f} s, RTF {took / seconds:.4f}, {worked:.1f} s of processors;"
+            f" {memory:.0f} MB at most so far"
+        )
 
 
 def samples_of(path: Path) -> np.ndarray:
@@ -102,13 +111,16 @@ def ours(networks: Networks, wanted: str) -> Finder:
     return find
 
 
-def senko() -> Finder:
-    """The package as it comes: its own voice activity, vectors and clustering."""
+@cache
+def senko(threads: int) -> Finder:
+    """The package as it comes: its own voice activity, vectors and clustering. Loaded last: it sets threads as it loads."""
     import tempfile
 
     from senko import Diarizer as Package
 
     package = Package(device="cpu", vad="auto", warmup=False, quiet=True)
+    package.logical_cores = threads  # it sets the threads of PyTorch to these again and again
+    torch.set_num_threads(threads)
 
     def find(samples: np.ndarray) -> list[SpokenTurn]:
         with tempfile.TemporaryDirectory() as folder:

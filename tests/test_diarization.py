@@ -13,7 +13,7 @@ from asr.errors import AsrError, ConfigError
 from asr.features.telephone import telephone
 from asr.speakers.bands import centred, is_narrow, means, unit
 from asr.speakers.clustering import ClusterConfig, people
-from asr.speakers.diarizer import Diarizer, Networks, _names, voice_of
+from asr.speakers.diarizer import Diarizer, Networks, names_of, voice_of
 from asr.speakers.embedding import load_speaker_embedding, mel_features
 from asr.speakers.labelling import labels_of
 from asr.speakers.linking import people_by_band
@@ -180,6 +180,36 @@ def test_people_are_counted_however_alike_a_line_makes_them(n, channel):
     assert same_partition(labels_of(stretches, in_both_bands(centres)), who)
 
 
+@pytest.mark.parametrize("channel", [0.0, 0.3])
+def test_two_who_sound_alike_are_two(channel):
+    """Nearer to each other than to anybody else, and yet farther apart than what one of them says."""
+    chance = np.random.default_rng(4)
+    directions = chance.normal(size=(4, 192))
+    directions[1] = 0.7 * directions[0] + 0.7 * directions[1]
+    directions += channel * chance.normal(size=192)
+    stretches, who = [], []
+    for turn in range(72):
+        person = turn % 4
+        for part in range(2):
+            at = 4.0 * turn + 1.5 * part
+            vector = unit(directions[person] + 0.5 * chance.normal(size=192))
+            stretches.append(Stretch(at, at + 1.4, turn, 1.4, vector.astype(np.float32)))
+            who.append(person)
+    centres = people(stretches, 1, 0)
+    assert len(centres) == 4
+    assert same_partition(labels_of(stretches, in_both_bands(centres)), who)
+
+
+@pytest.mark.parametrize("times", [1, 8])
+def test_more_of_the_same_is_nobody_new(times):
+    """Somebody who sounds a little different now and then is one person, however long the recording is."""
+    chance = np.random.default_rng(6)
+    person, moods = chance.normal(size=192), chance.normal(size=(2, 192))
+    vectors = [unit(person + 0.6 * moods[n // 10 % 2] + 2 * chance.normal(size=192)) for n in range(120)] * times
+    stretches = [Stretch(6.0 * n, 6.0 * n + 1.8, n, 1.8, vector.astype(np.float32)) for n, vector in enumerate(vectors)]
+    assert len(people(stretches, 1, 0)) == 1
+
+
 def test_a_number_that_is_asked_for_is_kept():
     stretches, _ = conversation(4)
     assert len(people(stretches, 2, 2)) == 2
@@ -259,12 +289,12 @@ def test_turns_join_what_hardly_anything_parts():
     assert found == (Turn(0, 2, "a"), Turn(1.5, 3, "b"), Turn(5, 6, "a"))
 
 
-def test_people_who_are_known_have_their_names():
+def test_people_who_are_known_have_theirnames_of():
     say = voices(4, spread=0.2)
     centres = in_both_bands(np.array([say(0), say(1), say(2)]))
-    assert _names(centres, {"王芳": say(1), "李雷": say(3)}) == ["S1", "王芳", "S2"]
-    assert _names(centres, {}) == ["S1", "S2", "S3"]
-    assert _names(centres, {"S1": say(2)}) == ["S2", "S3", "S1"]
+    assert names_of(centres, {"王芳": say(1), "李雷": say(3)}) == ["S1", "王芳", "S2"]
+    assert names_of(centres, {}) == ["S1", "S2", "S3"]
+    assert names_of(centres, {"S1": say(2)}) == ["S2", "S3", "S1"]
 
 
 def test_what_is_wanted():

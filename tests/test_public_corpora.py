@@ -15,7 +15,7 @@ from asr.scoring.turns import read_turns
 from asr.training.config import load_config
 from tests.conftest import ROOT
 from tests.downloads import served
-from tests.miniatures import MINIATURES, aishell, audio
+from tests.miniatures import MINIATURES, aishell, audio, text_grid
 
 pytest.importorskip("lhotse")
 
@@ -109,6 +109,47 @@ def test_meetings_are_references_of_who_said_what(tmp_path, run, corpus, manifes
     ((name, conversation),) = read_turns(tmp_path / "data" / manifest).items()
     assert name == meeting and len({turn.speaker for turn in conversation.turns}) == speakers
     assert all(turn.text for turn in conversation.spoken)
+
+
+def ali_meeting_of_two(root, in_the_array=("N_SPK0043",)):
+    """The dev meeting with a second headset, whose wearer talks until its end, and with these tiers of the array."""
+    MINIATURES["alimeeting"].write(root)
+    near, far = root / "Eval_Ali/Eval_Ali_near", root / "Eval_Ali/Eval_Ali_far"
+    second = [(0, 1.25, ""), (1.25, 2.5, "好，"), (2.5, 3, "走了")]
+    audio(near / "audio_dir/R0004_M0046_M_SPK0044.wav", 3.0)
+    text_grid(near / "textgrid_dir/R0004_M0046_M_SPK0044.TextGrid", {"R0004_M0046_M_SPK0044": second}, 3.0)
+    array = far / "textgrid_dir/R0004_M0046.TextGrid"
+    if in_the_array:
+        text_grid(array, {name: [(0, 0.5, ""), (0.5, 1.5, "我们开始"), (1.5, 2, "")] for name in in_the_array}, 2.0)
+    else:
+        array.unlink()
+        text_grid(far / "textgrid_dir/R0009_M0009.TextGrid", {"N_SPK0099": [(0, 1.5, "别的")]}, 2.0)
+        audio(far / "audio_dir/R0009_M0009_MS002.wav", 2.0, channels=8)
+
+
+@pytest.mark.parametrize("in_the_array", [("N_SPK0043",), ()])
+def test_an_array_hears_everybody_who_wears_a_headset(tmp_path, run, in_the_array):
+    """Who is missing in its own TextGrid, or all where it has none, is known from the headsets', so long as it records."""
+    ali_meeting_of_two(tmp_path / "corpus", in_the_array)
+    status, _, err = run("corpus", "prepare", "alimeeting", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    assert status == 0, err
+    far = [u for u in read_manifest(tmp_path / "data/dev_far.jsonl") if u.speaker != "0099"]
+    said = [(u.id, u.speaker, u.text, u.start, u.duration, u.channel) for u in far]
+    assert said == [
+        ("R0004_M0046-0043-1", "0043", "我们开始", 0.5, 1.0, 0),
+        ("R0004_M0046-0044-1", "0044", "好", 1.25, 0.75, 0),
+    ]
+    assert {u.audio.name for u in far} == {"R0004_M0046_MS002.wav"}
+    assert [u.text for u in read_manifest(tmp_path / "data/dev_near.jsonl")] == ["我们开始", "好", "走了"]
+    conversation = read_turns(tmp_path / "data/dev_far.jsonl")["R0004_M0046_MS002"]
+    assert {turn.speaker for turn in conversation.turns} == {"0043", "0044"}
+
+
+def test_an_array_that_knows_everybody_is_left_as_it_is(tmp_path, run):
+    ali_meeting_of_two(tmp_path / "corpus", ("N_SPK0043", "N_SPK0044"))
+    run("corpus", "prepare", "alimeeting", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    found = [(u.speaker, u.text) for u in read_manifest(tmp_path / "data/dev_far.jsonl")]
+    assert found == [("0043", "我们开始"), ("0044", "我们开始")]
 
 
 def test_a_dialect_and_a_gender_are_kept(tmp_path, run):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from asr.corpus.ali_meeting import read_ali_meeting
 from asr.corpus.corpora import CORPORA, Corpus
 from asr.corpus.importing import import_corpus
 from asr.corpus.lhotse_recipes import download_with_lhotse, read_with_lhotse
@@ -153,18 +154,6 @@ def _fleurs_rows(table: Path) -> list[tuple[str, ...]]:
             )
         rows.append((f"{table}:{number}", values[0], values[1], values[2], values[5], values[6]))
     return rows
-
-
-def read_ali_meeting(folder: Path) -> Splits:
-    """The headsets (near) and the first microphone of the array (far), each with splits of its own."""
-    splits, warnings = {}, []
-    for microphone in ("near", "far"):
-        parts, said = read_with_lhotse(
-            "ali_meeting", "prepare_ali_meeting", folder, mic=microphone, normalize_text="m2met"
-        )
-        splits |= {f"{part}_{microphone}": utterances for part, utterances in parts.items()}
-        warnings += said
-    return splits, warnings
 
 
 READERS: dict[str, Callable[[Path], Splits]] = {

@@ -1,11 +1,13 @@
 """How many people speak in a whole recording, and what each of them sounds like; nobody changes their name on the way.
 
 Stretches that follow each other in one voice are heard together, so that less of what was said is in the vector. These groups are
-clustered (agglomerative, Ward); clusters too small for a person are nobody. Of all numbers of people the one is taken under which
-groups are nearest to their own cluster and farthest from the others (silhouette, Rousseeuw 1987), so that it does not matter how
-alike all voices sound through a telephone; one person if even two clusters have the same direction.
+clustered (agglomerative, Ward); clusters too small for a person are nobody. Of all numbers of people the one is taken that
+describes the groups best for what it costs: the logarithm of what is left of their spread within people, against a price for each
+person (BIC, Schwarz 1978, of one spread that all people share). How wide it is need not be known, so that it does not matter how
+alike all voices sound through a telephone; two clusters of about the same direction are one person.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +18,9 @@ from asr.speakers.stretches import Stretch
 
 MOST_CLUSTERED = 4000
 """Groups that are compared with each other, of about 3 h; of more, so many from the whole recording."""
+MOST_TELLING = 100
+"""Groups that tell how many people there are, of about 6 min; more of them repeat what rooms and moods have done to the same
+voices, which would make two people of each in an hour."""
 MOST_PEOPLE = 20
 """More are found only where somebody says that there are more."""
 
@@ -28,7 +33,7 @@ class ClusterConfig:
     """Seconds of silence up to which stretches of one voice are heard together."""
     together: float = 4.0
     """Seconds that are heard together at most."""
-    founding: float = 1.5
+    founding: float = 0.8
     """Seconds that a group needs to found a cluster."""
     person: float = 4.0
     """Seconds of speech below which a cluster is no person."""
@@ -36,6 +41,8 @@ class ClusterConfig:
     """The same as a share of all speech, for long recordings."""
     same: float = 0.8
     """Cosine of the centres of two clusters from which on they are one person."""
+    price: float = 1.2
+    """What one more person must be worth in logarithms of the number of groups: 1 if groups did not depend on each other."""
 
 
 def people(stretches: Sequence[Stretch], fewest: int, most: int, config: ClusterConfig | None = None) -> np.ndarray:
@@ -48,16 +55,17 @@ def people(stretches: Sequence[Stretch], fewest: int, most: int, config: Cluster
     if len(vectors) < 2:
         return vectors
     tree = linkage(vectors, "ward")
-    best, best_score = _centres(vectors, seconds, np.zeros(len(vectors), int)), -1.0
+    best = _centres(vectors, seconds, np.zeros(len(vectors), int))
+    best_cost = _cost(vectors, best, config.price)
     most = min(most or max(MOST_PEOPLE, fewest), len(vectors))
     for n in range(max(2, fewest), max(most, fewest) + 1):
         centres = _cut(tree, n, vectors, seconds, config)
         if centres is None or len(centres) <= len(best) < fewest:
             continue
         alike = float(np.triu(centres @ centres.T, 1).max())
-        score = _silhouette(vectors, seconds, (vectors @ centres.T).argmax(1))
-        if len(best) < fewest or (alike < config.same and score > best_score):
-            best, best_score = centres, score
+        cost = _cost(vectors, centres, config.price)
+        if len(best) < fewest or (alike < config.same and cost < best_cost):
+            best, best_cost = centres, cost
     return best
 
 
@@ -106,20 +114,11 @@ def _cut(
     return None
 
 
-def _silhouette(vectors: np.ndarray, seconds: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over all seconds of how much nearer groups are to their own cluster than to the next one, from -1 to 1."""
-    n = int(labels.max()) + 1
-    sizes = np.bincount(labels, minlength=n)
-    sums = np.zeros((n, vectors.shape[1]))
-    np.add.at(sums, labels, vectors)
-    own = np.arange(len(labels)), labels
-    distances = 1 - vectors @ (sums / np.maximum(sizes, 1)[:, None]).T  # to a cluster, on average
-    distances[:, sizes == 0] = np.inf
-    inside = distances[own] * sizes[labels] / np.maximum(sizes[labels] - 1, 1)  # but for itself
-    distances[own] = np.inf
-    outside = distances.min(1)
-    nearer = np.where(sizes[labels] > 1, (outside - inside) / np.maximum(np.maximum(inside, outside), 1e-9), 0.0)
-    return float((nearer * seconds).sum() / seconds.sum())
+def _cost(vectors: np.ndarray, centres: np.ndarray, price: float) -> float:
+    """What it takes to describe vectors (N, D) by people (K, D), each with that one whom it sounds most like; less is better."""
+    labels, n = (vectors @ centres.T).argmax(1), min(len(vectors), MOST_TELLING)
+    left = sum(float(((vectors[labels == k] - vectors[labels == k].mean(0)) ** 2).sum()) for k in np.unique(labels))
+    return n * math.log(max(left, 1e-9)) + price * len(centres) * math.log(n)
 
 
 def _centres(vectors: np.ndarray, seconds: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from asr.speakers.wanted import Speakers
 from asr.transcript import Turn
 
 KNOWN = 0.35
-"""Cosine from which on a voice is that of a person who is known."""
+"""Cosine from which on a voice is that of a person who is known; README.md says how often that is right."""
 UNKNOWN = "S"
 """Before the number of one who is not."""
 
@@ -64,23 +64,30 @@ class Diarizer:
 
     def finish(self) -> tuple[Turn, ...]:
         """The turns of the whole recording, once all samples were added. Those of two people may lie over each other."""
+        stretches, labels, centres = self.people()
+        order = list(dict.fromkeys(labels))  # as they appear
+        names = names_of([centres[k] if len(centres) else None for k in order], self.voices)
+        return turns_of(stretches, [order.index(label) for label in labels], names)
+
+    def people(self) -> tuple[list[Stretch], list[int], np.ndarray]:
+        """All stretches in order of time, the person of each, and what people sound like (K, BANDS, D)."""
         self.found += self.stream.finish()
         stretches = sorted(self.found, key=lambda stretch: (stretch.start, stretch.voice))
         centres = people_by_band(stretches, self.wanted.fewest, self.wanted.most)
-        labels = labels_of(stretches, centres)
-        order = list(dict.fromkeys(labels))  # as they appear
-        names = _names([centres[k] if len(centres) else None for k in order], self.voices)
-        return turns_of(stretches, [order.index(label) for label in labels], names)
+        return stretches, labels_of(stretches, centres), centres
 
 
-def _names(centres: Sequence[np.ndarray | None], voices: Mapping[str, np.ndarray]) -> list[str]:
-    """A name for each person (BANDS, D): of those who are known the most similar one, each once, or else S1, S2 … in order."""
+def names_of(centres: Sequence[np.ndarray | None], voices: Mapping[str, np.ndarray], least: float = KNOWN) -> list[str]:
+    """A name for each person (BANDS, D): of those who are known the most similar one, each once, or else S1, S2 … in order.
+
+    least: cosine below which somebody is not that voice.
+    """
     names: dict[int, str] = {}
     known = list(voices)
     if known and all(centre is not None for centre in centres):
         similar = np.array([[float((centre @ voices[name]).max()) for name in known] for centre in centres])
         for person, voice in zip(*linear_sum_assignment(similar, maximize=True), strict=True):
-            if similar[person, voice] >= KNOWN:
+            if similar[person, voice] >= least:
                 names[int(person)] = known[voice]
     others = (f"{UNKNOWN}{n}" for n in range(1, len(centres) + len(known) + 1) if f"{UNKNOWN}{n}" not in voices)
     return [names.get(person) or next(others) for person in range(len(centres))]
