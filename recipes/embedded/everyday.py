@@ -1,5 +1,4 @@
-"""Sounds of animals, machines, weather and instruments, made by numbers: what the speech detector is taught and tried with, besides
-those of nonspeech.py, which the model has learnt from, too."""
+"""Sounds of animals, machines, weather and instruments, made by numbers: for the no-speech head, not for the model."""
 
 import numpy as np
 from nonspeech import level, noise
@@ -82,6 +81,7 @@ def rain(n: int, random: np.random.Generator) -> np.ndarray:
 
 def applause(n: int, random: np.random.Generator) -> np.ndarray:
     """Many or a few people clap."""
+
     def clap(r):
         t = seconds_of(int(0.06 * SAMPLE_RATE))
         return resonant(r.standard_normal(len(t)) * np.exp(-t * r.uniform(60, 250)), r.uniform(700, 2500), 400)
@@ -91,6 +91,7 @@ def applause(n: int, random: np.random.Generator) -> np.ndarray:
 
 def drums(n: int, random: np.random.Generator) -> np.ndarray:
     """A beat of drums with a skin, drums with snares, and cymbals."""
+
     def skin(r):
         t = seconds_of(int(r.uniform(0.15, 0.5) * SAMPLE_RATE))
         hz = r.uniform(50, 250) * (1 + r.uniform(0.2, 2) * np.exp(-t * r.uniform(10, 60)))
@@ -116,6 +117,7 @@ def bells(n: int, random: np.random.Generator) -> np.ndarray:
 
 def plucked(n: int, random: np.random.Generator) -> np.ndarray:
     """Strings that are plucked, guitar or harp (Karplus and Strong 1983)."""
+
     def string(r):
         period = int(SAMPLE_RATE / (82 * 2 ** (r.integers(0, 36) / 12)))
         length, damping = int(r.uniform(0.2, 1.2) * SAMPLE_RATE), r.uniform(0.97, 0.999)
@@ -186,7 +188,9 @@ def insects(n: int, random: np.random.Generator) -> np.ndarray:
     t = seconds_of(n)
     tone = np.sin(2 * np.pi * random.uniform(2500, 7000) * t) + random.uniform(0, 1) * random.standard_normal(n)
     quick = np.maximum(0, np.sin(2 * np.pi * random.uniform(15, 80) * t))
-    return tone * quick * (np.sin(2 * np.pi * random.uniform(0.3, 4) * t + random.uniform(0, 6)) > random.uniform(-1, 0.5))
+    return (
+        tone * quick * (np.sin(2 * np.pi * random.uniform(0.3, 4) * t + random.uniform(0, 6)) > random.uniform(-1, 0.5))
+    )
 
 
 def whistling(n: int, random: np.random.Generator) -> np.ndarray:
@@ -200,6 +204,7 @@ def whistling(n: int, random: np.random.Generator) -> np.ndarray:
 
 def breaths(n: int, random: np.random.Generator) -> np.ndarray:
     """Somebody breathes, sniffs, snores or clears the throat, without a word."""
+
     def breath(r):
         t = seconds_of(int(r.uniform(0.1, 1) * SAMPLE_RATE))
         rough = 1 + r.uniform(0, 1) * np.sign(np.sin(2 * np.pi * r.uniform(20, 60) * t))
@@ -221,7 +226,9 @@ def signals(n: int, random: np.random.Generator) -> np.ndarray:
 def scraping(n: int, random: np.random.Generator) -> np.ndarray:
     """A door that creaks, a chair, brakes: sticking and slipping, a pitch that wanders."""
     points = random.integers(3, 4 + 4 * n // SAMPLE_RATE)
-    hz = random.uniform(60, 900) * 2 ** np.interp(np.arange(n), np.linspace(0, n, points), random.uniform(-1, 1, points))
+    hz = random.uniform(60, 900) * 2 ** np.interp(
+        np.arange(n), np.linspace(0, n, points), random.uniform(-1, 1, points)
+    )
     slips = np.diff(np.floor(np.cumsum(hz * (1 + 0.3 * random.standard_normal(n))) / SAMPLE_RATE), prepend=0)
     out = sum(resonant(slips - slips.mean(), random.uniform(300, 5000), random.uniform(30, 300)) for _ in range(3))
     loud = np.interp(np.arange(n), np.linspace(0, n, points), random.uniform(0.1, 1, points))
