@@ -79,7 +79,7 @@ class DecodeConfig:
     """No hypothesis is longer than this times the seconds of audio, plus two: nobody speaks faster."""
     never_written: tuple[int, ...] = ()
     """Ids of tokens that are not chosen, besides those that are no text: Whisper's brackets and notes of music."""
-    no_speech: float = 0.8
+    no_speech: float = 0.5
     """A piece in which nobody speaks, with a probability above this, gives no text: of models with a no-speech head. 1: all are
     searched."""
     window: float | str = AUTO
