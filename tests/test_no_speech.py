@@ -13,6 +13,7 @@ from asr.errors import CheckpointError, ConfigError
 from asr.exported.folder import ExportedModel
 from asr.exported.recognizer import ExportedRecognizer
 from asr.inspection.watching import Searches
+from asr.interop.importing import import_model
 from asr.model.folder import load_model, save_model
 from asr.model.inference import ready_to_decode
 from asr.model.model import Memory
@@ -23,6 +24,7 @@ from asr.recognition.recognizer import Recognizer
 from asr.transcription.live import LiveTranscriber
 from tests.conftest import random_model
 from tests.sounds import noise, speech
+from tests.test_interop import FIXTURES
 
 WIDTH = 16
 SETTINGS = DecodeConfig(beam=2, nbest=2, max_chars_per_second=6.0)
@@ -232,3 +234,27 @@ def test_exported_graphs_hear_the_same_without_pytorch(tmp_path, tokenizer):
             assert graphs.no_speech(graphs.hear(samples), len(samples)) == pytest.approx(expected, abs=most)
         texts = [nbest[0].text for nbest in ExportedRecognizer(graphs, SETTINGS).recognize(sounds)]
         assert texts[0] == "" and texts[1]
+
+
+@torch.no_grad()
+def test_the_graph_of_a_whisper_model_has_the_head_and_sherpa_onnx_does_not_mind(tmp_path):
+    pytest.importorskip("onnxruntime", reason="pip install 'mandarin-asr[export]'")
+    sherpa = pytest.importorskip("sherpa_onnx")
+    import_model("whisper", FIXTURES / "whisper-tiny-hf", tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    silent, spoken = noise(1.0, seed=1), speech(1.4, seed=2)
+    save_model(
+        tmp_path / "model", with_head(loaded.model, telling(loaded.model, silent, spoken)), loaded.tokenizer.table
+    )
+    export_onnx(tmp_path / "model", tmp_path / "onnx", "float32")
+    graphs = ExportedModel(tmp_path / "onnx", 1)
+    for samples in (silent, spoken):
+        memory = loaded.model.encode(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
+        expected = without_speech(loaded.model, memory, [samples], 0.5)
+        assert bool(expected) == (graphs.no_speech(graphs.hear(samples), len(samples)) > 0.5)
+    names = {part: str(tmp_path / "onnx" / f"model-{part}.onnx") for part in ("encoder", "decoder")}
+    recognizer = sherpa.OfflineRecognizer.from_whisper(**names, tokens=str(tmp_path / "onnx/model-tokens.txt"))
+    stream = recognizer.create_stream()
+    stream.accept_waveform(16000, spoken)
+    recognizer.decode_stream(stream)
+    assert isinstance(stream.result.text, str)
