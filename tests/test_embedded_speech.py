@@ -4,13 +4,19 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
+import torch
 
 from asr.audio.reading import SAMPLE_RATE
-from tests.conftest import ROOT
-from tests.sounds import sine
+from asr.corpus.manifest import Utterance, write_manifest
+from asr.model.folder import load_model, save_model
+from tests.conftest import ROOT, random_model
+from tests.sounds import sine, speech
 
 sys.path.insert(0, str(ROOT / "recipes/embedded"))
+import everyday  # noqa: E402
 import joining  # noqa: E402
+import no_speech  # noqa: E402
 import nonspeech  # noqa: E402
 
 
@@ -28,7 +34,7 @@ def test_cross_fade_keeps_the_level():
     assert np.allclose(joined, 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [*nonspeech.LEARNT, *nonspeech.LEARNT_ONLY, *nonspeech.UNHEARD])
+@pytest.mark.parametrize("kind", [*no_speech.KINDS, *nonspeech.UNHEARD])
 @pytest.mark.parametrize("seconds", [0.2, 1, 2.5])
 def test_every_kind_of_sound_is_finite_and_not_silent(kind, seconds):
     n = round(seconds * SAMPLE_RATE)
@@ -69,3 +75,35 @@ def test_what_is_tried_does_not_change_with_what_is_learnt_from():
     """Figures of `invented.py` can be compared from model to model."""
     tried = [kind.__name__ for kind in (*nonspeech.LEARNT, *nonspeech.UNHEARD)]
     assert tried == ["noise", "swelling", "hum", "tune", "knocks", "siren", "birds", "crackle", "room"]
+
+
+def test_the_no_speech_head_learns_from_every_kind_but_those_that_are_only_tried():
+    names = [kind.__name__ for kind in (*no_speech.KINDS, *nonspeech.UNHEARD)]
+    assert len(set(names)) == len(names) == len(everyday.EVERYDAY) + 11
+    assert not set(no_speech.KINDS) & set(nonspeech.UNHEARD)
+
+
+def test_speech_recorded_elsewhere_is_as_loud_as_samples_may_be_and_not_shorter_than_a_syllable():
+    longest = 0
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        samples = no_speech.elsewhere(no_speech.part(speech(6.0, seed), random), random)
+        assert np.isfinite(samples).all() and 1e-3 < np.abs(samples).max() <= 1.05 and len(samples) > 0.5 * SAMPLE_RATE
+        longest = max(longest, len(samples))
+    assert longest > 3 * SAMPLE_RATE  # with sounds before and behind
+
+
+def test_the_recipe_writes_a_head_that_the_model_is_loaded_with(tmp_path, tokenizer, capsys):
+    save_model(tmp_path / "model", random_model(), tokenizer.table)
+    soundfile.write(tmp_path / "a.wav", speech(2.0), SAMPLE_RATE)
+    write_manifest(tmp_path / "a.jsonl", [Utterance("a", tmp_path / "a.wav", 2.0, "他去")])
+    given = [str(tmp_path / "model"), str(tmp_path / "a.jsonl"), "--sounds", "1"]
+    threads = torch.get_num_threads()
+    try:
+        no_speech.main(given)
+        no_speech.main([*given, "--leave-out"])
+    finally:
+        torch.set_num_threads(threads)
+    told = capsys.readouterr().out.splitlines()
+    assert "of 1 clips of speech" in told[0] and {line.split(":")[0] for line in told[1:]} >= {"siren", "rain", "music"}
+    assert load_model(tmp_path / "model").model.no_speech.weight.any()

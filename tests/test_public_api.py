@@ -43,7 +43,7 @@ Transcriber
 Decoding(model, settings, lm, hotwords, device, quantize)
 DecodeConfig(beam, nbest, rule, length_power, gnmt_length, length_bonus, eos_threshold, temperature, candidates,
         ctc_weight, lm_weight, hotword_weight, hotword_margin, correct_names, reverse_weight, coverage_weight,
-        stop_loops, redecode, max_chars_per_second, never_written, window, batch_seconds, batch_recordings)
+        stop_loops, redecode, max_chars_per_second, never_written, no_speech, window, batch_seconds, batch_recordings)
     given()
     max_tokens(seconds)
     rank(total, n_tokens)

@@ -69,6 +69,7 @@ def describe(loaded: LoadedModel, folder: Path | None = None) -> list[str]:
         f"decoder     {decoder.layers} layers,{f' width {config.decoder_width},' if config.decoder_width else ''}"
         f" {decoder.heads} heads, feed-forward {decoder.feed_forward}",
         f"CTC head    {'yes' if config.ctc else 'no'}",
+        *(["no speech   its head tells where nobody speaks"] if loaded.model.no_speech else []),
         f"tokens      {len(loaded.tokenizer.table):,}, fingerprint {loaded.tokenizer.table.fingerprint}",
         f"features    {features.n_mels} log-mel bins, {SAMPLE_RATE} Hz",
         f"comes from  {came_from(loaded.metadata)}",

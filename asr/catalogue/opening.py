@@ -120,6 +120,7 @@ def without_effect(decoding: Decoding, recognizer: Recognizer) -> Iterator[str]:
         "ctc_weight": "" if model.ctc is not None else "the model has no CTC head",
         "lm_weight": "" if recognizer.lm is not None else "there is no language model",
         "correct_names": "" if recognizer.hotwords else "there are no hot words",
+        "no_speech": "" if model.no_speech is not None else "the model has no no-speech head",
         "window": "" if model.log_mel.config.window_samples else "the model hears audio of any length as it is",
         "reverse_weight": "" if model.reverse_decoder is not None else "the model has no right-to-left decoder",
     }

@@ -79,6 +79,9 @@ class DecodeConfig:
     """No hypothesis is longer than this times the seconds of audio, plus two: nobody speaks faster."""
     never_written: tuple[int, ...] = ()
     """Ids of tokens that are not chosen, besides those that are no text: Whisper's brackets and notes of music."""
+    no_speech: float = 0.5
+    """A piece in which nobody speaks, with a probability above this, gives no text: of models with a no-speech head. 1: all are
+    searched."""
     window: float | str = AUTO
     """Seconds that pieces are filled up to with silence for a model that hears windows (Whisper, 30): at least their own, at most
     the model's. auto: by their lengths; texts that look wrong are decoded again in the whole window. 30: always that one."""
@@ -118,8 +121,9 @@ class DecodeConfig:
             value = getattr(self, name)
             if value != AUTO and not abs(value) <= most:
                 raise ConfigError(f"decode.{name} must be at most {most:,g}, is {value:g}")
-        if not 0 <= self.reverse_weight <= 1:
-            raise ConfigError(f"decode.reverse_weight must be from 0 to 1, is {self.reverse_weight}")
+        for name in ("reverse_weight", "no_speech"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"decode.{name} must be from 0 to 1, is {getattr(self, name)}")
         for name in ("ctc_weight", "eos_threshold", "coverage_weight", "hotword_margin"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")

@@ -17,6 +17,8 @@ from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
 FORMAT = 1
 SETTINGS, ARRAYS, LM, PIECES = "asr.json", "asr.safetensors", "lm.safetensors", "pieces.model"
 """Files of such a folder besides the graphs."""
+CTC, NO_SPEECH = "ctc_log_probs", "no_speech"
+"""Outputs of the encoder's graph behind keys and values, where the model has the heads."""
 DECIBELS_PER_LOG10, SHIFT, SCALE = 10.0, 4.0, 4.0
 """The graph of a Whisper model takes log10 of power, plus the shift, over the scale, as sherpa-onnx gives it."""
 
@@ -64,6 +66,8 @@ class Heard:
     values: np.ndarray
     ctc: np.ndarray | None
     """(L, V) log-probabilities of the CTC head, where there is one."""
+    judged: np.ndarray | None
+    """(L, 2): the weight of each frame and its sign that nobody speaks, where there is a no-speech head."""
 
 
 class ExportedModel:
@@ -115,15 +119,26 @@ class ExportedModel:
         features = log_mel(samples, self.features, self.window, self.mel)
         if self.whisper:
             mel = (features / DECIBELS_PER_LOG10 + SHIFT) / SCALE
-            keys, values, *ctc = self.encoder.run(None, {"mel": mel.T[None].astype(np.float32)})
+            given = {"mel": mel.T[None].astype(np.float32)}
         else:
             x = ((features - self.mean) * self.inverse_std)[None]
             given = {"x": x.astype(np.float32), "x_len": np.array([len(features)])}
-            keys, values, *ctc = self.encoder.run(None, given)
-        return self._real(keys, values, ctc[0][0] if ctc else None)
+        keys, values, *heads = self.encoder.run(None, given)
+        by_name = dict(zip([output.name for output in self.encoder.get_outputs()[2:]], heads, strict=True))
+        ctc, judged = (by_name[name][0] if name in by_name else None for name in (CTC, NO_SPEECH))
+        return self._real(keys, values, ctc, judged)
 
-    def _real(self, keys: np.ndarray, values: np.ndarray, ctc: np.ndarray | None) -> Heard:
+    def no_speech(self, heard: Heard, n_samples: int) -> float:
+        """The probability that nobody speaks in an utterance of so many samples; 0 without a head that tells it."""
+        if heard.judged is None:
+            return 0.0
+        weight, sign = heard.judged[: self.spoken_frames(len(heard.judged), n_samples)].T.astype(np.float64)
+        shares = np.exp(weight - weight.max())
+        return float(1 / (1 + np.exp(-(shares @ sign) / shares.sum())))
+
+    def _real(self, keys: np.ndarray, values: np.ndarray, ctc: np.ndarray | None, judged: np.ndarray | None) -> Heard:
         """Without frames behind the utterance's end, which the graph marks by keys that no network computes."""
         real = int((np.abs(keys[0, 0, :, 0]) < 1e19).sum())
         keys, values = (np.ascontiguousarray(x[:, :, :real]) for x in (keys, values))
-        return Heard(keys, values, None if ctc is None else ctc[:real])
+        ctc, judged = (None if frames is None else frames[:real] for frames in (ctc, judged))
+        return Heard(keys, values, ctc, judged)

@@ -22,7 +22,7 @@ from asr.recognition.frames import attended_path, frame_spans
 from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_to_doubt, shortened
 from asr.recognition.joining import joined
 from asr.recognition.names import require_readings, with_hotwords
-from asr.recognition.recognized import Recognized
+from asr.recognition.recognized import NOTHING_SAID, Recognized
 from asr.stopping import never
 
 IN_THE_GRAPH = ("temperature", "eos_threshold", "never_written")
@@ -88,6 +88,8 @@ class ExportedRecognizer:
 
     def _recognize(self, samples: np.ndarray, timed: bool, cancelled: Callable[[], bool]) -> list[Recognized]:
         heard = self.model.hear(samples)
+        if self.model.no_speech(heard, len(samples)) > self.config.no_speech:
+            return [NOTHING_SAID]
         decoder = ListeningDecoder(self.model, heard, cancelled)
         nbest = beam_search(decoder, self.config, self._limit(samples), self._others(heard))
         if not nbest:

@@ -26,7 +26,8 @@ DECIBELS_OF_LOG10 = 10.0
 class EncoderGraph(nn.Module):
     """Normalised features (B, T, F) and lengths (B,) → keys and values of each decoder layer (layers, B, L, D).
 
-    Behind them what the CTC head says, (B, L, V), of a model that has one: for our own search.
+    Behind them, for our own search, what the CTC head says, (B, L, V), and what the no-speech head sees in each frame,
+    (B, L, 2), of a model that has them.
     """
 
     def __init__(self, model: SpeechModel):
@@ -35,8 +36,8 @@ class EncoderGraph(nn.Module):
 
     def forward(self, x: Tensor, x_len: Tensor) -> tuple[Tensor, ...]:
         memory = remembered(self.model, x, x_len)
-        keys_values = cross_keys_values(self.model, memory)
-        return keys_values if self.model.ctc is None else (*keys_values, self.model.ctc_log_probs(memory))
+        ctc = () if self.model.ctc is None else (self.model.ctc_log_probs(memory),)
+        return *cross_keys_values(self.model, memory), *ctc, *judged(self.model, memory)
 
 
 class CtcGraph(nn.Module):
@@ -53,7 +54,9 @@ class CtcGraph(nn.Module):
 
 
 class WhisperEncoderGraph(nn.Module):
-    """Features (B, F, T) as sherpa-onnx gives them to Whisper, zeros behind each utterance → keys and values as of EncoderGraph.
+    """Features (B, F, T) as sherpa-onnx gives them to Whisper, zeros behind each utterance → keys and values as of EncoderGraph,
+
+    and what the no-speech head sees.
 
     Zeros are louder than silence is in these features. Here they become the silence that the model was trained to hear: up to the
     end of its window, or the little behind each utterance that it needs.
@@ -67,7 +70,7 @@ class WhisperEncoderGraph(nn.Module):
         self.tail = features.tail_samples // features.frame_shift + 1
         self.range, self.lowest = features.range_db, DECIBELS * float(torch.tensor(features.floor).log())
 
-    def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, mel: Tensor) -> tuple[Tensor, ...]:
         heard = (mel != 0).any(1)  # (B, T)
         loudness = (mel.transpose(1, 2) * WHISPER_SCALE - WHISPER_SHIFT) * DECIBELS_OF_LOG10  # (B, T, F)
         loudest = loudness.masked_fill(~heard[..., None], -torch.inf).amax((1, 2), keepdim=True)
@@ -80,7 +83,8 @@ class WhisperEncoderGraph(nn.Module):
             heard, loudness = heard[:, : self.window], loudness[:, : self.window]
             lengths = torch.full_like(lengths, self.window)
         features = self.model.cmvn(torch.where(heard[..., None], loudness, silence))
-        return cross_keys_values(self.model, self.model.encode_features(features, lengths))
+        memory = self.model.encode_features(features, lengths)
+        return *cross_keys_values(self.model, memory), *judged(self.model, memory)
 
 
 class StepGraph(nn.Module):
@@ -163,6 +167,11 @@ def allowed(model: SpeechModel, never: Sequence[int]) -> Tensor:
 def remembered(model: SpeechModel, features: Tensor, lengths: Tensor) -> Memory:
     """The memory of normalised features (B, T, F), of however few frames."""
     return model.encode_features(F.pad(features, (0, 0, 0, model.config.subsampling.shortest_input - 1)), lengths)
+
+
+def judged(model: SpeechModel, memory: Memory) -> tuple[Tensor, ...]:
+    """What the no-speech head sees in each frame, (B, L, 2), of a model that has one."""
+    return () if model.no_speech is None else (model.no_speech.judged(memory.encoded),)
 
 
 def cross_keys_values(model: SpeechModel, memory: Memory) -> tuple[Tensor, Tensor]:

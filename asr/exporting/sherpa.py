@@ -13,6 +13,7 @@ from torch import Tensor
 
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import CheckpointError
+from asr.exported.folder import CTC, NO_SPEECH
 from asr.exporting.form import Form, Part
 from asr.exporting.graphs import CtcGraph, EncoderGraph, StepGraph, WhisperEncoderGraph
 from asr.exporting.onnx_files import Graph, write_onnx
@@ -50,7 +51,7 @@ NO_MATTER = ("dither", "unit", "edges")
 EXAMPLE_FRAMES = (120, 90)
 CACHES = ("in_n_layer_self_k_cache", "in_n_layer_self_v_cache")
 CROSS = ("n_layer_cross_k", "n_layer_cross_v")
-CTC, ATTENTION = "ctc_log_probs", "attention"
+ATTENTION = "attention"
 """What our own search takes besides; sherpa-onnx looks at the outputs before them."""
 
 
@@ -112,7 +113,8 @@ def _firered(model: SpeechModel, table: TokenTable, settings: DecodeConfig) -> F
     }
 
     def encoder() -> Graph:
-        return _of_features(EncoderGraph(model), model, CROSS if model.ctc is None else (*CROSS, CTC))
+        ctc = () if model.ctc is None else (CTC,)
+        return _of_features(EncoderGraph(model), model, (*CROSS, *ctc, *_no_speech(model)))
 
     def step() -> Graph:
         cache = torch.zeros(len(model.decoder.layers), 2, room, heads, width // heads)
@@ -167,7 +169,7 @@ def _whisper(loaded: LoadedModel, settings: DecodeConfig) -> Form:
 
     def encoder() -> Graph:
         mel = torch.randn(2, model.log_mel.config.n_mels, EXAMPLE_FRAMES[0])
-        return Graph(WhisperEncoderGraph(model).eval(), {"mel": mel}, {"mel": (0, 2)}, CROSS)
+        return Graph(WhisperEncoderGraph(model).eval(), {"mel": mel}, {"mel": (0, 2)}, (*CROSS, *_no_speech(model)))
 
     def step() -> Graph:
         return _step(StepGraph(model, table, settings, room, joined=True), model, torch.zeros(layers, 2, room, width))
@@ -175,6 +177,10 @@ def _whisper(loaded: LoadedModel, settings: DecodeConfig) -> Form:
     names = {part: f"{loaded.name}-{part}" for part in ("encoder", "decoder")}
     parts = [Part(names["encoder"], encoder, metadata), Part(names["decoder"], step, {})]
     return Form("from_whisper", names, parts)
+
+
+def _no_speech(model: SpeechModel) -> tuple[str, ...]:
+    return () if model.no_speech is None else (NO_SPEECH,)
 
 
 def _statistics(model: SpeechModel) -> dict[str, str]:
@@ -240,5 +246,7 @@ def left_behind(loaded: LoadedModel, lm: Path | None) -> Iterator[str]:
         yield f"its language model ({lm.name}) stays behind: sherpa-onnx takes none for models of this kind"
     if loaded.model.ctc is not None:
         yield "sherpa-onnx listens to the decoder or to the CTC head, each in files of its own, not to both"
+    if loaded.model.no_speech is not None:
+        yield "its no-speech head is for --backend onnx alone: sherpa-onnx may write words for other sounds"
     if loaded.model.reverse_decoder is not None:
         yield "its right-to-left decoder stays behind"

@@ -11,6 +11,7 @@ from asr.files import atomic_write
 from asr.folders import whole_folder
 from asr.model.bases import ADAPTER, ADAPTERS, base_folder, is_adapted
 from asr.model.folder import CARD, CONFIG, DECODE, LM, PIECES
+from asr.model.no_speech import NO_SPEECH
 
 KENLM, NETWORK = "lm.kenlm", "lm"
 """Language models that are not packed n-grams: a binary of KenLM, the folder of a network."""
@@ -29,7 +30,7 @@ def licences(folder: Path) -> list[Path]:
 def belonging(folder: Path) -> tuple[str, ...]:
     """Names of what belongs to the model in a folder, and does not stay when another one takes its place."""
     own = [name for name, file in LANGUAGE_MODELS.items() if (folder / file).is_file()]
-    return (CARD, PIECES, DECODE, ADAPTER, ADAPTERS, *own, *(path.name for path in licences(folder)))
+    return (CARD, PIECES, DECODE, NO_SPEECH, ADAPTER, ADAPTERS, *own, *(path.name for path in licences(folder)))
 
 
 def own_language_model(folder: Path) -> Path | None:

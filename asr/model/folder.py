@@ -4,6 +4,7 @@
     tokens.txt          the token table
     model.safetensors   the weights; in its header the table's fingerprint and the answers to a golden input
     README.md           the model card
+    no_speech.safetensors   the no-speech head, of a model that has learnt one (asr.model.no_speech)
     decode.json         decoding settings, and lm.safetensors a language model: where there are such (asr.transcription)
     pieces.model        the SentencePiece model of an imported table that holds pieces
     adapter.json        in the folder of an adapted model, which has its adapters in the place of the weights (asr.model.bases)
@@ -40,6 +41,7 @@ from asr.model.empty import empty_model, sizes_alone
 from asr.model.formats import FORMAT, upgraded
 from asr.model.golden import check_golden, golden_answers
 from asr.model.model import ModelConfig, SpeechModel
+from asr.model.no_speech import read_no_speech, write_no_speech
 from asr.model.storage import restored, stored
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
@@ -101,7 +103,9 @@ def save_model(
         if pieces is not None:
             with atomic_write(folder / PIECES, "wb") as file:
                 file.write(pieces)
+        write_no_speech(folder, None, {})  # one of other weights
         save_weights(weights_file(folder), model, table, metadata, dtype=dtype)
+        write_no_speech(folder, model.no_speech, read_header(weights_file(folder)) if model.no_speech else {})
         if card is not None:
             with atomic_write(folder / CARD) as file:
                 file.write(card)
@@ -188,6 +192,7 @@ def _load(folder: Path) -> LoadedModel:
     fill_weights(model, tensors, folder / WEIGHTS)
     model.eval()
     check_golden(model, header, folder / WEIGHTS)
+    model.no_speech = read_no_speech(folder, header, config.encoder.width)
     return LoadedModel(folder.resolve().name, model, open_tokenizer(folder, table), header, folder)
 
 
@@ -282,9 +287,10 @@ def _check_shapes(model: SpeechModel, tensors: dict[str, Tensor], path: Path) ->
 
 
 def _tensors(model: SpeechModel) -> dict[str, Tensor]:
-    """All tensors by name; of two names for one, tied weights, only the first; of an adapted model its adapters alone."""
+    """All tensors by name, without the no-speech head; of tied weights only the first; of an adapted model its adapters alone."""
     tied = [f"{part}.out.weight" for part in ("decoder", "reverse_decoder")] if model.config.decoder.tied else []
-    return {name: tensor for name, tensor in kept_tensors(model).items() if name not in tied}
+    kept = kept_tensors(model).items()
+    return {name: tensor for name, tensor in kept if name not in tied and not name.startswith("no_speech.")}
 
 
 def _existing(folder: Path, name: str) -> Path:

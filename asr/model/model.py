@@ -17,6 +17,7 @@ from asr.features.fbank import NATS_PER_DECIBEL, USUAL_UNIT, FeatureConfig, LogM
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
 from asr.model.layers import length_mask, sinusoids_at
+from asr.model.no_speech import NoSpeechHead
 from asr.model.sizes import check_size
 from asr.model.subsampling import Subsampling, SubsamplingConfig, SubsamplingOverTime
 
@@ -94,6 +95,7 @@ class SpeechModel(nn.Module):
             reverse = replace(config.decoder, layers=config.reverse_layers)
             self.reverse_decoder = Decoder(reverse, self.decoder_width, vocabulary)
         self.ctc = nn.Linear(width, vocabulary) if config.ctc else None
+        self.no_speech: NoSpeechHead | None = None  # learnt afterwards, and kept in a file of its own
         self.tie()
 
     def tie(self) -> None:

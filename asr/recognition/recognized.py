@@ -35,6 +35,10 @@ class Recognized:
     """Start and end of each token in seconds, where they were asked for: of the best hypothesis only."""
 
 
+NOTHING_SAID = Recognized("", Hypothesis((), 0.0, ()))
+"""What is recognised where nobody speaks."""
+
+
 @dataclass(frozen=True, eq=False)
 class Decoded:
     """A batch that was searched, for whoever looks on."""

@@ -1,7 +1,7 @@
 """A model and its tokenizer, put to work: arrays of samples to n-best lists of texts."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -25,7 +25,8 @@ from asr.recognition.encoding import WHOLE, encode, grouped, window_samples
 from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_for_silence, reasons_to_doubt, shortened
 from asr.recognition.joining import joined
 from asr.recognition.names import require_readings, with_hotwords
-from asr.recognition.recognized import Decoded, Recognized, Watcher
+from asr.recognition.no_speech import without_speech
+from asr.recognition.recognized import NOTHING_SAID, Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
 from asr.stopping import never
 from asr.text.tokenizer import Tokenizer, TokenTable
@@ -193,6 +194,27 @@ class Recognizer:
         self, utterances: Sequence[np.ndarray], timed: bool, known: Sequence[Sequence[int]] = ()
     ) -> list[list[Recognized]]:
         memory = self.encode(utterances)
+        silent = without_speech(self.model, memory, utterances, self.config.no_speech)
+        if not silent or self.watcher is not None:  # whoever looks on sees what the search would find
+            return self._search_batch(utterances, memory, timed, known, silent=silent)
+        results = [[NOTHING_SAID] for _ in utterances]
+        heard = [b for b in range(len(utterances)) if b not in silent]
+        if heard:
+            chosen, begun = [utterances[b] for b in heard], [known[b] for b in heard] if known else ()
+            for b, nbest in zip(heard, self._search_batch(chosen, memory.rows(heard), timed, begun), strict=True):
+                results[b] = nbest
+        return results
+
+    def _search_batch(
+        self,
+        utterances: Sequence[np.ndarray],
+        memory: Memory,
+        timed: bool,
+        known: Sequence[Sequence[int]],
+        *,
+        silent: Collection[int] = (),
+    ) -> list[list[Recognized]]:
+        """Results of utterances (S,), nothing for those that are `silent`. memory: what the decoder hears of them."""
         scorer, limits = self.scorer(memory), self.limits(utterances)
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
         watch = None if self.watcher is None else self.watcher.search()
@@ -206,6 +228,8 @@ class Recognizer:
             found[b], reasons = self._trusted_first(found[b], heard)
             if reasons:
                 results[b] = self._in_pieces(utterances[b], found[b][0], reasons, heard, timed)
+        for b in silent:
+            results[b] = [NOTHING_SAID]
         wanted = self.config.nbest
         results = [
             done or [self._recognized(h) for h in nbest[:wanted]] for done, nbest in zip(results, found, strict=True)

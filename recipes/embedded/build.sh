@@ -35,6 +35,7 @@ asr model add-lm exp/embedded-mean $data/lm.arpa --force
 settings=(beam=8 batch_seconds=30 rule=own length_power=0 length_bonus=0.8 lm_weight=0.2 eos_threshold=1.5)
 asr tune exp/embedded-mean $data/dev_sentences.jsonl "${settings[@]/#/--decode=}"
 asr model export exp/embedded-mean --out asr/pretrained/embedded --dtype int8 --card asr/pretrained/embedded/README.md --force
+python $recipe/no_speech.py asr/pretrained/embedded $data/aishell.jsonl $data/dsp20.jsonl
 python $recipe/report.py embedded $data
 python $recipe/invented.py embedded
 python $recipe/invented.py embedded --short
