@@ -22,7 +22,7 @@ from asr.model.encoder import EncoderConfig  # noqa: E402
 from asr.model.inference import ready_to_decode  # noqa: E402
 from asr.model.model import ModelConfig, SpeechModel  # noqa: E402
 from asr.recognition.encoding import encode  # noqa: E402
-from asr.recognition.recognizer import NetworkScorer  # noqa: E402
+from asr.recognition.listening import NetworkScorer  # noqa: E402
 from asr.text.tokenizer import TokenTable  # noqa: E402
 
 RATE, TOKENS_PER_SECOND = 16000, 4

@@ -11,6 +11,7 @@ decodes each recording as it is, too, with the model itself; the last column say
 `--faster-whisper` takes a Python that has that package and a CTranslate2 folder (or a name of its own: base). All hear the same
 WAV files and find the speech in them by their own means, beam 5 (ours: what the model is saved with). Texts are compared in
 simplified characters, numbers written out, for all of them. `--join`: the clips as one recording, with pauses between them.
+`--together MODEL`: as --ours, but all recordings in one go, as `asr transcribe FOLDER` decodes several at once.
 `MODEL:int8@30` decodes a Whisper model of ours with `--decode window=30`. Whole programs are timed here; decoding.py and
 whisper.py time the search alone. The seconds of CPU say more than those on the clock where other programs run.
 """
@@ -72,7 +73,10 @@ class Program:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path, help="a JSONL manifest with transcripts")
-    parser.add_argument("--ours", action="append", default=[], metavar="MODEL[:int8][@WINDOW]", help="may be repeated")
+    for option in ("--ours", "--together"):
+        parser.add_argument(
+            option, action="append", default=[], metavar="MODEL[:int8][@WINDOW]", help="may be repeated"
+        )
     parser.add_argument(
         "--faster-whisper", action="append", default=[], nargs=2, metavar=("PYTHON", "MODEL[:int8]"), dest="faster"
     )
@@ -92,6 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
     programs += [Program(sys.executable, "onnx", *variant(folder, "as it is")) for folder in options.onnx]
     programs += [Program(sys.executable, name, *variant(folder)) for name, folder in options.peer]
     programs += [Program(sys.executable, "ours", *variant(model)) for model in options.ours]
+    programs += [Program(sys.executable, "together", *variant(model)) for model in options.together]
     programs += [Program(python, "faster-whisper", *variant(model)) for python, model in options.faster]
     utterances = read_manifest(options.manifest)
     if 0 < options.most < len(utterances):

@@ -23,7 +23,7 @@ from asr.model.inference import (
     quantized,
     ready_to_decode,
 )
-from asr.model.layers import Attention
+from asr.model.layers import Attention, attend
 from asr.recognition.recognizer import Recognizer
 from tests.conftest import random_model
 from tests.test_model import sounds
@@ -206,3 +206,13 @@ def test_what_cannot_be_quantized():
         ready_to_decode(random_model().to("meta"), "int8")
     with pytest.raises(ConfigError, match="quantize float16 works on a GPU only; on a CPU take bfloat16 or int8"):
         ready_to_decode(random_model(), "float16")
+
+
+def test_attention_to_keys_in_bfloat16_is_close():
+    """Also with a mask of numbers, and where keys of a head lie apart."""
+    generator = torch.Generator().manual_seed(1)
+    queries, keys, values = (torch.randn(2, 9, 4, 16, generator=generator).transpose(1, 2) for _ in range(3))
+    for mask in (None, torch.zeros(2, 1, 1, 9).index_fill(3, torch.tensor([8]), -torch.inf)):
+        exact = attend(queries, keys, values, mask)
+        rounded = attend(queries, keys.bfloat16(), values.bfloat16(), mask)
+        assert rounded.dtype == torch.float32 and torch.allclose(rounded, exact, atol=0.03)

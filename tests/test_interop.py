@@ -12,7 +12,8 @@ from asr.decoding.search import DECODER, beam_search
 from asr.features.fbank import pad_samples
 from asr.interop.importing import IMPORTERS, build, import_model
 from asr.model.folder import load_model
-from asr.recognition.recognizer import NetworkScorer, Recognizer
+from asr.recognition.listening import NetworkScorer
+from asr.recognition.recognizer import Recognizer
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.tokenizer import CharacterTokenizer
 from tests.conftest import ROOT

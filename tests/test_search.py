@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from asr.decoding.beam import largest
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import Hypothesis, beam_search
 from asr.errors import ConfigError
@@ -218,3 +219,14 @@ def test_impossible_settings_are_refused():
         DecodeConfig(temperature=0)
     with pytest.raises(ConfigError, match="decode.ctc_weight must be 0 or more, is -1"):
         DecodeConfig(ctc_weight=-1)
+
+
+@pytest.mark.parametrize("shape", [(5,), (1, 3, 64), (2, 5, 900), (1, 5, 6000), (3, 2, 4001)])
+@pytest.mark.parametrize("most", [1, 10, 25])
+def test_the_largest_are_those_of_sorting_all(shape, most):
+    numbers = torch.randn(shape, generator=torch.Generator().manual_seed(most))
+    numbers[..., ::3] = -torch.inf
+    values, places = largest(numbers, most)
+    assert torch.equal(values, numbers.sort(-1, descending=True).values[..., :most])
+    assert torch.equal(values, numbers.gather(-1, places))
+    assert all(len(set(row)) == len(row) for row in places.reshape(-1, places.shape[-1]).tolist())

@@ -281,7 +281,7 @@ class Looker:
     """A Watcher that keeps what it is told."""
 
     def __init__(self):
-        self.cuts, self.lengths = [], []
+        self.cuts, self.lengths, self.best = [], [], []
 
     def search(self):
         return lambda looked: None
@@ -291,6 +291,7 @@ class Looker:
 
     def decoded(self, watch, batch):
         self.lengths.append(batch.memory.lengths.tolist())
+        self.best.append(batch.found[0][0].tokens)
 
 
 def test_what_is_doubted_is_decoded_again_in_the_whole_window(wide, monkeypatch):
@@ -302,9 +303,23 @@ def test_what_is_doubted_is_decoded_again_in_the_whole_window(wide, monkeypatch)
     assert looker.lengths[-1] == [600] and [1500] in looker.lengths
     whole = recognizer_of(wide, redecode=True, window=30.0).recognize([sound], timed=True)[0][0]
     assert found == whole
-    quiet = Looker()
-    recognizer_of(wide, redecode=False).recognize([sound], watcher=quiet)
-    assert quiet.lengths == [[600]] and not quiet.cuts
+
+
+def test_a_part_of_the_window_is_enough_only_where_texts_are_decoded_again(wide):
+    looker = Looker()
+    recognizer_of(wide, redecode=False).recognize([noise(2)], watcher=looker)
+    assert looker.lengths == [[1500]] and not looker.cuts
+    recognizer_of(wide, redecode=False, window=12.0).recognize([noise(2)], watcher=looker)
+    assert looker.lengths[1:] == [[600]], "what was asked for"
+
+
+def test_decoded_again_a_text_begins_with_what_is_known_of_it(wide):
+    looker, known = Looker(), (70, 80, 90)
+    recognizer_of(wide, redecode=True).recognize([noise(4)], watcher=looker, known=[known])
+    begun = [
+        tokens[:3] for length, tokens in zip(looker.lengths, looker.best, strict=True) if length in ([600], [1500])
+    ]
+    assert looker.cuts and begun == [known, known]
 
 
 def test_several_that_are_doubted_come_back_in_their_places(wide):
@@ -321,7 +336,9 @@ def test_reasons_for_more_silence():
     def of(tokens, log_prob):
         return reasons_for_silence(Hypothesis(tuple(tokens), 0.0, (log_prob,) * (len(tokens) + 1), {}, True, ()))
 
-    assert of(range(20), -0.4) == ()
-    assert of(range(20), -0.6) == (UNSURE,)
+    assert of(range(20), -0.9) == ()
+    assert of(range(20), -1.1) == (UNSURE,)
     assert of([*range(9), *range(9)], -0.1) == (WRITTEN_TWICE,)
-    assert of([1, 2, 1, 2], -0.1) == (), "somebody may say that"
+    assert of([9, *[1, 2, 3, 4, 5, 6, 7, 8] * 3], -0.1) == (WRITTEN_TWICE,)
+    assert of([9, *[1] * 6], -0.1) == of([9, *[1, 2] * 3], -0.1) == (WRITTEN_TWICE,)
+    assert of([1, 2, 1, 2], -0.1) == of([9, *[1] * 5], -0.1) == (), "somebody may say that"

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from asr.decoding.hypothesis import LIMIT_REACHED, LONGEST_LOOP, LOOPING
 
+BLOCK = 64
+"""Numbers of which the largest is looked for at once."""
+
 
 class SearchSettings(Protocol):
     """What the steps of a search ask of DecodeConfig."""
@@ -194,6 +197,24 @@ def find_loops(tokens: Tensor) -> Tensor:
             end = tokens[:, :, -length:]
             found |= (end[..., period:] == end[..., :-period]).all(-1)
     return found
+
+
+def largest(x: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The largest numbers of each row (…, V), at most so many, largest first, and their places.
+
+    Of many they are looked for among the blocks with the largest maxima, which no other block's numbers can be above.
+    """
+    V = x.shape[-1]
+    n_blocks = V // BLOCK
+    if n_blocks <= 4 * most:
+        return x.topk(min(most, V), dim=-1)
+    blocks = x[..., : n_blocks * BLOCK].unflatten(-1, (n_blocks, BLOCK))
+    best = blocks.amax(-1).topk(most, dim=-1).indices
+    places = (best[..., None] * BLOCK + torch.arange(BLOCK, device=x.device)).flatten(-2)
+    rest = torch.arange(n_blocks * BLOCK, V, device=x.device).expand(*places.shape[:-1], -1)
+    places = torch.cat([places, rest], dim=-1)
+    values, order = x.gather(-1, places).topk(most, dim=-1)
+    return values, places.gather(-1, order)
 
 
 def take_rows(x: Tensor, index: Tensor) -> Tensor:

@@ -84,7 +84,8 @@ class DecodeConfig:
     searched."""
     window: float | str = AUTO
     """Seconds that pieces are filled up to with silence for a model that hears windows (Whisper, 30): at least their own, at most
-    the model's. auto: by their lengths; texts that look wrong are decoded again in the whole window. 30: always that one."""
+    the model's. auto: by their lengths where `redecode` has texts that look wrong decoded again, in the whole window. 30: always
+    that one."""
     batch_seconds: float = 120.0
     """Audio decoded in one batch, padding included."""
     batch_recordings: int = 8

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from asr.decoding.beam import Beam, Best, Chosen, Ended, Step, best_continuations
+from asr.decoding.beam import Beam, Best, Chosen, Ended, Step, best_continuations, largest
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.hypothesis import DECODER, Hypothesis
 from asr.decoding.rules import RULES
@@ -146,10 +146,10 @@ def _judge(
         scores = scores.clone()
         scores[..., eos] = scores[..., eos].masked_fill(early, -torch.inf)
     if not others:  # none but the best 2 * beam of each hypothesis can be among the best of all
-        values, candidates = scores.topk(min(2 * config.beam, scores.shape[2]), dim=2)
+        values, candidates = largest(scores, 2 * config.beam)
         return candidates, values[..., None], states
     first = scores.index_fill(2, torch.tensor([eos], device=scores.device), torch.inf)
-    candidates = first.topk(min(config.candidates + 1, scores.shape[2]), dim=2).indices
+    _, candidates = largest(first, config.candidates + 1)
     said = scores.gather(2, candidates)
     judged = [other.score(last, candidates, said, s) for s, (other, _) in zip(states, others.values(), strict=True)]
     parts = torch.stack([said, *(score.to(said.dtype) for score, _ in judged)], dim=-1)

@@ -189,6 +189,8 @@ class Decoder(nn.Module):
     def start(self, memory: Tensor, memory_mask: Tensor) -> DecoderState:
         """The state before sos, from memory (B, L, D) and its mask (B, L): behind the prompt, if there is one."""
         keys_values = tuple(layer.cross_attention.keys_values(memory) for layer in self.layers)
+        if not torch.is_grad_enabled():  # every step reads all of them: those of a head lie side by side
+            keys_values = tuple((keys.contiguous(), values.contiguous()) for keys, values in keys_values)
         mask = None if bool(memory_mask.all()) else memory_mask[:, None, None, :]
         state = DecoderState(keys_values, mask, (), None)
         return self(self.prompt.expand(len(memory), 1, -1), state)[1] if len(self.prompt) else state

@@ -169,6 +169,7 @@ class Int8Linear(nn.Module):
             self.product = torch.ao.quantization.quantize_dynamic(nn.Sequential(bare), settings)[0]
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.float()
         if x.numel() == x.shape[-1]:  # a single row has a scale of its own as it is
             y = self.product(x)
             return y if self.bias is None else y + self.bias
@@ -177,13 +178,39 @@ class Int8Linear(nn.Module):
         return y * scale if self.bias is None else torch.addcmul(self.bias, y, scale)
 
 
+class Rounded(nn.Module):
+    """What a layer gives, in bfloat16."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).to(torch.bfloat16)
+
+
 def _in_int8(model: SpeechModel) -> SpeechModel:
     join_self_attention(model)
+    for block in model.encoder.blocks:
+        if type(block.attention) is Attention:
+            block.attention = JoinedAttention(block.attention)
     for parent in list(model.modules()):
         for name, layer in parent.named_children():
             if isinstance(layer, nn.Linear):
                 setattr(parent, name, Int8Linear(layer))
+    if packs_bfloat16():
+        _round_attention(model)
     return model
+
+
+def _round_attention(model: SpeechModel) -> None:
+    """Keys and values of memory frames in bfloat16, in place: attention to many frames then takes half as long."""
+    for block in model.encoder.blocks:
+        if isinstance(block.attention, JoinedAttention):
+            block.attention.parts = Rounded(block.attention.parts)
+    for layer in model.decoder.layers:
+        attention = layer.cross_attention
+        attention.key, attention.value = Rounded(attention.key), Rounded(attention.value)
 
 
 def halved(model: SpeechModel, dtype: torch.dtype) -> SpeechModel:

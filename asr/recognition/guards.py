@@ -12,7 +12,7 @@ from asr.decoding.hypothesis import LONGEST_LOOP, Hypothesis
 
 REPEATS = "the same piece comes four times over"
 STANDS_STILL = "many characters were read off one place of the audio"
-WRITTEN_TWICE = "the same text comes twice over"
+WRITTEN_TWICE = "the same text comes over again"
 UNSURE = "the model is not sure of what it heard"
 IN_PIECES = "decoded again in pieces: "
 SHORTENED = "ends where it began to repeat itself or attention went no further"
@@ -22,8 +22,10 @@ LEAST_PROGRESS = 0.5
 """Seconds of audio that so many tokens must take: nobody says 24 characters in a second."""
 NEARLY = 0.1
 """Seconds; attention that is so near to the furthest place it gets to is there."""
-LEAST_SURE = -0.5
+LEAST_SURE = -1.0
 """Mean log-probability of the tokens of a text that is not doubted where there was little silence behind its audio."""
+FEWEST_COPIES, FEWEST_REPEATED = 3, 6
+"""Copies, and tokens in them, that are doubted where there was little silence: it costs no more than a second decoding."""
 SHORT_PIECE = 8
 """Tokens that somebody may well say three times in a row."""
 SHORTEST = 1.0
@@ -45,7 +47,8 @@ def reasons_for_silence(hypothesis: Hypothesis) -> tuple[str, ...]:
 
     It then begins anew instead of ending, or is less sure; with all the silence neither is a sign of anything.
     """
-    reasons = () if one_copy(hypothesis.tokens) == len(hypothesis.tokens) else (WRITTEN_TWICE,)
+    single = one_copy(hypothesis.tokens, FEWEST_COPIES, FEWEST_REPEATED)
+    reasons = () if single == len(hypothesis.tokens) else (WRITTEN_TWICE,)
     log_probs = hypothesis.token_log_probs
     return reasons if not log_probs or sum(log_probs) >= LEAST_SURE * len(log_probs) else (*reasons, UNSURE)
 
@@ -91,16 +94,17 @@ def shortened(hypothesis: Hypothesis, attended: np.ndarray | None, seconds_per_f
     )
 
 
-def one_copy(tokens: Sequence[int]) -> int:
+def one_copy(tokens: Sequence[int], copies: int = 4, repeated: int = WINDOW) -> int:
     """How many tokens there are up to the end of the first copy of what the end repeats; all where it repeats nothing.
 
-    Of pieces of up to SHORT_PIECE tokens four copies count as that, of longer ones two, the last of which may be unfinished.
+    Of pieces of up to SHORT_PIECE tokens so many copies count as that, with as many tokens in all as `repeated` says; of longer
+    ones two, the last of which may be unfinished.
     """
     for period in range(1, len(tokens) // 2 + 1):
         same = 0
         while same < len(tokens) - period and tokens[-1 - same] == tokens[-1 - same - period]:
             same += 1
-        if same >= (max(3 * period, WINDOW - period) if period <= SHORT_PIECE else period):
+        if same >= (max((copies - 1) * period, repeated - period) if period <= SHORT_PIECE else period):
             return len(tokens) - same
     return len(tokens)
 

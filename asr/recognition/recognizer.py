@@ -3,73 +3,31 @@
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.decoding.beam import Chosen
 from asr.decoding.continued import ContinuedScorer
 from asr.decoding.ctc_prefix import CtcPrefixScorer
-from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.decode_config import AUTO, DecodeConfig
 from asr.decoding.hotwords import HotwordScorer
 from asr.decoding.rescoring import penalise_uncovered, rescore
 from asr.decoding.search import CandidateScorer, Hypothesis, Watch, beam_search
 from asr.decoding.wordlists import Hotwords
-from asr.errors import AsrError, Cancelled, ConfigError
-from asr.model.decoder import DecoderState
+from asr.errors import AsrError, ConfigError
 from asr.model.model import Memory, SpeechModel
 from asr.recognition.encoding import WHOLE, encode, grouped, window_samples
 from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_for_silence, reasons_to_doubt, shortened
 from asr.recognition.joining import joined
+from asr.recognition.listening import NetworkScorer
 from asr.recognition.names import require_readings, with_hotwords
 from asr.recognition.no_speech import without_speech
 from asr.recognition.recognized import NOTHING_SAID, Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
 from asr.stopping import never
-from asr.text.tokenizer import Tokenizer, TokenTable
-
-
-class NetworkScorer:
-    """The decoder of a model, listening to the memory of B utterances. A Scorer."""
-
-    def __init__(
-        self,
-        model: SpeechModel,
-        memory: Memory,
-        table: TokenTable,
-        temperature: float = 1.0,
-        *,
-        never_written: Sequence[int] = (),
-        cancelled: Callable[[], bool] = never,
-    ):
-        self.model, self.memory, self.temperature, self.cancelled = model, memory, temperature, cancelled
-        self.sos, self.eos = table.sos, table.eos
-        self.n_utterances, self.device = len(memory.lengths), memory.values.device
-        self.allowed = torch.zeros(len(table), device=self.device)
-        self.allowed[[*table.never_written, *never_written]] = -torch.inf
-
-    @cached_property
-    def initial(self) -> DecoderState:
-        """The state before the first token, with the keys and values of the memory; it may be used again."""
-        return self.model.decoder.start(self.memory.values, self.memory.mask)
-
-    def start(self) -> DecoderState:
-        return self.initial
-
-    def score(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        if self.cancelled():
-            raise Cancelled("given up while it was decoded")
-        logits, state = self.model.decoder(tokens[:, :, None], state)
-        logits = logits[:, :, 0].float()
-        if self.temperature != 1:
-            logits = logits / self.temperature
-        return logits.log_softmax(-1) + self.allowed, state
-
-    def select(self, state: DecoderState, chosen: Chosen) -> DecoderState:
-        return state.select(chosen.utterances, chosen.hypotheses)
+from asr.text.tokenizer import Tokenizer
 
 
 class Recognizer:
@@ -121,7 +79,8 @@ class Recognizer:
         call, training = copy.copy(self), self.model.training
         # another thread may be decoding with this Recognizer, and is cancelled and watched by something else
         call.cancelled, call.watcher = cancelled, watcher
-        self.model.eval()
+        if training:
+            self.model.eval()
         try:
             parts = [cut_to_fit(samples, SAMPLE_RATE, self.model.longest_samples) for samples in utterances]
             for samples, some in zip(utterances, parts, strict=True):
@@ -138,7 +97,8 @@ class Recognizer:
             left = iter(results)
             return [joined(some, [next(left) for _ in some], call._recognized) for some in parts]
         finally:
-            self.model.train(training)
+            if training:
+                self.model.train()
 
     def _in_pieces(
         self, samples: np.ndarray, best: Hypothesis, reasons: tuple[str, ...], heard: Memory, timed: bool
@@ -166,17 +126,24 @@ class Recognizer:
 
     def batches(self, lengths: list[int]) -> list[list[int]]:
         """Indices in groups whose padded length is at most `batch_seconds`, longest first."""
-        lengths = window_samples(self.model, lengths, self.config.window)
+        lengths = self._filled(lengths)
         order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
         budget = self.config.batch_seconds * SAMPLE_RATE
         return [[order[place] for place in group] for group in grouped([lengths[i] for i in order], budget)]
 
     def encode(self, utterances: Sequence[np.ndarray]) -> Memory:
         """Arrays (S,) of samples, best sorted by length → what the decoder listens to."""
-        return encode(self.model, utterances, self.cancelled, windows=self._windows(utterances))
+        return encode(self.model, utterances, self.cancelled, windows=self.windows(utterances))
 
-    def _windows(self, utterances: Sequence[np.ndarray]) -> list[int]:
-        return window_samples(self.model, [len(u) for u in utterances], self.config.window)
+    def windows(self, utterances: Sequence[np.ndarray]) -> list[int]:
+        """Samples that each of these arrays is filled up to."""
+        return self._filled([len(u) for u in utterances])
+
+    def _filled(self, lengths: Sequence[int]) -> list[int]:
+        config = self.config
+        # a part is enough where what looks wrong is decoded again
+        whole = config.window == AUTO and not config.redecode
+        return window_samples(self.model, lengths, WHOLE if whole else config.window)
 
     def scorer(self, memory: Memory) -> NetworkScorer:
         """The decoder as it is searched, listening to this memory."""
@@ -193,15 +160,18 @@ class Recognizer:
     def _recognize_batch(
         self, utterances: Sequence[np.ndarray], timed: bool, known: Sequence[Sequence[int]] = ()
     ) -> list[list[Recognized]]:
-        memory = self.encode(utterances)
+        windows = self.windows(utterances)
+        memory = encode(self.model, utterances, self.cancelled, windows=windows)
         silent = without_speech(self.model, memory, utterances, self.config.no_speech)
         if not silent or self.watcher is not None:  # whoever looks on sees what the search would find
-            return self._search_batch(utterances, memory, timed, known, silent=silent)
+            return self._search_batch(utterances, memory, timed, known, windows=windows, silent=silent)
         results = [[NOTHING_SAID] for _ in utterances]
         heard = [b for b in range(len(utterances)) if b not in silent]
         if heard:
             chosen, begun = [utterances[b] for b in heard], [known[b] for b in heard] if known else ()
-            for b, nbest in zip(heard, self._search_batch(chosen, memory.rows(heard), timed, begun), strict=True):
+            some = [windows[b] for b in heard]
+            found = self._search_batch(chosen, memory.rows(heard), timed, begun, windows=some)
+            for b, nbest in zip(heard, found, strict=True):
                 results[b] = nbest
         return results
 
@@ -212,16 +182,21 @@ class Recognizer:
         timed: bool,
         known: Sequence[Sequence[int]],
         *,
+        windows: Sequence[int],
         silent: Collection[int] = (),
     ) -> list[list[Recognized]]:
-        """Results of utterances (S,), nothing for those that are `silent`. memory: what the decoder hears of them."""
+        """Results of utterances (S,), nothing for those that are `silent`. memory: what the decoder hears of them.
+
+        windows: samples that each was filled up to.
+        """
         scorer, limits = self.scorer(memory), self.limits(utterances)
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
         watch = None if self.watcher is None else self.watcher.search()
         found = self._found(scorer, limits, memory, log_probs, watch, known)
         results: list[list[Recognized]] = [[] for _ in found]
         doubts = self._doubts([nbest[0] for nbest in found], scorer)
-        for b, nbest in self._in_whole_windows(utterances, found, doubts, timed).items():
+        narrow = self._misheard(utterances, windows, found, doubts)
+        for b, nbest in self._in_whole_windows(utterances, narrow, timed, known).items():
             results[b] = nbest
         for b in (b for b in doubts if not results[b]):
             heard = memory.rows([b])
@@ -235,37 +210,42 @@ class Recognizer:
             done or [self._recognized(h) for h in nbest[:wanted]] for done, nbest in zip(results, found, strict=True)
         ]
         if timed:
-            whole = [b for b, nbest in enumerate(results) if not nbest[0].spans]
-            texts = [results[b][0].hypothesis.tokens if b in whole else () for b in range(len(results))]
+            texts = [None if nbest[0].spans else nbest[0].hypothesis.tokens for nbest in results]
+            heard = scorer.listened(texts) if log_probs is None and any(texts) else log_probs
             timings = token_spans(
-                self.model,
-                self.tokenizer.table,
-                utterances,
-                texts,
-                memory=memory,
-                log_probs=log_probs,
-                state=scorer.initial,
+                self.model, self.tokenizer.table, utterances, texts, lengths=memory.lengths, heard=heard
             )
-            for b in whole:
-                results[b][0] = replace(results[b][0], spans=timings[b])
+            for nbest, spans in zip(results, timings, strict=True):
+                nbest[0] = replace(nbest[0], spans=spans or nbest[0].spans)
         if watch is not None and self.watcher is not None:
             self.watcher.decoded(watch, Decoded(utterances, memory, log_probs, found, results))
         return results
 
+    def _misheard(
+        self,
+        utterances: Sequence[np.ndarray],
+        windows: Sequence[int],
+        found: Sequence[Sequence[Hypothesis]],
+        doubts: Mapping[int, tuple[str, ...]],
+    ) -> dict[int, tuple[str, ...]]:
+        """Utterance → why it is to be heard in all of the model's window, of those that were heard in a part of it."""
+        reasons: dict[int, tuple[str, ...]] = {}
+        for b, (samples, window) in enumerate(zip(utterances, windows, strict=True)):
+            if self.config.redecode and window < self.model.encoded_samples(len(samples)):
+                reasons[b] = doubts.get(b, ()) + reasons_for_silence(found[b][0])
+        return {b: why for b, why in reasons.items() if why}
+
     def _in_whole_windows(
         self,
         utterances: Sequence[np.ndarray],
-        found: Sequence[Sequence[Hypothesis]],
-        doubts: Mapping[int, tuple[str, ...]],
+        reasons: Mapping[int, tuple[str, ...]],
         timed: bool,
+        known: Sequence[Sequence[int]],
     ) -> dict[int, list[Recognized]]:
-        """What was heard in a part of the model's window and is doubted, decoded again in all of it; by its utterance."""
-        reasons: dict[int, tuple[str, ...]] = {}
-        for b, (samples, window) in enumerate(zip(utterances, self._windows(utterances), strict=True)):
-            if self.config.redecode and window < self.model.encoded_samples(len(samples)):
-                reasons[b] = doubts.get(b, ()) + reasons_for_silence(found[b][0])
-        narrow = [b for b, why in reasons.items() if why]
+        """Some of the utterances decoded again in all of the model's window. reasons: utterance → why; known: of all."""
+        narrow = list(reasons)
         again = [utterances[b][:] for b in narrow]  # arrays of their own, for whoever looks on
+        begun = [known[b] if known else () for b in narrow]
         for b, samples in zip(narrow, again, strict=True):
             if self.watcher is not None:
                 self.watcher.cut(utterances[b], (samples,), reasons[b])
@@ -273,7 +253,8 @@ class Recognizer:
         wide.config = replace(self.config, window=WHOLE)
         results: dict[int, list[Recognized]] = {}
         for batch in wide.batches([len(samples) for samples in again]):
-            for i, nbest in zip(batch, wide._recognize_batch([again[i] for i in batch], timed), strict=True):
+            texts = [begun[i] for i in batch]
+            for i, nbest in zip(batch, wide._recognize_batch([again[i] for i in batch], timed, texts), strict=True):
                 results[narrow[i]] = nbest
         return results
 
@@ -307,9 +288,11 @@ class Recognizer:
 
     def _attended(self, best: list[Hypothesis], scorer: NetworkScorer, nothing: float = 0.0) -> Tensor:
         """(B, U, L): where each token of a hypothesis, and eos, was listened for; `nothing` behind the audio."""
+        mask = scorer.memory.mask[:, None].cpu()
+        if self.model.decoder.alignment_heads:
+            return torch.from_numpy(scorer.listened([h.tokens for h in best])).mean(1).masked_fill(~mask, nothing)
         tokens = decoder_inputs(self.tokenizer.table, [h.tokens for h in best]).to(self.device)
-        attended = self.model.decoder.mean_alignment(tokens, scorer.initial).float()
-        return attended.masked_fill(~scorer.memory.mask[:, None], nothing).cpu()
+        return self.model.decoder.mean_alignment(tokens, scorer.initial).float().cpu().masked_fill(~mask, nothing)
 
     def _doubts(self, best: list[Hypothesis], scorer: NetworkScorer) -> dict[int, tuple[str, ...]]:
         """Utterance → why its best hypothesis cannot be trusted, for those of which that must be said."""

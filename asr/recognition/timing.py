@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from asr.model.decoder import DecoderState
-from asr.model.model import Memory, SpeechModel
+from asr.model.model import SpeechModel
 from asr.recognition.alignment import best_path, ctc_evidence
 from asr.recognition.boundaries import Span
 from asr.recognition.frames import attended_path, frame_spans
@@ -19,27 +19,26 @@ def token_spans(
     model: SpeechModel,
     table: TokenTable,
     utterances: Sequence[np.ndarray],
-    texts: Sequence[Sequence[int]],
+    texts: Sequence[Sequence[int] | None],
     *,
-    memory: Memory,
-    log_probs: Tensor | None,
-    state: DecoderState,
+    lengths: Tensor,
+    heard: Tensor | np.ndarray | None,
 ) -> list[tuple[Span, ...]]:
     """Start and end in seconds of each token (ids) of each text, which is known to be what was said in the utterance (S,).
 
-    log_probs (B, L, V): of the CTC head; None for a model without one. state: the decoder's before the first token.
+    lengths (B,): memory frames of each. heard: log-probabilities (B, L, V) of the CTC head, a tensor, or of a model without one
+    what `attention` gives; None where there are no texts.
     """
-    heads = attention(model, table, texts, state) if log_probs is None else None
     found: list[tuple[Span, ...]] = []
-    for b, (samples, tokens, length) in enumerate(zip(utterances, texts, memory.lengths.tolist(), strict=True)):
-        if not len(tokens):
+    for b, (samples, tokens, length) in enumerate(zip(utterances, texts, lengths.tolist(), strict=True)):
+        if not tokens or heard is None:
             found.append(())
             continue
         length = model.spoken_frames(length, len(samples))
-        if log_probs is not None:
-            path = best_path(ctc_evidence(log_probs[b, :length].float().cpu().numpy(), tokens, table.blank))
+        if isinstance(heard, Tensor):
+            path = best_path(ctc_evidence(heard[b, :length].float().cpu().numpy(), tokens, table.blank))
         else:
-            path = attended_path(model, heads[b, :, : len(tokens), :length], samples)
+            path = attended_path(model, heard[b, :, : len(tokens), :length], samples)
         # too many of them: one after the other
         frames = path.peaks if path else np.linspace(0, length - 1, len(tokens))
         found.append(tuple(frame_spans(model, frames, samples)))

@@ -15,7 +15,7 @@ from asr.model.decoder import DecoderConfig  # noqa: E402
 from asr.model.encoder import EncoderConfig  # noqa: E402
 from asr.model.inference import ready_to_decode  # noqa: E402
 from asr.model.model import Memory, ModelConfig, SpeechModel  # noqa: E402
-from asr.recognition.recognizer import NetworkScorer  # noqa: E402
+from asr.recognition.listening import NetworkScorer  # noqa: E402
 from asr.text.tokenizer import TokenTable  # noqa: E402
 
 torch.set_num_threads(1)

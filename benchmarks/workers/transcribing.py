@@ -1,11 +1,11 @@
 """Recordings as texts by one program: `python transcribing.py PROGRAM MODEL VARIANT THREADS`, a path a line on stdin.
 
-PROGRAM: ours, greedy (ours, the decoder alone, one hypothesis, a recording as it is, in the whole window of a model that has
-one: what sherpa-onnx does), sherpa (MODEL: a folder that `asr model export --format onnx` made; VARIANT unshifted: without
-half a shift of silence in front), onnx (ours on ONNX Runtime, MODEL: such a folder; VARIANT greedy: as the program greedy),
-paraformer, sensevoice (MODEL: a folder that sherpa-onnx publishes) or faster-whisper; VARIANT: float32 or int8, of ours with
-@30 behind it for `window` 30. Prints JSON: the texts in order, seconds of wall clock and of CPU to start and to transcribe,
-and the most memory that the process took, in MB.
+PROGRAM: ours (one recording after the other), together (ours, all of them in one go), greedy (ours, the decoder alone, one
+hypothesis, a recording as it is, in the whole window of a model that has one: what sherpa-onnx does), sherpa (MODEL: a folder
+that `asr model export --format onnx` made; VARIANT unshifted: without half a shift of silence in front), onnx (ours on ONNX
+Runtime, MODEL: such a folder; VARIANT greedy: as the program greedy), paraformer, sensevoice (MODEL: a folder that sherpa-onnx
+publishes) or faster-whisper; VARIANT: float32 or int8, of ours with @30 behind it for `window` 30. Prints JSON: the texts in
+order, seconds of wall clock and of CPU to start and to transcribe, and the most memory that the process took, in MB.
 """
 
 import json
@@ -21,7 +21,7 @@ here = sys.path.pop(0)
 program, model, variant, threads = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 
 
-def ours():
+def opened():
     sys.path.insert(0, str(Path(here).parents[1]))
     import torch
 
@@ -30,8 +30,18 @@ def ours():
     torch.set_num_threads(threads)
     precision, _, window = variant.partition("@")
     decode = {"window": window if window == "auto" else float(window)} if window else {}
-    transcriber = load(model, "cpu", decode=decode, quantize="none" if precision == "float32" else precision)
+    return load(model, "cpu", decode=decode, quantize="none" if precision == "float32" else precision)
+
+
+def ours():
+    transcriber = opened()
     return lambda path: transcriber.transcribe(path).text
+
+
+def together():
+    """Of all recordings, as `asr transcribe FOLDER` takes them: several at once."""
+    transcriber = opened()
+    return lambda paths: [found.text for _, found in transcriber.transcribe_all(paths)]
 
 
 def greedy():
@@ -123,10 +133,18 @@ def now() -> tuple[float, float]:
 
 
 started = (time.perf_counter(), 0.0)  # Python's own start took CPU time before
-programs = {"ours": ours, "greedy": greedy, "sherpa": sherpa, "onnx": onnx, "faster-whisper": faster_whisper}
+programs = {
+    "ours": ours,
+    "together": together,
+    "greedy": greedy,
+    "sherpa": sherpa,
+    "onnx": onnx,
+    "faster-whisper": faster_whisper,
+}
 transcribe = (programs | dict.fromkeys(("paraformer", "sensevoice"), one_graph))[program]()
 ready = now()
-texts = [transcribe(line.strip()) for line in sys.stdin]
+paths = [line.strip() for line in sys.stdin]
+texts = transcribe(paths) if program == "together" else [transcribe(path) for path in paths]
 done = now()
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1024)
 times = {name: [b - a for a, b in zip(*ends, strict=True)] for name, ends in

@@ -24,7 +24,7 @@ def ours():
     from asr.decoding.search import beam_search
     from asr.interop.importing import IMPORTERS, build
     from asr.model.inference import ready_to_decode
-    from asr.recognition.recognizer import NetworkScorer
+    from asr.recognition.listening import NetworkScorer
 
     torch.set_num_threads(1)
     foreign = IMPORTERS["whisper"](folder)
