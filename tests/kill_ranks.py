@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     job = replace(JOB, command=[*COMMAND, f"--set=train.sharding={given.sharding}"])
     torch.set_num_threads(1)
-    distributed.JOINING = timedelta(seconds=20)  # there is no launcher here, which ends the others where one dies early
+    distributed.JOINING = timedelta(seconds=10)  # there is no launcher here, which ends the others where one dies early
     with tempfile.TemporaryDirectory(prefix="asr-kill-ranks-") as work:
         wrong, met = trials(job, given.times, given.processes, given.seed, work=Path(work))
     print(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+from asr.decoding.decode_config import DecodeConfig
 from asr.finishing.finishing import Finishing
 from asr.serving.settings import ServerSettings
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
@@ -27,7 +28,7 @@ class Nobody:
         name="nobody", tokenizer=CharacterTokenizer(TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *"你好吗"]))
     )
 
-    recognizer = SimpleNamespace(recognize=lambda pieces: [])
+    recognizer = SimpleNamespace(recognize=lambda pieces: [], config=DecodeConfig())
 
     def listening_for(self, words):
         return self

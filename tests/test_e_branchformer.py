@@ -77,11 +77,11 @@ def test_convolutions_see_what_they_may(causal):
     x, real = noise(1, 9, 8), torch.ones(1, 9, dtype=torch.bool)
     later = x.clone()
     later[:, 5:] = noise(1, 4, 8)
-    whole, other = (block(y, View(real, torch.tensor([9]), None)) for y in (x, later))
+    whole, other = (block(y, View(real, real[:, None, None, :], torch.tensor([9]), None)) for y in (x, later))
     assert torch.equal(whole[:, :5], other[:, :5]) == causal
     real[:, 5:] = False
-    ends, padded = (block(y, View(real, torch.tensor([5]), None))[:, :5] for y in (x, later))
-    alone = block(x[:, :5], View(real[:, :5], torch.tensor([5]), None))
+    ends, padded = (block(y, View(real, real[:, None, None, :], torch.tensor([5]), None))[:, :5] for y in (x, later))
+    alone = block(x[:, :5], View(real[:, :5], None, torch.tensor([5]), None))
     assert torch.allclose(ends, alone, atol=1e-6) and torch.allclose(padded, alone, atol=1e-6)
 
 

@@ -220,7 +220,7 @@ def test_a_transformer_without_positions_of_wenet_does_not_scale_its_input(chang
     features = torch.from_numpy(golden["feats_cmvn"])[None]
     x, lengths = plain.subsampling(features, torch.tensor([features.shape[1]]))
     for block in plain.encoder.blocks:
-        x = block(x, View(length_mask(lengths, x.shape[1]), lengths, None))
+        x = block(x, View(length_mask(lengths, x.shape[1]), None, lengths, None))
     found = without.encode_features(features, torch.tensor([features.shape[1]])).encoded
     assert distance(found, plain.encoder.norm(x).numpy()) < 1e-5
 
