@@ -3,7 +3,7 @@
     python benchmarks/decoding.py --peer transformers=VENV/bin/python --peer speechbrain=… --peer fireredasr=… \\
         --peer wenet=CHECKOUT
 
-A folder in the place of a Python is a checkout, here of WeNet, whose decoder needs nothing but PyTorch: it runs in this Python.
+A folder in the place of a Python is a checkout, here of WeNet, whose decoder runs in this Python.
 Each toolkit runs in a Python of its own, which keeps its model loaded and waits; one at a time, in turn, so that whatever
 else the machine does meets all of them. A turn is four searches; the first is not counted. Random weights: 6 decoder layers of
 width 256, 4 heads, feed-forward 2048, 4,232 tokens; a memory of 125 frames (5 s of audio), exactly 20 steps, one thread; float32

@@ -36,7 +36,7 @@ def test_models_of_others_are_named_with_their_folder(monkeypatch):
     ("worker", "arguments", "message"),
     [
         ("transcribing", ["sensevoice", "FOLDER", "int8", "1"], "has no model.int8.onnx and no tokens.txt"),
-        ("wenet", ["10", "FOLDER"], "no checkout of WeNet 3: it has no wenet/transformer/search.py"),
+        ("wenet", ["10", "FOLDER"], "no checkout of WeNet 3: it has no wenet/models/transformer/search.py"),
     ],
 )
 def test_a_folder_that_is_something_else_is_refused_by_name(worker, arguments, message, tmp_path):

@@ -8,14 +8,18 @@ from pathlib import Path
 here = sys.path.pop(0)  # this folder, whose files have the toolkits' names
 import torch  # noqa: E402
 
+PACKAGES = ("models.transformer", "transformer")
+"""Where WeNet has its decoder and its search, and where it had them."""
+
 checkout = Path(sys.argv[2])
-if not (checkout / "wenet/transformer/search.py").is_file():
-    raise SystemExit(f"{checkout}: no checkout of WeNet 3: it has no wenet/transformer/search.py")
+there = [name for name in PACKAGES if (checkout / "wenet" / name.replace(".", "/") / "search.py").is_file()]
+if not there:
+    raise SystemExit(f"{checkout}: no checkout of WeNet 3: it has no wenet/models/transformer/search.py")
 package = types.ModuleType("wenet")  # in the place of its own, which imports what only its commands need
 package.__path__ = [str(checkout / "wenet")]
 sys.modules["wenet"] = package
-TransformerDecoder = importlib.import_module("wenet.transformer.decoder").TransformerDecoder
-attention_beam_search = importlib.import_module("wenet.transformer.search").attention_beam_search
+TransformerDecoder = importlib.import_module(f"wenet.{there[0]}.decoder").TransformerDecoder
+attention_beam_search = importlib.import_module(f"wenet.{there[0]}.search").attention_beam_search
 
 sys.path.insert(0, here)
 from waiting import FEED_FORWARD, FRAMES, HEADS, LAYERS, STEPS, VOCABULARY, WIDTH, serve  # noqa: E402
@@ -32,6 +36,7 @@ class Counting:
 
     def __init__(self, decoder: torch.nn.Module):
         self.decoder, self.steps = decoder, 0
+        self.use_sdpa = getattr(decoder, "use_sdpa", False)  # the search asks for it
 
     def forward_one_step(self, *arguments, **more):
         if self.steps == STEPS:
