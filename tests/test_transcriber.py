@@ -38,12 +38,12 @@ def test_a_file_and_its_array_give_the_same(transcriber, tmp_path):
 
 
 def test_segments_of_a_long_recording_come_in_order_and_hold_all_speech(transcriber, tmp_path):
-    parts = [part for i in range(12) for part in (speech(14, seed=i), silence(1))]
+    parts = [part for i in range(6) for part in (speech(14, seed=i), silence(1))]
     soundfile.write(tmp_path / "long.wav", np.concatenate(parts), SAMPLE_RATE, subtype="PCM_16")
     segments = list(transcriber.iter_segments(tmp_path / "long.wav"))
-    assert len(segments) >= 24 and segments == list(transcriber.transcribe(tmp_path / "long.wav").segments)
+    assert len(segments) >= 12 and segments == list(transcriber.transcribe(tmp_path / "long.wav").segments)
     assert all(a.end <= b.start for a, b in zip(segments, segments[1:], strict=False))
-    assert 12 * 14 < sum(s.end - s.start for s in segments) < 12 * 15 + 1
+    assert 6 * 14 < sum(s.end - s.start for s in segments) < 6 * 15 + 1
     assert all(s.score is not None for s in segments)
 
 
@@ -181,7 +181,8 @@ def test_speech_of_which_nothing_is_written_is_told(transcriber):
     recording = transcriber.open((speech(2.0), SAMPLE_RATE))
     list(recording.pieces())
     recording.segments.append(Segment(0.0, 2.0, (), ""))
-    assert transcriber.transcript(recording).warnings[-1] == "speech was found in it, but the model wrote nothing"
+    last = "what sounds like speech was found in it, but the model wrote nothing"
+    assert transcriber.transcript(recording).warnings[-1] == last
 
 
 def test_whole_numbers_are_scaled(transcriber):

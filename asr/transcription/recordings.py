@@ -26,7 +26,7 @@ NO_AUDIO = "holds no audio: 0 seconds"
 TOO_SHORT = f"is too short to recognise: less than {SHORTEST:g} s"
 SILENCE = "is silent: no sample, channels averaged, is above -80 dBFS"
 NO_SPEECH = "no speech was found in it"
-NOTHING_WRITTEN = "speech was found in it, but the model wrote nothing"
+NOTHING_WRITTEN = "what sounds like speech was found in it, but the model wrote nothing"
 FAINT_PEAK = 0.03
 """Speech never stays below it, unless it is recorded so faintly that it may not be noticed."""
 
