@@ -10,7 +10,7 @@ from asr.features.fbank import FeatureConfig, pad_samples
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.folder import load_model, save_model
-from asr.model.inference import ready_to_decode
+from asr.model.inference import halved, ready_to_decode
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.subsampling import SubsamplingConfig
 from asr.recognition.recognizer import Recognizer
@@ -95,6 +95,12 @@ def test_it_is_saved_loaded_and_searched(quantize, tmp_path):
         recognizer = Recognizer(ready_to_decode(model, quantize), CharacterTokenizer(TABLE), DecodeConfig(beam=3))
         texts.append([results[0].text for results in recognizer.recognize(sounds(0.9, 0.4), timed=True)])
     assert texts[0] == texts[1]
+
+
+@torch.inference_mode()
+def test_all_that_it_passes_through_has_16_bits_on_a_gpu():
+    memory = halved(model_of(), torch.bfloat16).encode(*pad_samples(sounds(0.5)))
+    assert memory.values.dtype == torch.bfloat16 and memory.values.isfinite().all()
 
 
 def test_the_projection_and_the_norm_learn():

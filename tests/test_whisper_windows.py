@@ -28,6 +28,7 @@ from asr.recognition.encoding import encode, window_samples
 from asr.recognition.guards import UNSURE, WRITTEN_TWICE, reasons_for_silence
 from asr.recognition.recognizer import Recognizer
 from asr.text.byte_pairs import BytePairTokenizer
+from asr.transcription.live import quick_recognizer
 from asr.transcription.segmenting import SegmentConfig
 from tests.conftest import ROOT, random_model
 from tests.sounds import cut_speech
@@ -311,6 +312,8 @@ def test_a_part_of_the_window_is_enough_only_where_texts_are_decoded_again(wide)
     assert looker.lengths == [[1500]] and not looker.cuts
     recognizer_of(wide, redecode=False, window=12.0).recognize([noise(2)], watcher=looker)
     assert looker.lengths[1:] == [[600]], "what was asked for"
+    quick_recognizer(recognizer_of(wide)).recognize([noise(2)], watcher=looker)
+    assert looker.lengths[2:] == [[600]], "live text is decoded again when the utterance is over"
 
 
 def test_decoded_again_a_text_begins_with_what_is_known_of_it(wide):

@@ -86,7 +86,7 @@ def save_model(
     `dtype`: what the file of weights holds, one of storage.DTYPES; the model in memory stays as it is. `pieces`: the
     SentencePiece model that splits texts into the table's tokens.
 
-    Raises CheckpointError where it cannot be written; the weights that were there before stay.
+    Raises CheckpointError where it cannot be written; the weights that were there before stay, without their no-speech head.
     """
     folder = Path(folder)
     config = {

@@ -214,9 +214,9 @@ def _round_attention(model: SpeechModel) -> None:
 
 
 def halved(model: SpeechModel, dtype: torch.dtype) -> SpeechModel:
-    """A copy with weights of 16 bits, but for the features and the CTC head."""
+    """A copy with weights of 16 bits, but for the features and the heads on the encoder."""
     model = copy.deepcopy(model)
-    for part in (model.subsampling, model.encoder, model.decoder, model.reverse_decoder):
+    for part in (model.subsampling, model.encoder, model.projection, model.decoder, model.reverse_decoder):
         if part is not None:
             part.to(dtype)
     return model

@@ -46,6 +46,8 @@ class Recognizer:
         self.config, self.lm, self.hotwords = config or DecodeConfig(), lm, hotwords
         self.cancelled: Callable[[], bool] = never
         self.watcher: Watcher | None = None
+        self.provisional = False
+        """Whether somebody else decodes the same again, so that what looks wrong need not be."""
         if hotwords and self.config.correct_names:
             require_readings()
         table, words = tokenizer.table, hotwords.weights if hotwords else {}
@@ -142,7 +144,7 @@ class Recognizer:
     def _filled(self, lengths: Sequence[int]) -> list[int]:
         config = self.config
         # a part is enough where what looks wrong is decoded again
-        whole = config.window == AUTO and not config.redecode
+        whole = config.window == AUTO and not (config.redecode or self.provisional)
         return window_samples(self.model, lengths, WHOLE if whole else config.window)
 
     def scorer(self, memory: Memory) -> NetworkScorer:

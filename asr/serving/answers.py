@@ -108,7 +108,8 @@ def headers_of(wanted: Wanted) -> dict[str, str]:
     if wanted.notes:
         notes = (note.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\") for note in wanted.notes)
         quoted = (note.replace('"', "'") for note in notes)
-        headers["Warning"] = ", ".join(f'299 asr "{note}"' for note in quoted if note.isprintable())[:LONGEST_HEADER]
+        warnings = (f'299 asr "{note}"' for note in quoted if note.isprintable())
+        headers["Warning"] = ", ".join(_within(warnings, LONGEST_HEADER))
     if wanted.hotwords:
         headers[CAUSED_BY_PROMPT] = ",".join(_within(map(quote, wanted.hotwords), LONGEST_HEADER))
     return headers

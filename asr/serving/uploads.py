@@ -9,7 +9,7 @@ from asr.decoding.wordlists import read_hotwords
 from asr.errors import AsrError, AudioError, Cancelled
 from asr.files import on_disk
 from asr.serving.body import ENDING
-from asr.serving.forms import Wanted
+from asr.serving.forms import MOST_NOTES, Wanted
 from asr.serving.refusals import Abandoned, BadRequest
 from asr.serving.scheduler import RunningJob
 from asr.serving.voices import REFERENCES
@@ -50,7 +50,7 @@ def writable(wanted: Wanted, transcriber: Transcriber) -> Wanted:
     weight = config.hotword_weight
     found = read_hotwords([(word, weight) for word in wanted.hotwords], tokenizer, tokenizer.table, weight)
     words = tuple(word for word in wanted.hotwords if word not in found.ignored)
-    return replace(wanted, hotwords=words, notes=(*wanted.notes, *found.remarks(config)))
+    return replace(wanted, hotwords=words, notes=(*wanted.notes, *list(found.remarks(config))[:MOST_NOTES]))
 
 
 def transcribe(

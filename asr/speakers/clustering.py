@@ -19,8 +19,8 @@ from asr.speakers.stretches import Stretch
 MOST_CLUSTERED = 4000
 """Groups that are compared with each other, of about 3 h; of more, so many from the whole recording."""
 MOST_TELLING = 100
-"""Groups that tell how many people there are, of about 6 min; more of them repeat what rooms and moods have done to the same
-voices, which would make two people of each in an hour."""
+"""Groups that count when it is told how many people there are, of some five minutes; more of them repeat what rooms and moods
+have done to the same voices, which would make two people of each in an hour."""
 MOST_PEOPLE = 20
 """More are found only where somebody says that there are more."""
 
@@ -57,7 +57,8 @@ def people(stretches: Sequence[Stretch], fewest: int, most: int, config: Cluster
     tree = linkage(vectors, "ward")
     best = _centres(vectors, seconds, np.zeros(len(vectors), int))
     best_cost = _cost(vectors, best, config.price)
-    most = min(most or max(MOST_PEOPLE, fewest), len(vectors))
+    halves = max(2, len(vectors) // 2)  # of few groups each would best be a person of its own
+    most = min(most or max(MOST_PEOPLE, fewest), max(halves, fewest), len(vectors))
     for n in range(max(2, fewest), max(most, fewest) + 1):
         centres = _cut(tree, n, vectors, seconds, config)
         if centres is None or len(centres) <= len(best) < fewest:

@@ -88,7 +88,9 @@ class LiveTranscriber:
 def quick_recognizer(full: Recognizer) -> Recognizer:
     """One that decodes what will be decoded again."""
     config = replace(full.config, beam=1, nbest=1, redecode=False)
-    return Recognizer(full.model, full.tokenizer, config, full.lm, hotwords=full.hotwords)
+    quick = Recognizer(full.model, full.tokenizer, config, full.lm, hotwords=full.hotwords)
+    quick.provisional = True
+    return quick
 
 
 def transcribe_live(
