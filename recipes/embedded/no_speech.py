@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("speech", type=Path, nargs="+", help="manifests of the training data")
     parser.add_argument("--clips", type=int, default=600, help="recordings of each manifest (default: %(default)s)")
     parser.add_argument("--sounds", type=int, default=50, help="sounds of each kind (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance (default: %(default)s)")
     parser.add_argument("--leave-out", action="store_true", help="try kinds with heads that have not learnt from them")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
     clips += [made(kind, random) for kind in (*KINDS, *tried) for _ in range(options.sounds)]
     clips = heard(loaded.model, clips)
     if options.leave_out:
-        leave_out(clips)
+        leave_out(clips, options.seed)
         return
     head = taught(clips, options.seed)
     write_no_speech(options.model, head, read_header(weights_file(options.model)))
@@ -195,15 +195,15 @@ def told(head: NoSpeechHead, clips: Sequence[Clip]) -> str:
     return "; ".join(parts)
 
 
-def leave_out(clips: Sequence[Clip]) -> None:
+def leave_out(clips: Sequence[Clip], seed: int) -> None:
     """Prints, for each kind, what a head says of it that has learnt neither from it nor from those that are only tried."""
     tried = {kind.__name__ for kind in UNHEARD}
     kinds = sorted({clip.kind for clip in clips if clip.kind} - tried)
     for out in (set(kinds[first::LEFT_OUT]) for first in range(LEFT_OUT)):
-        head = taught([clip for clip in clips if clip.kind not in tried | out], 1)
+        head = taught([clip for clip in clips if clip.kind not in tried | out], seed)
         for kind in sorted(out):
             print(f"{kind}: {told(head, [clip for clip in clips if clip.kind == kind])}", flush=True)
-    head = taught([clip for clip in clips if clip.kind not in tried], 1)
+    head = taught([clip for clip in clips if clip.kind not in tried], seed)
     for kind in sorted(tried):
         print(f"{kind}: {told(head, [clip for clip in clips if clip.kind == kind])}")
 
