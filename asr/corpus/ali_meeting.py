@@ -6,12 +6,15 @@ from the headsets': who is not in a reference would count as a false alarm, and 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import soundfile
 
 from asr.corpus.lhotse_recipes import read_with_lhotse
 from asr.corpus.manifest import Utterance
+from asr.errors import ManifestError
+from asr.foreign_bytes import reading
 
 LEAST = 0.01
 """Seconds of an utterance that the array must have recorded; clocks of the microphones differ a little."""
@@ -49,11 +52,11 @@ def _of_headsets_alone(
 ) -> Iterator[Utterance]:
     """What talkers of a meeting say who are in none of its array's utterances, as parts of the array's recording."""
     known = {(_meeting(utterance.audio), utterance.speaker) for utterance in far}
-    for utterance in list(near):
+    for utterance in near:
         meeting = _meeting(utterance.audio)
         if (meeting, utterance.speaker) in known or meeting not in arrays:
             continue
-        info = soundfile.info(arrays[meeting])
+        info = _info(arrays[meeting])
         duration = min(utterance.duration, info.duration - utterance.start)
         if duration >= LEAST:
             yield replace(
@@ -63,3 +66,10 @@ def _of_headsets_alone(
                 duration=duration,
                 channel=0 if info.channels > 1 else None,
             )
+
+
+@cache
+def _info(path: Path):
+    """Length and channels of a recording, of which many utterances ask."""
+    with reading(path, ManifestError, "cannot be read as audio", "copy it again"):
+        return soundfile.info(path)

@@ -28,9 +28,8 @@ class HotwordBonus:
         self, last: np.ndarray, candidates: np.ndarray, said: np.ndarray, state: State
     ) -> tuple[np.ndarray, State]:
         trie, here = self.trie, np.broadcast_to(state[0][:, None], candidates.shape)
-        heard = said >= said.max(1, keepdims=True) - np.float32(
-            self.margin
-        )  # what the audio rules out no bonus brings in
+        # what the audio rules out no bonus brings in
+        heard = said >= said.max(1, keepdims=True) - np.float32(self.margin)
         direct = self._follow(here, candidates)
         there, from_node = direct, here
         for _ in range(trie.steps):

@@ -269,9 +269,8 @@ class SubsamplingOverTime(nn.Module):
             # zeros behind each utterance, however the batch is padded
             x = x * length_mask(lengths, x.shape[2])[:, None]
             x, lengths = self.activation(layer(x)), self.config.after(lengths, convolution)
-        return x.transpose(
-            1, 2
-        ).contiguous(), lengths  # channels side by side: each block adds to them and normalises them
+        # channels side by side: each block adds to them and normalises them
+        return x.transpose(1, 2).contiguous(), lengths
 
 
 class _Shortcut(nn.Module):
