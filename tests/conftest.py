@@ -160,6 +160,16 @@ def wav(tmp_path):
 
 
 @pytest.fixture
+def copy(tmp_path):
+    """A copy of a folder of another toolkit, which the test may change."""
+
+    def make(source: Path) -> Path:
+        return Path(shutil.copytree(source, tmp_path / "foreign"))
+
+    return make
+
+
+@pytest.fixture
 def speech_folder(tmp_path) -> Path:
     """What the recipe of the embedded model is given, in miniature; text.txt lies beside it."""
     return recorded_speech(tmp_path)

@@ -17,12 +17,13 @@ from asr.errors import CheckpointError
 from asr.exporting.sherpa import forms_of
 from asr.features.fbank import mel_matrix
 from asr.interop.cohere_settings import FEATURES
-from asr.interop.importing import IMPORTERS, import_model
+from asr.interop.importing import import_model
 from asr.model.folder import PIECES, load_model
 from asr.model.inference import packs_bfloat16, ready_to_decode
 from asr.recognition.recognizer import Recognizer
 from asr.training.initial import from_model
 from asr.training.loop import train
+from tests.foreign_folders import assert_same, read_foreign
 from tests.runs import Lines, small_run
 from tests.test_interop import VARIANTS
 from tests.test_interop_refusals import refused
@@ -31,25 +32,13 @@ TINY, CLASS_NAMES = VARIANTS / "cohere-transcribe", VARIANTS / "cohere-class-nam
 WEIGHTS = "model.safetensors"
 
 
-@pytest.fixture
-def copy(tmp_path):
-    """A copy of a fixture that the test may change."""
-
-    def make(source: Path = TINY) -> Path:
-        return Path(shutil.copytree(source, tmp_path / "foreign"))
-
-    return make
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return import_model("cohere", TINY, tmp_path_factory.mktemp("models") / "tiny").folder
 
 
 def read(folder: Path):
-    foreign = IMPORTERS["cohere"](folder)
-    foreign.tensors.finish()
-    return foreign
+    return read_foreign("cohere", folder)
 
 
 def edit(path: Path, section: str = "", **values) -> None:
@@ -63,11 +52,7 @@ def edit(path: Path, section: str = "", **values) -> None:
 
 
 def same(foreign, source: Path = TINY) -> None:
-    expected = read(source)
-    assert foreign.table.tokens == expected.table.tokens and foreign.config == expected.config
-    assert foreign.features == expected.features
-    assert foreign.weights.keys() == expected.weights.keys()
-    assert all(torch.equal(foreign.weights[name], expected.weights[name]) for name in expected.weights)
+    assert_same(foreign, read(source))
 
 
 def test_the_prompt_asks_for_mandarin_with_punctuation_and_nothing_else():
@@ -102,7 +87,7 @@ def nemo_form(folder: Path) -> None:
 
 
 def test_settings_in_nemos_words(copy):
-    folder = copy()
+    folder = copy(TINY)
     nemo_form(folder)
     same(read(folder))
     edit(folder / "config.json", "preprocessor", window_size=0.02, preemph=0.5, dither=0.0)
@@ -112,7 +97,7 @@ def test_settings_in_nemos_words(copy):
 
 @pytest.mark.parametrize(("stated", "emphasis"), [("null", 0.0), ("0.5", 0.5), ("0", 0.0), (None, 0.97)])
 def test_pre_emphasis_that_is_stated_absent_or_null(stated, emphasis, copy):
-    folder = copy()
+    folder = copy(TINY)
     content = f'{{"preemphasis": {stated}}}' if stated else "{}"
     (folder / "preprocessor_config.json").write_text(content)
     assert read(folder).features.signal_preemphasis == emphasis
@@ -120,7 +105,7 @@ def test_pre_emphasis_that_is_stated_absent_or_null(stated, emphasis, copy):
 
 def test_the_published_files_filters_and_counters_are_left_out(copy):
     """They may lie there in 16 bits; filters other than those of the settings are noticed."""
-    folder = copy()
+    folder = copy(TINY)
     filters = mel_matrix(FEATURES).T[None].contiguous()
     tensors = load_file(folder / WEIGHTS) | {"preprocessor.featurizer.window": torch.hann_window(400)}
     save_file(tensors | {"preprocessor.featurizer.fb": filters.bfloat16()}, folder / WEIGHTS)
@@ -133,7 +118,7 @@ def test_the_published_files_filters_and_counters_are_left_out(copy):
 
 
 def test_a_sentence_piece_model_beside_the_tokens_or_in_their_place(copy):
-    folder = copy()
+    folder = copy(TINY)
     (folder / "tokenizer.model").write_bytes(read(TINY).pieces)
     same(read(folder))
     assert read(folder).pieces == read(TINY).pieces
@@ -152,7 +137,7 @@ def test_a_sentence_piece_model_beside_the_tokens_or_in_their_place(copy):
 
 @pytest.mark.parametrize("kind", ["merges as texts", "metaspace", "unigram", "charsmap"])
 def test_other_forms_of_the_same_tokens(kind, copy):
-    folder = copy()
+    folder = copy(TINY)
     path = folder / "tokenizer.json"
     data = json.loads(path.read_text(encoding="utf-8"))
     if kind == "merges as texts":

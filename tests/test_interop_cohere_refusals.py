@@ -3,10 +3,8 @@
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.test_interop_cohere import CLASS_NAMES, WEIGHTS, copy, edit, nemo_form, read, same
+from tests.test_interop_cohere import CLASS_NAMES, TINY, WEIGHTS, edit, nemo_form, read, same
 from tests.test_interop_refusals import refused
-
-__all__ = ["copy"]
 
 
 @pytest.mark.parametrize(
@@ -27,7 +25,7 @@ __all__ = ["copy"]
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_refused(change, message, copy):
-    folder = copy()
+    folder = copy(TINY)
     edit(folder / "config.json", **change)
     refused("cohere", folder, message)
 
@@ -49,7 +47,7 @@ def test_settings_that_do_not_fit_are_refused(change, message, copy):
     ],
 )  # fmt: skip
 def test_settings_of_the_encoder_that_do_not_fit_are_refused(change, message, copy):
-    folder = copy()
+    folder = copy(TINY)
     edit(folder / "config.json", "encoder_config", **change)
     refused("cohere", folder, message)
 
@@ -70,7 +68,7 @@ def test_settings_of_the_encoder_that_do_not_fit_are_refused(change, message, co
     ],
 )
 def test_settings_in_nemos_words_that_cannot_be_computed(section, change, message, copy):
-    folder = copy()
+    folder = copy(TINY)
     nemo_form(folder)
     edit(folder / "config.json", section, **change)
     refused("cohere", folder, message)
@@ -88,7 +86,7 @@ def test_settings_in_nemos_words_that_cannot_be_computed(section, change, messag
     ],
 )  # fmt: skip
 def test_tokens_that_do_not_fit_are_refused(old, new, message, copy):
-    path = copy() / "tokenizer.json"
+    path = copy(TINY) / "tokenizer.json"
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
@@ -116,7 +114,7 @@ def test_tokens_that_do_not_fit_are_refused(old, new, message, copy):
     ],
 )
 def test_damaged_and_missing_files_are_named(file, content, message, copy):
-    path = copy() / file
+    path = copy(TINY) / file
     path.write_text(content) if content is not None else path.unlink()
     refused("cohere", path.parent, message)
 
@@ -132,7 +130,7 @@ def test_an_output_layer_of_its_own_where_it_should_be_tied_is_refused(copy):
 
 
 def test_without_a_projection_both_widths_must_be_one(copy):
-    folder = copy()
+    folder = copy(TINY)
     tensors = {name: t for name, t in load_file(folder / WEIGHTS).items() if "encoder_decoder_proj" not in name}
     save_file(tensors, folder / WEIGHTS)
     refused("cohere", folder, r"the widths of encoder \(16\) and decoder \(24\) differ, and there is no projection")

@@ -10,25 +10,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from asr.decoding.decode_config import DecodeConfig
-from asr.interop.importing import IMPORTERS, import_model
+from asr.interop.importing import import_model
 from asr.model.folder import load_model
 from asr.recognition.guards import STANDS_STILL
 from asr.recognition.recognizer import Recognizer
 from asr.text.byte_pairs import BytePairTokenizer
+from tests.foreign_folders import assert_same, read_foreign
 from tests.test_interop import FIXTURES, VARIANTS
 from tests.test_interop_refusals import refused
 
 TINY = FIXTURES / "whisper-tiny-hf"
-
-
-@pytest.fixture
-def copy(tmp_path):
-    """A copy of a fixture that the test may change."""
-
-    def make(source: Path = TINY) -> Path:
-        return Path(shutil.copytree(source, tmp_path / "foreign"))
-
-    return make
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +28,7 @@ def folder(tmp_path_factory):
 
 
 def read(folder: Path):
-    foreign = IMPORTERS["whisper"](folder)
-    foreign.tensors.finish()
-    return foreign
+    return read_foreign("whisper", folder)
 
 
 def edit(path: Path, **values) -> None:
@@ -48,10 +37,7 @@ def edit(path: Path, **values) -> None:
 
 
 def same(foreign) -> None:
-    expected = read(TINY)
-    assert foreign.table.tokens == expected.table.tokens and foreign.config == expected.config
-    assert foreign.weights.keys() == expected.weights.keys()
-    assert all(torch.equal(foreign.weights[name], expected.weights[name]) for name in expected.weights)
+    assert_same(foreign, read(TINY))
 
 
 def test_the_prompt_asks_for_mandarin_without_times():
@@ -72,7 +58,7 @@ def test_what_the_toolkit_never_writes_is_not_written():
 
 def test_the_heads_that_times_are_taken_from_are_kept(copy, tmp_path):
     """Without them a text is not doubted for what the last layer looks at, which in these models may be anything."""
-    folder = copy()
+    folder = copy(TINY)
     edit(folder / "generation_config.json", alignment_heads=[[1, 3], [0, 2]])
     known = load_model(import_model("whisper", folder, tmp_path / "model").folder)
     assert known.model.decoder.alignment_heads == ((1, 3), (0, 2))
@@ -88,7 +74,7 @@ def test_the_heads_that_times_are_taken_from_are_kept(copy, tmp_path):
 
 
 def test_weights_in_several_files_in_a_pickle_and_without_the_prefix(copy):
-    folder = copy()
+    folder = copy(TINY)
     tensors = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     names = sorted(tensors)
@@ -114,7 +100,7 @@ def test_weights_in_several_files_in_a_pickle_and_without_the_prefix(copy):
 
 
 def test_tokens_of_tokenizer_json_alone_and_without_those_of_times(copy):
-    folder = copy()
+    folder = copy(TINY)
     (folder / "vocab.json").unlink()
     same(read(folder))
     shutil.copy(TINY / "vocab.json", folder)
@@ -129,7 +115,7 @@ def test_tokens_of_tokenizer_json_alone_and_without_those_of_times(copy):
 
 def test_added_tokens_are_texts_as_they_stand(copy):
     """é is one of the letters that stand for bytes, and two bytes itself; tokenizer.json knows what added_tokens.json lacks."""
-    folder = copy()
+    folder = copy(TINY)
     added = json.loads((folder / "added_tokens.json").read_text(encoding="utf-8"))
     for name, text in (("<|1.00|>", "你好 é"), ("<|0.98|>", "é")):
         added[text] = added.pop(name)
@@ -141,7 +127,7 @@ def test_added_tokens_are_texts_as_they_stand(copy):
 
 
 def test_tensors_that_cannot_be_meant_are_refused(copy):
-    folder = copy()
+    folder = copy(TINY)
     tensors = load_file(folder / "model.safetensors")
     name = "model.decoder.embed_positions.weight"
     for changed, message in (
@@ -175,19 +161,19 @@ def test_tensors_that_cannot_be_meant_are_refused(copy):
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_refused(change, message, copy):
-    folder = copy()
+    folder = copy(TINY)
     edit(folder / "config.json", **change)
     refused("whisper", folder, message)
 
 
 def test_features_of_another_kind_are_refused(copy):
-    folder = copy()
+    folder = copy(TINY)
     edit(folder / "preprocessor_config.json", hop_length=80)
     refused("whisper", folder, "preprocessor_config.json.hop_length: 80 cannot be imported; only 160 can")
 
 
 def test_a_model_of_english_alone_is_refused(copy):
-    folder = copy()
+    folder = copy(TINY)
     added = json.loads((folder / "added_tokens.json").read_text(encoding="utf-8"))
     del added["<|zh|>"]
     (folder / "added_tokens.json").write_text(json.dumps(added))
@@ -213,7 +199,7 @@ def test_a_model_of_english_alone_is_refused(copy):
     ],
 )
 def test_damaged_files_are_named(file, content, message, copy):
-    folder = copy()
+    folder = copy(TINY)
     if "index" in file:
         (folder / "model.safetensors").unlink()
     (folder / file).write_text(content)
@@ -221,7 +207,7 @@ def test_damaged_files_are_named(file, content, message, copy):
 
 
 def test_an_output_layer_of_its_own_is_refused(copy):
-    folder = copy()
+    folder = copy(TINY)
     tensors = load_file(folder / "model.safetensors")
     save_file(
         tensors | {"proj_out.weight": tensors["model.decoder.embed_tokens.weight"] + 1}, folder / "model.safetensors"
@@ -230,7 +216,7 @@ def test_an_output_layer_of_its_own_is_refused(copy):
 
 
 def test_a_folder_without_weights_says_what_is_there(copy):
-    folder = copy()
+    folder = copy(TINY)
     (folder / "model.safetensors").unlink()
     refused(
         "whisper",

@@ -37,12 +37,6 @@ from tests.test_interop import FIXTURES
 TINY = FIXTURES / "whisper-tiny-hf"
 
 
-@pytest.fixture
-def copy(tmp_path):
-    """A copy of the fixture that the test may change."""
-    return lambda: Path(shutil.copytree(TINY, tmp_path / "foreign"))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return import_model("whisper", TINY, tmp_path_factory.mktemp("models") / "tiny").folder
@@ -120,7 +114,7 @@ def test_a_unit_of_its_features_is_40_decibels(folder):
 
 
 def test_a_checkpoint_in_16_bits_stays_what_it_is(copy, tmp_path):
-    folder = copy()
+    folder = copy(TINY)
     tensors = {name: tensor.half() for name, tensor in load_file(folder / "model.safetensors").items()}
     save_file(tensors, folder / "model.safetensors")
     out = import_model("whisper", folder, tmp_path / "model", dtype="float16").folder

@@ -28,7 +28,7 @@ NEMO_NO_MATTER = (
     " stochastic_depth_start_layer subsampling_conv_chunking_factor att_context_probs reduction_position reduction_factor"
     " global_tokens global_tokens_spacing global_attn_separate use_pytorch_sdpa use_pytorch_sdpa_backends sync_max_audio_length"
     " pos_emb_max_len embedding_dropout ffn_dropout attn_score_dropout attn_layer_dropout learn_positional_encodings"
-    " vocab_size model_name pretrained lm_head dropout use_transformer_init num_layers activation hidden_size log_softmax"
+    " vocab_size model_name pretrained lm_head use_transformer_init num_layers activation hidden_size log_softmax"
     " num_token_types padding_idx"
 ).split()
 """The same of NeMo's sections; positions lie in the file of weights, learnt or not."""

@@ -135,9 +135,9 @@ class Recognizer:
 
     def encode(self, utterances: Sequence[np.ndarray]) -> Memory:
         """Arrays (S,) of samples, best sorted by length → what the decoder listens to."""
-        return encode(self.model, utterances, self.cancelled, windows=self.windows(utterances))
+        return encode(self.model, utterances, self.cancelled, windows=self._windows(utterances))
 
-    def windows(self, utterances: Sequence[np.ndarray]) -> list[int]:
+    def _windows(self, utterances: Sequence[np.ndarray]) -> list[int]:
         """Samples that each of these arrays is filled up to."""
         return self._filled([len(u) for u in utterances])
 
@@ -162,7 +162,7 @@ class Recognizer:
     def _recognize_batch(
         self, utterances: Sequence[np.ndarray], timed: bool, known: Sequence[Sequence[int]] = ()
     ) -> list[list[Recognized]]:
-        windows = self.windows(utterances)
+        windows = self._windows(utterances)
         memory = encode(self.model, utterances, self.cancelled, windows=windows)
         silent = without_speech(self.model, memory, utterances, self.config.no_speech)
         if not silent or self.watcher is not None:  # whoever looks on sees what the search would find
