@@ -1,4 +1,4 @@
-"""A model of Whisper's does all that others do: windows of audio, times, going on, language models."""
+"""A model of Whisper's does all that others do: windows of audio, times, going on."""
 
 import json
 import math
@@ -161,42 +161,6 @@ def test_going_on_from_a_model_keeps_what_its_tokens_need(folder, toy_manifests,
 def toy_manifests(tmp_path):
     prepare_toy(tmp_path / "toy", n_train=30, n_dev=4, n_test=4)
     return tmp_path / "toy"
-
-
-def test_a_language_model_of_characters_is_refused(folder, tmp_path, run):
-    """None of its words would be a token, and each would cost as much as an unknown one."""
-    (tmp_path / "texts.txt").write_text("今天天气很好\n", encoding="utf-8")
-    assert run("train-lm", tmp_path / "texts.txt", "--out", tmp_path / "lm.arpa")[0] == 0
-    message = (
-        "lm.arpa: is a language model of characters or words, the tokens of tiny are bytes of UTF-8; asr train-lm --tokens"
-        " tiny makes one of these"
-    )
-    recording = ROOT / "data/sample/weather.flac"
-    for command in (
-        ("transcribe", "--model", folder, "--lm", tmp_path / "lm.arpa", recording),
-        ("model", "add-lm", folder, tmp_path / "lm.arpa"),
-    ):
-        status, _, err = run(*command)
-        assert status == 1 and message in err
-    assert run("transcribe", "--model", folder, "--lm", "none", recording)[0] == 0
-
-
-def test_a_language_model_of_bytes_scores_what_is_found(folder, tmp_path, run):
-    """Of the model's own tokens: it is searched with, stored with the model, and changes what is written."""
-    (tmp_path / "texts.txt").write_text("今天天气很好\n今天很好\n", encoding="utf-8")
-    arpa = tmp_path / "lm.arpa"
-    assert run("train-lm", tmp_path / "texts.txt", "--tokens", folder, "--out", arpa)[0] == 0
-    tokenizer = load_model(folder).tokenizer
-    first, *_ = [tokenizer.table.tokens[i] for i in tokenizer.encode("今天很好")]
-    assert f"\t<s> {first}" in arpa.read_text(encoding="utf-8")
-    copy = shutil.copytree(folder, tmp_path / "with-lm")
-    assert run("model", "add-lm", copy, arpa)[0] == 0
-    recording = ROOT / "data/sample/weather.flac"
-    texts = [
-        run("transcribe", "--model", model, "--decode", "lm_weight=30", recording, *arguments)[1]
-        for model, arguments in ((folder, ("--lm", arpa)), (copy, ()), (copy, ("--lm", "none")))
-    ]
-    assert texts[0] == texts[1] != texts[2]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from asr.model.folder import LoadedModel, load_model
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
 from asr.recognition.recognizer import Recognizer
-from asr.text.byte_pairs import BytePairTokenizer
+from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import holds_han
 
 KEPT_KERNELS = "64"
@@ -149,24 +149,35 @@ def language_model(
     path = Path(lm) if lm else language_model_of(folder)
     if str(lm) == NO_LM or not config.lm_weight or path is None:
         return None
-    require_tokens(loaded, path)
     table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
     if path.is_dir():
         network, own = load_language_model(path, device)
+        _require_alike(loaded, path, holds_bytes(own))
         return NetworkLm(network, own, table.tokens, table.sos, eos=table.eos, device=device, path=path)
+    require_tokens(loaded, path)
     if is_kenlm_binary(path):
         return KenlmScorer(path, table.tokens, table.eos)
     return NgramScorer(path, table.tokens, table.eos, device)
 
 
 def require_tokens(loaded: LoadedModel, lm: Path) -> None:
-    """Raises AsrError for n-grams of words, and for a language model of characters where the model's tokens are bytes."""
-    if not isinstance(loaded.tokenizer, BytePairTokenizer):
-        if not lm.is_dir() and not is_kenlm_binary(lm):  # KenLM's are asked when they are opened
-            require_characters(lm, loaded.tokenizer.table.tokens)
+    """Raises AsrError for n-grams of words, and for n-grams of characters where the model's tokens are bytes."""
+    if isinstance(loaded.tokenizer, BytePairTokenizer):
+        _require_alike(loaded, lm, not is_kenlm_binary(lm) and not any(holds_han(word) for word in words_of(lm)))
+    elif not is_kenlm_binary(lm):  # KenLM's are asked when they are opened
+        require_characters(lm, loaded.tokenizer.table.tokens)
+
+
+def _require_alike(loaded: LoadedModel, lm: Path, of_bytes: bool) -> None:
+    """Raises AsrError unless the tokens of both a model and a language model are bytes, or of neither."""
+    if of_bytes == isinstance(loaded.tokenizer, BytePairTokenizer):
         return
-    if lm.is_dir() or is_kenlm_binary(lm) or any(holds_han(word) for word in words_of(lm)):
+    if of_bytes:
         raise AsrError(
-            f"{lm}: is a language model of characters or words, the tokens of {loaded.name} are bytes of UTF-8;"
+            f"{lm}: is a language model of bytes of UTF-8, which the tokens of {loaded.name} are not;"
             f" asr train-lm --tokens {loaded.name} makes one of these"
         )
+    raise AsrError(
+        f"{lm}: is a language model of characters or words, the tokens of {loaded.name} are bytes of UTF-8;"
+        f" asr train-lm --tokens {loaded.name} makes one of these"
+    )

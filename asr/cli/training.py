@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from asr.cli.options import Force, Threads, lowered, refuse_existing, say, set_threads, usage_errors
 from asr.launcher import launched, rank
 from asr.launcher import processes as started
+
+if TYPE_CHECKING:
+    from asr.text.tokenizer import TokenTable
 
 
 def train(
@@ -157,15 +160,15 @@ def verify(
     raise typer.Exit(0 if good else 1)
 
 
-def tokens_of(model: str) -> Callable[[str], list[str]]:
-    """What splits a text into the tokens of a model."""
+def tokens_of(model: str) -> "tuple[Callable[[str], list[str]], TokenTable]":
+    """What splits a text into the tokens of a model, and the table of them."""
     from asr.catalogue.finding import find_model
     from asr.model.folder import TOKENS, open_tokenizer
     from asr.text.tokenizer import TokenTable
 
     folder = find_model(model)
     tokenizer = open_tokenizer(folder, TokenTable.load(folder / TOKENS))
-    return lambda text: [tokenizer.table.tokens[i] for i in tokenizer.encode(text)]
+    return lambda text: [tokenizer.table.tokens[i] for i in tokenizer.encode(text)], tokenizer.table
 
 
 def train_lm(
@@ -180,9 +183,7 @@ def train_lm(
     ] = 0,
     tokens: Annotated[
         str,
-        typer.Option(
-            help="Of n-grams: a model, by path or name, whose tokens take the place of characters (byte pairs)."
-        ),
+        typer.Option(help="A model, by path or name, whose tokens take the place of characters (byte pairs)."),
     ] = "",
     set: Annotated[
         list[str],
@@ -201,10 +202,8 @@ def train_lm(
         raise typer.BadParameter("is for --kind transformer", param_hint="--set")
     if size and kind == "transformer":
         raise typer.BadParameter("is for --kind ngram", param_hint="--size")
-    if tokens and kind == "transformer":
-        raise typer.BadParameter("is for --kind ngram", param_hint="--tokens")
     refuse_existing(out, force, sources)
-    split = tokens_of(tokens) if tokens else symbols
+    split, table = tokens_of(tokens) if tokens else (symbols, None)
     sentences = filter(None, (split(text) for path in sources for text in texts_of(path)))
     if kind == "ngram":
         from asr.training.ngram import train_ngram
@@ -220,5 +219,5 @@ def train_lm(
         apply_override(values, text, sections_only=False)
     with usage_errors():
         settings = training_settings(values)
-    reached = train_language_model(list(sentences), out, settings, say)
+    reached = train_language_model(list(sentences), out, settings, say, table=table)
     say(f"{out}: perplexity {reached:.2f}")

@@ -34,7 +34,7 @@ class LanguageModelTraining:
     held_out: float = 0.02
     """Share of the texts, the same in each run, that perplexity is measured on and nothing is learnt from."""
     min_count: int = 1
-    """Characters that occur less often become `<unk>`."""
+    """Characters that occur less often become `<unk>`; a model's own tokens stay all."""
     seed: int = 1
     """Seed of the initial weights and the order of batches."""
 
@@ -60,13 +60,19 @@ def _over(defaults: dict, values: dict) -> dict:
 
 
 def train_language_model(
-    sentences: Sequence[list[str]], out: Path, settings: LanguageModelTraining, say: Callable[[str], None]
+    sentences: Sequence[list[str]],
+    out: Path,
+    settings: LanguageModelTraining,
+    say: Callable[[str], None],
+    *,
+    table: TokenTable | None = None,
 ) -> float:
     """Trains on sentences, lists of symbols, and writes the folder `out` after each epoch that is the best so far.
 
+    table: the symbols that there are, such as a model's own tokens; without one, those that occur in the sentences.
     Returns the perplexity per symbol, eos included, of the sentences held out. Raises ManifestError where there are too few.
     """
-    table = TokenTable.build(["".join(s) for s in sentences], settings.min_count)
+    table = table or TokenTable.build(["".join(s) for s in sentences], settings.min_count)
     texts = [[table.ids.get(symbol, table.unk) for symbol in sentence] for sentence in sentences if sentence]
     shuffled = random.Random(0).sample(texts, len(texts))
     distinct = list(dict.fromkeys(map(tuple, shuffled)))
