@@ -39,7 +39,7 @@ from asr.model.adapters import kept_tensors, merged
 from asr.model.bases import ADAPTERS, base_folder, is_adapted, read_adapter, require_base
 from asr.model.empty import empty_model, sizes_alone
 from asr.model.formats import FORMAT, upgraded
-from asr.model.golden import check_golden, golden_answers
+from asr.model.golden import check_golden, kept_answers
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.no_speech import read_no_speech, write_no_speech
 from asr.model.storage import restored, stored
@@ -120,8 +120,7 @@ def save_weights(
     if dtype == "int8":  # its answers differ from those of the model that it was made of
         model = copy.deepcopy(model)
         fill_weights(model, restored(tensors), path)
-    golden = json.dumps(golden_answers(model))
-    header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": golden, "dtype": dtype}
+    header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": kept_answers(model), "dtype": dtype}
     with writing(path), atomic_write(path, "wb") as file:
         file.write(save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))  # one key: the same bytes each time
 
