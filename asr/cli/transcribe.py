@@ -162,6 +162,9 @@ def transcribe(
             speakers=speakers or voices, workers=workers, device=device not in ("auto", "cpu"),
             quantize=quantize != "none", punctuate=punctuate == "model",
         )  # fmt: skip
+        if not model:
+            told = "--backend onnx needs the folder that `asr model export MODEL --out FOLDER --format onnx` made"
+            raise typer.BadParameter(told, param_hint="--model")
     from asr.finishing.finishing import Finishing
     from asr.outputs.style import Style
     from asr.transcription.output import outputs_of
