@@ -43,6 +43,7 @@ from asr.model.golden import check_golden, kept_answers
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.no_speech import read_no_speech, write_no_speech
 from asr.model.storage import restored, stored
+from asr.places import require_replaceable
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
 from asr.text.sentence_pieces import PieceTokenizer
@@ -163,6 +164,7 @@ def refuse_folder(out: Path, force: bool) -> None:
     refuse_model(out, force)
     if out.is_dir() and any(out.iterdir()) and not weights_file(out).is_file():
         raise CheckpointError(f"{out}: holds files but no model; --force only overwrites a model folder")
+    require_replaceable(out)
 
 
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
