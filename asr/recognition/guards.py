@@ -73,14 +73,17 @@ def stands_still(attended: np.ndarray, seconds_per_frame: float) -> bool:
     return bool(((windows.max(1) - windows.min(1)) * seconds_per_frame < LEAST_PROGRESS).any())
 
 
-def shortened(hypothesis: Hypothesis, attended: np.ndarray | None, seconds_per_frame: float) -> Hypothesis:
+def shortened(
+    hypothesis: Hypothesis, attended: np.ndarray | None, seconds_per_frame: float, least: int = 0
+) -> Hypothesis:
     """One copy of what comes over and over at the end, or what there is until attention goes no further; marked as such.
 
-    The same hypothesis where neither is seen. attended: (U, L), where each token was listened for.
+    The same hypothesis where neither is seen. attended: (U, L), where each token was listened for. least: tokens that stay.
     """
     length = one_copy(hypothesis.tokens)
     if attended is not None:
         length = min(length, forward_tokens(attended, seconds_per_frame))
+    length = min(max(length, least), len(hypothesis.tokens))
     if length == len(hypothesis.tokens):
         return hypothesis
     log_probs = hypothesis.token_log_probs[:length]

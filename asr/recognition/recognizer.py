@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.decoding.continued import ContinuedScorer
+from asr.decoding.continued import ContinuedScorer, parted
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.decode_config import AUTO, DecodeConfig
 from asr.decoding.hotwords import HotwordScorer
@@ -76,7 +76,7 @@ class Recognizer:
         """Arrays (S,) of 16 kHz samples → per utterance its n-best list, the best with the spans of its tokens if `timed`.
 
         The model is put in evaluation mode meanwhile. watcher: looks on. known: ids that each text begins with, not heeded
-        where an utterance is too long for the model. Raises Cancelled soon after `cancelled` says so.
+        where an utterance is too long for the model, nor where nobody speaks. Raises Cancelled soon after `cancelled` says so.
         """
         call, training = copy.copy(self), self.model.training
         # another thread may be decoding with this Recognizer, and is cancelled and watched by something else
@@ -103,22 +103,41 @@ class Recognizer:
                 self.model.train()
 
     def _in_pieces(
-        self, samples: np.ndarray, best: Hypothesis, reasons: tuple[str, ...], heard: Memory, timed: bool
+        self,
+        samples: np.ndarray,
+        best: Hypothesis,
+        reasons: tuple[str, ...],
+        *,
+        heard: Memory,
+        timed: bool,
+        known: Sequence[int],
     ) -> list[Recognized]:
         """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; what there is of it before it
 
-        went wrong where that cannot be. heard: the memory of this utterance.
+        went wrong where that cannot be. heard: the memory of this utterance. known: ids that its text begins with.
         """
         halves = cut_in_two(samples, SAMPLE_RATE) if self.config.redecode else None
         if halves is not None:
             if self.watcher is not None:
                 self.watcher.cut(samples, halves, reasons)
-            return joined(halves, self._recognize_batch(halves, timed), self._recognized, reasons)
+            begun = self._divided(known, samples, len(halves[0]), heard)
+            return joined(halves, self._recognize_batch(halves, timed, begun), self._recognized, reasons)
         best = replace(best, warnings=tuple(dict.fromkeys(best.warnings + reasons)))
         if self.config.redecode:
             [attended] = self._followed([best], self.scorer(heard))
-            best = shortened(best, attended, self.model.frame_seconds)
+            best = shortened(best, attended, self.model.frame_seconds, least=len(known))
         return [self._recognized(best)]
+
+    def _divided(self, known: Sequence[int], samples: np.ndarray, place: int, heard: Memory) -> list[tuple[int, ...]]:
+        """What is known of the text of an utterance (S,), for its parts before and behind a sample: by when it was said."""
+        table = self.tokenizer.table
+        tokens = [token for token in known if token != table.eos]
+        if not tokens:
+            return list(parted(known, 0, table.eos))
+        evidence = self.ctc_log_probs(heard) if self.model.ctc else self.scorer(heard).listened([tokens])
+        [spans] = token_spans(self.model, table, [samples], [tokens], lengths=heard.lengths, heard=evidence)
+        n = sum(SAMPLE_RATE * (start + end) / 2 < place for start, end in spans)
+        return list(parted(known, n, table.eos))
 
     def _trusted_first(self, nbest: list[Hypothesis], heard: Memory) -> tuple[list[Hypothesis], tuple[str, ...]]:
         """What nothing is to be said against before what cannot be trusted, and why the first cannot; heard: of the utterance."""
@@ -204,7 +223,8 @@ class Recognizer:
             heard = memory.rows([b])
             found[b], reasons = self._trusted_first(found[b], heard)
             if reasons:
-                results[b] = self._in_pieces(utterances[b], found[b][0], reasons, heard, timed)
+                begun = known[b] if known else ()
+                results[b] = self._in_pieces(utterances[b], found[b][0], reasons, heard=heard, timed=timed, known=begun)
         for b in silent:
             results[b] = [NOTHING_SAID]
         wanted = self.config.nbest
