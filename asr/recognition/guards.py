@@ -3,7 +3,7 @@
 Attention decoders now and then repeat themselves without end, or go on writing while they listen to one place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +51,16 @@ def reasons_for_silence(hypothesis: Hypothesis) -> tuple[str, ...]:
     reasons = () if single == len(hypothesis.tokens) else (WRITTEN_TWICE,)
     log_probs = hypothesis.token_log_probs
     return reasons if not log_probs or sum(log_probs) >= LEAST_SURE * len(log_probs) else (*reasons, UNSURE)
+
+
+def misheard(
+    best: Sequence[Hypothesis], doubts: Mapping[int, tuple[str, ...]], partly: Sequence[int]
+) -> dict[int, tuple[str, ...]]:
+    """Utterance → why it is to be heard in all of the model's window, of those that were heard in a part of it (`partly`).
+
+    best, doubts: what was found in each utterance, and why it should not be trusted."""
+    reasons = {b: doubts.get(b, ()) + reasons_for_silence(best[b]) for b in partly}
+    return {b: why for b, why in reasons.items() if why}
 
 
 def has_loop(tokens: Sequence[int]) -> bool:

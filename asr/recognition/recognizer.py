@@ -1,7 +1,7 @@
 """A model and its tokenizer, put to work: arrays of samples to n-best lists of texts."""
 
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,11 +19,11 @@ from asr.decoding.wordlists import Hotwords
 from asr.errors import AsrError, ConfigError
 from asr.model.model import Memory, SpeechModel
 from asr.recognition.encoding import WHOLE, encode, grouped, window_samples
-from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_for_silence, reasons_to_doubt, shortened
+from asr.recognition.guards import cut_in_two, cut_to_fit, misheard, reasons_to_doubt, shortened
 from asr.recognition.joining import joined
 from asr.recognition.listening import NetworkScorer
 from asr.recognition.names import require_readings, with_hotwords
-from asr.recognition.no_speech import without_speech
+from asr.recognition.no_speech import no_speech_probabilities
 from asr.recognition.recognized import NOTHING_SAID, Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
 from asr.stopping import never
@@ -89,8 +89,8 @@ class Recognizer:
                 if watcher is not None and len(some) > 1:
                     watcher.cut(samples, some, ())
             pieces = [piece for some in parts for piece in some]
-            begun = list(known) or [()] * len(parts)
-            begun = [tokens if len(some) == 1 else () for tokens, some in zip(begun, parts, strict=True) for _ in some]
+            known = known or [()] * len(parts)
+            begun = [tokens if len(some) == 1 else () for tokens, some in zip(known, parts, strict=True) for _ in some]
             results: list[list[Recognized]] = [[] for _ in pieces]
             for batch in self.batches([len(piece) for piece in pieces]):
                 chosen, texts = [pieces[i] for i in batch], [begun[i] for i in batch]
@@ -134,10 +134,9 @@ class Recognizer:
         tokens = [token for token in known if token != table.eos]
         if not tokens:
             return list(parted(known, 0, table.eos))
-        evidence = self.ctc_log_probs(heard) if self.model.ctc else self.scorer(heard).listened([tokens])
-        [spans] = token_spans(self.model, table, [samples], [tokens], lengths=heard.lengths, heard=evidence)
-        n = sum(SAMPLE_RATE * (start + end) / 2 < place for start, end in spans)
-        return list(parted(known, n, table.eos))
+        said = self.ctc_log_probs(heard) if self.model.ctc else self.scorer(heard).listened([tokens])
+        [spans] = token_spans(self.model, table, [samples], [tokens], lengths=heard.lengths, heard=said)
+        return list(parted(known, sum(start + end < 2 * place / SAMPLE_RATE for start, end in spans), table.eos))
 
     def _trusted_first(self, nbest: list[Hypothesis], heard: Memory) -> tuple[list[Hypothesis], tuple[str, ...]]:
         """What nothing is to be said against before what cannot be trusted, and why the first cannot; heard: of the utterance."""
@@ -179,22 +178,27 @@ class Recognizer:
         return limits if longest is None else [min(limit, longest) for limit in limits]
 
     def _recognize_batch(
-        self, utterances: Sequence[np.ndarray], timed: bool, known: Sequence[Sequence[int]] = ()
+        self, utterances: Sequence[np.ndarray], timed: bool, known: Sequence[Sequence[int]]
     ) -> list[list[Recognized]]:
         windows = self._windows(utterances)
         memory = encode(self.model, utterances, self.cancelled, windows=windows)
-        silent = without_speech(self.model, memory, utterances, self.config.no_speech)
+        silence = no_speech_probabilities(self.model, memory, utterances)
+        silent = [b for b, p in enumerate(silence) if self._is_silent(p)]
         if not silent or self.watcher is not None:  # whoever looks on sees what the search would find
-            return self._search_batch(utterances, memory, timed, known, windows=windows, silent=silent)
-        results = [[NOTHING_SAID] for _ in utterances]
+            return self._search_batch(utterances, memory, timed, known, windows=windows, silence=silence)
+        results = [[replace(NOTHING_SAID, no_speech=p)] for p in silence]
         heard = [b for b in range(len(utterances)) if b not in silent]
         if heard:
-            chosen, begun = [utterances[b] for b in heard], [known[b] for b in heard] if known else ()
-            some = [windows[b] for b in heard]
-            found = self._search_batch(chosen, memory.rows(heard), timed, begun, windows=some)
+            chosen, begun = [utterances[b] for b in heard], [known[b] for b in heard]
+            more = {"windows": [windows[b] for b in heard], "silence": [silence[b] for b in heard]}
+            found = self._search_batch(chosen, memory.rows(heard), timed, begun, **more)
             for b, nbest in zip(heard, found, strict=True):
                 results[b] = nbest
         return results
+
+    def _is_silent(self, probability: float | None) -> bool:
+        """Whether nobody speaks, of the probability of that."""
+        return probability is not None and probability > self.config.no_speech
 
     def _search_batch(
         self,
@@ -204,11 +208,11 @@ class Recognizer:
         known: Sequence[Sequence[int]],
         *,
         windows: Sequence[int],
-        silent: Collection[int] = (),
+        silence: Sequence[float | None],
     ) -> list[list[Recognized]]:
-        """Results of utterances (S,), nothing for those that are `silent`. memory: what the decoder hears of them.
+        """Results of utterances (S,), nothing for those in which nobody speaks. memory: what the decoder hears of them.
 
-        windows: samples that each was filled up to.
+        windows: samples that each was filled up to. silence: how likely it is that nobody speaks in each.
         """
         scorer, limits = self.scorer(memory), self.limits(utterances)
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
@@ -216,16 +220,18 @@ class Recognizer:
         found = self._found(scorer, limits, memory, log_probs, watch, known)
         results: list[list[Recognized]] = [[] for _ in found]
         doubts = self._doubts([nbest[0] for nbest in found], scorer)
-        narrow = self._misheard(utterances, windows, found, doubts)
+        whole = [self.model.encoded_samples(len(samples)) for samples in utterances]
+        partly = [b for b, window in enumerate(windows) if self.config.redecode and window < whole[b]]
+        narrow = misheard([nbest[0] for nbest in found], doubts, partly)
         for b, nbest in self._in_whole_windows(utterances, narrow, timed, known).items():
             results[b] = nbest
         for b in (b for b in doubts if not results[b]):
             heard = memory.rows([b])
             found[b], reasons = self._trusted_first(found[b], heard)
             if reasons:
-                begun = known[b] if known else ()
-                results[b] = self._in_pieces(utterances[b], found[b][0], reasons, heard=heard, timed=timed, known=begun)
-        for b in silent:
+                more = {"heard": heard, "timed": timed, "known": known[b]}
+                results[b] = self._in_pieces(utterances[b], found[b][0], reasons, **more)
+        for b in (b for b, p in enumerate(silence) if self._is_silent(p)):
             results[b] = [NOTHING_SAID]
         wanted = self.config.nbest
         results = [
@@ -239,23 +245,12 @@ class Recognizer:
             )
             for nbest, spans in zip(results, timings, strict=True):
                 nbest[0] = replace(nbest[0], spans=spans or nbest[0].spans)
+        for nbest, p in zip(results, silence, strict=True):
+            if nbest[0].no_speech is None:  # else it was told of its parts
+                nbest[0] = replace(nbest[0], no_speech=p)
         if watch is not None and self.watcher is not None:
             self.watcher.decoded(watch, Decoded(utterances, memory, log_probs, found, results))
         return results
-
-    def _misheard(
-        self,
-        utterances: Sequence[np.ndarray],
-        windows: Sequence[int],
-        found: Sequence[Sequence[Hypothesis]],
-        doubts: Mapping[int, tuple[str, ...]],
-    ) -> dict[int, tuple[str, ...]]:
-        """Utterance → why it is to be heard in all of the model's window, of those that were heard in a part of it."""
-        reasons: dict[int, tuple[str, ...]] = {}
-        for b, (samples, window) in enumerate(zip(utterances, windows, strict=True)):
-            if self.config.redecode and window < self.model.encoded_samples(len(samples)):
-                reasons[b] = doubts.get(b, ()) + reasons_for_silence(found[b][0])
-        return {b: why for b, why in reasons.items() if why}
 
     def _in_whole_windows(
         self,
@@ -267,7 +262,6 @@ class Recognizer:
         """Some of the utterances decoded again in all of the model's window. reasons: utterance → why; known: of all."""
         narrow = list(reasons)
         again = [utterances[b][:] for b in narrow]  # arrays of their own, for whoever looks on
-        begun = [known[b] if known else () for b in narrow]
         for b, samples in zip(narrow, again, strict=True):
             if self.watcher is not None:
                 self.watcher.cut(utterances[b], (samples,), reasons[b])
@@ -275,8 +269,8 @@ class Recognizer:
         wide.config = replace(self.config, window=WHOLE)
         results: dict[int, list[Recognized]] = {}
         for batch in wide.batches([len(samples) for samples in again]):
-            texts = [begun[i] for i in batch]
-            for i, nbest in zip(batch, wide._recognize_batch([again[i] for i in batch], timed, texts), strict=True):
+            chosen, begun = [again[i] for i in batch], [known[narrow[i]] for i in batch]
+            for i, nbest in zip(batch, wide._recognize_batch(chosen, timed, begun), strict=True):
                 results[narrow[i]] = nbest
         return results
 
