@@ -186,7 +186,7 @@ def test_a_damaged_head_is_told(folder, spoil, message):
 def test_a_head_of_another_width_is_told(folder, tokenizer):
     model = with_head(random_model(), says(0.0, 8))
     save_model(folder, model, tokenizer.table)
-    with pytest.raises(CheckpointError, match="the encoder's width is 16"):
+    with pytest.raises(CheckpointError, match="its width is 8, the encoder's width is 16"):
         load_model(folder)
 
 

@@ -29,13 +29,12 @@ from asr.model.folder import (
     LoadedModel,
     load_model,
     read_decode,
-    refuse_folder,
-    refuse_model,
     save_model,
     weights_file,
     writing,
 )
 from asr.model.lineage import FROM, came_from
+from asr.model.replacing import refuse_folder, refuse_model
 from asr.model.storage import check_dtype
 from asr.places import require_replaceable, require_writable
 
