@@ -40,13 +40,13 @@ from asr.cli.options import (
     decoding_of,
     load_said,
     lowered,
-    refuse_existing,
     say,
     set_threads,
     speakers_of,
     usage_errors,
 )
 from asr.errors import AudioError
+from asr.places import require_file
 
 
 def transcribe(
@@ -278,7 +278,7 @@ def align(
     if output.hint:
         say(f"asr: {output.hint}")
     if out:
-        refuse_existing(out, force, [Path(audio), Path(text)])
+        require_file(out, force, [Path(audio), Path(text)])
     set_threads(threads)
     from asr.catalogue.opening import open_model
     from asr.files import atomic_write
