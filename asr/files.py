@@ -38,8 +38,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """
     path = Path(path)
     encoding = None if "b" in mode else "utf-8"
-    special = path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)) and path.parts[:3] != ("/", "dev", "shm")
-    if special or (path.exists() and not path.is_file()):
+    if is_special(path) or path.is_dir():
         with naming(path), open(path, mode, encoding=encoding) as file:
             yield file
         return
@@ -58,6 +57,14 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path is a device's or a pipe's, also that of a file which a shell has put in its place: /dev/stdout."""
+    of_the_system = path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",))
+    return (of_the_system and path.parts[:3] != ("/", "dev", "shm")) or (
+        path.exists() and not path.is_file() and not path.is_dir()
+    )
 
 
 def _take_name(temporary: Path, path: Path) -> None:
@@ -194,29 +201,6 @@ def another_name_would_help(error: OSError) -> bool:
     """Whether another name would help: it is too long, or a file is where a folder is to be made, or the other way round."""
     in_the_way = isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError)
     return in_the_way or error.errno == errno.ENAMETOOLONG
-
-
-def require_writable(folder: Path) -> None:
-    """Makes a folder for results. Raises OSError now, and not after the work, where no file can be written into it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder)) from error  # not the temporary name
-
-
-def require_place(path: Path) -> None:
-    """Raises OSError now, and not after the work, where a file of this name could not be written: into its folder, or, where
-    that is to be made, into the nearest one above that is there."""
-    if path.exists() and not path.is_file():  # a device, or what opening it will tell
-        return
-    above = next(folder for folder in Path(os.path.realpath(path)).parents if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=above):
-            pass
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error  # not the temporary name
 
 
 def read_lines(path: str | Path) -> list[str]:

@@ -29,8 +29,17 @@ MOST_BOUNDARIES = 12
 PLACE = re.compile(r"(\{\w+\}): ")
 """How a message begins that says where something is."""
 WORD = re.compile(r"[A-Za-z]{2,}")
+ENGLISH = re.compile(r"en(-|$)")
+QUALITY = re.compile(r"q\s*=\s*([01](?:\.\d*)?)")
+"""How much a language is liked, behind it in an Accept-Language."""
 FULL_WIDTH = {": ": "：", "; ": "；", ", ": "，", ". ": "。"}
 """What stands in their place before Chinese."""
+OF_OTHERS = (
+    *("Permission denied", "No such file or directory", "Not a directory", "Is a directory", "File exists"),
+    *("File name too long", "No space left on device", "Disk quota exceeded", "Read-only file system"),
+    *("Input/output error", "Method Not Allowed"),
+)
+"""Messages of the system and of libraries that are passed on, and translated like our own."""
 DEPTH = 6
 """Messages inside of messages that are looked for."""
 
@@ -46,6 +55,20 @@ def language(environment: Mapping[str, str] | None = None) -> str:
         return "en"
     wanted = [name for name in environment.get("LANGUAGE", "").split(":") if name] or [locale]
     return CHINESE if is_chinese(wanted[0]) else "en"
+
+
+def preferred(accepted: str) -> str:
+    """Of Chinese and English the one that an Accept-Language of HTTP likes best: zh_CN, or en.
+
+    That of the environment where it says nothing, or that any will do (`*`); English where it names others alone.
+    """
+    best, most = (language() if not accepted.strip() else "en"), 0.0
+    for entry in accepted.split(","):
+        name, _, quality = (part.strip().lower() for part in entry.partition(";"))
+        liked = float(number[1]) if (number := QUALITY.fullmatch(quality)) else float(not quality)
+        if liked > most and (name == "*" or is_chinese(name) or ENGLISH.match(name)):  # of equal ones the first
+            best, most = (language() if name == "*" else CHINESE if is_chinese(name) else "en"), liked
+    return best
 
 
 def is_chinese(name: str) -> bool:

@@ -76,6 +76,8 @@ class Segment:
     """The channel, counted from 0, where each was transcribed for itself; None for the average of all."""
     corrections: tuple[Correction, ...] = ()
     """Hot words that replaced what sounds like them, in order, where that was asked for."""
+    no_speech: float | None = None
+    """The probability that nobody speaks in it, by the model's no-speech head; None of a model that has none."""
 
     def __str__(self) -> str:
         return self.text

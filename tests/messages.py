@@ -70,7 +70,7 @@ def commands(command, name: str = "") -> Iterator[tuple[str, object]]:
 def texts_of(tree: ast.AST) -> Iterator[str]:
     """Templates of the texts of several words in a module, docstrings aside."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) or is_code(node, tree):
             continue
         template, literal = None, ""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -88,6 +88,17 @@ def texts_of(tree: ast.AST) -> Iterator[str]:
                     yield from texts_of(ast.Expression(value.value))
         else:
             yield from texts_of(node)
+
+
+def is_code(node: ast.AST, of: ast.AST) -> bool:
+    """Whether a part of something holds texts for programs alone: a type, a regular expression, a list that is split."""
+    if isinstance(node, ast.Constant) and node in (getattr(of, "annotation", None), getattr(of, "returns", None)):
+        return True
+    function = node.func if isinstance(node, ast.Call) else None
+    if not isinstance(function, ast.Attribute):
+        return False
+    is_pattern = isinstance(function.value, ast.Name) and function.value.id == "re"
+    return is_pattern or (isinstance(function.value, ast.Constant) and function.attr == "split")
 
 
 def is_prose(text: str) -> bool:

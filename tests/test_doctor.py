@@ -1,6 +1,7 @@
 """`asr doctor`: what it finds, what it advises, and its status."""
 
 import importlib
+import sys
 from importlib import metadata
 
 import pytest
@@ -32,6 +33,23 @@ def test_without_metadata_the_most_important_is_still_looked_at(monkeypatch):
     monkeypatch.setattr(metadata, "requires", absent)
     core, extras = requirements()
     assert "torch" in core and extras == {}
+
+
+def test_what_goes_without_pytorch_is_looked_at_alone(run, monkeypatch):
+    """Where mandarin-asr-onnx is installed, in the place of mandarin-asr."""
+    listed = ["numpy>=1.26,<3", "onnxruntime>=1.22,<2", "no-such-package>=1; extra == 'containers'"]
+
+    def requires(name):
+        if name == "mandarin-asr":
+            raise metadata.PackageNotFoundError(name)
+        return listed
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    status, out, _ = run("doctor")
+    assert status == 0 and out.endswith("\nRecordings can be transcribed.\n") and "PyTorch" not in out
+    assert "CPUExecutionProvider" in out and "`asr transcribe --backend onnx --model FOLDER`" in out
+    assert "→ pip install 'mandarin-asr-onnx[containers]'\n" in out
 
 
 def test_something_missing_makes_the_status_1(run, monkeypatch):

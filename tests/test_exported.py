@@ -1,17 +1,19 @@
 """Our own search with ONNX Runtime and without PyTorch finds what that in PyTorch does; what it cannot do is refused by name."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from asr.audio.speech_probabilities import SpeechProbabilities
+from asr.audio.speech_probabilities import SpeechProbabilities, silero_file
 from asr.audio.voice_activity import load_voice_activity
+from asr.audio.voice_activity_onnx import SILERO, OnnxVoiceActivity
 from asr.decoding import search as in_torch
 from asr.decoding.beam import find_loops
 from asr.decoding.ctc_prefix import CtcPrefixScorer
@@ -25,6 +27,7 @@ from asr.exported.recognizer import check_settings
 from asr.exported.scorers import CtcPrefixes, Ngrams
 from asr.exported.search import _loops, beam_search
 from asr.features.fbank import DECIBELS, FeatureConfig, LogMel
+from asr.text.sentence_pieces import pieces_of
 from asr.transcription.exported import Exported
 from tests.conftest import ROOT
 from tests.sounds import speech
@@ -35,17 +38,26 @@ WHISPER = FeatureConfig(
     kind="stft", low_hz=0.0, preemphasis=0.0, sample_scale=1.0, window="hann", fft_size=400, filters="slaney", floor=1e-10,
     decibels=True, range_db=80.0,
 )  # fmt: skip
-NO_TORCH = """
+OWN = {"numpy", "onnxruntime", "safetensors", "soundfile", "soxr", "typer"}
+"""What asr imports itself where there is no PyTorch."""
+OF_THESE = {
+    *("_cffi_backend", "_soundfile", "_soundfile_data", "cffi", "flatbuffers", "google", "packaging"),
+    *("annotated_doc", "annotated_types", "markdown_it", "mdurl", "pydantic", "pydantic_core", "pygments", "rich"),
+    *("click", "shellingham", "typing_extensions", "typing_inspection"),
+}
+"""What these may import."""
+ALONE = f"""
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchaudio", "scipy", "rapidfuzz", "yaml"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
+        package = name.partition(".")[0]
+        known = package in sys.stdlib_module_names or package.startswith("_sysconfigdata")
+        if not known and package not in {sorted(OWN | OF_THESE | {"asr"})}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=package)
 sys.meta_path.insert(0, Blocked())
-from asr.cli import main
-main()
 """
-"""A program in which PyTorch, and what else requirements-onnx.txt leaves out, is not installed."""
+"""Begins a program for which no other package is installed."""
+COMMAND = f"{ALONE}from asr.cli import main; main()"
 
 
 @pytest.mark.parametrize(
@@ -69,10 +81,8 @@ def test_features_are_those_of_pytorch(config, n_samples):
 
 
 def test_speech_is_found_where_pytorch_finds_it():
-    from asr.audio.voice_activity_onnx import OnnxVoiceActivity
-
     samples = np.concatenate([np.zeros(8000, np.float32), speech(4.0, 3), np.zeros(9000, np.float32)])
-    stream = SpeechProbabilities(OnnxVoiceActivity())
+    stream = SpeechProbabilities(OnnxVoiceActivity(silero_file(SILERO)))
     found = np.concatenate([stream.add(samples[i : i + 3000]) for i in range(0, len(samples), 3000)])
     assert np.abs(found - SpeechProbabilities(load_voice_activity()).add(samples)).max() < 1e-4
 
@@ -178,8 +188,37 @@ def test_what_repeats_itself_is_stopped():
 
 
 def without_torch(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", NO_TORCH, *map(str, arguments)]
+    command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_what_is_imported_where_there_is_no_pytorch(tmp_path):
+    """All that stands around the graphs: reading, resampling, finding speech, tokens, formats. Transcribing is tried below."""
+    soundfile.write(tmp_path / "a.wav", speech(1.0, 1, 8000), 8000)
+    code = f"""{ALONE}
+import asr.cli, asr.exported.recognizer, asr.exported.scorers, asr.transcription.exported, asr.transcription.many_files
+from asr.audio.reading import read_samples
+from asr.audio.speech_probabilities import SpeechProbabilities
+from asr.audio.voice_activity_onnx import OnnxVoiceActivity
+samples = read_samples({str(tmp_path / "a.wav")!r})
+assert SpeechProbabilities(OnnxVoiceActivity({str(silero_file(SILERO))!r})).add(samples).max() > 0.5
+from asr.outputs.writers import WRITERS
+print(*{{name.partition(".")[0] for name in sys.modules}})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert OWN - set(done.stdout.split()) == {"safetensors"}  # which the model's own arrays need
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package"), [(("transcribe", "a.wav"), "PyTorch"), (("score", "a", "b"), "rapidfuzz")], ids=str
+)
+def test_what_is_not_installed_is_named(arguments, package):
+    done = without_torch(*arguments)
+    assert done.returncode == 2 and done.stderr == (
+        f"asr: this needs {package}, which is not installed: `pip install -c constraints.txt .` in a checkout of the program"
+        " brings it; without it there is `asr transcribe --backend onnx`\n"
+    )
 
 
 @pytest.mark.slow
@@ -215,11 +254,6 @@ def test_recordings_are_transcribed_without_pytorch(tmp_path, run):
     ]
     for ours, theirs in zip(*of, strict=True):
         assert ours["text"] == theirs["text"] and ours["start"] == pytest.approx(theirs["start"], abs=0.05)
-    done = without_torch("transcribe", clips[0])
-    assert done.returncode == 2 and done.stderr == (
-        "asr: this needs PyTorch, which is not installed: pip install torch; without it there is `asr transcribe --backend"
-        " onnx`\n"
-    )
 
 
 @pytest.mark.parametrize(
@@ -278,8 +312,21 @@ def test_a_folder_without_graphs_is_refused(tmp_path):
         Exported(tmp_path)
 
 
+def test_pieces_need_a_package_that_not_every_model_does(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    with pytest.raises(UsageError, match="pieces.model: needs the package sentencepiece: pip install 'sentencepiece>="):
+        pieces_of(tmp_path / "pieces.model")
+
+
 def test_what_is_installed_without_pytorch_is_what_the_package_needs_but_for_pytorch():
-    """requirements-onnx.txt has the bounds of pyproject.toml."""
-    project = (ROOT / "pyproject.toml").read_text()
-    lines = [line for line in Path(ROOT / "requirements-onnx.txt").read_text().splitlines() if not line.startswith("#")]
-    assert lines and all(f'"{line}"' in project for line in lines)
+    """onnx-only/pyproject.toml has the bounds of pyproject.toml, and names what is imported."""
+    whole, part = (
+        tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        for folder in (".", "onnx-only")
+    )
+    assert {re.split("[<>]", line)[0] for line in part["dependencies"]} == OWN
+    known = {*whole["dependencies"], *whole["optional-dependencies"]["export"]}
+    for line in (*part["dependencies"], *(line for extra in part["optional-dependencies"].values() for line in extra)):
+        assert line in known
+    for name in ("requires-python", "license", "dynamic", "scripts"):
+        assert part[name] == whole[name]

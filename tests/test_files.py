@@ -154,24 +154,3 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
     with atomic_write(tmp_path / "a.txt") as file:
         file.write("x")
     assert os.listdir(tmp_path) == ["a.txt"]
-
-
-@pytest.mark.parametrize("how", ["transcribe", "inspect", "align", "train-lm"])
-def test_a_file_that_cannot_be_written_is_told_before_the_work(run, model, wav, tmp_path, monkeypatch, how):
-    (tmp_path / "file").touch()
-    (tmp_path / "text").write_text("你好\n", encoding="utf-8")
-    monkeypatch.setattr("asr.cli.options.load_said", None)
-    monkeypatch.setattr("asr.catalogue.opening.open_decoding", None)
-    there = tmp_path / "file" / "new"
-    status, out, err = run(*{
-        "transcribe": ("transcribe", wav("a.wav"), "-o", there / "a.srt"),
-        "inspect": ("inspect", wav("a.wav"), "--html", there / "a.html"),
-        "align": ("align", wav("a.wav"), "你好", "-o", there / "a.srt"),
-        "train-lm": ("train-lm", tmp_path / "text", "-o", there / "a.arpa"),
-    }[how])  # fmt: skip
-    assert (
-        (status, out) == (1, "")
-        and err.startswith(f"asr: {there}/a.")
-        and "Not a directory; choose another name" in err
-    )
-    assert not there.exists()

@@ -1,6 +1,7 @@
 """Models made fast: the same numbers in another layout, nearly the same in fewer bits."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -135,6 +136,12 @@ def test_int8_gives_each_row_and_each_output_a_scale_of_its_own():
     relative = (rounded - exact) / x.norm(dim=1, keepdim=True) / layer.weight.norm(dim=1)
     assert relative.abs().max() < 0.02
     assert torch.equal(Int8Linear(layer)(torch.zeros(1, 64)), layer.bias[None])
+    layer.bias = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        settings = {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
+        theirs = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(layer), settings)
+    assert torch.equal(Int8Linear(layer)(x[:1]), theirs(x[:1]))  # of a row PyTorch makes the same, bit by bit
 
 
 @pytest.mark.parametrize("quantize", ["none", "int8"])

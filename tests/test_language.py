@@ -9,7 +9,7 @@ import typer.main
 
 from asr.cli import app
 from asr.cli.helping import HEADINGS, wrapped
-from asr.language import VARIABLES, Templates, language, split, templates, translated
+from asr.language import VARIABLES, Templates, language, preferred, split, templates, translated
 from asr.printable import columns
 from tests.conftest import ROOT
 from tests.messages import HELP, MO, as_mo, commands, read_catalogue, said, shape, texts_of, updated
@@ -46,6 +46,35 @@ def chinese(monkeypatch):
 )
 def test_the_environment_names_the_language(environment, expected):
     assert language(environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh_CN"),
+        ("en-US,en;q=0.9,zh-CN;q=0.8", "en"),
+        ("en;q=0.4, zh-TW ;q=0.7", "zh_CN"),
+        ("de, fr;q=0.9, zh;q=0.1", "zh_CN"),
+        ("de", "en"),
+        ("zh;q=0", "en"),
+        ("zh;q=x, en;q=0.1", "en"),
+        ("ZH-hans", "zh_CN"),
+        ("zha", "en"),
+        (",;=, ;q", "en"),
+    ],
+)
+def test_a_client_names_the_languages_it_likes(accepted, expected):
+    assert preferred(accepted) == expected
+
+
+def test_a_client_that_names_none_gets_the_servers(chinese, monkeypatch):
+    assert [preferred(accepted) for accepted in ("", " ", "*", "de, *;q=0.1", "en, *", "de")] == [
+        *["zh_CN"] * 4,
+        "en",
+        "en",
+    ]
+    monkeypatch.setenv("LANG", "en_US.UTF-8")
+    assert [preferred(accepted) for accepted in ("", "*", "zh, *")] == ["en", "en", "zh_CN"]
 
 
 def test_every_translated_message_is_said_somewhere():
@@ -182,7 +211,8 @@ def test_templates_of_a_module():
 '''a docstring of several words'''
 def f(x, names):
     raise E(f"{x.path}: has {len(names):,} lines{'' if x else ' and more of them'}, {x!r}")
-y = "word"
+y: "Type | None" = "word"
+names = "one two".split() + [re.compile("[ab] +")]
 z = "two words with {braces}"
 """
     assert list(texts_of(ast.parse(code))) == [

@@ -4,24 +4,29 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from asr.catalogue.exporting import describe, export
 from asr.catalogue.finding import find_model
 from asr.errors import CheckpointError, UsageError
 from asr.features.fbank import FeatureConfig
+from asr.interop.importing import import_model
 from asr.model.companions import own_language_model
-from asr.model.folder import load_model, read_config, save_model
+from asr.model.folder import load_model, read_config, read_header, save_model
+from asr.model.golden import golden_answers
 from asr.model.lineage import came_from, lineage
+from asr.model.model import SpeechModel
 from asr.model.storage import restored, stored
 from asr.model.subsampling import ConvolutionBlock, SubsamplingConfig
 from asr.text.tokenizer import TokenTable
 from tests.conftest import EMBEDDED, ROOT, random_model
+from tests.test_interop import FIXTURES
 
 
 @pytest.fixture
@@ -114,6 +119,30 @@ def test_drift_is_noticed(folder, monkeypatch):
     monkeypatch.setattr("asr.features.fbank.POVEY_POWER", 0.5)
     with pytest.raises(CheckpointError, match="on its golden input the model is off by"):
         load_model(folder)
+
+
+def test_a_model_with_a_window_is_asked_in_a_short_one_and_folders_with_answers_of_a_whole_one_are_read(
+    tmp_path, monkeypatch
+):
+    """Thirty seconds of silence took a quarter of the time that a program needs to start."""
+    folder = import_model("whisper", FIXTURES / "whisper-tiny-hf", tmp_path / "whisper").folder
+    monkeypatch.setattr("asr.model.golden.GOLDEN_WINDOW", 1.5)  # what a folder was saved with holds for it
+    heard = []
+
+    def encode(model, samples, lengths, windows=None):
+        heard.append(windows.tolist())
+        return SpeechModel.encode_features(model, *model.features(samples, lengths, windows))
+
+    monkeypatch.setattr(SpeechModel, "encode", encode)
+    load_model(folder)
+    assert heard == [[32000]]
+    metadata, tensors = read_header(folder / "model.safetensors"), load_file(folder / "model.safetensors")
+    for answers, message in ((golden_answers(load_model(folder).model), ""), ([0.0] * 16, "is off by")):
+        header = json.dumps(metadata | {"golden": json.dumps(answers)})
+        save_file(tensors, folder / "model.safetensors", {"asr": header})
+        with pytest.raises(CheckpointError, match=message) if message else nullcontext():
+            load_model(folder)
+        assert heard[-1] == [48000]
 
 
 def change(folder, **values):

@@ -1,5 +1,6 @@
 """The no-speech head, its weights set by hand: what it computes, where it is kept, and that where it hears nobody no text is."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -18,9 +19,13 @@ from asr.model.folder import load_model, save_model
 from asr.model.inference import ready_to_decode
 from asr.model.model import Memory
 from asr.model.no_speech import NO_SPEECH, NoSpeechHead
-from asr.recognition.no_speech import without_speech
-from asr.recognition.recognized import NOTHING_SAID
+from asr.recognition.guards import IN_PIECES
+from asr.recognition.joining import joined
+from asr.recognition.no_speech import no_speech_probabilities
+from asr.recognition.recognized import NOTHING_SAID, Recognized
 from asr.recognition.recognizer import Recognizer
+from asr.serving.answers import answer_of
+from asr.serving.forms import Wanted
 from asr.transcription.live import LiveTranscriber
 from tests.conftest import random_model
 from tests.sounds import noise, speech
@@ -84,8 +89,8 @@ def test_silence_behind_an_utterance_is_no_sign():
     encoded = torch.zeros(1, 20, WIDTH)
     encoded[0, 4:, 0] = 100.0  # behind the four frames of the utterance
     memory = Memory(encoded, torch.tensor([20]), encoded)
-    assert without_speech(model, memory, [np.zeros(4 * frame, np.float32)], 0.6) == frozenset()
-    assert without_speech(model, memory, [np.zeros(8 * frame, np.float32)], 0.6) == {0}
+    assert no_speech_probabilities(model, memory, [np.zeros(4 * frame, np.float32)]) == [0.5]
+    assert no_speech_probabilities(model, memory, [np.zeros(8 * frame, np.float32)])[0] > 0.99
 
 
 def test_what_nobody_speaks_in_gives_no_text_and_all_else_what_it_gave(tokenizer):
@@ -181,7 +186,7 @@ def test_a_damaged_head_is_told(folder, spoil, message):
 def test_a_head_of_another_width_is_told(folder, tokenizer):
     model = with_head(random_model(), says(0.0, 8))
     save_model(folder, model, tokenizer.table)
-    with pytest.raises(CheckpointError, match="the encoder's width is 16"):
+    with pytest.raises(CheckpointError, match="its width is 8, the encoder's width is 16"):
         load_model(folder)
 
 
@@ -194,7 +199,7 @@ def test_fewer_bits_leave_the_head_in_float32(quantize):
     assert ready.no_speech.weight.dtype == torch.float32
     for samples, silent in ((noise(1.0), True), (sound, False)):
         memory = ready.encode(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
-        assert bool(without_speech(ready, memory, [samples], 0.5)) == silent
+        assert (no_speech_probabilities(ready, memory, [samples])[0] > 0.5) == silent
 
 
 def test_a_setting_of_a_head_that_is_not_there_changes_nothing_and_is_told(folder, tmp_path, tokenizer):
@@ -249,11 +254,42 @@ def test_the_graph_of_a_whisper_model_in_int8_has_the_head_and_sherpa_onnx_does_
     graphs = ExportedModel(tmp_path / "onnx", 1)
     for samples in (silent, spoken):
         memory = loaded.model.encode(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
-        expected = without_speech(loaded.model, memory, [samples], 0.5)
-        assert bool(expected) == (graphs.no_speech(graphs.hear(samples), len(samples)) > 0.5)
+        [expected] = no_speech_probabilities(loaded.model, memory, [samples])
+        assert (expected > 0.5) == (graphs.no_speech(graphs.hear(samples), len(samples)) > 0.5)
     names = {part: str(tmp_path / "onnx" / f"model-{part}.int8.onnx") for part in ("encoder", "decoder")}
     recognizer = sherpa.OfflineRecognizer.from_whisper(**names, tokens=str(tmp_path / "onnx/model-tokens.txt"))
     stream = recognizer.create_stream()
     stream.accept_waveform(16000, spoken)
     recognizer.decode_stream(stream)
     assert isinstance(stream.result.text, str)
+
+
+def test_how_likely_it_is_that_nobody_speaks_is_told_of_each_segment(tmp_path, tokenizer):
+    """Of what was decoded again in pieces the least of theirs; None of a model without a head, which over HTTP is 0."""
+    model = with_head(random_model(), says(-1.0))
+    p = 1 / (1 + np.exp(1.0))
+    recognizer = Recognizer(model, tokenizer, DecodeConfig(beam=2))
+    short, long = recognizer.recognize([speech(0.5), speech(6.0)])
+    assert any(warning.startswith(IN_PIECES) for warning in long[0].hypothesis.warnings)
+    assert short[0].no_speech == pytest.approx(p) and long[0].no_speech == pytest.approx(p)
+    [[nothing]] = Recognizer(with_head(model, says(2.0)), tokenizer).recognize([speech(0.5)])
+    assert nothing.no_speech == pytest.approx(1 / (1 + np.exp(-2.0)))
+
+    for logit, told in ((-1.0, round(p, 4)), (None, None)):
+        save_model(
+            tmp_path / "model", with_head(random_model(), None if logit is None else says(logit)), tokenizer.table
+        )
+        transcript = asr.load(tmp_path / "model", "cpu", vad={"threshold": 0}).transcribe((speech(2.0), 16000))
+        assert transcript.segments and {segment.no_speech for segment in transcript.segments} == {told}
+        assert json.loads(asr.render(transcript, "json"))["segments"][0]["no_speech"] == told
+        answer = answer_of(transcript, Wanted(None, "verbose_json"), list)
+        assert {segment["no_speech_prob"] for segment in answer["segments"]} == {told or 0.0}
+
+
+def test_parts_of_an_utterance_in_one_of_which_somebody_speaks():
+    sounds = [np.zeros(16000, np.float32)] * 2
+    both = [[replace(NOTHING_SAID, no_speech=p)] for p in (0.9, 0.2)]
+    [found] = joined(sounds, both, lambda hypothesis: Recognized("", hypothesis))
+    assert found.no_speech == 0.2
+    [found] = joined(sounds, [[NOTHING_SAID], [NOTHING_SAID]], lambda hypothesis: Recognized("", hypothesis))
+    assert found.no_speech is None

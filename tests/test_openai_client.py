@@ -170,4 +170,9 @@ def test_what_fails_in_the_middle_of_a_stream_is_an_event(client, monkeypatch):
         assert next(stream).delta == "好"
         with pytest.raises(openai.APIError, match=r"the server failed \(ZeroDivisionError\), its log says where"):
             next(stream)
+        asking = client_of(port).audio.transcriptions
+        stream = asking.create(file=SAMPLE, model="x", stream=True, extra_headers={"Accept-Language": "zh"})
+        assert next(stream).delta == "好"
+        with pytest.raises(openai.APIError, match="服务器出错了（ZeroDivisionError），出错的位置见服务器的日志"):
+            next(stream)
     assert any("ZeroDivisionError in test_openai_client" in line for line in said)

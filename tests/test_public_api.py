@@ -55,7 +55,7 @@ Transcript(audio, duration, segments, model, warnings, settings, id, turns)
     overlaps
     speakers
     text
-Segment(start, end, tokens, raw, score, warnings, hotwords, channel, corrections)
+Segment(start, end, tokens, raw, score, warnings, hotwords, channel, corrections, no_speech)
     confidence
     speaker
     talker

@@ -67,6 +67,39 @@ def test_how_a_session_is_ended(transcriber):
     assert not said
 
 
+CHINESE = {"additional_headers": {"Accept-Language": "zh-CN,zh;q=0.9"}}
+
+
+def test_why_a_session_is_ended_in_chinese(transcriber):
+    """By the header, or, as pages must, by the address, which goes before it."""
+    with running(ServerSettings(most_idle=0.5), transcriber) as (port, _):
+        told = "已经 0.5 秒没有发来任何内容"
+        for query, options in (("", CHINESE), ("?accept_language=zh", {})):
+            assert end_of(port, query, **options) == (4408, told, told)
+        assert end_of(port, "?accept_language=en", **CHINESE)[2] == "nothing was sent for 0.5 s"
+        code, reason, told = end_of(port, "", b"RIFF\x00\x00\x00\x00WAVEfmt ", **CHINESE)
+        assert (code, told) == (
+            1003,
+            "发来的内容：是 WAV，实时会话只收 16 位的裸采样；文件请发到 /v1/audio/transcriptions",
+        )
+        assert told.startswith(reason) and len(reason.encode()) <= 123
+        with connect(f"ws://127.0.0.1:{port}/v1/realtime", **CHINESE) as connection:
+            connection.recv(timeout=30)
+            connection.send('{"type": "nonsense", "event_id": "e"}')
+            error = json.loads(connection.recv(timeout=30))["error"]
+        assert error["message"] == "转写会话没有 'nonsense' 这种事件" and error["param"] == "type"
+
+
+def test_who_may_have_none_is_told_so_in_chinese():
+    with running(ServerSettings(key="secret", most_live=0)) as (port, _):
+        with pytest.raises(InvalidStatus) as refused, connect(f"ws://127.0.0.1:{port}/v1/realtime", **CHINESE):
+            pass
+        message = json.loads(refused.value.response.body)["error"]["message"]
+        assert message == "密钥不对或没有给出；请用 Authorization: Bearer KEY 发送"
+        options = {"additional_headers": CHINESE["additional_headers"] | {"Authorization": "Bearer secret"}}
+        assert end_of(port, **options)[2] == "已经有 0 个实时客户端；请在 1 秒后再来"
+
+
 def test_places_for_live_clients():
     with running(ServerSettings(most_live=0)) as (port, _):
         code, _, told = end_of(port)

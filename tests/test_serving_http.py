@@ -224,6 +224,7 @@ def test_answers_are_not_held_back():
         (b"", "language must be zh, is 'en': the model is for Mandarin"),
         (b"Accept-Language: zh-CN,en;q=0.9\r\n", "language 必须是 zh，现在是 'en'：模型只识别普通话"),
         (b"Accept-Language: en, zh\r\n", "language must be zh, is 'en': the model is for Mandarin"),
+        (b"Accept-Language: en;q=0.5, zh\r\n", "language 必须是 zh，现在是 'en'：模型只识别普通话"),
     ],
 )
 def test_a_refusal_is_in_chinese_where_that_is_asked_for(server, asked, message):
@@ -231,3 +232,36 @@ def test_a_refusal_is_in_chinese_where_that_is_asked_for(server, asked, message)
     form = field("language", b"en") + GOOD
     status, answer = status_and_json(exchange(port, sized(form, MULTIPART + asked)))
     assert (status, answer["error"]["message"], answer["error"]["param"]) == (400, message, "language")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "message"),
+    [
+        (b"GET /v1/realtime HTTP/1.1\r\n", 426, "/v1/realtime 是 WebSocket：请连接 ws://…/v1/realtime"),
+        (b"GET /nothing HTTP/1.1\r\n", 404, "没有这个地址"),
+        (b"PUT /health HTTP/1.1\r\n", 405, "这个地址不接受这种方法"),
+        (
+            b"GET /v1/realtime HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 1\r\n",
+            400,
+            "这不是 WebSocket 的请求：",
+        ),
+    ],
+)
+def test_every_refusal_is(server, sent, status, message):
+    port, _ = server
+    for accepted in (b"Accept-Language: zh-CN\r\n", b""):
+        answer = status_and_json(exchange(port, sent + b"Host: localhost\r\n" + accepted + b"\r\n"))
+        assert answer[0] == status
+        assert answer[1]["error"]["message"].startswith(message) == bool(accepted), answer
+
+
+def test_a_client_that_asks_for_no_language_is_told_in_the_servers(server, monkeypatch):
+    port, _ = server
+    for name, value in (("LC_ALL", ""), ("LC_MESSAGES", ""), ("LANG", "zh_CN.UTF-8"), ("LANGUAGE", "")):
+        monkeypatch.setenv(name, value)
+    told = {}
+    for asked in (b"", b"Accept-Language: *\r\n", b"Accept-Language: en\r\n"):
+        sent = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n" + asked + b"\r\n"
+        told[asked] = status_and_json(exchange(port, sent))[1]["error"]["message"]
+    assert list(told.values()) == ["没有这个地址", "没有这个地址", "Not Found"]
+    assert status_and_json(exchange(port, b"nonsense\r\n\r\n"))[1]["error"]["message"].startswith("这不是 HTTP 的请求")

@@ -12,6 +12,7 @@ from shlex import quote
 import numpy as np
 import soxr
 
+from asr.audio.ffmpeg import INSTALL, NoFfmpeg, open_container_file
 from asr.audio.foreign import MOST_VALUES, decoding
 from asr.audio.mixing import Mixer
 from asr.audio.soundfiles import SoundFile, UnknownFormat, open_sound
@@ -86,9 +87,7 @@ class Recording:
         try:
             file = open_sound(self.path)
         except UnknownFormat:
-            from asr.audio.containers import ContainerFile  # a tenth of a second that the formats above need not pay
-
-            file = ContainerFile(self.path, track)
+            file = open_container_file(self.path, track)
             self.problems = file.problems
             return file
         if track:
@@ -158,11 +157,11 @@ class Recording:
                 n += len(block)
                 yield block
         if self.file.goes_on:
-            behind, more = start + n / self.rate, 0
+            behind, more, said = start + n / self.rate, 0, len(self.problems)
             for block in self._by_ffmpeg(behind, None):
                 more += len(block)
                 yield block
-            if not more and self.file.more_is_sound:
+            if not more and self.file.more_is_sound and len(self.problems) == said:
                 self.problems.append(
                     f"holds more behind {behind:.1f} s, which cannot be read with it: split it into its parts"
                 )
@@ -188,15 +187,15 @@ class Recording:
 
     def _by_ffmpeg(self, start: float, duration: float | None) -> Iterator[np.ndarray]:
         """The file as FFmpeg reads it, as far as that goes."""
-        from asr.audio.containers import ContainerFile
-
         try:
-            other = ContainerFile(self.path)
+            other = open_container_file(self.path)
             if (other.rate, other.channels) == (self.rate, self.channels):
                 yield from other.blocks(start, duration, self.block)
                 self.problems += other.problems
             else:
                 other.close()
+        except NoFfmpeg:
+            self.problems.append(f"what may follow {start:.1f} s, FFmpeg's libraries could read: {INSTALL}")
         except AudioError:
             return
 

@@ -1,28 +1,33 @@
 """Where somebody speaks, by ONNX Runtime: the form of silero-vad that its package has for it, a window a call."""
 
+from pathlib import Path
+
 import numpy as np
 
-from asr.audio.speech_probabilities import CONTEXT, INSTALL, WINDOW, silero_file
+from asr.audio.speech_probabilities import CONTEXT, WINDOW
 from asr.errors import AsrError
 
+SILERO = "silero_vad.onnx"
+"""The file of silero-vad's package, and of a folder that a model is exported to."""
 RATE = np.array(16000, np.int64)
 
 
 class OnnxVoiceActivity:
     """The network of silero-vad for 16 kHz; the probabilities are those of asr.audio.voice_activity."""
 
-    def __init__(self):
-        """Raises AsrError where silero-vad is missing, or not the one that is known here."""
+    def __init__(self, path: Path):
+        """path: a file of silero-vad for ONNX. Raises AsrError where it is not the one that is known here."""
         import onnxruntime
 
-        path = silero_file("silero_vad.onnx")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 3
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             self.probabilities(np.zeros(CONTEXT + WINDOW, np.float32), self.start())
         except Exception as error:  # whatever another version may bring
-            raise AsrError(f"{path}: not the silero-vad that is known here ({error}): {INSTALL}") from error
+            raise AsrError(
+                f"{path}: not the silero-vad that is known here ({error}): export the model again"
+            ) from error
 
     def start(self) -> np.ndarray:
         """The state before a stream."""

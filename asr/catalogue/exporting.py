@@ -29,14 +29,14 @@ from asr.model.folder import (
     LoadedModel,
     load_model,
     read_decode,
-    refuse_folder,
-    refuse_model,
     save_model,
     weights_file,
     writing,
 )
 from asr.model.lineage import FROM, came_from
+from asr.model.replacing import refuse_folder, refuse_model
 from asr.model.storage import check_dtype
+from asr.places import require_replaceable, require_writable
 
 MODEL_CARD = "MODEL_CARD.md"
 """What a model's card is called beside ONNX files, where README.md says how they are used."""
@@ -155,11 +155,13 @@ def _refuse_onnx_folder(out: Path, force: bool) -> None:
     refuse_model(out, force)
     if out.is_dir() and any(out.iterdir()) and not any(out.glob("*.onnx")):
         raise CheckpointError(f"{out}: holds files but no ONNX model; --force only overwrites a folder of such")
+    require_replaceable(out)
 
 
 def add_lm(folder: str | Path, lm: Path) -> Path:
     """Puts a language model into a model's folder, an ARPA file packed; returns where it lies there."""
     folder = find_model(folder)
+    require_writable(folder)
     loaded = load_model(folder)
     language_model(folder, loaded, DecodeConfig(), lm)  # raises where it cannot be used
     return put_language_model(lm, folder, loaded.tokenizer.table.tokens, loaded.tokenizer.table.eos)

@@ -78,11 +78,12 @@ def main() -> None:
     except AsrError as error:
         _end(f"asr: {error}", 2 if isinstance(error, UsageError) else 1)
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        package = (error.name or "asr").partition(".")[0]
+        if package == "asr":
             raise
         _end(
-            "asr: this needs PyTorch, which is not installed: pip install torch; without it there is `asr transcribe --backend"
-            " onnx`",
+            f"asr: this needs {'PyTorch' if package == 'torch' else package}, which is not installed: `pip install -c"
+            " constraints.txt .` in a checkout of the program brings it; without it there is `asr transcribe --backend onnx`",
             2,
         )
     except BrokenPipeError:  # the reader of stdout has gone, `| head` for example

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from asr.cli.corpus_forms import corpus_cuts, corpus_shard
-from asr.cli.options import Force, lowered, refuse_existing, say
+from asr.cli.options import Force, lowered, say
 from asr.corpus.corpora import CORPORA
 from asr.errors import AsrError
+from asr.places import require_file, require_folder
 
 corpus_app = typer.Typer(
     no_args_is_help=True,
@@ -57,7 +58,7 @@ def corpus_import(
     from asr.corpus.manifest import write_manifest
     from asr.corpus.texts import spelled_out
 
-    refuse_existing(out, force, [source])
+    require_file(out, force, [source])
     for condition in where:
         if "=" not in condition:
             raise typer.BadParameter(f"{condition!r} must have the form COLUMN=VALUE", param_hint="--where")
@@ -122,7 +123,7 @@ def corpus_prepare(
         raise typer.BadParameter(f"{name!r} is not one of toy, {', '.join(CORPORA)}", param_hint="NAME")
     if source is None and name != "toy":
         raise typer.BadParameter(f"where does {name} lie?", param_hint="--from")
-    refuse_existing(out, force)
+    require_folder(out, force)
     if name == "toy":
         for split, manifest in prepare_toy(out).items():
             say(f"{split}: {manifest}")
@@ -143,7 +144,7 @@ def corpus_tokens(
     from asr.corpus.texts import texts_of
     from asr.text.tokenizer import TokenTable
 
-    refuse_existing(out, force, sources)
+    require_file(out, force, sources)
     table = TokenTable.build((text for path in sources for text in texts_of(path)), min_count)
     table.save(out)
     say(f"{out}: {len(table):,} tokens")
@@ -160,7 +161,7 @@ def corpus_cmvn(
     from asr.features.fbank import FeatureConfig, LogMel
     from asr.training.statistics import cmvn_of_audio
 
-    refuse_existing(out, force, manifests)
+    require_file(out, force, manifests)
     stats = cmvn_of_audio([u for path in manifests for u in read_manifest(path)], LogMel(FeatureConfig()))
     stats.save(out)
     say(f"{out}: {stats.n_frames:,} frames")
@@ -215,7 +216,7 @@ def corpus_check(
             f"{training} of {len(manifests)} manifests leaves none to compare with them", param_hint="--training"
         )
     if details:
-        refuse_existing(details, force, manifests)
+        require_file(details, force, manifests)
     all_utterances = [read_manifest(path) for path in manifests]
     train = [u for utterances in all_utterances[:training] for u in utterances]
     known = set(TokenTable.load(tokens).tokens) if tokens else {c for u in train for c in characters(u.text)}
@@ -267,14 +268,13 @@ def corpus_split(
     if by not in TOGETHER:
         raise typer.BadParameter(f"{by!r} is not one of {', '.join(TOGETHER)}", param_hint="--by")
     shares = {name: share for name, share in (("dev", dev), ("test", test)) if share}
-    parts = split(read_manifest(manifest), shares, by, seed)
-    paths = {name: out / f"{name}.jsonl" for name in parts}
+    paths = {name: out / f"{name}.jsonl" for name in ("train", *shares)}
     for path in paths.values():
         if path.resolve() != manifest.resolve():
-            refuse_existing(path, force)
+            require_file(path, force)
         elif not force:
             raise AsrError(f"{path}: would be written over itself; choose another --out, or --force")
-    for name, utterances in parts.items():
+    for name, utterances in split(read_manifest(manifest), shares, by, seed).items():
         hours = sum(u.duration for u in utterances) / 3600
         say(f"{paths[name]}: {write_manifest(paths[name], utterances):,} utterances, {hours:.2f} h")
 
@@ -297,7 +297,7 @@ def corpus_mix(
     from asr.corpus.selecting import mix, path_and_times
 
     factors = [path_and_times(manifest) for manifest in manifests]
-    refuse_existing(out, force, [*(path for path, _ in factors), *exclude])
+    require_file(out, force, [*(path for path, _ in factors), *exclude])
     parts = []
     for path, factor in factors:
         utterances = read_manifest(path)

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Force, refuse_existing, say
+from asr.cli.options import Force, say
 from asr.errors import AsrError
+from asr.places import require_file
 
 
 def corpus_shard(
@@ -52,5 +53,5 @@ def corpus_cuts(
     from asr.corpus.lhotse_cuts import write_cuts
     from asr.corpus.manifest import read_manifest
 
-    refuse_existing(out, force, [manifest])
+    require_file(out, force, [manifest])
     say(f"{out}: {write_cuts(out, read_manifest(manifest)):,} cuts")

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from asr.version import VERSION
 
-DISTRIBUTION = "mandarin-asr"
+DISTRIBUTIONS = ("mandarin-asr", "mandarin-asr-onnx")
+"""The program, and what of it goes without PyTorch (onnx-only/pyproject.toml): one of them is installed."""
 MODULES = {
     "pyyaml": "yaml",
     "silero-vad": "silero_vad",
@@ -30,6 +32,8 @@ PURPOSES = {
     "live": "transcribing from a microphone",
     "serve": "transcribing over HTTP",
     "dev": "running the tests",
+    "containers": "m4a, mp4 and whatever else FFmpeg's libraries read",
+    "pieces": "models whose tokens are SentencePiece's",
 }
 """What an extra is good for."""
 DECODERS = {
@@ -74,10 +78,24 @@ def examine() -> Iterator[Finding]:
     core, extras = requirements()
     for name, bounds in core.items():
         yield examine_package(name, bounds, f"pip install '{name}{bounds}'", needed=True)
-    for look in (examine_device, examine_decoders, examine_models):
+    looks = (
+        (examine_device, examine_decoders, examine_models) if "torch" in core else (examine_runtime, examine_decoders)
+    )
+    for look in looks:
         yield from guarded(look)
     for extra, packages in sorted(extras.items()):
         yield examine_extra(extra, packages)
+
+
+def installed_as() -> str:
+    """The name of the distribution that is installed; the program's where none is."""
+    for name in DISTRIBUTIONS:
+        try:
+            metadata.requires(name)
+            return name
+        except metadata.PackageNotFoundError:
+            continue
+    return DISTRIBUTIONS[0]
 
 
 def requirements() -> tuple[dict[str, str], dict[str, dict[str, str]]]:
@@ -85,7 +103,7 @@ def requirements() -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     core: dict[str, str] = {}
     extras: dict[str, dict[str, str]] = {}
     try:
-        lines = metadata.requires(DISTRIBUTION) or []
+        lines = metadata.requires(installed_as()) or []
     except metadata.PackageNotFoundError:
         return {name: "" for name in ("torch", "numpy", "soundfile", "av", "soxr", "safetensors")}, {}
     for line in lines:
@@ -157,15 +175,29 @@ def examine_device() -> Iterator[Finding]:
         yield Finding("device", True, f"cpu, {threads}")
 
 
+def examine_runtime() -> Iterator[Finding]:
+    """Where exported models run."""
+    from onnxruntime import get_available_providers
+
+    detail = f"cpu, {os.cpu_count()} CPU threads; ONNX Runtime has {', '.join(get_available_providers())}"
+    yield Finding("device", True, detail)
+    yield Finding(
+        "model", True, "none comes along: `asr transcribe --backend onnx --model FOLDER` takes what was exported"
+    )
+
+
 def examine_decoders() -> Iterator[Finding]:
     """Which recordings can be read."""
-    import av
     import soundfile
 
     formats = " ".join(
         sorted(name.lower() for name in soundfile.available_formats() if name in ("WAV", "FLAC", "OGG", "MP3"))
     )
     yield Finding("libsndfile", True, f"{soundfile.__libsndfile_version__}: {formats}")
+    if find_spec("av") is None:  # said already: of a package that is missing, or of an extra
+        return
+    import av
+
     there = {name: what for name, what in DECODERS.items() if name in av.codecs_available}
     yield Finding(
         "FFmpeg",
@@ -199,7 +231,7 @@ def examine_extra(extra: str, packages: dict[str, str]) -> Finding:
     purpose = PURPOSES.get(extra, "")
     if wrong:
         detail = f"{purpose}: {'; '.join(wrong)}".removeprefix(": ")
-        return Finding(f"[{extra}]", False, detail, f"pip install '{DISTRIBUTION}[{extra}]'", needed=False)
+        return Finding(f"[{extra}]", False, detail, f"pip install '{installed_as()}[{extra}]'", needed=False)
     return Finding(f"[{extra}]", True, purpose, needed=False)
 
 

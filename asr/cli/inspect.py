@@ -18,10 +18,10 @@ from asr.cli.options import (
     changes_of_vad,
     decoding_of,
     load_said,
-    refuse_existing,
     say,
     set_threads,
 )
+from asr.places import require_file
 
 
 def inspect(
@@ -63,7 +63,7 @@ def inspect(
     out = html or Path(Path(name).name).with_suffix(".html")
     if out.is_dir():
         raise typer.BadParameter(f"{out} is a folder, not a file", param_hint="--html")
-    refuse_existing(out, force, [Path(audio)])
+    require_file(out, force, [Path(audio)])
     set_threads(threads)
     from asr.inspection.inspecting import inspect as run
     from asr.inspection.page import write_inspection

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Force, lowered, refuse_existing, require_own, say
+from asr.cli.options import Force, lowered, require_own, say
 from asr.errors import AsrError
 from asr.interop.toolkits import toolkits_in_words
+from asr.places import require_file, require_folder
 
 model_app = typer.Typer(
     no_args_is_help=True,
@@ -198,7 +199,7 @@ def model_add_lm(
     from asr.model.companions import own_language_model
 
     if before := own_language_model(model):
-        refuse_existing(before, force)
+        (require_folder if before.is_dir() else require_file)(before, force)
     path = add_lm(model, lm)
     files = [file for file in (path, *path.rglob("*")) if file.is_file()]
     say(f"{path}: {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")

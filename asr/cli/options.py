@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from asr.errors import AsrError, ConfigError
-from asr.files import require_place
+from asr.errors import ConfigError
 from asr.language import translated
 from asr.outputs.writers import formats_in_words
 from asr.printable import printable
@@ -204,16 +203,6 @@ def load_said(decoding, vad: Mapping = {}):  # noqa: B006
 def say(line: str) -> None:
     """A line for the person at the terminal, whatever the names in it hold."""
     print(printable(translated(line)), file=sys.stderr, flush=True)
-
-
-def refuse_existing(path: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
-    """Raises AsrError where something would be overwritten, without `force` anything, and an input always; OSError where
-    nothing can be written."""
-    if any(path.resolve() == one.resolve() for one in inputs):
-        raise AsrError(f"{path}: is an input; choose another name")
-    if path.exists() and not force:
-        raise AsrError(f"{path}: is there already; choose another name, or --force to overwrite it")
-    require_place(path)
 
 
 def require_own(model: Path) -> None:

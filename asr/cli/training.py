@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import Force, Threads, lowered, refuse_existing, say, set_threads, usage_errors
+from asr.cli.options import Force, Threads, lowered, say, set_threads, usage_errors
 from asr.launcher import launched, rank
 from asr.launcher import processes as started
+from asr.places import require_file, require_folder
 
 if TYPE_CHECKING:
     from asr.text.tokenizer import TokenTable
@@ -202,7 +203,7 @@ def train_lm(
         raise typer.BadParameter("is for --kind transformer", param_hint="--set")
     if size and kind == "transformer":
         raise typer.BadParameter("is for --kind ngram", param_hint="--size")
-    refuse_existing(out, force, sources)
+    (require_folder if kind == "transformer" else require_file)(out, force, sources)
     split, table = tokens_of(tokens) if tokens else (symbols, None)
     sentences = filter(None, (split(text) for path in sources for text in texts_of(path)))
     if kind == "ngram":

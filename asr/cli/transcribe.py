@@ -40,13 +40,13 @@ from asr.cli.options import (
     decoding_of,
     load_said,
     lowered,
-    refuse_existing,
     say,
     set_threads,
     speakers_of,
     usage_errors,
 )
 from asr.errors import AudioError
+from asr.places import require_file
 
 
 def transcribe(
@@ -162,6 +162,9 @@ def transcribe(
             speakers=speakers or voices, workers=workers, device=device not in ("auto", "cpu"),
             quantize=quantize != "none", punctuate=punctuate == "model",
         )  # fmt: skip
+        if not model:
+            told = "--backend onnx needs the folder that `asr model export MODEL --out FOLDER --format onnx` made"
+            raise typer.BadParameter(told, param_hint="--model")
     from asr.finishing.finishing import Finishing
     from asr.outputs.style import Style
     from asr.transcription.output import outputs_of
@@ -275,7 +278,7 @@ def align(
     if output.hint:
         say(f"asr: {output.hint}")
     if out:
-        refuse_existing(out, force, [Path(audio), Path(text)])
+        require_file(out, force, [Path(audio), Path(text)])
     set_threads(threads)
     from asr.catalogue.opening import open_model
     from asr.files import atomic_write

@@ -18,6 +18,7 @@ from asr.corpus.lhotse_recipes import download_with_lhotse, read_with_lhotse
 from asr.corpus.manifest import Utterance, write_manifest
 from asr.errors import AsrError, ManifestError
 from asr.files import read_lines
+from asr.places import require_writable
 
 Splits = tuple[dict[str, list[Utterance]], list[str]]
 """Utterances by split, and what there was to warn of."""
@@ -57,6 +58,7 @@ def download_public(name: str, folder: Path, mirror: str = "") -> None:
     corpus = CORPORA[name]
     if not corpus.handed_out:
         raise AsrError(f"{corpus.title} has to be fetched by hand: get it from {corpus.page}, then prepare it")
+    require_writable(Path(folder))
     download_with_lhotse(corpus.recipe, f"download_{corpus.recipe}", Path(folder), mirror)
     for archive, expected in corpus.md5.items():
         path = Path(folder) / archive

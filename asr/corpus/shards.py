@@ -31,6 +31,7 @@ from asr.corpus.manifest import Member, Utterance, read_manifest, write_manifest
 from asr.errors import AsrError, AudioError, ManifestError, UsageError
 from asr.files import atomic_write
 from asr.foreign_bytes import quoted, reading
+from asr.places import require_file, require_writable
 
 CODECS = {"flac": ("FLAC", "PCM_16", ".flac"), "opus": ("OGG", "OPUS", ".opus"), "wav": ("WAV", "PCM_16", ".wav")}
 """Name → libsndfile's format and kind of samples, and a suffix. FLAC and WAV keep 16 bits of each sample."""
@@ -100,13 +101,14 @@ def write_shards(
     utterances, lots = plan_shards(manifests, sharding)
     paths = [_shard(out / name, number) for number in range(len(lots))]
     _refuse_others(out, name, [Chosen(utterances, lot) for lot in lots], paths, sharding)
-    out.mkdir(parents=True, exist_ok=True)
+    manifest = out / f"{name}.jsonl"
+    require_writable(out)
+    require_file(manifest, force=True, inputs=list(map(Path, manifests)))
     broken: list[str] = []
     write = partial(_write_numbered, out / name, sharding)
     for path, errors in zip(paths, utterances.each_lot(write, lots, jobs), strict=True):
         broken += errors
         progress(f"{path}: {'not written' if errors and not sharding.skip_broken else 'there'}")
-    manifest = out / f"{name}.jsonl"
     if broken and not sharding.skip_broken:
         return Sharded(manifest, len(paths), 0, tuple(broken))
     inside = [_inside(path, Chosen(utterances, lot)) for path, lot in zip(paths, lots, strict=True)]

@@ -15,7 +15,7 @@ class ContinuedScorer:
     """A Scorer that leaves each utterance no choice but its known tokens, and then is the one that it is made of."""
 
     def __init__(self, scorer: Scorer, known: Sequence[Sequence[int]]):
-        """known: ids of each utterance, none for one of which nothing is known."""
+        """known: ids of each utterance, none for one of which nothing is known; with eos behind them they are all of its text."""
         self.scorer = scorer
         self.sos, self.eos = scorer.sos, scorer.eos
         self.n_utterances, self.device = scorer.n_utterances, scorer.device
@@ -37,3 +37,14 @@ class ContinuedScorer:
     def select(self, state: tuple[Any, int, Tensor], chosen: Chosen) -> tuple[Any, int, Tensor]:
         inner, n, known = state
         return self.scorer.select(inner, chosen), n, known[chosen.utterances]
+
+
+def parted(known: Sequence[int], n: int, eos: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What is known of the texts of an utterance's two parts, where the first holds `n` of the known tokens.
+
+    Where more of them come in the second part, or eos is known to come behind them, the text of the first ends with its own.
+    """
+    ends = tuple(known[-1:]) == (eos,)
+    tokens = tuple(known[:-1] if ends else known)
+    first, second = tokens[:n], tokens[n:]
+    return first + ((eos,) if second or ends else ()), second + ((eos,) if ends else ())

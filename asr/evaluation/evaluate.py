@@ -18,9 +18,10 @@ from asr.corpus.manifest import Utterance, missing_audio
 from asr.corpus.texts import read_references
 from asr.errors import AsrError, AudioError, ManifestError
 from asr.evaluation.decoded import UNFINISHED, Result, Unfinished, unfinished_files
-from asr.files import atomic_write, require_writable, several_errors
+from asr.files import atomic_write, several_errors
 from asr.folders import locked
 from asr.model.folder import weights_file
+from asr.places import require_writable
 from asr.recognition.recognizer import Recognizer
 from asr.scoring.breakdown import Group, by_field
 from asr.scoring.report import write_report

@@ -15,6 +15,7 @@ from asr.corpus.texts import read_references
 from asr.errors import AsrError, AudioError, ManifestError
 from asr.files import atomic_write
 from asr.foreign_bytes import listed
+from asr.places import require_file
 from asr.scoring.speakers import COLLAR, SpeakerScore, score_speakers
 from asr.speakers.wanted import Speakers, Wanted, speakers_wanted
 from asr.transcription.made_with import made_with
@@ -61,6 +62,7 @@ def evaluate_meetings(
     out = Path(out) if out else results_folder(find_model(decoding.model)) / f"{manifest.stem}-speakers"
     if (out / RESULT).exists() and not force:
         raise AsrError(f"{out}: holds results already; choose another --out, or --force to overwrite them")
+    require_file(out / RESULT, force=True)
     recordings = _recordings(manifest, read_references(manifest))
     shares = Shares()
     say(f"{manifest}: {len(recordings):,} recordings")

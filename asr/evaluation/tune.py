@@ -11,9 +11,9 @@ from asr.catalogue.opening import Decoding, language_model, open_decoding, requi
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.kenlm_scorer import is_kenlm_binary
 from asr.decoding.search import CandidateScorer
-from asr.files import require_writable
 from asr.model.companions import language_model_of, put_language_model
 from asr.model.folder import LoadedModel
+from asr.places import require_writable
 from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors
 from asr.training.evaluation import read_dev_sets

@@ -128,10 +128,10 @@ class ExportedModel:
         ctc, judged = (by_name[name][0] if name in by_name else None for name in (CTC, NO_SPEECH))
         return self._real(keys, values, ctc, judged)
 
-    def no_speech(self, heard: Heard, n_samples: int) -> float:
-        """The probability that nobody speaks in an utterance of so many samples; 0 without a head that tells it."""
+    def no_speech(self, heard: Heard, n_samples: int) -> float | None:
+        """The probability that nobody speaks in an utterance of so many samples; None without a head that tells it."""
         if heard.judged is None:
-            return 0.0
+            return None
         weight, sign = heard.judged[: self.spoken_frames(len(heard.judged), n_samples)].T.astype(np.float64)
         shares = np.exp(weight - weight.max())
         return float(1 / (1 + np.exp(-(shares @ sign) / shares.sum())))

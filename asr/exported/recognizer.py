@@ -88,8 +88,9 @@ class ExportedRecognizer:
 
     def _recognize(self, samples: np.ndarray, timed: bool, cancelled: Callable[[], bool]) -> list[Recognized]:
         heard = self.model.hear(samples)
-        if self.model.no_speech(heard, len(samples)) > self.config.no_speech:
-            return [NOTHING_SAID]
+        silence = self.model.no_speech(heard, len(samples))
+        if silence is not None and silence > self.config.no_speech:
+            return [replace(NOTHING_SAID, no_speech=silence)]
         decoder = ListeningDecoder(self.model, heard, cancelled)
         nbest = beam_search(decoder, self.config, self._limit(samples), self._others(heard))
         if not nbest:
@@ -110,6 +111,7 @@ class ExportedRecognizer:
                 best = shortened(best, self._followed(best, decoder), self.model.frame_seconds)
             nbest = [best]
         found = [self._recognized(h) for h in nbest[: self.config.nbest]]
+        found[0] = replace(found[0], no_speech=silence)
         if timed:
             found[0] = replace(found[0], spans=self._spans(found[0].hypothesis.tokens, samples, heard, decoder))
         return found

@@ -1,14 +1,20 @@
-"""What our own search needs of a folder of ONNX files besides the graphs (asr.exported reads it): settings, tokens, filters."""
+"""What our own search needs of a folder of ONNX files besides the graphs (asr.exported reads it): settings, tokens, filters,
+
+and silero-vad, whose package would bring PyTorch to where the folder is used.
+"""
 
 import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save
 
+from asr.audio.speech_probabilities import silero_file
+from asr.audio.voice_activity_onnx import SILERO
 from asr.decoding.decode_config import DecodeConfig
 from asr.exported.folder import ARRAYS, FORMAT, SETTINGS
 from asr.features.fbank import DECIBELS
@@ -16,6 +22,9 @@ from asr.files import atomic_write
 from asr.model.folder import LM, PIECES, LoadedModel
 from asr.text.byte_pairs import BytePairTokenizer
 from asr.version import VERSION
+
+SILERO_LICENCE = "silero_vad.LICENSE"
+"""What goes with silero-vad wherever it goes."""
 
 
 def write_own(loaded: LoadedModel, settings: DecodeConfig, folder: Path, files: Mapping[str, str]) -> None:
@@ -63,3 +72,7 @@ def write_own(loaded: LoadedModel, settings: DecodeConfig, folder: Path, files: 
     for name in (PIECES, LM):
         if (loaded.folder / name).is_file():
             shutil.copyfile(loaded.folder / name, folder / name)
+    shutil.copyfile(silero_file(SILERO), folder / SILERO)
+    for file in metadata.files("silero-vad") or ():
+        if file.name == "LICENSE":
+            shutil.copyfile(file.locate(), folder / SILERO_LICENCE)

@@ -40,6 +40,7 @@ print(stream.result.text)
 The search is sherpa-onnx's greedy one. Long recordings are for its voice activity detection to cut.
 
 `asr transcribe talk.wav --backend onnx --model FOLDER`, of the package mandarin-asr, searches the same files with a beam, cuts
-recordings of any length and finds times; it takes asr.json, too, and needs no PyTorch.
+recordings of any length and finds times; it takes asr.json, too, and needs no PyTorch. silero_vad.onnx, which finds speech, is of
+https://github.com/snakers4/silero-vad, copyright Silero Team, MIT licence.
 """
 """Its text."""

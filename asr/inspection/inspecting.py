@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from asr.audio.faint import Amplifier
 from asr.audio.given import Audio, name_of
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.speech_probabilities import WINDOW, SpeechProbabilities
@@ -141,7 +142,7 @@ def clip(
 def _speech(recording: RecordingInProgress, samples: np.ndarray) -> np.ndarray:
     """(windows,) what the network that finds speech says of each window."""
     padded = np.concatenate([samples, np.zeros(-len(samples) % WINDOW, np.float32)])
-    return SpeechProbabilities(recording.network).add(padded)
+    return SpeechProbabilities(recording.network).add(Amplifier().amplified(padded))
 
 
 def _transcript(

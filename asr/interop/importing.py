@@ -20,12 +20,11 @@ from asr.model.empty import empty_model, sizes_alone
 from asr.model.folder import (
     DECODE,
     fill_weights,
-    refuse_folder,
-    refuse_model,
     save_model,
     writing,
 )
 from asr.model.model import SpeechModel
+from asr.model.replacing import refuse_folder, refuse_model
 from asr.model.storage import check_dtype
 
 IMPORTERS: dict[str, Callable[[Path], Foreign]] = {

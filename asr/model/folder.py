@@ -20,7 +20,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,15 +33,14 @@ from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
 from asr.files import another_name_would_help, atomic_write
-from asr.folders import put_back
 from asr.foreign_bytes import json_value, listed, quoted, reading
 from asr.model.adapters import kept_tensors, merged
 from asr.model.bases import ADAPTERS, base_folder, is_adapted, read_adapter, require_base
 from asr.model.empty import empty_model, sizes_alone
 from asr.model.formats import FORMAT, upgraded
-from asr.model.golden import check_golden, golden_answers
+from asr.model.golden import check_golden, kept_answers
 from asr.model.model import ModelConfig, SpeechModel
-from asr.model.no_speech import read_no_speech, write_no_speech
+from asr.model.no_speech import changing_weights, read_no_speech
 from asr.model.storage import restored, stored
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
@@ -81,12 +80,12 @@ def save_model(
     dtype: str = "float32",
     pieces: bytes | None = None,
 ) -> None:
-    """Writes the folder, or new weights into it. At any moment it holds one whole set of weights.
+    """Writes the folder, or new weights into it. At any moment it holds one whole set of weights, with their no-speech head.
 
     `dtype`: what the file of weights holds, one of storage.DTYPES; the model in memory stays as it is. `pieces`: the
     SentencePiece model that splits texts into the table's tokens.
 
-    Raises CheckpointError where it cannot be written; the weights that were there before stay, without their no-speech head.
+    Raises CheckpointError where it cannot be written; the weights that were there before stay, and their no-speech head.
     """
     folder = Path(folder)
     config = {
@@ -103,9 +102,10 @@ def save_model(
         if pieces is not None:
             with atomic_write(folder / PIECES, "wb") as file:
                 file.write(pieces)
-        write_no_speech(folder, None, {})  # one of other weights
-        save_weights(weights_file(folder), model, table, metadata, dtype=dtype)
-        write_no_speech(folder, model.no_speech, read_header(weights_file(folder)) if model.no_speech else {})
+        path = weights_file(folder)
+        data, header = _as_bytes(path, model, table, metadata, dtype)
+        with changing_weights(folder, model.no_speech, _header_before(path), header), atomic_write(path, "wb") as file:
+            file.write(data)
         if card is not None:
             with atomic_write(folder / CARD) as file:
                 file.write(card)
@@ -115,15 +115,29 @@ def save_weights(
     path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None = None, *, dtype: str = "float32"
 ) -> None:
     """The weights alone, with the header that load_model checks."""
+    data, _ = _as_bytes(path, model, table, metadata, dtype)
+    with writing(path), atomic_write(path, "wb") as file:
+        file.write(data)
+
+
+def _as_bytes(
+    path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None, dtype: str
+) -> tuple[bytes, dict[str, str]]:
+    """What a file of weights holds, and its header."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
     tensors = stored(tensors, dtype)
     if dtype == "int8":  # its answers differ from those of the model that it was made of
         model = copy.deepcopy(model)
         fill_weights(model, restored(tensors), path)
-    golden = json.dumps(golden_answers(model))
-    header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": golden, "dtype": dtype}
-    with writing(path), atomic_write(path, "wb") as file:
-        file.write(save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))  # one key: the same bytes each time
+    header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": kept_answers(model), "dtype": dtype}
+    return save(tensors, {HEADER: json.dumps(header, sort_keys=True)}), header  # one key: the same bytes each time
+
+
+def _header_before(path: Path) -> dict[str, str] | None:
+    """The header of weights that are about to be replaced; None where there are none, or they are damaged."""
+    with suppress(CheckpointError):
+        return read_header(path) if path.is_file() else None
+    return None
 
 
 @contextmanager
@@ -148,22 +162,6 @@ def writing(path: Path) -> Iterator[None]:
 def weights_file(folder: Path) -> Path:
     """The file that holds what a model folder has learned: whole weights, or adapters of a base."""
     return folder / (ADAPTERS if is_adapted(folder) else WEIGHTS)
-
-
-def refuse_model(out: Path, force: bool) -> None:
-    """Raises CheckpointError where something is in the folder `out` already, unless it is to be overwritten."""
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise CheckpointError(f"{out}: is there already; choose another name, or --force to overwrite it")
-
-
-def refuse_folder(out: Path, force: bool) -> None:
-    """Raises CheckpointError where a model cannot be written as the folder `out`, `force`: in place of the model there."""
-    put_back(out)
-    if out.exists() and not out.is_dir():
-        raise CheckpointError(f"{out}: is a file, no model folder; choose another name")
-    refuse_model(out, force)
-    if out.is_dir() and any(out.iterdir()) and not weights_file(out).is_file():
-        raise CheckpointError(f"{out}: holds files but no model; --force only overwrites a model folder")
 
 
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> LoadedModel:

@@ -6,7 +6,8 @@ A linear layer gives each memory frame a weight and a sign of speech or none; th
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -21,6 +22,8 @@ from asr.model.layers import length_mask
 
 NO_SPEECH = "no_speech.safetensors"
 """Its file in a model folder."""
+NEXT = "next."
+"""Before the names of the tensors that belong to the weights which are about to take the place of those that are there."""
 
 
 class NoSpeechHead(nn.Module):
@@ -47,14 +50,64 @@ class NoSpeechHead(nn.Module):
         return (weight.masked_fill(~real, -torch.inf).softmax(-1) * sign).sum(-1)
 
 
-def write_no_speech(folder: Path, head: NoSpeechHead | None, header: Mapping[str, str]) -> None:
-    """Keeps a head in the folder of its model, or sees that none lies there. header: that of the weights it was learnt on."""
+def write_no_speech(folder: Path, head: NoSpeechHead, header: Mapping[str, str]) -> None:
+    """Keeps a head in the folder of its model. header: that of the weights it was learnt on."""
+    _write(folder, {known_by(header): head})
+
+
+@contextmanager
+def changing_weights(
+    folder: Path, head: NoSpeechHead | None, before: Mapping[str, str] | None, header: Mapping[str, str]
+) -> Iterator[None]:
+    """A block that puts new weights into the place of the old ones: afterwards `head`, or none, lies beside them.
+
+    Until then the file holds what belongs to either: killed at any moment, the folder holds weights with their own head or
+    without one. Where the block fails, all is as it was. before, header: those of the old weights, None without any, and of
+    the new ones.
+    """
+    path, new = folder / NO_SPEECH, known_by(header)
+    kept = path.read_bytes() if path.is_file() and before is not None else None
+    if kept is None:  # or what is there is of weights that are gone
+        path.unlink(missing_ok=True)
+    old = None if before is None else known_by(before)
+    if old not in (None, new) and (kept is not None or head is not None):
+        _write(folder, {old: _head_of(path, old) if kept else None, new: head})
+    elif head is not None:
+        _write(folder, {new: head})
+    try:
+        yield
+    except BaseException:
+        if kept is None:
+            path.unlink(missing_ok=True)
+        else:
+            with suppress(OSError):  # the one of both says the same
+                _replace(path, kept)
+        raise
     if head is None:
-        (folder / NO_SPEECH).unlink(missing_ok=True)
-        return
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
-    with atomic_write(folder / NO_SPEECH, "wb") as file:
-        file.write(save(tensors, {"weights": known_by(header)}))
+        path.unlink(missing_ok=True)
+    else:
+        with suppress(OSError):
+            _write(folder, {new: head})
+
+
+def _write(folder: Path, heads: Mapping[str, NoSpeechHead | None]) -> None:
+    """What belongs to each of one or two sets of weights, the first under the plain names."""
+    (first, head), *others = heads.items()
+    tensors, known = _tensors(head), {"weights": first}
+    for other, head in others:
+        tensors |= {f"{NEXT}{name}": tensor for name, tensor in _tensors(head).items()}
+        known["next"] = other
+    _replace(folder / NO_SPEECH, save(tensors, known))
+
+
+def _tensors(head: NoSpeechHead | None) -> dict[str, Tensor]:
+    values = {} if head is None else head.state_dict()
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in values.items()}
+
+
+def _replace(path: Path, data: bytes) -> None:
+    with atomic_write(path, "wb") as file:
+        file.write(data)
 
 
 def read_no_speech(folder: Path, header: Mapping[str, str], width: int) -> NoSpeechHead | None:
@@ -66,19 +119,33 @@ def read_no_speech(folder: Path, header: Mapping[str, str], width: int) -> NoSpe
     if not path.is_file():
         return None
     with reading(path, CheckpointError, "damaged or not safetensors", "delete it to do without"):
-        head = NoSpeechHead(width)
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-            learnt_on = (file.metadata() or {}).get("weights")
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        if shapes != {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}:
-            raise ValueError(f"its tensors are {shapes}, the encoder's width is {width}")
-        head.load_state_dict(tensors)
-    if learnt_on != known_by(header):
-        raise CheckpointError(
-            f"{path}: was learnt on other weights than those beside it; delete it, or learn it again with"
-            " recipes/embedded/no_speech.py"
-        )
+        head = _head_of(path, known_by(header))
+        if head is not None and head.weight.shape[1] != width:
+            raise ValueError(f"its width is {head.weight.shape[1]}, the encoder's width is {width}")
+    return head
+
+
+def _head_of(path: Path, weights: str) -> NoSpeechHead | None:
+    """What a file holds for weights that are known by this; None if these were written without a head."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        if weights not in (metadata.get("weights"), metadata.get("next")):
+            raise CheckpointError(
+                f"{path}: was learnt on other weights than those beside it; delete it, or learn it again with"
+                " recipes/embedded/no_speech.py"
+            )
+        of_next = weights != metadata.get("weights")
+        names = [name for name in file.keys() if name.startswith(NEXT) == of_next]
+        tensors = {name.removeprefix(NEXT): file.get_tensor(name) for name in names}
+    if not tensors and "next" in metadata:
+        return None
+    width = tensors["weight"].shape[-1] if "weight" in tensors else 0
+    head = NoSpeechHead(width)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
+    if shapes != expected:
+        raise ValueError(f"its tensors are {shapes}, should be {expected}")
+    head.load_state_dict(tensors)
     return head
 
 

@@ -3,7 +3,7 @@
 Attention decoders now and then repeat themselves without end, or go on writing while they listen to one place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +53,16 @@ def reasons_for_silence(hypothesis: Hypothesis) -> tuple[str, ...]:
     return reasons if not log_probs or sum(log_probs) >= LEAST_SURE * len(log_probs) else (*reasons, UNSURE)
 
 
+def misheard(
+    best: Sequence[Hypothesis], doubts: Mapping[int, tuple[str, ...]], partly: Sequence[int]
+) -> dict[int, tuple[str, ...]]:
+    """Utterance → why it is to be heard in all of the model's window, of those that were heard in a part of it (`partly`).
+
+    best, doubts: what was found in each utterance, and why it should not be trusted."""
+    reasons = {b: doubts.get(b, ()) + reasons_for_silence(best[b]) for b in partly}
+    return {b: why for b, why in reasons.items() if why}
+
+
 def has_loop(tokens: Sequence[int]) -> bool:
     """Whether a piece of at most LONGEST_LOOP tokens comes four times over, WINDOW tokens in all at least."""
     for period in range(1, LONGEST_LOOP + 1):
@@ -73,14 +83,17 @@ def stands_still(attended: np.ndarray, seconds_per_frame: float) -> bool:
     return bool(((windows.max(1) - windows.min(1)) * seconds_per_frame < LEAST_PROGRESS).any())
 
 
-def shortened(hypothesis: Hypothesis, attended: np.ndarray | None, seconds_per_frame: float) -> Hypothesis:
+def shortened(
+    hypothesis: Hypothesis, attended: np.ndarray | None, seconds_per_frame: float, least: int = 0
+) -> Hypothesis:
     """One copy of what comes over and over at the end, or what there is until attention goes no further; marked as such.
 
-    The same hypothesis where neither is seen. attended: (U, L), where each token was listened for.
+    The same hypothesis where neither is seen. attended: (U, L), where each token was listened for. least: tokens that stay.
     """
     length = one_copy(hypothesis.tokens)
     if attended is not None:
         length = min(length, forward_tokens(attended, seconds_per_frame))
+    length = min(max(length, least), len(hypothesis.tokens))
     if length == len(hypothesis.tokens):
         return hypothesis
     log_probs = hypothesis.token_log_probs[:length]

@@ -28,7 +28,11 @@ def joined(
         seconds = behind / SAMPLE_RATE
         later = tuple((start + seconds, end + seconds) for start, end in best.spans)
         both = recognized(join(whole.hypothesis, best.hypothesis, reasons))
-        whole, behind = replace(both, spans=whole.spans + later), behind + len(piece)
+        silence = [p for p in (whole.no_speech, best.no_speech) if p is not None]
+        whole = replace(
+            both, spans=whole.spans + later, no_speech=min(silence, default=None)
+        )  # who speaks in one part does
+        behind += len(piece)
     return [whole]
 
 

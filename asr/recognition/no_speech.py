@@ -1,4 +1,4 @@
-"""Which utterances nobody speaks in, as the model's no-speech head has it: they give no text, and are not searched."""
+"""How likely it is that nobody speaks in utterances, as the model's no-speech head has it: such give no text."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ import torch
 from asr.model.model import Memory, SpeechModel
 
 
-def without_speech(
-    model: SpeechModel, memory: Memory, utterances: Sequence[np.ndarray], threshold: float
-) -> frozenset[int]:
-    """Which of the utterances (S,) are without speech with a probability above the threshold; none of a model without the head.
+def no_speech_probabilities(
+    model: SpeechModel, memory: Memory, utterances: Sequence[np.ndarray]
+) -> list[float] | list[None]:
+    """Of each of the utterances (S,) the probability that nobody speaks in it; None of a model without the head.
 
     memory: what the model made of them. Silence behind an utterance is no sign of anything: its own frames alone count.
     """
-    if model.no_speech is None or threshold >= 1:
-        return frozenset()
+    if model.no_speech is None:
+        return [None] * len(utterances)
     frames = [model.spoken_frames(int(n), len(u)) for n, u in zip(memory.lengths, utterances, strict=True)]
     logits = model.no_speech(memory.encoded, torch.tensor(frames, device=memory.encoded.device))
-    return frozenset(torch.nonzero(logits.sigmoid() > threshold)[:, 0].tolist())
+    return logits.sigmoid().tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -33,6 +33,8 @@ class Recognized:
     """Hot words that `text` has in the place of what sounds like them; `hypothesis` has what was heard."""
     spans: tuple[Span, ...] = ()
     """Start and end of each token in seconds, where they were asked for: of the best hypothesis only."""
+    no_speech: float | None = field(default=None, compare=False)
+    """The probability that nobody speaks, of the best hypothesis; None of a model without a head that tells it."""
 
 
 NOTHING_SAID = Recognized("", Hypothesis((), 0.0, ()))

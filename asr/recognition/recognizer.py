@@ -1,7 +1,7 @@
 """A model and its tokenizer, put to work: arrays of samples to n-best lists of texts."""
 
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.decoding.continued import ContinuedScorer
+from asr.decoding.continued import ContinuedScorer, parted
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.decode_config import AUTO, DecodeConfig
 from asr.decoding.hotwords import HotwordScorer
@@ -19,11 +19,11 @@ from asr.decoding.wordlists import Hotwords
 from asr.errors import AsrError, ConfigError
 from asr.model.model import Memory, SpeechModel
 from asr.recognition.encoding import WHOLE, encode, grouped, window_samples
-from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_for_silence, reasons_to_doubt, shortened
+from asr.recognition.guards import cut_in_two, cut_to_fit, misheard, reasons_to_doubt, shortened
 from asr.recognition.joining import joined
 from asr.recognition.listening import NetworkScorer
 from asr.recognition.names import require_readings, with_hotwords
-from asr.recognition.no_speech import without_speech
+from asr.recognition.no_speech import no_speech_probabilities
 from asr.recognition.recognized import NOTHING_SAID, Decoded, Recognized, Watcher
 from asr.recognition.timing import decoder_inputs, token_spans
 from asr.stopping import never
@@ -76,7 +76,7 @@ class Recognizer:
         """Arrays (S,) of 16 kHz samples → per utterance its n-best list, the best with the spans of its tokens if `timed`.
 
         The model is put in evaluation mode meanwhile. watcher: looks on. known: ids that each text begins with, not heeded
-        where an utterance is too long for the model. Raises Cancelled soon after `cancelled` says so.
+        where an utterance is too long for the model, nor where nobody speaks. Raises Cancelled soon after `cancelled` says so.
         """
         call, training = copy.copy(self), self.model.training
         # another thread may be decoding with this Recognizer, and is cancelled and watched by something else
@@ -89,8 +89,8 @@ class Recognizer:
                 if watcher is not None and len(some) > 1:
                     watcher.cut(samples, some, ())
             pieces = [piece for some in parts for piece in some]
-            begun = list(known) or [()] * len(parts)
-            begun = [tokens if len(some) == 1 else () for tokens, some in zip(begun, parts, strict=True) for _ in some]
+            known = known or [()] * len(parts)
+            begun = [tokens if len(some) == 1 else () for tokens, some in zip(known, parts, strict=True) for _ in some]
             results: list[list[Recognized]] = [[] for _ in pieces]
             for batch in self.batches([len(piece) for piece in pieces]):
                 chosen, texts = [pieces[i] for i in batch], [begun[i] for i in batch]
@@ -103,22 +103,40 @@ class Recognizer:
                 self.model.train()
 
     def _in_pieces(
-        self, samples: np.ndarray, best: Hypothesis, reasons: tuple[str, ...], heard: Memory, timed: bool
+        self,
+        samples: np.ndarray,
+        best: Hypothesis,
+        reasons: tuple[str, ...],
+        *,
+        heard: Memory,
+        timed: bool,
+        known: Sequence[int],
     ) -> list[Recognized]:
         """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; what there is of it before it
 
-        went wrong where that cannot be. heard: the memory of this utterance.
+        went wrong where that cannot be. heard: the memory of this utterance. known: ids that its text begins with.
         """
         halves = cut_in_two(samples, SAMPLE_RATE) if self.config.redecode else None
         if halves is not None:
             if self.watcher is not None:
                 self.watcher.cut(samples, halves, reasons)
-            return joined(halves, self._recognize_batch(halves, timed), self._recognized, reasons)
+            begun = self._divided(known, samples, len(halves[0]), heard)
+            return joined(halves, self._recognize_batch(halves, timed, begun), self._recognized, reasons)
         best = replace(best, warnings=tuple(dict.fromkeys(best.warnings + reasons)))
         if self.config.redecode:
             [attended] = self._followed([best], self.scorer(heard))
-            best = shortened(best, attended, self.model.frame_seconds)
+            best = shortened(best, attended, self.model.frame_seconds, least=len(known))
         return [self._recognized(best)]
+
+    def _divided(self, known: Sequence[int], samples: np.ndarray, place: int, heard: Memory) -> list[tuple[int, ...]]:
+        """What is known of the text of an utterance (S,), for its parts before and behind a sample: by when it was said."""
+        table = self.tokenizer.table
+        tokens = [token for token in known if token != table.eos]
+        if not tokens:
+            return list(parted(known, 0, table.eos))
+        said = self.ctc_log_probs(heard) if self.model.ctc else self.scorer(heard).listened([tokens])
+        [spans] = token_spans(self.model, table, [samples], [tokens], lengths=heard.lengths, heard=said)
+        return list(parted(known, sum(start + end < 2 * place / SAMPLE_RATE for start, end in spans), table.eos))
 
     def _trusted_first(self, nbest: list[Hypothesis], heard: Memory) -> tuple[list[Hypothesis], tuple[str, ...]]:
         """What nothing is to be said against before what cannot be trusted, and why the first cannot; heard: of the utterance."""
@@ -160,22 +178,27 @@ class Recognizer:
         return limits if longest is None else [min(limit, longest) for limit in limits]
 
     def _recognize_batch(
-        self, utterances: Sequence[np.ndarray], timed: bool, known: Sequence[Sequence[int]] = ()
+        self, utterances: Sequence[np.ndarray], timed: bool, known: Sequence[Sequence[int]]
     ) -> list[list[Recognized]]:
         windows = self._windows(utterances)
         memory = encode(self.model, utterances, self.cancelled, windows=windows)
-        silent = without_speech(self.model, memory, utterances, self.config.no_speech)
+        silence = no_speech_probabilities(self.model, memory, utterances)
+        silent = [b for b, p in enumerate(silence) if self._is_silent(p)]
         if not silent or self.watcher is not None:  # whoever looks on sees what the search would find
-            return self._search_batch(utterances, memory, timed, known, windows=windows, silent=silent)
-        results = [[NOTHING_SAID] for _ in utterances]
+            return self._search_batch(utterances, memory, timed, known, windows=windows, silence=silence)
+        results = [[replace(NOTHING_SAID, no_speech=p)] for p in silence]
         heard = [b for b in range(len(utterances)) if b not in silent]
         if heard:
-            chosen, begun = [utterances[b] for b in heard], [known[b] for b in heard] if known else ()
-            some = [windows[b] for b in heard]
-            found = self._search_batch(chosen, memory.rows(heard), timed, begun, windows=some)
+            chosen, begun = [utterances[b] for b in heard], [known[b] for b in heard]
+            more = {"windows": [windows[b] for b in heard], "silence": [silence[b] for b in heard]}
+            found = self._search_batch(chosen, memory.rows(heard), timed, begun, **more)
             for b, nbest in zip(heard, found, strict=True):
                 results[b] = nbest
         return results
+
+    def _is_silent(self, probability: float | None) -> bool:
+        """Whether nobody speaks, of the probability of that."""
+        return probability is not None and probability > self.config.no_speech
 
     def _search_batch(
         self,
@@ -185,11 +208,11 @@ class Recognizer:
         known: Sequence[Sequence[int]],
         *,
         windows: Sequence[int],
-        silent: Collection[int] = (),
+        silence: Sequence[float | None],
     ) -> list[list[Recognized]]:
-        """Results of utterances (S,), nothing for those that are `silent`. memory: what the decoder hears of them.
+        """Results of utterances (S,), nothing for those in which nobody speaks. memory: what the decoder hears of them.
 
-        windows: samples that each was filled up to.
+        windows: samples that each was filled up to. silence: how likely it is that nobody speaks in each.
         """
         scorer, limits = self.scorer(memory), self.limits(utterances)
         log_probs = self.ctc_log_probs(memory) if timed or self.config.ctc_weight else None
@@ -197,15 +220,18 @@ class Recognizer:
         found = self._found(scorer, limits, memory, log_probs, watch, known)
         results: list[list[Recognized]] = [[] for _ in found]
         doubts = self._doubts([nbest[0] for nbest in found], scorer)
-        narrow = self._misheard(utterances, windows, found, doubts)
+        whole = [self.model.encoded_samples(len(samples)) for samples in utterances]
+        partly = [b for b, window in enumerate(windows) if self.config.redecode and window < whole[b]]
+        narrow = misheard([nbest[0] for nbest in found], doubts, partly)
         for b, nbest in self._in_whole_windows(utterances, narrow, timed, known).items():
             results[b] = nbest
         for b in (b for b in doubts if not results[b]):
             heard = memory.rows([b])
             found[b], reasons = self._trusted_first(found[b], heard)
             if reasons:
-                results[b] = self._in_pieces(utterances[b], found[b][0], reasons, heard, timed)
-        for b in silent:
+                more = {"heard": heard, "timed": timed, "known": known[b]}
+                results[b] = self._in_pieces(utterances[b], found[b][0], reasons, **more)
+        for b in (b for b, p in enumerate(silence) if self._is_silent(p)):
             results[b] = [NOTHING_SAID]
         wanted = self.config.nbest
         results = [
@@ -219,23 +245,12 @@ class Recognizer:
             )
             for nbest, spans in zip(results, timings, strict=True):
                 nbest[0] = replace(nbest[0], spans=spans or nbest[0].spans)
+        for nbest, p in zip(results, silence, strict=True):
+            if nbest[0].no_speech is None:  # else it was told of its parts
+                nbest[0] = replace(nbest[0], no_speech=p)
         if watch is not None and self.watcher is not None:
             self.watcher.decoded(watch, Decoded(utterances, memory, log_probs, found, results))
         return results
-
-    def _misheard(
-        self,
-        utterances: Sequence[np.ndarray],
-        windows: Sequence[int],
-        found: Sequence[Sequence[Hypothesis]],
-        doubts: Mapping[int, tuple[str, ...]],
-    ) -> dict[int, tuple[str, ...]]:
-        """Utterance → why it is to be heard in all of the model's window, of those that were heard in a part of it."""
-        reasons: dict[int, tuple[str, ...]] = {}
-        for b, (samples, window) in enumerate(zip(utterances, windows, strict=True)):
-            if self.config.redecode and window < self.model.encoded_samples(len(samples)):
-                reasons[b] = doubts.get(b, ()) + reasons_for_silence(found[b][0])
-        return {b: why for b, why in reasons.items() if why}
 
     def _in_whole_windows(
         self,
@@ -247,7 +262,6 @@ class Recognizer:
         """Some of the utterances decoded again in all of the model's window. reasons: utterance → why; known: of all."""
         narrow = list(reasons)
         again = [utterances[b][:] for b in narrow]  # arrays of their own, for whoever looks on
-        begun = [known[b] if known else () for b in narrow]
         for b, samples in zip(narrow, again, strict=True):
             if self.watcher is not None:
                 self.watcher.cut(utterances[b], (samples,), reasons[b])
@@ -255,8 +269,8 @@ class Recognizer:
         wide.config = replace(self.config, window=WHOLE)
         results: dict[int, list[Recognized]] = {}
         for batch in wide.batches([len(samples) for samples in again]):
-            texts = [begun[i] for i in batch]
-            for i, nbest in zip(batch, wide._recognize_batch([again[i] for i in batch], timed, texts), strict=True):
+            chosen, begun = [again[i] for i in batch], [known[narrow[i]] for i in batch]
+            for i, nbest in zip(batch, wide._recognize_batch(chosen, timed, begun), strict=True):
                 results[narrow[i]] = nbest
         return results
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.errors import AsrError
+from asr.places import require_file
 from asr.scoring.breakdown import by_field
 from asr.scoring.compare import Comparison
 from asr.scoring.rendering import rendered
@@ -30,15 +31,11 @@ class Output:
     details: Path | None = None
 
     def check(self, inputs: Sequence[Path], force: bool) -> None:
-        """Raises AsrError before any work where a file is there already, or is one of the inputs."""
+        """Raises AsrError before any work where a file is there already, or is one of the inputs; OSError where one cannot be
+        written."""
         wanted = [path for path in (self.html, self.json, self.details) if path]
         for path in wanted:
-            if path.resolve() in [other.resolve() for other in inputs]:
-                raise AsrError(f"{path}: is an input; choose another name")
-            if path.is_dir():
-                raise AsrError(f"{path}: is a folder; give the name of a file")
-            if path.is_file() and not force:
-                raise AsrError(f"{path}: is there already; choose another name, or --force to overwrite it")
+            require_file(path, force, inputs)
         if len({path.resolve() for path in wanted}) < len(wanted):
             raise AsrError(f"{wanted[0]}: each output needs a name of its own")
 

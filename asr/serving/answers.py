@@ -72,7 +72,7 @@ def _label(speaker: str) -> str:
 
 
 def _segment(i: int, segment: Segment, ids: Ids) -> dict:
-    """`no_speech_prob` is 0: a segment is where the network that finds speech has heard it."""
+    """`no_speech_prob` is 0 without a no-speech head: a segment is where the network that finds speech has heard it."""
     mean_log = sum(_log(token) for token in segment.tokens) / len(segment.tokens)
     written = segment.text.encode()
     return {
@@ -85,7 +85,7 @@ def _segment(i: int, segment: Segment, ids: Ids) -> dict:
         "temperature": 0.0,
         "avg_logprob": round(mean_log, 4),
         "compression_ratio": round(len(written) / len(zlib.compress(written)), 4),
-        "no_speech_prob": 0.0,
+        "no_speech_prob": segment.no_speech or 0.0,
         "confidence": round(segment.confidence or 0.0, 4),
         **({"speaker": segment.speaker} if segment.speaker else {}),
     }

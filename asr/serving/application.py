@@ -10,7 +10,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,7 +18,6 @@ from starlette.websockets import WebSocket
 
 from asr.errors import AsrError
 from asr.finishing.finishing import Finishing
-from asr.language import in_chinese, is_chinese
 from asr.serving.access import key_of, knows, refusal
 from asr.serving.body import ENDING
 from asr.serving.edited import rendered, scored
@@ -28,7 +27,7 @@ from asr.serving.live_streams import LiveStreams
 from asr.serving.metrics import Metrics
 from asr.serving.realtime import converse
 from asr.serving.realtime_session import Session
-from asr.serving.refusals import Abandoned, BadRequest, problem
+from asr.serving.refusals import Abandoned, BadRequest, problem, worded
 from asr.serving.sent import read_json
 from asr.serving.service import Service
 from asr.serving.settings import ServerSettings
@@ -98,7 +97,7 @@ class Application:
         if not reason and socket.url.path != LIVE:
             reason, status = "Not Found", 404
         if reason:
-            await socket.send_denial_response(_answer(status, reason))
+            await socket.send_denial_response(_refused(socket, status, reason))
         else:
             await converse(self.service, self.streams, socket)
 
@@ -122,7 +121,7 @@ class Application:
             pass  # while the rest of a refused request was dropped
         except asyncio.CancelledError:  # the server ends in the middle of what cannot be interrupted
             if not began:
-                await _answer(503, ENDING)(scope, receive, telling)
+                await _refused(request, 503, ENDING)(scope, receive, telling)
 
     async def _refuse(self, request: Request, status: int, message: str, send: Send) -> None:
         await self.service.body(request.receive).drop()
@@ -159,7 +158,8 @@ class Application:
         return page_file(request.path_params.get("name", HOME))
 
     async def no_socket(self, request: Request) -> Response:
-        return _answer(426, f"{LIVE} is a WebSocket: connect to ws://…{LIVE}", headers={"Upgrade": "websocket"})
+        told = f"{LIVE} is a WebSocket: connect to ws://…{LIVE}"
+        return _refused(request, 426, told, headers={"Upgrade": "websocket"})
 
     async def _ask_for_key(self, request: Request, lent: bool = True) -> None:
         if self.settings.key and not knows(self.settings.key, key_of(request.headers), lent):
@@ -176,23 +176,19 @@ class Application:
         """Whether the model answers, for everybody; 503 where it does not."""
         problem = ENDING if self.service.stopping.is_set() else await self.asked.problem()
         answer = {"status": "unavailable" if problem else "ok", "model": self.service.transcriber.loaded.name}
-        return JSONResponse(answer | ({"reason": problem} if problem else {}), 503 if problem else 200)
+        reason = {"reason": worded(problem, request)} if problem else {}
+        return JSONResponse(answer | reason, 503 if problem else 200)
 
     async def metrics(self, request: Request) -> Response:
         await self._ask_for_key(request)
         return Response(self.counts.text(), media_type=self.counts.content_type)
 
 
-def _answer(status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None) -> Response:
-    return Response(problem(status, message, field), status, headers, "application/json")
-
-
 def _refused(
-    request: Request, status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None
+    asking: HTTPConnection, status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None
 ) -> Response:
-    """Why a request is not answered: in Chinese where it asks for that first (Accept-Language), as the page does."""
-    asked = request.headers.get("accept-language", "").partition(",")[0]
-    return _answer(status, in_chinese(message) if is_chinese(asked) else message, field, headers)
+    """Why a request is not answered, in the language that it asks for."""
+    return Response(problem(status, worded(message, asking), field), status, headers, "application/json")
 
 
 def _of_system(request: Request, error: OSError) -> Response:
@@ -203,7 +199,7 @@ def _of_system(request: Request, error: OSError) -> Response:
 HANDLERS: dict[Any, Any] = {
     BadRequest: lambda request, error: _refused(request, error.status, str(error), error.field, error.headers),
     Abandoned: lambda request, error: _refused(request, 503, str(error)),
-    ClientDisconnect: lambda request, error: _answer(400, "the upload was not finished"),
+    ClientDisconnect: lambda request, error: _refused(request, 400, "the upload was not finished"),
     HTTPException: lambda request, error: _refused(request, error.status_code, error.detail, headers=error.headers),
     AsrError: lambda request, error: _refused(request, 500, str(error)),
     OSError: _of_system,

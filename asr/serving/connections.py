@@ -11,6 +11,7 @@ from websockets.exceptions import WebSocketException
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from asr.language import CHINESE, in_chinese, preferred
 from asr.serving.body import PATIENCE
 from asr.serving.refusals import problem
 
@@ -39,7 +40,8 @@ class Connection(H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         if reason := _problem(event, self.headers):
-            self._refuse(400, f"this is no request for a WebSocket: {reason[:LONGEST_REASON]}")
+            accepted = dict(self.headers).get(b"accept-language", b"").decode("latin-1")
+            self._refuse(400, f"this is no request for a WebSocket: {reason[:LONGEST_REASON]}", accepted)
             return
         super().handle_websocket_upgrade(event)
         self.upgraded = True
@@ -64,11 +66,12 @@ class Connection(H11Protocol):
         status = getattr(error, "error_status_hint", 400)
         self._refuse(status if status in REASONS else 400, f"this is no request of HTTP: {str(error)[:LONGEST_REASON]}")
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _refuse(self, status: int, message: str, accepted: str = "") -> None:
+        """accepted: the languages that the request asks for, where it came as far as that."""
         if self.transport.is_closing():
             return
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            body = problem(status, message)
+            body = problem(status, in_chinese(message) if preferred(accepted) == CHINESE else message)
             headers = [
                 ("Content-Type", "application/json"),
                 ("Content-Length", str(len(body))),

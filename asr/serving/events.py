@@ -5,13 +5,14 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from asr.errors import AsrError
 from asr.serving.answers import Ids, answer_of, logprobs_of
 from asr.serving.forms import DIARIZED, Wanted
-from asr.serving.refusals import problem
+from asr.serving.refusals import problem, worded
 from asr.transcript import Transcript, TranscriptToken, joined
 
 DELTA, DONE = "transcript.text.delta", "transcript.text.done"
@@ -98,9 +99,10 @@ class EventStream(Response):
                 async for one in self.rest:
                     await tell(one)
         except AsrError as error:
-            await tell(_failed(getattr(error, "status", 503), str(error)))
+            await tell(_failed(getattr(error, "status", 503), worded(str(error), HTTPConnection(scope))))
         except Exception as error:
-            await tell(_failed(500, f"the server failed ({type(error).__name__}), its log says where"))
+            told = f"the server failed ({type(error).__name__}), its log says where"
+            await tell(_failed(500, worded(told, HTTPConnection(scope))))
             raise
         finally:
             await tell(b"", False)

@@ -22,7 +22,7 @@ from asr.serving.forms import hotwords_of_fields
 from asr.serving.items import Items
 from asr.serving.live_streams import LiveStream, LiveStreams
 from asr.serving.realtime_session import Session, of_query, updated
-from asr.serving.refusals import BadRequest
+from asr.serving.refusals import BadRequest, worded
 from asr.serving.sent import read_json
 from asr.serving.service import Service
 from asr.transcription.pcm import FIRST, Pcm, refuse_container
@@ -110,7 +110,8 @@ class Live:
     async def _error(self, error: AsrError, event: Any = None) -> None:
         id = event.get("event_id") if isinstance(event, dict) else None
         field, code = getattr(error, "field", None), getattr(error, "code", None)
-        about = {"type": "invalid_request_error", "code": code, "message": str(error), "param": field, "event_id": id}
+        about = {"type": "invalid_request_error", "code": code, "param": field, "event_id": id}
+        about["message"] = worded(str(error), self.socket)
         await self._send("error", error=about)
 
     async def _read(self) -> None:
@@ -278,7 +279,7 @@ async def converse(service: Service, streams: LiveStreams, socket: WebSocket) ->
         code, reason = FAILED, f"the server failed ({type(error).__name__}), its log says where"
         raise
     finally:
-        await _close(socket, code, reason)
+        await _close(socket, code, worded(reason, socket))
 
 
 async def _close(socket: WebSocket, code: int, reason: str) -> None:

@@ -2,7 +2,13 @@
 
 import json
 
+from starlette.requests import HTTPConnection
+
 from asr.errors import AsrError
+from asr.language import CHINESE, in_chinese, preferred
+
+ACCEPT_LANGUAGE = "accept_language"
+"""Field of an address that says what the header does, for pages: a browser lets them set none of a WebSocket."""
 
 
 class BadRequest(AsrError):
@@ -17,6 +23,12 @@ class BadRequest(AsrError):
 
 class Abandoned(AsrError):
     """Nobody waits for the answer, or the server is about to end."""
+
+
+def worded(message: str, asking: HTTPConnection) -> str:
+    """A message in the language that a client asks for, or else in the server's own."""
+    asked = asking.query_params.get(ACCEPT_LANGUAGE) or asking.headers.get("accept-language", "")
+    return in_chinese(message) if preferred(asked) == CHINESE else message
 
 
 def problem(status: int, message: str, field: str | None = None) -> bytes:

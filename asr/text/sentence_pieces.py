@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from asr.errors import TokenError
+from asr.errors import TokenError, UsageError
 from asr.foreign_bytes import reading
 from asr.text.normalize import characters, is_han, normalize
 from asr.text.tokenizer import NO_TEXT, TokenTable, symbol_id, text_parts
@@ -65,8 +65,10 @@ def pieces_of(path: str | Path) -> list[str]:
 
 
 def _open(path: str | Path):
-    import sentencepiece  # models of characters need not load it
-
+    try:
+        import sentencepiece  # models of characters need not load it
+    except ImportError:
+        raise UsageError(f"{path}: needs the package sentencepiece: pip install 'sentencepiece>=0.2,<1'") from None
     with reading(path, TokenError, "not a SentencePiece model"):
         processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
         if not processor.get_piece_size():

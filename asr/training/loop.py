@@ -19,6 +19,7 @@ from asr.foreign_bytes import reading
 from asr.model.device import slow_in_bfloat16
 from asr.model.folder import LoadedModel, fill_weights, read_header, save_model, save_weights, weights_file
 from asr.model.model import SpeechModel
+from asr.places import require_writable
 from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors
 from asr.stopping import stoppable
@@ -114,6 +115,7 @@ def train(
             work_for(ranks)
             return folder
         with locked(folder, CheckpointError, "training"):
+            require_writable(folder)
             config, display = shared_out(config, ranks), display or Lines()
             return _train(config, folder, force, stop_after, display=display, tensorboard=tensorboard, ranks=ranks)
 

@@ -11,6 +11,7 @@ from asr.errors import AsrError, CheckpointError
 from asr.files import atomic_write
 from asr.foreign_bytes import reading
 from asr.model.folder import LoadedModel, load_model
+from asr.places import require_file
 from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors, char_errors
 from asr.training.charts import line_chart, picture
@@ -42,6 +43,7 @@ def write_run_report(folder: str | Path, out: str | Path | None = None) -> Path:
     """
     history = read_history(folder)
     path = Path(out) if out else history.folder / "report.html"
+    require_file(path, force=True)
     with reading(history.folder, CheckpointError, "its log or its settings are not those of a run"):
         sections, summary = [_curves(history), _about(history)], _summary(history)
     try:

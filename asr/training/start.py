@@ -21,6 +21,7 @@ from asr.model.bases import ADAPTER, ADAPTERS, write_adapter
 from asr.model.companions import own_language_model, remove_language_model
 from asr.model.folder import DECODE, PIECES, WEIGHTS, weights_file, weights_fingerprint
 from asr.model.formats import upgraded
+from asr.model.no_speech import NO_SPEECH
 from asr.text.tokenizer import TokenTable, count_symbols
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.config import Config
@@ -183,6 +184,7 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
         folder / ADAPTERS,
         folder / DECODE,  # chosen for the model that was here
         folder / PIECES,
+        folder / NO_SPEECH,
         *folder.glob(f"{CHECKPOINTS}/*.safetensors"),
         *event_files(folder),
     ):

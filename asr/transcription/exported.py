@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.voice_activity_onnx import OnnxVoiceActivity
+from asr.audio.voice_activity_onnx import SILERO, OnnxVoiceActivity
 from asr.config_values import from_dict, parse_changes
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.wordlists import HotwordList, read_hotwords
+from asr.errors import CheckpointError
 from asr.exported.folder import LM, SETTINGS, ExportedModel, read_settings
 from asr.exported.recognizer import NO_LM, ExportedRecognizer, check_settings
 from asr.files import content_state
@@ -35,7 +36,7 @@ class Exported:
     ):
         """decode, such as ["ctc_weight=0.3"]: what is to differ from what the model was exported with; so does `vad`.
 
-        Raises CheckpointError where there is no such model, UsageError for settings that it cannot be searched with.
+        Raises CheckpointError for a model that is not whole, UsageError for settings that it cannot be searched with.
         """
         self.folder, self.lm, self.hotwords, self.threads = Path(folder), lm, hotwords, threads
         values = read_settings(self.folder)
@@ -47,7 +48,11 @@ class Exported:
         self.settings = from_dict(DecodeConfig, saved | changes, "decode")
         window = values["features"]["window_samples"] / SAMPLE_RATE
         check_settings(self.settings, from_dict(DecodeConfig, saved, "decode"), window)
-        self.files = [self.folder / SETTINGS, *(self.folder / Path(name).name for name in values["files"].values())]
+        names = [SETTINGS, SILERO, *(Path(name).name for name in values["files"].values())]
+        self.files = [self.folder / name for name in names]
+        for path in self.files:
+            if not path.is_file():
+                raise CheckpointError(f"{self.folder}: lacks {path.name}: export the model again")
         self.segments = SegmentConfig.changed(window, vad or {})
 
     def load(self) -> Transcribing:
@@ -56,8 +61,9 @@ class Exported:
         table, weight = model.tokenizer.table, self.settings.hotword_weight
         words = read_hotwords(self.hotwords, model.tokenizer, table, weight) if self.hotwords else None
         recognizer = ExportedRecognizer(model, self.settings, self.lm, hotwords=words)
+        voice_activity = OnnxVoiceActivity(self.folder / SILERO)
         return Transcribing(
-            recognizer, model.tokenizer, model.name, segments=self.segments, voice_activity=OnnxVoiceActivity()
+            recognizer, model.tokenizer, model.name, segments=self.segments, voice_activity=voice_activity
         )
 
     def made_with(self, split: bool, track: int | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from asr.audio.reading import looks_like_a_recording
 from asr.corpus.lists import recordings
 from asr.errors import AsrError, AudioError
 from asr.files import on_disk
+from asr.places import require_file
 from asr.transcription.results import Results
 
 STDIN = "-"
@@ -135,8 +136,8 @@ def find_targets(inputs: Sequence[Input], results: Results) -> dict[Input, list[
     for files in targets.values():
         if own := heard & {target.resolve() for target in files}:
             raise AsrError(f"{own.pop()}: is an input, and would be written to; choose another name for --out")
-    if results.file and results.file.is_file() and not results.force:
-        raise AsrError(f"{results.file}: is there already; choose another name, or --force to overwrite it")
+    if results.file:
+        require_file(results.file, results.force)
     return targets
 
 

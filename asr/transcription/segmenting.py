@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from asr.audio.faint import Amplifier
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.speech_probabilities import WINDOW, SpeechNetwork, SpeechProbabilities
 from asr.config_values import from_dict
@@ -107,6 +108,8 @@ class SpeechCutter:
         """block: samples that are looked at together. behind: seconds kept behind speech; None for the padding."""
         self.config = config or SegmentConfig()
         self.probabilities = SpeechProbabilities(network)
+        self.amplifier = Amplifier() if block > WINDOW else None
+        """What is faint is heard louder, where enough is looked at together to tell."""
         self.block = block
         self.waiting = np.zeros(0, np.float32)
         """Samples that do not make a block yet."""
@@ -167,7 +170,8 @@ class SpeechCutter:
 
     def _add(self, samples: np.ndarray) -> Iterator[Piece]:
         self.held = np.concatenate([self.held, samples])
-        for probability in self.probabilities.add(samples):
+        heard = self.amplifier.amplified(samples) if self.amplifier else samples
+        for probability in self.probabilities.add(heard):
             self.window += 1
             if self.speech:
                 talks = probability >= (self.config.silence if self.speech[-1] else self.config.threshold)

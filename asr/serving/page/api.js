@@ -94,7 +94,7 @@ export async function inspected(file, words, signal) {
 
 // A socket for live text. It gets a key that ends soon, for addresses and protocols are written into logs.
 export async function liveSocket(rate) {
-  const place = address(`v1/realtime?rate=${rate}&provisional=true`);
+  const place = address(`v1/realtime?rate=${rate}&provisional=true&accept_language=${language}`);
   place.protocol = place.protocol.replace("http", "ws");
   if (!key) return new WebSocket(place, ["realtime"]);
   const lent = await (await post("v1/realtime/client_secrets", {})).json();

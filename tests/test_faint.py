@@ -1,0 +1,45 @@
+"""Faint audio is made louder before speech is looked for in it, and stays as far above its noise as it was."""
+
+import numpy as np
+import pytest
+
+from asr.audio.faint import Amplifier
+from asr.audio.speech_probabilities import WINDOW
+from asr.audio.voice_activity import load_voice_activity
+from asr.transcription.segmenting import BLOCK
+from tests.sounds import cut_speech, noise, speech
+
+
+def tone(decibels: float, samples: int = BLOCK) -> np.ndarray:
+    """As loud as that in each window."""
+    wave = np.sqrt(2) * np.sin(2 * np.pi * np.arange(WINDOW) / 32)
+    return (np.tile(wave, samples // WINDOW) * 10 ** (decibels / 20)).astype(np.float32)
+
+
+def gains(*blocks: np.ndarray) -> list[float]:
+    """By how many dB each block of a stream is amplified."""
+    stream = Amplifier()
+    return [20 * np.log10(np.abs(stream.amplified(x)).max() / np.abs(x).max()) for x in blocks]
+
+
+def test_gains_by_hand():
+    assert gains(tone(-40), tone(-28), tone(-3)) == pytest.approx([12, 0, 0], abs=1e-3)
+    assert gains(tone(-90)) == pytest.approx([32], abs=1e-3)  # no further
+    assert gains(tone(-20), *[tone(-40)] * 40)[20::20] == pytest.approx([0, 4], abs=1e-3)  # 0.3 dB a block from -20 on
+    loud = tone(-10)
+    assert Amplifier().amplified(loud) is loud and Amplifier().amplified(np.zeros(BLOCK, np.float32)).max() == 0
+    assert (
+        Amplifier().amplified(loud[:100]).tolist() == loud[:100].tolist()
+    )  # less than a window: nothing to tell it by
+
+
+def test_faint_speech_is_cut_out_like_loud_speech():
+    loud = np.concatenate(
+        [noise(2, level=3e-3), speech(5), noise(2, level=3e-3), speech(4, seed=1), noise(2, level=3e-3)]
+    )
+    network = load_voice_activity()
+    pieces = [list(cut_speech([loud * np.float32(10 ** (decibels / 20))], network)) for decibels in (0, -30)]
+    assert [len(found) for found in pieces] == [2, 2]
+    for wanted, found in zip(*pieces, strict=True):
+        assert abs(wanted.first - found.first) <= 0.2 * 16000
+        assert found.samples.max() < 0.1  # what is decoded is not louder than it was
