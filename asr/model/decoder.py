@@ -143,8 +143,8 @@ class DecoderLayer(nn.Module):
         if past is not None:
             keys = _append(past[0], keys, slots - x.shape[1])
             values = _append(past[1], values, slots - x.shape[1])
-        past, so_far = (keys, values), (keys[:, :, :slots], values[:, :, :slots])
-        return self.looked_back(x, self.self_attention.find(queries, so_far, visible)), past
+        so_far = keys.narrow(2, 0, slots), values.narrow(2, 0, slots)
+        return self.looked_back(x, self.self_attention.find(queries, so_far, visible)), (keys, values)
 
     def self_query(self, x: Tensor) -> Tensor:
         """What looks at earlier tokens."""
@@ -163,7 +163,7 @@ def _append(past: Tensor, new: Tensor, filled: int) -> Tensor:
         room = new.new_empty([new.shape[0], new.shape[1], 2 * needed, new.shape[3]])
         room[:, :, :filled] = past[:, :, :filled]
         past = room
-    past[:, :, filled:needed] = new
+    past.narrow(2, filled, new.shape[2]).copy_(new)
     return past
 
 
