@@ -10,7 +10,7 @@ from torch import nn
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
 from asr.features.fbank import pad_samples
-from asr.model import inference
+from asr.model import inference, layers
 from asr.model.folder import load_model, save_model
 from asr.model.inference import (
     Int8Linear,
@@ -24,10 +24,10 @@ from asr.model.inference import (
     quantized,
     ready_to_decode,
 )
-from asr.model.layers import Attention, attend
+from asr.model.layers import ACTIVATIONS, Attention, attend
 from asr.recognition.recognizer import Recognizer
 from tests.conftest import random_model
-from tests.test_model import sounds
+from tests.test_model import sounds, whisper_like
 
 TOKENS = torch.tensor([[2, 5, 9, 7]])
 
@@ -72,6 +72,23 @@ def test_a_packed_layer_takes_any_number_of_rows(rows, bias, for_one):
     x = torch.randn(*rows, 48)
     with torch.inference_mode():
         assert torch.allclose(PackedLinear(layer, for_one=for_one)(x), layer(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_an_activation_joins_the_product_before_it(activation, all_packed):
+    """But for a greedy search's decoder, which multiplies single rows otherwise."""
+    model = random_model(activation=activation)
+    before, rows = log_probs(model), torch.randn(2, 5, 16)
+    part = model.encoder.blocks[0].feed_forward
+    expected = part(rows)
+    pack(model)
+    assert isinstance(part[1], nn.Identity) and torch.allclose(part(rows), expected, atol=1e-5)
+    assert torch.allclose(log_probs(model), before, atol=1e-5)
+    greedy = random_model(activation=activation)
+    pack(greedy, greedy=True)
+    assert isinstance(greedy.encoder.blocks[0].feed_forward[1], nn.Identity)
+    assert not isinstance(greedy.decoder.layers[0].feed_forward[1], nn.Identity)
+    assert torch.allclose(log_probs(greedy), before, atol=1e-5)
 
 
 def test_only_the_decoder_of_a_greedy_search_is_laid_out_for_one_row_too(all_packed):
@@ -223,3 +240,29 @@ def test_attention_to_keys_in_bfloat16_is_close():
         exact = attend(queries, keys, values, mask)
         rounded = attend(queries, keys.bfloat16(), values.bfloat16(), mask)
         assert rounded.dtype == torch.float32 and torch.allclose(rounded, exact, atol=0.03)
+
+
+@pytest.mark.parametrize("most", [layers.BLOCK_OF_SCORES, 500, 1])
+def test_many_queries_in_bfloat16_find_the_same_some_at_a_time(most, monkeypatch):
+    """Of any number, with and without masks, of which one may differ from query to query."""
+    generator = torch.Generator().manual_seed(1)
+    for L in (1, 31, 32, 70):
+        queries, keys, values = (torch.randn(2, 4, L, 16, generator=generator) for _ in range(3))
+        some = torch.arange(L) < torch.tensor([L, max(1, L - 3)])[:, None, None, None]
+        for mask in (None, some, torch.randn(2, 4, L, L, generator=generator)):
+            exact = attend(queries, keys, values, mask)
+            with torch.no_grad():
+                monkeypatch.setattr(layers._attend_in_blocks, "__defaults__", (layers.VECTOR, most))
+                rounded = attend(queries, keys.bfloat16(), values.bfloat16(), mask)
+            assert rounded.dtype == torch.float32 and torch.allclose(rounded, exact, atol=0.05)
+
+
+@torch.inference_mode()
+def test_whispers_convolutions_in_bfloat16_are_close():
+    """In int8 alone, and where the CPU has it."""
+    model = whisper_like()
+    small = quantized(model, "int8")
+    features, lengths = model.features(*pad_samples(sounds(0.9, 0.5)))
+    exact, rounded = model.subsampling(features, lengths)[0], small.subsampling(features, lengths)[0]
+    assert rounded.dtype == torch.float32 and (rounded - exact).abs().max() < 0.02 * exact.abs().max()
+    assert torch.equal(rounded, exact) != packs_bfloat16()

@@ -105,6 +105,18 @@ def test_cached_steps_equal_teacher_forcing(pieces):
     assert state.n_tokens == 6
 
 
+@torch.inference_mode()
+def test_texts_go_on_behind_the_positions_that_are_kept():
+    model = random_model()
+    tokens = torch.randint(4, 24, (1, 1, 300), generator=torch.Generator().manual_seed(1))
+    state = model.decoder.start(torch.ones(1, 3, 16), torch.ones(1, 3, dtype=torch.bool))
+    whole, found = model.decoder(tokens, state)[0], []
+    for some in tokens.split([250, 5, 1, 1, 43], dim=2):  # 256 are kept
+        logits, state = model.decoder(some, state)
+        found.append(logits)
+    assert torch.allclose(torch.cat(found, dim=2), whole, atol=1e-5)
+
+
 def whisper_like(window: float = 0.0, tail: float = 0.0) -> SpeechModel:
     """A small model with learned positions, of which there are those of a second, and a prompt of three tokens."""
     torch.manual_seed(0)

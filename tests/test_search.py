@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
-from asr.decoding.beam import largest
+from asr.decoding.beam import find_loops, largest
 from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.hypothesis import LONGEST_LOOP
 from asr.decoding.search import Hypothesis, beam_search
 from asr.errors import ConfigError
 from tests.tables import EOS, SOS, OneOf, TableScorer, V, grown, selected
@@ -230,3 +231,17 @@ def test_the_largest_are_those_of_sorting_all(shape, most):
     assert torch.equal(values, numbers.sort(-1, descending=True).values[..., :most])
     assert torch.equal(values, numbers.gather(-1, places))
     assert all(len(set(row)) == len(row) for row in places.reshape(-1, places.shape[-1]).tolist())
+
+
+def test_loops_are_pieces_of_any_length_four_times_over():
+    """Against looking at every length of a piece, token by token."""
+    generator = torch.Generator().manual_seed(1)
+    for period in range(1, 30):
+        length = max(4 * period, 12)
+        loop = torch.randint(0, 40, (period,), generator=generator).repeat(12)[-length:]
+        broken = loop.clone()
+        broken[-1] += 40
+        other = torch.randint(0, 40, (length,), generator=generator)
+        rows = torch.stack([loop, broken, other])[None]
+        rows = torch.cat([rows[..., :1].expand(-1, -1, -length % 4), rows], dim=2)
+        assert find_loops(rows).tolist() == [[period <= LONGEST_LOOP, False, False]]

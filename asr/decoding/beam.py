@@ -56,9 +56,9 @@ class Beam:
     """(B, N, U, P) what each scorer gave them."""
 
     @property
-    def alive(self) -> Tensor:
-        """(B,) True where a hypothesis goes on."""
-        return ~(self.total == -torch.inf).all(1)
+    def empty(self) -> Tensor:
+        """(B,) True where no hypothesis goes on."""
+        return self.total.amax(1) == -torch.inf
 
 
 class Ended(NamedTuple):
@@ -124,10 +124,10 @@ def best_continuations(beam: Beam, candidates: Tensor, parts: Tensor, *, weights
 
 
 def finished(beam: Beam, best: Best, ends: Tensor) -> list[Ended]:
-    """The continuations that end with their token, where `ends` (B, M) is True: in its order, all as one, or none."""
-    if not ends.any():
-        return []
+    """The continuations that end with their token, where `ends` (B, M or less) is True: in its order, all as one, or none."""
     b, rank = ends.nonzero(as_tuple=True)
+    if not len(b):
+        return []
     tokens = beam.tokens[b, best.origins[b, rank]]
     return [Ended(beam.utterances[b], tokens, best.log_probs[b, rank])]
 
@@ -164,12 +164,10 @@ def in_their_places(beam: Beam, best: Best, settings: SearchSettings, n_ended: T
 
 
 def without_done(before: Beam, new: Beam, chosen: Chosen, done: Tensor, *, ended: list[Ended]) -> Step:
-    """The step from `before` to `new`, of the utterances that are not done (B,)."""
+    """The step from `before` to `new`, of the utterances that are not done (B,), as some are."""
     left = (~done).nonzero()[:, 0]
     if not len(left):
         return Step(before, None, ended)
-    if len(left) == len(done):
-        return Step(new, chosen, ended)
     new = Beam(*(getattr(new, f.name)[left] for f in fields(Beam)))
     return Step(new, Chosen(left, chosen.hypotheses[left], chosen.candidates[left]), ended)
 
@@ -191,9 +189,10 @@ def find_loops(tokens: Tensor) -> Tensor:
     found = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
     if U % 4:
         return found  # looking at every fourth token is enough to stop it
-    for period in range(1, LONGEST_LOOP + 1):
+    same_as_last = tokens[..., -1:] == tokens[..., -1 - LONGEST_LOOP : -1]
+    for period, returns in enumerate(same_as_last.flatten(0, 1).any(0).flip(0).tolist(), 1):
         length = max(4 * period, 12)
-        if U >= length:
+        if returns and U >= length:
             end = tokens[:, :, -length:]
             found |= (end[..., period:] == end[..., :-period]).all(-1)
     return found
@@ -221,4 +220,4 @@ def take_rows(x: Tensor, index: Tensor) -> Tensor:
     """x (B, N, …), index (B, M) → (B, M, …): row index[b, m] of x[b]. [[1, 0]] swaps two rows, [[0, 0]] doubles the first."""
     if x.shape[1] == 1:
         return x.expand(-1, index.shape[1], *x.shape[2:])
-    return x[torch.arange(len(x), device=x.device)[:, None], index]
+    return torch.take_along_dim(x, index.view(*index.shape, *[1] * (x.dim() - 2)), dim=1)

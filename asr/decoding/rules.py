@@ -53,11 +53,12 @@ class Own(Rule):
 
     def step(self, beam: Beam, best: Best, room: Tensor) -> Step:
         N = self.settings.beam
-        ends = best.is_eos & best.real
-        ends[:, N:] = False
+        ends = best.is_eos[:, :N] & best.real[:, :N]
         ended, n_ended = finished(beam, best, ends), beam.n_ended + ends.sum(1)
         new, chosen, loops = closed_up(beam, best, self.settings, n_ended)
-        done = (n_ended >= N) | (room <= 0) | ~new.alive
+        done = (n_ended >= N) | (room <= 0) | new.empty
+        if not done.any():
+            return Step(new, chosen, ended)
         ended += stopped_early(beam, done & (n_ended == 0), loops)
         return without_done(beam, new, chosen, done, ended=ended)
 
@@ -89,7 +90,9 @@ class Transformers(Rule):
         new, chosen, loops = closed_up(beam, best, self.settings, n_ended)
         worst = self.ranks[:, -1]
         hopeless = (worst > -torch.inf) & (rank(new.total.amax(1), U) <= worst)
-        done = at_limit | hopeless | ~new.alive
+        done = at_limit | hopeless | new.empty
+        if not done.any():
+            return Step(new, chosen, ended)
         ended += stopped_early(beam, done & (n_ended == 0) & ~stops.any(1), loops)
         return without_done(beam, new, chosen, done, ended=ended)
 
@@ -212,7 +215,9 @@ def _leaving_places(
     """
     ended, n_ended = finished(beam, best, ends), beam.n_ended + ends.sum(1)
     new, chosen, loops = in_their_places(beam, best, rule.settings, n_ended)
-    done = at_limit | ~new.alive if done is None else done | at_limit | ~new.alive
+    done = at_limit | new.empty if done is None else done | at_limit | new.empty
+    if not done.any():
+        return Step(new, chosen, ended)
     stops = at_limit[:, None] & (new.total > -torch.inf)
     if may_stop is not None:
         stops &= may_stop

@@ -18,7 +18,11 @@ from asr.model.layers import (
     additive,
     computed,
     sinusoids,
+    sinusoids_at,
 )
+
+POSITIONS_AT_HAND = 256
+"""Positions of tokens whose sinusoids are kept: to compute those of one takes a dozen calls, in each step of a search."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +143,8 @@ class DecoderLayer(nn.Module):
         if past is not None:
             keys = _append(past[0], keys, slots - x.shape[1])
             values = _append(past[1], values, slots - x.shape[1])
-        past, so_far = (keys, values), (keys[:, :, :slots], values[:, :, :slots])
-        return self.looked_back(x, self.self_attention.find(queries, so_far, visible)), past
+        so_far = keys.narrow(2, 0, slots), values.narrow(2, 0, slots)
+        return self.looked_back(x, self.self_attention.find(queries, so_far, visible)), (keys, values)
 
     def self_query(self, x: Tensor) -> Tensor:
         """What looks at earlier tokens."""
@@ -159,7 +163,7 @@ def _append(past: Tensor, new: Tensor, filled: int) -> Tensor:
         room = new.new_empty([new.shape[0], new.shape[1], 2 * needed, new.shape[3]])
         room[:, :, :filled] = past[:, :, :filled]
         past = room
-    past[:, :, filled:needed] = new
+    past.narrow(2, filled, new.shape[2]).copy_(new)
     return past
 
 
@@ -173,6 +177,8 @@ class Decoder(nn.Module):
         self.places = (
             LearnedPositions(config.places, width, "tokens of a text and its prompt") if config.places else None
         )
+        at_hand = torch.arange(0 if config.places else POSITIONS_AT_HAND)
+        self.register_buffer("sinusoids", sinusoids_at(at_hand, width), persistent=False)
         self.embedding_norm = nn.LayerNorm(width, eps=config.norm_eps) if config.embedding_norm else nn.Identity()
         self.register_buffer("prompt", torch.tensor(config.prompt, dtype=torch.long), persistent=False)
         self.heads, self.alignment_heads, self.recomputes = config.heads, config.alignment_heads, False
@@ -187,13 +193,12 @@ class Decoder(nn.Module):
         return None if self.places is None else len(self.places.weight) - len(self.prompt) - 1
 
     def start(self, memory: Tensor, memory_mask: Tensor) -> DecoderState:
-        """The state before sos, from memory (B, L, D) and its mask (B, L): behind the prompt, if there is one."""
+        """The state before sos, and before the prompt, if there is one; from memory (B, L, D) and its mask (B, L)."""
         keys_values = tuple(layer.cross_attention.keys_values(memory) for layer in self.layers)
         if not torch.is_grad_enabled():  # every step reads all of them: those of a head lie side by side
             keys_values = tuple((keys.contiguous(), values.contiguous()) for keys, values in keys_values)
         mask = None if bool(memory_mask.all()) else memory_mask[:, None, None, :]
-        state = DecoderState(keys_values, mask, (), None)
-        return self(self.prompt.expand(len(memory), 1, -1), state)[1] if len(self.prompt) else state
+        return DecoderState(keys_values, mask, (), None)
 
     def start_without_memory(self, n_texts: int) -> DecoderState:
         """The state before the first token of so many texts, of a decoder that listens to nothing."""
@@ -201,7 +206,13 @@ class Decoder(nn.Module):
         return DecoderState(((nothing, nothing),) * len(self.layers), None, (), None)
 
     def forward(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Tokens (B, N, U), the next U of N hypotheses → logits (B, N, U, V), row u predicting token u + 1, and the new state."""
+        """Tokens (B, N, U), the next U of N hypotheses → logits (B, N, U, V), row u predicting token u + 1, and the new state.
+
+        The first ones, which begin with sos, are put behind the prompt.
+        """
+        asked = tokens.shape[2]
+        if not state.past:
+            tokens = torch.cat([self.prompt.expand(*tokens.shape[:2], -1), tokens], dim=2)
         B, N, U = tokens.shape
         x = self._embed(tokens, state.n_tokens)
         visible = _visible(state.visible, N, U, x.device)  # (B or 1, N, U, S)
@@ -214,7 +225,7 @@ class Decoder(nn.Module):
             past.append(keys_values)
         now_visible = visible[:, :, -1].expand(B, -1, -1)
         after = DecoderState(state.memory, state.memory_mask, tuple(past), now_visible, state.n_tokens + U)
-        return self.out(self.norm(x)).unflatten(1, (N, U)), after
+        return self.out(self.norm(x.unflatten(1, (N, U))[:, :, U - asked :])), after
 
     def mean_alignment(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Tokens (B, U) from the first on → (B, U, L): which share of its attention to the memory goes to each frame.
@@ -245,28 +256,35 @@ class Decoder(nn.Module):
         visible = _visible(None, 1, tokens.shape[1], x.device).flatten(1, 2)[:, None]
         heads = []
         for i, (layer, memory) in enumerate(zip(self.layers, state.memory, strict=True)):
+            x, _ = layer.look_back(x, None, visible)
             if i in layers:
-                y, _ = layer.look_back(x, None, visible)
-                heads.append(layer.cross_attention.weights(layer.cross_query(y), memory[0], state.memory_mask))
-            if i < layers[-1]:
-                x, _ = layer(x, None, visible, memory, state.memory_mask)
+                heads.append(layer.cross_attention.weights(layer.cross_query(x), memory[0], state.memory_mask))
+            if i == layers[-1]:
+                break
+            x = layer.listen(x, memory, state.memory_mask)
         return torch.cat(heads, dim=1)[:, :, len(self.prompt) :]
 
     def _embed(self, tokens: Tensor, n_before: int) -> Tensor:
         """Tokens (B, N, U) → (B, N * U, D)."""
         x = self.embedding(tokens)
         if self.places is None:
-            x = x * x.shape[3] ** 0.5 + sinusoids(n_before, tokens.shape[2], x.shape[3], x)
+            x = x * x.shape[3] ** 0.5 + self._positions(n_before, tokens.shape[2], x)
         else:
             x = x + self.places(n_before, tokens.shape[2])
         return self.dropout(self.embedding_norm(x)).flatten(1, 2)
 
+    def _positions(self, first: int, length: int, like: Tensor) -> Tensor:
+        if first + length > len(self.sinusoids):
+            return sinusoids(first, length, like.shape[3], like)
+        return self.sinusoids[first : first + length].to(like.dtype)
+
 
 def _visible(before: Tensor | None, N: int, U: int, device: torch.device) -> Tensor:
     """(B, N, S) → (B or 1, N, U, S + N * U): each token also sees itself, and those of this step that come before it."""
-    own = torch.eye(N, dtype=torch.bool, device=device)[:, None, :, None]
-    causal = torch.ones(U, U, dtype=torch.bool, device=device).tril()[None, :, None, :]
-    new = (own & causal).view(1, N, U, N * U)
+    new = torch.eye(N, dtype=torch.bool, device=device).view(1, N, 1, N)
+    if U > 1:
+        causal = torch.ones(U, U, dtype=torch.bool, device=device).tril()
+        new = (new[..., None] & causal[:, None]).view(1, N, U, N * U)
     if before is None:
         return new
     return torch.cat([before[:, :, None].expand(-1, -1, U, -1), new.expand(len(before), -1, -1, -1)], dim=3)
