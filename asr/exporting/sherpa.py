@@ -70,11 +70,16 @@ def forms_of(loaded: LoadedModel, settings: DecodeConfig) -> list[Form]:
         return [_whisper(loaded, settings)]
     _require(loaded, features, KALDI, "FireRedASR", ())
     if isinstance(loaded.tokenizer, BytePairTokenizer):
-        raise CheckpointError(f"{loaded.name}: its tokens are bytes, which sherpa-onnx only knows of Whisper models")
+        raise CheckpointError(
+            f"{loaded.name}: its tokens are byte pairs, which sherpa-onnx only knows of Whisper models"
+        )
     if model.config.decoder.prompt:
         raise CheckpointError(
             f"{loaded.name}: has a prompt before its texts, which sherpa-onnx only knows of Whisper models"
         )
+    # sherpa-onnx makes bytes of <0x10> to <0xFF>, where all 256 are listed; below are no characters that anybody says
+    control = [i for i, byte in table.bytes.items() if byte < 0x10]
+    settings = replace(settings, never_written=(*settings.never_written, *control))
     forms = [_firered(model, table, settings)]
     if model.ctc is not None:
         forms.append(_firered_ctc(model, table, settings))
@@ -236,8 +241,11 @@ def tokens_of(loaded: LoadedModel) -> Iterator[tuple[str, int]]:
                 yield "<blank>", i
         elif in_bytes:
             yield b64encode(bytes(value[c] for c in token)).decode(), i
+        elif whisper:
+            text = bytes([table.bytes[i]]) if i in table.bytes else token.replace("▁", " ").encode()
+            yield b64encode(text).decode(), i
         else:
-            yield b64encode(token.replace("▁", " ").encode()).decode() if whisper else token, i
+            yield token, i
 
 
 def left_behind(loaded: LoadedModel, lm: Path | None) -> Iterator[str]:
