@@ -14,7 +14,7 @@ from torch import Tensor
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import CheckpointError
 from asr.exported.folder import CTC, NO_SPEECH
-from asr.exporting.form import Form, Part
+from asr.exporting.form import Form, GraphFile
 from asr.exporting.graphs import CtcGraph, EncoderGraph, StepGraph, WhisperEncoderGraph
 from asr.exporting.onnx_files import Graph, write_onnx
 from asr.exporting.own import write_own
@@ -125,7 +125,7 @@ def _firered(model: SpeechModel, table: TokenTable, settings: DecodeConfig) -> F
         cache = torch.zeros(len(model.decoder.layers), 2, room, heads, width // heads)
         return _step(StepGraph(model, table, settings, room), model, cache)
 
-    parts = [Part("encoder", encoder, metadata), Part("decoder", step, {"model_type": "fire-red-asr"})]
+    parts = [GraphFile("encoder", encoder, metadata), GraphFile("decoder", step, {"model_type": "fire-red-asr"})]
     return Form("from_fire_red_asr", {"encoder": "encoder", "decoder": "decoder"}, parts)
 
 
@@ -142,7 +142,7 @@ def _firered_ctc(model: SpeechModel, table: TokenTable, settings: DecodeConfig) 
     def graph() -> Graph:
         return _of_features(CtcGraph(model, never), model, ("log_probs", "log_probs_len"))
 
-    return Form("from_fire_red_asr_ctc", {"model": "model"}, [Part("model", graph, metadata)])
+    return Form("from_fire_red_asr_ctc", {"model": "model"}, [GraphFile("model", graph, metadata)])
 
 
 def _whisper(loaded: LoadedModel, settings: DecodeConfig) -> Form:
@@ -180,7 +180,7 @@ def _whisper(loaded: LoadedModel, settings: DecodeConfig) -> Form:
         return _step(StepGraph(model, table, settings, room, joined=True), model, torch.zeros(layers, 2, room, width))
 
     names = {part: f"{loaded.name}-{part}" for part in ("encoder", "decoder")}
-    parts = [Part(names["encoder"], encoder, metadata), Part(names["decoder"], step, {})]
+    parts = [GraphFile(names["encoder"], encoder, metadata), GraphFile(names["decoder"], step, {})]
     return Form("from_whisper", names, parts)
 
 

@@ -19,7 +19,6 @@ from asr.foreign_bytes import quoted
 from asr.model.folder import LoadedModel
 from asr.model.model import Memory
 from asr.recognition.alignment import Evidence, best_path, ctc_evidence
-from asr.recognition.boundaries import Span
 from asr.recognition.encoding import encode, window_samples
 from asr.recognition.frames import attended_path, frame_spans
 from asr.recognition.recognizer import Recognizer
@@ -29,7 +28,7 @@ from asr.text.normalize import holds_han
 from asr.text.numbers import spell_numbers
 from asr.text.tokenizer import Tokenizer
 from asr.text.units import Unit, units
-from asr.transcript import Segment, Transcript, TranscriptToken
+from asr.transcript import Segment, Span, Transcript, TranscriptToken
 from asr.transcription.pieces import Piece, cut_at_pauses
 from asr.transcription.recordings import blocks_of
 
