@@ -1,5 +1,6 @@
 """Where results are to go: what cannot be written there is refused before the work, and not after it."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ def require_file(path: Path, force: bool = False, inputs: Sequence[Path] = ()) -
     OSError where it could not be written. Devices and pipes are written to as they are."""
     _refuse_inputs(path, inputs)
     if is_special(path):
+        if not os.access(path, os.W_OK):
+            number = errno.EACCES if path.exists() else errno.ENOENT
+            raise OSError(number, os.strerror(number), str(path))
         return
     if path.is_dir():
         raise AsrError(f"{path}: is a folder; give the name of a file")

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from unicodedata import east_asian_width
 
+Span = tuple[float, float]
+"""Start and end, in seconds."""
+
 
 @dataclass(frozen=True)
 class TranscriptToken:

@@ -30,7 +30,7 @@ from benchmarks.conversations import SAMPLE_RATE, clips_by_speaker, trimmed  # n
 from benchmarks.speakers import BLOCK, samples_of  # noqa: E402
 
 THRESHOLDS = [round(0.05 * n, 2) for n in range(3, 15)]
-Heard = tuple[list[tuple[np.ndarray, str]], dict[str, np.ndarray]]
+PeopleAndVoices = tuple[list[tuple[np.ndarray, str]], dict[str, np.ndarray]]
 """The people of a conversation, with who they are, and the voices that are known."""
 
 
@@ -53,7 +53,7 @@ def main() -> None:
             voices[name] = voice_of(networks, name, clip(clips[name], options.seconds, chance))
         except AudioError as error:
             print(error)
-    heard: list[Heard] = []
+    heard: list[PeopleAndVoices] = []
     for path in sorted(options.folder.glob("*.wav")):
         said = list(read_turns(path.with_suffix(".rttm")).values())[0].turns
         people = people_of(networks, samples_of(path), said)
@@ -97,7 +97,7 @@ def people_of(networks: Networks, samples: np.ndarray, said: list[SpokenTurn]) -
     ]
 
 
-def named(heard: list[Heard], threshold: float) -> Counter:
+def named(heard: list[PeopleAndVoices], threshold: float) -> Counter:
     counts: Counter[str] = Counter()
     for people, voices in heard:
         for (_, who), name in zip(people, names_of([centre for centre, _ in people], voices, threshold), strict=True):

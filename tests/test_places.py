@@ -132,6 +132,8 @@ def test_devices_are_written_to_as_they_are(tmp_path):
     require_file(Path(os.devnull))
     os.mkfifo(tmp_path / "pipe")
     require_file(tmp_path / "pipe")
+    with pytest.raises(FileNotFoundError, match="No such file or directory: '/dev/none/a.txt'"):
+        require_file(Path("/dev/none/a.txt"))
 
 
 def test_what_is_asked_leaves_nothing(tmp_path):

@@ -8,7 +8,7 @@ from asr.serving.settings import ServerSettings
 from tests.browsers import complaints, css, wait
 from tests.conftest import ROOT
 from tests.serving import running
-from tests.web_pages import SLOW, Heard, browser, js, opened, port, press, read, recording
+from tests.web_pages import SLOW, FakeTranscriber, browser, js, opened, port, press, read, recording
 
 pytest.importorskip("starlette")
 FIXTURES = (browser, port, opened, read, recording)
@@ -93,7 +93,7 @@ def test_every_text_has_enough_contrast(read, theme):
 
 
 def test_the_server_s_key(browser, recording):
-    with running(ServerSettings(key="se cret/x"), Heard()) as (port, _):
+    with running(ServerSettings(key="se cret/x"), FakeTranscriber()) as (port, _):
         browser.get(f"http://127.0.0.1:{port}/")
         field = css(browser, "#key")[0]
         assert wait(field.is_displayed, SLOW) and not css(browser, "#key-wrong")[0].is_displayed()
@@ -138,7 +138,7 @@ def inspecting(status: int, body: str):
 
 
 def test_a_clip_is_inspected_in_a_frame_that_reaches_nothing(browser, recording):
-    with running(transcriber=Heard(), around=inspecting(200, INSPECTED)) as (port, _):
+    with running(transcriber=FakeTranscriber(), around=inspecting(200, INSPECTED)) as (port, _):
         browser.get(f"http://127.0.0.1:{port}/")
         css(browser, "#tab-inspect")[0].click()
         css(browser, "#clip")[0].send_keys(str(recording))
@@ -162,7 +162,7 @@ def test_a_clip_is_inspected_in_a_frame_that_reaches_nothing(browser, recording)
     ],
 )
 def test_a_clip_that_cannot_be_inspected(browser, recording, status, body, said):
-    with running(transcriber=Heard(), around=inspecting(status, body)) as (port, _):
+    with running(transcriber=FakeTranscriber(), around=inspecting(status, body)) as (port, _):
         browser.get(f"http://127.0.0.1:{port}/")
         css(browser, "#tab-inspect")[0].click()
         css(browser, "#clip")[0].send_keys(str(recording))

@@ -6,13 +6,13 @@ import pytest
 
 from tests.browsers import complaints, css, wait
 from tests.serving import running
-from tests.web_pages import SAID, SLOW, Heard, browser, downloaded, focused, js, press, recording, tab_to
+from tests.web_pages import SAID, SLOW, FakeTranscriber, browser, downloaded, focused, js, press, recording, tab_to
 
 pytest.importorskip("starlette")
 FIXTURES = (browser, recording)
 
 
-class Two(Heard):
+class Two(FakeTranscriber):
     """Tells two people apart where it is asked to, and keeps what it was asked."""
 
     def __init__(self):

@@ -7,7 +7,7 @@ import pytest
 from asr.serving.refusals import BadRequest
 from tests.browsers import complaints, css, wait
 from tests.serving import PATH, running
-from tests.web_pages import SAID, SLOW, Heard, browser, recording
+from tests.web_pages import SAID, SLOW, FakeTranscriber, browser, recording
 
 pytest.importorskip("starlette")
 FIXTURES = (browser, recording)
@@ -27,7 +27,7 @@ def is_read(browser) -> bool:
 def test_what_cannot_be_transcribed_says_why_and_may_be_tried_again(browser, recording, heard):
     """Before anything was heard the answer has a status; later the reason is an event."""
 
-    class Shy(Heard):
+    class Shy(FakeTranscriber):
         tries = 0
 
         def stream(self, recordings, cancelled, together):
@@ -65,7 +65,7 @@ def test_a_server_that_is_busy_is_asked_again(browser, recording):
 
         return app
 
-    with running(transcriber=Heard(), around=busy_once) as (port, _):
+    with running(transcriber=FakeTranscriber(), around=busy_once) as (port, _):
         give(browser, port, recording)
         assert wait(lambda: is_read(browser), SLOW) and asked == ["POST", "POST"]
     assert [message for message in complaints(browser) if " 429 " not in message] == []
@@ -74,7 +74,7 @@ def test_a_server_that_is_busy_is_asked_again(browser, recording):
 def test_a_recording_that_is_removed_is_not_worked_on_and_the_next_one_is(browser, recording, tmp_path):
     given_up = []
 
-    class Long(Heard):
+    class Long(FakeTranscriber):
         def stream(self, recordings, cancelled, together):
             if recordings[0].name == "long.wav":
                 self.said = 1
@@ -101,7 +101,7 @@ def test_a_recording_that_is_removed_is_not_worked_on_and_the_next_one_is(browse
 
 
 def test_a_recording_without_speech(browser, recording):
-    class Deaf(Heard):
+    class Deaf(FakeTranscriber):
         def stream(self, recordings, cancelled, together):
             return iter(())
 
@@ -114,7 +114,7 @@ def test_a_recording_without_speech(browser, recording):
 
 
 def test_a_server_that_is_gone(browser, recording):
-    with running(transcriber=Heard()) as (port, _):
+    with running(transcriber=FakeTranscriber()) as (port, _):
         give(browser, port, recording)
         assert wait(lambda: is_read(browser), SLOW)
     lost = "The connection to the server is lost."

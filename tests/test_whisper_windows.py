@@ -22,12 +22,13 @@ from asr.decoding.search import Hypothesis
 from asr.errors import AsrError, AudioError, ConfigError
 from asr.features.fbank import LogMel, pad_samples
 from asr.interop.importing import IMPORTERS, import_model
-from asr.model.folder import load_model, read_header
+from asr.model.folder import LoadedModel, load_model, read_header
 from asr.model.model import SpeechModel
 from asr.recognition.encoding import encode, window_samples
 from asr.recognition.guards import UNSURE, WRITTEN_TWICE, reasons_for_silence
 from asr.recognition.recognizer import Recognizer
 from asr.text.byte_pairs import BytePairTokenizer
+from asr.transcription.aligning import Aligner
 from asr.transcription.live import quick_recognizer
 from asr.transcription.segmenting import SegmentConfig
 from tests.conftest import ROOT, random_model
@@ -222,6 +223,14 @@ def test_the_whole_window_is_what_it_is_without_a_choice(wide):
     memory = encode(wide[0], sounds)
     chosen = encode(wide[0], sounds, windows=window_samples(wide[0], [len(s) for s in sounds], 30.0))
     assert torch.equal(memory.encoded, chosen.encoded) and memory.lengths.tolist() == [1500, 1500]
+
+
+@pytest.mark.parametrize(("window", "filled"), [(None, 12.0), (30.0, 30.0)])
+def test_known_text_is_aligned_in_the_windows_of_transcription(wide, tmp_path, monkeypatch, window, filled):
+    heard, encode = [], wide[0].encode_features
+    monkeypatch.setattr(wide[0], "encode_features", lambda x, n: heard.append(n.tolist()) or encode(x, n))
+    Aligner(LoadedModel("wide", *wide, {}, tmp_path), window=window).align((noise(3.0), 16000), "今天")
+    assert heard == [[100 * filled]]
 
 
 def test_windows_that_cannot_be_are_refused(wide):

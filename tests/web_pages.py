@@ -31,7 +31,7 @@ SAID = (
 TEXT = "今天天气，HELLO WORLD。明天23.5%下雨。"
 
 
-class Heard(Nobody):
+class FakeTranscriber(Nobody):
     """Whatever it is given, it hears SAID, one segment after the other."""
 
     said = 0
@@ -59,7 +59,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def port():
-    with pytest.MonkeyPatch.context() as patched, running(transcriber=Heard()) as (port, _):
+    with pytest.MonkeyPatch.context() as patched, running(transcriber=FakeTranscriber()) as (port, _):
         patched.setattr("asr.serving.application.speakers_installed", lambda: True)
         yield port
 

@@ -163,14 +163,14 @@ def numbered(path: Path, rank: int) -> Path:
     return path.with_suffix(f".{rank}{path.suffix}") if rank else path
 
 
-Heard = list[tuple[Utterance, np.ndarray | AudioError]]
+ReadUtterances = list[tuple[Utterance, np.ndarray | AudioError]]
 """Utterances, and what they hold or why that cannot be read."""
 
 
-def _read_ahead(chunks: Iterable[tuple[int, Sequence[Utterance]]]) -> Iterator[tuple[int, Heard]]:
+def _read_ahead(chunks: Iterable[tuple[int, Sequence[Utterance]]]) -> Iterator[tuple[int, ReadUtterances]]:
     """Each chunk's number and audio, the next of which is read while one is decoded."""
     with ThreadPoolExecutor(1) as reader:
-        waiting: deque[tuple[int, Future[Heard]]] = deque()
+        waiting: deque[tuple[int, Future[ReadUtterances]]] = deque()
         for number, utterances in chunks:
             waiting.append((number, reader.submit(_heard, utterances)))
             if len(waiting) == 2:
@@ -180,8 +180,8 @@ def _read_ahead(chunks: Iterable[tuple[int, Sequence[Utterance]]]) -> Iterator[t
             yield number, read.result()
 
 
-def _heard(utterances: Sequence[Utterance]) -> Heard:
-    heard: Heard = []
+def _heard(utterances: Sequence[Utterance]) -> ReadUtterances:
+    heard: ReadUtterances = []
     for u in utterances:
         try:
             heard.append((u, u.read()))
@@ -190,7 +190,7 @@ def _heard(utterances: Sequence[Utterance]) -> Heard:
     return heard
 
 
-def _recognized(recognizer: Recognizer, heard: Heard) -> list[Result]:
+def _recognized(recognizer: Recognizer, heard: ReadUtterances) -> list[Result]:
     found = iter(recognizer.recognize([audio for _, audio in heard if not isinstance(audio, AudioError)]))
     return [
         Result(NOTHING, str(audio)) if isinstance(audio, AudioError) else _result(next(found)) for _, audio in heard

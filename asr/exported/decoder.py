@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asr.errors import Cancelled
-from asr.exported.folder import ExportedModel, Heard
+from asr.exported.folder import EncoderOutput, ExportedModel
 
 MORE = 8
 """Tokens for which room is made at once."""
@@ -23,7 +23,7 @@ class _State:
 class ListeningDecoder:
     """The decoder, listening to an utterance."""
 
-    def __init__(self, model: ExportedModel, heard: Heard, cancelled: Callable[[], bool]):
+    def __init__(self, model: ExportedModel, heard: EncoderOutput, cancelled: Callable[[], bool]):
         self.model, self.heard, self.cancelled = model, heard, cancelled
         table = model.tokenizer.table
         self.sos, self.eos = table.sos, table.eos

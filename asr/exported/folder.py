@@ -58,7 +58,7 @@ def session(path: Path, threads: int):
 
 
 @dataclass(frozen=True)
-class Heard:
+class EncoderOutput:
     """What the encoder makes of an utterance."""
 
     keys: np.ndarray
@@ -112,7 +112,7 @@ class ExportedModel:
             return n_frames
         return min(n_frames, max(1, int(np.ceil(n_samples / 16000 / self.frame_seconds))))
 
-    def hear(self, samples: np.ndarray) -> Heard:
+    def hear(self, samples: np.ndarray) -> EncoderOutput:
         """What the decoder listens to of an utterance (S,)."""
         if len(samples) < self.shortest_samples:
             samples = np.concatenate([samples, np.zeros(self.shortest_samples - len(samples), np.float32)])
@@ -128,7 +128,7 @@ class ExportedModel:
         ctc, judged = (by_name[name][0] if name in by_name else None for name in (CTC, NO_SPEECH))
         return self._real(keys, values, ctc, judged)
 
-    def no_speech(self, heard: Heard, n_samples: int) -> float | None:
+    def no_speech(self, heard: EncoderOutput, n_samples: int) -> float | None:
         """The probability that nobody speaks in an utterance of so many samples; None without a head that tells it."""
         if heard.judged is None:
             return None
@@ -136,9 +136,11 @@ class ExportedModel:
         shares = np.exp(weight - weight.max())
         return float(1 / (1 + np.exp(-(shares @ sign) / shares.sum())))
 
-    def _real(self, keys: np.ndarray, values: np.ndarray, ctc: np.ndarray | None, judged: np.ndarray | None) -> Heard:
+    def _real(
+        self, keys: np.ndarray, values: np.ndarray, ctc: np.ndarray | None, judged: np.ndarray | None
+    ) -> EncoderOutput:
         """Without frames behind the utterance's end, which the graph marks by keys that no network computes."""
         real = int((np.abs(keys[0, 0, :, 0]) < 1e19).sum())
         keys, values = (np.ascontiguousarray(x[:, :, :real]) for x in (keys, values))
         ctc, judged = (None if frames is None else frames[:real] for frames in (ctc, judged))
-        return Heard(keys, values, ctc, judged)
+        return EncoderOutput(keys, values, ctc, judged)

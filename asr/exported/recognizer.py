@@ -12,18 +12,18 @@ from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.wordlists import Hotwords
 from asr.errors import AsrError, UsageError
 from asr.exported.decoder import ListeningDecoder
-from asr.exported.folder import LM, ExportedModel, Heard
+from asr.exported.folder import LM, EncoderOutput, ExportedModel
 from asr.exported.hotwords import HotwordBonus
 from asr.exported.scorers import CtcPrefixes, Ngrams
 from asr.exported.search import RULES, beam_search
 from asr.recognition.alignment import best_path, ctc_evidence
-from asr.recognition.boundaries import Span
 from asr.recognition.frames import attended_path, frame_spans
 from asr.recognition.guards import cut_in_two, cut_to_fit, reasons_to_doubt, shortened
 from asr.recognition.joining import joined
 from asr.recognition.names import require_readings, with_hotwords
 from asr.recognition.recognized import NOTHING_SAID, Recognized
 from asr.stopping import never
+from asr.transcript import Span
 
 IN_THE_GRAPH = ("temperature", "eos_threshold", "never_written")
 """Decoding settings that an export takes into the graph of the decoder."""
@@ -124,7 +124,7 @@ class ExportedRecognizer:
         limit, longest = self.config.max_tokens(len(samples) / SAMPLE_RATE), self.model.longest_text
         return limit if longest is None else min(limit, longest)
 
-    def _others(self, heard: Heard) -> dict:
+    def _others(self, heard: EncoderOutput) -> dict:
         table, others = self.tokenizer.table, {}
         if heard.ctc is not None and self.config.ctc_weight:
             others["ctc"] = (CtcPrefixes(heard.ctc, table.blank, table.eos), self.config.ctc_weight)
@@ -145,7 +145,7 @@ class ExportedRecognizer:
         return (heads if self.model.heads_are_known else heads[-self.model.heads :]).mean(0)
 
     def _spans(
-        self, tokens: Sequence[int], samples: np.ndarray, heard: Heard, decoder: ListeningDecoder
+        self, tokens: Sequence[int], samples: np.ndarray, heard: EncoderOutput, decoder: ListeningDecoder
     ) -> tuple[Span, ...]:
         if not len(tokens):
             return ()

@@ -7,7 +7,7 @@ from asr.exporting.onnx_files import Graph
 
 
 @dataclass(frozen=True)
-class Part:
+class GraphFile:
     """A file of a form."""
 
     name: str
@@ -26,5 +26,5 @@ class Form:
     """The method of `sherpa_onnx.OfflineRecognizer` that loads it."""
     files: dict[str, str]
     """Argument of that method → name of the part."""
-    parts: list[Part]
+    parts: list[GraphFile]
     """Its files."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import CheckpointError
 from asr.exported.folder import CTC, NO_SPEECH
-from asr.exporting.form import Form, Part
+from asr.exporting.form import Form, GraphFile
 from asr.exporting.graphs import CtcGraph, EncoderGraph, StepGraph, WhisperEncoderGraph
 from asr.exporting.onnx_files import Graph, write_onnx
 from asr.exporting.own import write_own
@@ -70,11 +70,16 @@ def forms_of(loaded: LoadedModel, settings: DecodeConfig) -> list[Form]:
         return [_whisper(loaded, settings)]
     _require(loaded, features, KALDI, "FireRedASR", ())
     if isinstance(loaded.tokenizer, BytePairTokenizer):
-        raise CheckpointError(f"{loaded.name}: its tokens are bytes, which sherpa-onnx only knows of Whisper models")
+        raise CheckpointError(
+            f"{loaded.name}: its tokens are byte pairs, which sherpa-onnx only knows of Whisper models"
+        )
     if model.config.decoder.prompt:
         raise CheckpointError(
             f"{loaded.name}: has a prompt before its texts, which sherpa-onnx only knows of Whisper models"
         )
+    # sherpa-onnx makes bytes of <0x10> to <0xFF>, where all 256 are listed; below are no characters that anybody says
+    control = [i for i, byte in table.bytes.items() if byte < 0x10]
+    settings = replace(settings, never_written=(*settings.never_written, *control))
     forms = [_firered(model, table, settings)]
     if model.ctc is not None:
         forms.append(_firered_ctc(model, table, settings))
@@ -120,7 +125,7 @@ def _firered(model: SpeechModel, table: TokenTable, settings: DecodeConfig) -> F
         cache = torch.zeros(len(model.decoder.layers), 2, room, heads, width // heads)
         return _step(StepGraph(model, table, settings, room), model, cache)
 
-    parts = [Part("encoder", encoder, metadata), Part("decoder", step, {"model_type": "fire-red-asr"})]
+    parts = [GraphFile("encoder", encoder, metadata), GraphFile("decoder", step, {"model_type": "fire-red-asr"})]
     return Form("from_fire_red_asr", {"encoder": "encoder", "decoder": "decoder"}, parts)
 
 
@@ -137,7 +142,7 @@ def _firered_ctc(model: SpeechModel, table: TokenTable, settings: DecodeConfig) 
     def graph() -> Graph:
         return _of_features(CtcGraph(model, never), model, ("log_probs", "log_probs_len"))
 
-    return Form("from_fire_red_asr_ctc", {"model": "model"}, [Part("model", graph, metadata)])
+    return Form("from_fire_red_asr_ctc", {"model": "model"}, [GraphFile("model", graph, metadata)])
 
 
 def _whisper(loaded: LoadedModel, settings: DecodeConfig) -> Form:
@@ -175,7 +180,7 @@ def _whisper(loaded: LoadedModel, settings: DecodeConfig) -> Form:
         return _step(StepGraph(model, table, settings, room, joined=True), model, torch.zeros(layers, 2, room, width))
 
     names = {part: f"{loaded.name}-{part}" for part in ("encoder", "decoder")}
-    parts = [Part(names["encoder"], encoder, metadata), Part(names["decoder"], step, {})]
+    parts = [GraphFile(names["encoder"], encoder, metadata), GraphFile(names["decoder"], step, {})]
     return Form("from_whisper", names, parts)
 
 
@@ -236,8 +241,11 @@ def tokens_of(loaded: LoadedModel) -> Iterator[tuple[str, int]]:
                 yield "<blank>", i
         elif in_bytes:
             yield b64encode(bytes(value[c] for c in token)).decode(), i
+        elif whisper:
+            text = bytes([table.bytes[i]]) if i in table.bytes else token.replace("▁", " ").encode()
+            yield b64encode(text).decode(), i
         else:
-            yield b64encode(token.replace("▁", " ").encode()).decode() if whisper else token, i
+            yield token, i
 
 
 def left_behind(loaded: LoadedModel, lm: Path | None) -> Iterator[str]:

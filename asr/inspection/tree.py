@@ -9,7 +9,7 @@ from asr.decoding.search import Looked
 
 ALIVE, ENDED, STOPPED = "alive", "ended", "stopped"
 """What became of a text: it was in the beam, it ended with eos, or it was ended without."""
-Path = tuple[int, ...]
+Prefix = tuple[int, ...]
 """Tokens of a text, eos last where it has ended: by these each is known, for no two texts of a beam are the same."""
 
 
@@ -34,7 +34,7 @@ class Candidate:
 class Node:
     """A text of the search."""
 
-    path: Path
+    path: Prefix
     """Its tokens."""
     parts: tuple[float, ...]
     """What each scorer gave its last token, before its weight."""
@@ -50,7 +50,7 @@ class Node:
     """What could have followed: the decoder's likeliest and whatever is among the best; none where it did not go on."""
 
     @property
-    def parent(self) -> Path:
+    def parent(self) -> Prefix:
         """The text without its last token."""
         return self.path[:-1]
 
@@ -61,7 +61,7 @@ class Tree:
     def __init__(self, eos: int, likeliest: int):
         """likeliest: how many of the decoder's likeliest tokens are kept of each text."""
         self.eos, self.likeliest = eos, likeliest
-        self.nodes: dict[Path, Node] = {(): Node((), (), 0.0, 0.0)}
+        self.nodes: dict[Prefix, Node] = {(): Node((), (), 0.0, 0.0)}
         self.weights: dict[str, float] = {}
         """Scorer → its weight."""
 
@@ -81,7 +81,7 @@ class Tree:
         self._add_ended(looked, utterance, best)
         self._add_alive(looked, utterance, best)
 
-    def _candidates(self, looked: Looked, b: int, n: int, path: Path, best: dict) -> list[Candidate]:
+    def _candidates(self, looked: Looked, b: int, n: int, path: Prefix, best: dict) -> list[Candidate]:
         """The decoder's likeliest tokens, and those that are among the best, likeliest first."""
         scores = looked.scores[b, n]
         top = scores.topk(min(self.likeliest, len(scores)))
@@ -130,7 +130,7 @@ class Tree:
                     self.nodes[path].fate = STOPPED
                 place += 1
 
-    def way(self, path: Path) -> list[Node]:
+    def way(self, path: Prefix) -> list[Node]:
         """The nodes from the root to a text, both included."""
         return [self.nodes[path[:length]] for length in range(len(path) + 1)]
 

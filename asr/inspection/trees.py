@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from asr.decoding.search import Hypothesis
-from asr.inspection.tree import ALIVE, ENDED, STOPPED, Candidate, Node, Path, Tree
+from asr.inspection.tree import ALIVE, ENDED, STOPPED, Candidate, Node, Prefix, Tree
 from asr.inspection.watching import Searched
 from asr.text.byte_pairs import BytePairTokenizer, byte_symbols
 from asr.text.tokenizer import Tokenizer
@@ -37,7 +37,7 @@ class Labels:
             return " ".join(f"{symbols.index(c):02X}" for c in name)
         return text.replace(" ", "␣") or name
 
-    def adds(self, path: Path) -> str:
+    def adds(self, path: Prefix) -> str:
         """What the last token of a text adds to what is to be read; a character comes with its last byte."""
         eos = self.tokenizer.table.eos
         if not path or path[-1] == eos:
@@ -45,7 +45,7 @@ class Labels:
         return self.tokenizer.pieces([*path, eos])[len(path) - 1]
 
 
-def result_path(tree: Tree, result: Hypothesis) -> Path:
+def result_path(tree: Tree, result: Hypothesis) -> Prefix:
     """Where in the tree what was found is; its end, if it has one."""
     ended = (*result.tokens, tree.eos)
     return ended if result.complete and ended in tree.nodes else result.tokens
@@ -85,14 +85,14 @@ def _with_parents(tree: Tree, nodes: list[Node]) -> list[Node]:
     return [tree.nodes[path] for path in sorted(paths, key=lambda path: (len(path), tree.nodes[path].place))]
 
 
-def _node(node: Node, numbers: dict[Path, int], labels: Labels) -> list:
+def _node(node: Node, numbers: dict[Prefix, int], labels: Labels) -> list:
     parent = numbers[node.parent] if node.path else -1
     token = labels.id(node.path[-1]) if node.path else -1
     scores = [_number(node.chosen_by), _number(node.total), [_number(x) for x in node.parts]]
     return [parent, token, FATES.index(node.fate), node.place, *scores, labels.adds(node.path)]
 
 
-def _candidate(candidate: Candidate, path: Path, labels: Labels) -> list:
+def _candidate(candidate: Candidate, path: Prefix, labels: Labels) -> list:
     parts = None if candidate.parts is None else [_number(x) for x in candidate.parts]
     total = None if candidate.total is None else _number(candidate.total)
     adds = labels.adds((*path, candidate.token))

@@ -26,7 +26,7 @@ OPERATIONS = {
 }
 
 
-class Part(NamedTuple):
+class SavedModule(NamedTuple):
     """A module of the list that asr.ckpt was saved from."""
 
     place: str
@@ -92,16 +92,18 @@ class Recipe:
         ((name, values),) = found.items()
         return Settings(values, f"{self.path}: {listed([name])}")
 
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, SavedModule]:
         """cnn, transformer, seq_lin and ctc_lin, as they lie in the list of modules."""
         lists = [v[0] for v in self.values.values() if isinstance(v, list) and v and isinstance(v[0], list)]
         names = next(([REFERENCE.fullmatch(str(r)) for r in one] for one in lists), [])
         if not names or not all(names):
-            return {name: Part(str(i), {}) for i, name in enumerate(("cnn", "transformer", "seq_lin", "ctc_lin"))}
+            return {
+                name: SavedModule(str(i), {}) for i, name in enumerate(("cnn", "transformer", "seq_lin", "ctc_lin"))
+            }
         places = {}
         for i, name in enumerate(match[1] for match in names):
             section = self.values.get(name)
-            part = Part(str(i), section if isinstance(section, dict) else {})
+            part = SavedModule(str(i), section if isinstance(section, dict) else {})
             kind = str(part.values.get(TAG, ""))
             role = {"ConvolutionFrontEnd": "cnn", "TransformerASR": "transformer"}.get(kind.rpartition(".")[2])
             role = role or ("ctc_lin" if "ctc" in name.lower() else "seq_lin")

@@ -8,13 +8,13 @@ from torch import Tensor
 from asr.errors import CheckpointError
 from asr.interop.checkpoints import read_pickle
 from asr.interop.foreign import Settings, Weights
-from asr.interop.hyperparams import Part
+from asr.interop.hyperparams import SavedModule
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 
 
 def map_model(
-    weights: Weights, config: ModelConfig, n_mels: int, parts: dict[str, Part], *, conformer_bias: bool
+    weights: Weights, config: ModelConfig, n_mels: int, parts: dict[str, SavedModule], *, conformer_bias: bool
 ) -> None:
     """All tensors of asr.ckpt. conformer_bias: whether the convolutions of a Conformer have biases."""
     body = parts["transformer"].place
@@ -38,7 +38,7 @@ def map_model(
     weights.tensors.ignore(table, "a table of sinusoids, computed anew")
 
 
-def _map_convolutions(weights: Weights, config: ModelConfig, part: Part) -> None:
+def _map_convolutions(weights: Weights, config: ModelConfig, part: SavedModule) -> None:
     """Their kernels run over frequency, then time, and their norms over bins, then channels: both are turned around."""
     bias, i = bool(part.values.get("conv_bias", True)), 0
     for b, block in enumerate(config.subsampling.blocks):

@@ -35,7 +35,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class Alignment:
     """Where the U tokens lie."""
 
     peaks: np.ndarray
@@ -69,7 +69,7 @@ def attention_evidence(heads: np.ndarray, silent: np.ndarray | None = None) -> E
     return Evidence(scores, np.arange(U), np.log(NOBODY / L / total), np.zeros(U, bool))
 
 
-def best_path(evidence: Evidence, window: int = WINDOW) -> Path | None:
+def best_path(evidence: Evidence, window: int = WINDOW) -> Alignment | None:
     """The most likely path; None where the frames cannot hold all tokens.
 
     Of a text longer than `window` tokens, only so many around the most likely place are looked at in each frame.
@@ -107,7 +107,7 @@ def best_path(evidence: Evidence, window: int = WINDOW) -> Path | None:
     return _followed(e, moved, lows, token[U] > blank[U])
 
 
-def _followed(evidence: Evidence, moved: np.ndarray, lows: np.ndarray, on_token: bool) -> Path:
+def _followed(evidence: Evidence, moved: np.ndarray, lows: np.ndarray, on_token: bool) -> Alignment:
     """The path, from its last frame back to its first.
 
     moved (L, 2, W + 1): where it came from. First row: for the blank before token u, whether from the token before it.
@@ -126,4 +126,4 @@ def _followed(evidence: Evidence, moved: np.ndarray, lows: np.ndarray, on_token:
             u -= move > 0
         else:
             on_token = bool(moved[frame, 0, u - lows[frame]])
-    return Path(peaks, log_probs)
+    return Alignment(peaks, log_probs)

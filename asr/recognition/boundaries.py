@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from asr.transcript import Span
+
 HOP = 0.01
 """Seconds over which sound is judged."""
 BEFORE, BEHIND = 60, 6
@@ -38,9 +40,6 @@ SOFT_ONSET = 10
 """Hops of the quiet before it that may belong to a token: fricatives begin softly."""
 LONGEST = 100
 """Hops that a token goes on for behind its moment, where nothing else ends it."""
-
-Span = tuple[float, float]
-"""Start and end in seconds."""
 
 
 def spans(moments: Sequence[float], samples: np.ndarray, rate: int) -> list[Span]:

@@ -5,8 +5,9 @@ from typing import Protocol
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.recognition.alignment import Path, attention_evidence, best_path
-from asr.recognition.boundaries import Span, in_pause, spans
+from asr.recognition.alignment import Alignment, attention_evidence, best_path
+from asr.recognition.boundaries import in_pause, spans
+from asr.transcript import Span
 
 
 class Frames(Protocol):
@@ -27,7 +28,7 @@ class Frames(Protocol):
         ...
 
 
-def attended_path(heard_by: Frames, heads: np.ndarray, samples: np.ndarray) -> Path | None:
+def attended_path(heard_by: Frames, heads: np.ndarray, samples: np.ndarray) -> Alignment | None:
     """The best path of the tokens of one utterance (S,) through the attention of several heads (heads, U, L).
 
     Frames of the silence that a window was filled up with are none of it.

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from asr.decoding.hypothesis import Hypothesis
-from asr.recognition.boundaries import Span
-from asr.transcript import Correction
+from asr.transcript import Correction, Span
 
 if TYPE_CHECKING:  # those who recognise without PyTorch use what is here, too
     from torch import Tensor

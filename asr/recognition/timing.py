@@ -10,9 +10,9 @@ from torch.nn.utils.rnn import pad_sequence
 from asr.model.decoder import DecoderState
 from asr.model.model import SpeechModel
 from asr.recognition.alignment import best_path, ctc_evidence
-from asr.recognition.boundaries import Span
 from asr.recognition.frames import attended_path, frame_spans
 from asr.text.tokenizer import TokenTable
+from asr.transcript import Span
 
 
 def token_spans(

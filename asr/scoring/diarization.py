@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-Span = tuple[float, float]
-"""Start and end, in seconds."""
+from asr.transcript import Span
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ _ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}|<ALT(?:_BEGIN)?>")
 
 
 @dataclass(frozen=True)
-class Part:
+class TimedText:
     """A segment of an STM, or a word of a CTM."""
 
     recording: str
@@ -68,24 +68,24 @@ def refuse_alternatives(text: str, where: str) -> None:
         raise ManifestError(f"{where}: alternatives ({{ a / b }}) are not understood; write the one that was said")
 
 
-def read_parts(path: Path, lines: Sequence[str], form: str) -> Iterator[Part]:
+def read_parts(path: Path, lines: Sequence[str], form: str) -> Iterator[TimedText]:
     """Segments of an STM or words of a CTM, in their order in the file."""
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith(";;"):
             refuse_alternatives(line, f"{path}:{number}")
             if form == "ctm":
                 recording, channel, start, duration, word = line.split()[:5]
-                yield Part(recording, channel, float(start), float(start) + float(duration), word)
+                yield TimedText(recording, channel, float(start), float(start) + float(duration), word)
             else:
                 recording, channel, speaker, start, end, *rest = line.split(maxsplit=5)
                 text = rest[0].strip() if rest else ""
                 label = _LABEL.match(text)
-                yield Part(
+                yield TimedText(
                     recording, channel, float(start), float(end), text[label.end() :] if label else text, speaker
                 )
 
 
-def names_of(files: Sequence[Sequence[Part]]) -> dict[tuple[str, str], str]:
+def names_of(files: Sequence[Sequence[TimedText]]) -> dict[tuple[str, str], str]:
     """(recording, channel) → its id: the recording, and the channel where any of the files has several of it."""
     channels: dict[str, set[str]] = {}
     for part in (part for file in files for part in file):
@@ -93,9 +93,9 @@ def names_of(files: Sequence[Sequence[Part]]) -> dict[tuple[str, str], str]:
     return {(r, c): f"{r}-{c}" if len(cs) > 1 else r for r, cs in channels.items() for c in cs}
 
 
-def by_recording(parts: Sequence[Part], names: dict[tuple[str, str], str]) -> dict[str, list[Part]]:
+def by_recording(parts: Sequence[TimedText], names: dict[tuple[str, str], str]) -> dict[str, list[TimedText]]:
     """What is scored of each recording, in the order of time."""
-    found: dict[str, list[Part]] = {}
+    found: dict[str, list[TimedText]] = {}
     for part in sorted(parts, key=lambda part: part.start):
         inside = found.setdefault(names[part.recording, part.channel], [])
         if part.text != IGNORED:
@@ -117,7 +117,9 @@ class Assigned:
     """Words of recordings without a segment."""
 
 
-def words_in_segments(segments: Sequence[Part], words: Sequence[Part], names: dict[tuple[str, str], str]) -> Assigned:
+def words_in_segments(
+    segments: Sequence[TimedText], words: Sequence[TimedText], names: dict[tuple[str, str], str]
+) -> Assigned:
     """Each word in the segment where its middle lies."""
     places: dict[str, list[int]] = {}
     for place in sorted(range(len(segments)), key=lambda place: segments[place].start):
@@ -138,5 +140,5 @@ def words_in_segments(segments: Sequence[Part], words: Sequence[Part], names: di
     return found
 
 
-def _distance(segment: Part, moment: float) -> float:
+def _distance(segment: TimedText, moment: float) -> float:
     return max(segment.start - moment, moment - segment.end, 0.0)

@@ -21,7 +21,7 @@ from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import quoted, reading
 from asr.scoring.readers import READERS, Line, form_of
-from asr.scoring.timed import IGNORED, Part, by_recording, names_of, read_parts, words_in_segments
+from asr.scoring.timed import IGNORED, TimedText, by_recording, names_of, read_parts, words_in_segments
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Transcripts:
     """One of FORMS."""
     lines: dict[str, Line]
     """By id; by the number of the line for plain lines."""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[TimedText, ...] = ()
     """Of an STM or CTM, from which the lines are made when it is known what they are compared with."""
 
 
@@ -215,7 +215,7 @@ def _timed(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:
     return read
 
 
-def _segment(part: Part) -> Line:
+def _segment(part: TimedText) -> Line:
     fields = {"speaker": part.speaker, "recording": part.recording, "start": part.start}
     return Line(part.text, fields=fields | {"duration": round(part.end - part.start, 3)})
 

@@ -18,11 +18,12 @@ from asr.corpus.importing import JSON_NAMES
 from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import json_value, quoted, reading
-from asr.scoring.diarization import Span, SpokenTurn
+from asr.scoring.diarization import SpokenTurn
 from asr.scoring.documents import audio_id, json_or_none
 from asr.scoring.readers import visible
 from asr.scoring.textgrids import is_text_grid, turns_of_text_grid
 from asr.scoring.timed import IGNORED, read_parts, timed_form
+from asr.transcript import Span
 
 RTTM_KINDS = ("SPEAKER", "SPKR-INFO", "LEXEME", "NON-LEX", "NON-SPEECH", "NOSCORE", "SEGMENT", "A/P", "SU", "FILLER")
 """What a line of an RTTM may begin with, and be left out for; only the first is a turn."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from asr.text.number_words import COUNTED, LONG_UNITS
 from asr.text.numerals import NUMERALS, ONE_BY_ONE, number_of
 
-Span = tuple[int, int]
+CharacterSpan = tuple[int, int]
 
 _DAY, _HOUR, _MINUTE = 86_400, 3600, 60
 _SIZES: tuple[dict[str, float], ...] = (
@@ -52,7 +52,7 @@ _LINKED = re.compile(
 """From one to another, sums and products, powers, and what stands behind a unit without one of its own."""
 
 
-def wholes(text: str) -> Iterator[list[Span]]:
+def wholes(text: str) -> Iterator[list[CharacterSpan]]:
     """Where the numbers are that belong together, whole by whole."""
     for match in _QUANTITIES.finditer(text):
         yield from _quantities(text, match.span())
@@ -60,7 +60,7 @@ def wholes(text: str) -> Iterator[list[Span]]:
         yield [part.span() for part in _A_NUMBER.finditer(text, *match.span())]
 
 
-def _quantities(text: str, span: Span) -> Iterator[list[Span]]:
+def _quantities(text: str, span: CharacterSpan) -> Iterator[list[CharacterSpan]]:
     """Those of a row of quantities that are parts of one, or of one kind."""
     row: list[re.Match] = []
     for part in _ONE_QUANTITY.finditer(text, *span):

