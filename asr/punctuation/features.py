@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,12 @@ PAD, BEGIN, END, RARE, LATIN, NUMBER = range(SPECIAL)
 """Ids below those of characters: padding, the edges of a text, a character that is not in the vocabulary, words, numbers."""
 NO_SOUND = 0
 """The sound of what has none."""
-PAIRS, TRIPLES, SOUND_PAIRS = 1 << 16, 1 << 15, 1 << 15
+PAIRS, TRIPLES, SOUND_PAIRS = 1 << 16, 24576, 24576
 """Rows of the hashed tables."""
+LONGEST_WORD = 4
+"""Characters of a word that has a row of its own."""
+NO_WORD = 0
+"""The row of a place where no such word starts, or ends."""
 PAUSES = (0.05, 0.1, 0.2, 0.3, 0.45, 0.65, 0.9, 1.3)
 """Bounds of the classes of pauses, seconds. Class 0 is an unknown pause, 1 is one below the first bound."""
 _DIGIT = re.compile(r"\d")
@@ -38,6 +43,8 @@ class Vocabulary:
     """Of each character the number of its syllable, from 1; NO_SOUND where it has none."""
     variants: str = ""
     """Characters written otherwise (traditional ones) and the known one of each, in turn: 們们."""
+    words: tuple[str, ...] = ()
+    """Words of two to LONGEST_WORD of the characters, each once; a word's place and 1 make its row."""
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -56,6 +63,34 @@ class Vocabulary:
     def code_of(self) -> Array:
         """Id → what is hashed, (ids,)."""
         return np.array([*range(SPECIAL), *map(ord, self.characters)], dtype=np.uint64)
+
+    @cached_property
+    def _rows_of_words(self) -> tuple[Array, Array]:
+        """Keys of the words, sorted, and the row of each; the last key is above all others."""
+        keys = np.array([self._key([self.ids[c] for c in word]) for word in self.words] + [np.iinfo(np.int64).max])
+        order = np.argsort(keys)
+        return keys[order], np.append(np.arange(1, len(self.words) + 1), NO_WORD)[order]
+
+    def _key(self, ids: Sequence[Any]) -> Any:
+        """Ids of characters, one behind the other, as one number; of many words if each is an array."""
+        key = 0
+        for i in ids:
+            key = key * len(self.sound_of) + i
+        return key
+
+    def words_in(self, ids: Array) -> tuple[Array, Array]:
+        """The row of the longest word that starts at each unit, and of the longest that ends there, both (U,)."""
+        keys, rows = self._rows_of_words
+        starting, ending = np.zeros((2, len(ids)), dtype=np.int64)
+        for length in range(2, LONGEST_WORD + 1):
+            places = len(ids) - length + 1
+            if places < 1:
+                break
+            wanted = self._key([ids[i : i + places] for i in range(length)])
+            at = np.searchsorted(keys, wanted)
+            first = np.flatnonzero(keys[at] == wanted)
+            starting[first] = ending[first + length - 1] = rows[at[first]]
+        return starting, ending
 
     def encode(self, texts: Sequence[str]) -> tuple[Array, Array]:
         """Ids and codes of units, both (U,)."""
@@ -86,19 +121,24 @@ class Inputs:
     """Hash of the unit before, this and the next."""
     sound_pairs: Array
     """Hash of the sound of this and the next unit."""
+    starting: Array
+    """The row of the longest word that starts at a unit."""
+    ending: Array
+    """The row of the longest word that ends at a unit."""
     pauses: Array
     """Class of the pause behind a unit."""
 
 
-def inputs(ids: Array, codes: Array, sound_of: Array, pauses: Array | None = None) -> Inputs:
+def inputs(ids: Array, codes: Array, vocabulary: Vocabulary, pauses: Array | None = None) -> Inputs:
     """Features from ids and codes (U,) and classes of pauses (U,), which are unknown if not given."""
     ids = np.concatenate([[BEGIN], ids, [END]])
     codes = np.concatenate([[BEGIN], codes, [END]]).astype(np.uint64)
-    sounds = sound_of[ids]
+    sounds = vocabulary.sound_of[ids]
     before = np.concatenate([[np.uint64(PAD)], codes[:-1]])
     after = np.concatenate([codes[1:], [np.uint64(PAD)]])
     spoken = np.where(sounds == NO_SOUND, codes + np.uint64(1000), sounds.astype(np.uint64))
     next_spoken = np.concatenate([spoken[1:], [np.uint64(PAD)]])
+    starting, ending = vocabulary.words_in(ids)
     classes = np.zeros(len(ids), dtype=np.int64)
     if pauses is not None:
         classes[1:-1] = pauses
@@ -108,6 +148,8 @@ def inputs(ids: Array, codes: Array, sound_of: Array, pauses: Array | None = Non
         pairs=_hashed(codes, after, PAIRS),
         triples=_hashed(_mixed(before, codes), after, TRIPLES),
         sound_pairs=_hashed(spoken, next_spoken, SOUND_PAIRS),
+        starting=starting,
+        ending=ending,
         pauses=classes,
     )
 

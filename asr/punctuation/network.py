@@ -10,11 +10,14 @@ from torch.nn import functional as F
 from asr.punctuation.features import PAIRS, PAUSES, SOUND_PAIRS, TRIPLES
 from asr.punctuation.marks import MARKS
 
-FIELDS = ("characters", "sounds", "pairs", "triples", "sound_pairs", "pauses")
+FIELDS = ("characters", "sounds", "pairs", "triples", "sound_pairs", "starting", "ending", "pauses")
 """The inputs of the network, in order: each is (B, T)."""
-HASHED = ("pairs", "triples", "sound_pairs")
-"""Those that are dropped in training now and then, so that the network does not live on what it has seen verbatim."""
-WIDTHS = {"characters": 128, "sounds": 48, "pairs": 48, "triples": 32, "sound_pairs": 24, "pauses": 16}
+DROPPED = {"pairs": 3, "triples": 3, "sound_pairs": 3, "starting": 1, "ending": 1}
+"""Those that a place lacks in training now and then, so that the network does not live on what it has seen verbatim, and
+how many times as often as others are dropped."""
+WIDTHS = {"characters": 128, "sounds": 48, "pairs": 48, "triples": 32, "sound_pairs": 24, "words": 64, "pauses": 16}
+TABLES = {"starting": "words", "ending": "words"}
+"""The tables of fields that share one."""
 WIDTH, KERNEL, DILATIONS = 192, 7, (1, 1, 2, 2, 4, 8)
 """Six blocks see 54 units on either side."""
 
@@ -25,7 +28,7 @@ FASTER = 4
 class Tagger(nn.Module):
     """Scores of each tag behind each place."""
 
-    def __init__(self, characters: int, sounds: int, dropout: float = 0.0):
+    def __init__(self, characters: int, sounds: int, words: int, dropout: float = 0.0):
         super().__init__()
         rows = {
             "characters": characters,
@@ -33,13 +36,14 @@ class Tagger(nn.Module):
             "pairs": PAIRS,
             "triples": TRIPLES,
             "sound_pairs": SOUND_PAIRS,
+            "words": words + 1,
             "pauses": len(PAUSES) + 2,
         }
         self.dropout = dropout
-        self.tables = nn.ModuleDict({name: nn.Embedding(rows[name], WIDTHS[name]) for name in FIELDS})
+        self.tables = nn.ModuleDict({name: nn.Embedding(rows[name], width) for name, width in WIDTHS.items()})
         for table in self.tables.values():
             nn.init.normal_(table.weight, std=0.1)
-        self.enter = nn.Linear(sum(WIDTHS.values()), WIDTH)
+        self.enter = nn.Linear(sum(WIDTHS[TABLES.get(name, name)] for name in FIELDS), WIDTH)
         self.blocks = nn.ModuleList([Block(dilation, dropout) for dilation in DILATIONS])
         self.norm = nn.LayerNorm(WIDTH)
         self.leave = nn.Linear(WIDTH, len(MARKS) + 1)
@@ -54,9 +58,9 @@ class Tagger(nn.Module):
         return self.leave(self.norm(x))
 
     def _embedded(self, name: str, rows: Tensor) -> Tensor:
-        vectors = self.tables[name](rows)
-        if self.training and name in HASHED:
-            vectors = vectors * (torch.rand(rows.shape).unsqueeze(-1) > 2 * self.dropout)
+        vectors = self.tables[TABLES.get(name, name)](rows)
+        if self.training and name in DROPPED:
+            vectors = vectors * (torch.rand(rows.shape).unsqueeze(-1) > DROPPED[name] * self.dropout)
         return vectors
 
 

@@ -9,7 +9,7 @@ import torch
 
 from asr.model_paths import PRETRAINED
 from asr.punctuation.batches import batch_of
-from asr.punctuation.features import Array, inputs, pause_classes
+from asr.punctuation.features import LONGEST_WORD, Array, inputs, pause_classes
 from asr.punctuation.marks import ENDS, MARKS
 from asr.punctuation.network import DILATIONS, KERNEL
 from asr.punctuation.storage import read_punctuator
@@ -21,7 +21,7 @@ OWN = PRETRAINED / "punctuation"
 """The one that came with the program."""
 AT_ONCE = 4000
 """Units that are looked at together; memory is bounded by this, not by the length of a text."""
-BESIDE = sum(DILATIONS) * (KERNEL - 1) // 2 + 2
+BESIDE = sum(DILATIONS) * (KERNEL - 1) // 2 + LONGEST_WORD
 """Units on either side that may change what stands behind a unit: with those, a part gets the marks that the whole would."""
 _ENDING = np.array([mark in ENDS for mark in MARKS])
 
@@ -63,7 +63,7 @@ class Punctuator:
             end = min(len(ids), first + AT_ONCE)
             begin, stop = max(0, first - BESIDE), min(len(ids), end + BESIDE)
             near = slice(begin, stop)
-            given = inputs(ids[near], codes[near], self.vocabulary.sound_of, None if pauses is None else pauses[near])
+            given = inputs(ids[near], codes[near], self.vocabulary, None if pauses is None else pauses[near])
             batch = batch_of([given])
             with torch.inference_mode():
                 logits = self.network(batch.fields, batch.real)[0] + self.bias

@@ -16,7 +16,7 @@ from asr.punctuation.features import Vocabulary
 from asr.punctuation.network import Tagger
 
 WEIGHTS, VOCABULARY = "tagger.safetensors", "vocabulary.json"
-_TABLES, _SCALE = "tables.", ".scale"
+_SCALE = ".scale"
 _ADVICE = "install the program again, or train it anew (recipes/punctuation)"
 
 
@@ -36,7 +36,7 @@ def save_punctuator(folder: Path, network: Tagger, vocabulary: Vocabulary, bias:
     """Writes both files; `bias` is what is added to the score of each tag."""
     tensors: dict[str, Tensor] = {}
     for name, tensor in network.state_dict().items():
-        if name.startswith(_TABLES):
+        if tensor.dim() == 2:
             scale = (tensor.abs().amax(1, keepdim=True) / 127).half()
             tensors[name + _SCALE] = scale
             tensors[name] = (tensor / scale.float().clamp(min=1e-7)).round().clamp(-127, 127).to(torch.int8)
@@ -46,6 +46,7 @@ def save_punctuator(folder: Path, network: Tagger, vocabulary: Vocabulary, bias:
         "characters": vocabulary.characters,
         "sounds": vocabulary.sounds,
         "variants": vocabulary.variants,
+        "words": vocabulary.words,
         "bias": bias,
     }
     with atomic_write(folder / VOCABULARY) as file:
@@ -58,9 +59,10 @@ def read_punctuator(folder: Path) -> Stored:
     """What save_punctuator wrote. Raises CheckpointError for what is missing or damaged."""
     with reading(folder / VOCABULARY, CheckpointError, advice=_ADVICE):
         described = json_value((folder / VOCABULARY).read_text(encoding="utf-8"))
-        vocabulary = Vocabulary(described["characters"], tuple(described["sounds"]), described["variants"])
+        known = described["characters"], tuple(described["sounds"]), described["variants"], tuple(described["words"])
+        vocabulary = Vocabulary(*known)
         bias = torch.tensor(described["bias"])
-        network = Tagger(len(vocabulary.sound_of), int(vocabulary.sound_of.max()) + 1)
+        network = Tagger(len(vocabulary.sound_of), int(vocabulary.sound_of.max()) + 1, len(vocabulary.words))
     with reading(folder / WEIGHTS, CheckpointError, advice=_ADVICE), safe_open(folder / WEIGHTS, "pt") as file:
         names = [name for name in file.keys() if not name.endswith(_SCALE)]
         network.load_state_dict({name: _restored(file, name) for name in names})
@@ -69,4 +71,4 @@ def read_punctuator(folder: Path) -> Stored:
 
 def _restored(file: safe_open, name: str) -> Tensor:
     tensor = file.get_tensor(name).float()
-    return tensor * file.get_tensor(name + _SCALE).float() if name.startswith(_TABLES) else tensor
+    return tensor * file.get_tensor(name + _SCALE).float() if tensor.dim() == 2 else tensor

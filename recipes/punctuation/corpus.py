@@ -10,7 +10,7 @@ import numpy as np
 from opencc import OpenCC
 from pypinyin import Style, lazy_pinyin
 
-from asr.punctuation.features import Array, Vocabulary
+from asr.punctuation.features import LONGEST_WORD, Array, Vocabulary
 from asr.punctuation.marks import tagged
 from asr.text.normalize import is_han
 from asr.text.units import units
@@ -49,13 +49,16 @@ def training_texts(folder: Path) -> list[list[str]]:
     return [[line for line in read_lines(path) if not sentences(line) & held_out] for path in files]
 
 
-def vocabulary_of(lines: Iterable[str]) -> Vocabulary:
-    """The characters that occur often enough, most frequent first, with their sounds and traditional forms."""
+def vocabulary_of(lines: Iterable[str], words: Iterable[str] = ()) -> Vocabulary:
+    """The characters that occur often enough, most frequent first, with their sounds and traditional forms; of the words
+    those of two and more such characters."""
     counts = Counter(character for line in lines for character in line if is_han(character))
     characters = "".join(character for character, count in counts.most_common() if count >= RAREST)
     syllables = [lazy_pinyin(character, style=Style.NORMAL)[0] for character in characters]
     number = {syllable: i for i, syllable in enumerate(sorted(set(syllables)), start=1)}
-    return Vocabulary(characters, tuple(number[syllable] for syllable in syllables), variants_of(set(characters)))
+    known = set(characters)
+    kept = tuple(word for word in words if 1 < len(word) <= LONGEST_WORD and known.issuperset(word))
+    return Vocabulary(characters, tuple(number[syllable] for syllable in syllables), variants_of(known), kept)
 
 
 def variants_of(known: set[str]) -> str:
