@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr.errors import CheckpointError
+from asr.errors import AsrError, CheckpointError
 from asr.punctuation.batches import batch_of
 from asr.punctuation.features import SPECIAL, Vocabulary, inputs, pause_classes
 from asr.punctuation.marks import MARKS, tagged
@@ -113,6 +113,12 @@ def test_packages_that_are_missing_or_damaged_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(words, "SHA256", hashlib.sha256(b"weights").hexdigest())
     words.joined(tmp_path, tmp_path / "all")
     assert (tmp_path / "all").read_bytes() == b"weights"
+
+
+def test_what_reads_the_weights_is_named_where_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(AsrError, match=r"gguf is not installed, .* python -m pip install gguf"):
+        words.words_of(tmp_path / "all")
 
 
 def test_without_errors_a_line_stays(homophones):
