@@ -19,5 +19,5 @@ def segment_of(best: Recognized, tokenizer: Tokenizer, piece: Piece, channel: in
         hotwords=tuple(word for _, word in best.hotwords),
         channel=channel,
         corrections=best.corrections,
-        no_speech=None if best.no_speech is None else round(best.no_speech, 4),
+        no_speech=None if best.no_speech is None else float(f"{best.no_speech:.3g}"),
     )
