@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from filelock import FileLock
 
 from asr.cli import main
 from asr.corpus.toy import CHARACTERS, prepare_toy
@@ -84,9 +86,41 @@ def tokenizer() -> CharacterTokenizer:
 
 
 @pytest.fixture(scope="session")
-def toy_corpus(tmp_path_factory) -> dict[str, Path]:
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder that several tests read once in a run of all, whatever the number of its processes."""
+    base = tmp_path_factory.getbasetemp()
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, begun = common / f"once-{name}", common / f"once-{name}.begun"
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                shutil.rmtree(begun, ignore_errors=True)
+                begun.mkdir()
+                fill(begun)
+                begun.rename(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy_corpus(once) -> dict[str, Path]:
     """The toy corpus at its full size: manifests by split."""
-    return prepare_toy(tmp_path_factory.mktemp("toy"))
+    folder = once("toy", prepare_toy)
+    return {split: folder / f"{split}.jsonl" for split in ("train", "dev", "test")}
+
+
+@pytest.fixture(scope="session")
+def exported_model(once) -> Callable[[str], Path]:
+    """The folder of a model of tests/exports.py, `model`, and its ONNX files, `onnx`."""
+
+    def make(kind: str) -> Path:
+        from tests.exports import write_exported
+
+        return once(f"exported-{kind}", lambda folder: write_exported(kind, folder))
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import multiprocessing
 from pathlib import Path
 
+import torch.multiprocessing
 from torch import Tensor
 
 from asr.corpus.batching import Batch
@@ -61,3 +63,13 @@ def lines_of(path: Path) -> list[dict]:
     path = path / "log.jsonl" if path.is_dir() else path
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [{k: v for k, v in line.items() if k != "wall"} for line in lines]
+
+
+def quickly(monkeypatch) -> None:
+    """Lets `train` start its other processes from one that has imported all that takes time, not each from nothing.
+
+    They get what they get otherwise, pickled; what a test changes in its own process, they do not see, either way.
+    """
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["asr.training.worker", "asr.training.sharding"])
+    monkeypatch.setattr(torch.multiprocessing, "get_context", lambda method: server)

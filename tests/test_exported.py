@@ -1,5 +1,6 @@
 """Our own search with ONNX Runtime and without PyTorch finds what that in PyTorch does; what it cannot do is refused by name."""
 
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from asr.audio.speech_probabilities import SpeechProbabilities, silero_file
 from asr.audio.voice_activity import load_voice_activity
 from asr.audio.voice_activity_onnx import SILERO, OnnxVoiceActivity
+from asr.corpus.toy import CHARACTERS
 from asr.decoding import search as in_torch
 from asr.decoding.beam import find_loops
 from asr.decoding.ctc_prefix import CtcPrefixScorer
@@ -222,32 +224,25 @@ def test_what_is_not_installed_is_named(arguments, package):
 
 
 @pytest.mark.slow
-def test_recordings_are_transcribed_without_pytorch(tmp_path, run):
+def test_recordings_are_transcribed_without_pytorch(exported_model, tmp_path, run):
     """A random model with a CTC head: txt, with hot words too, and the times in json are those of the search in PyTorch."""
-    import json
-
-    from asr.catalogue.exporting import export_onnx
-    from asr.model.folder import save_model
-    from tests.test_exporting import CHARACTERS, TABLE, small_model
-
-    save_model(tmp_path / "model", small_model("conformer"), TABLE)
-    export_onnx(tmp_path / "model", tmp_path / "onnx", "float32")
+    folder = exported_model("conformer")
     for seed, seconds in enumerate((1.3, 2.5, 4.0)):
         soundfile.write(tmp_path / f"{seed}.wav", speech(seconds, seed), 16000)
     clips = sorted(tmp_path.glob("*.wav"))
     options = ("--decode", "max_chars_per_second=5")
-    status, expected, _ = run("transcribe", *clips, "--model", tmp_path / "model", *options)
-    done = without_torch("transcribe", *clips, "--model", tmp_path / "onnx", "--backend", "onnx", *options)
+    status, expected, _ = run("transcribe", *clips, "--model", folder / "model", *options)
+    done = without_torch("transcribe", *clips, "--model", folder / "onnx", "--backend", "onnx", *options)
     assert done.returncode == status == 0, done.stderr
     assert done.stdout == expected and len(expected) > 10
     (tmp_path / "words.txt").write_text(f"{CHARACTERS[3]}{CHARACTERS[7]}\t9\n{CHARACTERS[5]}\t8\n", encoding="utf-8")
     words = ("--hotwords", tmp_path / "words.txt", *options)
-    _, other, err = run("transcribe", *clips, "--model", tmp_path / "model", *words)
-    done = without_torch("transcribe", *clips, "--model", tmp_path / "onnx", "--backend", "onnx", *words)
+    _, other, err = run("transcribe", *clips, "--model", folder / "model", *words)
+    done = without_torch("transcribe", *clips, "--model", folder / "onnx", "--backend", "onnx", *words)
     assert done.stdout == other != expected and ": hot words " in done.stderr
-    _, expected, _ = run("transcribe", clips[2], "--model", tmp_path / "model", "--format", "json", *options)
+    _, expected, _ = run("transcribe", clips[2], "--model", folder / "model", "--format", "json", *options)
     done = without_torch(
-        "transcribe", clips[2], "--model", tmp_path / "onnx", "--backend", "onnx", "--format", "json", *options
+        "transcribe", clips[2], "--model", folder / "onnx", "--backend", "onnx", "--format", "json", *options
     )
     of = [
         [token for segment in json.loads(x)["segments"] for token in segment["tokens"]] for x in (done.stdout, expected)

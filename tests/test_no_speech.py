@@ -28,6 +28,8 @@ from asr.serving.answers import answer_of
 from asr.serving.forms import Wanted
 from asr.transcription.live import LiveTranscriber
 from tests.conftest import random_model
+from tests.exports import SILENT, SPOKEN, WITH_HEAD
+from tests.heads import telling
 from tests.sounds import noise, speech
 from tests.test_interop import FIXTURES
 
@@ -46,18 +48,6 @@ def says(logit: float, width: int = WIDTH) -> NoSpeechHead:
 def with_head(model, head):
     model.no_speech = head
     return model
-
-
-@torch.no_grad()
-def telling(model, silent: np.ndarray, spoken: np.ndarray) -> NoSpeechHead:
-    """A head that tells two recordings apart: along the difference of what the encoder makes of them, on average."""
-    means = [
-        model.encode(torch.from_numpy(x)[None], torch.tensor([len(x)])).encoded[0].mean(0) for x in (silent, spoken)
-    ]
-    head, direction = NoSpeechHead(model.config.encoder.width), means[0] - means[1]
-    head.weight[1] = 200 * direction / direction.square().sum()
-    head.bias[0] = -float(head.weight[1] @ (means[0] + means[1]) / 2)
-    return head
 
 
 def test_attention_pooling_by_hand():
@@ -222,16 +212,10 @@ def test_live_text_is_not_written_where_nobody_speaks(tmp_path, tokenizer):
 
 
 @torch.no_grad()
-def test_exported_graphs_hear_the_same_without_pytorch(tmp_path, tokenizer):
+def test_exported_graphs_hear_the_same_without_pytorch(exported_model):
     pytest.importorskip("onnxruntime", reason="pip install 'mandarin-asr[export]'")
-    sounds, model = [noise(1.0, seed=1), speech(1.4, seed=2)], random_model()
-    head = telling(model, *sounds)
-    with torch.no_grad():
-        head.weight[0] = torch.linspace(-0.5, 0.5, WIDTH)
-    save_model(tmp_path / "model", with_head(model, head), tokenizer.table)
-    exported = export_onnx(tmp_path / "model", tmp_path / "onnx", "float32")
-    assert any("no-speech head" in line for line in exported.left_behind)
-    graphs = ExportedModel(tmp_path / "onnx", 1)
+    folder, sounds = exported_model(WITH_HEAD), [SILENT, SPOKEN]
+    model, graphs = load_model(folder / "model").model, ExportedModel(folder / "onnx", 1)
     for samples in sounds:
         memory = model.encode(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
         expected = float(model.no_speech(memory.encoded, memory.lengths).sigmoid())
@@ -250,7 +234,8 @@ def test_the_graph_of_a_whisper_model_in_int8_has_the_head_and_sherpa_onnx_does_
     save_model(
         tmp_path / "model", with_head(loaded.model, telling(loaded.model, silent, spoken)), loaded.tokenizer.table
     )
-    export_onnx(tmp_path / "model", tmp_path / "onnx", "int8")
+    exported = export_onnx(tmp_path / "model", tmp_path / "onnx", "int8")
+    assert any("no-speech head" in line for line in exported.left_behind)
     graphs = ExportedModel(tmp_path / "onnx", 1)
     for samples in (silent, spoken):
         memory = loaded.model.encode(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))

@@ -119,7 +119,7 @@ def test_a_forked_process_goes_on_with_it(model):
 import os, torch, asr
 from tests.sounds import speech
 torch.set_num_threads(4)
-model = asr.load({str(model)!r}, "cpu")
+model = asr.load({str(model)!r}, "cpu", decode={{"max_chars_per_second": 1}})
 a = torch.ones(2000, 2000); a @ a
 text = model.transcribe((speech(20.0), 16000)).text
 child = os.fork()

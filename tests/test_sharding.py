@@ -16,14 +16,15 @@ from asr.training.loop import train
 from asr.training.sharding import Learner
 from asr.training.train_config import TrainConfig
 from tests.conftest import ROOT, random_model
-from tests.runs import QUIET, Quiet, changed, lines_of, small_run, with_data
+from tests.runs import QUIET, Quiet, changed, lines_of, quickly, small_run, with_data
 
 TOY = ROOT / "tests/fixtures/toy"
 
 
 @pytest.fixture(autouse=True)
-def a_thread():
+def a_thread(monkeypatch):
     """Sums are then added in the same order each time."""
+    quickly(monkeypatch)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -24,7 +24,7 @@ from asr.training.config import Config
 from asr.training.loop import train
 from asr.training.train_config import TrainConfig
 from tests.conftest import ROOT
-from tests.runs import QUIET, RECIPE, Quiet, changed, lines_of, with_data
+from tests.runs import QUIET, RECIPE, Quiet, changed, lines_of, quickly, with_data
 from tests.sounds import sine
 
 
@@ -37,6 +37,12 @@ def alone(monkeypatch):
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """How the others are started is tried by the tests that do without it."""
+    quickly(monkeypatch)
 
 
 @pytest.fixture
@@ -65,7 +71,7 @@ def test_two_processes_share_out_a_batch(still, tmp_path):
     assert a["audio_seconds"] == pytest.approx(b["audio_seconds"])
 
 
-def test_two_then_one_then_two(still, tmp_path):
+def test_two_then_one_then_two(still, quick, tmp_path):
     """Each takes a batch of the step, in the order that one has, over epochs that do not end where a step does."""
     whole = train(still, tmp_path / "whole", display=QUIET)
     for processes, until in ((2, 3), (1, 6), (2, None)):
@@ -77,7 +83,7 @@ def test_two_then_one_then_two(still, tmp_path):
     assert notes == ["step 3: train.processes 2 → 1", "step 6: train.processes 1 → 2"]
 
 
-def test_two_processes_resume_bit_for_bit(config, tmp_path):
+def test_two_processes_resume_bit_for_bit(config, quick, tmp_path):
     """With dropout, dither and augmentation, which depend on the step and the batch, not on who computes it."""
     two = changed(config, accumulate=2, processes=2, max_steps=4, precision="float32")
     whole = train(two, tmp_path / "whole", display=QUIET)
@@ -112,7 +118,7 @@ def test_every_batch_of_a_step_is_computed_once(accumulate, processes):
 
 
 @pytest.mark.parametrize("sharding", ["none", "full"])
-def test_a_process_that_is_killed_stops_the_run_with_a_word(config, tmp_path, sharding):
+def test_a_process_that_is_killed_stops_the_run_with_a_word(config, quick, tmp_path, sharding):
     class Kills(Quiet):
         def step(self, step, text):
             if step == 3:
