@@ -117,7 +117,8 @@ def pack(model: SpeechModel, dtype: torch.dtype = torch.float32, greedy: bool = 
             if not isinstance(layer, nn.Linear) or not layer.weight.is_cpu or layer.weight.dtype != torch.float32:
                 continue
             half = dtype != torch.float32 and layer is not model.ctc
-            if packs and (half or layer.weight.numel() > LARGEST_PLAIN):
+            plain = LARGEST_PLAIN * (2 if layer in for_one else 1)  # of one row twice as large ones are as fast
+            if packs and (half or layer.weight.numel() > plain):
                 setattr(
                     parent, name, PackedLinear(layer, dtype if half else torch.float32, layer in for_one and not half)
                 )
