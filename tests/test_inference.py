@@ -158,7 +158,18 @@ def test_int8_gives_each_row_and_each_output_a_scale_of_its_own():
         warnings.simplefilter("ignore")
         settings = {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
         theirs = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(layer), settings)
-    assert torch.equal(Int8Linear(layer)(x[:1]), theirs(x[:1]))  # of a row PyTorch makes the same, bit by bit
+    ours = Int8Linear(layer)
+    ours.seven_bits = True
+    assert torch.equal(ours(x[:1]), theirs(x[:1]))  # of a row PyTorch makes the same, bit by bit
+
+
+@torch.inference_mode()
+def test_the_largest_inputs_and_weights_do_not_overflow():
+    """On a CPU that adds products up in 16 bits, inputs have 7 bits."""
+    layer = torch.nn.Linear(2048, 32, bias=False)
+    layer.weight.fill_(1.0)
+    x = torch.tensor([[1.0], [-1.0]]).expand(-1, 2048)
+    torch.testing.assert_close(Int8Linear(layer)(x), layer(x), rtol=0.01, atol=0)
 
 
 @pytest.mark.parametrize("quantize", ["none", "int8"])
