@@ -50,8 +50,14 @@ def test_a_faint_recording(network):
     assert remark.startswith("is very faint: speech is at -") and "record closer or louder" in remark
 
 
-def test_speech_too_faint_to_be_noticed(network):
+def test_speech_however_faint_is_noticed(network):
+    """It is made louder before it is looked for."""
     (remark,) = said(network, (talk() * np.float32(3e-4 / np.abs(talk()).max())))
+    assert remark == "is very faint: speech is at -91 dB of full scale; record closer or louder"
+
+
+def test_what_may_be_too_faint(network):
+    (remark,) = said(network, noise(6) * np.float32(3e-4 / np.abs(noise(6)).max()))
     assert remark == (
         "no speech was found in it; its loudest sample is at -70 dB of full scale, if somebody speaks record louder"
     )

@@ -96,13 +96,6 @@ def test_a_file_in_the_place_of_a_folder(run, place, how):
     assert (place / "file").read_text() == "precious"
 
 
-def test_transcripts_with_names_of_folders(run, place):
-    (place / "out" / "a.txt").mkdir(parents=True)
-    status, out, err = run("transcribe", "a.wav", "b.wav", "--model", "none", "-o", "out")
-    assert (status, out) == (1, "")
-    assert err == "asr: out/a.txt: is a folder, a transcript would have its name; choose another --out\n"
-
-
 def test_what_nobody_may_write_to(tmp_path, monkeypatch):
     def refuse(dir):
         raise PermissionError(13, "Permission denied", f"{dir}/tmp1234")

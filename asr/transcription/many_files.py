@@ -14,7 +14,7 @@ from asr.errors import AsrError, UsageError
 from asr.files import another_name_would_help, atomic_write, content_state, remove_leftovers
 from asr.foreign_bytes import on_one_line
 from asr.launcher import processes
-from asr.places import require_folder, require_writable
+from asr.places import require_writable
 from asr.transcript import Transcript
 from asr.transcription.display import ProgressLine
 from asr.transcription.inputs import Input, find_inputs, find_targets, listed_inputs
@@ -62,7 +62,6 @@ def transcribe_files(
         if job.todo:
             if results.folder:
                 require_writable(results.folder)
-                job.require_places()
             failed += job.run(transcriber(), split, track, workers)
     shares.add("failed", failed)
     shares.wait()
@@ -108,14 +107,6 @@ class _Job:
         self.failed = 0
         if self.list and not self.force:
             self._tell_what_is_there(results.folder)
-
-    def require_places(self) -> None:
-        """Raises AsrError or OSError where a transcript that is to be made could not be written."""
-        targets = [target for one in self.todo for target in self.targets[one]]
-        for folder in dict.fromkeys(target.parent for target in targets):
-            require_folder(folder, force=True)
-        if folders := [target for target in targets if target.is_dir()]:
-            raise AsrError(f"{folders[0]}: is a folder, a transcript would have its name; choose another --out")
 
     def _tell_what_is_there(self, folder: Path) -> None:
         """Says which files stay as they are. Raises AsrError where some of them were made with other settings."""
