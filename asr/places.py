@@ -14,13 +14,13 @@ def require_file(path: Path, force: bool = False, inputs: Sequence[Path] = ()) -
     """Raises AsrError where a file of this name would take the place of an input, of a folder, or without `force` of any file;
     OSError where it could not be written. Devices and pipes are written to as they are."""
     _refuse_inputs(path, inputs)
+    if path.is_dir():
+        raise AsrError(f"{path}: is a folder; give the name of a file")
     if is_special(path):
         if not os.access(path, os.W_OK):
             number = errno.EACCES if path.exists() else errno.ENOENT
             raise OSError(number, os.strerror(number), str(path))
         return
-    if path.is_dir():
-        raise AsrError(f"{path}: is a folder; give the name of a file")
     _refuse_existing(path, force)
     _try(Path(os.path.realpath(path)).parent, path)
 
@@ -43,7 +43,7 @@ def require_writable(folder: Path) -> None:
 
 def require_replaceable(folder: Path) -> None:
     """Raises OSError where no folder can take this name, as `whole_folder` makes one beside what is there."""
-    _try(folder.parent, folder)
+    _try(Path(os.path.realpath(folder)).parent, folder)
 
 
 def _try(folder: Path, path: Path) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.audio.faint import Amplifier
 from asr.audio.reading import read_samples
 from asr.audio.speech_probabilities import CONTEXT, WINDOW
 from asr.audio.voice_activity import VoiceActivity, load_voice_activity
 from asr.features.telephone import telephone
+from asr.transcription.segmenting import speech_in
 
 SPEECH = 0.5
 """Probability from which on a window is speech."""
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
         made = [changed(clip).astype(np.float32) for clip in clips]
         shares = [
             row(speech, [hears(network, clip) for clip in made])
-            for hears in (alone, lambda network, clip: alone(network, Amplifier().amplified(clip)))
+            for hears in (alone, lambda network, clip: speech_in(network, clip) > SPEECH)
         ]
         print(f"| {name} | {' | '.join(shares)} |", flush=True)
 

@@ -321,6 +321,8 @@ def test_what_is_installed_without_pytorch_is_what_the_package_needs_but_for_pyt
     )
     assert {re.split("[<>]", line)[0] for line in part["dependencies"]} == OWN
     known = {*whole["dependencies"], *whole["optional-dependencies"]["export"]}
+    assert part["optional-dependencies"]["text"] == whole["optional-dependencies"]["text"]
+    known |= {*part["optional-dependencies"]["text"]}
     for line in (*part["dependencies"], *(line for extra in part["optional-dependencies"].values() for line in extra)):
         assert line in known
     for name in ("requires-python", "license", "dynamic", "scripts"):

@@ -33,6 +33,17 @@ def test_gains_by_hand():
     )  # less than a window: nothing to tell it by
 
 
+def test_a_click_does_not_make_a_stream_loud():
+    clicked = tone(-50)
+    clicked[: 7 * WINDOW] = 0.9  # of 256 windows
+    stream = Amplifier()
+    assert 20 * np.log10(stream.amplified(clicked)[-WINDOW:].max() / clicked[-WINDOW:].max()) == pytest.approx(
+        22, abs=0.1
+    )
+    clicked[: 12 * WINDOW] = 0.9  # that is a word
+    assert stream.amplified(clicked) is clicked
+
+
 def test_faint_speech_is_cut_out_like_loud_speech():
     loud = np.concatenate(
         [noise(2, level=3e-3), speech(5), noise(2, level=3e-3), speech(4, seed=1), noise(2, level=3e-3)]

@@ -8,7 +8,9 @@ import numpy as np
 from asr.audio.speech_probabilities import WINDOW
 
 LOUD_ENOUGH = -28.0
-"""dB of full scale up to which the loudest tenth of what is faint is amplified."""
+"""dB of full scale up to which the louder windows of what is faint are amplified."""
+LOUDER = 0.97
+"""Which quantile of a block's windows tells how loud it is: what is louder for a quarter of a second, as a click is, does not."""
 MOST = 32.0
 """dB by which nothing is amplified further."""
 FORGOTTEN = 0.3
@@ -27,7 +29,6 @@ class Amplifier:
         powers = np.square(block[: len(block) // WINDOW * WINDOW].reshape(-1, WINDOW), dtype=np.float64).mean(1)
         if not powers.any():
             return block
-        loudest = np.sort(powers)[-max(1, len(powers) // 10) :].mean()
-        self.level = max(10 * np.log10(loudest), self.level - FORGOTTEN)
+        self.level = max(10 * np.log10(np.quantile(powers, LOUDER) + 1e-12), self.level - FORGOTTEN)
         gain = min(max(LOUD_ENOUGH - self.level, 0.0), MOST)
         return block * np.float32(10 ** (gain / 20)) if gain else block

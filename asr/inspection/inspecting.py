@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from asr.audio.faint import Amplifier
 from asr.audio.given import Audio, name_of
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.speech_probabilities import WINDOW, SpeechProbabilities
+from asr.audio.speech_probabilities import WINDOW
 from asr.errors import AudioError, Cancelled, UsageError
 from asr.inspection.network import Insides, insides
 from asr.inspection.watching import Searched, Searches
 from asr.stopping import never
 from asr.transcript import Transcript
 from asr.transcription.recordings import SHORTEST, RecordingInProgress, blocks_of
+from asr.transcription.segmenting import speech_in
 from asr.transcription.segments import segment_of
 from asr.transcription.transcriber import Transcriber
 
@@ -142,7 +142,7 @@ def clip(
 def _speech(recording: RecordingInProgress, samples: np.ndarray) -> np.ndarray:
     """(windows,) what the network that finds speech says of each window."""
     padded = np.concatenate([samples, np.zeros(-len(samples) % WINDOW, np.float32)])
-    return SpeechProbabilities(recording.network).add(Amplifier().amplified(padded))
+    return speech_in(recording.network, padded)
 
 
 def _transcript(

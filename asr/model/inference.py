@@ -1,6 +1,7 @@
 """Making a trained model fast to decode with: the same numbers but for rounding, or nearly the same in fewer bits."""
 
 import copy
+import platform
 import warnings
 
 import torch
@@ -137,6 +138,12 @@ def packs_bfloat16() -> bool:
     return _packs() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
+def fast_in_bfloat16() -> bool:
+    """Whether this CPU multiplies in bfloat16 by instructions of its own; PyTorch does without them, too, and takes longer."""
+    on_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return packs_bfloat16() and (torch.cpu._is_avx512_bf16_supported() or not on_x86)
+
+
 def compile_steps(model: SpeechModel) -> None:
     """Compiles the decoder's layers with TorchScript, in place.
 
@@ -230,7 +237,7 @@ def _in_int8(model: SpeechModel) -> SpeechModel:
         for name, layer in parent.named_children():
             if isinstance(layer, nn.Linear):
                 setattr(parent, name, Int8Linear(layer))
-    if packs_bfloat16():
+    if fast_in_bfloat16():
         _round_attention(model)
         _round_convolutions(model)
     return model

@@ -71,7 +71,7 @@ def changing_weights(
         path.unlink(missing_ok=True)
     old = None if before is None else known_by(before)
     if old not in (None, new) and (kept is not None or head is not None):
-        _write(folder, {old: _head_of(path, old) if kept else None, new: head})
+        _write(folder, {old: _old_head(path, old) if kept else None, new: head})
     elif head is not None:
         _write(folder, {new: head})
     try:
@@ -88,6 +88,14 @@ def changing_weights(
     else:
         with suppress(OSError):
             _write(folder, {new: head})
+
+
+def _old_head(path: Path, old: str) -> NoSpeechHead | None:
+    """That of weights which are about to be replaced; none where it is damaged, or was learnt on others."""
+    try:
+        return _head_of(path, old)
+    except Exception:  # whatever a damaged file brings
+        return None
 
 
 def _write(folder: Path, heads: Mapping[str, NoSpeechHead | None]) -> None:

@@ -170,8 +170,7 @@ class SpeechCutter:
 
     def _add(self, samples: np.ndarray) -> Iterator[Piece]:
         self.held = np.concatenate([self.held, samples])
-        heard = self.amplifier.amplified(samples) if self.amplifier else samples
-        for probability in self.probabilities.add(heard):
+        for probability in self.heard(samples):
             self.window += 1
             if self.speech:
                 talks = probability >= (self.config.silence if self.speech[-1] else self.config.threshold)
@@ -183,6 +182,10 @@ class SpeechCutter:
             elif probability >= self.config.threshold:
                 self.speech = [True]
         self._forget()
+
+    def heard(self, block: np.ndarray) -> np.ndarray:
+        """The next block (S,) → (N,), the probabilities of speech in its windows."""
+        return self.probabilities.add(self.amplifier.amplified(block) if self.amplifier else block)
 
     def _close(self) -> Iterator[Piece]:
         """The open piece without the pause at its end."""
@@ -243,6 +246,14 @@ class SpeechCutter:
         needed = max(0, self.window - len(self.speech) - self.padding) * WINDOW
         if needed > self.position:
             self.held, self.position = self.held[needed - self.position :].copy(), needed
+
+
+def speech_in(network: SpeechNetwork, samples: np.ndarray) -> np.ndarray:
+    """Samples (S,) → (N,), the probabilities of speech by which a file's stream is cut, one for each window that is whole."""
+    cutter = SpeechCutter(network)
+    return np.concatenate(
+        [np.zeros(0, np.float32), *(cutter.heard(samples[i : i + BLOCK]) for i in range(0, len(samples), BLOCK))]
+    )
 
 
 def _windows(seconds: float) -> int:
