@@ -71,6 +71,11 @@ def preferred(accepted: str) -> str:
     return best
 
 
+def in_preferred(message: str, accepted: str) -> str:
+    """A message in the language that an Accept-Language likes best."""
+    return in_chinese(message) if preferred(accepted) == CHINESE else message
+
+
 def is_chinese(name: str) -> bool:
     """Whether a language, as locales and HTTP name it, is Chinese."""
     return bool(re.match("zh([_.@;-]|$)", name.strip(), re.IGNORECASE))

@@ -1,6 +1,6 @@
-"""What our own search needs of a folder of ONNX files besides the graphs (asr.exported reads it): settings, tokens, filters,
+"""What our own search needs of a folder of ONNX files besides the graphs (asr.exported reads it).
 
-and silero-vad, whose package would bring PyTorch to where the folder is used.
+Settings, tokens and filters, and silero-vad, whose package would bring PyTorch to where the folder is used.
 """
 
 import json

@@ -29,9 +29,8 @@ def joined(
         later = tuple((start + seconds, end + seconds) for start, end in best.spans)
         both = recognized(join(whole.hypothesis, best.hypothesis, reasons))
         silence = [p for p in (whole.no_speech, best.no_speech) if p is not None]
-        whole = replace(
-            both, spans=whole.spans + later, no_speech=min(silence, default=None)
-        )  # who speaks in one part does
+        # whoever speaks in one part speaks in the whole
+        whole = replace(both, spans=whole.spans + later, no_speech=min(silence, default=None))
         behind += len(piece)
     return [whole]
 

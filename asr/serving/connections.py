@@ -11,7 +11,7 @@ from websockets.exceptions import WebSocketException
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from asr.language import CHINESE, in_chinese, preferred
+from asr.language import in_preferred
 from asr.serving.body import PATIENCE
 from asr.serving.refusals import problem
 
@@ -71,7 +71,7 @@ class Connection(H11Protocol):
         if self.transport.is_closing():
             return
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            body = problem(status, in_chinese(message) if preferred(accepted) == CHINESE else message)
+            body = problem(status, in_preferred(message, accepted))
             headers = [
                 ("Content-Type", "application/json"),
                 ("Content-Length", str(len(body))),

@@ -5,7 +5,7 @@ import json
 from starlette.requests import HTTPConnection
 
 from asr.errors import AsrError
-from asr.language import CHINESE, in_chinese, preferred
+from asr.language import in_preferred
 
 ACCEPT_LANGUAGE = "accept_language"
 """Field of an address that says what the header does, for pages: a browser lets them set none of a WebSocket."""
@@ -27,8 +27,8 @@ class Abandoned(AsrError):
 
 def worded(message: str, asking: HTTPConnection) -> str:
     """A message in the language that a client asks for, or else in the server's own."""
-    asked = asking.query_params.get(ACCEPT_LANGUAGE) or asking.headers.get("accept-language", "")
-    return in_chinese(message) if preferred(asked) == CHINESE else message
+    accepted = asking.query_params.get(ACCEPT_LANGUAGE) or asking.headers.get("accept-language", "")
+    return in_preferred(message, accepted)
 
 
 def problem(status: int, message: str, field: str | None = None) -> bytes:
