@@ -7,7 +7,7 @@ from pathlib import Path
 from asr.audio.reading import SAMPLE_RATE
 from asr.catalogue.decode_settings import decode_settings
 from asr.catalogue.finding import find_model
-from asr.catalogue.opening import language_model
+from asr.catalogue.opening import language_model, refuse_large
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import CheckpointError
 from asr.exporting.onnx_files import require_onnx
@@ -160,6 +160,7 @@ def _refuse_onnx_folder(out: Path, force: bool) -> None:
 
 def add_lm(folder: str | Path, lm: Path) -> Path:
     """Puts a language model into a model's folder, an ARPA file packed; returns where it lies there."""
+    refuse_large(lm)
     folder = find_model(folder)
     require_writable(folder)
     loaded = load_model(folder)
