@@ -64,7 +64,7 @@ def exact(monkeypatch):
 
 @needs_transformers
 @pytest.mark.parametrize("kind", ["Qwen2", "GPT2"])
-def test_scores_are_what_transformers_makes_of_each_text_alone(kind, tmp_path, exact, monkeypatch):
+def test_scores_are_what_transformers_makes_of_each_text_alone(kind, tmp_path, exact):
     lm = load_large_lm(written(tmp_path, kind))
     texts = ["今天天气很好", "我", "", "我们去北京吧。", "好好好"]
     found = lm.nats(texts)
@@ -72,7 +72,7 @@ def test_scores_are_what_transformers_makes_of_each_text_alone(kind, tmp_path, e
         tokens = lm.tokenizer("<s>" + text.rstrip("。") + "。", return_tensors="pt").input_ids
         loss = lm.model(input_ids=tokens, labels=tokens).loss.detach()
         assert nats == pytest.approx(-float(loss) * (tokens.shape[1] - 1), abs=1e-4)
-    monkeypatch.setattr(large_lm, "LOGITS", 1)  # each in a batch of its own
+    lm.budget = 1  # each in a batch of its own
     assert lm.nats(texts) == pytest.approx(found, abs=1e-4)
 
 

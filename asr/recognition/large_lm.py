@@ -30,8 +30,8 @@ END = "。"
 """Written behind each text: one that breaks off in the middle is not likely to end there."""
 MARKS = "。？！…."
 """A text that ends in one of these ends already."""
-LOGITS = 2**25
-"""Numbers that come out of the network at a time at most, the vocabulary for each token: 64 MB in bfloat16."""
+LOGITS = 2**26
+"""Numbers that come out of the network at a time at most, the vocabulary for each token: 128 MB in bfloat16."""
 GGUF_ADVICE = "recipes/embedded/README.md shows how transformers makes a folder of it, once"
 
 
@@ -55,11 +55,15 @@ class LargeLm:
     def __init__(self, model: Any, tokenizer: Any, path: Path):
         """model, tokenizer: of transformers; path: where they are from."""
         self.model, self.tokenizer, self.path = model, tokenizer, path
-        named = (tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.eos_token_id)
-        self.start = [token for token in named if token is not None][:1] or self._tokens("\n")
+        config = model.config.get_text_config()
+        named = (tokenizer.bos_token_id, tokenizer.cls_token_id, config.bos_token_id, tokenizer.eos_token_id)
+        begins = [token for token in named if token is not None and token < config.vocab_size]
+        self.start = begins[:1] or self._tokens("\n")
         """What stands before a text, and is not scored: that with which texts begin, or what parts them."""
-        self.most = getattr(model.config, "max_position_embeddings", None) or 2048
+        self.most = getattr(config, "max_position_embeddings", None) or 2048
         """Tokens that it can see at a time."""
+        self.budget = max(1, LOGITS // config.vocab_size)
+        """Tokens, padding included, that are scored at a time."""
 
     def _tokens(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -79,9 +83,8 @@ class LargeLm:
             rows += parts
             owners += [i] * len(parts)
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
-        budget = max(1, LOGITS // self.model.config.vocab_size)
         found = [0.0] * len(texts)
-        for group in grouped([len(rows[i]) + len(self.start) for i in order], budget):
+        for group in grouped([len(rows[i]) + len(self.start) for i in order], self.budget):
             if cancelled():
                 raise Cancelled
             batch = [order[place] for place in group]
