@@ -221,6 +221,20 @@ def test_a_gap_is_read_in_blocks_and_not_for_ever(tmp_path):
     assert recording.problems[1] == "has times that jump by 7399.0 s more, which are left out"
 
 
+def test_an_avi_has_no_gaps_whatever_times_are_made_up_for_it(tmp_path):
+    """FFmpeg counts the frames of some codecs in bytes: loud ones would come an hour later than quiet ones."""
+    samples = np.round(3000 * np.repeat(noise(1.0)[:, None], 6, axis=1)).astype(np.int16)
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("flac", rate=16000, layout="5.1")
+        for first in range(0, 16000, 1000):
+            frame = av.AudioFrame.from_ndarray(samples[first : first + 1000].reshape(1, -1), format="s16", layout="5.1")
+            frame.sample_rate, frame.pts = 16000, first
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    recording = Recording(tmp_path / "a.avi")
+    assert sum(len(block) for block in recording.blocks()) == 16000 and not recording.problems
+
+
 def test_blocks_of_many_channels_are_short(tmp_path):
     """192 kHz times 64 channels in blocks of ten seconds would be half a gigabyte each."""
     path = write_wav(tmp_path / "a.wav", np.zeros((192000 * 2, 64), np.int16), 192000, "PCM_16")
