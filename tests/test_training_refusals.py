@@ -66,9 +66,7 @@ def test_one_bit_of_a_state_is_noticed(config, tmp_path):
     content = bytearray(state.read_bytes())
     content[largest.header_offset + largest.file_size] ^= 4  # its head comes first: this is among its numbers
     state.write_bytes(content)
-    with pytest.raises(
-        CheckpointError, match=r"state.pt: damaged \('.*' is not what was saved\); start the run"
-    ):
+    with pytest.raises(CheckpointError, match=r"state.pt: damaged \('.*' is not what was saved\); start the run"):
         train(config, run, display=QUIET)
 
 
