@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.audio.ogg_pages import is_one_whole_stream
 from asr.audio.reading import Recording, audio_duration, read_samples
 from tests.sounds import encode, noise, sine, speech, write_wav
-from tests.test_containers import write
+from tests.test_containers import beeps, delay, write
 
 PCM = (np.round(speech(4) * 32000)).astype("<i2")
 FMT = struct.pack("<HHIIHH", 1, 1, 16000, 32000, 2, 16)
@@ -246,6 +247,30 @@ def test_end_to_end_in_a_codec(tmp_path):
     one = encode(tmp_path / "1.aac", sine(2, 44100), 44100, "aac").read_bytes()
     (tmp_path / "a.aac").write_bytes(2 * one)
     assert len(read_samples(tmp_path / "a.aac")) / 16000 == pytest.approx(4, abs=0.1)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("kind", ["zeros", "missing"])
+def test_a_hole_in_an_ogg_is_silence(tmp_path, subtype, kind):
+    """libsndfile would say nothing, and what follows would come seconds too early."""
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, beeps(10), 16000, subtype, format="OGG")
+    with open(path, "rb") as file:
+        assert is_one_whole_stream(file)
+    content, hole = path.read_bytes(), path.stat().st_size // 10
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes(hole if kind == "zeros" else 0) + content[middle + hole :])
+    recording = Recording(path)
+    samples = np.concatenate([block[:, 0] for block in recording.blocks()])
+    assert len(samples) == pytest.approx(160000, abs=800)
+    assert abs(delay(samples[8 * 16000 :], beeps(10)[8 * 16000 :])) <= 0.005
+    assert "has gaps" in recording.problems[0] or "damaged" in recording.problems[0]
+
+
+def test_an_m4a_behind_another_is_said(tmp_path):
+    path = encode(tmp_path / "a.m4a", speech(2.0), 16000, "aac")
+    path.write_bytes(path.read_bytes() * 2)
+    assert "is several recordings put end to end, of which the first is read" in Recording(path).problems[0]
 
 
 def test_flac_end_to_end_of_other_kinds_is_said(tmp_path):
