@@ -309,6 +309,22 @@ def test_a_compressed_file_that_is_cut_short(arpa, tmp_path):
         NgramScorer(tmp_path / "cut.arpa.gz", SYMBOLS, EOS)
 
 
+@pytest.mark.parametrize("line", ["-0.1\t好 </s>\n", "-0.05\t<s> 你 好\n"])
+def test_a_file_that_lacks_what_its_head_announces(tmp_path, line):
+    path = tmp_path / "lm.arpa"
+    path.write_text(ARPA.replace(line, ""), encoding="utf-8")
+    n = len(line.split()) - 1
+    with pytest.raises(AsrError, match=f"lm.arpa: is cut off or damaged: of its {n}-grams there are 1 fewer than"):
+        read_ngrams(path, SYMBOLS, EOS)
+
+
+def test_bytes_have_no_words(tmp_path):
+    (tmp_path / "lm.arpa").write_bytes(b"fLaC\0 \xff\xfe\n" * 10)
+    require_characters(tmp_path / "lm.arpa", SYMBOLS)
+    with pytest.raises(AsrError, match=r"lm\.arpa: not an ARPA language model \(not UTF-8: "):
+        read_ngrams(tmp_path / "lm.arpa", SYMBOLS, EOS)
+
+
 def test_nothing_to_learn_from(tmp_path):
     with pytest.raises(ConfigError, match="no text to estimate"):
         train_ngram([], tmp_path / "lm.arpa")

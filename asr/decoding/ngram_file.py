@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,19 +86,20 @@ def with_more_symbols(ngrams: Ngrams, before: int, now: int) -> Ngrams:
 
 
 def words_of(path: Path) -> Iterator[str]:
-    """The words of an ARPA file; none of a packed one, which says itself whose tokens it has."""
+    """The words of an ARPA file; none of a packed one, which says itself whose tokens it has, nor of anything else."""
     if str(path).endswith(PACKED) or not path.is_file():
         return
     opened = gzip.open if str(path).endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8", errors="replace") as file:
-        for line in itertools.takewhile(lambda line: not line.startswith("\\2-grams:"), file):
+        behind = itertools.dropwhile(lambda line: not line.startswith("\\1-grams:"), file)
+        for line in itertools.takewhile(lambda line: not line.startswith("\\2-grams:"), behind):
             yield from line.split()[1:2]
 
 
 def require_characters(path: Path, symbols: Sequence[str]) -> None:
     """Raises AsrError for an ARPA file that would change nothing: none of its words is a token, or most are words of several
     characters that no token has together."""
-    known, own = set(symbols), [word for word in words_of(path) if not re.fullmatch(r"<.*>|\d+=\d+", word)]
+    known, own = set(symbols), [word for word in words_of(path) if not re.fullmatch("<.*>", word)]
     han = [word for word in own if holds_han(word)]
     strange = [word for word in han if len(word) > 1 and word not in known]
     if 2 * len(strange) > len(han):
@@ -170,8 +172,12 @@ def fingerprint(symbols: Sequence[str]) -> str:
 
 
 def _read_arpa(path: str | Path, words: dict[str, int]) -> Iterator[tuple[tuple[int, ...], str, float, float]]:
-    """(tokens, file:line, log10 probability, log10 back-off weight) of n-grams whose words all have a token."""
+    """(tokens, file:line, log10 probability, log10 back-off weight) of n-grams whose words all have a token.
+
+    Raises AsrError at the end where there are fewer of a length than the head announces.
+    """
     order, sections = 0, 0
+    left: Counter[int] = Counter()
     opened = gzip.open if str(path).endswith(".gz") else open
     with reading(path, AsrError, "not an ARPA language model") as place, opened(path, "rt", encoding="utf-8") as file:
         for place.line, line in enumerate(_bounded_lines(file, Path(path).stat().st_size), 1):
@@ -179,12 +185,19 @@ def _read_arpa(path: str | Path, words: dict[str, int]) -> Iterator[tuple[tuple[
             if line.startswith("\\"):
                 order = _order(line) if line.endswith("-grams:") else 0
                 sections += order > 0
+            elif not sections and (announced := re.fullmatch(r"ngram\s+(\d{1,2})\s*=\s*(\d{1,18})", line)):
+                left[int(announced[1])] += int(announced[2])
             elif line and order:
+                left[order] -= 1
                 yield from _entry(line, order, str(place), words)
     if not sections:
         if not Path(path).stat().st_size:
             raise AsrError(f"{path}: is empty")
         raise AsrError(f"{path}: not an ARPA language model (no line such as \\1-grams: is in it)")
+    if lacking := [length for length, n in sorted(left.items()) if n > 0]:
+        raise AsrError(
+            f"{path}: is cut off or damaged: of its {lacking[0]}-grams there are {left[lacking[0]]:,} fewer than its head says"
+        )
 
 
 def _bounded_lines(file: TextIO, size: int) -> Iterator[str]:
