@@ -118,7 +118,7 @@ class Numbers:
 
     def recognize(self, heard):
         self.heard += map(len, heard)
-        score = SimpleNamespace(score=-1.5)
+        score = SimpleNamespace(score=-1.5, scores={})
         return [[SimpleNamespace(text=str(len(samples)), hypothesis=score)] for samples in heard]
 
 

@@ -37,6 +37,7 @@ def test_the_toy_language_as_it_was_learned(toy_run, toy_corpus, tmp_path):
     assert score_files(toy_corpus["test"], tmp_path / "hyp.txt").lines() == lines[:3]
     assert score_files(toy_corpus["test"], tmp_path / "nbest.jsonl").lines() == lines[:4]
     nbest = [json.loads(line)["nbest"] for line in (tmp_path / "nbest.jsonl").read_text().splitlines()]
+    assert all("decoder" in found["scores"] for each in nbest for found in each)
     assert max(map(len, nbest)) == 3
 
 
