@@ -77,7 +77,7 @@ def describe(loaded: LoadedModel, folder: Path | None = None) -> list[str]:
         *(
             f"{key:11} {value}"
             for key, value in sorted(loaded.metadata.items())
-            if key not in ("golden", "tokens", "settings", FROM)
+            if key not in ("golden", "checksum", "tokens", "settings", FROM)
         ),
     ]
 
@@ -114,7 +114,7 @@ def export(
     folder, out = find_model(source), Path(out)
     refuse_folder(out, force)
     loaded = load_model(folder)
-    metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "tokens")}
+    metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "checksum", "tokens")}
     text = card.read_text(encoding="utf-8") if card else None
     with writing(out), whole_folder(out, belonging(out)) as new:
         if text is None and (folder / CARD).is_file():
