@@ -68,10 +68,10 @@ def whole_folder(out: Path, dropped: Sequence[str] = ()) -> Iterator[Path]:
 
 @contextmanager
 def renewed(folder: Path, last: str, same: Callable[[], bool], dropped: Sequence[str] = ()) -> Iterator[Path]:
-    """Where to write what a folder is to hold: into the folder itself where the file `last` is all that is new, or is not there yet,
-    else into an empty one that takes its place (`whole_folder`), so that no part of the old is found beside a part of the new.
+    """Where to write what a folder is to hold: into the folder itself where only `last` changes or is not there yet, else into an
+    empty one that takes its place (`whole_folder`), so that no part of the old is found beside a part of the new.
 
-    last: what is written last. same: whether all that belongs to it stays the same; what cannot be read does not.
+    last: the file that is written last. same: whether all that belongs to it stays the same; what cannot be read does not.
     """
     in_place = folder.exists() and not (folder / last).is_file()
     with contextlib.suppress(AsrError, OSError, ValueError):
