@@ -39,7 +39,7 @@ lint: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet -c constraints.txt torch
-	.venv/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,text,corpora,train,serve,export,speakers]'
+	.venv/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,text,corpora,train,serve,export,speakers,rescore]'
 	touch $@
 
 clean:

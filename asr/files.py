@@ -1,5 +1,6 @@
 """Writing files so that nothing is ever half there, and reading lists."""
 
+import codecs
 import errno
 import hashlib
 import io
@@ -216,6 +217,8 @@ def read_lines(path: str | Path) -> list[str]:
 
 def check_text(path: str | Path, beginning: bytes) -> None:
     """Raises ManifestError for a file that begins as no text in UTF-8 does."""
+    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ManifestError(f"{path}: is text in UTF-16; `iconv -f UTF-16 -t UTF-8` converts it")
     if b"\0" in beginning:
         raise ManifestError(f"{path}: is no text in UTF-8, perhaps audio, or text in UTF-16")
 

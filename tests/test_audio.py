@@ -1,5 +1,7 @@
 import re
+import struct
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -88,6 +90,29 @@ def test_formats_of_ffmpeg(tmp_path, name, codec, rate):
     assert audio_duration(path) == len(samples) / 16000
     assert frequency(samples) == pytest.approx(700, abs=1)
     assert peak_level(samples) == pytest.approx(0.5, rel=0.05)
+
+
+def test_a_voc_of_several_blocks(tmp_path):
+    """libsndfile would read their headers, of an odd number of bytes, as samples."""
+    samples = np.round(sine(1.0) * 32767).astype(np.int16)
+    with av.open(str(tmp_path / "a.voc"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        for first in range(0, 16000, 1000):
+            frame = av.AudioFrame.from_ndarray(samples[None, first : first + 1000], format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 16000, first
+            container.mux(stream.encode(frame))
+    assert np.abs(read_samples(tmp_path / "a.voc") - sine(1.0)).max() < 1e-4
+
+
+def test_a_w64_whose_extended_header_says_floats(tmp_path):
+    """libsndfile would take them for whole numbers."""
+    samples, rest = sine(1.0).astype("<f4").tobytes(), bytes.fromhex("f3acd3118cd100c04f8edb8a")
+    form = struct.pack("<HHIIHHHHI", 0xFFFE, 1, 16000, 64000, 4, 32, 22, 32, 4)
+    form += bytes.fromhex("0300000000001000800000aa00389b71")
+    chunks = b"".join(n + rest + struct.pack("<Q", 24 + len(b)) + b for n, b in ((b"fmt ", form), (b"data", samples)))
+    riff = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000") + struct.pack("<Q", 40 + len(chunks)) + b"wave" + rest
+    (tmp_path / "a.w64").write_bytes(riff + chunks)
+    assert np.abs(read_samples(tmp_path / "a.w64") - sine(1.0)).max() < 1e-6
 
 
 def test_the_suffix_does_not_matter(tmp_path):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.audio.ogg_pages import is_one_whole_stream
 from asr.audio.reading import Recording, audio_duration, read_samples
 from tests.sounds import encode, noise, sine, speech, write_wav
-from tests.test_containers import write
+from tests.test_containers import beeps, delay, write
 
 PCM = (np.round(speech(4) * 32000)).astype("<i2")
 FMT = struct.pack("<HHIIHH", 1, 1, 16000, 32000, 2, 16)
@@ -221,6 +222,20 @@ def test_a_gap_is_read_in_blocks_and_not_for_ever(tmp_path):
     assert recording.problems[1] == "has times that jump by 7399.0 s more, which are left out"
 
 
+def test_an_avi_has_no_gaps_whatever_times_are_made_up_for_it(tmp_path):
+    """FFmpeg counts the frames of some codecs in bytes: loud ones would come an hour later than quiet ones."""
+    samples = np.round(3000 * np.repeat(noise(1.0)[:, None], 6, axis=1)).astype(np.int16)
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("flac", rate=16000, layout="5.1")
+        for first in range(0, 16000, 1000):
+            frame = av.AudioFrame.from_ndarray(samples[first : first + 1000].reshape(1, -1), format="s16", layout="5.1")
+            frame.sample_rate, frame.pts = 16000, first
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    recording = Recording(tmp_path / "a.avi")
+    assert sum(len(block) for block in recording.blocks()) == 16000 and not recording.problems
+
+
 def test_blocks_of_many_channels_are_short(tmp_path):
     """192 kHz times 64 channels in blocks of ten seconds would be half a gigabyte each."""
     path = write_wav(tmp_path / "a.wav", np.zeros((192000 * 2, 64), np.int16), 192000, "PCM_16")
@@ -232,6 +247,30 @@ def test_end_to_end_in_a_codec(tmp_path):
     one = encode(tmp_path / "1.aac", sine(2, 44100), 44100, "aac").read_bytes()
     (tmp_path / "a.aac").write_bytes(2 * one)
     assert len(read_samples(tmp_path / "a.aac")) / 16000 == pytest.approx(4, abs=0.1)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("kind", ["zeros", "missing"])
+def test_a_hole_in_an_ogg_is_silence(tmp_path, subtype, kind):
+    """libsndfile would say nothing, and what follows would come seconds too early."""
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, beeps(10), 16000, subtype, format="OGG")
+    with open(path, "rb") as file:
+        assert is_one_whole_stream(file)
+    content, hole = path.read_bytes(), path.stat().st_size // 10
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes(hole if kind == "zeros" else 0) + content[middle + hole :])
+    recording = Recording(path)
+    samples = np.concatenate([block[:, 0] for block in recording.blocks()])
+    assert len(samples) == pytest.approx(160000, abs=800)
+    assert abs(delay(samples[8 * 16000 :], beeps(10)[8 * 16000 :])) <= 0.005
+    assert "has gaps" in recording.problems[0] or "damaged" in recording.problems[0]
+
+
+def test_an_m4a_behind_another_is_said(tmp_path):
+    path = encode(tmp_path / "a.m4a", speech(2.0), 16000, "aac")
+    path.write_bytes(path.read_bytes() * 2)
+    assert "is several recordings put end to end, of which the first is read" in Recording(path).problems[0]
 
 
 def test_flac_end_to_end_of_other_kinds_is_said(tmp_path):

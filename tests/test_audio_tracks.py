@@ -153,6 +153,14 @@ def test_the_first_track_that_can_be_decoded_is_read(tmp_path):
         Recording(path, 0)
 
 
+def test_bytes_that_only_look_like_a_codec_are_no_audio(tmp_path):
+    (tmp_path / "a.mp3").write_bytes(b"\xff" * 100000)
+    with pytest.raises(
+        AudioError, match=r"a\.mp3: not recognised as audio, or damaged \(nothing can be decoded of what"
+    ):
+        Recording(tmp_path / "a.mp3")
+
+
 def test_a_codec_that_nobody_decodes_is_named(tmp_path):
     path = write_wav(tmp_path / "a.wav", sine(1), subtype="PCM_16")
     content = path.read_bytes()

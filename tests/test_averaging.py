@@ -89,6 +89,22 @@ def test_the_last_checkpoints(config, tmp_path, scripted):
     assert torch.allclose(loaded.model.state_dict()[name], sum(w[name] for w in weights) / 3, atol=1e-6)
 
 
+def test_damaged_checkpoints_are_left_out_of_the_average_and_named(config, tmp_path, scripted):
+    scripted(0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
+    told, settings = Lines(), config("train.average=3", "train.evaluate_every=2")
+    run = train(settings, tmp_path / "run", display=told, stop_after=8)
+    for step, damage in ((6, b""), (8, None)):
+        path = run / f"checkpoints/step-{step:08d}.safetensors"
+        content = bytearray(path.read_bytes())
+        content[-50] ^= 1
+        path.write_bytes(content if damage is None else damage)
+    scripted(0.1, 0.05)
+    train(settings, run, display=told)
+    left_out = [line for line in told.lines if line.startswith("left out of the average: ")]
+    assert [line.split("step-")[1][:8] for line in left_out] == ["00000008", "00000006"]
+    assert load_model(run).metadata["averaged"] == "10"
+
+
 def test_a_moving_average_is_what_it_says(config, tmp_path, monkeypatch):
     """Computed again, from the weights that each step left."""
     seen = []

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from asr.errors import CheckpointError, ConfigError
-from asr.interop.importing import import_model
+from asr.interop.importing import import_model, read_model
 from tests.conftest import ROOT
 from tests.test_interop import FIXTURES
 
@@ -150,6 +150,39 @@ def test_missing_unknown_and_misshapen_tensors_are_named(toolkit, copy):
     refused(toolkit, folder, rf"{bias} is \(7,\), not \(\d+,\) as the settings have it")
     change(folder, weights, lambda state: state.update(kept | {"decoder.adapter.weight": torch.zeros(3, 2)}))
     refused(toolkit, folder, r"tensors that this importer knows no place for: decoder.adapter.weight \(3, 2\)")
+
+
+def test_whole_numbers_without_scales_are_no_weights(copy):
+    folder, name = copy("wenet-transformer"), "decoder.decoders.1.src_attn.linear_q.weight"
+    change(folder, "final.pt", lambda state: state.update({name: (100 * state[name]).to(torch.int8)}))
+    refused("wenet", folder, f"{name} holds whole numbers; is the file quantised")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("ctc_blank_id: 0", "ctc_blank_id: 1", "blank 1, unk 1, sos 2 and eos 2 must be different tokens"),
+        (
+            "    <unk>: 1",
+            "    <other>: 1",
+            "units.txt: holds no <unk>, nor does tokenizer_conf.special_tokens in train.yaml",
+        ),
+    ],
+)
+def test_special_tokens_that_would_take_the_place_of_others(copy, old, new, message):
+    folder = copy("wenet-conformer")
+    for file, before, after in (("train.yaml", old, new), ("units.txt", "<unk> 1", "甲 1")):
+        text = (folder / file).read_text(encoding="utf-8")
+        (folder / file).write_text(text.replace(before, after), encoding="utf-8")
+    refused("wenet", folder, message)
+
+
+def test_filters_in_half_precision_are_still_those_of_the_settings(copy):
+    folder, name = copy("espnet2-conformer"), "frontend.logmel.melmat"
+    change(folder, "valid.acc.ave.pth", lambda state: state.update({name: state[name].bfloat16()}))
+    read_model("espnet", folder)
+    change(folder, "valid.acc.ave.pth", lambda state: state[name].mul_(1.01))
+    refused("espnet", folder, f"{name} .* are not the filters of frontend_conf")
 
 
 def test_weights_that_are_not_numbers(copy):

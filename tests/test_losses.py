@@ -1,11 +1,13 @@
 """What training minimises: cross-entropy, CTC of characters and syllables, two views, guesses in the place of tokens, counts."""
 
 import dataclasses
+import json
 import math
 
 import pytest
 import torch
 
+from asr.corpus.manifest import read_manifest
 from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig, pad_samples
@@ -13,8 +15,9 @@ from asr.model.layers import sinusoids_at
 from asr.model.model import Memory, ModelConfig, SpeechModel
 from asr.text.tokenizer import IGNORED
 from asr.training.objective import consistency_loss, log_probs_of_sounds, with_guesses
+from asr.training.preparation import frames_for_ctc, prepare
 from tests.conftest import random_model
-from tests.runs import losses_with
+from tests.runs import changed, losses_with, with_data
 from tests.test_model import KINDS, sounds
 
 
@@ -171,3 +174,21 @@ def test_guesses_are_drawn_by_what_the_decoder_expects():
     guessed = with_guesses(model, memory, torch.full((200, 50), 1), 5.0)[:, 1:]  # nearly all of them
     shares = torch.bincount(guessed[guessed != 1], minlength=6) / (guessed != 1).sum()
     assert shares.tolist() == pytest.approx([0.5, 0, 0, 0.25, 0, 0.25], abs=0.03)
+
+
+def test_texts_that_are_too_long_for_ctc_are_counted_before_the_first_step(config, corpus):
+    """Of a frame in 40 ms: 我我我 needs five of them."""
+    assert [frames_for_ctc(tokens) for tokens in ([], [7], [7, 8, 7], [7, 7, 7])] == [0, 1, 3, 5]
+    crowded = [u for u in read_manifest(corpus["train"]) if u.duration < 0.0401 * (2 * len(u.text) - 1)]
+    lines = corpus["train"].read_text(encoding="utf-8").splitlines()
+    line = json.loads(lines[2])
+    lines[2] = json.dumps(line | {"text": "妈" * math.ceil(line["duration"] / 0.04 / 2 + 1)}, ensure_ascii=False)
+    other = corpus["train"].with_name("crowded.jsonl")
+    other.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    said = [line for line in prepare(with_data(config, train=(str(other),))).remarks if "CTC" in line]
+    assert not crowded and said == [
+        "1 utterances have more tokens than the encoder gives frames, one in 40 ms: the CTC loss learns nothing from them."
+        f" The first: {other}:3"
+    ]
+    without = changed(with_data(config, train=(str(other),)), ctc_weight=0.0)
+    assert not [line for line in prepare(without).remarks if "CTC" in line]

@@ -19,7 +19,7 @@ from asr.model.folder import load_model, read_config, read_header, save_model
 from asr.model.golden import golden_answers
 from asr.model.lineage import came_from, lineage
 from asr.model.model import SpeechModel
-from asr.model.storage import restored, stored
+from asr.model.storage import checksum, restored, stored
 from asr.model.subsampling import ConvolutionBlock, SubsamplingConfig
 from asr.text.tokenizer import TokenTable
 from tests import forked
@@ -173,6 +173,25 @@ def test_truncated_weights_are_refused(folder):
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match="damaged or not safetensors"):
         load_model(folder)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_one_bit_of_the_weights_is_noticed(folder, tmp_path, dtype):
+    export(folder, tmp_path / "copy", dtype=dtype)
+    path = tmp_path / "copy/model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(
+        CheckpointError, match=r"damaged .*its numbers are not those that were saved\); copy the file again"
+    ):
+        load_model(tmp_path / "copy")
+
+
+def test_a_checksum_by_hand():
+    words = torch.tensor([1, -1, 5]), torch.tensor([3, 4], dtype=torch.uint8)
+    assert checksum(dict(enumerate(words))) == f"{1 - 1 + 5 + 3 + 4:016x}"
+    assert checksum({"a": torch.tensor(-2)}) == "fffffffffffffffe" and checksum({}) == "0" * 16
 
 
 def test_settings_of_earlier_formats_are_those_of_today(folder):

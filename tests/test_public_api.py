@@ -42,7 +42,7 @@ Transcriber
     transcript(recording)
 Decoding(model, settings, lm, hotwords, device, quantize)
 DecodeConfig(beam, nbest, rule, length_power, gnmt_length, length_bonus, eos_threshold, temperature, candidates,
-        ctc_weight, lm_weight, hotword_weight, hotword_margin, correct_names, reverse_weight, coverage_weight,
+        ctc_weight, lm_weight, large_lm_weight, hotword_weight, hotword_margin, correct_names, reverse_weight, coverage_weight,
         stop_loops, redecode, max_chars_per_second, never_written, no_speech, window, batch_seconds, batch_recordings)
     given()
     max_tokens(seconds)

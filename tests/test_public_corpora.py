@@ -83,9 +83,20 @@ def test_what_is_left_out_is_said(run, tmp_path):
     aishell(tmp_path / "a")
     MINIATURES["magicdata"].write(tmp_path / "m")
     err = run("corpus", "prepare", "aishell", "--from", tmp_path / "a", "--out", tmp_path / "1")[2]
-    assert "2 utterances; 2 warned of by lhotse, the first: No transcript: BAC009S0002W0003" in err
+    assert "2 utterances; 2 warnings, the first: No transcript: BAC009S0002W0003" in err
+    assert "test.jsonl, 2 utterances; 7,174 fewer than were published: are all its archives unpacked?" in err
     err = run("corpus", "prepare", "magicdata", "--from", tmp_path / "m", "--out", tmp_path / "2")[2]
     assert "test.jsonl, 1 utterances; 1 without text" in err
+
+
+def test_clips_that_cannot_be_read_are_left_out_and_named(run, tmp_path):
+    MINIATURES["commonvoice_zh_cn"].write(tmp_path / "c")
+    first, _, other = sorted((tmp_path / "c/zh-CN/clips").iterdir())[:3]
+    first.write_bytes(b"")
+    other.unlink()
+    status, _, err = run("corpus", "prepare", "commonvoice_zh_cn", "--from", tmp_path / "c", "--out", tmp_path / "d")
+    assert status == 0 and f"train.jsonl, 1 utterances; 2 warnings, the first: {tmp_path}/c/zh-CN/train.tsv:2: " in err
+    assert f"{first}: the file is empty" in err and len(read_manifest(tmp_path / "d/dev.jsonl")) == 1
 
 
 def test_of_an_array_the_first_microphone_is_read(tmp_path, run):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import pytest
 
@@ -35,6 +36,25 @@ def test_what_is_printed(run, files):
         f"{hypothesis}: 1 of 3 ids are missing and count as deleted: u3",
         f"{hypothesis}: 1 ids have no reference and are left out: x",
     ]
+
+
+@pytest.mark.parametrize("kind", ["speakers", "texts"])
+def test_a_pipe_is_read_once(run, tmp_path, kind):
+    """As `<(…)` of a shell is one."""
+    text = "SPEAKER r 1 0.0 2.0 <NA> <NA> A <NA> <NA>\n" if kind == "speakers" else "u1 今天\n"
+    plain = tmp_path / "plain"
+    plain.write_text(text, encoding="utf-8")
+    end, start = os.pipe()
+    os.write(start, text.encode())
+    os.close(start)
+    status, out, err = run("score", plain, f"/dev/fd/{end}")
+    os.close(end)
+    assert status == 0 and out.startswith("DER 0.00 %" if kind == "speakers" else "CER 0.00 %"), err
+
+
+def test_a_line_is_stdin(run, files, monkeypatch):
+    monkeypatch.setattr("asr.cli.score.STDIN", files[1])
+    assert run("score", files[0], "-") == run("score", *files)
 
 
 def test_a_reference_of_ids_alone_is_refused(run, files, tmp_path):

@@ -14,10 +14,12 @@ from asr.model.folder import load_model, read_weights
 from asr.model.formats import SUBSAMPLING
 from asr.scoring.cer import CharErrors
 from asr.training import gradients
-from asr.training.checkpoint import average_weights, load_state
+from asr.training.checkpoint import Progress, average_weights, load_state
 from asr.training.evaluation import distinct_names
+from asr.training.gradients import StepNumbers
 from asr.training.history import read_history
 from asr.training.loop import train
+from asr.training.step import set_aside
 from tests import forked
 from tests.conftest import ROOT
 from tests.killing import files_end_at, killed_at_file
@@ -129,6 +131,12 @@ def test_three_unusable_gradients_in_a_row_stop_the_run(config, tmp_path, monkey
         train(config, tmp_path / "run", display=QUIET)
 
 
+def test_a_run_that_gives_up_says_how_its_best_model_goes_on(config, tmp_path):
+    spoiled, progress = StepNumbers(not_finite=["a"]), Progress(step=9, unusable=3, best=[(0.2, 8)])
+    with pytest.raises(AsrError, match=rf"and go on from the best model: --init {tmp_path}, another --out"):
+        set_aside(spoiled, progress, config, tmp_path / "quarantine.jsonl", display=QUIET)
+
+
 def test_without_dev_manifests_the_last_weights_are_the_model(config, tmp_path):
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, dev=()))
     run = train(config, tmp_path / "run", display=QUIET)
@@ -142,6 +150,7 @@ from asr.training.config import Config
 from asr.config_values import from_dict
 from asr.errors import CheckpointError
 from asr.training.loop import train
+from asr.training.step import set_aside
 from tests.runs import QUIET
 try:
     train(from_dict(Config, json.loads(sys.argv[1]), ""), sys.argv[2], display=QUIET)

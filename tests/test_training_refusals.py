@@ -1,6 +1,7 @@
 """What training refuses: folders, states and data that do not fit its settings."""
 
 import dataclasses
+import zipfile
 
 import pytest
 import torch
@@ -54,6 +55,27 @@ def test_a_damaged_state_is_refused(config, tmp_path):
     state = run / "state.pt"
     state.write_bytes(state.read_bytes()[:5000])
     with pytest.raises(CheckpointError, match="state.pt: damaged .* start the run again with --force"):
+        train(config, run, display=QUIET)
+
+
+def test_one_bit_of_a_state_is_noticed(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=1)
+    state = run / "state.pt"
+    with zipfile.ZipFile(state) as archive:
+        largest = max(archive.infolist(), key=lambda part: part.file_size)
+    content = bytearray(state.read_bytes())
+    content[largest.header_offset + largest.file_size] ^= 4  # its head comes first: this is among its numbers
+    state.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"state.pt: damaged \('.*' is not what was saved\); start the run"):
+        train(config, run, display=QUIET)
+
+
+def test_a_damaged_model_is_refused_when_a_run_goes_on_and_not_hours_later(config, tmp_path):
+    run = train(config, tmp_path / "run", display=QUIET, stop_after=1)
+    (run / "model.safetensors").write_bytes(b"{" * 100)
+    with pytest.raises(
+        CheckpointError, match="model.safetensors: damaged .*; or delete it, and the run keeps the next"
+    ):
         train(config, run, display=QUIET)
 
 

@@ -1,6 +1,7 @@
 """Forms of other programs: sclite's trn, STM and CTM, JSON of NeMo, Whisper and FunASR; Kaldi text with its speakers."""
 
 import json
+import re
 
 import pytest
 
@@ -8,6 +9,7 @@ from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.scoring.cer import CharErrors
 from asr.scoring.score import score_files
+from asr.scoring.timed import IGNORED
 from asr.scoring.transcripts import read_together
 
 
@@ -107,6 +109,34 @@ def test_words_of_a_ctm_by_the_segments_of_an_stm(tmp_path):
         f"{tmp_path / 'h'}: 1 words lie in segments that say IGNORE_TIME_SEGMENT_IN_SCORING, and are left out",
         f"{tmp_path / 'h'}: 1 words are of recordings that have no segment, and are left out",
     ]
+
+
+def test_words_outside_of_all_segments_are_not_ignored(tmp_path):
+    """Nor where a segment that is not scored is nearer than those that are."""
+    stm = write(tmp_path / "a.stm", "r 1 s 0.0 2.0 今天", f"r 1 s 4.0 6.0 {IGNORED}")
+    said: list[str] = []
+    ctm = write(tmp_path / "a.ctm", "r 1 0.5 0.5 今天", "r 1 5.0 0.5 嗯", "r 1 9.0 0.5 好")
+    score = score_files(stm, ctm, say=said.append)
+    assert score.errors == CharErrors(insertions=1, reference=2)
+    assert f"{ctm}: 1 words lie in no segment; each counts in the nearest" in said
+    assert f"{ctm}: 1 words lie in segments that say {IGNORED}, and are left out" in said
+
+
+@pytest.mark.parametrize("name", ["x.wav 1", "r A"])
+def test_a_ctm_of_other_recordings_is_refused(tmp_path, name):
+    stm = write(tmp_path / "a.stm", "r 1 s 0.0 2.0 今天")
+    recording, channel = name.split()
+    told = f"a.ctm: has no recording of .*a.stm; its first is '{recording}' on channel '{channel}', there it is 'r' on"
+    with pytest.raises(ManifestError, match=told):
+        score_files(stm, write(tmp_path / "a.ctm", f"{name} 0.5 0.5 今天"))
+
+
+@pytest.mark.parametrize("line", ["r 1 nan 0.5 好", "r 1 1.0 -0.5 好", "r 1 1.0", "r 1 * * <ALT>"])
+def test_a_line_that_is_none_of_a_ctm_is_named(tmp_path, line):
+    with pytest.raises(ManifestError, match=f"a.ctm: holds a line that is none of a CTM: '{re.escape(line)}'$"):
+        read(tmp_path / "a.ctm", "r 1 0.5 0.5 今天", line)
+    with pytest.raises(ManifestError, match="a.stm: holds a line that is none of a STM: 'r 1 s 2.0 1.0 好'$"):
+        read(tmp_path / "a.stm", "r 1 s 0.0 2.0 今天", "r 1 s 2.0 1.0 好")
 
 
 def test_recordings_are_compared_as_wholes_otherwise(tmp_path):

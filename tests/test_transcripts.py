@@ -102,6 +102,29 @@ def test_headers_of_csv_files(tmp_path, header):
     assert texts(path) == {"u1": "今天,天气", "u2": "你好"}
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt"])
+@pytest.mark.parametrize("mark", ["\t", ",", ";"])
+def test_the_header_tells_what_parts_columns(tmp_path, name, mark):
+    """Counted as lines, a header would be an utterance, and ids would be text."""
+    lines = [["id", "text", "speaker"], ["u1", "今天", "S1"], ["u2", "你好", "S2"]]
+    path = write(tmp_path / name, "".join(mark.join(line) + "\n" for line in lines))
+    assert texts(path) == {"u1": "今天", "u2": "你好"}
+
+
+def test_a_csv_without_a_header(tmp_path):
+    path = write(tmp_path / "t.csv", "u1,今天\nu2,你好\n")
+    with pytest.raises(ManifestError, match=r"t\.csv:1: no column for text \(hypothesis, .*the header has u1, 今天$"):
+        read_together([path])
+    assert texts(write(tmp_path / "t.txt", "你好,今天\n再见,明天\n")) == {"1": "你好,今天", "2": "再见,明天"}
+    assert texts(write(tmp_path / "u.csv", "你好\n再见\n")) == {"1": "你好", "2": "再见"}
+
+
+def test_utf_16_is_named(tmp_path):
+    (tmp_path / "t").write_bytes("今天\n".encode("utf-16"))
+    with pytest.raises(ManifestError, match=r"/t: is text in UTF-16; `iconv -f UTF-16 -t UTF-8` converts it$"):
+        read_together([tmp_path / "t"])
+
+
 def test_ids_in_chinese(tmp_path):
     reference = jsonl(tmp_path / "ref", {"会议一": "你好", "会议二": "再见"})
     hypothesis = write(tmp_path / "hyp", "会议二 再见\n会议一 你好\n")

@@ -1,7 +1,11 @@
 """Why a file is no recording, in words, by how its bytes begin."""
 
+import os
 import re
+from itertools import islice
 from pathlib import Path
+
+from asr.audio.headers import MOST_BOXES, top_boxes
 
 HEAD = 4096
 PLAYLIST = "is a playlist that points elsewhere, not a recording: give the recordings that it names"
@@ -43,28 +47,11 @@ def cause_of(path: Path) -> str:
         if _is_base64(head):
             return BASE64
         if head[4:8] == b"ftyp":
-            file.seek(0, 2)
-            return UNFINISHED if not _has_box(file, b"moov", file.tell()) else ""
+            boxes = islice(top_boxes(file, os.path.getsize(path)), MOST_BOXES)
+            return "" if b"moov" in boxes else UNFINISHED
     return ""
 
 
 def _is_base64(head: bytes) -> bool:
     lines = head.strip().split()
     return len(head) > 100 and bool(re.fullmatch(rb"[A-Za-z0-9+/]+={0,2}", b"".join(lines))) and len(lines[0]) >= 60
-
-
-def _has_box(file, name: bytes, size: int) -> bool:
-    """Whether an mp4 has a box of this name at its top level."""
-    place = 0
-    for _ in range(10_000):
-        file.seek(place)
-        head = file.read(16)
-        if head[4:8] == name:
-            return True
-        length = int.from_bytes(head[:4], "big")
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8 or place + length >= size:
-            return False
-        place += length
-    return False

@@ -13,7 +13,7 @@ import numpy as np
 from asr.audio.causes import cause_of
 from asr.audio.demuxers import open_container
 from asr.audio.foreign import MOST_VALUES, NOT_AUDIO, decoding, reason
-from asr.audio.headers import is_mp3_without_audio, wav_codec
+from asr.audio.headers import holds_another_film, is_mp3_without_audio, wav_codec
 from asr.audio.timeline import Timeline
 from asr.errors import AudioError
 
@@ -81,6 +81,10 @@ class ContainerFile:
                 f" --track {1 if self.track == 0 else 0} reads {others}"
             )
         self.formats = set(self.container.format.name.split(","))
+        if "mp4" in self.formats and holds_another_film(self.path):
+            self.problems.append(
+                "is several recordings put end to end, of which the first is read: split it into its parts"
+            )
         self.rate, self.channels = formats[self.track][0], max(1, formats[self.track][1])
         self.seconds = self._declared()
 
@@ -90,7 +94,9 @@ class ContainerFile:
 
     def _undecodable(self) -> str:
         context = self.stream.codec_context
-        codec = context.name if context else wav_codec(self.path)
+        if context:
+            return f"{NOT_AUDIO} (nothing can be decoded of what looks like {context.name})"
+        codec = wav_codec(self.path)
         named = f" ({codec})" if codec else ""
         return f"its sound is in a codec that nothing here decodes{named}: convert it to wav of 16 bits first"
 

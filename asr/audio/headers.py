@@ -1,16 +1,20 @@
 """What a file's own bytes tell of its end, where the libraries that decode it keep silent."""
 
 import os
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+
+from asr.audio.ogg_pages import is_one_whole_stream
 
 OGG_PAGE = 65307
 """Bytes of the longest Ogg page."""
 MP3_FRAMES = 2 * 1441
 """Bytes of two MP3 frames, more than any single one has."""
-FIRST_OF_STREAM = 2
-"""The mark of an Ogg page that begins a stream."""
+MOST_BOXES = 10_000
+"""Boxes of an mp4 that are looked at."""
 XING = 200
 """Bytes from the beginning of an MP3's first frame within which a Xing header says how long the file is."""
 LARGEST = 0x7FFFF000
@@ -49,6 +53,28 @@ def is_placeholder(size: int) -> bool:
     return not size or size >= LARGEST or any(size >= unit and size % unit < 128 for unit in ROUND)
 
 
+def holds_another_film(path: Path) -> bool:
+    """Whether an mp4 has a second index, as where several are put end to end; none where each part has a small one."""
+    with open(path, "rb") as file:
+        names = list(islice(top_boxes(file, os.path.getsize(path)), MOST_BOXES))
+    return names.count(b"moov") > 1 and b"moof" not in names
+
+
+def top_boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Names of the boxes of an mp4, as far as they are whole; of the last one without its end, too."""
+    place = 0
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(16)
+        yield head[4:8]
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8:
+            return
+        place += length
+
+
 def is_mp3_without_audio(path: Path) -> bool:
     """Whether a file is an ID3 tag and at most the one frame that says how many follow."""
     with open(path, "rb") as file:
@@ -67,7 +93,8 @@ def wav_codec(path: Path) -> str:
 
 
 def goes_on(path: Path) -> bool:
-    """Whether an Ogg or MP3 file is several put end to end, of which its beginning tells only the first."""
+    """Whether an Ogg or MP3 file is several put end to end, of which its beginning tells only the first, or an Ogg with holes,
+    of which libsndfile would say nothing."""
     status = os.stat(path)
     return _goes_on(path, status.st_size, status.st_mtime_ns)
 
@@ -77,28 +104,13 @@ def _goes_on(path: Path, size: int, changed: int) -> bool:
     """Remembered, because training reads many pieces of one file."""
     with open(path, "rb") as file:
         if file.read(4) == b"OggS":
-            return _is_chained(file)
+            return not is_one_whole_stream(file)
         end = _end_by_xing(file)
         if not end or end + 4 > size:
             return False
         file.seek(end)
         behind = file.read(3)
         return behind == b"ID3" or behind[0] == 0xFF and behind[1] >= 0xE0  # the mark of a frame
-
-
-def _is_chained(file: BinaryIO) -> bool:
-    """Whether an Ogg stream begins behind the end of others: those that sound together all begin first."""
-    page, begun = 0, False
-    while True:
-        file.seek(page)
-        head = file.read(27)
-        if len(head) < 27 or head[:4] != b"OggS":
-            return False
-        first = bool(head[5] & FIRST_OF_STREAM)
-        if first and begun:
-            return True
-        begun = begun or not first
-        page += 27 + head[26] + sum(file.read(head[26]))
 
 
 def counts_mp3(path: Path) -> bool:

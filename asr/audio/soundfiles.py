@@ -17,6 +17,8 @@ UNKNOWN_FRAMES = 2**62
 """libsndfile gives the largest integer for a length that the header leaves open."""
 SAMPLE_DUMP = b"\xf0\x7e"
 """How MIDI sample dumps begin, about whose damage libsndfile writes to stdout."""
+MISREAD = ("VOC", "W64")
+"""Formats that libsndfile reads wrongly at times, without a word: a VOC of several blocks of 16 bits, floats in a W64."""
 UNREAD = 2**12
 """Bytes behind what has been read that may hold more; the decoder itself reads ahead less."""
 
@@ -40,7 +42,7 @@ def open_sound(path: Path) -> "SoundFile | WaveFile":
 
 
 class SoundFile:
-    """A file that libsndfile opens. Raises what soundfile raises for others, and UnknownFormat where its length is a guess."""
+    """A file that libsndfile opens. Raises what soundfile raises for others, and UnknownFormat where it would be wrong."""
 
     def __init__(self, path: Path, raw: BinaryIO):
         self.path, self.raw = path, raw
@@ -50,7 +52,7 @@ class SoundFile:
         self.size = os.fstat(raw.fileno()).st_size
         guessed = self.file.format == "MP3" and not counts_mp3(path)
         nothing = not self.file.frames and self.size > UNREAD  # a size that is none, of an AU for instance
-        if self.file.frames >= UNKNOWN_FRAMES or guessed or nothing:
+        if self.file.frames >= UNKNOWN_FRAMES or guessed or nothing or self.file.format in MISREAD:
             self.file.close()
             raise UnknownFormat
         self.file_format: str = self.file.format
@@ -120,4 +122,4 @@ class SoundFile:
 
 
 class UnknownFormat(Exception):
-    """FFmpeg must try: not libsndfile's format, or one whose header does not say its length."""
+    """FFmpeg must try: not libsndfile's format, one that it misreads, or one whose header does not say its length."""

@@ -16,6 +16,8 @@ LONGEST_GAP = 3600.0
 """Seconds, of all gaps together; a jump beyond it is an error in the times, or meant to do harm."""
 MOST_SILENCE = 2**29
 """Samples, of all channels together, of all gaps: reading them takes time, too."""
+UNTIMED = frozenset(("avi",))
+"""Formats without times: what FFmpeg says of frames is a guess by their number or their bytes, and may be hours off."""
 MOST_BAD = 10_000
 """Packets in a row that cannot be decoded, behind which the rest is given up."""
 TAGS = (b"ID3", b"TAG")
@@ -45,6 +47,8 @@ class Timeline:
         self.sought = second > 0
         self.position = second * self.rate - self.silence if self.sought else 0
         """Samples since the stream's first."""
+        self.timed = not opened.formats & UNTIMED
+        """Whether the times of frames tell where they belong."""
         self.first = first
         """Time in the container of the stream's first sample."""
         self.bad = 0
@@ -111,7 +115,7 @@ class Timeline:
                     raise
                 continue
             for frame in frames:
-                time = None if frame.pts is None else frame.pts * base.numerator / base.denominator
+                time = None if frame.pts is None or not self.timed else frame.pts * base.numerator / base.denominator
                 decoded, in_a_row = decoded + 1, 0
                 samples, rate = frame_samples(frame), frame.rate or self.rate
                 if decoded == 1 and not self.sought:

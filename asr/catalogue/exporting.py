@@ -7,7 +7,7 @@ from pathlib import Path
 from asr.audio.reading import SAMPLE_RATE
 from asr.catalogue.decode_settings import decode_settings
 from asr.catalogue.finding import find_model
-from asr.catalogue.opening import language_model
+from asr.catalogue.opening import language_model, refuse_large
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import CheckpointError
 from asr.exporting.onnx_files import require_onnx
@@ -77,7 +77,7 @@ def describe(loaded: LoadedModel, folder: Path | None = None) -> list[str]:
         *(
             f"{key:11} {value}"
             for key, value in sorted(loaded.metadata.items())
-            if key not in ("golden", "tokens", "settings", FROM)
+            if key not in ("golden", "checksum", "tokens", "settings", FROM)
         ),
     ]
 
@@ -114,7 +114,7 @@ def export(
     folder, out = find_model(source), Path(out)
     refuse_folder(out, force)
     loaded = load_model(folder)
-    metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "tokens")}
+    metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "checksum", "tokens")}
     text = card.read_text(encoding="utf-8") if card else None
     with writing(out), whole_folder(out, belonging(out)) as new:
         if text is None and (folder / CARD).is_file():
@@ -160,6 +160,7 @@ def _refuse_onnx_folder(out: Path, force: bool) -> None:
 
 def add_lm(folder: str | Path, lm: Path) -> Path:
     """Puts a language model into a model's folder, an ARPA file packed; returns where it lies there."""
+    refuse_large(lm)
     folder = find_model(folder)
     require_writable(folder)
     loaded = load_model(folder)

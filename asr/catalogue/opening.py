@@ -21,6 +21,7 @@ from asr.model.device import pick_device
 from asr.model.folder import LoadedModel, load_model
 from asr.model.inference import ready_to_decode
 from asr.model.language_model import load_language_model
+from asr.recognition.large_lm import LargeLm, is_large_lm, load_large_lm, refuse_gguf
 from asr.recognition.recognizer import Recognizer
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import holds_han
@@ -39,7 +40,8 @@ class Decoding:
     settings: Changes = field(default_factory=dict)
     """What is to differ from the decoding settings that are saved with the model; all else stays as it is there."""
     lm: str | Path | None = None
-    """A language model in the place of the one that the model may come with; "none" for none."""
+    """A language model in the place of the one that the model may come with; "none" for none. A large one (a folder as Hugging
+    Face has them) ranks what is found with that of the model."""
     hotwords: HotwordList | None = None
     """Words that are likely to come: a file with a line each, a list, words with weights, or a string of words."""
     device: str = "auto"
@@ -77,12 +79,13 @@ class Opened:
     """The language model, where there is one and it has a weight."""
     hotwords: Hotwords | None
     """The hot words, where there are any."""
+    large_lm: LargeLm | None = None
+    """The large language model, where there is one and it has a weight."""
 
     def recognizer(self, settings: DecodeConfig | None = None) -> Recognizer:
         """Decodes with what was opened, by these settings or by other ones."""
-        return Recognizer(
-            self.loaded.model, self.loaded.tokenizer, settings or self.settings, self.lm, hotwords=self.hotwords
-        )
+        settings, more = settings or self.settings, {"hotwords": self.hotwords, "large_lm": self.large_lm}
+        return Recognizer(self.loaded.model, self.loaded.tokenizer, settings, self.lm, **more)
 
 
 def open_decoding(decoding: Decoding, *, tuned: bool = False) -> Opened:
@@ -99,6 +102,7 @@ def open_decoding(decoding: Decoding, *, tuned: bool = False) -> Opened:
         settings,
         language_model(folder, loaded, settings, decoding.lm),
         hotwords_of(decoding, loaded, settings),
+        large_language_model(loaded, settings, decoding.lm),
     )
 
 
@@ -113,12 +117,19 @@ def without_effect(decoding: Decoding, recognizer: Recognizer) -> Iterator[str]:
     for hot words that will hardly ever come."""
     if decoding.hotwords and recognizer.hotwords:
         yield from recognizer.hotwords.remarks(recognizer.config)
-    if decoding.lm and str(decoding.lm) != NO_LM and recognizer.lm is None:
-        yield f"--lm {decoding.lm}: changes nothing, lm_weight is 0; --decode lm_weight=0.3 gives it a weight"
+    if decoding.lm and str(decoding.lm) != NO_LM:
+        large = is_large_lm(decoding.lm)
+        name, there = ("large_lm_weight", recognizer.large_lm) if large else ("lm_weight", recognizer.lm)
+        if there is None:
+            weight = getattr(DecodeConfig(), name)
+            yield f"--lm {decoding.lm}: changes nothing, {name} is 0; --decode {name}={weight} gives it a weight"
+        elif large and recognizer.config.beam == 1:
+            yield f"--lm {decoding.lm}: changes nothing, a beam of 1 leaves a single text; --beam 8 leaves more"
     model = recognizer.model
     lacking = {
         "ctc_weight": "" if model.ctc is not None else "the model has no CTC head",
         "lm_weight": "" if recognizer.lm is not None else "there is no language model",
+        "large_lm_weight": "" if recognizer.large_lm is not None else "there is no large language model",
         "correct_names": "" if recognizer.hotwords else "there are no hot words",
         "no_speech": "" if model.no_speech is not None else "the model has no no-speech head",
         "window": "" if model.log_mel.config.window_samples else "the model hears audio of any length as it is",
@@ -145,11 +156,12 @@ def language_model(
     folder: Path, loaded: LoadedModel, config: DecodeConfig, lm: str | Path | None = None
 ) -> CandidateScorer | None:
     """The language model `lm`, a file of n-grams or the folder of a network; without a name the one in the model's folder,
-    if there is one; None for "none"."""
-    path = Path(lm) if lm else language_model_of(folder)
+    if there is one, beside a large one, too; None for "none"."""
+    path = Path(lm) if lm and not is_large_lm(lm) else language_model_of(folder)
     if str(lm) == NO_LM or not config.lm_weight or path is None:
         return None
     table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
+    refuse_gguf(path)
     if path.is_dir():
         network, own = load_language_model(path, device)
         _require_alike(loaded, path, holds_bytes(own))
@@ -158,6 +170,21 @@ def language_model(
     if is_kenlm_binary(path):
         return KenlmScorer(path, table.tokens, table.eos)
     return NgramScorer(path, table.tokens, table.eos, device)
+
+
+def large_language_model(loaded: LoadedModel, config: DecodeConfig, lm: str | Path | None) -> LargeLm | None:
+    """The large language model `lm`, where the model is; None for any other one, or without a weight."""
+    if not lm or not config.large_lm_weight or not is_large_lm(lm):
+        return None
+    return load_large_lm(lm, loaded.model.cmvn.mean.device)
+
+
+def refuse_large(lm: str | Path | None) -> None:
+    """Raises AsrError for a large language model where one is to go into a model's folder."""
+    if lm and is_large_lm(lm):
+        raise AsrError(
+            f"{lm}: is a large language model, which stays where it is: --lm of asr transcribe, evaluate and serve takes it"
+        )
 
 
 def require_tokens(loaded: LoadedModel, lm: Path) -> None:

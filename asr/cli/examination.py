@@ -29,6 +29,7 @@ PURPOSES = {
     "train": "curves of training runs in TensorBoard",
     "export": "models for sherpa-onnx (asr model export --format onnx)",
     "kenlm": "language models in KenLM's binary form",
+    "rescore": "large language models that rank what is found (--lm FOLDER)",
     "live": "transcribing from a microphone",
     "serve": "transcribing over HTTP",
     "dev": "running the tests",

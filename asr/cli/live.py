@@ -65,7 +65,11 @@ def live(
     if rate is not None and not pcm:
         raise typer.BadParameter("goes with - only: the microphone says its rate itself", param_hint="--rate")
     from asr.finishing.finishing import Finishing, check
+    from asr.recognition.large_lm import is_large_lm
 
+    if lm and is_large_lm(lm):
+        told = f"{lm} ranks whole texts, too late for live text; asr transcribe takes it"
+        raise typer.BadParameter(told, param_hint="--lm")
     with usage_errors():
         finishing = Finishing(script, numbers, punctuate, style)
     check(finishing)

@@ -57,7 +57,8 @@ LanguageModel = Annotated[
     typer.Option(
         "--lm",
         help="A character language model: ARPA, ARPA.gz, a KenLM binary, the folder of a Transformer, or none; by default the"
-        " model's own, if it has one.",
+        " model's own, if it has one. Or a large language model, a folder as Hugging Face has them (extra `rescore`): it ranks"
+        " what the search found with the model's own.",
     ),
 ]
 Quantize = Annotated[

@@ -7,6 +7,8 @@ import typer
 
 from asr.cli.options import Collar, Force, lowered, say
 
+STDIN = Path("/dev/stdin")
+
 
 def score(
     reference: Annotated[
@@ -81,9 +83,10 @@ def score(
 ) -> None:
     """Print the character error rate of what was recognised against what was said; with --speakers, who said what.
 
-    Each file is Kaldi text (`id text`), JSON lines with id and text (or nbest; NeMo's, too), a TSV with a header, sclite's
-    trn (`text (id)`), STM or CTM, Whisper's JSON or subtitles of a recording, a folder with a file for each, or plain lines
-    in the same order; which of them, its content tells. The status is 0 however high the rate is, unless --fail-above is given.
+    Each file, or - for stdin, is Kaldi text (`id text`), JSON lines with id and text (or nbest; NeMo's, too), a TSV or CSV
+    with a header, sclite's trn (`text (id)`), STM or CTM, Whisper's JSON or subtitles of a recording, a folder with a file for
+    each, or plain lines in the same order; which of them, its content tells. The status is 0 however high the rate is, unless
+    --fail-above is given.
 
     What others count: Kaldi's recipe for AISHELL each character as it is written (--rules spaces), FunASR in any case
     (--rules tags,case,spaces), ESPnet spaces, too (--rules case), Whisper no signs (--rules +tags,+number_signs), WeNet a run
@@ -102,6 +105,7 @@ def score(
         chosen = scoring_rules(rules or None, unit)
     except ConfigError as error:
         raise typer.BadParameter(str(error), param_hint="--rules") from None
+    reference, *hypotheses = [STDIN if path == Path("-") else path for path in (reference, *hypotheses)]
     output = Output(table, by, html, json, details)
     output.check([reference, *hypotheses], force)
     if speakers or any(map(is_rttm, (reference, *hypotheses))):

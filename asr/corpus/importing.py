@@ -13,22 +13,10 @@ from asr.audio.reading import counted_duration
 from asr.corpus.lhotse_cuts import is_cuts, read_cuts
 from asr.corpus.manifest import Utterance, json_object
 from asr.corpus.rows import end_of, seconds_of, utterance_of
+from asr.corpus.tables import COLUMNS, table_reader
 from asr.errors import AudioError, ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import listed, quoted, reading
-
-COLUMNS = {
-    "id": ("id", "utterance", "utt", "utt_id", "key"),
-    "audio": ("audio", "path", "wav", "file", "filename"),
-    "text": ("text", "sentence", "transcript", "transcription", "reference", "ref", "hypothesis", "hyp"),
-    "duration": ("duration", "seconds"),
-    "start": ("start", "begin", "start_time"),
-    "end": ("end", "end_time"),
-    "speaker": ("speaker", "client_id", "spk"),
-    "source": ("source",),
-    "channel": ("channel",),
-}
-"""Field → names of the column it may stand in, in any case, tried in this order (Common Voice's among them)."""
 
 JSON_NAMES = COLUMNS | {
     "id": ("id", "key", "utt", "utt_id"),
@@ -93,7 +81,7 @@ def import_corpus(
         return
     if path.is_dir():
         rows = _kaldi_rows(path, broken)
-    elif path.is_file():
+    elif path.exists():
         lines = read_lines(path)
         read = json_rows if holds_json(lines) else table_rows
         rows = read(path, lines=lines, broken=broken)
@@ -185,7 +173,7 @@ def table_rows(
     *,
     broken: list[str] | None = None,
 ) -> Iterator[Row]:
-    """Rows of a TSV, or of a CSV by its name; the id is the audio file's name where there is no column for it, and where in
+    """Rows of a TSV or CSV; the id is the audio file's name where there is no column for it, and where in
     the file the row begins.
 
     `lines`: of the file, where they have been read already. `broken`: a list for what is wrong with rows that are left out.
@@ -205,14 +193,6 @@ def table_rows(
                 )
             row = dict(zip(names, values, strict=True))
             yield Row(line, {"id": _made_id(row)} | row, dict(zip(header, values, strict=True)), "id" not in row)
-
-
-def table_reader(path: Path, lines: Sequence[str]):
-    """A reader of the lines of a TSV, or of a CSV by its name."""
-    ended = (line + "\n" for line in lines)
-    if path.suffix.lower() == ".csv":
-        return csv.reader(ended, strict=True, skipinitialspace=True)
-    return csv.reader(ended, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
 def _values(reader, path: Path) -> Iterator[list[str]]:

@@ -30,7 +30,10 @@ def read_with_lhotse(
             manifests = prepare(folder, **options)
         except Exception as error:  # whatever a recipe meets: it checks little, and says less
             detail = f"{type(error).__name__}: {error}"
-            raise ManifestError(f"{folder}: lhotse's recipe for {recipe} fails here ({detail})") from error
+            raise ManifestError(
+                f"{folder}: lhotse's recipe for {recipe} fails here ({detail}); a recording that it names is damaged or"
+                " missing: unpack it again"
+            ) from error
     return {part: list(_utterances(sets)) for part, sets in manifests.items()}, warnings
 
 

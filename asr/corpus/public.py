@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asr.corpus.ali_meeting import read_ali_meeting
 from asr.corpus.corpora import CORPORA, Corpus
-from asr.corpus.importing import import_corpus
+from asr.corpus.importing import Skipped, import_corpus
 from asr.corpus.lhotse_recipes import download_with_lhotse, read_with_lhotse
 from asr.corpus.manifest import Utterance, write_manifest
 from asr.errors import AsrError, ManifestError
@@ -21,11 +21,11 @@ from asr.files import read_lines
 from asr.places import require_writable
 
 Splits = tuple[dict[str, list[Utterance]], list[str]]
-"""Utterances by split, and what there was to warn of."""
+"""Utterances by split, and a line for each thing that is wrong."""
 
 
 def prepare_public(name: str, folder: Path, out: Path) -> dict[str, tuple[Path, int, Counter]]:
-    """Writes a manifest for each split that is there: split → (manifest, utterances, what was left out and why).
+    """Writes a manifest for each split that is there: split → (manifest, utterances, what is not in it and why).
 
     Raises ManifestError that says what it expected, where the folder holds another layout.
     """
@@ -41,7 +41,10 @@ def prepare_public(name: str, folder: Path, out: Path) -> dict[str, tuple[Path, 
     if not written:
         raise ManifestError(f"{folder}: holds no utterance of {corpus.title} with audio and text{_first(warnings)}")
     if warnings:
-        next(iter(written.values()))[2][f"warned of by lhotse, the first: {warnings[0]}"] += len(warnings)
+        next(iter(written.values()))[2][f"warnings, the first: {warnings[0]}"] += len(warnings)
+    for split, (_, n, left_out) in written.items():
+        if (lacking := corpus.sizes.get(split, n) - n) > 0:
+            left_out["fewer than were published: are all its archives unpacked?"] += lacking
     return written
 
 
@@ -113,13 +116,16 @@ def _md5(path: Path) -> str:
 def read_common_voice(folder: Path) -> Splits:
     """train.tsv, dev.tsv and test.tsv beside clips/.
 
-    lhotse's recipe wants columns that not every release has, and starts a pool of processes for each table.
+    lhotse's recipe wants columns that not every release has, and starts a pool of processes for each table. Rows whose clip is
+    not there or cannot be read are left out.
     """
-    splits = {}
+    splits, skipped = {}, Skipped()
     for split in ("train", "dev", "test"):
         table = folder / f"{split}.tsv"
-        splits[split] = list(import_corpus(table, audio_root=folder / "clips")) if table.is_file() else []
-    return splits, []
+        rows = import_corpus(table, audio_root=folder / "clips", skipped=skipped) if table.is_file() else []
+        splits[split] = list(rows)
+    empty = [f"{skipped.without_text} rows without text"] if skipped.without_text else []
+    return splits, [*skipped.broken, *empty]
 
 
 def read_fleurs(folder: Path) -> Splits:

@@ -16,6 +16,7 @@ LARGEST = {
     "temperature": 1000,
     "ctc_weight": 1000,
     "lm_weight": 1000,
+    "large_lm_weight": 1000,
     "hotword_weight": 1000,
     "hotword_margin": 1e6,
     "coverage_weight": 1000,
@@ -60,6 +61,8 @@ class DecodeConfig:
     """Weight of the CTC head's prefix score, where the model has one; the decoder's is 1."""
     lm_weight: float = 0.3
     """Weight of a language model, where one is given."""
+    large_lm_weight: float = 0.5
+    """Weight of a large language model, where one is given, in the final ranking. What is ranked are the texts of the beam."""
     hotword_weight: float = 2.0
     """Bonus for each character of a hot word that comes without a weight of its own."""
     hotword_margin: float = 3.0
@@ -125,7 +128,7 @@ class DecodeConfig:
         for name in ("reverse_weight", "no_speech"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"decode.{name} must be from 0 to 1, is {getattr(self, name)}")
-        for name in ("ctc_weight", "eos_threshold", "coverage_weight", "hotword_margin"):
+        for name in ("ctc_weight", "eos_threshold", "coverage_weight", "hotword_margin", "large_lm_weight"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")
 

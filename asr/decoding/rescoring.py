@@ -1,10 +1,10 @@
 """What the search found, ranked anew by what only whole texts can be asked.
 
 A second decoder reads texts from their end (U2++, arXiv:2106.05642); the coverage penalty asks how much of the audio a text
-was not read off (Wu et al. 2016, arXiv:1609.08144, equation 14).
+was not read off (Wu et al. 2016, arXiv:1609.08144, equation 14); a large language model says how likely they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -13,10 +13,12 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.search import DECODER, Hypothesis
+from asr.text.units import units
 
 REVERSE = "reverse decoder"
 """Name of the second decoder in Hypothesis.scores."""
 COVERAGE = "coverage"
+LARGE_LM = "large lm"
 LEAST_COVERED = 1e-4
 """A frame that no token was read off counts as if it had been read this much: its logarithm must be finite."""
 
@@ -55,6 +57,33 @@ def penalise_uncovered(
                 penalty = float(covered.double().log().sum())
                 ranked[b].append(_with(nbest[n], COVERAGE, penalty, config.coverage_weight * penalty, config))
     return [_sorted(nbest) for nbest in ranked]
+
+
+def prefer_likely_texts(
+    found: list[list[Hypothesis]],
+    text_of: Callable[[Sequence[int]], str],
+    nats_of: Callable[[Sequence[str]], Sequence[float]],
+    config: DecodeConfig,
+) -> list[list[Hypothesis]]:
+    """Each utterance's hypotheses with large_lm_weight times what a language model makes of their texts added.
+
+    text_of: tokens → their text. nats_of: texts → the log-probability of each, with its end. Every unit (a Han character, a
+    Latin word, the end) lowers that; it gets back what one costs on average in the texts of its utterance, so that neither
+    short texts nor long ones are preferred, whatever the model.
+    """
+    texts = [[text_of(h.tokens) for h in nbest] for nbest in found]
+    distinct = sorted({text for of_utterance in texts for text in of_utterance})
+    nats = dict(zip(distinct, nats_of(distinct), strict=True))
+    ranked = []
+    for nbest, of_utterance in zip(found, texts, strict=True):
+        said, sizes = [nats[text] for text in of_utterance], [1 + len(list(units(text))) for text in of_utterance]
+        cost = -sum(said) / sum(sizes)
+        judged = [
+            _with(h, LARGE_LM, score, config.large_lm_weight * (score + cost * size), config)
+            for h, score, size in zip(nbest, said, sizes, strict=True)
+        ]
+        ranked.append(_sorted(judged))
+    return ranked
 
 
 def _sorted(nbest: list[Hypothesis]) -> list[Hypothesis]:

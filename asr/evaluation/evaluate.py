@@ -150,6 +150,7 @@ def _settings(decoding: Decoding, opened: Opened, manifest: Path, swap_audio: bo
         "quantize": decoding.quantize,
         "hotwords": os.fspath(words) if isinstance(words, os.PathLike) else words,
         "lm": str(opened.lm.path) if opened.lm else None,
+        "large_lm": str(opened.large_lm.path) if opened.large_lm else None,
         "decode": dataclasses.asdict(opened.settings),
     }
 
@@ -161,7 +162,7 @@ def _refuse(out: Path, goes_on: bool) -> None:
 
 def _started_with(settings: dict, folder: Path, utterances: Sequence[Utterance]) -> dict:
     """All that the hypotheses depend on, as JSON has it."""
-    named = [settings[name] for name in ("lm", "hotwords")]  # hot words may be a list
+    named = [settings[name] for name in ("lm", "large_lm", "hotwords")]  # hot words may be a list
     files = [weights_file(folder), *(Path(name) for name in named if isinstance(name, str) and os.path.exists(name))]
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     state = cache(_state)

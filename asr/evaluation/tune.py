@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from asr.catalogue.decode_settings import NO_LM, changed_settings, decode_settings, save_decode_settings
 from asr.catalogue.finding import find_model
-from asr.catalogue.opening import Decoding, language_model, open_decoding, require_tokens
+from asr.catalogue.opening import Decoding, language_model, open_decoding, refuse_large, require_tokens
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.kenlm_scorer import is_kenlm_binary
 from asr.decoding.search import CandidateScorer
@@ -37,6 +37,7 @@ def tune(
     where it is at least 1 % better. A language model that `decoding` names becomes the model's own where it helps. The model
     is never worse than it was: where nothing is better, it stays as it is. Each trial is said.
     """
+    refuse_large(decoding.lm)
     folder = find_model(decoding.model)
     require_writable(folder)
     dev = read_dev_sets([manifest])[0]

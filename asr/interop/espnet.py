@@ -228,6 +228,7 @@ def check_mel(weights: Weights, features: FeatureConfig) -> None:
     if name not in weights.tensors:
         return
     theirs, ours = weights.tensors.take(name), mel_matrix(features)
+    ours = ours.to(weights.tensors.held[name].dtype).float()  # a file in half precision has rounded them
     if theirs.shape != ours.shape or float((theirs - ours).abs().max()) > MEL_TOLERANCE:
         raise CheckpointError(
             f"{weights.tensors.path}: {name} {tuple(theirs.shape)} are not the filters of frontend_conf"

@@ -11,7 +11,7 @@ from torch import Tensor
 from asr.errors import CheckpointError, ConfigError, UsageError
 from asr.files import atomic_write
 from asr.folders import whole_folder
-from asr.foreign_bytes import reading
+from asr.foreign_bytes import listed, reading
 from asr.interop.foreign import Foreign
 from asr.interop.selfcheck import check_model
 from asr.interop.toolkits import OF_ONE_FILE, TOOLKITS
@@ -111,8 +111,12 @@ def build(foreign: Foreign) -> SpeechModel:
 
 
 def _check_shapes(model: SpeechModel, foreign: Foreign) -> None:
-    """Shapes by the settings against those in the file, under the names that the file has for them."""
+    """Shapes by the settings, and kinds of numbers, against those in the file, under the names that the file has for them."""
     own: dict[str, Tensor] = model.state_dict()
+    if whole := [foreign.origins[name] for name, tensor in foreign.weights.items() if not tensor.is_floating_point()]:
+        raise CheckpointError(
+            f"{foreign.tensors.path}: {listed(whole)} holds whole numbers; is the file quantised? Ask for the one that is not"
+        )
     wrong = [
         f"{foreign.origins[name]} is {tuple(tensor.shape)}, not {tuple(own[name].shape)} as the settings have it"
         for name, tensor in foreign.weights.items()

@@ -245,6 +245,14 @@ def named_units(folder: Path, top: Settings) -> tuple[list[str], Path]:
     for number in (blank, unk, sos, eos):
         if not isinstance(number, int) or not 0 <= number < vocabulary:
             raise CheckpointError(f"{top.where}: special token {quoted(number)} is no id of {vocabulary} tokens")
+    if UNK not in given and UNK not in named and not re.fullmatch("<.*>", tokens[unk]):
+        raise CheckpointError(
+            f"{path}: holds no {UNK}, nor does tokenizer_conf.special_tokens in train.yaml say which it is"
+        )
+    if len({blank, unk, sos, eos}) < (3 if sos == eos else 4):
+        raise CheckpointError(
+            f"{top.where}: blank {blank}, unk {unk}, sos {sos} and eos {eos} must be different tokens"
+        )
     tokens[blank], tokens[unk] = BLANK, UNK
     if sos == eos:
         tokens[sos] = SOS_EOS

@@ -2,7 +2,7 @@
 
     config.json         format and program version, normaliser, feature and model settings
     tokens.txt          the token table
-    model.safetensors   the weights; in its header the table's fingerprint and the answers to a golden input
+    model.safetensors   the weights; in its header their checksum, the table's fingerprint, the answers to a golden input
     README.md           the model card
     no_speech.safetensors   the no-speech head, of a model that has learnt one (asr.model.no_speech)
     decode.json         decoding settings, and lm.safetensors a language model: where there are such (asr.transcription)
@@ -41,7 +41,7 @@ from asr.model.formats import FORMAT, upgraded
 from asr.model.golden import check_golden, kept_answers
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.no_speech import changing_weights, read_no_speech
-from asr.model.storage import restored, stored
+from asr.model.storage import checksum, restored, stored
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
 from asr.text.sentence_pieces import PieceTokenizer
@@ -130,6 +130,7 @@ def _as_bytes(
         model = copy.deepcopy(model)
         fill_weights(model, restored(tensors), path)
     header = dict(metadata or {}) | {"tokens": table.fingerprint, "golden": kept_answers(model), "dtype": dtype}
+    header["checksum"] = checksum(tensors)
     return save(tensors, {HEADER: json.dumps(header, sort_keys=True)}), header  # one key: the same bytes each time
 
 
@@ -202,9 +203,16 @@ def open_tokenizer(folder: Path, table: TokenTable) -> Tokenizer:
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors, as `storage.restored` gives them, and header of a safetensors file."""
+    """Tensors, as `storage.restored` gives them, and header of a safetensors file.
+
+    Raises CheckpointError where they are not the numbers that were saved.
+    """
     with _opened(path) as file:
-        return restored({name: file.get_tensor(name) for name in file.keys()}), _header(file)
+        tensors, header = {name: file.get_tensor(name) for name in file.keys()}, _header(file)
+        whole = restored(tensors)
+        if header.get("checksum") not in (None, checksum(tensors)):
+            raise ValueError("its numbers are not those that were saved")
+        return whole, header
 
 
 def read_network(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

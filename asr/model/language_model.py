@@ -84,6 +84,10 @@ def load_language_model(folder: str | Path, device: str | torch.device = "cpu") 
     """Rebuilds a language model from its folder, in evaluation mode. Raises CheckpointError for anything else."""
     folder = Path(folder)
     path = folder / CONFIG
+    if folder.is_dir() and not path.is_file():
+        raise CheckpointError(
+            f"{folder}: lacks {CONFIG}: it is neither a language model that `asr train-lm` wrote nor one as Hugging Face has them"
+        )
     try:
         with reading(path, CheckpointError, "is not that of a language model"):
             data = json_value(path.read_text(encoding="utf-8"))

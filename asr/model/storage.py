@@ -11,6 +11,8 @@ SCALE = ".scale"
 """What a tensor's name has behind it in that of its scales."""
 LARGEST = 127
 """The largest of the whole numbers that int8 weights are."""
+WORD = 8
+"""Bytes of the numbers that a checksum adds up: as fast as memory is read."""
 
 
 def check_dtype(dtype: str) -> None:
@@ -53,6 +55,16 @@ def restored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     others = {name: t for name, t in tensors.items() if name not in whole and name.removesuffix(SCALE) not in whole}
     # First to float32, then times the scales: one product of both kinds takes thirty times as long.
     return others | {name: tensor.float().mul_(_beside(scales[name], tensor)) for name, tensor in whole.items()}
+
+
+def checksum(tensors: dict[str, Tensor]) -> str:
+    """What tells damaged numbers: the sum of all of them, as they lie in a file, read as whole numbers of 64 bits."""
+    total = 0
+    for tensor in tensors.values():
+        content = tensor.contiguous().reshape(-1).view(torch.uint8)
+        even = len(content) // WORD * WORD
+        total += int(content[:even].view(torch.int64).sum()) + int(content[even:].sum())
+    return f"{total % 2**64:016x}"
 
 
 def _beside(scales: Tensor, tensor: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from asr.decoding.continued import ContinuedScorer, parted
 from asr.decoding.ctc_prefix import CtcPrefixScorer
 from asr.decoding.decode_config import AUTO, DecodeConfig
 from asr.decoding.hotwords import HotwordScorer
-from asr.decoding.rescoring import penalise_uncovered, rescore
+from asr.decoding.rescoring import penalise_uncovered, prefer_likely_texts, rescore
 from asr.decoding.search import CandidateScorer, Hypothesis, Watch, beam_search
 from asr.decoding.wordlists import Hotwords
 from asr.errors import AsrError, ConfigError
@@ -21,6 +21,7 @@ from asr.model.model import Memory, SpeechModel
 from asr.recognition.encoding import WHOLE, encode, grouped, window_samples
 from asr.recognition.guards import cut_in_two, cut_to_fit, misheard, reasons_to_doubt, shortened
 from asr.recognition.joining import joined
+from asr.recognition.large_lm import LargeLm
 from asr.recognition.listening import NetworkScorer
 from asr.recognition.names import require_readings, with_hotwords
 from asr.recognition.no_speech import no_speech_probabilities
@@ -41,9 +42,11 @@ class Recognizer:
         lm: CandidateScorer | None = None,
         *,
         hotwords: Hotwords | None = None,
+        large_lm: LargeLm | None = None,
     ):
+        """lm: helps the search; large_lm: ranks what it found."""
         self.model, self.tokenizer = model, tokenizer
-        self.config, self.lm, self.hotwords = config or DecodeConfig(), lm, hotwords
+        self.config, self.lm, self.hotwords, self.large_lm = config or DecodeConfig(), lm, hotwords, large_lm
         self.cancelled: Callable[[], bool] = never
         self.watcher: Watcher | None = None
         self.provisional = False
@@ -300,6 +303,8 @@ class Recognizer:
             found = rescore(found, log_probs_of, scorer.sos, scorer.eos, config=config)
         if config.coverage_weight:
             found = penalise_uncovered(found, lambda best: self._attended(best, scorer, -1.0), config)
+        if (large := self.large_lm) is not None and config.large_lm_weight and config.beam > 1:
+            found = prefer_likely_texts(found, self.tokenizer.decode, lambda t: large.nats(t, self.cancelled), config)
         return found
 
     def _attended(self, best: list[Hypothesis], scorer: NetworkScorer, nothing: float = 0.0) -> Tensor:

@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asr.corpus.importing import COLUMNS, JSON_NAMES, table_reader, table_rows
+from asr.corpus.importing import JSON_NAMES, table_rows
+from asr.corpus.tables import COLUMNS, table_reader
 from asr.errors import ManifestError
 from asr.files import read_lines
-from asr.foreign_bytes import HALF_CHARACTER, quoted
+from asr.foreign_bytes import HALF_CHARACTER, listed, quoted
 from asr.scoring.documents import audio_id, is_document, json_or_none, text_of
 from asr.scoring.subtitles import are_subtitles, subtitle_text
 from asr.scoring.timed import refuse_alternatives, timed_form
 from asr.text.normalize import holds_han
 
 RECOGNISED = ("hypothesis", "hyp", "pred_text")
-HYPOTHESIS_COLUMNS = COLUMNS | {"text": (*RECOGNISED, *COLUMNS["text"])}
+HYPOTHESIS_COLUMNS = COLUMNS | {"text": tuple(dict.fromkeys((*RECOGNISED, *COLUMNS["text"])))}
 """Names of fields in what a system wrote: a table may hold its reference, too."""
 REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
 """What the text may be called in JSON lines."""
@@ -84,7 +85,12 @@ def _is_header(path: Path, line: str) -> bool:
         names = [name.strip().lower() for name in next(table_reader(path, [line]), [])]
     except csv.Error:
         return False
-    return len(names) > 1 and any(name in names for name in COLUMNS["text"])
+    found = len(names) > 1 and any(name in names for name in HYPOTHESIS_COLUMNS["text"])
+    if not found and len(names) > 1 and path.suffix.lower() == ".csv":  # counted as lines, ids would be text
+        raise ManifestError(
+            f"{path}:1: no column for text ({', '.join(HYPOTHESIS_COLUMNS['text'])}); the header has {listed(names)}"
+        )
+    return found
 
 
 def _is_trn(path: Path, filled: Sequence[str]) -> bool:

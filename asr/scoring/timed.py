@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.errors import ManifestError
+from asr.foreign_bytes import quoted
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
 """The text of a segment that is not scored, nor what is recognised in it."""
@@ -43,15 +44,30 @@ def timed_form(path: Path, lines: Sequence[str]) -> str | None:
     """
     rows = [line.split() for line in lines if not line.startswith(";;")]
     ending = path.suffix.lower()[1:]
-    stm = all(len(row) >= 5 and 0 <= _number(row[3]) <= _number(row[4]) for row in rows)
-    ctm = all(5 <= len(row) <= 8 and 0 <= _number(row[2]) and 0 <= _number(row[3]) for row in rows)
+    stm, ctm = all(map(_is_of_stm, rows)), all(map(_is_of_ctm, rows))
     if not rows or not (stm or ctm):
+        if ending in ("stm", "ctm") and (wrong := _wrong_row(rows, ending)):
+            raise ManifestError(f"{path}: holds a line that is none of a {ending.upper()}: {quoted(' '.join(wrong))}")
         return None
     if stm and ctm and ending not in ("stm", "ctm"):
         stm = not any("." in row[2] for row in rows)  # who speaks there, or when
     form = ending if stm and ctm and ending in ("stm", "ctm") else "stm" if stm else "ctm"
     place = 3 if form == "stm" else 2
     return form if ending == form or any("." in row[place] + row[place + 1] for row in rows) else None
+
+
+def _is_of_stm(row: Sequence[str]) -> bool:
+    return len(row) >= 5 and 0 <= _number(row[3]) <= _number(row[4])
+
+
+def _is_of_ctm(row: Sequence[str]) -> bool:
+    return 5 <= len(row) <= 8 and 0 <= _number(row[2]) and 0 <= _number(row[3])
+
+
+def _wrong_row(rows: Sequence[Sequence[str]], ending: str) -> Sequence[str] | None:
+    """The first that is none of a format, where others are."""
+    right = [_is_of_stm(row) if ending == "stm" else _is_of_ctm(row) for row in rows]
+    return next((row for row, fine in zip(rows, right, strict=True) if not fine), None) if any(right) else None
 
 
 def _number(text: str) -> float:
@@ -120,24 +136,32 @@ class Assigned:
 def words_in_segments(
     segments: Sequence[TimedText], words: Sequence[TimedText], names: dict[tuple[str, str], str]
 ) -> Assigned:
-    """Each word in the segment where its middle lies."""
+    """Each word in the segment where its middle lies, or else in the nearest that is scored."""
     places: dict[str, list[int]] = {}
     for place in sorted(range(len(segments)), key=lambda place: segments[place].start):
         places.setdefault(names[segments[place].recording, segments[place].channel], []).append(place)
+    scored = {name: [n for n in inside if segments[n].text != IGNORED] for name, inside in places.items()}
     found = Assigned({place: [] for place in range(len(segments))})
     for word in sorted(words, key=lambda word: word.start):
-        near = places.get(names[word.recording, word.channel], [])
-        if not near:
+        name = names[word.recording, word.channel]
+        if name not in places:
             found.unknown += 1
             continue
-        begun = bisect_right(near, word.middle, key=lambda place: segments[place].start)
-        place = min(near[max(0, begun - 32) : begun + 1], key=lambda place: _distance(segments[place], word.middle))
+        place = _nearest(segments, places[name], word.middle)
+        if (outside := _distance(segments[place], word.middle) > 0) and scored[name]:
+            place = _nearest(segments, scored[name], word.middle)
         if segments[place].text == IGNORED:
             found.ignored += 1
         else:
-            found.outside += _distance(segments[place], word.middle) > 0
+            found.outside += outside
             found.words[place].append(word.text)
     return found
+
+
+def _nearest(segments: Sequence[TimedText], places: Sequence[int], moment: float) -> int:
+    """Of places in order of their starts the one whose segment is nearest."""
+    begun = bisect_right(places, moment, key=lambda place: segments[place].start)
+    return min(places[max(0, begun - 32) : begun + 1], key=lambda place: _distance(segments[place], moment))
 
 
 def _distance(segment: TimedText, moment: float) -> float:

@@ -4,7 +4,7 @@
   `target`, NeMo's `audio_filepath` and `pred_text`), or `id` and `nbest`;
 - a JSON document, as Whisper writes one for each recording, or subtitles (SRT, WebVTT, LRC, ASS): its id is the name of the
   file; a folder of such files, or of plain texts;
-- a table: tab-separated (or a .csv) with a header that names a column for the text, and one for the id or the audio;
+- a table: parted by tabs, commas or semicolons, with a header that names a column for the text, and one for the id or the audio;
 - sclite's trn: `text (speaker-id)` on each line;
 - STM and CTM: segments, or words, with their place in a recording;
 - Kaldi text: `id text` on each line;
@@ -205,6 +205,11 @@ def _timed(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:
     read = [replace(reference, lines={id: _segment(part) for id, part in scored.items()})]
     for file in others:
         found = words_in_segments(reference.parts, file.parts, names)
+        if found.unknown == len(file.parts):
+            raise ManifestError(
+                f"{file.path}: has no recording of {reference.path}; its first is {_place(file)}, there it is"
+                f" {_place(reference)}"
+            )
         read.append(replace(file, lines={id: Line(" ".join(found.words[places[id]])) for id in scored}))
         for n, what in (
             (found.outside, "lie in no segment; each counts in the nearest"),
@@ -213,6 +218,11 @@ def _timed(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:
         ):
             remarks += [f"{file.path}: {n:,} words {what}"] if n else []
     return read
+
+
+def _place(file: Transcripts) -> str:
+    """The recording and channel of the first part."""
+    return f"{quoted(file.parts[0].recording)} on channel {quoted(file.parts[0].channel)}"
 
 
 def _segment(part: TimedText) -> Line:

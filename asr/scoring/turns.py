@@ -99,10 +99,15 @@ def read_turns(path: str | Path) -> Conversations:
 
 
 def is_rttm(path: str | Path) -> bool:
-    """Whether a file, or the first one of a folder, says who speaks when and nothing else; only its beginning is looked at."""
+    """Whether a file, or the first one of a folder, says who speaks when and nothing else; only its beginning is looked at.
+
+    False for a pipe: what is looked at there is gone.
+    """
     path = Path(path)
     if path.is_dir():
         path = next((file for file in visible(path) if file.is_file()), path)
+    if not path.is_file():
+        return False
     with suppress(OSError), open(path, "rb") as file:
         return _are_rttm(file.read(LOOKED_AT).decode("utf-8", "ignore").splitlines()[:50])
     return False

@@ -18,7 +18,7 @@ from asr.recognition.recognizer import Recognizer
 from asr.serving.scheduler import Scheduler
 from asr.stopping import never
 from asr.transcript import Segment
-from asr.transcription.live import quick_recognizer
+from asr.transcription.live import quick_recognizer, without_second_pass
 from asr.transcription.segments import segment_of
 from asr.transcription.stream_utterances import Due, Heard, Pace, StreamUtterances
 from asr.transcription.transcriber import Transcriber
@@ -88,17 +88,22 @@ class LiveStreams:
         """Seconds that looks have been interrupted for, ever."""
 
     @cached_property
+    def full(self) -> Recognizer:
+        """What decodes the finished utterances of all who have no hot words of their own."""
+        return without_second_pass(self.transcriber.recognizer)
+
+    @cached_property
     def quick(self) -> Recognizer:
-        """What decodes the open utterances of all who have no hot words of their own."""
-        return quick_recognizer(self.transcriber.recognizer)
+        """What decodes their open ones."""
+        return quick_recognizer(self.full)
 
     def stream(
         self, utterances: StreamUtterances, hotwords: tuple[str, ...] = (), told: Callable[[], object] = never
     ) -> LiveStream:
         """One with these hot words besides the server's own; told: see LiveStream."""
         if not hotwords:
-            return LiveStream(utterances, self.transcriber.recognizer, self.quick, told)
-        full = self.transcriber.listening_for(hotwords).recognizer
+            return LiveStream(utterances, self.full, self.quick, told)
+        full = without_second_pass(self.transcriber.listening_for(hotwords).recognizer)
         return LiveStream(utterances, full, quick_recognizer(full), told)
 
     async def hear(self, stream: LiveStream, samples: np.ndarray, behind: bool = False) -> Said:

@@ -9,6 +9,8 @@ tensorboard/                     the curves of log.jsonl, where they were asked 
 """
 
 import math
+import zipfile
+from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -105,7 +107,15 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     with reading(path, CheckpointError, advice="start the run again with --force"):
+        _check_parts(path)
         return load_pickle(path)
+
+
+def _check_parts(path: Path) -> None:
+    """Raises ValueError, or what zipfile raises, where the checksum of a part is not right; torch.load does not look at them."""
+    with zipfile.ZipFile(path) as archive:
+        if (part := archive.testzip()) is not None:
+            raise ValueError(f"{quoted(part)} is not what was saved")
 
 
 def restore(
@@ -198,6 +208,18 @@ def remove_dropped(folder: Path, progress: Progress, settings: TrainConfig) -> N
 
 def checkpoint_path(folder: Path, step: int) -> Path:
     return folder / CHECKPOINTS / f"step-{step:08d}.safetensors"
+
+
+def sound_checkpoints(folder: Path, steps: Iterable[int]) -> tuple[list[int], list[str]]:
+    """The steps whose checkpoints are whole, and a line for each other."""
+    sound, lines = [], []
+    for step in steps:
+        try:
+            read_weights(checkpoint_path(folder, step))
+            sound.append(step)
+        except CheckpointError as error:
+            lines.append(f"left out of the average: {error}")
+    return sound, lines
 
 
 def average_weights(paths: list[Path]) -> dict[str, Tensor]:

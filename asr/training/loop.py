@@ -1,6 +1,5 @@
 """Training, read from top to bottom. A function, so that a test can call it."""
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -15,9 +14,8 @@ from asr.decoding.search import CandidateScorer
 from asr.errors import CheckpointError
 from asr.features.waveforms import noises_fingerprint
 from asr.folders import locked
-from asr.foreign_bytes import reading
 from asr.model.device import slow_in_bfloat16
-from asr.model.folder import LoadedModel, fill_weights, read_header, save_model, save_weights, weights_file
+from asr.model.folder import LoadedModel, fill_weights, save_model, save_weights, weights_file
 from asr.model.model import SpeechModel
 from asr.places import require_writable
 from asr.recognition.recognizer import Recognizer
@@ -32,6 +30,7 @@ from asr.training.checkpoint import (
     remove_dropped,
     restore,
     save_state,
+    sound_checkpoints,
     stopped_early,
 )
 from asr.training.config import Config
@@ -44,7 +43,7 @@ from asr.training.health import Probe, measure, why_silent
 from asr.training.health_advice import advice
 from asr.training.moving_average import follow, start_following, take_over
 from asr.training.optimizer import known_at_first, make_optimizer, ready_to_train
-from asr.training.origin import add_to_header, changes_of, kept, origin
+from asr.training.origin import add_to_header, changes_of, kept, origin, stored_cer
 from asr.training.preparation import Prepared, prepare
 from asr.training.run_log import RunLog
 from asr.training.start import (
@@ -155,6 +154,7 @@ def _train(
         begin(folder, config, tokenizer.table)
     else:
         progress = restore(state, folder, model, optimizer)
+        stored_cer(folder)  # raises now what would stop the run when it is evaluated
         display.line(f"going on from step {progress.step}")
         for change in changes_since(state, asked):
             progress.changes.append(f"step {progress.step}: {change}")
@@ -305,14 +305,17 @@ def _evaluate(run: Run, log: RunLog, progress: Progress, model: SpeechModel) -> 
     header = run.header | {"step": str(progress.step)} | in_header(numbers)
     if progress.step in averaged_steps(progress, settings):
         save_weights(checkpoint_path(run.folder, progress.step), model, run.tokenizer.table, header)
-    if round(overall.cer, DIGITS) < _stored_cer(run.folder):
+    if round(overall.cer, DIGITS) < stored_cer(run.folder):
         save_model(run.folder, model, run.tokenizer.table, header)
 
 
 def _finish(run: Run, log: RunLog, progress: Progress, model: SpeechModel, moving_average: list[Tensor]) -> None:
     """Averages weights as `average_of` says, and keeps the average unless the model in the folder is better."""
     folder, table, header = run.folder, run.tokenizer.table, run.header | {"step": str(progress.step)}
-    steps, what = averaged_steps(progress, run.config.train), "nothing"
+    what = "nothing"
+    steps, damaged = sound_checkpoints(folder, averaged_steps(progress, run.config.train))
+    for line in damaged:
+        run.display.line(line)
     if moving_average:
         what = header["averaged"] = f"every step, {run.config.train.ema_decay:g} of the past"
         take_over(model, moving_average)
@@ -325,7 +328,7 @@ def _finish(run: Run, log: RunLog, progress: Progress, model: SpeechModel, movin
         run.display.line(f"kept in {folder}: {kept(folder)}; no dev manifest to choose by")
         return
     averaged, by_name = run.errors(model)
-    stored = _stored_cer(folder)
+    stored = stored_cer(folder)
     run.display.line(f"average of {what}: dev {averaged}; the model in {folder}: {100 * stored:.2f} %")
     if round(averaged.cer, DIGITS) <= stored:
         save_model(folder, model, table, header | in_header(cer_of_each(averaged, by_name)))
@@ -338,12 +341,3 @@ def _finish(run: Run, log: RunLog, progress: Progress, model: SpeechModel, movin
             f"CER of {name}: {100 * before:.2f} % before the first step, {100 * after:.2f} % of what is kept"
         )
     run.display.line(f"kept in {folder}: {kept(folder)}")
-
-
-def _stored_cer(folder: Path) -> float:
-    """Dev CER of the model that the folder holds; infinite where there is none."""
-    path = weights_file(folder)
-    if not path.exists():
-        return math.inf
-    with reading(path, CheckpointError, "its header has no dev CER"):
-        return float(read_header(path).get("dev_cer", math.inf))

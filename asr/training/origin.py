@@ -1,6 +1,7 @@
 """Where a model comes from, in a few words that stay with its weights: data, settings, batch, versions, commit."""
 
 import json
+import math
 import platform
 import subprocess
 from dataclasses import asdict
@@ -9,7 +10,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save
 
+from asr.errors import CheckpointError
 from asr.files import atomic_write
+from asr.foreign_bytes import reading
 from asr.model.folder import HEADER, read_header, weights_file, writing
 from asr.model.lineage import FROM, lineage
 from asr.training.checkpoint import Progress
@@ -55,6 +58,20 @@ def add_to_header(path: Path, more: dict[str, str]) -> None:
     tensors, header = load_file(path), read_header(path) | more
     with writing(path), atomic_write(path, "wb") as file:
         file.write(save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))
+
+
+def stored_cer(folder: Path) -> float:
+    """Dev CER of the model that a run's folder holds; infinite where there is none. Raises CheckpointError for a damaged one."""
+    path = weights_file(folder)
+    if not path.exists():
+        return math.inf
+    with reading(path, CheckpointError, "its header has no dev CER"):
+        try:
+            return float(read_header(path).get("dev_cer", math.inf))
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}; or delete it, and the run keeps the next model that it finds best"
+            ) from error
 
 
 def kept(folder: Path) -> str:

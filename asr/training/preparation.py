@@ -2,9 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -92,8 +93,14 @@ def prepare(config: Config, goes_on: Path | None = None) -> Prepared:
         remarks.append(adapt(model, config, goes_on))
     lacking: Counter[str] = Counter()
     if goes_on is None:
-        lacking = _looked_at(speech + old, partial(_spoken, tokenizer, model.decoder.longest_text))
+        frame = model.frame_seconds if _counts_frames(config) else 0.0
+        lacking, crowded = _looked_at(speech + old, partial(_spoken, tokenizer, model.decoder.longest_text, frame))
         _looked_at(silent, _silent)
+        if crowded:
+            remarks.append(
+                f"{len(crowded):,} utterances have more tokens than the encoder gives frames, one in {1000 * frame:g} ms: the CTC"
+                f" loss learns nothing from them. The first: {crowded[0]}"
+            )
     else:  # all of them have been looked at
         check_audio(utterances.sample(LOOKED_AT))
     require_window(dev_sets, model)
@@ -106,33 +113,49 @@ LOOKED_AT = 1000
 """Utterances whose audio is looked for where a run goes on."""
 
 
-def _looked_at(
-    utterances: Utterances, look: Callable[[list[Utterance]], tuple[Counter[str], dict[Path, str]]]
-) -> Counter[str]:
-    """Characters that have no token. Raises AudioError for all files that are not there, ManifestError for a text."""
+def _counts_frames(config: Config) -> bool:
+    """Whether a text can be too long for the frames of its recording: CTC wants one for each token; a window has enough."""
+    return bool(config.train.ctc_weight or config.train.ctc_only_steps) and not config.features.window_seconds
+
+
+Looked = tuple[Counter[str], dict[Path, str], list[str]]
+"""Characters without a token, files that are not there and what is to be said of them, and where texts are too long for CTC."""
+
+
+def _looked_at(utterances: Utterances, look: Callable[[Iterable[Utterance]], Looked]) -> tuple[Counter[str], list[str]]:
+    """Characters that have no token, and where CTC is of no use. Raises AudioError for all files that are not there,
+    ManifestError for a text."""
     lacking: Counter[str] = Counter()
     missing: dict[Path, str] = {}
-    for characters, gone in utterances.each_part(look):
+    crowded: list[str] = []
+    for characters, gone, places in utterances.each_part(look):
         lacking.update(characters)
         missing |= gone | missing
+        crowded += places
     refuse_missing(list(missing.values()))
-    return lacking
+    return lacking, crowded
 
 
-def _spoken(
-    tokenizer: Tokenizer, longest: int | None, part: Iterable[Utterance]
-) -> tuple[Counter[str], dict[Path, str]]:
-    """Characters without a token, and files that are not there. Raises ManifestError for texts that cannot be learned."""
+def _spoken(tokenizer: Tokenizer, longest: int | None, frame: float, part: Iterable[Utterance]) -> Looked:
+    """`frame`: seconds, 0 where texts need none. Raises ManifestError for texts that cannot be learned."""
     utterances = list(part)
     missing = missing_audio(utterances)
-    return Counter({} if missing else check_texts(utterances, tokenizer, longest)), missing
+    if missing:
+        return Counter(), missing, []
+    crowded = [u.where for u in utterances if frame and frames_for_ctc(tokenizer.encode(u.text)) > u.duration / frame]
+    return Counter(check_texts(utterances, tokenizer, longest)), missing, crowded
 
 
-def _silent(part: Iterable[Utterance]) -> tuple[Counter[str], dict[Path, str]]:
+def frames_for_ctc(tokens: Sequence[int]) -> int:
+    """How many frames CTC needs at least: one a token, and a blank between two of the same."""
+    return len(tokens) + sum(one == other for one, other in pairwise(tokens))
+
+
+def _silent(part: Iterable[Utterance]) -> Looked:
     """The same of sounds without speech."""
     utterances = list(part)
     check_empty(utterances)
-    return Counter(), missing_audio(utterances)
+    return Counter(), missing_audio(utterances), []
 
 
 def require_gpus(settings: TrainConfig, device: torch.device) -> None:

@@ -123,9 +123,10 @@ def set_aside(numbers: StepNumbers, progress: Progress, config: Config, path: Pa
         return
     named = ", ".join(numbers.not_finite[:NAMED]) + (" …" if len(numbers.not_finite) > NAMED else "")
     if progress.unusable >= MOST_UNUSABLE:
+        again = f"go on from the best model: --init {path.parent}, another --out" if progress.best else "start again"
         raise AsrError(
             f"step {progress.step - 1}: loss or gradient was not a number {progress.unusable} times in a row (utterances"
-            f" {named}); lower train.learning_rate or raise train.warmup_steps, and start again"
+            f" {named}); lower train.learning_rate or raise train.warmup_steps, and {again}"
         )
     display.line(
         f"step {progress.step}: not a number; {len(numbers.not_finite)} utterances are left out from now on ({named}): {path}"

@@ -10,7 +10,7 @@ from asr.audio.voice_activity_onnx import SILERO, OnnxVoiceActivity
 from asr.config_values import from_dict, parse_changes
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.wordlists import HotwordList, read_hotwords
-from asr.errors import CheckpointError
+from asr.errors import CheckpointError, UsageError
 from asr.exported.folder import LM, SETTINGS, ExportedModel, read_settings
 from asr.exported.recognizer import NO_LM, ExportedRecognizer, check_settings
 from asr.files import content_state
@@ -39,6 +39,10 @@ class Exported:
         Raises CheckpointError for a model that is not whole, UsageError for settings that it cannot be searched with.
         """
         self.folder, self.lm, self.hotwords, self.threads = Path(folder), lm, hotwords, threads
+        if lm and Path(lm).is_dir():
+            raise UsageError(
+                f"--lm {lm}: with --backend onnx files of n-grams only; a network works with --backend torch"
+            )
         values = read_settings(self.folder)
         saved = values["decode"]
         given = {"beam": beam, "correct_names": correct_names}

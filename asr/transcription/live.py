@@ -51,7 +51,7 @@ class LiveTranscriber:
         self.finishing = finishing or Finishing()
         self.changes = self.finishing != Finishing()
         """Whether what was recognised is not what is shown."""
-        self.loaded, self.full = transcriber.loaded, transcriber.recognizer
+        self.loaded, self.full = transcriber.loaded, without_second_pass(transcriber.recognizer)
         self.quick = quick_recognizer(self.full)
         self.pace = Pace()
 
@@ -85,6 +85,11 @@ class LiveTranscriber:
         return replace(heard, text=text, settled=len(text))
 
 
+def without_second_pass(full: Recognizer) -> Recognizer:
+    """The same without a large language model, which would keep those waiting who read along."""
+    return Recognizer(full.model, full.tokenizer, full.config, full.lm, hotwords=full.hotwords)
+
+
 def quick_recognizer(full: Recognizer) -> Recognizer:
     """One that decodes what will be decoded again."""
     config = replace(full.config, beam=1, nbest=1, redecode=False)
@@ -109,7 +114,7 @@ def transcribe_live(
     """
     live = LiveTranscriber(transcriber, pause, finishing=finishing)
     list(live.hear(np.zeros(WINDOW, np.float32)))  # the first calls are slow
-    transcriber.recognizer.recognize([np.zeros(SAMPLE_RATE, np.float32)])
+    live.full.recognize([np.zeros(SAMPLE_RATE, np.float32)])
     live = LiveTranscriber(transcriber, pause, finishing=finishing)
     say("asr: listening; Ctrl-C ends it")
     terminal, shown = sys.stderr.isatty(), ""

@@ -10,6 +10,7 @@ from asr.catalogue.decode_settings import NO_LM, decode_settings
 from asr.catalogue.finding import find_model
 from asr.catalogue.opening import Decoding
 from asr.model.folder import CONFIG, LM, TOKENS, WEIGHTS, read_config
+from asr.recognition.large_lm import is_large_lm
 from asr.speakers.wanted import Speakers
 from asr.transcription.results import named, of_hotwords, of_the_text, states
 from asr.transcription.segmenting import SegmentConfig
@@ -29,12 +30,16 @@ def made_with(
     """
     folder = find_model(decoding.model)
     settings = decode_settings(folder, decoding.settings)
-    lm = Path(decoding.lm) if decoding.lm else folder / LM
+    large = decoding.lm and is_large_lm(decoding.lm)
+    lm = Path(decoding.lm) if decoding.lm and not large else folder / LM
     with_lm = str(decoding.lm) != NO_LM and settings.lm_weight
     segments = SegmentConfig.changed(read_config(folder)[0].window_seconds, vad)
     return {
         "model": f"{folder.name} {states(folder / name for name in (CONFIG, TOKENS, WEIGHTS))}",
         "lm": states([lm / WEIGHTS if lm.is_dir() else lm]) if with_lm else NO_LM,
+        "large_lm": states(sorted(Path(decoding.lm).glob("*.safetensors")))
+        if large and settings.large_lm_weight
+        else NO_LM,
         "hotwords": of_hotwords(decoding.hotwords),
         "quantize": decoding.quantize,
         "channels": "split" if split else "mix",

@@ -18,6 +18,7 @@ from asr.decoding.search import CandidateScorer
 from asr.decoding.wordlists import HotwordList, Hotwords, read_hotwords
 from asr.errors import AsrError, CheckpointError
 from asr.model.folder import LoadedModel
+from asr.recognition.large_lm import LargeLm
 from asr.recognition.recognizer import Recognizer
 from asr.transcript import Transcript
 from asr.transcription.aligning import Aligner
@@ -44,6 +45,7 @@ class Transcriber(Transcribing):
         *,
         segments: SegmentConfig | Mapping[str, Any] | None = None,
         decoding: Decoding | None = None,
+        large_lm: LargeLm | None = None,
     ):
         """decode: what is to differ from the settings that are saved with the model. decoding: what it was opened by.
 
@@ -55,7 +57,7 @@ class Transcriber(Transcribing):
         """Network and tokens, by name."""
         self.recognizer: Recognizer
         """What decodes pieces of recordings; its `config` holds all decoding settings."""
-        recognizer = Recognizer(loaded.model, loaded.tokenizer, settings, lm, hotwords=hotwords)
+        recognizer = Recognizer(loaded.model, loaded.tokenizer, settings, lm, hotwords=hotwords, large_lm=large_lm)
         if not isinstance(segments, SegmentConfig):
             segments = SegmentConfig.changed(loaded.model.log_mel.config.window_seconds, segments or {})
         super().__init__(
@@ -87,7 +89,7 @@ class Transcriber(Transcribing):
         settings = from_dict(DecodeConfig, asdict(of.config) | changes, "decode")
         decoding = Decoding(self.loaded.folder, changes, hotwords=hotwords)
         words = of.hotwords if hotwords is None else hotwords_of(decoding, self.loaded, settings)
-        made = self._searched_by(Recognizer(of.model, of.tokenizer, settings, of.lm, hotwords=words))
+        made = self._searched_by(_searching(of, settings, words))
         if self.decoding and hotwords is not None:
             made.decoding = replace(self.decoding, hotwords=decoding.hotwords)
         tell_what_changes_nothing(decoding, made)
@@ -99,7 +101,7 @@ class Transcriber(Transcribing):
         weight, table = of.config.hotword_weight, of.tokenizer.table
         hotwords = read_hotwords([(word, weight) for word in words], of.tokenizer, table, weight)
         hotwords = of.hotwords.with_more(hotwords) if of.hotwords else hotwords
-        made = self._searched_by(Recognizer(of.model, of.tokenizer, of.config, of.lm, hotwords=hotwords))
+        made = self._searched_by(_searching(of, of.config, hotwords))
         made.decoding = None
         return made
 
@@ -130,8 +132,9 @@ def load(
     differ from the settings that are saved with the model, all else stays. `quantize`: "int8", "bfloat16" or "float16" for
     weights of fewer bits. `hotwords`, such as ["北京", "语音识别"] or {"北京": 3.0}: words that are likely to come, with weights
     if need be, or a file with a word a line. `lm`: an n-gram model, an ARPA file, in place of the one that the model may come
-    with; "none" for none. `vad`, such as {"threshold": 0.3}: what is to differ from where recordings are usually cut. What of
-    it changes nothing is told as a warning.
+    with; a large language model, a folder as Hugging Face has them, to rank what is found with that; "none" for none. `vad`,
+    such as {"threshold": 0.3}: what is to differ from where recordings are usually cut. What of it changes nothing is told as a
+    warning.
 
     Raises CheckpointError where there is no such model, ConfigError for settings that cannot be.
     Example: `asr.load().transcribe("talk.wav").text`
@@ -154,7 +157,13 @@ def load_decoding(decoding: Decoding, vad: Mapping[str, Any] | None = None) -> T
 
 
 def _of(opened: Opened, decoding: Decoding, segments: SegmentConfig | Mapping[str, Any] | None = None) -> Transcriber:
-    return Transcriber(opened.loaded, opened.settings, opened.lm, opened.hotwords, segments=segments, decoding=decoding)
+    own = opened.loaded, opened.settings, opened.lm, opened.hotwords
+    return Transcriber(*own, segments=segments, decoding=decoding, large_lm=opened.large_lm)
+
+
+def _searching(of: Recognizer, settings: DecodeConfig, hotwords: Hotwords | None) -> Recognizer:
+    """One of the same networks, which searches in another way."""
+    return Recognizer(of.model, of.tokenizer, settings, of.lm, hotwords=hotwords, large_lm=of.large_lm)
 
 
 @lru_cache(maxsize=1)

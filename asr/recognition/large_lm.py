@@ -1,0 +1,191 @@
+"""A large language model in a folder as Hugging Face has them, which says how likely whole texts are; `transformers` runs it.
+
+config.json                         its kind and its sizes
+model.safetensors, or several       the weights
+tokenizer.json, or another of its   how texts become its tokens
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from asr.errors import AsrError, Cancelled, CheckpointError
+from asr.foreign_bytes import json_value, listed, reading
+from asr.model.inference import fast_in_bfloat16
+from asr.recognition.encoding import grouped
+from asr.stopping import never
+
+CONFIG = "config.json"
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+"""Files of which one says how texts become tokens."""
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+"""How names of architectures end that say what comes next."""
+END = "。"
+"""Written behind each text: one that breaks off in the middle is not likely to end there."""
+MARKS = "。？！…."
+"""A text that ends in one of these ends already."""
+LOGITS = 2**26
+"""Numbers that come out of the network at a time at most, the vocabulary for each token: 128 MB in bfloat16."""
+GGUF_ADVICE = "recipes/embedded/README.md shows how transformers makes a folder of it, once"
+
+
+def is_large_lm(path: str | Path) -> bool:
+    """Whether this is a folder as Hugging Face has them, whatever model it holds. Our own configurations name no architecture."""
+    with suppress(OSError, ValueError, RecursionError):
+        data = json.loads((Path(path) / CONFIG).read_text(encoding="utf-8"))
+        return isinstance(data, dict) and not {"architectures", "model_type"}.isdisjoint(data)
+    return False
+
+
+def refuse_gguf(path: Path) -> None:
+    """Raises CheckpointError for a model of llama.cpp, or a folder with nothing else."""
+    if path.suffix == ".gguf" or (path.is_dir() and not (path / CONFIG).exists() and any(path.glob("*.gguf"))):
+        raise CheckpointError(f"{path}: GGUF is not read; {GGUF_ADVICE}")
+
+
+class LargeLm:
+    """Log-probabilities of whole texts. Threads may use it at the same time."""
+
+    def __init__(self, model: Any, tokenizer: Any, path: Path):
+        """model, tokenizer: of transformers; path: where they are from."""
+        self.model, self.tokenizer, self.path = model, tokenizer, path
+        config = model.config.get_text_config()
+        named = (tokenizer.bos_token_id, tokenizer.cls_token_id, config.bos_token_id, tokenizer.eos_token_id)
+        begins = [token for token in named if token is not None and token < config.vocab_size]
+        self.start = begins[:1] or self._tokens("\n")
+        """What stands before a text, and is not scored: that with which texts begin, or what parts them."""
+        self.most = getattr(config, "max_position_embeddings", None) or 2048
+        """Tokens that it can see at a time."""
+        self.budget = max(1, LOGITS // config.vocab_size)
+        """Tokens, padding included, that are scored at a time."""
+
+    def _tokens(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    @torch.inference_mode()
+    def nats(self, texts: Sequence[str], cancelled: Callable[[], bool] = never) -> list[float]:
+        """The natural logarithm of each text's probability as a sentence of its own, with its end.
+
+        What is longer than the model can see is cut, and each part stands for itself. Raises Cancelled soon after `cancelled`
+        says so.
+        """
+        rows, owners = [], []
+        room = self.most - len(self.start)
+        for i, text in enumerate(texts):
+            tokens = self._tokens(text if text.endswith(tuple(MARKS)) else text + END)
+            parts = [tokens[place : place + room] for place in range(0, len(tokens), room)]
+            rows += parts
+            owners += [i] * len(parts)
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
+        found = [0.0] * len(texts)
+        for group in grouped([len(rows[i]) + len(self.start) for i in order], self.budget):
+            if cancelled():
+                raise Cancelled
+            batch = [order[place] for place in group]
+            for i, score in zip(batch, self._scores([rows[i] for i in batch]), strict=True):
+                found[owners[i]] += score
+        return found
+
+    def _scores(self, rows: list[list[int]]) -> list[float]:
+        """Log-probabilities of tokens behind the start. Padding stands behind a row, where nothing before it looks."""
+        longest = max(map(len, rows))
+        padded = torch.tensor([[*self.start, *row, *[0] * (longest - len(row))] for row in rows])
+        logits = self.model(input_ids=padded.to(self.model.device), use_cache=False).logits
+        scores = []
+        for row, of_row in zip(rows, logits[:, len(self.start) - 1 :], strict=True):
+            said = of_row[: len(row)].float()  # a row at a time: the vocabulary is large
+            chosen = said.gather(1, torch.tensor(row, device=said.device)[:, None])[:, 0]
+            scores.append(float((chosen - said.logsumexp(1)).double().sum()))
+        return scores
+
+
+def load_large_lm(folder: str | Path, device: torch.device | str = "cpu") -> LargeLm:
+    """The model in a folder, in bfloat16 where that is fast and in float32 elsewhere. Nothing that lies in the folder is run.
+
+    Raises CheckpointError for a folder that lacks something or holds another kind of model, AsrError without transformers.
+    """
+    folder, device = Path(folder), torch.device(device)
+    _require_whole(folder)
+    transformers = _transformers(folder)
+    fast = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else fast_in_bfloat16()
+    own = {"local_files_only": True, "trust_remote_code": False}
+    with reading(folder, CheckpointError, "is no model that transformers can load"), _quiet(transformers):
+        # of some kinds AutoTokenizer takes the words of tokenizer.json alone, and its own rules
+        literal = (folder / TOKENIZERS[0]).is_file()
+        kind = transformers.PreTrainedTokenizerFast if literal else transformers.AutoTokenizer
+        tokenizer = kind.from_pretrained(folder, **own)
+        model, notes = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.bfloat16 if fast else torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            **own,
+        )
+    if lacking := sorted(notes["missing_keys"]):  # transformers would go on with random numbers there
+        raise CheckpointError(f"{folder}: its weights lack {listed(lacking)}: copy them again")
+    return LargeLm(model.eval().to(device), tokenizer, folder)
+
+
+def _require_whole(folder: Path) -> None:
+    with reading(folder / CONFIG, CheckpointError, "is not that of a language model"):
+        named = json_value((folder / CONFIG).read_text(encoding="utf-8")).get("architectures") or []
+        if not any(str(name).endswith(CAUSAL) for name in named):
+            raise CheckpointError(
+                f"{folder}: holds {listed(named) or 'no named architecture'}, no language model that says what comes next"
+                f" ({' or '.join(f'…{end}' for end in CAUSAL)})"
+            )
+    if not any(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            f"{folder}: lacks its weights, model.safetensors (other forms can run code when they are read)"
+        )
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise CheckpointError(f"{folder}: lacks its tokenizer, {TOKENIZERS[0]}: copy all files of the model")
+
+
+def _transformers(folder: Path) -> ModuleType:
+    try:
+        with _hidden("torchaudio"):
+            import transformers
+            import transformers.audio_utils  # noqa: F401  whatever model it loads
+    except ImportError:
+        raise AsrError(
+            f"{folder}: is a large language model, which transformers runs: pip install 'mandarin-asr[rescore]'"
+        ) from None
+    return transformers
+
+
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """A block in which a package that nobody has imported yet seems not to be installed.
+
+    transformers imports torchaudio where it finds it, and fails where that was built for another PyTorch; texts need none.
+    """
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+@contextmanager
+def _quiet(transformers: ModuleType) -> Iterator[None]:
+    """A block in which transformers draws no progress and says errors only."""
+    logging = transformers.utils.logging
+    before, drawn = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if drawn:
+            logging.enable_progress_bar()
