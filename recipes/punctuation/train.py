@@ -35,11 +35,11 @@ from asr.punctuation.storage import save_punctuator
 SEED = 1
 LONGEST, PLACES = 240, 6000
 """Units of a joined text, and places of a batch."""
-ALONE, ERRED, TIMED = 0.75, 0.4, 0.3
+ALONE, ERRED, TIMED = 0.75, 0.4, 0.5
 """Shares of the texts that are a line alone, that have errors, that have pauses."""
 MOST_ERRORS, ERRORS = 0.22, 0.15
 """Share of the units that are wrong: at most where there are errors, and where the development set is looked at with some."""
-EPOCHS, TWICE, DROPOUT, RATE, WARM_UP = 5, 2, 0.15, 2e-3, 300
+EPOCHS, TWICE, DROPOUT, RATE, WARM_UP = 8, 6, 0.15, 2e-3, 300
 OWN_RATE = 0.3
 """Of the rate, for what a row learns beside its meaning."""
 DECAY, FORGOTTEN = 0.05, 0.4
