@@ -32,7 +32,7 @@ IMPORTED = (
     *("asr.outputs.writers", "asr.finishing.finishing", "tests.runs"),
 )
 """What commands would import each for itself."""
-READ_AT_START = re.compile("PYTHON|LD_|DYLD_|MALLOC_|OMP_|MKL_|KMP_|GOMP_|TORCH_|CUDA_VISIBLE_DEVICES")
+READ_AT_START = re.compile("PYTHON|LD_|DYLD_|MALLOC_|OMP_|CUDA_VISIBLE_DEVICES")
 """Variables that Python and libraries look at once, when they begin."""
 THREADS = "OMP_NUM_THREADS"
 """The one of them that PyTorch can be told afterwards, too."""
