@@ -66,6 +66,20 @@ def whole_folder(out: Path, dropped: Sequence[str] = ()) -> Iterator[Path]:
                 shutil.rmtree(work, ignore_errors=True)
 
 
+@contextmanager
+def renewed(folder: Path, last: str, same: Callable[[], bool], dropped: Sequence[str] = ()) -> Iterator[Path]:
+    """Where to write what a folder is to hold: into the folder itself where only `last` changes or is not there yet, else into an
+    empty one that takes its place (`whole_folder`), so that no part of the old is found beside a part of the new.
+
+    last: the file that is written last. same: whether all that belongs to it stays the same; what cannot be read does not.
+    """
+    in_place = folder.exists() and not (folder / last).is_file()
+    with contextlib.suppress(AsrError, OSError, ValueError):
+        in_place = in_place or (folder.exists() and same())
+    with contextlib.nullcontext(folder) if in_place else whole_folder(folder, dropped) as place:
+        yield place
+
+
 def put_back(out: Path) -> bool:
     """Whether `out` is there; put back first if a kill came between two renames, where names cannot be exchanged."""
     old = _work(out) / REPLACED

@@ -30,8 +30,8 @@ PLACE = re.compile(r"(\{\w+\}): ")
 """How a message begins that says where something is."""
 WORD = re.compile(r"[A-Za-z]{2,}")
 ENGLISH = re.compile(r"en(-|$)")
-QUALITY = re.compile(r"q\s*=\s*([01](?:\.\d*)?)")
-"""How much a language is liked, behind it in an Accept-Language."""
+QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+"""How much a language is liked, behind it in an Accept-Language (RFC 9110, 12.4.2)."""
 FULL_WIDTH = {": ": "：", "; ": "；", ", ": "，", ". ": "。"}
 """What stands in their place before Chinese."""
 OF_OTHERS = (
@@ -58,17 +58,37 @@ def language(environment: Mapping[str, str] | None = None) -> str:
 
 
 def preferred(accepted: str) -> str:
-    """Of Chinese and English the one that an Accept-Language of HTTP likes best: zh_CN, or en.
+    """Of Chinese and English the one that an Accept-Language of HTTP likes best (RFC 9110, 12.5.4): zh_CN, or en.
 
-    That of the environment where it says nothing, or that any will do (`*`); English where it names others alone.
+    That of the environment where it says nothing, or any will do (`*`, which speaks for those that are not named beside it);
+    English where it names others alone, unless it refuses English (`en;q=0`). An entry whose weight is none is as if it was not
+    there.
     """
-    best, most = (language() if not accepted.strip() else "en"), 0.0
-    for entry in accepted.split(","):
-        name, _, quality = (part.strip().lower() for part in entry.partition(";"))
-        liked = float(number[1]) if (number := QUALITY.fullmatch(quality)) else float(not quality)
-        if liked > most and (name == "*" or is_chinese(name) or ENGLISH.match(name)):  # of equal ones the first
-            best, most = (language() if name == "*" else CHINESE if is_chinese(name) else "en"), liked
-    return best
+    entries = [entry for part in accepted.lower().split(",") if (entry := _language_and_weight(part))]
+    if not entries:
+        return language()
+    likings = {own: _liking(own, entries) for own in sorted((CHINESE, "en"), key=lambda own: own != language())}
+    best = max(likings, key=lambda own: likings[own])  # of equal ones the server's
+    return "en" if likings["en"] == likings[best] and not likings[best][0] else best
+
+
+def _liking(own: str, entries: Sequence[tuple[str, float]]) -> tuple[float, int]:
+    """How much a language is liked by entries of an Accept-Language, and among equal ones how early; what is refused is
+    liked less than what is not named."""
+    speaks_for = is_chinese if own == CHINESE else ENGLISH.match
+    named = [(weight, -place) for place, (name, weight) in enumerate(entries) if speaks_for(name)]
+    any_other = [(weight, -place) for place, (name, weight) in enumerate(entries) if name == "*"]
+    said = named or any_other
+    weight, place = max(said, default=(0.0, 0))
+    return weight, place if weight else -bool(said)
+
+
+def _language_and_weight(entry: str) -> tuple[str, float] | None:
+    """`zh-cn; q=0.8` → ("zh-cn", 0.8), which is 1 where none is given; None for what is nothing of the kind."""
+    name, *parameters = (part.strip() for part in entry.split(";"))
+    pairs = [parameter.partition("=") for parameter in parameters]
+    weight = next((value.strip() for key, _, value in pairs if key.strip() == "q"), "1")
+    return (name, float(weight)) if name and QUALITY.fullmatch(weight) else None
 
 
 def in_preferred(message: str, accepted: str) -> str:

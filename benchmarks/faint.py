@@ -1,10 +1,12 @@
 """How much of what is said voice activity finds where it is faint, noisy or comes through a telephone.
 
     python benchmarks/faint.py CLIPS…
+    python benchmarks/faint.py --texts data/embedded/dev_sentences.jsonl [--model MODEL]    # how much of it is recognised
 
 CLIPS are recordings of speech, a sentence each. What counts as speech is what the network finds in the clip where it is loud: the
 loudest tenth of it at -20 dB of full scale. Printed for each condition: the share of it that is found by the network alone and
 in what the program makes louder, the least of any clip in brackets; and of what is no speech, the share that is taken for some.
+With a manifest the CER of its recordings as a whole is printed in their place, with noise of 20 dB and at each level.
 """
 
 import argparse
@@ -17,23 +19,35 @@ import torch
 from asr.audio.reading import read_samples
 from asr.audio.speech_probabilities import CONTEXT, WINDOW
 from asr.audio.voice_activity import VoiceActivity, load_voice_activity
+from asr.corpus.manifest import read_manifest
 from asr.features.telephone import telephone
+from asr.scoring.cer import CharErrors, char_errors
 from asr.transcription.segmenting import speech_in
+from asr.transcription.transcriber import load
 
 SPEECH = 0.5
 """Probability from which on a window is speech."""
 LOUD = -20.0
 """dB of full scale of the loudest tenth of a clip."""
 LEVELS = (-10.0, -30.0, -40.0, -50.0, -60.0)
+NOISE, HEARD_AT = 20.0, (-20.0, -40.0, -50.0, -60.0, -74.0)
+"""What recordings are recognised with and at."""
 NOISES = ((20.0, LOUD), (10.0, LOUD), (10.0, -40.0), (5.0, -40.0))
 """Signal to noise in dB, and how loud the sum is."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", type=Path, nargs="+", help="recordings of a sentence each")
+    parser.add_argument("clips", type=Path, nargs="*", help="recordings of a sentence each")
+    parser.add_argument("--texts", type=Path, metavar="MANIFEST", help="recordings with their texts, to recognise")
+    parser.add_argument("--model", default="", help="a model folder or name (default: the embedded one)")
     options = parser.parse_args(arguments)
+    if bool(options.clips) == bool(options.texts):
+        parser.error("give either CLIPS or --texts MANIFEST")
     torch.set_num_threads(1)
+    if options.texts:
+        recognise(options.texts, options.model)
+        return
     network, clips = load_voice_activity(), [whole_windows(read_samples(path)) for path in options.clips]
     speech = [alone(network, at_level(clip, LOUD)) for clip in clips]
     print(
@@ -47,6 +61,19 @@ def main(arguments: list[str] | None = None) -> None:
             for hears in (alone, lambda network, clip: speech_in(network, clip) > SPEECH)
         ]
         print(f"| {name} | {' | '.join(shares)} |", flush=True)
+
+
+def recognise(manifest: Path, model: str) -> None:
+    """Prints the CER of whole recordings at each level, without voice activity."""
+    recognizer, random = load(model, "cpu").recognizer, np.random.default_rng(0)
+    utterances = list(read_manifest(manifest))
+    clips = [noisy(whole_windows(u.read()), NOISE, random) for u in utterances]
+    print(f"{len(clips)} recordings with noise of {NOISE:g} dB\n\n| | CER |\n|---|---|")
+    for level in HEARD_AT:
+        made = [at_level(clip, level).astype(np.float32) for clip in clips]
+        found = [nbest[0].text for nbest in recognizer.recognize(made)]
+        errors = sum((char_errors(u.text, text) for u, text in zip(utterances, found, strict=True)), CharErrors())
+        print(f"| {level:g} dB | {100 * errors.cer:.2f} % |", flush=True)
 
 
 def conditions() -> dict[str, Callable[[np.ndarray], np.ndarray]]:

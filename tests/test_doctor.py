@@ -7,7 +7,9 @@ from importlib import metadata
 import pytest
 
 from asr.cli import examination as doctor
-from asr.cli.examination import Finding, examine, examine_extra, examine_package, guarded, requirements, within
+from asr.cli.examination import Finding, examine, examine_extra, examine_package, guarded, within
+from asr.extras import brings, requirements
+from tests.conftest import ROOT
 
 
 def test_a_machine_that_can_transcribe(run):
@@ -35,7 +37,8 @@ def test_without_metadata_the_most_important_is_still_looked_at(monkeypatch):
     assert "torch" in core and extras == {}
 
 
-def test_what_goes_without_pytorch_is_looked_at_alone(run, monkeypatch):
+@pytest.fixture
+def without_pytorch(monkeypatch):
     """Where mandarin-asr-onnx is installed, in the place of mandarin-asr."""
     listed = ["numpy>=1.26,<3", "onnxruntime>=1.22,<2", "no-such-package>=1; extra == 'containers'"]
 
@@ -45,11 +48,32 @@ def test_what_goes_without_pytorch_is_looked_at_alone(run, monkeypatch):
         return listed
 
     monkeypatch.setattr(metadata, "requires", requires)
+
+
+def test_what_goes_without_pytorch_is_looked_at_alone(run, monkeypatch, without_pytorch):
     monkeypatch.setitem(sys.modules, "torch", None)
     status, out, _ = run("doctor")
     assert status == 0 and out.endswith("\nRecordings can be transcribed.\n") and "PyTorch" not in out
     assert "CPUExecutionProvider" in out and "`asr transcribe --backend onnx --model FOLDER`" in out
     assert "→ pip install 'mandarin-asr-onnx[containers]'\n" in out
+
+
+def test_extras_are_brought_to_what_is_installed(without_pytorch, monkeypatch):
+    assert brings("containers") == "pip install 'mandarin-asr-onnx[containers]'"
+    assert brings("live") == (
+        "pip uninstall mandarin-asr-onnx, and in a checkout of the program pip install -c constraints.txt '.[live]'"
+    )
+    monkeypatch.setattr(metadata, "requires", lambda name: [])  # the program itself is there
+    assert brings("live") == "pip install 'mandarin-asr[live]'"
+
+
+def test_no_message_takes_one_distribution_for_the_one_that_is_installed():
+    said = [
+        path.name
+        for path in (ROOT / "asr").rglob("*.py")
+        if "install 'mandarin-asr" in path.read_text(encoding="utf-8")
+    ]
+    assert said == ["extras.py"]
 
 
 def test_something_missing_makes_the_status_1(run, monkeypatch):

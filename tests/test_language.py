@@ -61,6 +61,23 @@ def test_the_environment_names_the_language(environment, expected):
         ("ZH-hans", "zh_CN"),
         ("zha", "en"),
         (",;=, ;q", "en"),
+        ("zh;q=0.124, en;q=0.123", "zh_CN"),
+        ("en;q=0.5;x=1, zh;x=1;q=0.6", "zh_CN"),  # what other parameters say changes nothing
+        ("EN ; Q = 0.5\t,\tZH\t;\tQ=1.000", "zh_CN"),
+        ("en;q=1., zh;q=0.", "en"),
+        ("zh;q=1.5, en;q=0.1", "en"),  # no weights: as if the entry was not there
+        ("zh;q=-1, en;q=0.1", "en"),
+        ("zh;q=0.1234, en;q=0.1", "en"),
+        ("zh;q=1.001, en;q=0.1", "en"),
+        ("zh;q=nan, en;q=0.1", "en"),
+        ("zh;q=, en;q=0.1", "en"),
+        ("zh;q, en;q=0.1", "en"),
+        ("zh, en", "zh_CN"),
+        ("en, zh", "en"),
+        ("zh-TW;q=0.2, en;q=0.3, zh;q=0.4", "zh_CN"),
+        ("en;q=0", "zh_CN"),  # whoever refuses English alone gets the other
+        ("en;q=0, zh;q=0", "en"),
+        ("*;q=0", "en"),
     ],
 )
 def test_a_client_names_the_languages_it_likes(accepted, expected):
@@ -75,6 +92,25 @@ def test_a_client_that_names_none_gets_the_servers(chinese, monkeypatch):
     ]
     monkeypatch.setenv("LANG", "en_US.UTF-8")
     assert [preferred(accepted) for accepted in ("", "*", "zh, *")] == ["en", "en", "zh_CN"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        ("*, zh;q=0", "en"),
+        ("zh;q=0, *;q=0.5", "en"),
+        ("en;q=0, *", "zh_CN"),
+        ("zh;q=0.2, *;q=0.9", "en"),  # `*` is all the others
+        ("en;q=0.2, *;q=0.9", "zh_CN"),
+        ("zh;q=0, en;q=0, *", "en"),
+        ("*;q=0, zh;q=0.1", "zh_CN"),
+        ("*;q=0, en;q=0.1", "en"),
+    ],
+)
+@pytest.mark.parametrize("own", ["zh_CN.UTF-8", "en_US.UTF-8"])
+def test_any_language_is_none_that_is_named_beside_it(chinese, monkeypatch, own, accepted, expected):
+    monkeypatch.setenv("LANG", own)
+    assert preferred(accepted) == expected
 
 
 def test_every_translated_message_is_said_somewhere():

@@ -1,6 +1,7 @@
 """The Transformer language model: trained on text, kept in a folder, a scorer in the search."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -137,3 +138,23 @@ def test_on_the_command_line(run, tmp_path):
     status, _, err = run("train-lm", texts, "--kind", "neural", "--out", tmp_path / "other")
     assert status == 2 and "is not one of ngram, transformer" in err
     assert LanguageModelConfig().decoder.tied
+
+
+def test_another_model_takes_the_place_as_a_whole(model, tmp_path, monkeypatch):
+    """Killed at any file, the folder holds the old one or the new one; new weights of the same leave it the one that it is."""
+    folder = tmp_path / "lm"
+    save_language_model(folder, model, TABLE, {"epoch": "1"})
+    before = folder.stat().st_ino
+    save_language_model(folder, model, TABLE, {"epoch": "2"})
+    assert folder.stat().st_ino == before
+    larger, rename = [*TABLE.tokens, "另"], os.replace
+    other = LanguageModel(model.config, len(larger))
+    found = []
+
+    def looked(*arguments):
+        rename(*arguments)
+        found.append(len(load_language_model(folder)[1]))
+
+    monkeypatch.setattr("asr.files.os.replace", looked)
+    save_language_model(folder, other, TokenTable(larger), {})
+    assert set(found) == {len(TABLE)} and len(load_language_model(folder)[1]) == len(larger)

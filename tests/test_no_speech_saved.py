@@ -3,13 +3,16 @@
 import errno
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from asr import files
 from asr.errors import CheckpointError
+from asr.features.fbank import FeatureConfig
 from asr.model.folder import load_model, save_model
+from asr.model.model import SpeechModel
 from asr.model.no_speech import NO_SPEECH
 from tests.conftest import random_model
 from tests.test_no_speech import says, with_head
@@ -25,9 +28,10 @@ def snapshots(folder, tmp_path, monkeypatch, save):
     """The folder before and after each step of `save` that another process could see: what a kill at that time leaves."""
     taken = []
 
-    def take(source=folder):
-        taken.append(tmp_path / f"killed-{len(taken)}")
-        shutil.copytree(source, taken[-1])
+    def take():
+        if folder.exists():
+            taken.append(tmp_path / f"killed-{len(taken)}")
+            shutil.copytree(folder, taken[-1])
 
     def watched(step):
         def step_and_look(*arguments, **options):
@@ -63,6 +67,38 @@ def test_weights_and_their_head_change_together_whenever_the_program_is_killed(
         found.append((loaded.metadata["step"], None if head is None else head.bias.item()))
     assert set(found) == {("0", before), ("1", after)} and found == sorted(found, key=lambda pair: pair[0])
     assert (folder / NO_SPEECH).exists() == (after is not None)
+
+
+@pytest.mark.parametrize("killed", ["where nothing was", "in the place of another model", "in an empty folder"])
+def test_no_part_of_a_model_is_taken_for_a_whole_one(tmp_path, tokenizer, monkeypatch, killed):
+    """Nor old weights beside new settings or tokens."""
+    folder = tmp_path / "model"
+    if killed == "in the place of another model":
+        save_model(folder, with_head(random_model(), says(0.25)), tokenizer.table, {"step": "0"}, card="old")
+        (folder / "more.txt").write_text("stays")
+    elif killed == "in an empty folder":
+        folder.mkdir()
+    other = replace(FeatureConfig(), high_hz=7000.0)
+    model = SpeechModel(other, random_model().config, len(tokenizer.table))
+    left = snapshots(folder, tmp_path, monkeypatch, lambda: save_model(folder, model, tokenizer.table, {"step": "1"}))
+    found = []
+    for one in left:
+        try:
+            found.append(load_model(one).metadata["step"])
+        except CheckpointError as error:
+            assert killed == "in an empty folder" and str(error).startswith(f"{one}: not a model folder, ")
+            unfinished = "; it is not whole: what wrote it was ended before its end, or is still at it"
+            assert str(error).endswith(unfinished) == (one / "config.json").exists()
+    assert set(found) <= ({"0", "1"} if killed == "in the place of another model" else {"1"}) and found == sorted(found)
+    assert load_model(folder).metadata["step"] == "1" and load_model(folder).model.no_speech is None
+    assert (folder / "more.txt").exists() == (killed == "in the place of another model")
+
+
+def test_new_weights_of_the_same_model_leave_the_folder_the_one_that_it_was(folder, tokenizer):
+    """A run has it locked, and its log open."""
+    before = folder.stat().st_ino
+    save_model(folder, random_model(seed=1), tokenizer.table)
+    assert folder.stat().st_ino == before
 
 
 def test_the_same_weights_get_another_head(folder, tokenizer):

@@ -103,6 +103,13 @@ def test_alignment_by_attention_writes_with_them(folder, used, monkeypatch):
     assert used and all(c == DecodeConfig(**OWN | {"beam": 1, "ctc_weight": 0.0}) for c in used)
 
 
+def test_alignment_writes_as_transcription_is_asked_for(folder, used, monkeypatch):
+    monkeypatch.setattr("asr.transcription.aligning.LONGEST_ATTENTION", 0.5)
+    asked = {"window": 20.0, "no_speech": 0.9, "max_chars_per_second": 3.0}
+    Transcriber(open_model(folder, "cpu"), asked).align((speech(4.0), 16000), "今天", by="attention")
+    assert used and used[-1] == DecodeConfig(**OWN | asked | {"beam": 1, "ctc_weight": 0.0})
+
+
 def test_commands_keep_them(folder, used, run, wav):
     assert run("transcribe", "--model", folder, wav("a.wav"), "--beam", "1", "--decode", "length_power=0.5")[0] == 0
     assert used == [DecodeConfig(**OWN | {"beam": 1, "length_power": 0.5})]

@@ -1,12 +1,14 @@
 """Marks for text that has none: no character ever changes, and long texts get the marks that short ones would."""
 
 import io
+import json
 import random
 import sys
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from asr.errors import CheckpointError
 from asr.punctuation import restoring
@@ -116,6 +118,115 @@ def test_what_is_stored_is_read_again(tmp_path):
     (tmp_path / VOCABULARY).unlink()
     with pytest.raises(CheckpointError, match="vocabulary.json: no such file"):
         read_punctuator(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder with a punctuator, whose files tests put back."""
+    folder = tmp_path_factory.mktemp("punctuator")
+    save_punctuator(folder, random_tagger(), SMALL, [0.0] * 6)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"characters": None}, "characters must be a text, is None"),
+        ({"characters": ["我", "你", "好", "是"]}, "characters must be a text, is ['我', '你', '好', '是']"),
+        ({"characters": ""}, "characters must be there, each of them once"),
+        ({"characters": "我你好我"}, "characters must be there, each of them once"),
+        ({"characters": "我你好"}, "sounds must be a number from 0 to 3 for each of the 3 characters"),
+        ({"sounds": [1, 2, 3]}, "sounds must be a number from 0 to 4 for each of the 4 characters"),
+        ({"sounds": [1, 2, 3, -1]}, "sounds must be a number from 0 to 4 for each of the 4 characters"),
+        ({"sounds": [1, 2, 3, 10**15]}, "sounds must be a number from 0 to 4 for each of the 4 characters"),
+        ({"sounds": "1234"}, "sounds must be a list of numbers, is '1234'"),
+        ({"sounds": [1, 2, 3, 4.0]}, "sounds must be a list of numbers, is [1, 2, 3, 4.0]"),
+        ({"sounds": [1, 2, 3, True]}, "sounds must be a list of numbers, is [1, 2, 3, True]"),
+        ({"variants": {}}, "variants must be a text, is {}"),
+        ({"variants": "們我們"}, "variants must be pairs, the second of each one of the characters"),
+        ({"variants": "們龘"}, "variants must be pairs, the second of each one of the characters"),
+        ({"words": "你好"}, "words must be a list of texts, is '你好'"),
+        ({"words": ["你好", 3]}, "words must be a list of texts, is ['你好', 3]"),
+        ({"words": ["你龘"]}, "words must be of 2 to 4 of the characters, each of them once; there is '你龘'"),
+        ({"words": ["你"]}, "words must be of 2 to 4 of the characters, each of them once; there is '你'"),
+        (
+            {"words": ["你好你好你"]},
+            "words must be of 2 to 4 of the characters, each of them once; there is '你好你好你'",
+        ),
+        (
+            {"words": ["你好"] * 2},
+            "words must be of 2 to 4 of the characters, each of them once; there is one that comes twice",
+        ),
+        ({"bias": [0.0] * 5}, "bias must be a list of 6 numbers, is [0.0, 0.0, 0.0, 0.0, 0.0]"),
+        ({"bias": [0.0] * 5 + ["1"]}, "bias must be a list of 6 numbers, is [0.0, 0.0, 0.0, 0.0, 0.0, '1']"),
+        ({"bias": [0.0] * 5 + [float("nan")]}, "bias must be a list of 6 numbers, is [0.0, 0.0, 0.0, 0.0, 0.0, nan]"),
+        ({"bias": 0}, "bias must be a list of 6 numbers, is 0"),
+    ],
+)
+def test_a_damaged_vocabulary_is_refused_as_it_is_loaded(saved, changed, reason):
+    held = (saved / VOCABULARY).read_text(encoding="utf-8")
+    try:
+        (saved / VOCABULARY).write_text(json.dumps(json.loads(held) | changed), encoding="utf-8")
+        with pytest.raises(CheckpointError) as error:
+            read_punctuator(saved)
+    finally:
+        (saved / VOCABULARY).write_text(held, encoding="utf-8")
+    advice = "install the program again, or train it anew (recipes/punctuation)"
+    assert str(error.value) == f"{saved / VOCABULARY}: damaged ({reason}); {advice}"
+
+
+@pytest.mark.parametrize("lost", ["characters", "sounds", "variants", "words", "bias"])
+def test_what_a_vocabulary_lacks_is_named(saved, lost):
+    held = (saved / VOCABULARY).read_text(encoding="utf-8")
+    kept = {name: value for name, value in json.loads(held).items() if name != lost}
+    try:
+        for text, reason in (
+            (json.dumps(kept), f"'{lost}' is missing"),
+            ("[]", "holds no object of JSON"),
+            (held[:99], ".*"),
+        ):
+            (saved / VOCABULARY).write_text(text, encoding="utf-8")
+            with pytest.raises(
+                CheckpointError, match=rf"vocabulary.json: damaged \({reason}.*\); install the program again"
+            ):
+                read_punctuator(saved)
+    finally:
+        (saved / VOCABULARY).write_text(held, encoding="utf-8")
+
+
+def test_weights_that_do_not_fit_are_refused_as_they_are_loaded(saved):
+    held = (saved / WEIGHTS).read_bytes()
+    tensors = load(held)
+    words, scale, norm = "tables.words.weight", "tables.words.weight.scale", "norm.weight"
+    other = r"; install the program again"
+    try:
+        for changed, reason in (
+            (
+                {words: tensors[words][:-1], scale: tensors[scale][:-1]},
+                r"should have the shape \(5, 64\) by vocabulary.json, has",
+            ),
+            ({words: None, scale: None}, "should have the shape .*, has none: one of the two files is damaged"),
+            ({scale: None}, ".*scale"),
+            ({scale: tensors[scale][:1]}, f"{words} should have a scale for each of its 5 rows"),
+            ({norm: tensors[norm][:5]}, r"norm.weight should have the shape \(192,\) by vocabulary.json, has \(5,\)"),
+            ({norm: tensors[norm] * float("nan")}, "norm.weight holds what is no number"),
+            ({"more": tensors[norm].clone()}, r"more should have the shape none by vocabulary.json, has \(192,\)"),
+        ):
+            kept = {name: tensor for name, tensor in (tensors | changed).items() if tensor is not None}
+            (saved / WEIGHTS).write_bytes(save(kept))
+            with pytest.raises(CheckpointError, match=rf"tagger.safetensors: damaged \(.*{reason}.*\){other}"):
+                read_punctuator(saved)
+        (saved / WEIGHTS).write_bytes(held)
+        described = json.loads((saved / VOCABULARY).read_text(encoding="utf-8"))
+        turned = json.dumps(described | {"words": described["words"][::-1]}, ensure_ascii=False)
+        (saved / VOCABULARY).write_text(turned, encoding="utf-8")
+        with pytest.raises(CheckpointError, match="was learnt with another vocabulary.json than the one beside it"):
+            read_punctuator(saved)
+        (saved / WEIGHTS).write_bytes(save(tensors))  # as they were written before they said so
+        assert read_punctuator(saved).vocabulary.words == SMALL.words[::-1]
+        (saved / VOCABULARY).write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+    finally:
+        (saved / WEIGHTS).write_bytes(held)
 
 
 def test_a_long_text_gets_the_marks_that_it_would_get_as_a_whole(monkeypatch):

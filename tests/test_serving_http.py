@@ -127,6 +127,30 @@ def test_what_is_no_request(server, request_bytes, status, message):
     assert not [line for line in said if not line.startswith("asr: a.wav: warning: ")]
 
 
+@pytest.mark.parametrize(
+    "query, header, chinese",
+    [
+        (b"?accept_language=zh", b"", True),
+        (b"?rate=16000&accept_language=zh-CN%2Cen%3Bq%3D0.5", b"en", True),
+        (b"?accept_language=en", b"zh", False),
+        (b"?accept_language=", b"zh", True),
+        (b"", b"en;q=0.5\r\nAccept-Language: zh", True),  # two lines of a header are one list
+        (b"", b"", False),
+    ],
+)
+@pytest.mark.parametrize(
+    "beginning, rest, told",
+    [
+        (b"GET /v1/realtime", b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", "这不是 WebSocket 的请求："),
+        (b"POST " + PATH.encode(), MULTIPART + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "这不是 HTTP 的请求："),
+    ],
+)
+def test_refused_connections_are_told_why_in_their_language(server, beginning, rest, told, query, header, chinese):
+    sent = beginning + query + b" HTTP/1.1\r\nHost: localhost\r\nAccept-Language: " + header + b"\r\n" + rest
+    status, answer = status_and_json(exchange(server[0], sent))
+    assert status == 400 and answer["error"]["message"].startswith(told if chinese else "this is no request"), answer
+
+
 def test_whoever_hangs_up_is_forgotten(server):
     port, said = server
     for end in (0, 1, 30, 150, len(sized(GOOD)) - 1):

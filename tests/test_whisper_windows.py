@@ -229,7 +229,8 @@ def test_the_whole_window_is_what_it_is_without_a_choice(wide):
 def test_known_text_is_aligned_in_the_windows_of_transcription(wide, tmp_path, monkeypatch, window, filled):
     heard, encode = [], wide[0].encode_features
     monkeypatch.setattr(wide[0], "encode_features", lambda x, n: heard.append(n.tolist()) or encode(x, n))
-    Aligner(LoadedModel("wide", *wide, {}, tmp_path), window=window).align((noise(3.0), 16000), "今天")
+    decode = None if window is None else DecodeConfig(window=window)
+    Aligner(LoadedModel("wide", *wide, {}, tmp_path), decode=decode).align((noise(3.0), 16000), "今天")
     assert heard == [[100 * filled]]
 
 

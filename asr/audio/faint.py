@@ -1,6 +1,7 @@
-"""Faint streams, made loud enough for the network that finds speech: of speech at -50 dB of full scale it hears 90 %, at -60 54.
+"""Faint audio, made loud enough for networks: of speech at -50 dB of full scale that which finds speech hears 90 %, at -60 54,
+and what a recogniser writes has more errors there, whose features tell how loud it is.
 
-The gain is the same for all samples of a block, so that noise before a word is as far below it as it was.
+The gain is the same for all samples of a block, or of an utterance, so that noise is as far below speech as it was.
 """
 
 import numpy as np
@@ -15,6 +16,8 @@ MOST = 32.0
 """dB by which nothing is amplified further."""
 FORGOTTEN = 0.3
 """dB by which the loudest block so far counts for less with every block."""
+AUDIBLE = -40.0
+"""dB of full scale up to which the louder windows of a faint utterance are amplified: louder ones are recognised no better."""
 
 
 class Amplifier:
@@ -26,9 +29,25 @@ class Amplifier:
 
     def amplified(self, block: np.ndarray) -> np.ndarray:
         """The next samples (S,), some seconds of them, at least as loud as they were."""
-        powers = np.square(block[: len(block) // WINDOW * WINDOW].reshape(-1, WINDOW), dtype=np.float64).mean(1)
-        if not powers.any():
+        if (level := loudness(block)) is None:
             return block
-        self.level = max(10 * np.log10(np.quantile(powers, LOUDER) + 1e-12), self.level - FORGOTTEN)
-        gain = min(max(LOUD_ENOUGH - self.level, 0.0), MOST)
-        return block * np.float32(10 ** (gain / 20)) if gain else block
+        self.level = max(level, self.level - FORGOTTEN)
+        return louder(block, LOUD_ENOUGH - self.level)
+
+
+def made_audible(utterance: np.ndarray) -> np.ndarray:
+    """An utterance (S,), loud enough to be recognised where it is faint, else as it is."""
+    level = loudness(utterance)
+    return utterance if level is None else louder(utterance, AUDIBLE - level)
+
+
+def loudness(samples: np.ndarray) -> float | None:
+    """That of the louder windows of samples (S,) in dB of full scale; None of digital silence, and of less than a window."""
+    powers = np.square(samples[: len(samples) // WINDOW * WINDOW].reshape(-1, WINDOW), dtype=np.float64).mean(1)
+    return 10 * np.log10(np.quantile(powers, LOUDER) + 1e-12) if powers.any() else None
+
+
+def louder(samples: np.ndarray, wanted: float) -> np.ndarray:
+    """Samples (S,) with so many dB more, but no less than they had, nor more than MOST of them."""
+    gain = min(max(wanted, 0.0), MOST)
+    return samples * np.float32(10 ** (gain / 20)) if gain else samples

@@ -11,10 +11,9 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from asr.extras import brings, requirements
 from asr.version import VERSION
 
-DISTRIBUTIONS = ("mandarin-asr", "mandarin-asr-onnx")
-"""The program, and what of it goes without PyTorch (onnx-only/pyproject.toml): one of them is installed."""
 MODULES = {
     "pyyaml": "yaml",
     "silero-vad": "silero_vad",
@@ -86,33 +85,6 @@ def examine() -> Iterator[Finding]:
         yield from guarded(look)
     for extra, packages in sorted(extras.items()):
         yield examine_extra(extra, packages)
-
-
-def installed_as() -> str:
-    """The name of the distribution that is installed; the program's where none is."""
-    for name in DISTRIBUTIONS:
-        try:
-            metadata.requires(name)
-            return name
-        except metadata.PackageNotFoundError:
-            continue
-    return DISTRIBUTIONS[0]
-
-
-def requirements() -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Packages with their bounds, as this program was installed with: those it always needs, and those of each extra."""
-    core: dict[str, str] = {}
-    extras: dict[str, dict[str, str]] = {}
-    try:
-        lines = metadata.requires(installed_as()) or []
-    except metadata.PackageNotFoundError:
-        return {name: "" for name in ("torch", "numpy", "soundfile", "av", "soxr", "safetensors")}, {}
-    for line in lines:
-        requirement, _, marker = line.partition(";")
-        name, bounds = re.fullmatch(r"\s*([A-Za-z0-9._-]+)\s*\(?([^)]*?)\)?\s*", requirement).groups()
-        extra = re.search(r"extra == ['\"]([^'\"]+)", marker)
-        (extras.setdefault(extra[1], {}) if extra else core)[name] = bounds
-    return core, extras
 
 
 def examine_package(name: str, bounds: str, advice: str, needed: bool) -> Finding:
@@ -232,7 +204,7 @@ def examine_extra(extra: str, packages: dict[str, str]) -> Finding:
     purpose = PURPOSES.get(extra, "")
     if wrong:
         detail = f"{purpose}: {'; '.join(wrong)}".removeprefix(": ")
-        return Finding(f"[{extra}]", False, detail, f"pip install '{installed_as()}[{extra}]'", needed=False)
+        return Finding(f"[{extra}]", False, detail, brings(extra), needed=False)
     return Finding(f"[{extra}]", True, purpose, needed=False)
 
 

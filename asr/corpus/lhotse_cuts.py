@@ -1,6 +1,6 @@
 """Cuts of lhotse as manifests, and manifests as cuts; also those of its shar, whose recordings lie in tar files as in our shards.
 
-lhotse is optional (`pip install 'mandarin-asr[corpora]'`); nothing else here needs it.
+lhotse is optional (the extra `corpora`); nothing else here needs it.
 """
 
 import gzip
@@ -14,6 +14,7 @@ from typing import Any
 
 from asr.corpus.manifest import MEMBER, OPTIONAL_TYPES, REQUIRED, Member, Utterance
 from asr.errors import AsrError, AudioError, ManifestError
+from asr.extras import brings
 from asr.files import atomic_write
 from asr.foreign_bytes import quoted, reading, reason
 
@@ -54,7 +55,7 @@ def _lhotse() -> Any:
         import lhotse
     except ImportError as error:
         raise AsrError(
-            f"cuts are read and written by lhotse, which is not there ({error}): pip install 'mandarin-asr[corpora]'"
+            f"cuts are read and written by lhotse, which is not there ({error}): {brings('corpora')}"
         ) from None
     return lhotse
 

@@ -1,6 +1,6 @@
 """Public corpora through the recipes of lhotse, which know how each of them is laid out.
 
-lhotse is optional (`pip install 'mandarin-asr[corpora]'`); nothing else here needs it.
+lhotse is optional (the extra `corpora`); nothing else here needs it.
 """
 
 import importlib
@@ -12,6 +12,7 @@ from typing import Any
 
 from asr.corpus.manifest import Utterance
 from asr.errors import AsrError, ManifestError
+from asr.extras import brings
 
 MANDARIN = ("Chinese", "", None)
 """What lhotse calls the language; anything else is a dialect, and is kept."""
@@ -55,7 +56,7 @@ def _recipe(module: str, function: str):
         return getattr(importlib.import_module(f"lhotse.recipes.{module}"), function)
     except ImportError as error:
         raise AsrError(
-            f"public corpora are read by lhotse, which is not there ({error}): pip install 'mandarin-asr[corpora]'"
+            f"public corpora are read by lhotse, which is not there ({error}): {brings('corpora')}"
         ) from None
 
 

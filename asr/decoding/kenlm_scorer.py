@@ -10,6 +10,7 @@ from torch import Tensor
 from asr.decoding.beam import Chosen
 from asr.decoding.ngram_file import LN10
 from asr.errors import AsrError
+from asr.extras import brings
 from asr.foreign_bytes import reading
 
 MAGIC = b"mmap lm http://kheafield.com/code"
@@ -49,7 +50,7 @@ class KenlmScorer:
             import kenlm
         except ImportError:
             raise AsrError(
-                f"{path}: is a binary of KenLM, which its library reads: pip install 'mandarin-asr[kenlm]'; or give the ARPA file"
+                f"{path}: is a binary of KenLM, which its library reads: {brings('kenlm')}; or give the ARPA file"
             ) from None
         with reading(path, AsrError, "cannot be read by KenLM"):
             self.model = kenlm.Model(str(path))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from asr.audio.faint import made_audible
 from asr.errors import CheckpointError, UsageError
 from asr.exported.features import Features, log_mel
 from asr.foreign_bytes import json_value, reading
@@ -113,10 +114,10 @@ class ExportedModel:
         return min(n_frames, max(1, int(np.ceil(n_samples / 16000 / self.frame_seconds))))
 
     def hear(self, samples: np.ndarray) -> EncoderOutput:
-        """What the decoder listens to of an utterance (S,)."""
+        """What the decoder listens to of an utterance (S,); a faint one is heard louder."""
         if len(samples) < self.shortest_samples:
             samples = np.concatenate([samples, np.zeros(self.shortest_samples - len(samples), np.float32)])
-        features = log_mel(samples, self.features, self.window, self.mel)
+        features = log_mel(made_audible(samples), self.features, self.window, self.mel)
         if self.whisper:
             mel = (features / DECIBELS_PER_LOG10 + SHIFT) / SCALE
             given = {"mel": mel.T[None].astype(np.float32)}

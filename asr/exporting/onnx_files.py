@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.errors import UsageError
+from asr.extras import brings
 
 OPSET = 18
 """Version of the operators: old enough for the ONNX Runtime of a phone, new enough for PyTorch's exporter."""
@@ -44,7 +45,7 @@ def require_onnx() -> None:
         try:
             __import__(package)
         except ImportError:
-            raise UsageError(f"ONNX needs the package {package}: pip install 'mandarin-asr[export]'") from None
+            raise UsageError(f"ONNX needs the package {package}: {brings('export')}") from None
 
 
 def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, object], dtype: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from asr.errors import AsrError
+from asr.extras import brings
 from asr.text.words import in_words, knows_words
 from asr.transcript import Segment, TranscriptToken
 
@@ -67,7 +68,7 @@ def cleaned(segment: Segment) -> Segment:
 def require_words() -> None:
     """Raises AsrError where words are not known."""
     if not knows_words():
-        raise AsrError("a clean style needs jieba, which knows words: pip install 'mandarin-asr[text]'")
+        raise AsrError(f"a clean style needs jieba, which knows words: {brings('text')}")
 
 
 def disfluent(tokens: Tokens) -> set[int]:

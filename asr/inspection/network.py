@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr.audio.faint import made_audible
 from asr.features.fbank import pad_samples
 from asr.inspection.watching import Searched
 from asr.model.model import SpeechModel
@@ -33,7 +34,7 @@ class Insides:
 def insides(model: SpeechModel, table: TokenTable, searched: Searched) -> Insides:
     """The network's own forward pass over what was searched, teacher-forced over the text that was found."""
     device = model.cmvn.mean.device
-    samples, lengths = pad_samples([searched.samples], model.shortest_samples)
+    samples, lengths = pad_samples([made_audible(searched.samples)], model.shortest_samples)
     length = int(searched.memory.lengths[0])
     window = torch.tensor([model.samples_of(length)])  # that it was searched in, where the model hears windows
     features, n_frames = model.features(samples.to(device), lengths.to(device), window.to(device))

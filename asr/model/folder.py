@@ -33,6 +33,7 @@ from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
 from asr.files import another_name_would_help, atomic_write
+from asr.folders import renewed
 from asr.foreign_bytes import json_value, listed, quoted, reading
 from asr.model.adapters import kept_tensors, merged
 from asr.model.bases import ADAPTERS, base_folder, is_adapted, read_adapter, require_base
@@ -40,7 +41,7 @@ from asr.model.empty import empty_model, sizes_alone
 from asr.model.formats import FORMAT, upgraded
 from asr.model.golden import check_golden, kept_answers
 from asr.model.model import ModelConfig, SpeechModel
-from asr.model.no_speech import changing_weights, read_no_speech
+from asr.model.no_speech import NO_SPEECH, changing_weights, read_no_speech
 from asr.model.storage import checksum, restored, stored
 from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
@@ -80,7 +81,8 @@ def save_model(
     dtype: str = "float32",
     pieces: bytes | None = None,
 ) -> None:
-    """Writes the folder, or new weights into it. At any moment it holds one whole set of weights, with their no-speech head.
+    """Writes the folder, or new weights into it. At any moment it holds one whole set of weights, with their no-speech head; what
+    holds another model's, or is not there, is replaced as a whole.
 
     `dtype`: what the file of weights holds, one of storage.DTYPES; the model in memory stays as it is. `pieces`: the
     SentencePiece model that splits texts into the table's tokens.
@@ -95,19 +97,24 @@ def save_model(
         "features": dataclasses.asdict(model.log_mel.config),
         "model": dataclasses.asdict(model.config),
     }
-    with writing(folder / WEIGHTS):
-        with atomic_write(folder / CONFIG) as file:
+
+    def same() -> bool:
+        settings, tokens = read_config(folder), TokenTable.load(folder / TOKENS)
+        return settings == (model.log_mel.config, model.config) and tokens.fingerprint == table.fingerprint
+
+    with writing(folder / WEIGHTS), renewed(folder, WEIGHTS, same, (PIECES, NO_SPEECH)) as place:
+        with atomic_write(place / CONFIG) as file:
             file.write(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-        table.save(folder / TOKENS)
+        table.save(place / TOKENS)
         if pieces is not None:
-            with atomic_write(folder / PIECES, "wb") as file:
+            with atomic_write(place / PIECES, "wb") as file:
                 file.write(pieces)
-        path = weights_file(folder)
+        path = weights_file(place)
         data, header = _as_bytes(path, model, table, metadata, dtype)
-        with changing_weights(folder, model.no_speech, _header_before(path), header), atomic_write(path, "wb") as file:
+        with changing_weights(place, model.no_speech, _header_before(path), header), atomic_write(path, "wb") as file:
             file.write(data)
         if card is not None:
-            with atomic_write(folder / CARD) as file:
+            with atomic_write(place / CARD) as file:
                 file.write(card)
 
 
@@ -301,8 +308,9 @@ def _tensors(model: SpeechModel) -> dict[str, Tensor]:
 
 def _existing(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
-        present = listed(sorted(os.listdir(folder))) if folder.is_dir() else "no such folder"
-        raise CheckpointError(f"{folder}: not a model folder, {name} is missing (there is: {present or 'nothing'})")
+        present = (listed(sorted(os.listdir(folder))) or "nothing") if folder.is_dir() else "no such folder"
+        half = "; it is not whole: what wrote it was ended before its end, or is still at it" if name != CONFIG else ""
+        raise CheckpointError(f"{folder}: not a model folder, {name} is missing (there is: {present}){half}")
     return folder / name
 
 

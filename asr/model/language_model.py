@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.files import atomic_write
+from asr.folders import renewed
 from asr.foreign_bytes import json_value, reading
 from asr.model.decoder import Decoder, DecoderConfig, DecoderState
 from asr.model.encoder import check_heads
@@ -65,18 +66,27 @@ class LanguageModel(nn.Module):
 
 
 def save_language_model(folder: str | Path, model: LanguageModel, table: TokenTable, metadata: dict[str, str]) -> None:
-    """Writes the folder, or new weights into it. Raises CheckpointError where it cannot be written."""
+    """Writes the folder, or new weights into it; what is a model of other sizes or tokens, or is not there, as a whole.
+
+    Raises CheckpointError where it cannot be written.
+    """
     folder = Path(folder)
     config = {"format_version": FORMAT_VERSION, "kind": KIND, "model": dataclasses.asdict(model.config)}
     tensors = {
         name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if not _repeated(model, name)
     }
     header = json.dumps({"tokens": table.fingerprint} | metadata, sort_keys=True)
-    with writing(folder / WEIGHTS):
-        with atomic_write(folder / CONFIG) as file:
-            file.write(json.dumps(config, indent=2) + "\n")
-        table.save(folder / TOKENS)
-        with atomic_write(folder / WEIGHTS, "wb") as file:
+    described = json.dumps(config, indent=2) + "\n"
+
+    def same() -> bool:
+        tokens = TokenTable.load(folder / TOKENS)
+        return (folder / CONFIG).read_text(encoding="utf-8") == described and tokens.fingerprint == table.fingerprint
+
+    with writing(folder / WEIGHTS), renewed(folder, WEIGHTS, same) as place:
+        with atomic_write(place / CONFIG) as file:
+            file.write(described)
+        table.save(place / TOKENS)
+        with atomic_write(place / WEIGHTS, "wb") as file:
             file.write(save(tensors, {"asr": header}))
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.audio.faint import made_audible
 from asr.audio.reading import SAMPLE_RATE
 from asr.decoding.decode_config import AUTO
 from asr.errors import Cancelled
@@ -38,7 +39,7 @@ def encode(
     *,
     windows: Sequence[int] | None = None,
 ) -> Memory:
-    """Arrays (S,) of samples, best sorted by length → the memory of all. On a CPU a few at a time.
+    """Arrays (S,) of samples, best sorted by length → the memory of all, faint ones heard louder. On a CPU a few at a time.
 
     windows: samples that each is filled up to, of a model that hears windows, in place of its whole one. Raises Cancelled where
     `cancelled`, which is asked before each of these groups, says so.
@@ -50,7 +51,7 @@ def encode(
     for group in grouped(windows, budget):
         if cancelled():
             raise Cancelled("given up while it was encoded")
-        samples, lengths = pad_samples([utterances[i] for i in group], model.shortest_samples)
+        samples, lengths = pad_samples([made_audible(utterances[i]) for i in group], model.shortest_samples)
         filled = torch.tensor([windows[i] for i in group]).to(device)
         memories.append(model.encode(samples.to(device), lengths.to(device), filled))
     lengths = torch.cat([memory.lengths for memory in memories])

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from asr.errors import AsrError, Cancelled, CheckpointError
+from asr.extras import brings
 from asr.foreign_bytes import json_value, listed, reading
 from asr.model.inference import fast_in_bfloat16
 from asr.recognition.encoding import grouped
@@ -154,9 +155,7 @@ def _transformers(folder: Path) -> ModuleType:
             import transformers
             import transformers.audio_utils  # noqa: F401  whatever model it loads
     except ImportError:
-        raise AsrError(
-            f"{folder}: is a large language model, which transformers runs: pip install 'mandarin-asr[rescore]'"
-        ) from None
+        raise AsrError(f"{folder}: is a large language model, which transformers runs: {brings('rescore')}") from None
     return transformers
 
 

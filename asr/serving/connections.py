@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import h11
+from starlette.requests import HTTPConnection
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from websockets.datastructures import Headers
 from websockets.exceptions import WebSocketException
@@ -13,7 +14,7 @@ from websockets.server import ServerProtocol
 
 from asr.language import in_preferred
 from asr.serving.body import PATIENCE
-from asr.serving.refusals import problem
+from asr.serving.refusals import problem, worded
 
 LONGEST_REASON = 200
 REASONS = {408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
@@ -40,16 +41,16 @@ class Connection(H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         if reason := _problem(event, self.headers):
-            accepted = dict(self.headers).get(b"accept-language", b"").decode("latin-1")
-            self._refuse(400, f"this is no request for a WebSocket: {reason[:LONGEST_REASON]}", accepted)
+            self._refuse(
+                400, f"this is no request for a WebSocket: {reason[:LONGEST_REASON]}", HTTPConnection(self.scope)
+            )
             return
         super().handle_websocket_upgrade(event)
         self.upgraded = True
 
     def _watch(self) -> None:
         """Lets the clock run while no request is being answered."""
-        answering = self.cycle is not None and not self.cycle.response_complete
-        if answering or self.transport.is_closing() or self.upgraded:
+        if self._answering() or self.transport.is_closing() or self.upgraded:
             if self.waiting:
                 self.waiting.cancel()
             self.waiting = None
@@ -57,21 +58,27 @@ class Connection(H11Protocol):
             self.waiting = self.loop.call_later(PATIENCE, self._too_late)
 
     def _too_late(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._answering():
             self._refuse(408, f"no request has come within {PATIENCE:g} s")
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for bytes that are no HTTP."""
         error = sys.exception()
         status = getattr(error, "error_status_hint", 400)
-        self._refuse(status if status in REASONS else 400, f"this is no request of HTTP: {str(error)[:LONGEST_REASON]}")
+        told = f"this is no request of HTTP: {str(error)[:LONGEST_REASON]}"
+        self._refuse(
+            status if status in REASONS else 400, told, HTTPConnection(self.scope) if self._answering() else None
+        )
 
-    def _refuse(self, status: int, message: str, accepted: str = "") -> None:
-        """accepted: the languages that the request asks for, where it came as far as that."""
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse(self, status: int, message: str, asking: HTTPConnection | None = None) -> None:
+        """asking: the request, where it came as far as to say in which language it is to be answered."""
         if self.transport.is_closing():
             return
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            body = problem(status, in_preferred(message, accepted))
+            body = problem(status, worded(message, asking) if asking else in_preferred(message, ""))
             headers = [
                 ("Content-Type", "application/json"),
                 ("Content-Length", str(len(body))),

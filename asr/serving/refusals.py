@@ -27,7 +27,7 @@ class Abandoned(AsrError):
 
 def worded(message: str, asking: HTTPConnection) -> str:
     """A message in the language that a client asks for, or else in the server's own."""
-    accepted = asking.query_params.get(ACCEPT_LANGUAGE) or asking.headers.get("accept-language", "")
+    accepted = asking.query_params.get(ACCEPT_LANGUAGE) or ",".join(asking.headers.getlist("accept-language"))
     return in_preferred(message, accepted)
 
 

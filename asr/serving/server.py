@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from asr.errors import AsrError
+from asr.extras import brings
 from asr.finishing.finishing import Finishing
 from asr.serving.memory import share_one_heap
 from asr.serving.settings import ServerSettings
@@ -40,7 +41,7 @@ def serve(
         import uvicorn
         import websockets  # noqa: F401
     except ImportError:
-        raise AsrError("a server needs more packages: pip install 'mandarin-asr[serve]'") from None
+        raise AsrError(f"a server needs more packages: {brings('serve')}") from None
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it tells of every form that is none
     from asr.serving.application import PATH, Application
     from asr.serving.connections import Connection

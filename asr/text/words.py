@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from asr.errors import AsrError
+from asr.extras import brings
 from asr.text.scripts import to_simplified
 from asr.transcript import TranscriptToken, parted
 
@@ -42,7 +43,7 @@ def in_words(tokens: Sequence[TranscriptToken], invent: bool = True) -> list[tup
 def is_known(text: str) -> bool:
     """Whether a text is one word of the dictionary. Raises AsrError without jieba."""
     if not knows_words():
-        raise AsrError("words need jieba: pip install 'mandarin-asr[text]'")
+        raise AsrError(f"words need jieba: {brings('text')}")
     return bool(_jieba().FREQ.get(_simplified(text)))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from asr.errors import AsrError
+from asr.extras import brings
 
 FOLDER = "tensorboard"
 
@@ -49,7 +50,7 @@ def writer_class() -> type:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise AsrError(f"--tensorboard needs TensorBoard ({error}): pip install 'mandarin-asr[train]'") from None
+        raise AsrError(f"--tensorboard needs TensorBoard ({error}): {brings('train')}") from None
     return SummaryWriter
 
 

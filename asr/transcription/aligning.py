@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -65,15 +65,15 @@ class Line:
 class Aligner:
     """A loaded model that finds out when a text was said."""
 
-    def __init__(self, loaded: LoadedModel, by: str = "auto", window: float | str | None = None):
+    def __init__(self, loaded: LoadedModel, by: str = "auto", decode: DecodeConfig | None = None):
         """by: "ctc" for the CTC head, "attention" for the decoder's attention; "auto" takes the head where there is one.
 
-        window: of a model that hears windows, as `decode.window`; None for what is saved with the model.
+        decode: how recordings are transcribed, for what is heard and written of them here; None for what is saved with the model.
         """
         if by not in ("auto", *UNHEARD):
             raise UsageError(f"by must be one of auto, {', '.join(UNHEARD)}, is {quoted(by)}")
         self.loaded, self.model, self.tokenizer = loaded, loaded.model, loaded.tokenizer
-        self.window = decode_settings(loaded.folder).window if window is None else window
+        self.decode = decode or decode_settings(loaded.folder)
         self.by = by if by != "auto" else "attention" if loaded.model.ctc is None else "ctc"
         if self.by == "ctc" and loaded.model.ctc is None:
             raise AsrError(f"{loaded.name}: has no CTC head to align by; its attention can")
@@ -143,9 +143,8 @@ class Aligner:
         With Whisper base, 95 % of the times of words in sentences are within 60 ms of those in 30 s, most are equal, and it takes
         half of the CPU time.
         """
-        return encode(
-            self.model, utterances, windows=window_samples(self.model, [len(u) for u in utterances], self.window)
-        )
+        windows = window_samples(self.model, [len(u) for u in utterances], self.decode.window)
+        return encode(self.model, utterances, windows=windows)
 
     def _by_attention(self, pieces: Sequence[Piece], ids: Sequence[int]) -> tuple[list[Span], list[float]] | None:
         """Spans from the decoder, which reads the text while it listens: to the whole recording, or piece by piece."""
@@ -166,7 +165,7 @@ class Aligner:
 
     def _written(self, piece: Piece) -> Sequence[int]:
         """The tokens that the model itself writes for a piece."""
-        config = decode_settings(self.loaded.folder, {"beam": 1, "nbest": 1, "ctc_weight": 0.0})
+        config = replace(self.decode, beam=1, nbest=1, ctc_weight=0.0)
         [[best]] = Recognizer(self.model, self.tokenizer, config).recognize([piece.samples])
         return best.hypothesis.tokens
 

@@ -18,6 +18,7 @@ import numpy as np
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.speech_probabilities import WINDOW
 from asr.errors import AsrError
+from asr.extras import brings
 from asr.finishing.finishing import Finishing, finish
 from asr.recognition.recognizer import Recognizer
 from asr.transcript import Transcript
@@ -191,7 +192,7 @@ def microphone_chunks() -> Iterator[np.ndarray]:
         import sounddevice
     except (ImportError, OSError) as error:  # OSError: PortAudio is missing
         raise AsrError(
-            f"the microphone needs sounddevice ({error}): pip install 'mandarin-asr[live]', and on Linux the library"
+            f"the microphone needs sounddevice ({error}): {brings('live')}, and on Linux the library"
             " PortAudio (on Debian: apt-get install libportaudio2)"
         ) from error
     heard: queue.Queue[np.ndarray] = queue.Queue()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TextIO
 
 from asr.errors import ConfigError
+from asr.extras import brings
 from asr.finishing.finishing import Finishing, check, finish
 from asr.outputs.style import Style
 from asr.outputs.writers import CUES, WRITERS
@@ -58,7 +59,7 @@ class Output:
         asked = self.style.word_times or WRITERS[self.format].parted
         if not asked or knows_words():
             return ""
-        return f"{self.format}: words are not known, every character counts as one: pip install 'mandarin-asr[text]'"
+        return f"{self.format}: words are not known, every character counts as one: {brings('text')}"
 
     def check(self) -> None:
         """Raises AsrError now, not after hours, where something is missing that will be needed."""

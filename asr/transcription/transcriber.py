@@ -112,7 +112,7 @@ class Transcriber(Transcribing):
         attention, "auto" for the head where there is one. Raises AsrError where the recording is too short for the text, or
         cannot be read.
         """
-        return Aligner(self.loaded, by, self.recognizer.config.window).align(audio, text)
+        return Aligner(self.loaded, by, self.recognizer.config).align(audio, text)
 
 
 def load(

