@@ -121,6 +121,17 @@ def test_a_named_pipe_is_read_like_stdin(run, clip, tmp_path, model):
     assert status == 0 and len(lines) == 2 and lines[0] == lines[1]
 
 
+def test_a_pipe_in_a_folder_is_left_out_by_what_it_is(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "a.txt").touch()
+    said: list[str] = []
+    assert find_inputs([str(tmp_path)], said.append) == ([], 1)
+    assert said[0] == (
+        f"asr: {tmp_path / 'pipe.wav'}: is a pipe or a device, which is not read where a folder is; give it by its own name"
+    )
+    assert said[1].endswith("1 file is left out, by their names no recordings: 1 .txt")
+
+
 def test_a_stdin_that_is_closed(run, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     for arguments in (["transcribe", "-"], ["live", "-"]):

@@ -54,7 +54,9 @@ def find_inputs(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[
             inputs.append(Input(path, Path(path.name), str(path)))
         else:
             unreadable: list[OSError] = []
-            inside, others = _recordings_in(path, unreadable)
+            inside, others, special = _recordings_in(path, unreadable)
+            for one in special:
+                say(f"asr: {one}: is a pipe or a device, which is not read where a folder is; give it by its own name")
             if others:
                 say(f"asr: {path}: {_left_out(others)}")
             for error in unreadable:
@@ -69,10 +71,11 @@ def find_inputs(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[
     return inputs, failed
 
 
-def _recordings_in(folder: Path, unreadable: list[OSError]) -> tuple[list[Path], list[Path]]:
-    """The recordings in a folder and below, and the other files; hidden ones are neither."""
+def _recordings_in(folder: Path, unreadable: list[OSError]) -> tuple[list[Path], list[Path], list[Path]]:
+    """The recordings in a folder and below, other files, and what is no file, which would be waited for; hidden ones are none."""
     found: list[Path] = []
     others: list[Path] = []
+    special: list[Path] = []
     searched: set[str] = set()
     for inside, folders, names in os.walk(folder, onerror=unreadable.append, followlinks=True):
         if (real := os.path.realpath(inside)) in searched:  # links can lead in a circle
@@ -80,9 +83,11 @@ def _recordings_in(folder: Path, unreadable: list[OSError]) -> tuple[list[Path],
             continue
         searched.add(real)
         for path in (Path(inside) / name for name in names if not name.startswith(".")):
-            special = path.exists() and not path.is_file()  # a named pipe, which would be waited for
-            (found if not special and looks_like_a_recording(path) else others).append(path)
-    return sorted(found), others
+            if path.exists() and not path.is_file():
+                special.append(path)
+            else:
+                (found if looks_like_a_recording(path) else others).append(path)
+    return sorted(found), others, sorted(special)
 
 
 def _left_out(others: list[Path]) -> str:
