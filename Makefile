@@ -5,8 +5,8 @@ PYTHON ?= python3
 AUDIO ?=
 MINUTES ?= 30
 INSTALLED := .venv/installed
-# A process for each core, up to four, each with one thread.
-PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A process for each core, up to four, each with one thread; Python keeps what it has compiled, for all that these begin.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: transcribe test test-fast fuzz kills messages lint clean
 

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import re
 import tomllib
 import typing
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ from asr.foreign_bytes import QUOTED, listed, quoted
 T = TypeVar("T")
 LARGEST = 2**53
 """No number of a setting is larger, or further below 0: up to this floats hold whole numbers exactly."""
+BARE_POINT = re.compile(r"[+-]?(?:\d+\.|\.\d+)(?:[eE][+-]?\d+)?")
+"""Numbers with digits on one side of the point only, which TOML does not know."""
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 KINDS |= {int | None: "a whole number", float | str: "a number or a text"}
 
@@ -82,14 +85,17 @@ def parse_changes(overrides: Iterable[str], option: str) -> dict[str, Any]:
 
 
 def parse_override(override: str, option: str) -> tuple[str, Any]:
-    """The name and the value of `name=value`; a text need not be quoted."""
+    """The name and the value of `name=value`, as TOML has it; a text need not be quoted, and .5, 5. and True are what they
+    look like."""
     name, equals, text = override.partition("=")
     if not equals or not name.strip():
         raise UsageError(f"{option} {override}: must have the form key=value")
     try:
         return name.strip(), tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return name.strip(), text
+        if text.strip() in ("True", "False"):
+            return name.strip(), text.strip() == "True"
+        return name.strip(), float(text) if BARE_POINT.fullmatch(text.strip()) else text
 
 
 def apply_override(values: dict[str, Any], override: str, sections_only: bool = True) -> None:

@@ -1,6 +1,7 @@
 """What several tests share: small random models, a small corpus and a run on it, and a model that has really learned the toy
 language."""
 
+import gc
 import json
 import os
 import shutil
@@ -33,6 +34,11 @@ from tests.sounds import speech
 os.environ["LANGUAGE"] = "en"  # literal messages, whatever the locale of who runs the tests
 ROOT = Path(__file__).parent.parent
 EMBEDDED = ROOT / "asr/pretrained/embedded"
+
+
+def pytest_collection_finish() -> None:
+    """What was imported for thousands of tests is not searched for garbage again and again while they run."""
+    gc.freeze()
 
 
 def small_sizes(**of_encoder) -> dict[str, Any]:

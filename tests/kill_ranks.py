@@ -34,8 +34,7 @@ FULL = 0.2
 """Share of the trials whose disk is full."""
 FORESEEN = (0, 1, distributed.BYSTANDER, -signal.SIGKILL)
 """Statuses: done, an error of which the program tells in words, beside one that told or died, killed."""
-COMMAND = [*TRAIN, "--set=train.accumulate=2", "--set=train.max_steps=12"]
-JOB = Job(COMMAND, prepare_for_training, "run", 50)
+JOB = Job([*TRAIN, "--set=train.accumulate=2"], prepare_for_training, "run", 50)
 
 
 @dataclass
@@ -145,11 +144,12 @@ def trials(job: Job, times: int, processes: int, seed: int, *, work: Path) -> tu
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, usual in (("times", 50), ("processes", 2), ("seed", 1)):
+    for name, usual in (("times", 50), ("processes", 2), ("seed", 1), ("steps", 12)):
         parser.add_argument(f"--{name}", type=int, default=usual)
     parser.add_argument("--sharding", choices=SHARDINGS, default="none", help="full: each has a part of the network")
     given = parser.parse_args(arguments)
-    job = replace(JOB, command=[*COMMAND, f"--set=train.sharding={given.sharding}"])
+    settings = (f"--set=train.sharding={given.sharding}", f"--set=train.max_steps={given.steps}")
+    job = replace(JOB, command=[*JOB.command, *settings])
     torch.set_num_threads(1)
     distributed.JOINING = timedelta(seconds=10)  # there is no launcher here, which ends the others where one dies early
     with tempfile.TemporaryDirectory(prefix="asr-kill-ranks-") as work:

@@ -1,4 +1,4 @@
-"""A process that kills itself at a chosen file, so that no test waits for the right moment."""
+"""Processes that end at a chosen file, or whose disk is full, so that no test waits for the right moment."""
 
 import sys
 
@@ -31,3 +31,12 @@ def killed_at_file(n: int, when: str = "after") -> list[str]:
     `when`: "before" or "after" it has done so; before, the file is there under a temporary name.
     """
     return [sys.executable, "-c", SCRIPT, str(n), when]
+
+
+def files_end_at(size: int) -> str:
+    """The beginning of a program whose files can have so many bytes: writing more fails as on a full disk."""
+    return f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
+"""

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
-import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.reduction
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch.multiprocessing
@@ -12,6 +15,7 @@ from asr.corpus.batching import Batch
 from asr.model.model import SpeechModel
 from asr.training.config import Config, load_config
 from asr.training.objective import Losses, Objective, losses_of
+from tests.forked import be_in, refuse_unlike
 
 RECIPE = Path(__file__).parents[1] / "recipes/toy/base.toml"
 
@@ -70,6 +74,45 @@ def quickly(monkeypatch) -> None:
 
     They get what they get otherwise, pickled; what a test changes in its own process, they do not see, either way.
     """
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["asr.training.worker", "asr.training.sharding"])
-    monkeypatch.setattr(torch.multiprocessing, "get_context", lambda method: server)
+    monkeypatch.setattr(torch.multiprocessing, "get_context", lambda method: FromServer.get())
+
+
+class FromServer:
+    """In the place of the context of multiprocessing in which each process is begun anew: one server forks all.
+
+    They have the environment and the streams of the process that asks, not those that it had when the server was started.
+    """
+
+    started: "FromServer | None" = None
+
+    def __init__(self):
+        self.context, self.environment = multiprocessing.get_context("forkserver"), dict(os.environ)
+        self.context.set_forkserver_preload(["asr.training.worker", "asr.training.sharding"])
+        multiprocessing.forkserver.ensure_running()
+
+    @classmethod
+    def get(cls) -> "FromServer":
+        cls.started = cls.started or cls()
+        return cls.started
+
+    def Process(self, target: Callable, args: tuple):
+        refuse_unlike(self.environment, os.environ)
+        return self.context.Process(target=_as_asked, args=(dict(os.environ), _Streams(), target, args))
+
+
+class _Streams:
+    """stdout and stderr of the process that pickles them."""
+
+    def __reduce__(self):
+        return _take_streams, (multiprocessing.reduction.DupFd(1), multiprocessing.reduction.DupFd(2))
+
+
+def _take_streams(*theirs) -> None:
+    for number, duplicate in enumerate(theirs, 1):
+        os.dup2(descriptor := duplicate.detach(), number)
+        os.close(descriptor)
+
+
+def _as_asked(environment: dict[str, str], _, target: Callable, args: tuple) -> None:
+    be_in(environment)
+    target(*args)

@@ -13,7 +13,7 @@ from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.catalogue.opening import open_model
 from asr.errors import AsrError
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
-from asr.text.units import units
+from asr.text.units import units, with_all_between
 from asr.transcription.aligning import Aligner, read_line
 from tests.conftest import ROOT
 from tests.sounds import noise
@@ -35,6 +35,22 @@ from tests.test_times import CLIPS, check_invariants
 def test_units_of_a_text(text, found):
     assert [unit.text + unit.mark for unit in units(text)] == found
     assert all(text[unit.first : unit.end] == unit.text for unit in units(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("他说 “今天”，看《书》", ["他", "说", "“今", "天”，", "看", "《书》"]),
+        ("——（好）", ["——（好）"]),
+        ('"Hi" (you) & me', ['"Hi"', "(you) &", "me"]),
+        (' 好 "今天" ', ["好", '"今', '天"']),
+        ("1 - 2 《", ["1 -", "2《"]),
+        ("…", []),
+    ],
+)
+def test_nothing_around_units_is_lost(text, found):
+    kept = [unit for unit in units(text) if any(c.isalnum() for c in unit.text)]  # & and - are units, too
+    assert [unit.text + unit.mark for unit in with_all_between(text, kept)] == found
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +98,7 @@ def test_a_recording_of_several_pieces(embedded):
 def test_punctuation_stays_and_costs_nothing(embedded):
     path = ROOT / "data/sample/weather.flac"
     plain, marked = (asr.align(path, text).segments for text in ("今天天气很好", "“今天天气，很好！”"))
-    assert marked[0].text == "今天天气，很好！”"
+    assert marked[0].text == "“今天天气，很好！”"
     assert [(t.start, t.end) for t in marked[0].tokens] == [(t.start, t.end) for t in plain[0].tokens]
 
 

@@ -10,7 +10,7 @@ from asr.scoring.bootstrap import paired_difference, rate_interval
 @pytest.fixture
 def quick(monkeypatch):
     """Fewer resamples, for tests that simulate hundreds of test sets."""
-    monkeypatch.setattr(bootstrap, "RESAMPLES", 1000)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 500)
 
 
 def simulated(random: np.random.Generator, speakers: int, per_speaker: int) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -13,6 +13,7 @@ import soundfile
 from asr.corpus.manifest import Utterance, write_manifest
 from asr.corpus.toy import prepare_toy
 from asr.model.folder import save_model
+from tests import forked
 from tests.conftest import ROOT, random_model
 from tests.sounds import encode, sine, speech
 
@@ -229,7 +230,7 @@ def test_only_where_a_line_belongs_to_a_file_a_failure_has_one(run, model, wav, 
 
 def test_an_error_on_stdin_is_not_that_of_a_file(model):
     command = [sys.executable, "-m", "asr", "transcribe", "--model", str(model), "-", "--format", "json"]
-    done = subprocess.run(command, cwd=ROOT, input=b"", capture_output=True)
+    done = forked.run(command, input=b"", capture_output=True)
     assert done.returncode == 1 and "asr: stdin: the file is empty" in done.stderr.decode()
     assert json.loads(done.stdout) == {"audio": "stdin", "error": "stdin: the file is empty (0 bytes)"}
 

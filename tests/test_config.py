@@ -1,5 +1,6 @@
 import pytest
 
+from asr.config_values import parse_override
 from asr.errors import ConfigError
 from asr.training.config import Config, load_config
 from asr.training.train_config import TrainConfig, learning_rate
@@ -95,6 +96,13 @@ def test_the_two_cold_recipes_differ_in_the_ctc_loss_alone():
 def test_wrong_settings_are_refused_by_name(toml, text, message):
     with pytest.raises(ConfigError, match=message):
         load_config(toml(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [(".5", 0.5), ("-.5e-1", -0.05), ("1.", 1.0), ("True", True), ("1.2.3", "1.2.3"), ("007", "007")]
+)
+def test_values_that_toml_does_not_know_are_what_they_look_like(text, value):
+    assert parse_override(f"name={text}", "--decode") == ("name", value)
 
 
 def test_wrong_overrides_are_refused(toml):

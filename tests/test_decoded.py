@@ -119,7 +119,10 @@ class Stub:
     def recognize(self, heard):
         self.utterances += len(heard)
         texts = [CHARACTERS[int(1e6 * abs(samples).sum()) % 20] for samples in heard]
-        return [[SimpleNamespace(text=t + x, hypothesis=SimpleNamespace(score=-1.25)) for x in "阿衣"] for t in texts]
+        return [
+            [SimpleNamespace(text=t + x, hypothesis=SimpleNamespace(score=-1.25, scores={})) for x in "阿衣"]
+            for t in texts
+        ]
 
 
 @pytest.mark.parametrize("how", SPOILED)

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from asr.corpus.toy import CHARACTERS
 from asr.errors import AsrError
 from asr.evaluation import decoded
 from asr.evaluation.decoded import UNFINISHED, Result, Unfinished, numbered
-from tests.conftest import ROOT
+from tests import forked
 from tests.sounds import speech
 
 N, CHUNK = 9, 2
@@ -39,13 +38,12 @@ def manifest(tmp_path_factory) -> Path:
     return folder / "some.jsonl"
 
 
-def start(model: Path, manifest: Path, out: Path, rank: int, processes: int, port: int) -> subprocess.Popen:
+def start(model: Path, manifest: Path, out: Path, rank: int, processes: int, port: int) -> forked.Popen:
     """One of some processes, as a launcher starts them."""
     launched = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_PORT": port}
     environment = os.environ | {name: str(value) for name, value in launched.items()} | {"MASTER_ADDR": "127.0.0.1"}
     command = [sys.executable, "-c", COMMAND, "evaluate", str(model), str(manifest), "--out", str(out), "--beam", "1"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+    return forked.Popen(command, env=environment, stdout=forked.PIPE, stderr=forked.PIPE, text=True)
 
 
 def free_port() -> int:
@@ -118,7 +116,7 @@ class Numbers:
 
     def recognize(self, heard):
         self.heard += map(len, heard)
-        score = SimpleNamespace(score=-1.5)
+        score = SimpleNamespace(score=-1.5, scores={})
         return [[SimpleNamespace(text=str(len(samples)), hypothesis=score)] for samples in heard]
 
 

@@ -200,6 +200,10 @@ def test_what_is_not_known(wrong, message):
     [
         (("srt", {"words": True}), "characters have times of their own in vtt, lrc, ass, tsv"),
         (
+            ("txt", {"line_characters": 20}),
+            "lines, speed and end marks of subtitles are for srt, vtt, lrc, ass, not for txt",
+        ),
+        (
             ("txt", {"word_times": True}),
             "words have times of their own in json, vtt, lrc, ass, tsv, textgrid, not in txt",
         ),

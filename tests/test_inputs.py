@@ -5,11 +5,11 @@ import io
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from asr.transcription import recordings
 from asr.transcription.inputs import find_inputs, find_targets
 from asr.transcription.output import Output
 from asr.transcription.results import Results
-from tests.conftest import ROOT
+from tests import forked
 from tests.sounds import speech, write_wav
 
 
@@ -83,15 +83,23 @@ def test_documents_that_cannot_follow_each_other_are_wrong_usage(run, clip, tmp_
     assert status == 2 and "2 recordings cannot be printed as one srt document" in err
 
 
+def keeps(process: int, folder: Path) -> bool:
+    """Whether it has a file of the folder open, for what comes through the pipe."""
+    with suppress(FileNotFoundError):  # some are closed meanwhile
+        return any(os.readlink(file).startswith(str(folder)) for file in Path(f"/proc/{process}/fd").iterdir())
+    return False
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc: elsewhere the file has a name")
 def test_what_came_through_a_pipe_is_gone_even_if_the_program_is_killed(tmp_path, clip, model):
     environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
     (tmp_path / "temporary").mkdir()
     command = [sys.executable, "-m", "asr", "transcribe", "-", "--model", str(model)]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE) as process:
+    with forked.Popen(command, env=environment, stdin=forked.PIPE) as process:
         process.stdin.write(clip.read_bytes())
         process.stdin.flush()
-        time.sleep(1.5)  # it waits for the rest
+        while process.poll() is None and not keeps(process.pid, tmp_path / "temporary"):
+            time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
     assert process.returncode != 0 and list((tmp_path / "temporary").iterdir()) == []
 

@@ -152,6 +152,14 @@ def test_missing_unknown_and_misshapen_tensors_are_named(toolkit, copy):
     refused(toolkit, folder, r"tensors that this importer knows no place for: decoder.adapter.weight \(3, 2\)")
 
 
+def test_one_wrong_bit_of_a_checkpoint_is_noticed(copy):
+    path = copy("wenet-transformer") / "final.pt"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK", len(content) // 2) - 100] ^= 1  # among the numbers of a tensor
+    path.write_bytes(content)
+    refused("wenet", path.parent, "final.pt: damaged or no PyTorch checkpoint .*/data/.* is not what was saved")
+
+
 def test_whole_numbers_without_scales_are_no_weights(copy):
     folder, name = copy("wenet-transformer"), "decoder.decoders.1.src_attn.linear_q.weight"
     change(folder, "final.pt", lambda state: state.update({name: (100 * state[name]).to(torch.int8)}))

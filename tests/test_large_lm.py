@@ -227,6 +227,16 @@ def test_weights_that_do_not_fit(folder, tmp_path):
         load_large_lm(tmp_path / "lm")
 
 
+@needs_transformers
+def test_code_that_lies_in_the_folder_is_not_run(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "lm")
+    path, evidence = tmp_path / "lm/config.json", tmp_path / "evidence"
+    kinds = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": kinds}))
+    (tmp_path / "lm/own.py").write_text(f"open({str(evidence)!r}, 'w')\n")
+    assert load_large_lm(tmp_path / "lm").nats(["今天"]) and not evidence.exists()
+
+
 def test_what_is_no_language_model_is_said(tmp_path, run):
     for name, message in (
         ("a.gguf", "GGUF is not read; recipes/embedded/README.md shows"),

@@ -3,7 +3,6 @@
 import io
 import json
 import signal
-import subprocess
 import sys
 import time
 
@@ -17,7 +16,8 @@ from asr.model.folder import save_model
 from asr.text.tokenizer import TokenTable
 from asr.transcription.live import LiveTranscriber, microphone_chunks, pcm_chunks, transcribe_live
 from asr.transcription.transcriber import load
-from tests.conftest import ROOT, random_model
+from tests import forked
+from tests.conftest import random_model
 from tests.sounds import noise, silence, speech
 
 TALK = np.concatenate([silence(1), speech(4), silence(2), speech(2.5, seed=1), silence(2)]) + noise(11.5, level=0.0005)
@@ -179,8 +179,8 @@ def test_no_microphone(run, monkeypatch, fails_at, why):
 def test_a_pipe_is_transcribed_as_it_comes(model):
     """What is printed while the pipe is open, and at its end."""
     command = [sys.executable, "-m", "asr", "live", "-", "--format", "json", "--model", str(model)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    pipe = forked.PIPE
+    with forked.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert b"listening" in process.stderr.readline()
         pcm = (TALK * 32767).astype("<i2").tobytes()
         process.stdin.write(pcm[: 2 * 16000 * 4])
@@ -197,8 +197,8 @@ def test_it_ends_quietly_while_nothing_comes(model):
     # what is started in the background ignores Ctrl-C, and so would this
     start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from asr.cli import main; main()"
     command = [sys.executable, "-c", start, "live", "-", "--model", str(model)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    pipe = forked.PIPE
+    with forked.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert b"listening" in process.stderr.readline()
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)

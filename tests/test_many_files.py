@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import soundfile
 from asr.decoding.decode_config import DecodeConfig
 from asr.transcription.display import status
 from asr.transcription.transcriber import load
-from tests.conftest import ROOT
+from tests import forked
 from tests.killing import killed_at_file
 from tests.sounds import speech
 
@@ -45,12 +44,13 @@ def command(model: Path, calls: Path, out: Path, *start: str) -> list[str]:
         "json",
         "--beam",
         "2",
+        *("--decode", "max_chars_per_second=3"),
     ]
 
 
-def run(command: list[str]) -> subprocess.CompletedProcess:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+def run(command: list[str], **environment: str) -> forked.CompletedProcess:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    return forked.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def results(out: Path) -> dict[str, dict]:
@@ -108,7 +108,7 @@ def test_two_processes_share_the_list(model, calls, undisturbed, tmp_path):
 
 @pytest.mark.parametrize("most", [1, 8, 20])
 def test_so_many_recordings_are_open_as_the_settings_say(model, most):
-    transcriber = load(model, "cpu", decode=DecodeConfig(beam=1, batch_recordings=most))
+    transcriber = load(model, "cpu", decode=DecodeConfig(beam=1, max_chars_per_second=1, batch_recordings=most))
     opened = finished = 0
 
     def audios():
@@ -127,7 +127,10 @@ def test_so_many_recordings_are_open_as_the_settings_say(model, most):
 def test_batches_are_as_large_as_the_settings_say(model, monkeypatch, seconds, calls):
     """Of 180 s of speech, cut into pieces."""
     transcriber = load(
-        model, "cpu", decode={"beam": 1, "batch_seconds": seconds, "redecode": False}, vad={"threshold": 0}
+        model,
+        "cpu",
+        decode={"beam": 1, "max_chars_per_second": 1, "batch_seconds": seconds, "redecode": False},
+        vad={"threshold": 0},
     )
     given = []
 
@@ -141,10 +144,9 @@ def test_batches_are_as_large_as_the_settings_say(model, monkeypatch, seconds, c
     assert len([total for total in given if total]) == calls and sum(given) == pytest.approx(180, abs=5)
 
 
-def test_several_processes_need_a_folder(model, calls, monkeypatch):
-    environment = os.environ | {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+def test_several_processes_need_a_folder(model, calls):
     start = [sys.executable, "-m", "asr", "transcribe", str(calls), "--model", str(model)]
-    done = subprocess.run(start, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    done = run(start, RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
     assert done.returncode == 2
     assert done.stderr == "asr: several processes cannot print to one stdout in order; give them a folder with --out\n"
 

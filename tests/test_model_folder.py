@@ -1,8 +1,5 @@
 import json
-import resource
 import shutil
-import signal
-import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -25,7 +22,9 @@ from asr.model.model import SpeechModel
 from asr.model.storage import checksum, restored, stored
 from asr.model.subsampling import ConvolutionBlock, SubsamplingConfig
 from asr.text.tokenizer import TokenTable
-from tests.conftest import EMBEDDED, ROOT, random_model
+from tests import forked
+from tests.conftest import EMBEDDED, random_model
+from tests.killing import files_end_at
 from tests.test_interop import FIXTURES
 
 
@@ -250,16 +249,9 @@ except CheckpointError as error:
 
 
 def test_a_full_disk_leaves_the_saved_model_intact(folder):
-    """The file size limit of the process stands for the disk: writing beyond it fails just so."""
-
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, folder, "1"], cwd=ROOT, capture_output=True, text=True, preexec_fn=limit
-    )
+    command = [sys.executable, "-c", files_end_at(20_000) + FULL_DISK, folder, "1"]
+    done = forked.run(command, capture_output=True, text=True)
     assert "model.safetensors: could not be saved, the disk is full; the one saved before is intact" in done.stdout, (
         done.stderr
     )

@@ -4,7 +4,6 @@ import json
 import math
 import re
 import signal
-import subprocess
 import sys
 import time
 import urllib.error
@@ -27,6 +26,7 @@ from asr.serving.forms import FORMATS, Wanted, read_request
 from asr.serving.refusals import BadRequest
 from asr.serving.server import socket_at
 from asr.transcript import Segment, Transcript, TranscriptToken
+from tests import forked
 from tests.conftest import ROOT
 
 SAMPLE = ROOT / "data/sample/weather.flac"
@@ -36,7 +36,7 @@ SAMPLE = ROOT / "data/sample/weather.flac"
 def running(program: Sequence[str] = ("-m", "asr")):
     """A server with the embedded model, and its address."""
     command = [sys.executable, *program, "serve", "--port", "0", "--beam", "2", "--punctuate", "--threads", "1"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = forked.Popen(command, stderr=forked.PIPE, text=True)
     line = process.stderr.readline()
     try:
         assert (found := re.match(r"asr: embedded answers at (http://127.0.0.1:\d+)/v1/audio", line)), line
@@ -125,7 +125,8 @@ def said_on_interrupt(recording: Path, program: Sequence[str] = ("-m", "asr")) -
     pytest.importorskip("starlette")
     with running(program) as (process, url), ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask, f"{url}/v1/audio/transcriptions", file=recording)
-        time.sleep(2)
+        while "\nasr_waiting 1.0\n" not in ask(f"{url}/metrics")[1]:
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
         status, body = answer.result()

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 
@@ -14,7 +13,7 @@ from asr.stopping import stoppable
 from asr.training.checkpoint import load_state
 from asr.training.loop import train
 from asr.training.run_log import RunLog
-from tests.conftest import ROOT
+from tests import forked
 from tests.runs import QUIET, RECIPE, Lines, changed, lines_of
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -104,7 +103,7 @@ def test_what_helps_a_run_leaves_signals_to_it(corpus, tmp_path, helped):
     settings += ["train.log_every=1", "train.max_steps=500", *helped]
     command = [sys.executable, "-m", "asr", "train", RECIPE, "--out", tmp_path / "run", "--threads=1"]
     command += [f"--set={setting}" for setting in settings]
-    job = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    job = forked.Popen(command, stderr=forked.PIPE, text=True, start_new_session=True)
     lines = []
     for line in job.stderr:
         lines.append(line)

@@ -1,9 +1,7 @@
 import dataclasses
 import json
 import math
-import resource
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -22,8 +20,9 @@ from asr.training.gradients import StepNumbers
 from asr.training.history import read_history
 from asr.training.loop import train
 from asr.training.step import set_aside
+from tests import forked
 from tests.conftest import ROOT
-from tests.killing import killed_at_file
+from tests.killing import files_end_at, killed_at_file
 from tests.runs import QUIET, changed, lines_of, with_data
 
 
@@ -96,11 +95,11 @@ def test_killed_at_any_file_it_goes_on(config, corpus, tmp_path):
     arguments = ["train", str(tmp_path / "r.toml"), "--out", str(tmp_path / "run"), *(f"--set={s}" for s in settings)]
     steps = []
     for n, when in ((9, "before"), (14, "after")):
-        killed = subprocess.run([*killed_at_file(n, when), *arguments], cwd=ROOT, stderr=subprocess.DEVNULL)
+        killed = forked.run([*killed_at_file(n, when), *arguments], stderr=forked.DEVNULL)
         assert killed.returncode == -signal.SIGKILL
         steps.append(load_state(tmp_path / "run")["progress"]["step"])
     assert 0 < steps[0] < steps[1] < 30
-    done = subprocess.run([sys.executable, "-m", "asr", *arguments], cwd=ROOT, capture_output=True, text=True)
+    done = forked.run([sys.executable, "-m", "asr", *arguments], capture_output=True, text=True)
     assert done.returncode == 0 and f"going on from step {steps[-1]}" in done.stderr
     assert load_state(tmp_path / "run")["progress"]["step"] == 30
     assert load_model(tmp_path / "run").metadata["step"]
@@ -161,20 +160,11 @@ except CheckpointError as error:
 
 
 def test_a_full_disk_leaves_the_previous_state_intact(config, tmp_path):
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
     no_dev = dataclasses.replace(config, data=dataclasses.replace(config.data, dev=()))
     other = train(no_dev, tmp_path / "other", display=QUIET, stop_after=2)
     before = (other / "state.pt").read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, no_dev.to_json(), str(other)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        preexec_fn=limit,
-    )
+    command = [sys.executable, "-c", files_end_at(100_000) + FULL_DISK, no_dev.to_json(), str(other)]
+    done = forked.run(command, capture_output=True, text=True)
     assert "state.pt: could not be saved, the disk is full; the one saved before is intact" in done.stdout, done.stderr
     assert (other / "state.pt").read_bytes() == before and load_state(other)["progress"]["step"] == 2
     assert sorted(p.name for p in other.iterdir()) == ["log.jsonl", "settings.json", "state.pt", "tokens.txt"]

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 from datetime import timedelta
 
@@ -23,14 +22,18 @@ from asr.training.checkpoint import load_state
 from asr.training.config import Config
 from asr.training.loop import train
 from asr.training.train_config import TrainConfig
-from tests.conftest import ROOT
+from tests import forked
 from tests.runs import QUIET, RECIPE, Quiet, changed, lines_of, quickly, with_data
 from tests.sounds import sine
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    """As where no launcher and no scheduler is, with a thread: sums are then added in the same order each time."""
+    """As where no launcher and no scheduler is, with a thread: sums are then added in the same order each time.
+
+    On a machine that has much to do, a process may end long after its connections.
+    """
+    monkeypatch.setattr(distributed, "LAST_WORDS", 600.0)
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
     threads = torch.get_num_threads()
@@ -133,7 +136,7 @@ def test_a_process_that_is_killed_stops_the_run_with_a_word(config, quick, tmp_p
     assert not multiprocessing.active_children()
 
 
-def test_a_process_that_cannot_begin_says_why(config, tmp_path, capfd):
+def test_a_process_that_cannot_begin_says_why(config, quick, tmp_path, capfd):
     """The recordings of noise are there when the run is prepared, and gone when the other process looks for them."""
     (tmp_path / "noise").mkdir()
     soundfile.write(tmp_path / "noise/hum.wav", sine(1.0), 16000)
@@ -157,18 +160,17 @@ def arguments_of(corpus, out, *settings) -> list[str]:
     return ["train", str(RECIPE), "--out", str(out), *(f"--set={one}" for one in given)]
 
 
-def start(command, **environment) -> subprocess.Popen:
+def start(command, **environment) -> forked.Popen:
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | environment
-    return subprocess.Popen(
-        [sys.executable, "-m", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    return forked.Popen([sys.executable, "-m", *command], stderr=forked.PIPE, text=True, env=environment)
 
 
-def start_torchrun(arguments) -> subprocess.Popen:
+def start_torchrun(arguments) -> forked.Popen:
+    """It starts the two that train as anybody would."""
     return start(["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "asr", *arguments])
 
 
-def start_two(arguments) -> list[subprocess.Popen]:
+def start_two(arguments) -> list[forked.Popen]:
     """As torchrun does it, or srun with a line of shell."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -137,7 +137,8 @@ def without_effect(decoding: Decoding, recognizer: Recognizer) -> Iterator[str]:
     }
     for name, value in changed_settings(decoding.settings).items():
         if value and lacking.get(name):
-            yield f"--decode {name}={value}: changes nothing, {lacking[name]}"
+            option = "--correct-names" if name == "correct_names" else f"--decode {name}={value}"
+            yield f"{option}: changes nothing, {lacking[name]}"
 
 
 def open_model(

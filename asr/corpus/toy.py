@@ -85,9 +85,10 @@ def _voiced(pitch: float, formants: list[float], seconds: float, random: np.rand
     """Harmonics of a slightly gliding pitch, each as loud as the nearest formant makes it."""
     t = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     phase = 2 * np.pi * pitch * t * (1 + random.uniform(-0.3, 0.3) * t)
-    sound = np.zeros(len(t))
+    sound, before, harmonic, twice = np.zeros(len(t)), np.zeros(len(t)), np.sin(phase), 2 * np.cos(phase)
     for k in range(1, int(4000 / pitch)):
         loudness = sum(1 / (1 + ((k * pitch - f) / 120) ** 2) for f in formants)
-        sound += loudness * np.sin(k * phase)
+        sound += loudness * harmonic
+        before, harmonic = harmonic, twice * harmonic - before  # sin (k + 1) x = 2 cos x sin k x - sin (k - 1) x
     edge = np.minimum(1, np.minimum(np.arange(len(t)), np.arange(len(t))[::-1]) / (0.01 * SAMPLE_RATE))
     return 0.3 * sound * edge / max(np.abs(sound).max(), 1e-9)

@@ -21,10 +21,13 @@ HotwordList = str | Path | Collection[str | tuple[str, float]] | Mapping[str, fl
 _HAN = "[㐀-鿿\U00020000-\U0003ffff]"
 _COMMAS = "[,，、;；|]"
 _MARKS = rf"(?:{_COMMAS}|[｜。！？!?：:…—“”\"「」『』《》〈〉（）()【】\[\]<>]|(?<![A-Za-z])[‘’]|[‘’](?![A-Za-z])|\.(?=\s|$))"
-_TOGETHER = re.compile(rf"{_HAN}{{2}}\s*(?:[\s/]|{_COMMAS})\s*{_HAN}|{_HAN}\s*(?:[\s/]|{_COMMAS})\s*{_HAN}{{2}}")
+_SPACES = r"(?:(?<!\s)\s+)?"
+"""Spaces that may be there, looked at once: where they begin."""
+_PARTED = rf"(?:\s+|\s*(?:/|{_COMMAS})\s*)"
+_TOGETHER = re.compile(rf"{_HAN}{{2}}{_PARTED}{_HAN}|{_HAN}{_PARTED}{_HAN}{{2}}")
 """What parts words, where a line has one; 张 三 is a name that is written with a space."""
 _BETWEEN = re.compile(
-    rf"\s*{_MARKS}\s*|(?<={_HAN})\s+(?=[^\W\d])|(?<=\w)\s+(?={_HAN})|(?<={_HAN})\s*/\s*|\s*/\s*(?={_HAN})"
+    rf"{_SPACES}{_MARKS}\s*|(?<={_HAN})\s+(?=[^\W\d])|(?<=\w)\s+(?={_HAN})|(?<={_HAN})\s*/\s*|{_SPACES}/\s*(?={_HAN})"
 )
 """What parts the words of a text: punctuation, and spaces and slashes beside Chinese; GPT 4, NEW YORK and TCP/IP are one."""
 _LEAST = 0.01

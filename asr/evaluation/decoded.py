@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +36,9 @@ class Decoded(NamedTuple):
 
     text: str
     score: float
-    """What the search ranks by."""
+    """What it is ranked by."""
+    scores: Mapping[str, float] = {}
+    """Total log-probability by scorer, before its weight."""
 
 
 NOTHING = (Decoded("", 0.0),)
@@ -198,7 +200,9 @@ def _recognized(recognizer: Recognizer, heard: ReadUtterances) -> list[Result]:
 
 
 def _result(nbest: Sequence) -> Result:
-    return Result(tuple(Decoded(r.text, round(r.hypothesis.score, 4)) for r in nbest))
+    found = [r.hypothesis for r in nbest]
+    scores = [{name: round(score, 2) for name, score in h.scores.items()} for h in found]
+    return Result(tuple(Decoded(r.text, round(h.score, 4), s) for r, h, s in zip(nbest, found, scores, strict=True)))
 
 
 def _id(line: bytes) -> str | None:
@@ -215,7 +219,7 @@ def _parsed(line: bytes, id: str) -> Result | None:
     try:
         with reading(UNFINISHED, CheckpointError):
             entry = json_value(line.decode())
-            nbest = tuple(Decoded(each["text"], each["score"]) for each in entry["nbest"])
+            nbest = tuple(Decoded(each["text"], each["score"], dict(each["scores"])) for each in entry["nbest"])
             error = entry.get("error", "")
             sound = nbest and all(isinstance(d.text, str) and isinstance(d.score, float) for d in nbest)
             return Result(nbest, error) if sound and entry["id"] == id and isinstance(error, str) else None

@@ -15,6 +15,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from asr.foreign_bytes import quoted
+
 STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 NAMES = {
     *(f"torch {kind}Storage" for kind in STORAGES),
@@ -40,7 +42,7 @@ def load_pickle(path: Path) -> Any:
     """What torch.save wrote: tensors and plain data.
 
     Raises UnpicklingError, with `GLOBAL name`, for a pickle that wants anything else, ValueError for one that would be larger
-    in memory than it is, and whatever torch.load raises.
+    in memory than it is, or is damaged, and whatever torch.load raises.
     """
     for opcode, argument, _ in _operations(path):
         if opcode.name in ("GLOBAL", "INST") and argument not in NAMES:
@@ -63,6 +65,8 @@ def _operations(path: Path) -> Iterator[tuple]:
             stated = sum(entry.file_size for entry in archive.infolist())
             if stated > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError(f"its parts are compressed, {size:,} bytes to {stated:,}, which PyTorch never does")
+            if (part := archive.testzip()) is not None:  # torch.load does not look at checksums
+                raise ValueError(f"{quoted(part)} is not what was saved")
             for name in archive.namelist():
                 if name.endswith(".pkl"):
                     yield from pickletools.genops(_bounded(archive.read(name)))

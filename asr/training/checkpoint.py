@@ -9,7 +9,6 @@ tensorboard/                     the curves of log.jsonl, where they were asked 
 """
 
 import math
-import zipfile
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -107,15 +106,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     with reading(path, CheckpointError, advice="start the run again with --force"):
-        _check_parts(path)
         return load_pickle(path)
-
-
-def _check_parts(path: Path) -> None:
-    """Raises ValueError, or what zipfile raises, where the checksum of a part is not right; torch.load does not look at them."""
-    with zipfile.ZipFile(path) as archive:
-        if (part := archive.testzip()) is not None:
-            raise ValueError(f"{quoted(part)} is not what was saved")
 
 
 def restore(

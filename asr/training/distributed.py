@@ -191,11 +191,16 @@ def _child(number: int, size: int, port: int, threads: int, life: Callable[[Rank
     store.add("here", 1)
     ranks = Ranks()
     ranks._join(number, size, store=store)
+    status = 0
     with ranks:
         try:
             life(ranks)
+        except SystemExit as ended:
+            status = ended.code
         except AsrError as error:
             print(printable(f"asr: process {number} of {size}: {error}"), file=sys.stderr, flush=True)
-            raise SystemExit(1) from None
+            status = 1
     sys.stderr.flush()
-    os._exit(0)  # threads of gloo may still be there, for which C++ would abort the process with a line on stderr
+    # At once: number 0 waits to be told how it ended, and threads of gloo may still be there, for which C++ would abort the
+    # process with a line on stderr.
+    os._exit(status)

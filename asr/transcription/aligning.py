@@ -27,7 +27,7 @@ from asr.scoring.cer import align as pairs_of
 from asr.text.normalize import holds_han
 from asr.text.numbers import spell_numbers
 from asr.text.tokenizer import Tokenizer
-from asr.text.units import Unit, units
+from asr.text.units import Unit, units, with_all_between
 from asr.transcript import Segment, Span, Transcript, TranscriptToken
 from asr.transcription.pieces import Piece, cut_at_pauses
 from asr.transcription.recordings import blocks_of
@@ -55,7 +55,7 @@ class Line:
     text: str
     """As it was given."""
     units: tuple[Unit, ...]
-    """Its words and characters that the model has tokens for, or `<unk>`."""
+    """Its words and characters that the model has tokens for, or `<unk>`, with all that stands around them."""
     ids: tuple[tuple[int, ...], ...]
     """The tokens of each."""
     unknown: tuple[str, ...]
@@ -80,7 +80,8 @@ class Aligner:
 
     @torch.inference_mode()
     def align(self, audio: Audio, text: str | Path, name: str = "") -> Transcript:
-        """A segment for each line of the text that holds a word. Punctuation stays, as marks of the words before it.
+        """A segment for each line of the text that holds a word. Punctuation stays, as marks of the words before it, or, where
+        it opens, as the beginning of the word behind it.
 
         `text`: the text itself, or the Path of a file of it. `name` is what the transcript calls the recording, by default
         its path. Raises AsrError where the recording is too short for the text.
@@ -241,7 +242,8 @@ def read_line(text: str, tokenizer: Tokenizer) -> Line:
             unknown.append(unit.text)
         if ids:
             found.append((unit, tuple(ids)))
-    return Line(text.strip(), tuple(u for u, _ in found), tuple(ids for _, ids in found), tuple(unknown))
+    shown = with_all_between(text, [unit for unit, _ in found])
+    return Line(text.strip(), tuple(shown), tuple(ids for _, ids in found), tuple(unknown))
 
 
 def _segments(

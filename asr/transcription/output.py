@@ -1,13 +1,13 @@
 """In which form transcripts leave the program."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TextIO
 
 from asr.errors import ConfigError
 from asr.extras import brings
 from asr.finishing.finishing import Finishing, check, finish
 from asr.outputs.style import Style
-from asr.outputs.writers import WRITERS
+from asr.outputs.writers import CUES, WRITERS
 from asr.text.words import knows_words
 from asr.transcript import Transcript
 
@@ -37,6 +37,9 @@ class Output:
             raise ConfigError(f"words have times of their own in {able}, not in {self.format}")
         if self.style.txt_lines != "recording" and self.format != "txt":
             raise ConfigError(f"a line for each {self.style.txt_lines} is for txt, not for {self.format}")
+        if not set(CUES) & set(writer.style) and any(getattr(self.style, n) != getattr(Style, n) for n in CUES):
+            able = ", ".join(name for name, writer in WRITERS.items() if set(CUES) & set(writer.style))
+            raise ConfigError(f"lines, speed and end marks of subtitles are for {able}, not for {self.format}")
         if self.style.min_confidence is not None and self.format != "manifest":
             raise ConfigError(f"a least confidence is for manifests, not for {self.format}")
 
@@ -76,12 +79,7 @@ def outputs_of(formats: str, style: Style, finishing: Finishing) -> list[Output]
 
     def fitting(name: str) -> Style:
         """What of the style is for it, unless it is for none of them: then it is refused."""
-        takes = {
-            "words": {n for n, w in WRITERS.items() if w.words},
-            "word_times": {n for n, w in WRITERS.items() if w.words or w.words_beside},
-            "min_confidence": {"manifest"},
-            "txt_lines": {"txt"},
-        }
+        takes = {one.name: {n for n, w in WRITERS.items() if one.name in w.style} for one in fields(Style)}
         foreign = {key for key, formats in takes.items() if name not in formats and not formats.isdisjoint(names)}
         return replace(style, **{key: getattr(Style, key) for key in foreign})
 
