@@ -185,6 +185,17 @@ def test_special_tokens_that_would_take_the_place_of_others(copy, old, new, mess
     refused("wenet", folder, message)
 
 
+def test_a_line_without_its_id_makes_no_tokens_of_the_others(copy):
+    """`一 3` would be one, and be written."""
+    folder = copy("wenet-conformer")
+    units = folder / "units.txt"
+    text = units.read_text(encoding="utf-8")
+    units.write_text(f"{text}\n\n", encoding="utf-8")
+    assert "一" in read_model("wenet", folder)[0].table.tokens
+    units.write_text(text.replace("一 3\n", "3\n"), encoding="utf-8")
+    refused("wenet", folder, "units.txt:4: must be a token and its id, as other lines are, is '3'")
+
+
 def test_filters_in_half_precision_are_still_those_of_the_settings(copy):
     folder, name = copy("espnet2-conformer"), "frontend.logmel.melmat"
     change(folder, "valid.acc.ave.pth", lambda state: state.update({name: state[name].bfloat16()}))

@@ -180,6 +180,17 @@ def test_a_model_of_english_alone_is_refused(copy):
     refused("whisper", folder, r"vocab.json: has no token <\|zh\|>; is it a model of English alone\?")
 
 
+def test_tokens_of_another_model_are_refused(copy):
+    folder = copy(TINY)
+    ids = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    one, other = list(ids)[5:7]
+    ids[one], ids[other] = ids[other], ids[one]
+    (folder / "vocab.json").write_text(json.dumps(ids))
+    refused(
+        "whisper", folder, "vocab.json: .* has the id 6, in tokenizer.json beside it 5: they are of different models"
+    )
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [

@@ -169,8 +169,15 @@ def read_token_lines(path: Path) -> list[str]:
     with reading(path, CheckpointError, "no token table"):
         lines = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n").removesuffix("\n").split("\n")
         pairs = [WITH_ID.fullmatch(line) for line in lines]
-        if not all(pairs):
+        if 2 * sum(map(bool, pairs)) <= len(lines):
             return [line or " " for line in lines]
+        while not lines[-1].strip():
+            del lines[-1], pairs[-1]
+        if not all(pairs):
+            number = pairs.index(None)
+            raise CheckpointError(
+                f"{path}:{number + 1}: must be a token and its id, as other lines are, is {quoted(lines[number])}"
+            )
         by_id = {int(pair[2]): pair[1] or " " for pair in pairs}
     if sorted(by_id) != list(range(len(pairs))):
         raise CheckpointError(f"{path}: the ids are not 0 to {len(pairs) - 1}, each once")

@@ -20,7 +20,9 @@ NOTHING = ("<|nospeech|>", "<|nocaptions|>")
 """Never written: takes the places of blank and unknown, for which Whisper has no tokens."""
 TIKTOKEN = "multilingual.tiktoken"
 """The table of the authors' program: bytes in base64, and their id."""
-FILES = (TIKTOKEN, "vocab.json", "tokenizer.json", "vocabulary.json", "vocabulary.txt")
+WHOLE = "tokenizer.json"
+"""All that a tokenizer is, as Hugging Face has it."""
+FILES = (TIKTOKEN, "vocab.json", WHOLE, "vocabulary.json", "vocabulary.txt")
 """Where tokens may stand: the authors' program, Hugging Face twice, CTranslate2 twice."""
 LANGUAGES = (
     "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt la mi ml cy sk"
@@ -53,6 +55,7 @@ def read_tokens(folder: Path, vocabulary: int, *, of_weights: Path | None = None
         if not tokens[i].startswith("<|unused-"):
             raise CheckpointError(f"{path}: {quoted(tokens[i])} and {quoted(token)} both have the id {i}")
         tokens[i] = token
+    _require_same(ids, path, folder / WHOLE)
     nothing = next((name for name in NOTHING if name in ids), NOTHING[0])
     for name in (*PROMPT, BEGIN, END, nothing):
         if name not in ids:
@@ -117,7 +120,7 @@ def _tiktoken(path: Path) -> dict[str, int]:
 def _vocabulary(folder: Path) -> tuple[Path, dict[str, int]]:
     """The file with the tokens of bytes, and these and the added ones, as bytes but for those in <|…|>, with their ids."""
     path = next((folder / name for name in FILES[1:] if (folder / name).is_file()), folder / FILES[1])
-    added, whole = folder / "added_tokens.json", folder / "tokenizer.json"
+    added, whole = folder / "added_tokens.json", folder / WHOLE
     others: dict[str, int] = {}
     if path == whole:
         ids = _ids(_part(whole, "vocab"), whole)
@@ -138,6 +141,18 @@ def _vocabulary(folder: Path) -> tuple[Path, dict[str, int]]:
             if found.setdefault(token, i) != i:
                 raise CheckpointError(f"{path}: {quoted(token)} has the ids {found[token]} and {i}")
     return path, found
+
+
+def _require_same(ids: dict[str, int], path: Path, whole: Path) -> None:
+    """Raises CheckpointError for a token of which the file and tokenizer.json, if that lies beside it, say different things."""
+    if path == whole or not whole.is_file():
+        return
+    others = _ids(_part(whole, "vocab"), whole)
+    for token, i in ids.items():
+        if others.get(token, i) != i:
+            raise CheckpointError(
+                f"{path}: {quoted(token)} has the id {i}, in {whole.name} beside it {others[token]}: they are of different models"
+            )
 
 
 def _part(path: Path, name: str) -> Any:

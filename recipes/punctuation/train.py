@@ -201,7 +201,7 @@ def saved_state(path: Path, given: Mapping[str, str]) -> dict[str, Any] | None:
         return None
     with reading(path, CheckpointError, NO_STATE, f"delete it to begin anew: {path}"):
         state = torch.load(path, weights_only=True)
-        refuse_others(path, state[BEGUN_WITH], given)
+        refuse_others(path, state.get(BEGUN_WITH, given), given)  # older ones do not say it
     return state
 
 
