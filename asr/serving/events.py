@@ -26,24 +26,28 @@ def event(data: dict) -> bytes:
 
 
 class Growth:
-    """The text of a transcript that grows: what is new of it each time."""
+    """The text of a transcript that grows: what is new of it each time.
+
+    What was told stays, though with what is said later other marks may be set in it: then only the whole text has those.
+    """
 
     def __init__(self):
         self.told = 0
         """Tokens that were told."""
-        self.text = ""
+        self.end = 0.0
+        """Where the last of them ends, in seconds."""
 
     def add(self, transcript: Transcript, ended: bool) -> tuple[str, list[TranscriptToken]]:
         """The text that is new in it, and the tokens of that. The last mark may change with what is said next, and waits."""
         tokens = [token for segment in transcript.segments for token in segment.tokens]
-        text = joined(tokens)
+        new = [token for token in tokens[self.told :] if token.start >= self.end]
+        before = tokens[: len(tokens) - len(new)][-1:]  # whose mark has waited
+        text = joined([*before, *new]).removeprefix(before[0].text if before else "")
         if not ended and tokens:
             text = text.removesuffix(tokens[-1].mark)
-        if not text.startswith(self.text):
-            return "", []
-        new, told = text[len(self.text) :], tokens[self.told :]
-        self.text, self.told = text, len(tokens)
-        return new, told
+        if new:
+            self.told, self.end = len(tokens), new[-1].end
+        return text, new
 
 
 async def events_of(
