@@ -34,6 +34,16 @@ def test_spans_and_the_raw_text_stay():
 
 
 @needs_jieba
+def test_corrections_keep_their_places():
+    """Among the tokens that are left; what was two of them may have become one."""
+    from asr.transcript import Correction
+
+    said = spoken("嗯二十个张珊嗯来了", corrections=(Correction(4, "章山", "张珊"),))
+    segment = finish(transcript(said), Finishing(numbers="digits", style="clean")).segments[0]
+    (one,) = segment.corrections
+    assert "".join(token.text for token in segment.tokens[one.place :][:2]) == one.written == "张珊"
+
+
 def test_a_hesitation_between_marks_takes_one_of_them_along():
     assert cleaned(spoken("我觉得，嗯，可以。")).text == "我觉得，可以。"
     assert cleaned(spoken("我觉得可以嗯。")).text == "我觉得可以。"

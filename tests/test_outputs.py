@@ -189,6 +189,12 @@ def test_paragraphs_end_where_sentences_do():
     assert written("txt", what, txt_lines="paragraph") == f"{long}\n再见，我走了。\n"
 
 
+def test_intervals_touch_where_something_takes_no_time():
+    assert list(covering([(1.0, 1.0, "北"), (2.0, 2.0, "京"), (2.0, 3.0, "好")], 4.0)) == [
+        *((0.0, 1.0, ""), (1.0, 2.0, ""), (2.0, 3.0, "好"), (3.0, 4.0, "")),
+    ]
+
+
 def test_textgrid_is_read_by_a_library_for_them(tmp_path):
     textgrid = pytest.importorskip("textgrid")
     what = transcript(spoken('说"好"吧', 0.5), spoken("再见", 3.0, pauses={1: 0.5}), duration=5.0)

@@ -10,7 +10,7 @@ from asr.errors import AsrError
 from asr.outputs.style import Style
 from asr.outputs.writers import render
 from asr.scoring.speakers import score_speakers
-from asr.transcript import Transcript, Turn
+from asr.transcript import Correction, Transcript, Turn
 from asr.transcription.attribution import attributed
 from tests.transcripts import needs_jieba, spoken, transcript
 
@@ -31,6 +31,15 @@ def test_a_piece_of_two_people_becomes_two_segments():
     assert (first.start, first.end, second.start, second.end) == (0.0, 0.4, 0.4, 1.0)
     assert [token.source for token in second.tokens] == [(0, 0), (1, 1), (2, 2)]
     assert first.warnings == second.warnings == ("is faint",)
+
+
+def test_hot_words_and_corrections_go_where_they_were_said():
+    """Each stands in one part, with its place there, even where both parts hold the word."""
+    corrections = (Correction(1, "章山", "张珊"), Correction(5, "章山", "张珊"))
+    piece = spoken("请张珊来让张珊走", hotwords=("张珊", "张珊"), corrections=corrections)
+    first, second = attributed([piece], [Turn(0, 0.81, "S1"), Turn(0.81, 2, "S2")])
+    assert (first.text, second.text, first.hotwords, second.hotwords) == ("请张珊来", "让张珊走", ("张珊",), ("张珊",))
+    assert first.corrections == second.corrections == (Correction(1, "章山", "张珊"),)
 
 
 def test_who_speaks_at_the_same_time_goes_on_and_who_speaks_in_a_pause_is_the_nearest():

@@ -1,5 +1,6 @@
 """Transcripts made ready to read: script, digits, punctuation. Tokens keep their spans, and `raw` what the model wrote."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -8,7 +9,7 @@ from asr.finishing.disfluencies import cleaned, require_words
 from asr.finishing.punctuating import MODEL, PUNCTUATORS, with_marks
 from asr.text.digits import find_numbers
 from asr.text.scripts import to_simplified, to_traditional
-from asr.transcript import Segment, Transcript, TranscriptToken, merged, parted
+from asr.transcript import Correction, Segment, Transcript, TranscriptToken, merged, parted
 
 SCRIPTS: dict[str, Callable[[str], str]] = {"simplified": to_simplified, "traditional": to_traditional}
 """Name → how a text is converted to it."""
@@ -68,6 +69,7 @@ def finish(transcript: Transcript, finishing: Finishing) -> Transcript:
 
 def _finished(segment: Segment, finishing: Finishing) -> Segment:
     """Digits are found in simplified text, so conversion to it comes first, and conversion from it last."""
+    heard = segment
     if finishing.style == CLEAN:
         segment = cleaned(segment)
     tokens = segment.tokens
@@ -77,7 +79,18 @@ def _finished(segment: Segment, finishing: Finishing) -> Segment:
         tokens = with_digits(tokens)
     if finishing.script == "traditional":
         tokens = in_script(tokens, to_traditional)
-    return replace(segment, tokens=tokens)
+    return replace(segment, tokens=tokens, corrections=_placed(heard, tokens))
+
+
+def _placed(heard: Segment, tokens: Tokens) -> tuple[Correction, ...]:
+    """The corrections of a segment where its tokens are now: some may be left out before them, or have become one."""
+
+    def since(token: TranscriptToken) -> tuple[int, float]:
+        return token.source[0], token.start
+
+    starts = [since(token) for token in tokens]
+    places = (bisect_right(starts, since(heard.tokens[one.place])) - 1 for one in heard.corrections)
+    return tuple(replace(one, place=place) for one, place in zip(heard.corrections, places, strict=True) if place >= 0)
 
 
 def in_script(tokens: Tokens, convert: Callable[[str], str]) -> Tokens:

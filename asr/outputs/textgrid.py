@@ -51,6 +51,7 @@ def covering(spoken: Iterable[Interval], end: float) -> Iterator[Interval]:
         start = max(start, at)
         if start > at:
             yield at, start, ""
+            at = start
         if stop > start:
             yield start, stop, text
             at = stop

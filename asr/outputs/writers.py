@@ -150,7 +150,7 @@ def write_rttm(transcript: Transcript, file: TextIO, style: Style) -> None:
     ]
     if not turns and any(segment.tokens for segment in transcript.segments):
         raise AsrError(f"{transcript.audio}: RTTM says who speaks when, which was not asked: --speakers")
-    name = re.sub(r"\s+", "_", _unicode(transcript.id or Path(transcript.audio).stem))
+    name = re.sub(r"\s+", "_", _unicode(transcript.id or Path(transcript.audio).stem)) or "recording"
     for turn in turns:
         who, seconds = re.sub(r"\s+", "_", turn.speaker), turn.end - turn.start
         file.write(f"SPEAKER {name} 1 {turn.start:.3f} {seconds:.3f} <NA> <NA> {who} <NA> <NA>\n")

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from asr.text.units import units
 from asr.text.words import in_words
-from asr.transcript import Segment, TranscriptToken, Turn, joined
+from asr.transcript import Correction, Segment, TranscriptToken, Turn, joined
 
 WITHIN_WORDS = 0.3
 """Seconds of pause that are not within a word."""
@@ -30,7 +30,7 @@ def attributed(segments: Sequence[Segment], turns: Sequence[Turn]) -> list[Segme
             before = named[-1].speaker if named else ""
             speaker = _speaker(word[0].start, word[-1].end, turns, starts, before)
             named += [replace(token, speaker=speaker) for token in word]
-        found += _cut(segment, named)
+        found += by_speaker(replace(segment, tokens=tuple(named)))
     return found
 
 
@@ -53,19 +53,32 @@ def _speaker(start: float, end: float, turns: Sequence[Turn], starts: Sequence[f
     return max(near, key=fits).speaker
 
 
-def _cut(segment: Segment, tokens: Sequence[TranscriptToken]) -> Iterator[Segment]:
+def by_speaker(segment: Segment) -> Iterator[Segment]:
     """A segment for each run of tokens of one speaker."""
-    parts = [tuple(part) for _, part in groupby(tokens, key=lambda token: token.speaker)]
+    parts = [tuple(part) for _, part in groupby(segment.tokens, key=lambda token: token.speaker)]
     if len(parts) < 2:
-        yield replace(segment, tokens=tuple(tokens))
+        yield segment
         return
     borders = [(a[-1].end + b[0].start) / 2 for a, b in zip(parts, parts[1:], strict=False)]
     moments = [segment.start, *(round(border, 3) for border in borders), segment.end]
+    at = 0
     for n, (part, raw) in enumerate(zip(parts, _raw_of(segment, parts), strict=True)):
         first = part[0].source[0]
         own = tuple(replace(token, source=(token.source[0] - first, token.source[1] - first)) for token in part)
-        hotwords = tuple(word for word in segment.hotwords if word in joined(part))
-        yield replace(segment, start=moments[n], end=moments[n + 1], tokens=own, raw=raw, hotwords=hotwords)
+        cut = replace(segment, start=moments[n], end=moments[n + 1], tokens=own, raw=raw)
+        yield replace(cut, hotwords=_hotwords_of(segment, part), corrections=_corrections_of(segment, at, len(part)))
+        at += len(part)
+
+
+def _hotwords_of(segment: Segment, part: Sequence[TranscriptToken]) -> tuple[str, ...]:
+    text, words = joined(part), segment.hotwords
+    return tuple(word for i, word in enumerate(words) if words[:i].count(word) < text.count(word))
+
+
+def _corrections_of(segment: Segment, first: int, length: int) -> tuple[Correction, ...]:
+    """Those that begin in a part, with their places in it."""
+    moved = (replace(correction, place=correction.place - first) for correction in segment.corrections)
+    return tuple(correction for correction in moved if 0 <= correction.place < length)
 
 
 def _raw_of(segment: Segment, parts: Sequence[Sequence[TranscriptToken]]) -> list[str]:
