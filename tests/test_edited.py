@@ -69,9 +69,14 @@ def test_an_edited_text_as_the_api_answers(port):
         (b"no json", "the body must be an object in JSON"),
         (b"[" * 100_000, "the body must be an object in JSON"),
         ([], "the body must be an object in JSON"),
-        ({}, "segments must have a list of segments"),
-        (TALK | {"response_format": "docx"}, "response_format must be one of json, text"),
-        (TALK | {"duration": float("nan")}, "duration must have a number from 0 to 1e+09 as its duration"),
+        ({}, "the body must have a list of segments"),
+        (
+            TALK | {"response_format": "docx"},
+            "response_format must be one of json, text, verbose_json, diarized_json, srt",
+        ),
+        (TALK | {"response_format": []}, "response_format must be one of json, text"),
+        (TALK | {"response_format": "rttm"}, "rttm says who speaks when: tokens must have a speaker"),
+        (TALK | {"duration": float("nan")}, "the body must have a number from 0 to 1e+09 as its duration"),
         ({"segments": [3]}, "segments[0] must have a list of tokens"),
         ({"segments": [{"tokens": [token("", 0, 1)]}]}, "segments[0].tokens[0].text must hold something"),
         ({"segments": [{"tokens": [token("\n", 0, 1)]}]}, "segments[0].tokens[0].text must hold something"),
@@ -90,6 +95,26 @@ def test_an_edited_text_as_the_api_answers(port):
 def test_what_is_no_transcript(port, body, message):
     status, _, answer = sent(port, "/v1/render", body)
     assert status == 400 and json.loads(answer)["error"]["message"].startswith(message), answer
+
+
+def test_the_field_that_is_wrong_is_named(port):
+    def param(path, body):
+        return json.loads(sent(port, path, body)[2])["error"]["param"]
+
+    assert param("/v1/score", {"reference": 1}) == "reference"
+    assert param("/v1/render", TALK | {"duration": -1}) == "duration"
+    assert param("/v1/render", {"segments": [{"tokens": [{"text": 3}]}]}) == "segments[0].tokens[0].text"
+
+
+def test_a_segment_is_cut_where_another_one_speaks(port):
+    tokens = [one | {"speaker": who} for one, who in zip(TOKENS, ("S1", "S1", "A"), strict=True)]
+    asked = TALK | {"segments": [TALK["segments"][0] | {"tokens": tokens}]}
+    assert sent(port, "/v1/render", asked | {"response_format": "text"})[2].decode() == "S1: 今天，\nA: OK。\n"
+    assert sent(port, "/v1/render", asked | {"response_format": "rttm"})[2].decode() == (
+        "SPEAKER recording 1 0.500 0.500 <NA> <NA> S1 <NA> <NA>\nSPEAKER recording 1 1.000 0.500 <NA> <NA> A <NA> <NA>\n"
+    )
+    answer = json.loads(sent(port, "/v1/render", asked | {"response_format": "diarized_json"})[2])
+    assert [one["speaker"] for one in answer["segments"]] == ["B", "A"]  # A is somebody's name
 
 
 def test_errors_are_counted_by_the_rules_of_scoring(port):
@@ -181,7 +206,7 @@ def test_json_that_python_reads_and_cannot_write(port):
     status, _, body = sent(port, "/v1/render", TALK | {"duration": 10**400})
     assert (status, json.loads(body)["error"]["message"]) == (
         400,
-        "duration must have a number from 0 to 1e+09 as its duration",
+        "the body must have a number from 0 to 1e+09 as its duration",
     )
     assert sent(port, "/v1/score", "今".encode("utf-16"))[0] == 400
 

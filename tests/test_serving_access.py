@@ -4,7 +4,7 @@ import pytest
 
 from asr.serving.access import refusal
 from asr.serving.settings import ServerSettings
-from tests.serving import FORM, PATH, answer_at
+from tests.serving import FORM, PATH, answer_at, exchange, running
 
 pytest.importorskip("starlette")
 LAN = ServerSettings("192.168.1.5")
@@ -66,6 +66,21 @@ def test_a_name_that_somebody_else_lets_point_here_is_refused(settings, host):
 )
 def test_programs_and_the_servers_own_pages_may_ask(headers):
     assert refusal({"host": "localhost:8000", **headers}, ServerSettings()) is None
+
+
+def test_a_page_that_is_let_in_may_use_openais_client():
+    """Which sends headers of its own, for which a browser asks first; and it may read what an answer says of a request."""
+    page = "Origin: https://page.example\r\n"
+    with running(ServerSettings(origins=("https://page.example",))) as (port, _):
+        asked = (
+            "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization,x-stainless-os\r\n"
+        )
+        head = f"OPTIONS {PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{page}{asked}\r\n"
+        answer = exchange(port, head.encode()).decode().lower()
+        assert answer.startswith("http/1.1 200") and "x-stainless-os" in answer, answer
+        head = f"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{page}\r\n"
+        answer = exchange(port, head.encode()).decode().lower()
+        assert "access-control-expose-headers: x-hotwords, warning, retry-after" in answer
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:3000", "http://localhost", "null", ""])

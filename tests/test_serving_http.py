@@ -9,6 +9,7 @@ from asr.serving.settings import ServerSettings
 from tests.serving import FORM, PATH, answer_at, exchange, running, status_and_json
 
 pytest.importorskip("starlette")
+UNREAD = "the form cannot be read:"
 POST = b"POST " + PATH.encode() + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 MULTIPART = b"Content-Type: multipart/form-data; boundary=b\r\n"
 
@@ -63,30 +64,42 @@ GOOD = FORM % b"a.wav"
             400,
             "the recording must come as the field file of a form of the type multipart/form-data, not ''",
         ),
-        (sized(GOOD, b"Content-Type: multipart/form-data\r\n"), 400, "Missing boundary in multipart."),
+        (
+            sized(GOOD, b"Content-Type: multipart/form-data\r\n"),
+            400,
+            "the form cannot be read: Missing boundary in multipart.",
+        ),
         (
             sized(GOOD, b"Content-Type: multipart/form-data; boundary=" + b"b" * 5000 + b"\r\n"),
             400,
-            "Invalid multipart data.",
+            f"{UNREAD} Invalid multipart data.",
         ),
-        (sized(b"no form"), 400, "Invalid multipart data."),
+        (sized(b"no form"), 400, f"{UNREAD} Invalid multipart data."),
         (
             sized(b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--\r\n"),
             400,
-            'The Content-Disposition header field "name"',
+            'the form cannot be read: The Content-Disposition header field "name"',
         ),
-        (sized(b"--b\r\nX: " + b"x" * 20_000 + b"\r\n\r\n1\r\n--b--\r\n"), 400, "Invalid multipart data."),
+        (sized(b"--b\r\nX: " + b"x" * 20_000 + b"\r\n\r\n1\r\n--b--\r\n"), 400, f"{UNREAD} Invalid multipart data."),
         (
             sized(field("prompt", b"x" * 9_000_000) + field("keywords[]", b"x" * 9_000_000) + GOOD),
             400,
-            "fields that are no files may have 16 MiB together, have more",
+            "the form cannot be read: fields that are no files may have 16 MiB together, have more",
         ),
-        (sized(field("include[]", b"1") * 70 + GOOD), 400, "Too many fields. Maximum number of fields is 64."),
+        (
+            sized(field("include[]", b"1") * 70 + GOOD),
+            400,
+            f"{UNREAD} Too many fields. Maximum number of fields is 64.",
+        ),
         (sized(GOOD.removesuffix(b"--b--\r\n") + GOOD), 400, "file must come once, comes several times"),
-        (sized(GOOD.removesuffix(b"--b--\r\n") * 17 + GOOD), 400, "Too many files. Maximum number of files is 16."),
+        (
+            sized(GOOD.removesuffix(b"--b--\r\n") * 17 + GOOD),
+            400,
+            f"{UNREAD} Too many files. Maximum number of files is 16.",
+        ),
         (sized(field("language", b"zh") * 2 + GOOD), 400, "language must come once, comes several times"),
         (sized(field("language", b"\xff\xfe") + GOOD), 400, "language must be zh, is 'ÿþ'"),
-        (sized(field("x" * 5000, b"1") + GOOD), 400, "Invalid multipart data."),
+        (sized(field("x" * 5000, b"1") + GOOD), 400, f"{UNREAD} Invalid multipart data."),
         (
             sized(field("prompt", b"\xff") + GOOD, MULTIPART[:-2] + b"; charset=punycode\r\n"),
             400,
@@ -264,6 +277,7 @@ def test_a_refusal_is_in_chinese_where_that_is_asked_for(server, asked, message)
         (b"GET /v1/realtime HTTP/1.1\r\n", 426, "/v1/realtime 是 WebSocket：请连接 ws://…/v1/realtime"),
         (b"GET /nothing HTTP/1.1\r\n", 404, "没有这个地址"),
         (b"PUT /health HTTP/1.1\r\n", 405, "这个地址不接受这种方法"),
+        (b"POST /v1/audio/transcriptions HTTP/1.1\r\nContent-Type: multipart/form-data\r\n", 400, "表单无法读取："),
         (
             b"GET /v1/realtime HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 1\r\n",
             400,

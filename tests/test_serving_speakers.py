@@ -14,6 +14,7 @@ from tests.serving import Nobody, running
 openai = pytest.importorskip("openai")
 pytest.importorskip("starlette")
 
+from asr.serving.answers import diarized  # noqa: E402
 from asr.serving.forms import read_request  # noqa: E402
 from asr.serving.refusals import BadRequest  # noqa: E402
 from asr.serving.voices import requested_speakers  # noqa: E402
@@ -66,6 +67,22 @@ def test_known_speakers_have_their_names(create):
     assert [s.speaker for s in answer.segments] == ["agent", "A"]
 
 
+def test_letters_are_for_those_who_have_no_name():
+    """A is somebody's name, and so may S1 be."""
+
+    def labels(*speakers: str, known: tuple[str, ...] = ()) -> list[str]:
+        segments = tuple(
+            Segment(i, i + 1.0, (TranscriptToken("好", i, i + 1.0, 0.9, (0, 0), "", who),))
+            for i, who in enumerate(speakers)
+        )
+        return [one["speaker"] for one in diarized(Transcript("a", 9.0, segments, "m"), known)["segments"]]
+
+    assert labels("S1", "A", "S2", "S1", known=("A",)) == ["B", "A", "C", "B"]
+    assert labels("S1", "S2", known=("S1",)) == ["S1", "A"]
+    assert labels("S2", "S1") == ["B", "A"]
+    assert labels(*(f"S{n}" for n in range(1, 29)))[-3:] == ["Z", "S27", "S28"]
+
+
 def test_segments_come_as_events(create):
     events = list(create(response_format="diarized_json", stream=True))
     assert [e.speaker for e in events if e.type == "transcript.text.segment"] == ["A", "B"]
@@ -89,7 +106,10 @@ def test_what_is_asked():
     assert read_request([file, ("speakers", "2-5")]).speakers == Speakers(2, 5)
     assert read_request([file, ("response_format", "diarized_json")]).speakers == Speakers()
     named = [file, ("known_speaker_names[]", "甲"), ("known_speaker_references[]", URL)]
-    assert read_request(named).speakers == Speakers(voices={"甲": b"RIFF"})
+    voices = read_request(named).speakers.voices
+    assert {name: (clip.name, clip.read()) for name, clip in voices.items()} == {
+        "甲": ("known_speaker_references, 甲", b"RIFF")
+    }
 
 
 @pytest.mark.parametrize(

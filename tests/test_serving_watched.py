@@ -2,12 +2,15 @@
 
 import asyncio
 import re
+import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 
 import pytest
 
+from asr.errors import Cancelled
 from asr.serving.health import Health
 from asr.serving.scheduler import Scheduler
 from asr.serving.settings import ServerSettings
@@ -60,6 +63,27 @@ def ask(port: int, path: str, body: bytes | None = None, **headers: str) -> tupl
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+
+
+def test_clients_that_have_gone_are_counted_as_such():
+    """Not as a server that is about to end."""
+
+    class Slow(Nobody):
+        def stream(self, recordings, cancelled, together):
+            began.set()
+            while not cancelled():
+                time.sleep(0.01)
+            raise Cancelled
+
+    began = threading.Event()
+    with running(transcriber=Slow()) as (port, _):
+        body = FORM % b"a.wav"
+        head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            assert began.wait(30)
+        line = f'asr_requests_total{{path="{PATH}",status="499"}} 1.0'
+        assert any(line in ask(port, "/metrics")[1] or time.sleep(0.02) for _ in range(500))
 
 
 def test_a_model_that_does_not_answer_is_unavailable():

@@ -1,8 +1,10 @@
 """A transcript as the answer to a request, in the shapes that OpenAI's API describes."""
 
 import math
+import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from string import ascii_uppercase
 from urllib.parse import quote
 
 from asr.outputs.writers import render
@@ -18,6 +20,8 @@ LONGEST_HEADER = 2000
 CAUSED_BY_PROMPT = "X-Hotwords"
 """Header that names the words of prompt and keywords that were listened for, percent-encoded, parted by commas."""
 
+_NUMBERED = re.compile(rf"{UNKNOWN}[1-9][0-9]{{0,8}}")
+
 Ids = Callable[[str], Sequence[int]]
 """The ids of the model's tokens for a text."""
 
@@ -27,7 +31,7 @@ def answer_of(transcript: Transcript, wanted: Wanted, ids: Ids) -> str | dict:
     if wanted.format == "text":
         return render(transcript, "txt") if transcript.speakers else transcript.text + "\n"
     if wanted.format == DIARIZED:
-        return diarized(transcript)
+        return diarized(transcript, wanted.speakers.voices if wanted.speakers else ())
     if wanted.format not in ("json", "verbose_json"):
         return render(transcript, wanted.format)
     answer: dict = {"text": transcript.text}
@@ -47,15 +51,16 @@ def answer_of(transcript: Transcript, wanted: Wanted, ids: Ids) -> str | dict:
     return answer
 
 
-def diarized(transcript: Transcript) -> dict:
+def diarized(transcript: Transcript, known: Collection[str] = ()) -> dict:
     """The text, and a segment for each stretch of one speaker: of those who are not known A, B …, as they appear."""
+    labels = _labels(transcript.speakers, known)
     segments = [
         {
             "type": "transcript.text.segment",
             "id": f"seg_{i}",
             "start": segment.tokens[0].start,
             "end": segment.tokens[-1].end,
-            "speaker": _label(segment.speaker),
+            "speaker": labels.get(segment.speaker, segment.speaker),
             "text": segment.text,
         }
         for i, segment in enumerate(segment for segment in transcript.segments if segment.tokens)
@@ -64,11 +69,11 @@ def diarized(transcript: Transcript) -> dict:
     return answer | {"usage": {"type": "duration", "seconds": transcript.duration}}
 
 
-def _label(speaker: str) -> str:
-    """S1 is A, S26 Z; others are what they are called."""
-    number = speaker.removeprefix(UNKNOWN)
-    unknown = speaker.startswith(UNKNOWN) and number.isdecimal() and 1 <= int(number) <= 26
-    return chr(ord("A") + int(number) - 1) if unknown else speaker
+def _labels(speakers: Sequence[str], known: Collection[str]) -> dict[str, str]:
+    """A letter that is nobody's name for S1, S2 …, unless these are names of known people; others are what they are called."""
+    unknown = [one for one in speakers if one not in known and _NUMBERED.fullmatch(one)]
+    letters = [letter for letter in ascii_uppercase if letter not in speakers]
+    return dict(zip(sorted(unknown, key=lambda one: int(one.removeprefix(UNKNOWN))), letters, strict=False))
 
 
 def _segment(i: int, segment: Segment, ids: Ids) -> dict:

@@ -19,12 +19,13 @@ from starlette.websockets import WebSocket
 from asr.errors import AsrError
 from asr.finishing.finishing import Finishing
 from asr.serving.access import key_of, knows, refusal
+from asr.serving.answers import CAUSED_BY_PROMPT
 from asr.serving.body import ENDING
 from asr.serving.edited import rendered, scored
 from asr.serving.health import Health, short_question
 from asr.serving.inspections import inspection
 from asr.serving.live_streams import LiveStreams
-from asr.serving.metrics import Metrics
+from asr.serving.metrics import LEFT, Metrics
 from asr.serving.realtime import converse
 from asr.serving.realtime_session import Session
 from asr.serving.refusals import Abandoned, BadRequest, problem, worded
@@ -43,6 +44,12 @@ RENDER, SCORE = "/v1/render", "/v1/score"
 POSTED = (PATH, INSPECT, SECRETS, RENDER, SCORE)
 """Addresses that something is sent to."""
 PAGE = "/"
+ACROSS_SITES: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": ["*"],
+    "expose_headers": [CAUSED_BY_PROMPT, "Warning", "Retry-After"],
+}
+"""What pages of sites that are let in may send (OpenAI's own client sends a dozen headers), and read of an answer."""
 MOST_JSON = 2**16
 """Bytes of a request in JSON at most."""
 WRONG_KEY = "the key is wrong or missing; send it as Authorization: Bearer KEY"
@@ -73,10 +80,9 @@ class Application:
         self.counts = Metrics(endpoints, service)
         routes = [Route(path, one, methods=["POST" if path in POSTED else "GET"]) for path, one in endpoints.items()]
         routes.append(Route("/page/{name}", self.page, methods=["GET"]))
-        self.app: ASGIApp = Starlette(routes=routes, exception_handlers=HANDLERS)
+        self.app: ASGIApp = Starlette(routes=routes, exception_handlers=HANDLERS | {Abandoned: self._abandoned})
         if settings.origins:
-            allowed = {"allow_methods": ["GET", "POST"], "allow_headers": ["Authorization"]}
-            self.app = CORSMiddleware(self.app, allow_origins=settings.origins, **allowed)
+            self.app = CORSMiddleware(self.app, allow_origins=settings.origins, **ACROSS_SITES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -126,6 +132,10 @@ class Application:
     async def _refuse(self, request: Request, status: int, message: str, send: Send) -> None:
         await self.service.body(request.receive).drop()
         await _refused(request, status, message)(request.scope, request.receive, send)
+
+    async def _abandoned(self, request: Request, error: Abandoned) -> Response:
+        """Of what a client that has gone is answered only the status is read: it is counted."""
+        return _refused(request, 503 if self.service.stopping.is_set() else LEFT, str(error))
 
     async def transcriptions(self, request: Request) -> Response:
         await self._ask_for_key(request)
@@ -198,7 +208,6 @@ def _of_system(request: Request, error: OSError) -> Response:
 
 HANDLERS: dict[Any, Any] = {
     BadRequest: lambda request, error: _refused(request, error.status, str(error), error.field, error.headers),
-    Abandoned: lambda request, error: _refused(request, 503, str(error)),
     ClientDisconnect: lambda request, error: _refused(request, 400, "the upload was not finished"),
     HTTPException: lambda request, error: _refused(request, error.status_code, error.detail, headers=error.headers),
     AsrError: lambda request, error: _refused(request, 500, str(error)),

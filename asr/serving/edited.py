@@ -11,12 +11,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from asr.errors import ConfigError
 from asr.scoring.cer import CharErrors, align, in_runs, scoring_rules, units_of
 from asr.serving.answers import Ids, answer_of
-from asr.serving.forms import FORMATS, Wanted
+from asr.serving.forms import FORMATS, Wanted, one_of
 from asr.serving.refusals import BadRequest
 from asr.serving.sent import read_json
 from asr.serving.service import Service
 from asr.text.normalize import normalize
 from asr.transcript import Segment, Transcript, TranscriptToken
+from asr.transcription.attribution import by_speaker
 
 MOST_BYTES = 2**25
 """Of a request: hours of text, each character with its times."""
@@ -25,6 +26,7 @@ MOST_WRITTEN = 300_000
 MOST_SCORED = 20_000
 """Characters of a text that is scored, more than an hour of speech: nothing else is done for the half second that it may take."""
 EDITED = "the text was edited by hand"
+BODY = "the body"
 
 
 async def rendered(service: Service, request: Request) -> Response:
@@ -57,23 +59,26 @@ def _object(sent: bytes) -> dict:
 
 
 def _rendered(asked: dict, ids: Ids) -> str | dict:
-    format = asked.get("response_format", "json")
-    if format not in FORMATS:
-        raise BadRequest(f"response_format must be one of {', '.join(FORMATS)}", "response_format")
+    format = one_of(str(asked.get("response_format", "json")), FORMATS, "response_format")
+    transcript = transcript_of(asked)
+    if format == "rttm" and transcript.text and not transcript.speakers:
+        raise BadRequest("rttm says who speaks when: tokens must have a speaker", "segments")
     wanted = Wanted(None, format, words=True, logprobs=format == "verbose_json")
-    return answer_of(transcript_of(asked), wanted, ids)
+    return answer_of(transcript, wanted, ids)
 
 
 def transcript_of(asked: dict) -> Transcript:
     """The transcript that JSON describes: `duration`, `edited`, and `segments`, each with `start`, `end` and `tokens`; of a token
-    `text`, `mark`, `start`, `end`, `confidence`, and `speaker`. Raises BadRequest for what is none.
+    `text`, `mark`, `start`, `end`, `confidence`, and `speaker`; where another one speaks a segment is cut. Raises BadRequest for
+    what is none.
     """
-    segments = tuple(_segment(one, f"segments[{i}]") for i, one in enumerate(_list(asked, "segments", "segments")))
+    segments = tuple(_segment(one, f"segments[{i}]") for i, one in enumerate(_list(asked, "segments", BODY)))
     _in_order(segments, "segments")
     if sum(len(token.text) + len(token.mark) for segment in segments for token in segment.tokens) > MOST_WRITTEN:
         raise BadRequest(f"a text may have {MOST_WRITTEN:,} characters at most; send it in parts", "segments")
     edited = (EDITED,) if asked.get("edited") else ()
-    return Transcript(_text(asked, "name", "name"), _number(asked, "duration", "duration"), segments, "", edited)
+    parts = tuple(part for segment in segments for part in by_speaker(segment))
+    return Transcript(_text(asked, "name", BODY), _number(asked, "duration", BODY), parts, "", edited)
 
 
 def _segment(asked: Any, place: str) -> Segment:
@@ -106,7 +111,7 @@ def _in_order(parts: Sequence[Segment] | Sequence[TranscriptToken], place: str) 
 def _list(asked: Any, name: str, place: str) -> list:
     value = asked.get(name) if isinstance(asked, dict) else None
     if not isinstance(value, list):
-        raise BadRequest(f"{place} must have a list of {name}", place)
+        raise BadRequest(f"{place} must have a list of {name}", _field(name, place))
     return value
 
 
@@ -114,7 +119,7 @@ def _text(asked: Any, name: str, place: str) -> str:
     """A text on one line; empty where there is none."""
     value = asked.get(name, "") if isinstance(asked, dict) else None
     if not isinstance(value, str):
-        raise BadRequest(f"{place} must have a text as its {name}", place)
+        raise BadRequest(f"{place} must have a text as its {name}", _field(name, place))
     return " ".join(value.split())
 
 
@@ -123,18 +128,22 @@ def _number(asked: dict, name: str, place: str, most: float = 1e9) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         value = -1
     if not 0 <= value <= most:
-        raise BadRequest(f"{place} must have a number from 0 to {most:g} as its {name}", place)
+        raise BadRequest(f"{place} must have a number from 0 to {most:g} as its {name}", _field(name, place))
     return float(value)
 
 
+def _field(name: str, place: str) -> str:
+    return name if place == BODY else f"{place}.{name}"
+
+
 def _scored(asked: dict) -> dict:
-    texts = _text(asked, "reference", "the body"), _text(asked, "hypothesis", "the body")
+    texts = _text(asked, "reference", BODY), _text(asked, "hypothesis", BODY)
     if max(map(len, texts)) > MOST_SCORED:
         raise BadRequest(
             f"a text of more than {MOST_SCORED:,} characters is scored by `asr score`, not here", "reference"
         )
     try:
-        rules = scoring_rules(_text(asked, "rules", "the body") or None)
+        rules = scoring_rules(_text(asked, "rules", BODY) or None)
         reference, hypothesis = (units_of(normalize(text, rules), "char", "spaces" in rules) for text in texts)
     except ConfigError as error:
         raise BadRequest(str(error), "rules") from error

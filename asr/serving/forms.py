@@ -84,7 +84,7 @@ async def read_form(request: Any) -> Any:
     try:
         return await FormParser(request.headers, request.stream(), **LIMITS).parse()
     except MultiPartException as error:
-        raise BadRequest(error.message) from error
+        raise BadRequest(f"the form cannot be read: {error.message}") from error
     except (ClientDisconnect, OSError, AsrError):  # AsrError: from what counts the bytes as they come
         raise
     except Exception as error:
@@ -100,12 +100,12 @@ def read_request(fields: list[tuple[str, Any]]) -> Wanted:
     def last(name: str) -> str:
         return form.get(name, [""])[-1]
 
-    format = _one_of(last("response_format") or "json", FORMATS, "response_format")
+    format = one_of(last("response_format") or "json", FORMATS, "response_format")
     _require_mandarin(form)
-    stream = _one_of(last("stream").lower(), (*YES, *NO), "stream") in YES
+    stream = one_of(last("stream").lower(), (*YES, *NO), "stream") in YES
     if stream and format not in STREAMED:
         raise BadRequest(f"stream goes with response_format {', '.join(STREAMED)}, not with {format}", "stream")
-    granularities = [_one_of(one, ("word", "segment"), GRANULARITIES) for one in form.get(GRANULARITIES, [])]
+    granularities = [one_of(one, ("word", "segment"), GRANULARITIES) for one in form.get(GRANULARITIES, [])]
     include = form.get("include", [])
     notes += [f"include {_quoted(one)} is not known" for one in include if one != LOGPROBS]
     if granularities and format != "verbose_json":
@@ -146,7 +146,8 @@ def _by_name(fields: list[tuple[str, Any]]) -> tuple[dict[str, list], list[str]]
     return form, list(dict.fromkeys(notes))
 
 
-def _one_of(value: str, known: tuple[str, ...], name: str) -> str:
+def one_of(value: str, known: tuple[str, ...], name: str) -> str:
+    """The value of a field that may have these; "" among them is for none. Raises BadRequest for another one."""
     if value not in known:
         raise BadRequest(f"{name} must be one of {', '.join(filter(None, known))}, is {_quoted(value)}", name)
     return value

@@ -109,6 +109,7 @@ class Live:
 
     async def _error(self, error: AsrError, event: Any = None) -> None:
         id = event.get("event_id") if isinstance(event, dict) else None
+        id = id if isinstance(id, str) else None  # a number may be one that JSON cannot write
         field, code = getattr(error, "field", None), getattr(error, "code", None)
         about = {"type": "invalid_request_error", "code": code, "param": field, "event_id": id}
         about["message"] = worded(str(error), self.socket)

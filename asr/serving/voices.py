@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import io
 from collections.abc import Sequence
 
 from asr.errors import ConfigError
@@ -21,7 +22,7 @@ def requested_speakers(asked: str, diarized: bool, names: Sequence[str], referen
         raise BadRequest(f"{NAMES} and {REFERENCES} must be as many, are {len(names)} and {len(references)}", NAMES)
     if len(names) > MOST_VOICES:
         raise BadRequest(f"{NAMES} must be {MOST_VOICES} at most, are {len(names)}", NAMES)
-    voices = {" ".join(name.split()): _audio(one) for name, one in zip(names, references, strict=True)}
+    voices = {name: Clip(_audio(one), name) for name, one in zip(map(_one_line, names), references, strict=True)}
     if len(voices) < len(names) or not all(name.isprintable() and 1 <= len(name) <= LONGEST_NAME for name in voices):
         raise BadRequest(f"{NAMES} must be different names of 1 to {LONGEST_NAME} printable characters", NAMES)
     if not asked and not diarized and not voices:
@@ -30,6 +31,18 @@ def requested_speakers(asked: str, diarized: bool, names: Sequence[str], referen
         return speakers_wanted(asked or True, voices)
     except ConfigError as error:
         raise BadRequest(str(error), "speakers") from None
+
+
+class Clip(io.BytesIO):
+    """A recording of a known person, which messages call by its field and that name."""
+
+    def __init__(self, data: bytes, person: str):
+        super().__init__(data)
+        self.name = f"{REFERENCES}, {person}"
+
+
+def _one_line(name: str) -> str:
+    return " ".join(name.split())
 
 
 def _audio(reference: str) -> bytes:
