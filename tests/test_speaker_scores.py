@@ -47,6 +47,16 @@ def test_empty_sides():
     assert diarization_errors(A_THEN_B, []).der == 1
 
 
+@pytest.mark.parametrize("collar", [0.0, 0.25])
+def test_a_turn_that_takes_no_time_is_none(collar):
+    """As pyannote.metrics has it: no collar lies around it, neither does it change what is right."""
+    nothing = turns((2.5, 2.5, "A"), (7.0, 7.0, "C"))
+    named = turns((0.0, 3.0, "1"), (6.0, 9.0, "2"))
+    expected = diarization_errors(A_THEN_B, named, collar)
+    assert diarization_errors([*A_THEN_B, *nothing], [*named, *nothing], collar) == expected
+    assert diarization_errors(nothing, [], collar).der == 0
+
+
 def test_names_and_order_do_not_matter_and_half_turns_are_whole_ones():
     named = turns((5.5, 10.0, "x"), (2.5, 5.0, "y"), (0.0, 2.5, "y"), (1.0, 3.0, "y"))
     assert diarization_errors(A_THEN_B, named).total == 0

@@ -80,12 +80,12 @@ def diarization_errors(
     collar: float = 0.0,
     ignored: Iterable[Span] = (),
 ) -> DiarizationErrors:
-    """Errors in one recording. A speaker who has two turns at the same time speaks once.
+    """Errors in one recording. A speaker who has two turns at the same time speaks once; a turn that takes no time is none.
 
     `collar`: seconds before and after each start and end of a turn of the reference that are not scored, since nobody hears
     borders more exactly (0.25 in md-eval; pyannote.metrics calls the same 0.5). `ignored`: what is not scored besides.
     """
-    borders = [moment for turn in reference for moment in (turn.start, turn.end)]
+    borders = [moment for turn in reference if turn.end > turn.start for moment in (turn.start, turn.end)]
     left_out = [(moment - collar, moment + collar) for moment in borders] if collar else []
     left_out += ignored
     spans = [(turn.start, turn.end) for turn in (*reference, *hypothesis)] + left_out

@@ -146,7 +146,7 @@ def score_speakers(
         exact, collared = (
             diarization_errors(conversation.turns, other.turns, width, conversation.ignored) for width in (0.0, collar)
         )
-        n, m = (len({turn.speaker for turn in side.turns}) for side in (conversation, other))
+        n, m = (len({turn.speaker for turn in side.turns if turn.end > turn.start}) for side in (conversation, other))
         recordings[name] = RecordingScore(exact, collared, text, n, m, pairs)
     if with_text:
         say(f"normalised by {', '.join(chosen) or 'no rule'}")
