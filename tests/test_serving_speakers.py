@@ -108,7 +108,7 @@ def test_what_is_asked():
     named = [file, ("known_speaker_names[]", "甲"), ("known_speaker_references[]", URL)]
     voices = read_request(named).speakers.voices
     assert {name: (clip.name, clip.read()) for name, clip in voices.items()} == {
-        "甲": ("known_speaker_references, 甲", b"RIFF")
+        "甲": ("known_speaker_references[甲]", b"RIFF")
     }
 
 

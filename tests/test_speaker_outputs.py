@@ -119,6 +119,10 @@ def test_what_is_written_can_be_scored(tmp_path):
     score = score_speakers(tmp_path / "talk.rttm", tmp_path / "talk.json")
     assert score.exact.total == pytest.approx(0) and score.exact.reference == pytest.approx(5.05)
     assert score_speakers(tmp_path / "talk.json", tmp_path / "talk.json").text.reference == 10
+    (tmp_path / "words.json").write_text(
+        render(TALK, "json", Style(word_times=True))
+    )  # as of WhisperX, beside the text
+    assert score_speakers(tmp_path / "talk.json", tmp_path / "words.json").text.cer == 0
 
 
 def test_an_option_whose_value_may_be_left_out():

@@ -28,7 +28,8 @@ from asr.transcript import Span
 RTTM_KINDS = ("SPEAKER", "SPKR-INFO", "LEXEME", "NON-LEX", "NON-SPEECH", "NOSCORE", "SEGMENT", "A/P", "SU", "FILLER")
 """What a line of an RTTM may begin with, and be left out for; only the first is a turn."""
 RECORDINGS = ("session_id", "recording", "recording_id")
-TEXTS = ("words", *JSON_NAMES["text"])
+TEXTS = (*JSON_NAMES["text"], "words")
+"""Fields that may hold what is said; `words` is SegLST's, and elsewhere a list beside the text (WhisperX, `--word-times`)."""
 LOOKED_AT = 1 << 16
 """Bytes of a file that tell whether it is RTTM."""
 LATEST = 1e7

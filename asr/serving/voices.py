@@ -38,7 +38,7 @@ class Clip(io.BytesIO):
 
     def __init__(self, data: bytes, person: str):
         super().__init__(data)
-        self.name = f"{REFERENCES}, {person}"
+        self.name = f"{REFERENCES}[{person}]"
 
 
 def _one_line(name: str) -> str:
