@@ -9,7 +9,7 @@ import torch
 
 import asr
 from asr.audio.voice_activity import load_voice_activity
-from asr.errors import AsrError, ConfigError
+from asr.errors import AsrError, AudioError, ConfigError
 from asr.speakers.diarizer import Diarizer, Networks, names_of, voice_of
 from asr.speakers.embedding import load_speaker_embedding
 from asr.speakers.segmentation import FRAME, WINDOW, load_speaker_segmentation, n_frames
@@ -18,6 +18,7 @@ from asr.speakers.turns import turns_of
 from asr.speakers.wanted import Speakers, speakers_wanted, voices_of
 from asr.speakers.weights import installed_weights
 from asr.transcript import Turn
+from asr.transcription.finding_speakers import SpeakerFinder
 from tests.sounds import noise, silence, speech
 from tests.test_speaker_clustering import in_both_bands, voices
 
@@ -97,6 +98,12 @@ def test_nobody_speaks_in_silence(networks):
     assert Diarizer(networks, Speakers(2, 2)).finish() == ()
     with pytest.raises(AsrError, match="no speech was found in it that could tell what a voice sounds like"):
         voice_of(networks, "quiet.wav", silence(3))
+
+
+def test_a_voice_that_has_no_name_of_its_own_is_called_by_the_persons(networks):
+    activity = networks.activity
+    with pytest.raises(AudioError, match="^voice 王芳: not recognised as audio"):
+        SpeakerFinder(Speakers(voices={"王芳": b"junk"}), activity)
 
 
 def test_a_missing_package_is_said_with_the_extra_that_brings_it(monkeypatch, run, wav):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from asr.audio.given import Audio, name_of
 from asr.audio.voice_activity import VoiceActivity
 from asr.errors import AudioError
 from asr.speakers.embedding import SpeakerEmbedding, load_speaker_embedding
@@ -93,12 +92,12 @@ def names_of(centres: Sequence[np.ndarray | None], voices: Mapping[str, np.ndarr
     return [names.get(person) or next(others) for person in range(len(centres))]
 
 
-def voice_of(networks: Networks, audio: Audio, samples: np.ndarray) -> np.ndarray:
-    """What the person in a recording (S,) sounds like: (D,) of length 1. Raises AudioError where nobody speaks in it."""
+def voice_of(networks: Networks, name: str, samples: np.ndarray) -> np.ndarray:
+    """What the person in a recording (S,) of this name sounds like: (D,) of length 1. Raises AudioError where nobody speaks."""
     stream = networks.stretches()
     stretches = [*stream.add(samples), *stream.finish()]
     heard = [stretch.vector * stretch.alone for stretch in stretches if stretch.vector is not None]
     if not heard:
-        raise AudioError(f"{name_of(audio)}: no speech was found in it that could tell what a voice sounds like")
+        raise AudioError(f"{name}: no speech was found in it that could tell what a voice sounds like")
     vector = np.sum(heard, 0)
     return vector / np.linalg.norm(vector)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from asr.audio.given import name_of
+from asr.audio.given import Bytes, name_of
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity import VoiceActivity
 from asr.errors import UsageError
@@ -25,13 +25,16 @@ class SpeakerFinder:
         for name, audio in wanted.voices.items():
             problems: list[str] = []
             blocks, n = [], 0
-            for block in blocks_of(audio, name_of(audio), problems):
+            called = (
+                f"voice {name}" if isinstance(audio, Bytes | tuple) else name_of(audio)
+            )  # these have no name of their own
+            for block in blocks_of(audio, called, problems):
                 blocks.append(block)
                 n += len(block)
                 if n >= LONGEST_VOICE * SAMPLE_RATE:
                     break
             samples = np.concatenate([*blocks, np.zeros(0, np.float32)])[: LONGEST_VOICE * SAMPLE_RATE]
-            self.voices[name] = voice_of(self.networks, audio, samples)
+            self.voices[name] = voice_of(self.networks, called, samples)
 
     def diarizer(self) -> Diarizer:
         """For one recording."""
