@@ -1,5 +1,6 @@
 """Headers that are wrong about how much there is: all is read, and something is said only where something is missing."""
 
+import io
 import struct
 
 import av
@@ -249,6 +250,12 @@ def test_end_to_end_in_a_codec(tmp_path):
     assert len(read_samples(tmp_path / "a.aac")) / 16000 == pytest.approx(4, abs=0.1)
 
 
+def cut_in_a_page(content):
+    """An Ogg that ends in its last page: in its head, in the lengths behind that, or in what is in it."""
+    last = content.rindex(b"OggS")
+    return [io.BytesIO(content[: last + end]) for end in (20, 27, 28, len(content) - last - 1)]
+
+
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
 @pytest.mark.parametrize("kind", ["zeros", "missing"])
 def test_a_hole_in_an_ogg_is_silence(tmp_path, subtype, kind):
@@ -257,6 +264,7 @@ def test_a_hole_in_an_ogg_is_silence(tmp_path, subtype, kind):
     soundfile.write(path, beeps(10), 16000, subtype, format="OGG")
     with open(path, "rb") as file:
         assert is_one_whole_stream(file)
+    assert all(map(is_one_whole_stream, cut_in_a_page(path.read_bytes())))
     content, hole = path.read_bytes(), path.stat().st_size // 10
     middle = len(content) // 2
     path.write_bytes(content[:middle] + bytes(hole if kind == "zeros" else 0) + content[middle + hole :])

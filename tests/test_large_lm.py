@@ -151,7 +151,7 @@ def test_the_n_grams_of_the_model_stay_in_the_search(folder, tmp_path):
     assert opened.lm is not None and opened.large_lm is not None
     settings = _settings(Decoding(model, lm=folder), opened, TOY, False)
     assert (settings["lm"], settings["large_lm"]) == (str(opened.lm.path), str(folder))
-    assert str(folder) in [path for path, *_ in _started_with(settings, model, [])["files"]]
+    assert str(folder / "model.safetensors") in [path for path, *_ in _started_with(settings, model, [])["files"]]
     with_both, own = made_with(Decoding(model, lm=folder), {}), made_with(Decoding(model), {})
     assert with_both["lm"] == own["lm"] != "none" and with_both["large_lm"] != own["large_lm"] == "none"
 
@@ -225,6 +225,20 @@ def test_weights_that_do_not_fit(folder, tmp_path):
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(CheckpointError, match="lm: is no model that transformers can load"):
         load_large_lm(tmp_path / "lm")
+
+
+@needs_transformers
+def test_a_network_that_says_nothing_of_a_text_is_named(folder):
+    lm = load_large_lm(folder)
+    lm.size = 5
+    with pytest.raises(
+        CheckpointError, match="its tokenizer has a token 14, its network 5 of them: is one another model"
+    ):
+        lm.nats(["今天气很"])
+    lm = load_large_lm(folder)
+    next(lm.model.parameters()).data.fill_(float("nan"))
+    with pytest.raises(CheckpointError, match="its scores are no numbers: its weights are damaged"):
+        lm.nats(["今天"])
 
 
 @needs_transformers

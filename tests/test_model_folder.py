@@ -191,6 +191,7 @@ def test_one_bit_of_the_weights_is_noticed(folder, tmp_path, dtype):
 def test_a_checksum_by_hand():
     words = torch.tensor([1, -1, 5]), torch.tensor([3, 4], dtype=torch.uint8)
     assert checksum(dict(enumerate(words))) == f"{1 - 1 + 5 + 3 + 4:016x}"
+    assert checksum({"a": torch.arange(9, dtype=torch.int32)[1:4]}) == f"{1 + (2 << 32) + 3:016x}"  # a part of another
     assert checksum({"a": torch.tensor(-2)}) == "fffffffffffffffe" and checksum({}) == "0" * 16
 
 

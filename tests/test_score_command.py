@@ -55,6 +55,13 @@ def test_a_pipe_is_read_once(run, tmp_path, kind):
 def test_a_line_is_stdin(run, files, monkeypatch):
     monkeypatch.setattr("asr.cli.score.STDIN", files[1])
     assert run("score", files[0], "-") == run("score", *files)
+    for given, stdin, message in (
+        (("-", "-"), files[1], "stdin can be read once only"),
+        ((files[0], "-"), files[1].with_name("none"), "stdin is closed, or has no name on this system: give a file"),
+    ):
+        monkeypatch.setattr("asr.cli.score.STDIN", stdin)
+        status, out, err = run("score", *given)
+        assert (status, out) == (2, "") and message in err
 
 
 def test_a_reference_of_ids_alone_is_refused(run, files, tmp_path):

@@ -23,11 +23,11 @@ def is_one_whole_stream(file: BinaryIO) -> bool:
     while True:
         file.seek(place)
         head = file.read(HEAD)
-        if len(head) < HEAD or head[:4] != b"OggS":
+        if head[:4] != b"OggS":
             return b"OggS" not in head + file.read(SEARCHED)
-        lengths = file.read(head[26])
+        lengths = file.read(head[26]) if len(head) == HEAD else b""
         body = file.read(sum(lengths))
-        if len(body) < sum(lengths):  # cut off
+        if len(head) < HEAD or len(lengths) < head[26] or len(body) < sum(lengths):  # cut off
             return True
         first = bool(head[5] & FIRST_OF_STREAM)
         stream, number, checksum = struct.unpack("<III", head[14:26])

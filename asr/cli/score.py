@@ -1,5 +1,6 @@
 """`asr score`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from asr.cli.options import Collar, Force, lowered, say
 
 STDIN = Path("/dev/stdin")
+DASH = Path("-")
 
 
 def score(
@@ -105,10 +107,11 @@ def score(
         chosen = scoring_rules(rules or None, unit)
     except ConfigError as error:
         raise typer.BadParameter(str(error), param_hint="--rules") from None
-    reference, *hypotheses = [STDIN if path == Path("-") else path for path in (reference, *hypotheses)]
+    reference, *hypotheses = _named((reference, *hypotheses))
     output = Output(table, by, html, json, details)
     output.check([reference, *hypotheses], force)
-    if speakers or any(map(is_rttm, (reference, *hypotheses))):
+    # of stdin nothing is looked at: on macOS that would be gone, even of a file
+    if speakers or any(is_rttm(path) for path in (reference, *hypotheses) if path != STDIN):
         given = {"--table": table, "--html": html, "--details": details, "--utt2spk": utt2spk, "--ids": ids is not None}
         for option in (option for option, value in given.items() if value):
             raise typer.BadParameter("is for texts; who said what is printed, and written by --json", param_hint=option)
@@ -127,3 +130,12 @@ def score(
         say(f"{result.rate_name} {100 * result.cer:.2f} % is above {fail_above:g} %")
     if high:
         raise typer.Exit(1)
+
+
+def _named(paths: Sequence[Path]) -> list[Path]:
+    """Paths with the name of stdin in the place of `-`."""
+    if paths.count(DASH) > 1:
+        raise typer.BadParameter("stdin can be read once only", param_hint="-")
+    if DASH in paths and not STDIN.exists():
+        raise typer.BadParameter("stdin is closed, or has no name on this system: give a file", param_hint="-")
+    return [STDIN if path == DASH else path for path in paths]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from asr.catalogue.finding import find_model, results_folder
@@ -163,7 +164,9 @@ def _refuse(out: Path, goes_on: bool) -> None:
 def _started_with(settings: dict, folder: Path, utterances: Sequence[Utterance]) -> dict:
     """All that the hypotheses depend on, as JSON has it."""
     named = [settings[name] for name in ("lm", "large_lm", "hotwords")]  # hot words may be a list
-    files = [weights_file(folder), *(Path(name) for name in named if isinstance(name, str) and os.path.exists(name))]
+    given = [Path(name) for name in named if isinstance(name, str) and os.path.exists(name)]
+    inside = [sorted(path.iterdir()) if path.is_dir() else [path] for path in given]
+    files = [weights_file(folder), *chain.from_iterable(inside)]
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     state = cache(_state)
     audio = [(u.id, str(u.audio), state(u.audio), u.start, u.duration, u.channel, *_place(u)) for u in utterances]

@@ -62,6 +62,8 @@ def checksum(tensors: dict[str, Tensor]) -> str:
     total = 0
     for tensor in tensors.values():
         content = tensor.contiguous().reshape(-1).view(torch.uint8)
+        if content.storage_offset() % WORD:  # a part of a larger tensor
+            content = content.clone()
         even = len(content) // WORD * WORD
         total += int(content[:even].view(torch.int64).sum()) + int(content[even:].sum())
     return f"{total % 2**64:016x}"

@@ -6,6 +6,7 @@ tokenizer.json, or another of its   how texts become its tokens
 """
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,7 +30,7 @@ CAUSAL = ("ForCausalLM", "LMHeadModel")
 """How names of architectures end that say what comes next."""
 END = "。"
 """Written behind each text: one that breaks off in the middle is not likely to end there."""
-MARKS = "。？！…."
+MARKS = "。？！….?!"
 """A text that ends in one of these ends already."""
 LOGITS = 2**26
 """Numbers that come out of the network at a time at most, the vocabulary for each token: 128 MB in bfloat16."""
@@ -57,24 +58,32 @@ class LargeLm:
         """model, tokenizer: of transformers; path: where they are from."""
         self.model, self.tokenizer, self.path = model, tokenizer, path
         config = model.config.get_text_config()
-        named = (tokenizer.bos_token_id, tokenizer.cls_token_id, config.bos_token_id, tokenizer.eos_token_id)
-        begins = [token for token in named if token is not None and token < config.vocab_size]
-        self.start = begins[:1] or self._tokens("\n")
+        self.size: int = config.vocab_size
+        """Of its vocabulary."""
+        parting = self._tokens("\n") or self._tokens(END)  # with the first call a tokenizer settles not to cut texts
+        begins = getattr(config, "bos_token_id", None)
+        named = (tokenizer.bos_token_id, tokenizer.cls_token_id, begins, tokenizer.eos_token_id)
+        self.start = [token for token in named if token is not None and token < self.size][:1] or parting
         """What stands before a text, and is not scored: that with which texts begin, or what parts them."""
         self.most = getattr(config, "max_position_embeddings", None) or 2048
         """Tokens that it can see at a time."""
-        self.budget = max(1, LOGITS // config.vocab_size)
+        self.budget = max(1, LOGITS // self.size)
         """Tokens, padding included, that are scored at a time."""
 
     def _tokens(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        tokens = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if (largest := max(tokens, default=0)) >= self.size:
+            raise CheckpointError(
+                f"{self.path}: its tokenizer has a token {largest:,}, its network {self.size:,} of them: is one another model's?"
+            )
+        return tokens
 
     @torch.inference_mode()
     def nats(self, texts: Sequence[str], cancelled: Callable[[], bool] = never) -> list[float]:
         """The natural logarithm of each text's probability as a sentence of its own, with its end.
 
         What is longer than the model can see is cut, and each part stands for itself. Raises Cancelled soon after `cancelled`
-        says so.
+        says so, CheckpointError where what the network says are no numbers.
         """
         rows, owners = [], []
         room = self.most - len(self.start)
@@ -91,6 +100,8 @@ class LargeLm:
             batch = [order[place] for place in group]
             for i, score in zip(batch, self._scores([rows[i] for i in batch]), strict=True):
                 found[owners[i]] += score
+        if not all(map(math.isfinite, found)):
+            raise CheckpointError(f"{self.path}: its scores are no numbers: its weights are damaged")
         return found
 
     def _scores(self, rows: list[list[int]]) -> list[float]:
