@@ -55,4 +55,5 @@ def with_all_between(text: str, kept: Sequence[Unit]) -> Iterator[Unit]:
 
 def _opened(gap: str) -> str:
     """What stands between two units, without what opens at its end: straight quotes do that behind a space."""
-    return re.sub(rf"(?:[{re.escape(OPENING)}]|(?<=\s)[\"'])*$", "", gap)
+    closed = gap.rstrip(OPENING)
+    return closed[:-1] if closed.endswith(('"', "'")) and closed[-2:-1].isspace() else closed
