@@ -125,7 +125,7 @@ def said_on_interrupt(recording: Path, program: Sequence[str] = ("-m", "asr")) -
     pytest.importorskip("starlette")
     with running(program) as (process, url), ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask, f"{url}/v1/audio/transcriptions", file=recording)
-        while "\nasr_waiting 1.0\n" not in ask(f"{url}/metrics")[1]:
+        while not answer.done() and "\nasr_waiting 1.0\n" not in ask(f"{url}/metrics")[1]:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
