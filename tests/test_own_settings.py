@@ -90,11 +90,10 @@ def test_every_call_that_decodes_keeps_them(folder, changed, used, corpus, tmp_p
     assert benchmark(decoding, [read_manifest(few)[0].read()], rounds=1).beam == 1
     LiveTranscriber(asr.load(folder, "cpu", decode=changed))
     expected = DecodeConfig(**OWN | {"beam": 1})
-    live = [expected, replace(expected, redecode=False)]  # for utterances that are over, and for open ones
-    assert used == [expected, expected, expected, *live]
+    assert used == [expected, expected, expected, replace(expected, redecode=False)]
     tune(decoding, few)
-    assert used[5:7] == [DecodeConfig(**OWN), expected]  # as it is, then as it is asked for
-    assert all((config.beam, config.max_chars_per_second) == (1, 7) for config in used[6:])
+    assert used[4:6] == [DecodeConfig(**OWN), expected]  # as it is, then as it is asked for
+    assert all((config.beam, config.max_chars_per_second) == (1, 7) for config in used[5:])
 
 
 def test_alignment_by_attention_writes_with_them(folder, used, monkeypatch):

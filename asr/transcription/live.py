@@ -4,6 +4,7 @@ What was heard since the last pause is decoded again and again; what two decodin
 ends the utterance, whose text is then what the full search finds.
 """
 
+import copy
 import json
 import queue
 import sys
@@ -88,7 +89,9 @@ class LiveTranscriber:
 
 def without_second_pass(full: Recognizer) -> Recognizer:
     """The same without a large language model, which would keep those waiting who read along."""
-    return Recognizer(full.model, full.tokenizer, full.config, full.lm, hotwords=full.hotwords)
+    first = copy.copy(full)
+    first.large_lm = None
+    return first
 
 
 def quick_recognizer(full: Recognizer) -> Recognizer:
