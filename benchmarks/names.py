@@ -65,7 +65,7 @@ def named(tokens: Sequence[TranscriptToken]) -> list[TranscriptToken]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("speech", type=Path, help="a folder of single syllables")
+    parser.add_argument("speech", type=Path, help="a folder with train.tsv, which names recorded syllables")
     parser.add_argument("--model", default="", help="a model folder or name; embedded by default")
     parser.add_argument("--of", type=int, default=1, help="look at one in so many sentences only")
     options = parser.parse_args()

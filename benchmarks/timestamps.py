@@ -101,7 +101,7 @@ def errors(aligner: Aligner, made: Sequence[Joined]) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("speech", type=Path, help="a folder of single syllables")
+    parser.add_argument("speech", type=Path, help="a folder with train.tsv, which names recorded syllables")
     parser.add_argument("--model", default="", help="a model folder or name; embedded by default")
     parser.add_argument("--recordings", type=int, default=60, help="that are joined (default: %(default)s)")
     parser.add_argument(
