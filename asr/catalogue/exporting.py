@@ -35,7 +35,7 @@ from asr.model.folder import (
 )
 from asr.model.lineage import FROM, came_from
 from asr.model.replacing import refuse_folder, refuse_model
-from asr.model.storage import check_dtype
+from asr.model.storage import OF_THE_NUMBERS, check_dtype
 from asr.places import require_replaceable, require_writable
 
 MODEL_CARD = "MODEL_CARD.md"
@@ -77,7 +77,7 @@ def describe(loaded: LoadedModel, folder: Path | None = None) -> list[str]:
         *(
             f"{key:11} {value}"
             for key, value in sorted(loaded.metadata.items())
-            if key not in ("golden", "checksum", "tokens", "settings", FROM)
+            if key not in (*OF_THE_NUMBERS, "settings", FROM)
         ),
     ]
 
@@ -114,7 +114,7 @@ def export(
     folder, out = find_model(source), Path(out)
     refuse_folder(out, force)
     loaded = load_model(folder)
-    metadata = {k: v for k, v in loaded.metadata.items() if k not in ("golden", "checksum", "tokens")}
+    metadata = {k: v for k, v in loaded.metadata.items() if k not in OF_THE_NUMBERS}
     text = card.read_text(encoding="utf-8") if card else None
     with writing(out), whole_folder(out, belonging(out)) as new:
         if text is None and (folder / CARD).is_file():

@@ -11,6 +11,8 @@ SCALE = ".scale"
 """What a tensor's name has behind it in that of its scales."""
 LARGEST = 127
 """The largest of the whole numbers that int8 weights are."""
+OF_THE_NUMBERS = ("checksum", "golden", "tokens")
+"""What a header says of the very numbers below it: made anew with others, and nothing for people to read."""
 WORD = 8
 """Bytes of the numbers that a checksum adds up: as fast as memory is read."""
 

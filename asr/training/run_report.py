@@ -11,6 +11,7 @@ from asr.errors import AsrError, CheckpointError
 from asr.files import atomic_write
 from asr.foreign_bytes import reading
 from asr.model.folder import LoadedModel, load_model
+from asr.model.storage import OF_THE_NUMBERS
 from asr.places import require_file
 from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors, char_errors
@@ -146,7 +147,7 @@ def _worst(loaded: LoadedModel, dev_sets: Sequence[DevSet]) -> str:
 
 
 def _about(history: History) -> str:
-    origin = {k: v for k, v in history.origin.items() if k not in ("golden", "tokens", "settings")}
+    origin = {k: v for k, v in history.origin.items() if k not in (*OF_THE_NUMBERS, "settings")}
     rows = [*origin.items(), *((name, str(value)) for name, value in history.settings.items())]
     cells = "".join(f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>" for name, value in rows)
     return (

@@ -17,6 +17,7 @@ from trimming import BY_TOKEN
 
 from asr.errors import CheckpointError
 from asr.model.folder import TOKENS, WEIGHTS, empty_model, fill_weights, load_model, read_weights, save_model
+from asr.model.storage import OF_THE_NUMBERS
 from asr.text.tokenizer import TokenTable
 
 HEAD = ("ctc.weight", "ctc.bias")
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         features = replace(model.log_mel.config, tail_seconds=options.tail)
         model = empty_model(features, model.config, len(loaded.tokenizer.table)).eval()
     fill_weights(model, mean, options.out / WEIGHTS)
-    header = {key: value for key, value in loaded.metadata.items() if key not in ("golden", "tokens", "dev_cer")}
+    header = {key: value for key, value in loaded.metadata.items() if key not in (*OF_THE_NUMBERS, "dev_cer")}
     averaged = " ".join(f"{share:g} {folder.name}" for share, folder in zip(shares, options.models, strict=True))
     save_model(options.out, model, loaded.tokenizer.table, header | {"averaged": averaged})
 
