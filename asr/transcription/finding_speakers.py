@@ -25,9 +25,8 @@ class SpeakerFinder:
         for name, audio in wanted.voices.items():
             problems: list[str] = []
             blocks, n = [], 0
-            called = (
-                f"voice {name}" if isinstance(audio, Bytes | tuple) else name_of(audio)
-            )  # these have no name of their own
+            nameless = isinstance(audio, Bytes | tuple)
+            called = f"voice {name}" if nameless else name_of(audio)
             for block in blocks_of(audio, called, problems):
                 blocks.append(block)
                 n += len(block)
