@@ -14,7 +14,7 @@ from typing import TextIO
 import numpy as np
 
 from asr.errors import AsrError
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.foreign_bytes import listed, reading, shortened
 from asr.text.normalize import holds_han
 
@@ -125,8 +125,7 @@ def pack(ngrams: Ngrams, path: Path, symbols: Sequence[str]) -> int:
         "log_prob": ngrams.log_prob.astype(np.float16),
         "backoff": ngrams.backoff[:inner].astype(np.float16),  # nothing follows the others
     }
-    with atomic_write(path, "wb") as file:
-        file.write(save(arrays, {"tokens": fingerprint(symbols)}))
+    write_file(path, save(arrays, {"tokens": fingerprint(symbols)}))
     return path.stat().st_size
 
 

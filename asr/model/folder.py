@@ -32,7 +32,7 @@ from torch import Tensor
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
-from asr.files import another_name_would_help, atomic_write
+from asr.files import another_name_would_help, save_json, write_file
 from asr.folders import renewed
 from asr.foreign_bytes import json_value, listed, quoted, reading
 from asr.model.adapters import kept_tensors, merged
@@ -103,19 +103,16 @@ def save_model(
         return settings == (model.log_mel.config, model.config) and tokens.fingerprint == table.fingerprint
 
     with writing(folder / WEIGHTS), renewed(folder, WEIGHTS, same, (PIECES, NO_SPEECH)) as place:
-        with atomic_write(place / CONFIG) as file:
-            file.write(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        save_json(place / CONFIG, config)
         table.save(place / TOKENS)
         if pieces is not None:
-            with atomic_write(place / PIECES, "wb") as file:
-                file.write(pieces)
+            write_file(place / PIECES, pieces)
         path = weights_file(place)
         data, header = _as_bytes(path, model, table, metadata, dtype)
-        with changing_weights(place, model.no_speech, _header_before(path), header), atomic_write(path, "wb") as file:
-            file.write(data)
+        with changing_weights(place, model.no_speech, _header_before(path), header):
+            write_file(path, data)
         if card is not None:
-            with atomic_write(place / CARD) as file:
-                file.write(card)
+            write_file(place / CARD, card)
 
 
 def save_weights(
@@ -123,8 +120,8 @@ def save_weights(
 ) -> None:
     """The weights alone, with the header that load_model checks."""
     data, _ = _as_bytes(path, model, table, metadata, dtype)
-    with writing(path), atomic_write(path, "wb") as file:
-        file.write(data)
+    with writing(path):
+        write_file(path, data)
 
 
 def _as_bytes(

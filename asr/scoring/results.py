@@ -1,14 +1,13 @@
 """Scores as files for other programs: one JSON object, and a table with a line per utterance."""
 
 import csv
-import json
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from asr.files import atomic_write
+from asr.files import atomic_write, save_json
 from asr.scoring import breakdown
 from asr.scoring.bootstrap import Difference
 from asr.scoring.breakdown import Group
@@ -24,9 +23,7 @@ DETAILS = ("system", "id", "speaker", "n", "s", "d", "i", "cer", "reference", "h
 
 def write_json(path: str | Path, scores: Sequence[Score], comparison: Comparison | None = None) -> None:
     """Everything but the utterances: totals, tables, settings, ids that did not match."""
-    with atomic_write(path) as file:
-        json.dump(summary(scores, comparison), file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    save_json(path, summary(scores, comparison), indent=1)
 
 
 def write_json_of_table(path: str | Path, table: Table) -> None:
@@ -40,9 +37,7 @@ def write_json_of_table(path: str | Path, table: Table) -> None:
             {"name": name, **numbers(s.errors)} for name, s in zip(table.systems, table.columns[ALL], strict=True)
         ]
         data["all_sets"] = {"systems": together, "comparisons": _pairs(table, ALL)}
-    with atomic_write(path) as file:
-        json.dump(data, file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    save_json(path, data, indent=1)
 
 
 def _pairs(table: Table, name: str) -> list[dict]:

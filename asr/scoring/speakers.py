@@ -1,13 +1,12 @@
 """Who said what, scored: DER without and with a collar, cpCER where there are texts, and how many speakers were found."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from asr.errors import ConfigError, ManifestError
-from asr.files import atomic_write
+from asr.files import save_json
 from asr.foreign_bytes import listed
 from asr.scoring.cer import UNITS, CharErrors, scoring_rules
 from asr.scoring.diarization import DiarizationErrors, SpokenTurn, diarization_errors
@@ -158,9 +157,7 @@ def score_speakers(
 
 def write_speaker_scores(path: str | Path, scores: Sequence[SpeakerScore]) -> None:
     """Everything as one JSON object."""
-    with atomic_write(path) as file:
-        json.dump({"systems": [score.to_json() for score in scores]}, file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    save_json(path, {"systems": [score.to_json() for score in scores]}, indent=1)
 
 
 def _matched(said: Conversations, found: Conversations, path: str | Path) -> Conversations:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asr.errors import TokenError
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.foreign_bytes import quoted, reading
 from asr.text.normalize import characters, normalize
 
@@ -95,8 +95,7 @@ class TokenTable:
             raise TokenError(f"{path}: {error}") from None
 
     def save(self, path: str | Path) -> None:
-        with atomic_write(path) as file:
-            file.write("\n".join(self.tokens) + "\n")
+        write_file(path, "\n".join(self.tokens) + "\n")
 
 
 def count_symbols(texts: Iterable[str]) -> Counter[str]:

@@ -1,6 +1,5 @@
 """Going on from a model, one of ours or an imported one: its network and its tokens, to which new ones may be added."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -13,7 +12,7 @@ from asr.catalogue.decode_settings import decode_settings
 from asr.catalogue.opening import language_model
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
-from asr.files import atomic_write
+from asr.files import save_json
 from asr.model.adapters import add_adapters
 from asr.model.bases import is_adapted, require_base
 from asr.model.companions import copy_companions, language_model_of
@@ -98,8 +97,7 @@ def take_over(run: Path, config: Config, table: TokenTable) -> None:
     initial = Path(config.train.initial_model)
     copy_companions(initial, run, TokenTable.load(initial / TOKENS).tokens, table.tokens)
     if config.model.ctc and not read_config(initial)[1].ctc:
-        with atomic_write(run / DECODE) as file:
-            file.write(json.dumps(read_decode(run) | {"ctc_weight": config.decode.ctc_weight}, indent=2) + "\n")
+        save_json(run / DECODE, read_decode(run) | {"ctc_weight": config.decode.ctc_weight})
 
 
 def taken_over(config: Config, model: SpeechModel) -> Iterator[str]:

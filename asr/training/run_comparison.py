@@ -1,12 +1,11 @@
 """Two runs side by side, and a run beside the curve that its recipe keeps."""
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asr.errors import CheckpointError
-from asr.files import atomic_write
+from asr.files import save_json
 from asr.foreign_bytes import json_value, reading
 from asr.training.history import History
 
@@ -84,10 +83,7 @@ def write_reference(run: History, recipe: Path) -> Path:
     origin = {name: run.origin[name] for name in ("data", "versions", "commit", "seed") if name in run.origin}
     curve = [[line["step"], round(line["dev_cer"], 5)] for line in run.evaluations]
     path = _folder(recipe) / REFERENCE
-    with atomic_write(path) as file:
-        file.write(
-            json.dumps({"origin": origin, "settings": settings, "dev_cer": curve}, indent=1, ensure_ascii=False) + "\n"
-        )
+    save_json(path, {"origin": origin, "settings": settings, "dev_cer": curve}, indent=1)
     return path
 
 

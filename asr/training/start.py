@@ -15,7 +15,7 @@ from asr.corpus.manifest import Utterance
 from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
 from asr.errors import CheckpointError, ConfigError
-from asr.files import atomic_write, is_leftover, remove_leftovers
+from asr.files import is_leftover, remove_leftovers, write_file
 from asr.foreign_bytes import json_value, quoted, reading
 from asr.model.bases import ADAPTER, ADAPTERS, write_adapter
 from asr.model.companions import own_language_model, remove_language_model
@@ -202,8 +202,7 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
 
 def write_settings(folder: Path, config: Config) -> None:
     """All settings of a run, for whoever looks at it."""
-    with atomic_write(folder / SETTINGS) as file:
-        file.write(config.to_json())
+    write_file(folder / SETTINGS, config.to_json())
 
 
 def changes_since(state: dict, config: Config) -> list[str]:
