@@ -164,8 +164,9 @@ def verify(
 def tokens_of(model: str) -> "tuple[Callable[[str], list[str]], TokenTable]":
     """What splits a text into the tokens of a model, and the table of them."""
     from asr.catalogue.finding import find_model
-    from asr.model.folder import TOKENS, open_tokenizer
+    from asr.model.folder import TOKENS
     from asr.text.tokenizer import TokenTable
+    from asr.text.tokenizers import open_tokenizer
 
     folder = find_model(model)
     tokenizer = open_tokenizer(folder, TokenTable.load(folder / TOKENS))

@@ -18,8 +18,8 @@ from asr.decoding.decode_config import DecodeConfig
 from asr.exported.folder import ARRAYS, FORMAT, SETTINGS
 from asr.features.fbank import DECIBELS
 from asr.files import save_json, write_file
-from asr.model.folder import LM, PIECES, LoadedModel
-from asr.text.byte_pairs import BytePairTokenizer
+from asr.model.folder import LM, LoadedModel
+from asr.text.tokenizers import PIECES
 from asr.version import VERSION
 
 SILERO_LICENCE = "silero_vad.LICENSE"
@@ -42,7 +42,6 @@ def write_own(loaded: LoadedModel, settings: DecodeConfig, folder: Path, files: 
         "files": dict(files),
         "features": {name: getattr(features, name) for name in feature_names} | {"scale": scale, "range": range_},
         "whisper": features.kind == "stft",
-        "bytes": isinstance(loaded.tokenizer, BytePairTokenizer),
         "prompt": list(model.config.decoder.prompt),
         "layers": len(model.decoder.layers),
         "heads": model.decoder.heads,
@@ -52,7 +51,6 @@ def write_own(loaded: LoadedModel, settings: DecodeConfig, folder: Path, files: 
         "shortest_samples": model.shortest_samples,
         "frame_seconds": model.frame_seconds,
         "first_frame": model.first_frame,
-        "ctc": model.ctc is not None,
         "heads_are_known": known,
         "attention_is_trusted": known or not features.window_seconds,
         "decode": {name: value for name, value in asdict(settings).items()},

@@ -43,16 +43,15 @@ from asr.model.golden import check_golden, kept_answers
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.no_speech import NO_SPEECH, changing_weights, read_no_speech
 from asr.model.storage import checksum, restored, stored
-from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
-from asr.text.sentence_pieces import PieceTokenizer
-from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
+from asr.text.tokenizer import Tokenizer, TokenTable
+from asr.text.tokenizers import PIECES, open_tokenizer
 from asr.version import VERSION
 
 HEADER = "asr"
 """The key of the weights' header under which ours stands."""
 CONFIG, TOKENS, WEIGHTS, CARD = "config.json", "tokens.txt", "model.safetensors", "README.md"
-PIECES, DECODE, LM = "pieces.model", "decode.json", "lm.safetensors"
+DECODE, LM = "decode.json", "lm.safetensors"
 
 
 @dataclass(frozen=True)
@@ -197,13 +196,6 @@ def _load(folder: Path) -> LoadedModel:
     check_golden(model, header, folder / WEIGHTS)
     model.no_speech = read_no_speech(folder, header, config.encoder.width)
     return LoadedModel(folder.resolve().name, model, open_tokenizer(folder, table), header, folder)
-
-
-def open_tokenizer(folder: Path, table: TokenTable) -> Tokenizer:
-    """The tokenizer of a model folder: of pieces where it holds their model, of bytes where its table does, or of characters."""
-    if (folder / PIECES).is_file():
-        return PieceTokenizer(table, folder / PIECES)
-    return BytePairTokenizer(table) if holds_bytes(table) else CharacterTokenizer(table)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

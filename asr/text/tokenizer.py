@@ -116,16 +116,24 @@ class Tokenizer(Protocol):
 
     table: TokenTable
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str) -> list[int]:
+        """Ids of the normalised text, without `<sos>` and `<eos>`; what has no token becomes `<unk>`."""
+        ...
 
-    def decode(self, ids: Iterable[int]) -> str: ...
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the ids; special tokens have none."""
+        return "".join(self.pieces(ids)).strip()
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """What each id adds to the text, with a space before a word that begins; nothing for special tokens."""
+        return text_parts(self.table, ids)
+
+    def unknown(self, text: str) -> list[str]:
+        """The characters of the text that cannot be written, in order."""
         ...
 
 
-class CharacterTokenizer:
+class CharacterTokenizer(Tokenizer):
     """One token a character of the normalised text."""
 
     def __init__(self, table: TokenTable):
@@ -134,14 +142,6 @@ class CharacterTokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of the normalised text, without `<sos>` and `<eos>`; unknown characters become `<unk>`."""
         return [symbol_id(self.table, symbol) for symbol in symbols(text)]
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; special tokens have none."""
-        return "".join(self.pieces(ids)).strip()
-
-    def pieces(self, ids: Iterable[int]) -> list[str]:
-        """What each id adds to the text; special tokens nothing."""
-        return text_parts(self.table, ids)
 
     def unknown(self, text: str) -> list[str]:
         """The characters of the text that the table does not hold, in order."""

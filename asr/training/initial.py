@@ -23,7 +23,6 @@ from asr.model.folder import (
     TOKENS,
     LoadedModel,
     fill_weights,
-    open_tokenizer,
     read_config,
     read_decode,
     read_network,
@@ -32,6 +31,7 @@ from asr.model.folder import (
 )
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable, symbols
+from asr.text.tokenizers import open_tokenizer
 from asr.training.config import Config
 
 T = TypeVar("T", EncoderConfig, DecoderConfig)

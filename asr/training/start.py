@@ -19,10 +19,11 @@ from asr.files import is_leftover, remove_leftovers, write_file
 from asr.foreign_bytes import json_value, quoted, reading
 from asr.model.bases import ADAPTER, ADAPTERS, write_adapter
 from asr.model.companions import own_language_model, remove_language_model
-from asr.model.folder import DECODE, PIECES, WEIGHTS, weights_file, weights_fingerprint
+from asr.model.folder import DECODE, WEIGHTS, weights_file, weights_fingerprint
 from asr.model.formats import upgraded
 from asr.model.no_speech import NO_SPEECH
 from asr.text.tokenizer import TokenTable, count_symbols
+from asr.text.tokenizers import PIECES
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.config import Config
 from asr.training.initial import grown_table, lacking_symbols, take_over
