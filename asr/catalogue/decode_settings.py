@@ -12,9 +12,6 @@ from asr.files import save_json
 from asr.foreign_bytes import quoted
 from asr.model.folder import DECODE, read_decode
 
-NO_LM = "none"
-"""What --lm takes for no language model at all."""
-
 
 def changes(overrides: Sequence[str], **given: int | bool | None) -> dict[str, Any]:
     """`given` settings that are not None, then those of `key=value` texts. Raises UsageError for texts of another form."""

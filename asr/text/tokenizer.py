@@ -69,7 +69,7 @@ class TokenTable:
     @property
     def fingerprint(self) -> str:
         """A short hash of the whole table: two models share ids exactly when it is the same."""
-        return hashlib.sha256("\n".join(self.tokens).encode()).hexdigest()[:16]
+        return fingerprint(self.tokens)
 
     @classmethod
     def build(cls, texts: Iterable[str], min_count: int = 1) -> "TokenTable":
@@ -96,6 +96,11 @@ class TokenTable:
 
     def save(self, path: str | Path) -> None:
         write_file(path, "\n".join(self.tokens) + "\n")
+
+
+def fingerprint(symbols: Iterable[str]) -> str:
+    """What tells one list of symbols from another."""
+    return hashlib.sha256("\n".join(symbols).encode()).hexdigest()[:16]
 
 
 def count_symbols(texts: Iterable[str]) -> Counter[str]:
