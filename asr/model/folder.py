@@ -114,11 +114,9 @@ def save_model(
             write_file(place / CARD, card)
 
 
-def save_weights(
-    path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None = None, *, dtype: str = "float32"
-) -> None:
-    """The weights alone, with the header that load_model checks."""
-    data, _ = _as_bytes(path, model, table, metadata, dtype)
+def save_weights(path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str]) -> None:
+    """The weights alone, in float32, with the header that load_model checks."""
+    data, _ = _as_bytes(path, model, table, metadata, "float32")
     with writing(path):
         write_file(path, data)
 

@@ -13,11 +13,11 @@ from asr.corpus.batching import Batch, BatchReader, drop_tokens
 from asr.corpus.indexed import Utterances
 from asr.corpus.planning import Plan, plan_batches
 from asr.errors import AudioError, ConfigError
+from asr.features.waveforms import Waveforms
 from asr.model.device import pick_device
 from asr.model.inference import HALVES
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import Tokenizer, TokenTable
-from asr.training.augmentation import change_of_recordings
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.distributed import Ranks
@@ -66,7 +66,7 @@ def training_reader(utterances: Utterances, tokenizer: Tokenizer, config: Config
         cache_audio=data.cache_audio,
         join=data.join,
         longest=data.max_seconds,
-        change=change_of_recordings(config.augment),
+        change=Waveforms(config.augment),
         rehearsed=rehearsed,
     )
 

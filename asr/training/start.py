@@ -11,7 +11,7 @@ from pathlib import Path
 from asr.config_values import from_dict
 from asr.corpus.indexed import IndexedManifest, Utterances
 from asr.corpus.indexing import open_manifest
-from asr.corpus.manifest import Utterance
+from asr.corpus.manifest import Utterance, fingerprint_line
 from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
 from asr.errors import CheckpointError, ConfigError
@@ -19,7 +19,7 @@ from asr.files import is_leftover, remove_leftovers, write_file
 from asr.foreign_bytes import json_value, quoted, reading
 from asr.model.bases import ADAPTER, ADAPTERS, write_adapter
 from asr.model.companions import own_language_model, remove_language_model
-from asr.model.folder import DECODE, WEIGHTS, weights_file, weights_fingerprint
+from asr.model.folder import DECODE, TOKENS, WEIGHTS, weights_file, weights_fingerprint
 from asr.model.formats import upgraded
 from asr.model.no_speech import NO_SPEECH
 from asr.text.tokenizer import TokenTable, count_symbols
@@ -29,7 +29,7 @@ from asr.training.config import Config
 from asr.training.initial import grown_table, lacking_symbols, take_over
 from asr.training.tensorboard import event_files
 
-SETTINGS, LOG, TOKENS, QUARANTINE = "settings.json", "log.jsonl", "tokens.txt", "quarantine.jsonl"
+SETTINGS, LOG, QUARANTINE = "settings.json", "log.jsonl", "quarantine.jsonl"
 MAY_CHANGE = {
     "train.max_steps",
     "train.log_every",
@@ -169,8 +169,7 @@ def fingerprint(utterances: Iterable[Utterance]) -> str:
     """A hash of utterances: ids, lengths, channels and texts, in order; not of paths, for a corpus may move."""
     digest = hashlib.sha256()
     for u in utterances:
-        channel = "" if u.channel is None else f"\t{u.channel}"
-        digest.update(f"{u.id}\t{u.start}\t{u.duration}{channel}\t{u.text}\n".encode())
+        digest.update(fingerprint_line(vars(u)).encode())
     return digest.hexdigest()[:16]
 
 
