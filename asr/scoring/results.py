@@ -19,6 +19,8 @@ from asr.scoring.systems import ALL, Table
 
 DETAILS = ("system", "id", "speaker", "n", "s", "d", "i", "cer", "reference", "hypothesis", "alignment")
 """Columns of the table."""
+CONFUSIONS = 200
+"""The most frequent ones, which a summary lists."""
 
 
 def write_json(path: str | Path, scores: Sequence[Score], comparison: Comparison | None = None) -> None:
@@ -92,14 +94,14 @@ def _alignment(pairs: Sequence[tuple[str, str]]) -> str:
     return " ".join(wrong)
 
 
-def summary(scores: Sequence[Score], comparison: Comparison | None = None, confusions: int = 200) -> dict:
+def summary(scores: Sequence[Score], comparison: Comparison | None = None) -> dict:
     """Plain values for JSON; rates are fractions of 1, None where they are infinite."""
     first = scores[0]
     data = {
         "unit": first.unit,
         "rate": first.rate_name,
         "rules": list(first.rules),
-        "systems": [system_summary(score, confusions) for score in scores],
+        "systems": [system_summary(score) for score in scores],
     }
     if comparison:
         changes = [{"id": id, "errors": change} for change, id in comparison.changes()]
@@ -107,8 +109,8 @@ def summary(scores: Sequence[Score], comparison: Comparison | None = None, confu
     return data
 
 
-def system_summary(score: Score, confusions: int = 200) -> dict:
-    """One system's part of the summary, with so many of its most frequent confusions."""
+def system_summary(score: Score) -> dict:
+    """One system's part of the summary."""
     found = breakdown.confusions(score)
     substituted = [c for c in found if c.reference and c.hypothesis]
     readings = breakdown.readings_available()
@@ -126,7 +128,7 @@ def system_summary(score: Score, confusions: int = 200) -> dict:
         "by_length": [group_summary(group) for group in breakdown.by_length(score)],
         "histogram": breakdown.histogram(score),
         "deletions_at": asdict(breakdown.deletions(score)),
-        "confusions": [asdict(confusion) for confusion in found[:confusions]],
+        "confusions": [asdict(confusion) for confusion in found[:CONFUSIONS]],
         "changed_characters": {rule: list(counts) for rule, counts in score.changed.items()},
         "dropped_characters": {visible(c): list(counts) for c, counts in score.dropped.items()},
         "hints": list(score.hints),

@@ -9,7 +9,7 @@ from asr.errors import ConfigError, ManifestError
 from asr.files import save_json
 from asr.foreign_bytes import listed
 from asr.scoring.cer import UNITS, CharErrors, scoring_rules
-from asr.scoring.diarization import DiarizationErrors, SpokenTurn, diarization_errors
+from asr.scoring.diarization import DiarizationErrors, diarization_errors
 from asr.scoring.normalizing import Normalizer, both, dropped_note, hints
 from asr.scoring.permutation import paired_errors
 from asr.scoring.results import numbers, rate
@@ -185,12 +185,8 @@ def _heeded(found: Conversation, said: Conversation) -> Conversation:
 def _texts(conversation: Conversation, normalizer: Normalizer) -> dict[str, list[str]]:
     texts: dict[str, list[str]] = {}
     for turn in conversation.spoken:
-        texts.setdefault(turn.speaker, []).extend(_units(turn, normalizer))
+        texts.setdefault(turn.speaker, []).extend(normalizer.units(turn.text or ""))
     return texts
-
-
-def _units(turn: SpokenTurn, normalizer: Normalizer) -> Sequence[str]:
-    return normalizer.units(turn.text or "")
 
 
 def _values(exact: DiarizationErrors, collared: DiarizationErrors, text: CharErrors | None) -> dict:
