@@ -13,6 +13,7 @@ from asr.catalogue.opening import language_model
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
 from asr.files import save_json
+from asr.foreign_bytes import some
 from asr.model.adapters import add_adapters
 from asr.model.bases import is_adapted, require_base
 from asr.model.companions import copy_companions, language_model_of
@@ -143,8 +144,7 @@ def fill_from(model: SpeechModel, folder: Path, table: TokenTable) -> list[str]:
     tensors, own = read_network(folder)[0], model.state_dict()
     told: list[str] = []
     if new := table.tokens[len(TokenTable.load(folder / TOKENS)) :]:
-        named = " ".join(new[:NAMED]) + (" …" if len(new) > NAMED else "")
-        told.append(f"{len(new):,} new tokens, whose rows start from random weights: {named}")
+        told.append(f"{len(new):,} new tokens, whose rows start from random weights: {some(new, NAMED, ' ')}")
     if model.ctc is not None and "ctc.weight" not in tensors:
         tensors |= {name: own[name] for name in ("ctc.weight", "ctc.bias")}
         told.append("the model had no CTC head; the new one starts from random weights")

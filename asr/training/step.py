@@ -10,6 +10,7 @@ import torch
 from asr.corpus.batching import Batch, weighed
 from asr.errors import AsrError, AudioError
 from asr.files import naming
+from asr.foreign_bytes import some
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import Progress
@@ -129,7 +130,7 @@ def set_aside(numbers: StepNumbers, progress: Progress, config: Config, path: Pa
         )
     if not numbers.not_finite:
         return
-    named = ", ".join(numbers.not_finite[:NAMED]) + (" …" if len(numbers.not_finite) > NAMED else "")
+    named = some(numbers.not_finite, NAMED)
     if progress.unusable >= MOST_UNUSABLE:
         again = f"go on from the best model: --init {path.parent}, another --out" if progress.best else "start again"
         raise AsrError(
