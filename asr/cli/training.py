@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import Force, Threads, lowered, say, set_threads, usage_errors
+from asr.cli.options import Force, Threads, lowered, require_one_of, say, set_threads, usage_errors
 from asr.launcher import launched, rank
 from asr.launcher import processes as started
 from asr.places import require_file, require_folder
@@ -198,8 +198,7 @@ def train_lm(
     from asr.corpus.texts import texts_of
     from asr.text.tokenizer import symbols
 
-    if kind not in ("ngram", "transformer"):
-        raise typer.BadParameter(f"{kind!r} is not one of ngram, transformer", param_hint="--kind")
+    require_one_of(kind, ("ngram", "transformer"), "--kind")
     if set and kind == "ngram":
         raise typer.BadParameter("is for --kind transformer", param_hint="--set")
     if size and kind == "transformer":
