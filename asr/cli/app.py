@@ -21,7 +21,6 @@ from asr.cli.inspect import inspect
 from asr.cli.live import live
 from asr.cli.model import model_app
 from asr.cli.optional_values import OptionalValues
-from asr.cli.options import say
 from asr.cli.punctuate import punctuate
 from asr.cli.score import score
 from asr.cli.serve import serve
@@ -29,6 +28,7 @@ from asr.cli.training import compare, report, train, train_lm, verify
 from asr.cli.transcribe import align, transcribe
 from asr.errors import AsrError, UsageError
 from asr.files import another_name_would_help
+from asr.language import say
 from asr.version import VERSION
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

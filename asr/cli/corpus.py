@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from asr.cli.corpus_forms import corpus_cuts, corpus_shard
-from asr.cli.options import Force, lowered, require_one_of, say
+from asr.cli.options import Force, lowered, require_one_of
 from asr.corpus.corpora import CORPORA
 from asr.errors import AsrError
+from asr.language import say
 from asr.places import require_file, require_folder
 
 corpus_app = typer.Typer(

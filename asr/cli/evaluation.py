@@ -19,11 +19,11 @@ from asr.cli.options import (
     decoding_of,
     require_own,
     require_recordings,
-    say,
     set_threads,
     speakers_of,
 )
 from asr.errors import AudioError
+from asr.language import say
 from asr.launcher import rank
 
 NAMED = 20

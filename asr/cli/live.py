@@ -24,10 +24,10 @@ from asr.cli.options import (
     load_said,
     lowered,
     require_one_of,
-    say,
     set_threads,
     usage_errors,
 )
+from asr.language import say
 
 
 def live(

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Force, lowered, require_one_of, require_own, say
+from asr.cli.options import Force, lowered, require_one_of, require_own
 from asr.errors import AsrError
 from asr.interop.toolkits import toolkits_in_words
+from asr.language import say
 from asr.places import require_file, require_folder
 
 model_app = typer.Typer(

@@ -1,6 +1,5 @@
-"""What several subcommands of `asr` share: options, and a word to the person at the terminal."""
+"""What several subcommands of `asr` share: options, and what they refuse."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +8,8 @@ from typing import Annotated
 import typer
 
 from asr.errors import ConfigError
-from asr.language import translated
+from asr.language import say
 from asr.outputs.writers import formats_in_words
-from asr.printable import printable
 
 
 def lowered(value: str) -> str:
@@ -212,11 +210,6 @@ def load_said(decoding, vad: Mapping = {}):  # noqa: B006
     for line in without_effect(decoding, transcriber.recognizer):
         say(f"asr: {line}")
     return transcriber
-
-
-def say(line: str) -> None:
-    """A line for the person at the terminal, whatever the names in it hold."""
-    print(printable(translated(line)), file=sys.stderr, flush=True)
 
 
 def require_own(model: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Collar, Force, lowered, require_one_of, require_recordings, say
+from asr.cli.options import Collar, Force, lowered, require_one_of, require_recordings
+from asr.language import say
 
 STDIN = Path("/dev/stdin")
 DASH = Path("-")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import Force, Threads, lowered, require_one_of, say, set_threads, usage_errors
+from asr.cli.options import Force, Threads, lowered, require_one_of, set_threads, usage_errors
+from asr.language import say
 from asr.launcher import launched, rank
 from asr.launcher import processes as started
 from asr.places import require_file, require_folder

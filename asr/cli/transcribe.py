@@ -41,12 +41,12 @@ from asr.cli.options import (
     load_said,
     lowered,
     require_one_of,
-    say,
     set_threads,
     speakers_of,
     usage_errors,
 )
 from asr.errors import AudioError
+from asr.language import say
 from asr.places import require_file
 
 
