@@ -62,6 +62,11 @@ def json_value(text: str) -> Any:
     return value
 
 
+def json_in(path: str | Path) -> Any:
+    """What a file of JSON holds. Raises as `json_value`, and OSError."""
+    return json_value(Path(path).read_text(encoding="utf-8"))
+
+
 def reason(error: BaseException) -> str:
     """What an exception says, in one line of at most QUOTED characters."""
     if isinstance(error, RecursionError):

@@ -11,7 +11,7 @@ from asr.audio.faint import made_audible
 from asr.audio.reading import SAMPLE_RATE
 from asr.errors import CheckpointError, UsageError
 from asr.exported.features import Features, log_mel
-from asr.foreign_bytes import json_value, reading
+from asr.foreign_bytes import json_in, reading
 from asr.text.tokenizer import TokenTable
 from asr.text.tokenizers import open_tokenizer
 
@@ -40,7 +40,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     with reading(
         path, CheckpointError, "is not what `asr model export --format onnx` writes", "export the model again"
     ):
-        values = json_value(path.read_text(encoding="utf-8"))
+        values = json_in(path)
         if values["format_version"] != FORMAT:
             raise ValueError(f"its format is {values['format_version']}, this program knows {FORMAT}")
         return values

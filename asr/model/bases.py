@@ -14,7 +14,7 @@ from pathlib import Path
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.files import save_json
-from asr.foreign_bytes import json_value, quoted, reading
+from asr.foreign_bytes import json_in, quoted, reading
 from asr.model.adapters import LoraConfig
 from asr.model_paths import PRETRAINED, cache, fetched
 
@@ -47,7 +47,7 @@ def read_adapter(folder: Path) -> Adapter:
     path = folder / ADAPTER
     try:
         with reading(path, CheckpointError):
-            adapter = from_dict(Adapter, json_value(path.read_text(encoding="utf-8")), "")
+            adapter = from_dict(Adapter, json_in(path), "")
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
     if adapter.format_version != FORMAT:

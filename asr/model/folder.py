@@ -34,7 +34,7 @@ from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
 from asr.files import another_name_would_help, save_json, write_file
 from asr.folders import renewed
-from asr.foreign_bytes import json_value, listed, quoted, reading
+from asr.foreign_bytes import json_in, json_value, listed, quoted, reading
 from asr.model.adapters import kept_tensors, merged
 from asr.model.bases import ADAPTERS, base_folder, is_adapted, read_adapter, require_base
 from asr.model.empty import empty_model, sizes_alone
@@ -305,7 +305,7 @@ def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
     """The settings of a model folder. Raises CheckpointError where it is none or of another format."""
     path = _existing(folder, CONFIG)
     with reading(path, CheckpointError):
-        data = json_value(path.read_text(encoding="utf-8"))
+        data = json_in(path)
         version, normalizer = data["format_version"], data["normalizer"]
         parts = upgraded({"features": data["features"], "model": data["model"]})
     if version not in range(1, FORMAT + 1):
@@ -331,7 +331,7 @@ def read_decode(folder: Path) -> dict:
     if not path.is_file():
         return {}
     with reading(path, CheckpointError, advice="delete it to use the defaults"):
-        values = json_value(path.read_text(encoding="utf-8"))
+        values = json_in(path)
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: must be a JSON object of decoding settings")
     return values

@@ -18,7 +18,7 @@ from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.files import write_file
 from asr.folders import renewed
-from asr.foreign_bytes import json_value, reading
+from asr.foreign_bytes import json_in, reading
 from asr.model.decoder import Decoder, DecoderConfig, DecoderState
 from asr.model.encoder import check_heads
 from asr.model.folder import CONFIG, TOKENS, WEIGHTS, read_weights, writing
@@ -98,7 +98,7 @@ def load_language_model(folder: str | Path, device: str | torch.device = "cpu") 
         )
     try:
         with reading(path, CheckpointError, "is not that of a language model"):
-            data = json_value(path.read_text(encoding="utf-8"))
+            data = json_in(path)
             if data.get("kind") != KIND or data["format_version"] != FORMAT_VERSION:
                 raise CheckpointError(f"{folder}: holds no language model that `asr train-lm --kind transformer` wrote")
             config = from_dict(LanguageModelConfig, data["model"], "model")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from asr.errors import CheckpointError
 from asr.files import save_json
-from asr.foreign_bytes import json_value, reading
+from asr.foreign_bytes import json_in, reading
 from asr.training.history import History
 
 REFERENCE = "reference.json"
@@ -96,7 +96,7 @@ def verify(run: History, recipe: Path) -> tuple[bool, list[str]]:
     if not path.exists():
         raise CheckpointError(f"{path}: is not there: this recipe has no reference curve yet")
     with reading(path, CheckpointError, "is no reference curve"):
-        reference = json_value(path.read_text(encoding="utf-8"))
+        reference = json_in(path)
         expected = {int(step): float(cer) for step, cer in reference["dev_cer"]}
         settings, origin = dict(reference["settings"]), dict(reference["origin"])
         if not expected or not all(map(math.isfinite, expected.values())):

@@ -16,7 +16,7 @@ from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
 from asr.errors import CheckpointError, ConfigError
 from asr.files import is_leftover, remove_leftovers, write_file
-from asr.foreign_bytes import json_value, quoted, reading
+from asr.foreign_bytes import json_in, json_value, quoted, reading
 from asr.model.bases import ADAPTER, ADAPTERS, write_adapter
 from asr.model.companions import own_language_model, remove_language_model
 from asr.model.folder import DECODE, TOKENS, WEIGHTS, weights_file, weights_fingerprint
@@ -104,7 +104,7 @@ def _had_state(folder: Path) -> bool:
     """Whether the run in a folder has come so far that it must have saved a state; before that it starts anew."""
     try:
         with reading(folder, CheckpointError):
-            settings = json_value((folder / SETTINGS).read_text(encoding="utf-8"))["train"]
+            settings = json_in(folder / SETTINGS)["train"]
             lines = (folder / LOG).read_text(encoding="utf-8").split("\n")
             saved, last = settings["checkpoint_every"], settings["max_steps"]
             reached = max((step for step in map(step_of, lines) if step < math.inf), default=0)
