@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from asr.cli.command import Commands
 from asr.cli.corpus import corpus_app
 from asr.cli.evaluation import evaluate_speakers
 from asr.cli.helping import run_command
@@ -50,7 +51,7 @@ from asr.version import VERSION
 NAMED = 20
 """Utterances without audio that are named at the terminal; result.json names all."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = Commands(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("transcribe", cls=OptionalValues)(transcribe)
 app.command("align")(align)
 app.command("inspect")(inspect)

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from asr.cli.command import Commands
 from asr.cli.corpus_forms import corpus_cuts, corpus_shard
 from asr.cli.options import Force, lowered, say
 from asr.corpus.corpora import CORPORA
 from asr.errors import AsrError
 from asr.places import require_file, require_folder
 
-corpus_app = typer.Typer(
+corpus_app = Commands(
     no_args_is_help=True,
     help="Corpora, manifests, token tables and statistics for training.",
     rich_markup_mode=None,
