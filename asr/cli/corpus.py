@@ -60,11 +60,17 @@ def corpus_import(
     from asr.corpus.texts import spelled_out
 
     require_file(out, force, [source])
+    wanted: dict[str, str] = {}
     for condition in where:
-        if "=" not in condition:
+        column, equals, value = condition.partition("=")
+        if not equals:
             raise typer.BadParameter(f"{condition!r} must have the form COLUMN=VALUE", param_hint="--where")
+        if wanted.setdefault(column, value) != value:
+            raise typer.BadParameter(
+                f"no row has {wanted[column]!r} and {value!r} in its {column}", param_hint="--where"
+            )
     skipped = Skipped()
-    utterances = list(import_corpus(source, audio_root, dict(c.split("=", 1) for c in where), skipped))
+    utterances = list(import_corpus(source, audio_root, wanted, skipped))
     left_out = f"left out: {skipped.without_text:,} without text, {skipped.filtered:,} by --where"
     for line in skipped.broken:
         say(f"asr: {line}")
