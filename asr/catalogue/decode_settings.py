@@ -14,9 +14,9 @@ from asr.model.folder import DECODE, read_decode
 
 
 def changes(overrides: Sequence[str], **given: int | bool | None) -> dict[str, Any]:
-    """`given` settings that are not None, then those of `key=value` texts. Raises UsageError for texts of another form."""
-    values = {name: value for name, value in given.items() if value is not None}
-    return values | parse_changes(overrides, "--decode")
+    """`given` settings that are not None, and those of `key=value` texts. Raises UsageError for texts of another form, and
+    where two say different things."""
+    return parse_changes(overrides, "--decode", **given)
 
 
 Changes = DecodeConfig | Mapping[str, Any]

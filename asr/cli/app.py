@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from asr.cli.command import Commands
 from asr.cli.corpus import corpus_app
 from asr.cli.evaluation import benchmark, evaluate, tune
 from asr.cli.examination import doctor
@@ -31,7 +32,7 @@ from asr.files import another_name_would_help
 from asr.language import say
 from asr.version import VERSION
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = Commands(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("transcribe", cls=OptionalValues)(transcribe)
 app.command("align")(align)
 app.command("inspect")(inspect)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from asr.cli.command import Commands
 from asr.cli.corpus_forms import corpus_cuts, corpus_shard
 from asr.cli.options import Force, lowered, require_one_of
 from asr.corpus.corpora import CORPORA
@@ -12,7 +13,7 @@ from asr.errors import AsrError
 from asr.language import say
 from asr.places import require_file, require_folder
 
-corpus_app = typer.Typer(
+corpus_app = Commands(
     no_args_is_help=True,
     help="Corpora, manifests, token tables and statistics for training.",
     rich_markup_mode=None,
@@ -60,11 +61,17 @@ def corpus_import(
     from asr.corpus.texts import spelled_out
 
     require_file(out, force, [source])
+    wanted: dict[str, str] = {}
     for condition in where:
-        if "=" not in condition:
+        column, equals, value = condition.partition("=")
+        if not equals:
             raise typer.BadParameter(f"{condition!r} must have the form COLUMN=VALUE", param_hint="--where")
+        if wanted.setdefault(column, value) != value:
+            raise typer.BadParameter(
+                f"no row has {wanted[column]!r} and {value!r} in its {column}", param_hint="--where"
+            )
     skipped = Skipped()
-    utterances = list(import_corpus(source, audio_root, dict(c.split("=", 1) for c in where), skipped))
+    utterances = list(import_corpus(source, audio_root, wanted, skipped))
     left_out = f"left out: {skipped.without_text:,} without text, {skipped.filtered:,} by --where"
     for line in skipped.broken:
         say(f"asr: {line}")

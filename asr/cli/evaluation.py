@@ -48,7 +48,9 @@ def evaluate(
         list[str], typer.Option(help="Also a CER for each value of this field (speaker, source, …); may be repeated.")
     ] = [],  # noqa: B006
     beam: Beam = None,
-    nbest: Annotated[int, typer.Option(min=1, help="Hypotheses written per utterance.")] = 1,
+    nbest: Annotated[
+        int | None, typer.Option(min=1, help="Hypotheses written per utterance; the model's own, or 1.")
+    ] = None,
     swap_audio: Annotated[
         bool,
         typer.Option(
@@ -87,7 +89,7 @@ def evaluate(
         model, decode, lm, hotwords, device, quantize, beam=beam, nbest=nbest, correct_names=correct_names
     )
     if speakers:
-        if nbest > 1 or swap_audio:
+        if (nbest or 1) > 1 or swap_audio:
             option = "--swap-audio" if swap_audio else "--nbest"
             raise typer.BadParameter("is for utterances, not for --speakers", param_hint=option)
         _evaluate_speakers(decoding, manifest, speakers, out=out, by=by, collar=collar, force=force)

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from asr.cli.command import Commands
 from asr.cli.options import Force, lowered, require_one_of, require_own
 from asr.errors import AsrError
 from asr.interop.toolkits import toolkits_in_words
 from asr.language import say
 from asr.places import require_file, require_folder
 
-model_app = typer.Typer(
+model_app = Commands(
     no_args_is_help=True,
     help="Fetch and import published models, look into model folders, make them smaller, give them a language model.",
     rich_markup_mode=None,

@@ -40,7 +40,7 @@ Decode = Annotated[
     typer.Option(
         "--decode",
         metavar="KEY=VALUE",
-        help="Change a decoding setting (ctc_weight=0.3, length_bonus=1, …); may be repeated.",
+        help="Change a decoding setting (ctc_weight=0.3, length_bonus=1, …); may be repeated, the last of one holds.",
     ),
 ]
 Vad = Annotated[
@@ -49,7 +49,8 @@ Vad = Annotated[
         "--vad",
         metavar="KEY=VALUE",
         help="Change where speech is found and cut: threshold=0.3 finds more of it, 0 takes everything for speech; silence,"
-        " longest, shortest, pause, padding, least_speech; may be repeated.",
+        " longest, shortest, pause, padding, least_speech; may be repeated, the last of one"
+        " holds.",
     ),
 ]
 HotwordFile = Annotated[

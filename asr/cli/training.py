@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asr.cli.options import Force, Threads, lowered, require_one_of, set_threads, usage_errors
+from asr.config_values import SECTION_KEY, agreeing
 from asr.language import say
 from asr.launcher import launched, rank
 from asr.launcher import processes as started
@@ -23,7 +24,10 @@ def train(
         Path | None, typer.Option("--out", "-o", help="Folder of the run; an interrupted run in it goes on.")
     ] = None,
     set: Annotated[
-        list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
+        list[str],
+        typer.Option(
+            "--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated, the last of one holds."
+        ),
     ] = [],  # noqa: B006
     init: Annotated[
         str,
@@ -65,7 +69,10 @@ def train(
         raise typer.BadParameter("torchrun has started the processes already", param_hint="--processes")
     if out is None and not dry_run:
         raise typer.BadParameter("a run needs a folder", param_hint="--out")
-    if processes := started() if launched() else processes:
+    starter, processes = ("WORLD_SIZE", started()) if launched() else ("--processes", processes)
+    own = {starter: ("train.processes", processes or None), "--init": ("train.initial_model", init or None)}
+    agreeing(set, "--set", own, SECTION_KEY)
+    if processes:
         set = [*set, f"train.processes={processes}"]
     if dry_run:
         if rank() == 0:
@@ -190,7 +197,11 @@ def train_lm(
     ] = "",
     set: Annotated[
         list[str],
-        typer.Option("--set", metavar="KEY=VALUE", help="Of a Transformer: change a setting; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Of a Transformer: change a setting; may be repeated, the last of one holds.",
+        ),
     ] = [],  # noqa: B006
     threads: Threads = 0,
     force: Force = False,

@@ -132,8 +132,6 @@ def transcribe(
     address is fetched by curl: `curl -L https://example.com/talk.mp3 | asr transcribe -`.
     """
     audio = audio or []
-    if not all(audio):
-        raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
     if listed and (audio or channels != "mix"):
         raise typer.BadParameter("takes no AUDIO or --channels split beside it", param_hint="--list")
     if not audio and not listed:

@@ -45,10 +45,7 @@ class Exported:
             )
         values = read_settings(self.folder)
         saved = values["decode"]
-        given = {"beam": beam, "correct_names": correct_names}
-        changes = {name: value for name, value in given.items() if value is not None} | parse_changes(
-            decode, "--decode"
-        )
+        changes = parse_changes(decode, "--decode", beam=beam, correct_names=correct_names)
         self.settings = from_dict(DecodeConfig, saved | changes, "decode")
         window = values["features"]["window_samples"] / SAMPLE_RATE
         check_settings(self.settings, from_dict(DecodeConfig, saved, "decode"), window)
