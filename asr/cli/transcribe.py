@@ -45,7 +45,6 @@ from asr.cli.options import (
     speakers_of,
     usage_errors,
 )
-from asr.errors import AudioError
 from asr.language import say
 from asr.places import require_file
 
@@ -279,16 +278,12 @@ def align(
     from asr.catalogue.opening import open_model
     from asr.files import atomic_write
     from asr.transcription.aligning import LINE_UNHEARD, RIGHT_ONE, Aligner, text_of
-    from asr.transcription.inputs import STDIN, is_pipe, spooled, spooled_stdin
+    from asr.transcription.inputs import STDIN, file_of
 
     wanted = text_of(text)
-    path, name = (spooled_stdin(), "stdin") if audio == STDIN else (audio, audio)
-    if is_pipe(path):
-        path = spooled(path)
-    try:
-        transcript = Aligner(open_model(model, device), by).align(path, wanted, name)
-    except AudioError as error:
-        raise AudioError(str(error).replace(str(path), name)) from error
+    name = "stdin" if audio == STDIN else audio
+    path = file_of(audio)
+    transcript = Aligner(open_model(model, device), by).align(path, wanted, name)
     for warning in transcript.warnings:
         say(f"asr: {name}: warning: {warning}")
     doubted = any(RIGHT_ONE in warning for warning in transcript.warnings)
