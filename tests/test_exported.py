@@ -263,7 +263,7 @@ def test_recordings_are_transcribed_without_pytorch(exported_model, tmp_path, ru
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_what_needs_pytorch_is_refused_by_name(run, options, message, tmp_path):
+def test_what_needs_pytorch_is_refused_by_name(run, options, message):
     given = () if "--backend" in options else ("--backend", "onnx")
     status, _, err = run("transcribe", "a.wav", *given, *options)
     assert status == 2 and message in " ".join(err.split())

@@ -56,7 +56,6 @@ DATA = {
     "feats_type": "fbank",
     "cycle": 1,
 }
-OLD_WENET = ("tokenizer", "tokenizer_conf", "ctc", "ctc_conf", "model", "dataset")
 WENET = {
     "of 2020, features by Kaldi": (
         "wenet-transformer-old",

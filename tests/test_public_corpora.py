@@ -214,7 +214,7 @@ def test_a_recording_that_is_no_audio_is_named(run, tmp_path):
     assert status == 1 and "lhotse's recipe for aishell fails here" in err and bad.name in err
 
 
-def test_a_row_of_fleurs_with_too_few_columns(tmp_path, run):
+def test_a_row_of_fleurs_with_too_few_columns(tmp_path):
     MINIATURES["fleurs"].write(tmp_path / "corpus")
     (tmp_path / "corpus/cmn_hans_cn/dev.tsv").write_text("1\tx.wav\t你好\n", encoding="utf-8")
     with pytest.raises(ManifestError, match="dev.tsv:1: a row must have 7 columns"):

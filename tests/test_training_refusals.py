@@ -92,7 +92,7 @@ def test_bounds_that_leave_nothing_are_refused(config, tmp_path):
         train(config, tmp_path / "run", display=QUIET)
 
 
-def test_a_manifest_that_counts_several_times(config, corpus, tmp_path):
+def test_a_manifest_that_counts_several_times(config, corpus):
     times = with_data(config, train=(f"{corpus['train']}=3",))
     once = read_utterances(config)[0]
     assert list(read_utterances(times)[0]) == list(once) * 3
