@@ -10,9 +10,9 @@ import pytest
 import torch
 import yaml
 
+from asr.features.utterance import length_mask
 from asr.interop.importing import IMPORTERS, build
 from asr.model.encoder import View
-from asr.model.layers import length_mask
 from tests.test_interop import FOLDERS, TOOLKITS, distance
 from tests.test_interop_refusals import refused
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from asr.errors import ConfigError
 from asr.features.fbank import NATS_PER_DECIBEL, USUAL_UNIT
+from asr.features.utterance import length_mask
 
 ENVELOPE_COSINES = 12
 """Cosines over the mel axis that make a spectral envelope: formants are wider than that, the harmonics of a voice narrower."""
@@ -164,7 +165,7 @@ def add_noise(features: Tensor, lengths: Tensor, share: float, *, unit: float | 
     `unit`: as for `augment`.
     """
     B, T, _ = features.shape
-    real = torch.arange(T, device=features.device) < lengths[:, None]
+    real = length_mask(lengths, T)
     loudest = features.mean(2).masked_fill(~real, -math.inf).amax(1)[:, None, None]
     low, high = NOISE_DECIBELS
     decibels = low + (high - low) * torch.rand(B, 1, 1, device=features.device)

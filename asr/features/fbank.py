@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from asr.audio.reading import SAMPLE_RATE
 from asr.errors import AudioError, ConfigError
 from asr.features.mel import FILTERS
-from asr.features.utterance import above, emphasised, real_places, reflected, silent_behind, standardised, steady_noise
+from asr.features.utterance import above, emphasised, length_mask, reflected, silent_behind, standardised, steady_noise
 from asr.foreign_bytes import quoted
 
 POVEY_POWER = 0.85
@@ -244,7 +244,7 @@ class LogMel(nn.Module):
             features = torch.log(energies + config.floor if config.floor_added else energies.clamp(min=config.floor))
             if config.decibels:
                 features = features * DECIBELS
-        real = real_places(n_frames, features.shape[1])[..., None]
+        real = length_mask(n_frames, features.shape[1])[..., None]
         if config.range_db:
             features = above(features, real, config.range_db if config.decibels else config.range_db / DECIBELS)
         if config.per_utterance:

@@ -7,18 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from asr.errors import ConfigError
+from asr.features.utterance import length_mask
 from asr.foreign_bytes import quoted
 from asr.model.convolution import NORMS, ConvolutionModule, GatingModule, Merge
-from asr.model.layers import (
-    ACTIVATIONS,
-    Attention,
-    Dropout,
-    FeedForward,
-    LearnedPositions,
-    computed,
-    length_mask,
-    sinusoids,
-)
+from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, LearnedPositions, computed, sinusoids
 from asr.model.relative import SCORES, RelativeAttention, relative_sinusoids
 from asr.model.sizes import check_size
 

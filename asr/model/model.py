@@ -14,9 +14,10 @@ from asr.audio.reading import SAMPLE_RATE
 from asr.errors import ConfigError
 from asr.features.cmvn import Cmvn
 from asr.features.fbank import NATS_PER_DECIBEL, USUAL_UNIT, FeatureConfig, LogMel
+from asr.features.utterance import length_mask
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
-from asr.model.layers import length_mask, sinusoids_at
+from asr.model.layers import sinusoids_at
 from asr.model.no_speech import NoSpeechHead
 from asr.model.sizes import check_size
 from asr.model.subsampling import Subsampling, SubsamplingConfig, SubsamplingOverTime

@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr.errors import ConfigError
-from asr.features.utterance import reflected
+from asr.features.utterance import length_mask, reflected
 from asr.foreign_bytes import quoted
-from asr.model.layers import length_mask
 from asr.model.sizes import MOST_SIZES, check_size
 
 LAYOUTS = {
