@@ -9,15 +9,11 @@ import time
 import numpy as np
 import pytest
 
-from asr.corpus.toy import CHARACTERS
 from asr.errors import AsrError, AudioError
 from asr.finishing.finishing import Finishing
-from asr.model.folder import save_model
-from asr.text.tokenizer import TokenTable
 from asr.transcription.live import LiveTranscriber, microphone_chunks, pcm_chunks, transcribe_live
 from asr.transcription.transcriber import load
 from tests import forked
-from tests.conftest import random_model
 from tests.sounds import noise, silence, speech
 
 TALK = np.concatenate([silence(1), speech(4), silence(2), speech(2.5, seed=1), silence(2)]) + noise(11.5, level=0.0005)
@@ -25,10 +21,8 @@ TALK = np.concatenate([silence(1), speech(4), silence(2), speech(2.5, seed=1), s
 
 
 @pytest.fixture(scope="module")
-def transcriber(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
-    return load(folder, "cpu")
+def transcriber(model):
+    return load(model, "cpu")
 
 
 def heard(transcriber, samples: np.ndarray, chunk: int = 800, finishing: Finishing | None = None):
