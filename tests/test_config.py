@@ -88,7 +88,7 @@ def test_the_two_cold_recipes_differ_in_the_ctc_loss_alone():
         ),
         ("[train]\nctc_weight = 0.3", "train.ctc_weight 0.3 needs the head it trains: set model.ctc = true"),
         ("[train]\nprecision = 'int8'", "train.precision must be one of bfloat16, float16, float32, is 'int8'"),
-        ("[train]\nwarmup_steps = -1", "train.warmup_steps must be at least 0, is -1"),
+        ("[train]\nwarmup_steps = -1", "train.warmup_steps must be 0 or more, is -1"),
         ("[data]\ncache_audio = true\nworkers = 2", "data.cache_audio needs data.workers 0"),
         ("[train", "r.toml: not TOML"),
     ],

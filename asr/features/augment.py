@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from asr.config_checks import check_below_one, check_not_negative, check_up_to_one
 from asr.errors import ConfigError
 from asr.features.fbank import NATS_PER_DECIBEL, USUAL_UNIT
 from asr.features.utterance import length_mask
@@ -70,23 +71,10 @@ class AugmentConfig:
                 raise ConfigError(f"augment.speeds must be from 0.5 to 2, is {speed}")
         if self.noise_folder and not self.noise:
             raise ConfigError("augment.noise_folder needs a share of the utterances: set augment.noise")
-        for name in ("frequency_warp", "tempo", "time_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"augment.{name} must be from 0 to below 1, is {getattr(self, name)}")
-        for name in ("noise", "reverberation", "telephone"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"augment.{name} must be from 0 to 1, is {getattr(self, name)}")
-        for name in (
-            "frequency_masks",
-            "frequency_width",
-            "time_masks",
-            "time_width",
-            "volume",
-            "pitch",
-            "equalizer",
-        ):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"augment.{name} must not be negative, is {getattr(self, name)}")
+        check_below_one("augment", self, "frequency_warp", "tempo", "time_share")
+        check_up_to_one("augment", self, "noise", "reverberation", "telephone")
+        check_not_negative("augment", self, "frequency_masks", "frequency_width", "time_masks", "time_width")
+        check_not_negative("augment", self, "volume", "pitch", "equalizer")
 
 
 def augment(
