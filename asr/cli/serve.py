@@ -11,6 +11,7 @@ from asr.cli.options import (
     Device,
     HotwordFile,
     LanguageModel,
+    Model,
     Numbers,
     Punctuate,
     Quantize,
@@ -64,9 +65,7 @@ def serve(
     max_work: Annotated[float, typer.Option(min=1, help="Seconds that may be worked on one recording.")] = 3600,
     max_live: Annotated[int, typer.Option(min=0, help="Live sessions at a time.")] = 16,
     max_idle: Annotated[float, typer.Option(min=1, help="Seconds in which a live client must send something.")] = 60,
-    model: Annotated[
-        str, typer.Option(help="A model folder, or a name of `asr model list`; embedded by default.")
-    ] = "",
+    model: Model = "",
     beam: Beam = None,
     script: Script = "",
     numbers: Numbers = "",

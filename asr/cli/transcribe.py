@@ -23,6 +23,7 @@ from asr.cli.options import (
     LineCharacters,
     Lines,
     MinConfidence,
+    Model,
     Numbers,
     Punctuate,
     Quantize,
@@ -53,10 +54,7 @@ def transcribe(
     audio: Annotated[
         list[str] | None, typer.Argument(help="Audio files, folders of them, or - for stdin.", show_default=False)
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
-    ] = "",
+    model: Model = "",
     listed: Annotated[
         Path | None,
         typer.Option(
@@ -232,7 +230,7 @@ def _refuse_with_onnx(**given) -> None:
 def align(
     audio: Annotated[str, typer.Argument(help="An audio file of any length, or - for stdin.")],
     text: Annotated[str, typer.Argument(help="A text file of what is said in it, or the Chinese text itself.")],
-    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    model: Model = "",
     by: Annotated[
         str, typer.Option(callback=lowered, help="auto, ctc (the CTC head) or attention (of the decoder).")
     ] = "auto",
