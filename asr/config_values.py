@@ -123,6 +123,16 @@ def parse_override(override: str, option: str, form: str = "key=value") -> tuple
         return name.strip(), float(text) if BARE_POINT.fullmatch(text.strip()) else text
 
 
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Nested values, those `above` where both have one."""
+    both = {
+        key: merged(below[key], value)
+        for key, value in above.items()
+        if isinstance(below.get(key), dict) and isinstance(value, dict)
+    }
+    return below | above | both
+
+
 def apply_override(values: dict[str, Any], override: str, sections_only: bool = True) -> None:
     """Puts the value of `section.key=value` into nested values; without `sections_only` also that of `key=value`."""
     *sections, key = override.partition("=")[0].strip().split(".")

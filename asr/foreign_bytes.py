@@ -7,7 +7,7 @@ a library; inside `reading` all of that becomes the file's own error, and nobody
 import json
 import re
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,11 @@ def json_value(text: str) -> Any:
     return value
 
 
+def json_in(path: str | Path) -> Any:
+    """What a file of JSON holds. Raises as `json_value`, and OSError."""
+    return json_value(Path(path).read_text(encoding="utf-8"))
+
+
 def reason(error: BaseException) -> str:
     """What an exception says, in one line of at most QUOTED characters."""
     if isinstance(error, RecursionError):
@@ -80,6 +85,11 @@ def reason(error: BaseException) -> str:
 def quoted(value: object) -> str:
     """A foreign value as Python writes it, in at most QUOTED characters, however large or deeply nested it is."""
     return shortened(_Bounded().repr(value))
+
+
+def some(names: Sequence[str], most: int = 10, between: str = ", ") -> str:
+    """The first few names, and a sign that there are more."""
+    return between.join(names[:most]) + (" …" if names[most:] else "")
 
 
 def listed(names: Iterable[object], most: int = NAMES) -> str:

@@ -18,9 +18,9 @@ from asr.cli.options import (
     changes_of_vad,
     decoding_of,
     load_said,
-    say,
     set_threads,
 )
+from asr.language import say
 from asr.places import require_file
 
 

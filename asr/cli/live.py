@@ -23,10 +23,11 @@ from asr.cli.options import (
     decoding_of,
     load_said,
     lowered,
-    say,
+    require_one_of,
     set_threads,
     usage_errors,
 )
+from asr.language import say
 
 
 def live(
@@ -60,8 +61,7 @@ def live(
     """
     if pcm not in ("", "-"):
         raise typer.BadParameter(f"{pcm!r} is neither - nor nothing; files are for asr transcribe", param_hint="-")
-    if format not in ("txt", "json"):
-        raise typer.BadParameter(f"{format!r} is not one of txt, json", param_hint="--format")
+    require_one_of(format, ("txt", "json"), "--format")
     if rate is not None and not pcm:
         raise typer.BadParameter("goes with - only: the microphone says its rate itself", param_hint="--rate")
     from asr.finishing.finishing import Finishing, check

@@ -1,7 +1,6 @@
-"""What several subcommands of `asr` share: options, and a word to the person at the terminal."""
+"""What several subcommands of `asr` share: options, and what they refuse."""
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -9,14 +8,26 @@ from typing import Annotated
 import typer
 
 from asr.errors import ConfigError
-from asr.language import translated
+from asr.language import say
 from asr.outputs.writers import formats_in_words
-from asr.printable import printable
 
 
 def lowered(value: str) -> str:
     """A choice, in whatever case it is written."""
     return value.lower()
+
+
+def require_one_of(value: str, known: Iterable[str], option: str) -> None:
+    """Raises BadParameter for a value of an option that is none of those that are known."""
+    known = list(known)
+    if value not in known:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(known)}", param_hint=option)
+
+
+def require_recordings(by: Sequence[str]) -> None:
+    """Raises BadParameter for a --by of --speakers that is not for each recording."""
+    if set(by) - {"recording"}:
+        raise typer.BadParameter("who said what is known for each recording: --by recording", param_hint="--by")
 
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
@@ -200,11 +211,6 @@ def load_said(decoding, vad: Mapping = {}):  # noqa: B006
     for line in without_effect(decoding, transcriber.recognizer):
         say(f"asr: {line}")
     return transcriber
-
-
-def say(line: str) -> None:
-    """A line for the person at the terminal, whatever the names in it hold."""
-    print(printable(translated(line)), file=sys.stderr, flush=True)
 
 
 def require_own(model: Path) -> None:

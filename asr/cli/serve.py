@@ -21,10 +21,10 @@ from asr.cli.options import (
     changes_of_vad,
     decoding_of,
     load_said,
-    say,
     set_threads,
     usage_errors,
 )
+from asr.language import say
 
 
 def serve(

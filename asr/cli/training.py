@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import Force, Threads, lowered, say, set_threads, usage_errors
+from asr.cli.options import Force, Threads, lowered, require_one_of, set_threads, usage_errors
 from asr.config_values import SECTION_KEY, agreeing
+from asr.language import say
 from asr.launcher import launched, rank
 from asr.launcher import processes as started
 from asr.places import require_file, require_folder
@@ -171,8 +172,9 @@ def verify(
 def tokens_of(model: str) -> "tuple[Callable[[str], list[str]], TokenTable]":
     """What splits a text into the tokens of a model, and the table of them."""
     from asr.catalogue.finding import find_model
-    from asr.model.folder import TOKENS, open_tokenizer
+    from asr.model.folder import TOKENS
     from asr.text.tokenizer import TokenTable
+    from asr.text.tokenizers import open_tokenizer
 
     folder = find_model(model)
     tokenizer = open_tokenizer(folder, TokenTable.load(folder / TOKENS))
@@ -208,8 +210,7 @@ def train_lm(
     from asr.corpus.texts import texts_of
     from asr.text.tokenizer import symbols
 
-    if kind not in ("ngram", "transformer"):
-        raise typer.BadParameter(f"{kind!r} is not one of ngram, transformer", param_hint="--kind")
+    require_one_of(kind, ("ngram", "transformer"), "--kind")
     if set and kind == "ngram":
         raise typer.BadParameter("is for --kind transformer", param_hint="--set")
     if size and kind == "transformer":

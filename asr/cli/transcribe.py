@@ -1,4 +1,4 @@
-"""`asr transcribe`, `asr align` and `asr doctor`."""
+"""`asr transcribe` and `asr align`."""
 
 import sys
 from dataclasses import replace
@@ -40,12 +40,13 @@ from asr.cli.options import (
     decoding_of,
     load_said,
     lowered,
-    say,
+    require_one_of,
     set_threads,
     speakers_of,
     usage_errors,
 )
 from asr.errors import AudioError
+from asr.language import say
 from asr.places import require_file
 
 
@@ -151,10 +152,8 @@ def transcribe(
         raise typer.BadParameter("several formats need a folder: --out", param_hint="--format")
     if "-" in audio and "manifest" in format.split(","):
         raise typer.BadParameter("a manifest names files that can be read again; stdin cannot", param_hint="--format")
-    if channels not in ("mix", "split"):
-        raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
-    if backend not in ("torch", "onnx"):
-        raise typer.BadParameter(f"{backend!r} is not one of torch, onnx", param_hint="--backend")
+    require_one_of(channels, ("mix", "split"), "--channels")
+    require_one_of(backend, ("torch", "onnx"), "--backend")
     if backend == "onnx":
         _refuse_with_onnx(
             speakers=speakers or voices, workers=workers, device=device not in ("auto", "cpu"),
@@ -268,8 +267,7 @@ def align(
     with usage_errors():
         if not text.strip():
             raise typer.BadParameter("is empty", param_hint="TEXT")
-        if by not in ("auto", "ctc", "attention"):
-            raise typer.BadParameter(f"{by!r} is not one of auto, ctc, attention", param_hint="--by")
+        require_one_of(by, ("auto", "ctc", "attention"), "--by")
         cue = Style(line_characters, lines, reading_speed, longest=cue_seconds, end_marks=end_marks)
         by_character = words or (format == "tsv" and not word_times)
         output = Output(format, replace(cue, words=by_character, word_times=word_times))
@@ -303,18 +301,3 @@ def align(
         return
     with atomic_write(out) as file:
         output.write(transcript, file)
-
-
-def doctor() -> None:
-    """Say what is installed, what works, and what to do about what does not.
-
-    The status is 1 if recordings cannot be transcribed.
-    """
-    from asr.cli.examination import examine
-
-    findings = list(examine())
-    for finding in findings:
-        print(finding.line())
-    works = all(finding.fine for finding in findings if finding.needed)
-    print("Recordings can be transcribed." if works else "Recordings cannot be transcribed: mend what is BROKEN.")
-    raise typer.Exit(0 if works else 1)

@@ -256,7 +256,7 @@ def utterance_on(data: dict, where: str, named: Callable[[str], Path]) -> Uttera
 
 
 def fingerprint_line(data: dict) -> str:
-    """What tells an utterance on a line from another one, whatever its audio is called."""
+    """What tells an utterance, by its fields, from another one, whatever its audio is called."""
     channel = "" if data.get("channel") is None else f"\t{data['channel']}"
     start = 0.0 if data.get("start") is None else data["start"]
     return f"{data['id']}\t{start}\t{float(data['duration'])}{channel}\t{data['text']}\n"

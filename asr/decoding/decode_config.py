@@ -9,6 +9,8 @@ from asr.foreign_bytes import quoted
 
 AUTO = "auto"
 """A setting that goes by what is decoded."""
+NO_LM = "none"
+"""What stands in the place of a language model's path for none at all."""
 LARGEST = {
     "length_power": 10,
     "length_bonus": 1000,

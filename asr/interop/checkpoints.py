@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from asr.errors import CheckpointError
-from asr.foreign_bytes import QUOTED, json_value, listed, reading, shortened
+from asr.foreign_bytes import QUOTED, json_in, listed, reading, shortened
 from asr.model.pickles import load_pickle
 
 
@@ -56,7 +56,7 @@ def read_yaml(path: Path) -> dict:
 def read_json(path: Path) -> Any:
     """The value in a JSON file."""
     with reading(path, CheckpointError, "not JSON"):
-        return json_value(existing(path).read_text(encoding="utf-8"))
+        return json_in(existing(path))
 
 
 def existing(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """From a folder of another toolkit to a model folder of ours, whole or not at all."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -9,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from asr.errors import CheckpointError, ConfigError, UsageError
-from asr.files import atomic_write
+from asr.files import save_json
 from asr.folders import whole_folder
 from asr.foreign_bytes import listed, reading
 from asr.interop.foreign import Foreign
@@ -83,8 +82,7 @@ def import_model(
         for path in licences(source):
             copy_file(path, folder / path.name)
         if foreign.decode:
-            with atomic_write(folder / DECODE) as file:
-                file.write(json.dumps(foreign.decode, indent=2) + "\n")
+            save_json(folder / DECODE, foreign.decode)
     size = sum(p.numel() for p in model.parameters())
     return ImportedModel(out, size, foreign.tensors.ignored, doubts, foreign.remarks)
 

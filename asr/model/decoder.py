@@ -53,7 +53,6 @@ class DecoderConfig:
     """Tokens that the table of learned positions has; no text may have more, with sos and what prompts it."""
     prompt: tuple[int, ...] = ()
     """Tokens before sos that every text begins with: Whisper is told by them in which language what is said is to be written."""
-
     alignment_heads: tuple[tuple[int, ...], ...] = ()
     """Pairs of layer and head, from 0, whose cross-attention is known to be where each token is said; empty: not known."""
     embedding_norm: bool = False

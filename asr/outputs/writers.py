@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from asr.errors import AsrError
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.outputs.style import Style
 from asr.outputs.subtitles import write_ass, write_lrc, write_srt, write_vtt
 from asr.outputs.textgrid import write_textgrid
@@ -248,8 +248,7 @@ def write(transcript: Transcript, path: str | Path, format: str = "", style: Sty
     chosen = format or format_of(path)
     _require_format(chosen, f"{path}: ")
     text = render(transcript, chosen, style)
-    with atomic_write(path) as file:
-        file.write(text)
+    write_file(path, text)
 
 
 def render(transcript: Transcript, format: str = "txt", style: Style | None = None) -> str:

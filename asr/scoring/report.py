@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.outputs.pages import page_of
 from asr.scoring.cer import in_runs
 from asr.scoring.compare import Comparison
@@ -32,8 +32,7 @@ def write_report(
         [us[0].id, places.get(us[0].value("speaker"), -1), _audio(us[0], root, page), [_aligned(u, joint) for u in us]]
         for us in zip(*(score.utterances for score in scores), strict=True)
     ]
-    with atomic_write(page) as file:
-        file.write(page_of(_PAGE, data))
+    write_file(page, page_of(_PAGE, data))
 
 
 def _aligned(utterance: UtteranceScore, joint: str) -> list:

@@ -7,13 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from asr.errors import ManifestError
+from asr.foreign_bytes import some
 from asr.scoring.bootstrap import Interval, rate_interval
 from asr.scoring.cer import LANGUAGES, UNITS, CharErrors, align, language, scoring_rules, unit_errors
 from asr.scoring.normalizing import Normalizer, both, dropped_note, hints
 from asr.scoring.transcripts import Line, Transcripts, read_together
-
-LISTED = 10
-"""Ids named in a message; the rest are counted."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +136,10 @@ class Score:
         if self.missing:
             notes.append(
                 f"{self.name}: {len(self.missing):,} of {len(self.utterances):,} ids are missing and count as deleted: "
-                + _some(self.missing)
+                + some(self.missing)
             )
         if self.extra:
-            notes.append(
-                f"{self.name}: {len(self.extra):,} ids have no reference and are left out: {_some(self.extra)}"
-            )
+            notes.append(f"{self.name}: {len(self.extra):,} ids have no reference and are left out: {some(self.extra)}")
         return notes
 
     def __str__(self) -> str:
@@ -229,7 +225,3 @@ def score_lines(
 def readable(path: str | Path) -> str:
     """A path as text that can be written, whatever bytes are in it."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _some(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:LISTED]) + (" …" if len(ids) > LISTED else "")

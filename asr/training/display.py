@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from asr.language import translated
+from asr.language import say, translated
 from asr.printable import printable
 
 
@@ -23,7 +23,7 @@ class Lines:
     """Lines on stderr; for logs and files."""
 
     def line(self, text: str) -> None:
-        print(printable(translated(text)), file=sys.stderr, flush=True)
+        say(text)
 
     def step(self, step: int, text: str) -> None:
         pass

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from asr.config_values import from_dict
+from asr.config_values import from_dict, merged
 from asr.errors import ConfigError, ManifestError
 from asr.model.language_model import LanguageModel, LanguageModelConfig, save_language_model
 from asr.text.tokenizer import IGNORED, TokenTable
@@ -48,15 +48,8 @@ class LanguageModelTraining:
 
 def training_settings(values: dict) -> LanguageModelTraining:
     """Settings from nested plain values over the defaults. Raises ConfigError with the name of what cannot be."""
-    return from_dict(LanguageModelTraining, _over(asdict(LanguageModelTraining()), values), "")
-
-
-def _over(defaults: dict, values: dict) -> dict:
-    """Nested values over nested defaults: a language model's decoder has defaults of its own."""
-    nested = {
-        k: _over(defaults[k], v) for k, v in values.items() if isinstance(defaults.get(k), dict) and isinstance(v, dict)
-    }
-    return defaults | values | nested
+    # a language model's decoder has defaults of its own
+    return from_dict(LanguageModelTraining, merged(asdict(LanguageModelTraining()), values), "")
 
 
 def train_language_model(

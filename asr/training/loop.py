@@ -14,6 +14,7 @@ from asr.decoding.search import CandidateScorer
 from asr.errors import CheckpointError
 from asr.features.waveforms import noises_fingerprint
 from asr.folders import locked
+from asr.foreign_bytes import some
 from asr.model.device import slow_in_bfloat16
 from asr.model.folder import LoadedModel, fill_weights, save_model, save_weights, weights_file
 from asr.model.model import SpeechModel
@@ -232,9 +233,8 @@ def _remarks(prepared: Prepared) -> Iterator[str]:
     """What a person should know before the first step."""
     data, lacking = prepared.config.data, prepared.lacking
     if lacking:
-        most = sorted(lacking, key=lambda c: -lacking[c])[:20]
-        more = " …" if len(lacking) > 20 else ""
-        yield f"{len(lacking)} characters are not in the token table and become <unk>: {' '.join(most)}{more}"
+        most = some(sorted(lacking, key=lambda c: -lacking[c]), 20, " ")
+        yield f"{len(lacking)} characters are not in the token table and become <unk>: {most}"
     if n := len(prepared.utterances) - len(prepared.within):
         yield f"{n:,} utterances are left out: shorter than {data.min_seconds:g} or longer than {data.max_seconds:g} s"
     yield from prepared.remarks

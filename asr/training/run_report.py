@@ -8,7 +8,7 @@ import torch
 
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AsrError, CheckpointError
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.foreign_bytes import reading
 from asr.model.folder import LoadedModel, load_model
 from asr.model.storage import OF_THE_NUMBERS
@@ -61,8 +61,7 @@ def write_run_report(folder: str | Path, out: str | Path | None = None) -> Path:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p>{escape(summary)}</p>"
     )
-    with atomic_write(path) as file:
-        file.write(page + "\n".join(sections) + "\n</html>\n")
+    write_file(path, page + "\n".join(sections) + "\n</html>\n")
     return path
 
 

@@ -44,7 +44,7 @@ class TrainConfig:
     clip: float = 5.0
     """Largest norm of the gradient."""
     accumulate: int = 1
-    """Batches per optimizer step, on however many processes; each counts the same, however many tokens it has."""
+    """Batches per optimizer step, on however many processes; their gradient is that of one batch of all their utterances."""
     processes: int = 1
     """Processes of this machine that share out the batches of a step, each on a core or a GPU of its own; torchrun's number
     counts where it starts the run. One is a multiple of the other: more processes than batches share out each batch."""

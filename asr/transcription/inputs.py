@@ -13,6 +13,7 @@ from asr.audio.reading import looks_like_a_recording
 from asr.corpus.lists import recordings
 from asr.errors import AsrError, AudioError
 from asr.files import on_disk
+from asr.foreign_bytes import some
 from asr.places import require_file
 from asr.transcription.results import Results
 
@@ -93,8 +94,7 @@ def _recordings_in(folder: Path, unreadable: list[OSError]) -> tuple[list[Path],
 def _left_out(others: list[Path]) -> str:
     """`3 files are left out, by their names no recordings: 2 .txt, 1 .jpg`."""
     counts = Counter(path.suffix.lower() for path in others).most_common()
-    named = (f"{n:,} {suffix}" if suffix else f"{n:,} without a suffix" for suffix, n in counts[:NAMED])
-    kinds = ", ".join(named) + (" …" if len(counts) > NAMED else "")
+    kinds = some([f"{n:,} {suffix}" if suffix else f"{n:,} without a suffix" for suffix, n in counts], NAMED)
     files = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
     return f"{files} left out, by their names no recordings: {kinds}"
 

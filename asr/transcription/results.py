@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import AsrError
-from asr.files import atomic_write, content_state, naming
+from asr.files import content_state, naming, write_file
 from asr.foreign_bytes import reading
 from asr.outputs.writers import WRITERS
 from asr.transcription.output import Output
@@ -121,8 +121,7 @@ class MadeWith:
         with naming(self.path), os.fdopen(handle, "ab", buffering=0) as file:
             file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
         self.added.add(key)
-        with atomic_write(target, "wb") as file:
-            file.write(data)
+        write_file(target, data)
 
     def _name(self, target: Path) -> str:
         return target.relative_to(self.folder).as_posix()
