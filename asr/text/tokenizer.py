@@ -30,6 +30,8 @@ CONTROL = re.compile(r"<\|[^<>]*\|>")
 """Those of them that tell a Whisper model what to do."""
 BYTES = {f"<0x{value:02X}>": value for value in range(256)}
 """How a table of pieces writes single bytes, where it has all of them."""
+UNWRITABLE = re.compile(r"[\n\r\ud800-\udfff]")
+"""What a line of a text file cannot hold: line breaks and half characters."""
 IGNORED = -1
 """A target that counts for nothing: the padding behind a text."""
 
@@ -43,6 +45,10 @@ class TokenTable:
         if len(self.ids) != len(self.tokens):
             twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
             raise TokenError(f"token table: {quoted(twice)} stands in it twice")
+        if bad := next(filter(UNWRITABLE.search, self.tokens), None):
+            raise TokenError(
+                f"token table: {quoted(bad)} holds a line break or half a character, which no line can hold"
+            )
         self.blank, self.unk = self._special(BLANK, BLANK_UNK), self._special(UNK, BLANK_UNK)
         self.sos, self.eos = self._special(SOS, SOS_EOS), self._special(EOS, SOS_EOS)
         all_bytes = self.ids.keys() >= BYTES.keys()
