@@ -31,7 +31,6 @@ from asr.training.checkpoint import (
     remove_dropped,
     restore,
     save_state,
-    sound_checkpoints,
     stopped_early,
 )
 from asr.training.config import Config
@@ -313,16 +312,19 @@ def _finish(run: Run, log: RunLog, progress: Progress, model: SpeechModel, movin
     """Averages weights as `average_of` says, and keeps the average unless the model in the folder is better."""
     folder, table, header = run.folder, run.tokenizer.table, run.header | {"step": str(progress.step)}
     what = "nothing"
-    steps, damaged = sound_checkpoints(folder, averaged_steps(progress, run.config.train))
-    for line in damaged:
-        run.display.line(line)
+    paths = {checkpoint_path(folder, step): step for step in averaged_steps(progress, run.config.train)}
+    damaged: dict[Path, CheckpointError] = {}
+    weights = average_weights(paths, damaged)
+    for error in damaged.values():
+        run.display.line(f"left out of the average: {error}")
+    steps = [step for path, step in paths.items() if path not in damaged]
     if moving_average:
         what = header["averaged"] = f"every step, {run.config.train.ema_decay:g} of the past"
         take_over(model, moving_average)
     elif steps:
         what = "1 checkpoint" if len(steps) == 1 else f"{len(steps)} checkpoints"
         header["averaged"] = " ".join(map(str, steps))
-        fill_weights(model, average_weights([checkpoint_path(folder, step) for step in steps]), folder)
+        fill_weights(model, weights, folder)
     if not run.dev_sets:
         save_model(folder, model, table, header)
         run.display.line(f"kept in {folder}: {kept(folder)}; no dev manifest to choose by")
