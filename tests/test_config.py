@@ -74,7 +74,7 @@ def test_the_two_cold_recipes_differ_in_the_ctc_loss_alone():
         ("[model.encoder]\nzzz = 1", "model.encoder.zzz: there is no such setting; valid are kind, layers, width"),
         ("[train]\nmax_steps = 1.5", "train.max_steps must be a whole number, is 1.5"),
         ("[train]\nmax_steps = true", "train.max_steps must be a whole number, is True"),
-        ("[data]\ntrain = 'a'", "data.train must be a list, is 'a'"),
+        ("[data]\ntrain = 'a'", "data.train must be a list, is 'a'; as a shell takes it: 'data.train=.\"a\".'"),
         ("[data]\ntrain = [1]", r"data.train\[0\] must be a text, is 1"),
         ("data = 1", "data.* must be a section, is 1"),
         ("[model.encoder]\nwidth = 30", "encoder: width 30 must be even and a multiple of heads 4"),
