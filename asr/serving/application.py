@@ -120,9 +120,10 @@ class Application:
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
                 began.append(status := message["status"])
-                # most clients read no answer while they send; who was too slow is waited for no longer
-                if status >= 400 and status != 408 and not await rest.drop():
+                if status >= 400 and rest.awaited:  # nobody knows whether it will still come
                     message["headers"] = [*message["headers"], (b"connection", b"close")]
+                elif status >= 400 and status != 408:  # most clients read no answer while they send
+                    await rest.drop()
             await send(message)
 
         try:

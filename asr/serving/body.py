@@ -66,7 +66,7 @@ class Rest:
     """What a request still sends. `receive` is that of ASGI, and remembers how far it has come."""
 
     def __init__(self, receive: Receive, asks_first: bool, stopping: threading.Event):
-        """asks_first: whether the client sends a body only once it is told to go on (`Expect: 100-continue`)."""
+        """asks_first: whether the client waits to be told to go on before it sends a body (`Expect: 100-continue`)."""
         self._receive, self.asks_first, self.stopping = receive, asks_first, stopping
         self.began = self.ended = False
 
@@ -77,15 +77,17 @@ class Rest:
         self.ended = not message.get("more_body", False)
         return message
 
-    async def drop(self) -> bool:
-        """Reads what is left of a refused request, as much as is worth reading; whether the connection is of use then."""
-        if self.asks_first and not self.began:
-            return False
+    @property
+    def awaited(self) -> bool:
+        """Whether the client still waits to be told to go on."""
+        return self.asks_first and not self.began
+
+    async def drop(self) -> None:
+        """Reads what is left of a refused request, as much as is worth reading."""
         body = Body(self.receive, MOST_DROPPED, self.stopping)
         with suppress(AsrError):  # too much, too slow, or the server ends
             while not self.ended:
                 await body.receive()
-        return self.ended
 
 
 async def until_nobody_waits(receive: Receive, stopping: threading.Event) -> None:
