@@ -12,6 +12,7 @@ import pytest
 from asr.errors import AsrError, AudioError
 from asr.finishing.finishing import Finishing
 from asr.transcription.live import LiveTranscriber, microphone_chunks, pcm_chunks, transcribe_live
+from asr.transcription.pcm import Pcm
 from asr.transcription.transcriber import load
 from tests import forked
 from tests.sounds import noise, silence, speech
@@ -76,6 +77,20 @@ class Pipe(io.BytesIO):
 
     def read(self, n: int = -1) -> bytes:
         return super().read(min(n, 333))
+
+
+@pytest.mark.parametrize(
+    ("law", "codes", "values"),
+    [  # of ITU-T's G.711: the loudest, the faintest, and one between
+        ("pcmu", [0x00, 0x80, 0x7F, 0xFF, 0x9F], [-32124, 32124, 0, 0, 8316]),
+        ("pcma", [0x2A, 0xAA, 0x55, 0xD5, 0xB5], [-32256, 32256, -8, 8, 8448]),
+    ],
+)
+def test_codes_of_telephones(law, codes, values):
+    pcm = Pcm(16000, law)
+    heard = np.concatenate([pcm.add(bytes([code])) for code in codes])
+    assert heard.dtype == np.float32 and (heard * 32768).tolist() == values
+    assert len(Pcm(8000, law).add(bytes(8000))) == pytest.approx(16000, abs=2000)
 
 
 def test_pcm_of_any_rate_and_odd_chunks():
