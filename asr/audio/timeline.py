@@ -7,6 +7,7 @@ import numpy as np
 from av.audio.plane import AudioPlane
 
 from asr.audio.conform import Conform
+from asr.audio.delays import samples_ahead
 from asr.audio.foreign import MOST_VALUES
 from asr.errors import AudioError
 
@@ -100,10 +101,10 @@ class Timeline:
         base = self.stream.time_base
         decoder = self._decoder()
         conform = Conform(self.rate, self.opened.channels)
-        primed, decoded, in_a_row = None, 0, 0
+        primed, decoded, in_a_row, ahead = None, 0, 0, 0
         for packet in self.opened.container.demux(self.stream):
             if primed is None:
-                primed = _names_priming(packet)
+                primed = _names_priming(packet, decoder.name)
             try:
                 frames = decoder.decode(packet if packet.size else None)
             except av.error.EOFError:
@@ -119,11 +120,16 @@ class Timeline:
                 decoded, in_a_row = decoded + 1, 0
                 samples, rate = frame_samples(frame), frame.rate or self.rate
                 if decoded == 1 and not self.sought:
-                    if decoder.name == "aac" and not primed:
-                        continue  # the first half of an overlap, which no encoder puts sound into
+                    ahead = 0 if primed else samples_ahead(decoder, len(samples), bytes(packet)[:4])
                     if decoder.name in ("wmav1", "wmav2"):  # FFmpeg drops two blocks where the transform delays by one
                         samples = np.concatenate([np.zeros_like(samples), samples])
                         time = None
+                if ahead:
+                    cut = min(ahead, len(samples))
+                    samples, ahead = samples[cut:], ahead - cut
+                    time = None if time is None else time + cut / rate
+                    if not len(samples):
+                        continue
                 if self.first is None and time is not None:
                     self.first = time - self.position / self.rate
                 for conformed in conform.add(samples, rate):
@@ -165,9 +171,10 @@ class Timeline:
             )
 
 
-def _names_priming(packet: av.Packet) -> bool:
-    """Whether the container says which of the first samples are not sound."""
-    return packet.has_sidedata("skip_samples") or (packet.pts is not None and packet.pts < 0)
+def _names_priming(packet: av.Packet, decoder: str) -> bool:
+    """Whether the container says which of the first samples are not sound. Of Speex an Ogg says it of the encoder's alone."""
+    before = packet.pts is not None and packet.pts < 0 and decoder not in ("speex", "libspeex")
+    return packet.has_sidedata("skip_samples") or before
 
 
 def frame_samples(frame: av.AudioFrame) -> np.ndarray:

@@ -32,6 +32,10 @@ def require_recordings(by: Sequence[str]) -> None:
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
+Model = Annotated[
+    str,
+    typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
+]
 Beam = Annotated[
     int | None, typer.Option(min=1, help="Hypotheses kept in the search, 1 is greedy; the model's own, or 4.")
 ]
