@@ -93,6 +93,14 @@ def test_codes_of_telephones(law, codes, values):
     assert len(Pcm(8000, law).add(bytes(8000))) == pytest.approx(16000, abs=2000)
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 24000, 48000])
+def test_what_a_resampler_holds_is_given_at_each_end(rate):
+    """And it begins anew: a second stream is heard as the first."""
+    pcm, samples = Pcm(rate), (speech(0.2)[:2400] * 32767).astype("<i2").tobytes()
+    first, second = (np.concatenate([pcm.add(samples), pcm.finish()]) for _ in range(2))
+    assert len(first) == pytest.approx(2400 * 16000 / rate, abs=1) and np.array_equal(first, second)
+
+
 def test_pcm_of_any_rate_and_odd_chunks():
     samples = (speech(2) * 32767).astype("<i2")
     same = np.concatenate(list(pcm_chunks(Pipe(samples.tobytes()), 16000)))
