@@ -209,6 +209,29 @@ def test_a_pipe_is_transcribed_as_it_comes(model):
     assert sum(state["final"] for state in map(json.loads, rest.splitlines())) == 2
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_was_said_is_printed_however_it_is_ended(transcriber, capsys, monkeypatch, name):
+    """By `timeout 60 asr live`, a supervisor or a terminal that goes as by Ctrl-C."""
+    number = getattr(signal, name)
+    monkeypatch.setattr("asr.transcription.live._prefetched", lambda chunks: chunks)
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {one: signal.signal(one, handler) for one, handler in usual.items()}
+
+    def talk():
+        yield TALK[: 2 * 16000]
+        signal.raise_signal(number)
+        yield TALK[2 * 16000 :]
+
+    try:
+        transcribe_live(transcriber, talk(), "json", lambda message: None)
+        assert {one: signal.getsignal(one) for one in usual} == usual
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    *_, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert last["final"] and last["end"] <= 2.0
+
+
 def test_it_ends_quietly_while_nothing_comes(model):
     """Ctrl-C, the pipe still open: a thread is waiting for it."""
     # what is started in the background ignores Ctrl-C, and so would this
