@@ -57,6 +57,10 @@ class ContainerFile:
             if not cause and (isinstance(error, av.error.EOFError) or is_mp3_without_audio(self.path)):
                 return  # a header and nothing behind it: 0 seconds
             raise AudioError(f"{self.path}: {cause or f'{NOT_AUDIO} ({reason(error)})'}") from error
+        if any(map(_is_unknown, self.container.streams.audio)):  # its sound begins late
+            self.container.close()
+            self.file.seek(0)
+            self.container = open_container(self.file, far=True)
         if not self.container.streams:
             return  # an mp4 without a track, which encoders write for no samples at all
         tracks = self.container.streams.audio
@@ -109,9 +113,9 @@ class ContainerFile:
         """Seconds of audio that the header promises; None where it says nothing or only guesses."""
         if not self.formats & INDEXED:
             return None
-        if self.stream.duration:
-            return float(self.stream.duration * self.stream.time_base)
         alone = len(self.container.streams) == 1  # else it may be the picture that lasts so long
+        if self.stream.duration and ("mp4" in self.formats or alone):
+            return float(self.stream.duration * self.stream.time_base)
         return self.container.duration / av.time_base if self.container.duration and alone else None
 
     def blocks(self, start: float, duration: float | None, frames: int) -> Iterator[np.ndarray]:
@@ -158,8 +162,10 @@ class ContainerFile:
                 break
         else:
             return 0, iter(())
-        self.container.seek(round((second + beginning.first) / self.stream.time_base), stream=self.stream)
-        return second * self.rate, Timeline(self, second, beginning.first).samples()
+        heard = second - beginning.silence / self.rate
+        place = round((heard + beginning.first) / self.stream.time_base) if heard > 0 else self.stream.start_time or 0
+        self.container.seek(place, stream=self.stream)
+        return second * self.rate, Timeline(self, second, beginning).samples()
 
 
 def no_track(tracks: int, wanted: int) -> str:
@@ -171,6 +177,11 @@ def no_track(tracks: int, wanted: int) -> str:
 def ordinal(number: int) -> str:
     """A number counted from 0 in words, as far as they are short."""
     return ("first", "second", "third", "fourth")[number] if number < 4 else f"{number + 1}th"
+
+
+def _is_unknown(stream: av.AudioStream) -> bool:
+    """Whether a decoder is known for a track, but no packet of it came in what was looked at."""
+    return stream.codec_context is not None and not stream.codec_context.sample_rate
 
 
 def _is_decodable(stream: av.AudioStream) -> bool:
