@@ -262,6 +262,7 @@ def test_talkers_are_told_from_one_that_two_microphones_hear():
     a, b = one * turn, other * (1 - turn)
     assert told_of_two(one, other)  # both at once
     assert told_of_two(a + 0.1 * b + hiss, b + 0.1 * a)  # each hears a little of the other
+    assert told_of_two(0.5 * a + hiss + 0.2, 0.5 * b - 0.1)  # an offset is no sound
     assert not told_of_two(one + hiss, 0.3 * np.roll(one, 50))  # a microphone that is further away
     assert not told_of_two(a + 0.6 * b, b + 0.6 * a)  # two people at one table
     assert not told_of_two(one, noise(20, seed=4)) and not told_of_two(noise(20, seed=5), noise(20, seed=6))
