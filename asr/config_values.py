@@ -6,17 +6,19 @@ import math
 import re
 import tomllib
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from asr.errors import ConfigError, UsageError
-from asr.foreign_bytes import QUOTED, listed, quoted
+from asr.foreign_bytes import QUOTED, listed, quoted, shortened
 
 T = TypeVar("T")
 LARGEST = 2**53
 """No number of a setting is larger, or further below 0: up to this floats hold whole numbers exactly."""
 BARE_POINT = re.compile(r"[+-]?(?:\d+\.|\.\d+)(?:[eE][+-]?\d+)?")
 """Numbers with digits on one side of the point only, which TOML does not know."""
+SECTION_KEY = "section.key=value"
+"""The form of what changes a setting of a recipe."""
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 KINDS |= {int | None: "a whole number", float | str: "a number or a text"}
 
@@ -55,7 +57,10 @@ def _value(kind: Any, value: Any, name: str) -> Any:
         return from_dict(kind, value, name)
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{name} must be a list, is {quoted(value)}")
+            hint = ""
+            if isinstance(value, str):
+                hint = f"; as a shell takes it: '{name}=[\"{shortened(value.strip('[]'))}\"]', with all of these quotes"
+            raise ConfigError(f"{name} must be a list, is {quoted(value)}{hint}")
         item = typing.get_args(kind)[0]
         return tuple(_value(item, v, f"{name}[{i}]") for i, v in enumerate(value))
     if typing.get_origin(kind) is dict:
@@ -73,23 +78,46 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     return value
 
 
-def parse_changes(overrides: Iterable[str], option: str) -> dict[str, Any]:
-    """The values of several `key=value` for one option of the command line, whose keys have no dot."""
-    values = {}
+def parse_changes(overrides: Iterable[str], option: str, **own: int | bool | None) -> dict[str, Any]:
+    """The values of several `key=value` for one option of the command line, whose keys have no dot; the last of one key holds.
+
+    `own`: what options of their own say of the same keys, such as --beam, None for those that are not given. Raises
+    UsageError where these and the overrides say different things.
+    """
+    overrides = list(overrides)
     for override in overrides:
-        name, value = parse_override(override, option)
-        if "." in name:
+        if "." in parse_override(override, option)[0]:
             raise UsageError(f"{option} {override}: must have the form key=value, and key no dot")
-        values[name] = value
+    return agreeing(overrides, option, {own_option(name): (name, value) for name, value in own.items()})
+
+
+def agreeing(
+    overrides: Iterable[str], option: str, own: Mapping[str, tuple[str, Any]], form: str = "key=value"
+) -> dict[str, Any]:
+    """The values by key of several `key=value` for one option, and of other options: name → (key, value), None for not given.
+
+    Raises UsageError where an option and an override say different things of one key: which is meant, nobody can tell.
+    """
+    last = {parse_override(override, option, form)[0]: override for override in overrides}
+    values = {key: parse_override(override, option, form)[1] for key, override in last.items()}
+    for name, (key, value) in own.items():
+        if value is not None and values.setdefault(key, value) != value:
+            first = name if value is True else f"{name} {value}"
+            raise UsageError(f"{first} and {option} {last[key]} contradict each other: leave one of them out")
     return values
 
 
-def parse_override(override: str, option: str) -> tuple[str, Any]:
+def own_option(name: str) -> str:
+    """What the option is called that sets a setting by itself: --correct-names."""
+    return f"--{name.replace('_', '-')}"
+
+
+def parse_override(override: str, option: str, form: str = "key=value") -> tuple[str, Any]:
     """The name and the value of `name=value`, as TOML has it; a text need not be quoted, and .5, 5. and True are what they
     look like."""
     name, equals, text = override.partition("=")
     if not equals or not name.strip():
-        raise UsageError(f"{option} {override}: must have the form key=value")
+        raise UsageError(f"{option} {override}: must have the form {form}")
     try:
         return name.strip(), tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -98,11 +126,21 @@ def parse_override(override: str, option: str) -> tuple[str, Any]:
         return name.strip(), float(text) if BARE_POINT.fullmatch(text.strip()) else text
 
 
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Nested values, those `above` where both have one."""
+    both = {
+        key: merged(below[key], value)
+        for key, value in above.items()
+        if isinstance(below.get(key), dict) and isinstance(value, dict)
+    }
+    return below | above | both
+
+
 def apply_override(values: dict[str, Any], override: str, sections_only: bool = True) -> None:
     """Puts the value of `section.key=value` into nested values; without `sections_only` also that of `key=value`."""
     *sections, key = override.partition("=")[0].strip().split(".")
     if "=" not in override or not key or (sections_only and not sections):
-        form = "section.key=value" if sections_only else "key=value"
+        form = SECTION_KEY if sections_only else "key=value"
         raise UsageError(f"--set {override}: must have the form {form}")
     for section in sections:
         values = values.setdefault(section, {})

@@ -4,6 +4,7 @@ import codecs
 import errno
 import hashlib
 import io
+import json
 import os
 import stat
 import tempfile
@@ -58,6 +59,17 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_file(path: str | Path, content: str | bytes) -> None:
+    """Writes a file, a text as UTF-8, whole or not at all: see `atomic_write`."""
+    with atomic_write(path, "w" if isinstance(content, str) else "wb") as file:
+        file.write(content)
+
+
+def save_json(path: str | Path, value: object, indent: int = 2) -> None:
+    """Writes what JSON can hold, for people to read, too."""
+    write_file(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
 
 
 def is_special(path: Path) -> bool:

@@ -5,9 +5,10 @@ a library; inside `reading` all of that becomes the file's own error, and nobody
 """
 
 import json
+import os
 import re
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ QUOTED = 200
 """Characters of foreign content that a message quotes at most."""
 HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 """A lone surrogate, which JSON can write and nothing else."""
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""How the few lines begin that Git LFS leaves in the place of a file."""
+NOT_FETCHED = "is what Git LFS leaves in the place of the file, which was not fetched; `git lfs pull` fetches it"
 NAMES, LONGEST_NAME = 8, 80
 """Names that a message lists at most, and characters of each."""
 
@@ -51,7 +55,18 @@ def reading(path: str | Path, kind: type[AsrError], what: str = "damaged", advic
     except Exception as error:  # RecursionError and MemoryError are among them
         if isinstance(error, OSError) and error.strerror:
             raise kind(f"{place}: cannot be read ({reason(error)})") from error
+        if is_pointer(path):
+            raise kind(f"{path}: {NOT_FETCHED}") from error
         raise kind(f"{place}: {what} ({reason(error)}){advice and f'; {advice}'}") from error
+
+
+def is_pointer(path: str | Path) -> bool:
+    """Whether a file is what Git LFS leaves in the place of one that was not fetched."""
+    try:
+        with open(path, "rb") if os.path.isfile(path) else open(os.devnull, "rb") as file:  # a pipe would wait
+            return file.read(len(POINTER)) == POINTER
+    except (OSError, ValueError):
+        return False
 
 
 def json_value(text: str) -> Any:
@@ -60,6 +75,11 @@ def json_value(text: str) -> Any:
     if "\\ud" in text.lower() and (half := HALF_CHARACTER.search(json.dumps(value, ensure_ascii=False))):
         raise ValueError(f"holds half a character (a lone surrogate): {ascii(half[0])}")
     return value
+
+
+def json_in(path: str | Path) -> Any:
+    """What a file of JSON holds. Raises as `json_value`, and OSError."""
+    return json_value(Path(path).read_text(encoding="utf-8"))
 
 
 def reason(error: BaseException) -> str:
@@ -80,6 +100,11 @@ def reason(error: BaseException) -> str:
 def quoted(value: object) -> str:
     """A foreign value as Python writes it, in at most QUOTED characters, however large or deeply nested it is."""
     return shortened(_Bounded().repr(value))
+
+
+def some(names: Sequence[str], most: int = 10, between: str = ", ") -> str:
+    """The first few names, and a sign that there are more."""
+    return between.join(names[:most]) + (" …" if names[most:] else "")
 
 
 def listed(names: Iterable[object], most: int = NAMES) -> str:

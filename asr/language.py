@@ -9,12 +9,15 @@ programs read do not come by here.
 import gettext
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from string import Formatter
+
+from asr.printable import printable
 
 FOLDER = Path(__file__).parent / "locale"
 DOMAIN, CHINESE = "asr", "zh_CN"
@@ -37,7 +40,7 @@ FULL_WIDTH = {": ": "：", "; ": "；", ", ": "，", ". ": "。"}
 OF_OTHERS = (
     *("Permission denied", "No such file or directory", "Not a directory", "Is a directory", "File exists"),
     *("File name too long", "No space left on device", "Disk quota exceeded", "Read-only file system"),
-    *("Input/output error", "Method Not Allowed"),
+    "Input/output error",
 )
 """Messages of the system and of libraries that are passed on, and translated like our own."""
 DEPTH = 6
@@ -99,6 +102,11 @@ def in_preferred(message: str, accepted: str) -> str:
 def is_chinese(name: str) -> bool:
     """Whether a language, as locales and HTTP name it, is Chinese."""
     return bool(re.match("zh([_.@;-]|$)", name.strip(), re.IGNORECASE))
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal, in their language, whatever the names in it hold."""
+    print(printable(translated(line)), file=sys.stderr, flush=True)
 
 
 def translated(text: str) -> str:

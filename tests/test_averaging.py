@@ -11,6 +11,7 @@ from asr.corpus.toy import prepare_toy
 from asr.errors import CheckpointError, ConfigError
 from asr.model.folder import load_model, read_weights
 from asr.scoring.cer import CharErrors
+from asr.training import checkpoint
 from asr.training.checkpoint import Progress, average_weights, averaged_steps, load_state, stopped_early
 from asr.training.loop import train
 from asr.training.train_config import TrainConfig
@@ -76,6 +77,26 @@ def test_checkpoints_of_different_networks_have_no_mean(tmp_path):
     for other, why in ((paths[1], "size of tensor a"), (paths[2], "v is only in one of them")):
         with pytest.raises(CheckpointError, match=f"{other}: does not fit the others .*{why}.*; checkpoints cannot be"):
             average_weights([paths[0], other])
+
+
+def test_what_is_damaged_is_left_out_where_somebody_takes_it(tmp_path):
+    save_file({"w": torch.ones(3)}, tmp_path / "a")
+    (tmp_path / "b").write_bytes(b"")
+    save_file({"w": 3 * torch.ones(3)}, tmp_path / "c")
+    paths, damaged = [tmp_path / name for name in "abc"], {}
+    assert average_weights(paths, damaged)["w"].tolist() == [2, 2, 2] and list(damaged) == [tmp_path / "b"]
+    assert average_weights([tmp_path / "b"], damaged) == {}
+    with pytest.raises(CheckpointError, match=str(tmp_path / "b")):
+        average_weights(paths)
+
+
+def test_each_checkpoint_is_read_once(config, tmp_path, scripted, monkeypatch):
+    scripted(0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
+    run = train(config("train.average=3"), tmp_path / "run", display=Lines(), stop_after=10)
+    read, real = [], checkpoint.read_weights
+    monkeypatch.setattr(checkpoint, "read_weights", lambda path: (read.append(path.name), real(path))[1])
+    train(config("train.average=3"), run, display=Lines())
+    assert sorted(read) == [f"step-{step:08d}.safetensors" for step in (6, 8, 10)]
 
 
 def test_the_last_checkpoints(config, tmp_path, scripted):

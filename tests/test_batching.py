@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr.corpus.batching import Batch, BatchReader, DataConfig, check_texts, drop_tokens, make_batch
+from asr.corpus.batching import Batch, BatchReader, DataConfig, check_texts, drop_tokens, make_batch, weighed
 from asr.corpus.manifest import Utterance
 from asr.corpus.planning import plan_batches
 from asr.errors import ConfigError, ManifestError
@@ -139,6 +139,8 @@ def test_parts_of_a_batch_are_the_batch(utterances):
     """Of three utterances two processes get two and one, with what of the batch's tokens they have; the third part is empty."""
     first, second = (next(BatchReader(utterances, TOKENIZER).iterate(PLAN[2:], part=(n, 2))) for n in (0, 1))
     assert first.ids == ("0-2", "2-1") and second.ids == ("1-2",)
+    assert (first.tokens, second.tokens) == (6, 3) and (first.ctc_tokens, second.ctc_tokens) == (4, 2)
+    first, second = weighed([first, second], 9, 6)
     assert (first.share, second.share) == (6 / 9, 3 / 9) and (first.ctc_share, second.ctc_share) == (4 / 6, 2 / 6)
     parts = [next(BatchReader(utterances, TOKENIZER).iterate([[0, 2]], part=(n, 3))).ids for n in range(3)]
     assert parts == [("0-1",), ("1-1",), ()]
@@ -247,8 +249,8 @@ def test_a_text_without_a_known_character_is_refused(text):
         ({"batch_seconds": 0}, r"data\.batch_seconds must be above 0, is 0"),
         ({"max_utterances": -1}, r"data\.max_utterances must be above 0, is -1"),
         ({"min_count": 0}, r"data\.min_count must be above 0, is 0"),
-        ({"workers": -2}, r"data\.workers must not be negative, is -2"),
-        ({"curriculum_epochs": -1}, r"data\.curriculum_epochs must not be negative, is -1"),
+        ({"workers": -2}, r"data\.workers must be 0 or more, is -2"),
+        ({"curriculum_epochs": -1}, r"data\.curriculum_epochs must be 0 or more, is -1"),
         ({"min_seconds": 30}, r"data\.min_seconds 30 must be below data\.max_seconds 20"),
         ({"cache_audio": True, "workers": 2}, r"data\.cache_audio needs data\.workers 0"),
     ],

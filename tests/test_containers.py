@@ -1,11 +1,15 @@
 """Recordings in the containers and codecs that people have, written by FFmpeg's libraries."""
 
+from types import SimpleNamespace
+
 import av
 import numpy as np
 import pytest
 import soundfile
 
+from asr.audio.delays import samples_ahead
 from asr.audio.reading import Recording, audio_duration, read_samples
+from asr.audio.timeline import _names_priming
 from asr.errors import AudioError
 from tests.sounds import sine
 
@@ -46,11 +50,12 @@ def beeps(seconds: float = 5.0, rate: int = 16000) -> np.ndarray:
 
 
 def write(path, samples: np.ndarray, codec: str, rate: int, **options):
+    """`options`: of the container and of the codec."""
     if codec == "vorbis":  # PyAV comes without its encoder
         soundfile.write(path, samples, rate, "VORBIS")
         return path
     with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono")
+        stream = container.add_stream(codec, rate=rate, layout="mono", options=options)
         stream.bit_rate = 12200 if "amr" in codec else 64000
         if "pcm" in codec or codec in ("flac", "alac"):
             stream.format = "s16p" if codec == "alac" else "s16"
@@ -89,6 +94,58 @@ def test_lossy_ones_have_their_length_and_no_delay(tmp_path, name, codec, rate):
     samples = read_samples(write(tmp_path / name, beeps(rate=rate), codec, rate))
     assert len(samples) / 16000 == pytest.approx(5, abs=0.05)
     assert abs(delay(samples, beeps())) <= 0.005
+
+
+LATE = [
+    ("a.avi", "mp2", 16000, 0),
+    ("a.avi", "libmp3lame", 8000, 0),
+    ("a.ts", "mp2", 32000, 0),
+    ("a.ts", "mp2", 48000, 0),
+    ("a.ts", "libmp3lame", 16000, 0),
+    ("a.mpg", "mp2", 44100, 0),
+    ("a.mkv", "libmp3lame", 24000, 0),
+    ("a.flv", "libmp3lame", 44100, 0),
+    ("a.wav", "mp2", 32000, 0),
+    ("a.wav", "libmp3lame", 16000, 0),
+    ("a.mp2", "mp2", 24000, 0),
+    ("a.mp3", "libmp3lame", 16000, {"write_xing": "0"}),
+    ("a.ts", "ac3", 32000, 0),
+    ("a.mkv", "eac3", 44100, 0),
+    ("a.ts", "libopus", 48000, 0),
+    ("a.nut", "libopus", 48000, 0),
+    ("a.mp4", "mp2", 48000, 0),
+    ("a.mp4", "ac3", 48000, 0),
+]
+"""Codecs with a delay of their own, in containers that say nothing of it, or all of it."""
+
+
+@pytest.mark.parametrize(("name", "codec", "rate", "options"), LATE, ids=[f"{n[2:]}-{c}-{r}" for n, c, r, _ in LATE])
+def test_nothing_begins_late_where_the_container_does_not_say_what_the_codec_puts_before(
+    tmp_path, name, codec, rate, options
+):
+    path = write(tmp_path / name, beeps(rate=rate), codec, rate, **(options or {}))
+    assert abs(delay(read_samples(path), beeps())) <= 0.001
+    assert abs(delay(read_samples(path, 1.3, 2.0), beeps()[20800:52800])) <= 0.001
+
+
+def test_what_lies_before_the_sound_in_speex(tmp_path):
+    """By the rates; an Ogg's negative times are the encoder's share alone."""
+    context = SimpleNamespace(name="speex", sample_rate=16000)
+    assert samples_ahead(context, 320, b"") == 223
+    assert not _names_priming(SimpleNamespace(pts=-143, has_sidedata=lambda kind: False), "speex")
+    assert _names_priming(SimpleNamespace(pts=-1024, has_sidedata=lambda kind: False), "aac")
+    assert samples_ahead(SimpleNamespace(name="speex", sample_rate=11025), 320, b"") == 0
+
+
+def test_which_layer_it_is_the_frame_tells():
+    """Decoders of MPEG audio take all three, and a transport stream names one for two of them."""
+    for second, samples in ((0xFD, 481), (0xFF, 481), (0xFB, 1105), (0xF3, 1105)):
+        assert samples_ahead(SimpleNamespace(name="mp3float"), 1152, bytes((0xFF, second, 0, 0))) == samples
+    assert samples_ahead(SimpleNamespace(name="mp3float"), 1152, b"ID3") == 0
+    assert samples_ahead(SimpleNamespace(name="pcm_s16le"), 1024, b"") == 0
+    assert samples_ahead(SimpleNamespace(name="dca"), 512, b"") == 512  # PyAV comes without its encoder
+    assert samples_ahead(SimpleNamespace(name="opus", extradata=b"OpusHead\1\1\x38\1"), 960, b"") == 0
+    assert samples_ahead(SimpleNamespace(name="opus", extradata=None), 960, b"") == 312
 
 
 @pytest.mark.parametrize(("name", "codec", "rate"), LOSSLESS + LOSSY)

@@ -18,9 +18,10 @@ from asr.exporting.sherpa import forms_of
 from asr.features.fbank import mel_matrix
 from asr.interop.cohere_settings import FEATURES
 from asr.interop.importing import import_model
-from asr.model.folder import PIECES, load_model
+from asr.model.folder import load_model
 from asr.model.inference import packs_bfloat16, ready_to_decode
 from asr.recognition.recognizer import Recognizer
+from asr.text.tokenizers import PIECES
 from asr.training.initial import from_model
 from asr.training.loop import train
 from tests.foreign_folders import assert_same, read_foreign

@@ -204,7 +204,11 @@ def test_tokens_of_another_model_are_refused(copy):
         ("generation_config.json", '{"alignment_heads": [[2, 0]]}', "is no pair of one of 2 layers and 4 heads"),
         ("model.safetensors", "", "model.safetensors: damaged or not safetensors"),
         ("model.safetensors", "not a checkpoint", "model.safetensors: damaged or not safetensors"),
-        ("model.safetensors.index.json", '{"weight_map": {"a": "../b"}}', "names no files of weights beside it"),
+        (
+            "model.safetensors.index.json",
+            '{"weight_map": {"a": "../b"}}',
+            "names '../b', which is no file of weights beside it",
+        ),
         ("model.safetensors.index.json", '{"weight_map": []}', "weight_map: must be dict, is \\[\\]"),
         ("model.safetensors.index.json", '{"weight_map": {"a": "b"}}', "b: is missing"),
     ],

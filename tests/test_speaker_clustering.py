@@ -6,7 +6,7 @@ import torch
 
 from asr.features.telephone import telephone
 from asr.speakers.bands import centred, is_narrow, means, unit
-from asr.speakers.clustering import ClusterConfig, people
+from asr.speakers.clustering import people
 from asr.speakers.embedding import mel_features
 from asr.speakers.labelling import labels_of
 from asr.speakers.linking import people_by_band
@@ -159,7 +159,7 @@ def test_a_narrow_band_is_told_and_what_its_voices_share_is_taken_away():
 def test_stray_sounds_are_nobody():
     stretches, who = conversation(2)
     stray = Stretch(500.0, 501.6, 999, 1.6, voices(1, seed=9)(0))
-    assert len(people([*stretches, stray], 1, 0, ClusterConfig())) == 2
+    assert len(people([*stretches, stray], 1, 0)) == 2
 
 
 def test_what_is_not_heard_alone_has_the_person_of_its_voice_near_it():

@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from asr.audio.delays import OF_SUBTYPES
 from asr.audio.foreign import decoding
 from asr.audio.headers import bytes_behind_form, counts_mp3, goes_on, is_cut_off, is_whole_mp3
 from asr.audio.waves import WaveFile, find_waves
@@ -57,7 +58,9 @@ class SoundFile:
             raise UnknownFormat
         self.file_format: str = self.file.format
         self.rate, self.channels = self.file.samplerate, self.file.channels
-        self.seconds: float | None = self.file.frames / self.rate
+        self.ahead = OF_SUBTYPES.get(self.file.subtype, 0) if self.file.format != "MP3" else 0
+        """Samples before the first that was recorded; of an MP3 libsndfile leaves them out."""
+        self.seconds: float | None = max(0, self.file.frames - self.ahead) / self.rate
         self.cut_off = is_cut_off(path)
         self.whole = self.file.format == "MP3" and is_whole_mp3(path)
         """Whether nothing can be missing at its end, even if it turns out to be shorter than its header says."""
@@ -66,8 +69,8 @@ class SoundFile:
 
     def blocks(self, start: float, duration: float | None, frames: int) -> Iterator[np.ndarray]:
         """Arrays (S, channels) float32 of at most so many frames. Raises AudioError where the file is damaged."""
-        left = self.file.frames if duration is None else round(duration * self.rate)
-        position = min(round(start * self.rate), self.file.frames)
+        left = self.file.frames - self.ahead if duration is None else round(duration * self.rate)
+        position = min(self.ahead + round(start * self.rate), self.file.frames)
         try:
             with decoding(self.path):
                 if position:

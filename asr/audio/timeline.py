@@ -7,6 +7,7 @@ import numpy as np
 from av.audio.plane import AudioPlane
 
 from asr.audio.conform import Conform
+from asr.audio.delays import samples_ahead
 from asr.audio.foreign import MOST_VALUES
 from asr.errors import AudioError
 
@@ -100,10 +101,10 @@ class Timeline:
         """Decoded frames (S, channels) with their times in the container; what cannot be decoded is left out."""
         decoder = self._decoder()
         conform = Conform(self.rate, self.opened.channels)
-        primed, beginning, decoded, in_a_row = None, not self.sought, 0, 0
+        primed, beginning, decoded, in_a_row, ahead = None, not self.sought, 0, 0, 0
         for packet in self._packets():
             if primed is None:
-                primed = _names_priming(packet)
+                primed = _names_priming(packet, decoder.name)
             try:
                 frames = decoder.decode(packet if packet.size else None)
             except av.error.EOFError:
@@ -118,8 +119,14 @@ class Timeline:
                 time = self._time(frame.pts)
                 decoded, in_a_row = decoded + 1, 0
                 samples, rate = frame_samples(frame), frame.rate or self.rate
-                if beginning and decoded == 1 and decoder.name == "aac" and not primed:
-                    continue  # the first half of an overlap, which no encoder puts sound into
+                if beginning and decoded == 1 and not primed:
+                    ahead = samples_ahead(decoder, len(samples), bytes(packet)[:4])
+                if ahead:
+                    cut = min(ahead, len(samples))
+                    samples, ahead = samples[cut:], ahead - cut
+                    time = None if time is None else time + cut / rate
+                    if not len(samples):
+                        continue
                 if beginning:
                     beginning, started = False, time if time is not None else self._time(self.stream.start_time) or 0.0
                     if decoder.name in ("wmav1", "wmav2"):  # FFmpeg drops two blocks where the transform delays by one
@@ -196,9 +203,10 @@ def _moves(picture: av.VideoStream) -> bool:
     return not picture.disposition & av.stream.Disposition.attached_pic
 
 
-def _names_priming(packet: av.Packet) -> bool:
-    """Whether the container says which of the first samples are not sound."""
-    return packet.has_sidedata("skip_samples") or (packet.pts is not None and packet.pts < 0)
+def _names_priming(packet: av.Packet, decoder: str) -> bool:
+    """Whether the container says which of the first samples are not sound. Of Speex an Ogg says it of the encoder's alone."""
+    before = packet.pts is not None and packet.pts < 0 and decoder not in ("speex", "libspeex")
+    return packet.has_sidedata("skip_samples") or before
 
 
 def frame_samples(frame: av.AudioFrame) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Which decoding settings hold: those saved with the model, changed by what the command line says."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,18 +8,15 @@ from typing import Any
 from asr.config_values import from_dict, parse_changes, whose_fault
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError, UsageError
-from asr.files import atomic_write
+from asr.files import save_json
 from asr.foreign_bytes import quoted
 from asr.model.folder import DECODE, read_decode
 
-NO_LM = "none"
-"""What --lm takes for no language model at all."""
-
 
 def changes(overrides: Sequence[str], **given: int | bool | None) -> dict[str, Any]:
-    """`given` settings that are not None, then those of `key=value` texts. Raises UsageError for texts of another form."""
-    values = {name: value for name, value in given.items() if value is not None}
-    return values | parse_changes(overrides, "--decode")
+    """`given` settings that are not None, and those of `key=value` texts. Raises UsageError for texts of another form, and
+    where two say different things."""
+    return parse_changes(overrides, "--decode", **given)
 
 
 Changes = DecodeConfig | Mapping[str, Any]
@@ -47,8 +43,7 @@ def decode_settings(folder: Path, changed: Changes | None = None) -> DecodeConfi
 
 def save_decode_settings(folder: Path, config: DecodeConfig) -> None:
     """Keeps what differs from the defaults beside the weights."""
-    with atomic_write(folder / DECODE) as file:
-        file.write(json.dumps(not_default(config), indent=2) + "\n")
+    save_json(folder / DECODE, not_default(config))
 
 
 def not_default(config: DecodeConfig) -> dict[str, Any]:

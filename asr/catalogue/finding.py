@@ -8,11 +8,10 @@ from pathlib import Path
 from asr.catalogue.published import PUBLISHED
 from asr.errors import CheckpointError, UsageError
 from asr.folders import put_back
-from asr.language import translated
+from asr.language import say
 from asr.model.bases import is_adapted, look_for_base, read_adapter
 from asr.model.folder import WEIGHTS
 from asr.model_paths import PRETRAINED, cache
-from asr.printable import printable
 
 DEFAULT = "embedded"
 
@@ -40,7 +39,7 @@ def find_model(name: str | Path = "") -> Path:
 def _fetch(name: str) -> Path:
     from asr.catalogue.pull import pull  # brings what speaks HTTP: others need not wait for it
 
-    return pull(name, say=lambda line: print(printable(translated(line)), file=sys.stderr, flush=True))
+    return pull(name, say=say)
 
 
 def _fetch_base(folder: Path) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from asr.catalogue.decode_settings import NO_LM, Changes, changed_settings, decode_settings
+from asr.catalogue.decode_settings import Changes, changed_settings, decode_settings
 from asr.catalogue.finding import find_model
-from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.decode_config import NO_LM, DecodeConfig
 from asr.decoding.kenlm_scorer import KenlmScorer, is_kenlm_binary
 from asr.decoding.network_lm import NetworkLm
 from asr.decoding.ngram import NgramScorer

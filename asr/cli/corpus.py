@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
+from asr.cli.command import Commands
 from asr.cli.corpus_forms import corpus_cuts, corpus_shard
-from asr.cli.options import Force, lowered, say
+from asr.cli.options import Force, lowered, require_one_of
 from asr.corpus.corpora import CORPORA
 from asr.errors import AsrError
+from asr.language import say
 from asr.places import require_file, require_folder
 
-corpus_app = typer.Typer(
+corpus_app = Commands(
     no_args_is_help=True,
     help="Corpora, manifests, token tables and statistics for training.",
     rich_markup_mode=None,
@@ -59,11 +61,17 @@ def corpus_import(
     from asr.corpus.texts import spelled_out
 
     require_file(out, force, [source])
+    wanted: dict[str, str] = {}
     for condition in where:
-        if "=" not in condition:
+        column, equals, value = condition.partition("=")
+        if not equals:
             raise typer.BadParameter(f"{condition!r} must have the form COLUMN=VALUE", param_hint="--where")
+        if wanted.setdefault(column, value) != value:
+            raise typer.BadParameter(
+                f"no row has {wanted[column]!r} and {value!r} in its {column}", param_hint="--where"
+            )
     skipped = Skipped()
-    utterances = list(import_corpus(source, audio_root, dict(c.split("=", 1) for c in where), skipped))
+    utterances = list(import_corpus(source, audio_root, wanted, skipped))
     left_out = f"left out: {skipped.without_text:,} without text, {skipped.filtered:,} by --where"
     for line in skipped.broken:
         say(f"asr: {line}")
@@ -97,8 +105,7 @@ def corpus_download(
     """Fetch and unpack a public corpus, and compare its checksum where one is known."""
     from asr.corpus.public import download_public
 
-    if name not in CORPORA:
-        raise typer.BadParameter(f"{name!r} is not one of {', '.join(CORPORA)}", param_hint="NAME")
+    require_one_of(name, CORPORA, "NAME")
     download_public(name, to, mirror)
     say(f"{to}: there. Next: asr corpus prepare {name} --from {to} --out data/{name}")
 
@@ -119,8 +126,7 @@ def corpus_prepare(
     from asr.corpus.public import prepare_public
     from asr.corpus.toy import prepare_toy
 
-    if name not in CORPORA and name != "toy":
-        raise typer.BadParameter(f"{name!r} is not one of toy, {', '.join(CORPORA)}", param_hint="NAME")
+    require_one_of(name, ("toy", *CORPORA), "NAME")
     if source is None and name != "toy":
         raise typer.BadParameter(f"where does {name} lie?", param_hint="--from")
     require_folder(out, force)
@@ -265,8 +271,7 @@ def corpus_split(
 
     if dev + test >= 1:
         raise typer.BadParameter(f"{dev:g} and {test:g} leave nothing to train on", param_hint="--dev, --test")
-    if by not in TOGETHER:
-        raise typer.BadParameter(f"{by!r} is not one of {', '.join(TOGETHER)}", param_hint="--by")
+    require_one_of(by, TOGETHER, "--by")
     shares = {name: share for name, share in (("dev", dev), ("test", test)) if share}
     paths = {name: out / f"{name}.jsonl" for name in ("train", *shares)}
     for path in paths.values():

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Force, say
+from asr.cli.options import Force
 from asr.errors import AsrError
+from asr.language import say
 from asr.places import require_file
 
 

@@ -11,6 +11,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+import typer
+
 from asr.extras import brings, requirements
 from asr.version import VERSION
 
@@ -69,6 +71,19 @@ class Finding:
         """ok or what is wrong, the name, the detail; what to do on a line below."""
         state = "ok" if self.fine else "BROKEN" if self.needed else "missing"
         return f"{state:8}{self.name:14}{self.detail}" + (f"\n{'':22}→ {self.advice}" if self.advice else "")
+
+
+def doctor() -> None:
+    """Say what is installed, what works, and what to do about what does not.
+
+    The status is 1 if recordings cannot be transcribed.
+    """
+    findings = list(examine())
+    for finding in findings:
+        print(finding.line())
+    works = all(finding.fine for finding in findings if finding.needed)
+    print("Recordings can be transcribed." if works else "Recordings cannot be transcribed: mend what is BROKEN.")
+    raise typer.Exit(0 if works else 1)
 
 
 def examine() -> Iterator[Finding]:

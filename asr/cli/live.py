@@ -12,6 +12,7 @@ from asr.cli.options import (
     Device,
     HotwordFile,
     LanguageModel,
+    Model,
     Numbers,
     Punctuate,
     Quantize,
@@ -23,10 +24,11 @@ from asr.cli.options import (
     decoding_of,
     load_said,
     lowered,
-    say,
+    require_one_of,
     set_threads,
     usage_errors,
 )
+from asr.language import say
 
 
 def live(
@@ -36,7 +38,7 @@ def live(
     rate: Annotated[
         int | None, typer.Option(min=1000, help="With -: samples per second of the PCM; 16000 by default.")
     ] = None,
-    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    model: Model = "",
     beam: Beam = None,
     format: Annotated[
         str, typer.Option(callback=lowered, help="txt; json: every state of the text is a line.")
@@ -60,8 +62,7 @@ def live(
     """
     if pcm not in ("", "-"):
         raise typer.BadParameter(f"{pcm!r} is neither - nor nothing; files are for asr transcribe", param_hint="-")
-    if format not in ("txt", "json"):
-        raise typer.BadParameter(f"{format!r} is not one of txt, json", param_hint="--format")
+    require_one_of(format, ("txt", "json"), "--format")
     if rate is not None and not pcm:
         raise typer.BadParameter("goes with - only: the microphone says its rate itself", param_hint="--rate")
     from asr.finishing.finishing import Finishing, check

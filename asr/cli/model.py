@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Force, lowered, require_own, say
+from asr.cli.command import Commands
+from asr.cli.options import Force, lowered, require_one_of, require_own
 from asr.errors import AsrError
 from asr.interop.toolkits import toolkits_in_words
+from asr.language import say
 from asr.places import require_file, require_folder
 
-model_app = typer.Typer(
+model_app = Commands(
     no_args_is_help=True,
     help="Fetch and import published models, look into model folders, make them smaller, give them a language model.",
     rich_markup_mode=None,
@@ -44,8 +46,8 @@ def model_pull(
     from asr.catalogue.hubs import HUBS
     from asr.catalogue.pull import pull
 
-    if hub and hub not in HUBS:
-        raise typer.BadParameter(f"{hub!r} is not one of {', '.join(HUBS)}", param_hint="--from")
+    if hub:
+        require_one_of(hub, HUBS, "--from")
     try:
         print(pull(name, hub, say, force))
     except KeyboardInterrupt:
@@ -118,8 +120,7 @@ def model_export(
 
     In memory they are float32 again; ONNX files in int8 multiply whole numbers.
     """
-    if form not in ("folder", "onnx"):
-        raise typer.BadParameter(f"{form!r} is not one of folder, onnx", param_hint="--format")
+    require_one_of(form, ("folder", "onnx"), "--format")
     if form == "onnx" and card:
         raise typer.BadParameter("is for model folders; beside ONNX files lies the model's own", param_hint="--card")
     from asr.catalogue.exporting import export, export_onnx

@@ -5,8 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from typer.core import TyperCommand
-
+from asr.cli.command import Command
 from asr.finishing.punctuating import MODEL, PUNCTUATORS
 
 NUMBERS = re.compile(r"auto|\d+(?:[-–~]\d+)?", re.IGNORECASE)
@@ -24,7 +23,7 @@ OPTIONS: dict[str, tuple[Callable[[str], object], str]] = {
 """Option → whether a text is a value of it, and what it means without one."""
 
 
-class OptionalValues(TyperCommand):
+class OptionalValues(Command):
     """A command that takes OPTIONS, with values or without."""
 
     def parse_args(self, ctx, args: list[str]) -> list[str]:

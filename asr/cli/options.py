@@ -1,7 +1,6 @@
-"""What several subcommands of `asr` share: options, and a word to the person at the terminal."""
+"""What several subcommands of `asr` share: options, and what they refuse."""
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +8,8 @@ from typing import Annotated
 import typer
 
 from asr.errors import ConfigError
-from asr.language import translated
+from asr.language import say
 from asr.outputs.writers import formats_in_words
-from asr.printable import printable
 
 
 def lowered(value: str) -> str:
@@ -19,8 +17,25 @@ def lowered(value: str) -> str:
     return value.lower()
 
 
+def require_one_of(value: str, known: Iterable[str], option: str) -> None:
+    """Raises BadParameter for a value of an option that is none of those that are known."""
+    known = list(known)
+    if value not in known:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(known)}", param_hint=option)
+
+
+def require_recordings(by: Sequence[str]) -> None:
+    """Raises BadParameter for a --by of --speakers that is not for each recording."""
+    if set(by) - {"recording"}:
+        raise typer.BadParameter("who said what is known for each recording: --by recording", param_hint="--by")
+
+
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
+Model = Annotated[
+    str,
+    typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
+]
 Beam = Annotated[
     int | None, typer.Option(min=1, help="Hypotheses kept in the search, 1 is greedy; the model's own, or 4.")
 ]
@@ -29,7 +44,7 @@ Decode = Annotated[
     typer.Option(
         "--decode",
         metavar="KEY=VALUE",
-        help="Change a decoding setting (ctc_weight=0.3, length_bonus=1, …); may be repeated.",
+        help="Change a decoding setting (ctc_weight=0.3, length_bonus=1, …); may be repeated, the last of one holds.",
     ),
 ]
 Vad = Annotated[
@@ -38,7 +53,8 @@ Vad = Annotated[
         "--vad",
         metavar="KEY=VALUE",
         help="Change where speech is found and cut: threshold=0.3 finds more of it, 0 takes everything for speech; silence,"
-        " longest, shortest, pause, padding, least_speech; may be repeated.",
+        " longest, shortest, pause, padding, least_speech; may be repeated, the last of one"
+        " holds.",
     ),
 ]
 HotwordFile = Annotated[
@@ -199,11 +215,6 @@ def load_said(decoding, vad: Mapping = {}):  # noqa: B006
     for line in without_effect(decoding, transcriber.recognizer):
         say(f"asr: {line}")
     return transcriber
-
-
-def say(line: str) -> None:
-    """A line for the person at the terminal, whatever the names in it hold."""
-    print(printable(translated(line)), file=sys.stderr, flush=True)
 
 
 def require_own(model: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from asr.cli.options import Threads, set_threads
 from asr.errors import ManifestError
-from asr.files import read_lines
+from asr.files import not_utf8, read_lines
 
 
 def punctuate(
@@ -40,7 +40,4 @@ def _lines_of_stdin() -> Iterator[str]:
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n")
         except UnicodeDecodeError as error:
-            raise ManifestError(
-                f"stdin:{number}: not UTF-8 ({error.reason} at byte {error.start});"
-                " if it is GBK, `iconv -f GB18030 -t UTF-8` converts it"
-            ) from None
+            raise not_utf8("stdin", number, error) from None

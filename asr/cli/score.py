@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Collar, Force, lowered, say
+from asr.cli.options import Collar, Force, lowered, require_one_of, require_recordings
+from asr.language import say
 
 STDIN = Path("/dev/stdin")
 DASH = Path("-")
@@ -101,8 +102,7 @@ def score(
     from asr.scoring.turns import is_rttm
 
     for option, value, known in (("--unit", unit, UNITS), ("--table", table or "text", STYLES)):
-        if value not in known:
-            raise typer.BadParameter(f"{value!r} is not one of {', '.join(known)}", param_hint=option)
+        require_one_of(value, known, option)
     try:
         chosen = scoring_rules(rules or None, unit)
     except ConfigError as error:
@@ -115,8 +115,7 @@ def score(
         given = {"--table": table, "--html": html, "--details": details, "--utt2spk": utt2spk, "--ids": ids is not None}
         for option in (option for option, value in given.items() if value):
             raise typer.BadParameter("is for texts; who said what is printed, and written by --json", param_hint=option)
-        if set(by) - {"recording"}:
-            raise typer.BadParameter("who said what is known for each recording: --by recording", param_hint="--by")
+        require_recordings(by)
         rate, name = speaker_command(
             reference, hypotheses, unit, chosen, collar=collar, by_recording=bool(by), json=json, say=say
         )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import Force, Threads, lowered, say, set_threads, usage_errors
+from asr.cli.options import Force, Threads, lowered, require_one_of, set_threads, usage_errors
+from asr.config_values import SECTION_KEY, agreeing
+from asr.language import say
 from asr.launcher import launched, rank
 from asr.launcher import processes as started
 from asr.places import require_file, require_folder
@@ -22,7 +24,10 @@ def train(
         Path | None, typer.Option("--out", "-o", help="Folder of the run; an interrupted run in it goes on.")
     ] = None,
     set: Annotated[
-        list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
+        list[str],
+        typer.Option(
+            "--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated, the last of one holds."
+        ),
     ] = [],  # noqa: B006
     init: Annotated[
         str,
@@ -64,7 +69,10 @@ def train(
         raise typer.BadParameter("torchrun has started the processes already", param_hint="--processes")
     if out is None and not dry_run:
         raise typer.BadParameter("a run needs a folder", param_hint="--out")
-    if processes := started() if launched() else processes:
+    starter, processes = ("WORLD_SIZE", started()) if launched() else ("--processes", processes)
+    own = {starter: ("train.processes", processes or None), "--init": ("train.initial_model", init or None)}
+    agreeing(set, "--set", own, SECTION_KEY)
+    if processes:
         set = [*set, f"train.processes={processes}"]
     if dry_run:
         if rank() == 0:
@@ -164,8 +172,9 @@ def verify(
 def tokens_of(model: str) -> "tuple[Callable[[str], list[str]], TokenTable]":
     """What splits a text into the tokens of a model, and the table of them."""
     from asr.catalogue.finding import find_model
-    from asr.model.folder import TOKENS, open_tokenizer
+    from asr.model.folder import TOKENS
     from asr.text.tokenizer import TokenTable
+    from asr.text.tokenizers import open_tokenizer
 
     folder = find_model(model)
     tokenizer = open_tokenizer(folder, TokenTable.load(folder / TOKENS))
@@ -188,7 +197,11 @@ def train_lm(
     ] = "",
     set: Annotated[
         list[str],
-        typer.Option("--set", metavar="KEY=VALUE", help="Of a Transformer: change a setting; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Of a Transformer: change a setting; may be repeated, the last of one holds.",
+        ),
     ] = [],  # noqa: B006
     threads: Threads = 0,
     force: Force = False,
@@ -197,8 +210,7 @@ def train_lm(
     from asr.corpus.texts import texts_of
     from asr.text.tokenizer import symbols
 
-    if kind not in ("ngram", "transformer"):
-        raise typer.BadParameter(f"{kind!r} is not one of ngram, transformer", param_hint="--kind")
+    require_one_of(kind, ("ngram", "transformer"), "--kind")
     if set and kind == "ngram":
         raise typer.BadParameter("is for --kind transformer", param_hint="--set")
     if size and kind == "transformer":

@@ -1,4 +1,4 @@
-"""`asr transcribe`, `asr align` and `asr doctor`."""
+"""`asr transcribe` and `asr align`."""
 
 import sys
 from dataclasses import replace
@@ -23,6 +23,7 @@ from asr.cli.options import (
     LineCharacters,
     Lines,
     MinConfidence,
+    Model,
     Numbers,
     Punctuate,
     Quantize,
@@ -40,12 +41,12 @@ from asr.cli.options import (
     decoding_of,
     load_said,
     lowered,
-    say,
+    require_one_of,
     set_threads,
     speakers_of,
     usage_errors,
 )
-from asr.errors import AudioError
+from asr.language import say
 from asr.places import require_file
 
 
@@ -53,10 +54,7 @@ def transcribe(
     audio: Annotated[
         list[str] | None, typer.Argument(help="Audio files, folders of them, or - for stdin.", show_default=False)
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
-    ] = "",
+    model: Model = "",
     listed: Annotated[
         Path | None,
         typer.Option(
@@ -132,8 +130,6 @@ def transcribe(
     address is fetched by curl: `curl -L https://example.com/talk.mp3 | asr transcribe -`.
     """
     audio = audio or []
-    if not all(audio):
-        raise typer.BadParameter("an empty name is no file", param_hint="AUDIO")
     if listed and (audio or channels != "mix"):
         raise typer.BadParameter("takes no AUDIO or --channels split beside it", param_hint="--list")
     if not audio and not listed:
@@ -154,10 +150,8 @@ def transcribe(
         raise typer.BadParameter("several formats need a folder: --out", param_hint="--format")
     if "-" in audio and "manifest" in format.split(","):
         raise typer.BadParameter("a manifest names files that can be read again; stdin cannot", param_hint="--format")
-    if channels not in ("mix", "split"):
-        raise typer.BadParameter(f"{channels!r} is not one of mix, split", param_hint="--channels")
-    if backend not in ("torch", "onnx"):
-        raise typer.BadParameter(f"{backend!r} is not one of torch, onnx", param_hint="--backend")
+    require_one_of(channels, ("mix", "split"), "--channels")
+    require_one_of(backend, ("torch", "onnx"), "--backend")
     if backend == "onnx":
         _refuse_with_onnx(
             speakers=speakers or voices, workers=workers, device=device not in ("auto", "cpu"),
@@ -237,7 +231,7 @@ def _refuse_with_onnx(**given) -> None:
 def align(
     audio: Annotated[str, typer.Argument(help="An audio file of any length, or - for stdin.")],
     text: Annotated[str, typer.Argument(help="A text file of what is said in it, or the Chinese text itself.")],
-    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    model: Model = "",
     by: Annotated[
         str, typer.Option(callback=lowered, help="auto, ctc (the CTC head) or attention (of the decoder).")
     ] = "auto",
@@ -271,8 +265,7 @@ def align(
     with usage_errors():
         if not text.strip():
             raise typer.BadParameter("is empty", param_hint="TEXT")
-        if by not in ("auto", "ctc", "attention"):
-            raise typer.BadParameter(f"{by!r} is not one of auto, ctc, attention", param_hint="--by")
+        require_one_of(by, ("auto", "ctc", "attention"), "--by")
         cue = Style(line_characters, lines, reading_speed, longest=cue_seconds, end_marks=end_marks)
         by_character = words or (format == "tsv" and not word_times)
         output = Output(format, replace(cue, words=by_character, word_times=word_times))
@@ -284,16 +277,12 @@ def align(
     from asr.catalogue.opening import open_model
     from asr.files import atomic_write
     from asr.transcription.aligning import LINE_UNHEARD, RIGHT_ONE, Aligner, text_of
-    from asr.transcription.inputs import STDIN, is_pipe, spooled, spooled_stdin
+    from asr.transcription.inputs import STDIN, file_of
 
     wanted = text_of(text)
-    path, name = (spooled_stdin(), "stdin") if audio == STDIN else (audio, audio)
-    if is_pipe(path):
-        path = spooled(path)
-    try:
-        transcript = Aligner(open_model(model, device), by).align(path, wanted, name)
-    except AudioError as error:
-        raise AudioError(str(error).replace(str(path), name)) from error
+    name = "stdin" if audio == STDIN else audio
+    path = file_of(audio)
+    transcript = Aligner(open_model(model, device), by).align(path, wanted, name)
     for warning in transcript.warnings:
         say(f"asr: {name}: warning: {warning}")
     doubted = any(RIGHT_ONE in warning for warning in transcript.warnings)
@@ -306,18 +295,3 @@ def align(
         return
     with atomic_write(out) as file:
         output.write(transcript, file)
-
-
-def doctor() -> None:
-    """Say what is installed, what works, and what to do about what does not.
-
-    The status is 1 if recordings cannot be transcribed.
-    """
-    from asr.cli.examination import examine
-
-    findings = list(examine())
-    for finding in findings:
-        print(finding.line())
-    works = all(finding.fine for finding in findings if finding.needed)
-    print("Recordings can be transcribed." if works else "Recordings cannot be transcribed: mend what is BROKEN.")
-    raise typer.Exit(0 if works else 1)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from asr.audio.reading import SAMPLE_RATE
+from asr.config_checks import check_above_zero, check_not_negative, check_up_to_one
 from asr.corpus.manifest import Utterance
 from asr.errors import AsrError, AudioError, ConfigError, ManifestError, ShardError
 from asr.features.fbank import pad_samples
@@ -72,20 +73,15 @@ class DataConfig:
         return (self.min_seconds <= seconds) & (seconds <= self.max_seconds)
 
     def __post_init__(self):
-        for name in ("batch_seconds", "max_utterances", "min_count", "max_seconds"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"data.{name} must be above 0, is {getattr(self, name)}")
-        for name in ("workers", "curriculum_epochs", "min_seconds", "max_unreadable"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"data.{name} must not be negative, is {getattr(self, name)}")
+        check_above_zero("data", self, "batch_seconds", "max_utterances", "min_count", "max_seconds")
+        check_not_negative("data", self, "workers", "curriculum_epochs", "min_seconds", "max_unreadable")
+        check_up_to_one("data", self, "join")
         if self.min_seconds >= self.max_seconds:
             raise ConfigError(
                 f"data.min_seconds {self.min_seconds:g} must be below data.max_seconds {self.max_seconds:g}"
             )
         if not 0 < self.rehearsal_share < 1:
             raise ConfigError(f"data.rehearsal_share must be between 0 and 1, is {self.rehearsal_share:g}")
-        if not 0 <= self.join <= 1:
-            raise ConfigError(f"data.join must be from 0 to 1, is {self.join}")
         if self.cache_audio and self.workers:
             raise ConfigError("data.cache_audio needs data.workers 0: each worker would keep a cache of its own")
 
@@ -109,9 +105,19 @@ class Batch:
     lost: str = ""
     """Why the run cannot go on: a shard or a manifest is gone, or is another one; the batch then has no ids."""
     share: float = 1.0
-    """What part of the whole batch's target tokens it has, where several processes share one out."""
+    """What part of a step's target tokens it has; a reader does not know, `weighed` sets it."""
     ctc_share: float = 1.0
     """The same of the tokens that a CTC loss counts, which are those without eos."""
+
+    @property
+    def tokens(self) -> int:
+        """Target tokens, eos among them."""
+        return int((self.targets != IGNORED).sum())
+
+    @property
+    def ctc_tokens(self) -> int:
+        """Those that a CTC loss counts."""
+        return self.tokens - len(self.targets)
 
     def pin_memory(self) -> "Batch":
         """It in memory that a GPU can read; DataLoader calls this."""
@@ -123,6 +129,15 @@ class Batch:
 
     def _moved(self, move: Callable[[Tensor], Tensor]) -> "Batch":
         return replace(self, **{name: move(value) for name, value in vars(self).items() if isinstance(value, Tensor)})
+
+
+def weighed(batches: Iterable[Batch], tokens: int, ctc_tokens: int) -> list[Batch]:
+    """Batches of a step of so many tokens, on whatever processes, with their shares of it: means over the tokens of each, times
+    these, add up to the mean over all, so that the step learns what it would from one batch of all their utterances."""
+    return [
+        replace(b, share=b.tokens / max(tokens, 1), ctc_share=max(b.ctc_tokens, 1) / max(ctc_tokens, 1))
+        for b in batches
+    ]
 
 
 def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer, longest: int | None = None) -> dict[str, int]:
@@ -221,15 +236,7 @@ class BatchReader(Dataset):
         if self.change:
             spoken = [(self.change(samples, chance), tokens) for samples, tokens in spoken]
         samples, tokens = zip(*spoken, strict=True)
-        batch = make_batch(ids, samples, tokens, self.tokenizer)
-        return replace(batch, unreadable=tuple(unreadable), **self._shares(whole, sum(map(len, tokens)), len(tokens)))
-
-    def _shares(self, whole: list[int], tokens: int, texts: int) -> dict[str, float]:
-        """What part of a whole batch's targets so many tokens in so many texts are."""
-        if self.parts == 1:
-            return {}
-        of_all = sum(len(self.tokenizer.encode(self.utterances[j].text)) for j in whole)
-        return {"share": (tokens + texts) / (of_all + len(whole)), "ctc_share": max(tokens, 1) / max(of_all, 1)}
+        return replace(make_batch(ids, samples, tokens, self.tokenizer), unreadable=tuple(unreadable))
 
     def _joined(self, read: list[tuple[Utterance, np.ndarray]]) -> Iterator[tuple[np.ndarray, str]]:
         """Samples and text of each two neighbours as one, where that is not too long."""

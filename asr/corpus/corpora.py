@@ -25,7 +25,7 @@ class Corpus:
     md5: dict[str, str] = field(default_factory=dict)
     """Checksums of its archives, where one is known."""
     sizes: dict[str, int] = field(default_factory=dict)
-    """Our name of a split → its utterances, where that is known: a test set of fewer has another CER."""
+    """Our name of a split → its utterances, where that was published: a test set of fewer has another CER."""
 
 
 CORPORA: dict[str, Corpus] = {
@@ -58,6 +58,7 @@ CORPORA: dict[str, Corpus] = {
             "AISHELL-2/iOS/test/wav",
         ),
         recipe="aishell2",
+        # AISHELL2-2018A-EVAL, of 5 and of 10 speakers, for each of the three channels: egs/aishell2/README.md of Kaldi
         sizes={"dev": 2_500, "test": 5_000},
     ),
     "aishell3": Corpus(
@@ -113,7 +114,7 @@ CORPORA: dict[str, Corpus] = {
         recipe="thchs_30",
         handed_out=True,
         md5={"data_thchs30.tgz": "2d2252bde5c8429929e1841d4cb95e90"},
-        sizes={"train": 10_000, "dev": 893, "test": 2_495},
+        sizes={"train": 10_000, "dev": 893, "test": 2_495},  # the README.TXT that lies in it
     ),
     "stcmds": Corpus(
         "ST-CMDS",

@@ -256,7 +256,7 @@ def utterance_on(data: dict, where: str, named: Callable[[str], Path]) -> Uttera
 
 
 def fingerprint_line(data: dict) -> str:
-    """What tells an utterance on a line from another one, whatever its audio is called."""
+    """What tells an utterance, by its fields, from another one, whatever its audio is called."""
     channel = "" if data.get("channel") is None else f"\t{data['channel']}"
     start = 0.0 if data.get("start") is None else data["start"]
     return f"{data['id']}\t{start}\t{float(data['duration'])}{channel}\t{data['text']}\n"
@@ -315,7 +315,10 @@ def check_audio(utterances: Iterable[Utterance]) -> None:
     refuse_missing(list(missing_audio(utterances).values()))
 
 
+REMEDY = "; put the audio back, or leave them out with asr corpus import MANIFEST --skip-broken --out NEW"
+
+
 def refuse_missing(errors: Sequence[str]) -> None:
     """Raises AudioError where there are errors of files that are not there."""
     if errors:
-        raise AudioError(several_errors(errors, "files are not there", "; correct the manifest or put the audio back"))
+        raise AudioError(several_errors(errors, "files are not there", REMEDY))

@@ -1,7 +1,6 @@
 """N-gram models as files: ARPA text, which every toolkit writes, and a packed form that is there at once."""
 
 import gzip
-import hashlib
 import itertools
 import math
 import re
@@ -14,9 +13,10 @@ from typing import TextIO
 import numpy as np
 
 from asr.errors import AsrError
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.foreign_bytes import listed, reading, shortened
 from asr.text.normalize import holds_han
+from asr.text.tokenizer import fingerprint
 
 PACKED = ".safetensors"
 """How the names of packed files end."""
@@ -125,8 +125,7 @@ def pack(ngrams: Ngrams, path: Path, symbols: Sequence[str]) -> int:
         "log_prob": ngrams.log_prob.astype(np.float16),
         "backoff": ngrams.backoff[:inner].astype(np.float16),  # nothing follows the others
     }
-    with atomic_write(path, "wb") as file:
-        file.write(save(arrays, {"tokens": fingerprint(symbols)}))
+    write_file(path, save(arrays, {"tokens": fingerprint(symbols)}))
     return path.stat().st_size
 
 
@@ -164,11 +163,6 @@ def _check_packed(children: np.ndarray, token: np.ndarray, log_prob: np.ndarray,
         raise ValueError("a node would come before its parent")
     if not (np.isfinite(log_prob).all() and np.isfinite(backoff).all() and (log_prob <= 0).all()):
         raise ValueError("it holds logarithms that are none of probabilities")
-
-
-def fingerprint(symbols: Sequence[str]) -> str:
-    """What tells one list of symbols from another."""
-    return hashlib.sha256("\n".join(symbols).encode()).hexdigest()[:16]
 
 
 def _read_arpa(path: str | Path, words: dict[str, int]) -> Iterator[tuple[tuple[int, ...], str, float, float]]:

@@ -2,14 +2,14 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
 from asr.files import read_lines
-from asr.foreign_bytes import quoted, reading
+from asr.foreign_bytes import quoted, reading, some
 from asr.text.normalize import characters, holds_han, normalize
 from asr.text.tokenizer import Tokenizer, TokenTable
 
@@ -32,8 +32,6 @@ _BETWEEN = re.compile(
 """What parts the words of a text: punctuation, and spaces and slashes beside Chinese; GPT 4, NEW YORK and TCP/IP are one."""
 _LEAST = 0.01
 """Weights nearer to 0 than that are as good as none: they make a character a hundredth likelier."""
-_NAMED = 10
-"""Words that a message names at most."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +57,18 @@ class Hotwords:
         yield from self.doubts
         if self.ignored:
             yield (
-                f"hot words with characters that the model cannot write are left out: {_some(self.ignored)};"
+                f"hot words with characters that the model cannot write are left out: {some(self.ignored)};"
                 " its tokens.txt lists those that it can"
             )
         if idle := [] if config.correct_names else list(self._idle()):  # which needs no weight
             yield (
-                f"hot words whose weight is 0, or nearly so, change nothing: {_some(idle)}; give them one such as 2, or"
+                f"hot words whose weight is 0, or nearly so, change nothing: {some(idle)}; give them one such as 2, or"
                 " leave them out"
             )
         never = set(config.never_written)
         if ruled_out := [word for tokens, word in self.words.items() if not never.isdisjoint(tokens)]:
             yield (
-                f"hot words with tokens that decode.never_written rules out change nothing: {_some(ruled_out)};"
+                f"hot words with tokens that decode.never_written rules out change nothing: {some(ruled_out)};"
                 " take the tokens out of it, or leave the words out"
             )
 
@@ -147,11 +145,6 @@ def split_words(text: str) -> list[str]:
     """The words of a text, in order: parted by lines, punctuation, and spaces beside Chinese: "北京 语音识别，GPT 4"."""
     parts = [part.strip() for line in text.splitlines() for part in _BETWEEN.split(line)]
     return [part for part in parts if part]
-
-
-def _some(words: Sequence[str]) -> str:
-    """The first of them, and that there are more."""
-    return ", ".join(words[:_NAMED]) + (" …" if len(words) > _NAMED else "")
 
 
 def _holds(tokens: tuple[int, ...], part: tuple[int, ...]) -> bool:

@@ -19,7 +19,7 @@ from asr.corpus.manifest import Utterance, missing_audio
 from asr.corpus.texts import read_references
 from asr.errors import AsrError, AudioError, ManifestError
 from asr.evaluation.decoded import UNFINISHED, Result, Unfinished, unfinished_files
-from asr.files import atomic_write, several_errors
+from asr.files import atomic_write, save_json, several_errors
 from asr.folders import locked
 from asr.model.folder import weights_file
 from asr.places import require_writable
@@ -224,9 +224,8 @@ def _write(evaluation: Evaluation, utterances: Sequence[Utterance], results: Seq
             file.write(json.dumps({"id": u.id} | result.to_json(), ensure_ascii=False) + "\n")
     write_report(out / "report.html", [evaluation.score], reference=settings["manifest"])
     counts = {name: {g.name: numbers(g.errors) for g in members} for name, members in evaluation.groups.items()}
-    with atomic_write(out / RESULT) as file:
-        more = {"by": counts, "settings": settings, "unreadable": evaluation.unreadable}
-        file.write(json.dumps(system_summary(evaluation.score) | more, ensure_ascii=False, indent=2) + "\n")
+    more = {"by": counts, "settings": settings, "unreadable": evaluation.unreadable}
+    save_json(out / RESULT, system_summary(evaluation.score) | more)
 
 
 def _hypothesis(result: Result) -> Line:

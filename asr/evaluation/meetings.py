@@ -3,7 +3,6 @@
 What the manifest says of utterances (who, from when to when, what) is the reference; nobody cuts them out for the model.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from asr.catalogue.opening import Decoding
 from asr.corpus.manifest import Utterance
 from asr.corpus.texts import read_references
 from asr.errors import AsrError, AudioError, ManifestError
-from asr.files import atomic_write
+from asr.files import save_json
 from asr.foreign_bytes import listed
 from asr.places import require_file
 from asr.scoring.speakers import COLLAR, SpeakerScore, score_speakers
@@ -99,5 +98,4 @@ def _recordings(manifest: Path, utterances: Sequence[Utterance]) -> list[str]:
 def _write(evaluation: MeetingEvaluation, decoding: Decoding, manifest: Path, wanted: Speakers) -> None:
     settings = {"model": str(decoding.model), "manifest": str(manifest), **made_with(decoding, {}, speakers=wanted)}
     found = evaluation.score.to_json() | {"failed": evaluation.failed, "settings": settings}
-    with atomic_write(evaluation.folder / RESULT) as file:
-        file.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+    save_json(evaluation.folder / RESULT, found)

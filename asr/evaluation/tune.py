@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from asr.catalogue.decode_settings import NO_LM, changed_settings, decode_settings, save_decode_settings
+from asr.catalogue.decode_settings import changed_settings, decode_settings, save_decode_settings
 from asr.catalogue.finding import find_model
 from asr.catalogue.opening import Decoding, language_model, open_decoding, refuse_large, require_tokens
-from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.decode_config import NO_LM, DecodeConfig
 from asr.decoding.kenlm_scorer import is_kenlm_binary
 from asr.decoding.search import CandidateScorer
 from asr.model.companions import language_model_of, put_language_model

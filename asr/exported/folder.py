@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from asr.audio.faint import made_audible
+from asr.audio.reading import SAMPLE_RATE
 from asr.errors import CheckpointError, UsageError
 from asr.exported.features import Features, log_mel
-from asr.foreign_bytes import json_value, reading
-from asr.text.byte_pairs import BytePairTokenizer
-from asr.text.sentence_pieces import PieceTokenizer
-from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
+from asr.foreign_bytes import json_in, reading
+from asr.text.tokenizer import TokenTable
+from asr.text.tokenizers import open_tokenizer
 
 FORMAT = 1
-SETTINGS, ARRAYS, LM, PIECES = "asr.json", "asr.safetensors", "lm.safetensors", "pieces.model"
+SETTINGS, ARRAYS, LM = "asr.json", "asr.safetensors", "lm.safetensors"
 """Files of such a folder besides the graphs."""
 CTC, NO_SPEECH = "ctc_log_probs", "no_speech"
 """Outputs of the encoder's graph behind keys and values, where the model has the heads."""
@@ -40,7 +40,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     with reading(
         path, CheckpointError, "is not what `asr model export --format onnx` writes", "export the model again"
     ):
-        values = json_value(path.read_text(encoding="utf-8"))
+        values = json_in(path)
         if values["format_version"] != FORMAT:
             raise ValueError(f"its format is {values['format_version']}, this program knows {FORMAT}")
         return values
@@ -91,7 +91,7 @@ class ExportedModel:
         self.name: str = values["name"]
         self.files = {name: Path(values["files"][name]).name for name in ("encoder", "decoder")}
         self.features = Features.read(values["features"])
-        self.whisper, self.has_ctc = bool(values["whisper"]), bool(values["ctc"])
+        self.whisper = bool(values["whisper"])
         self.prompt = [int(i) for i in values["prompt"]]
         self.layers, self.heads, self.width = (int(values[name]) for name in ("layers", "heads", "width"))
         self.longest_text: int | None = values["longest_text"]
@@ -100,18 +100,13 @@ class ExportedModel:
         self.frame_seconds, self.first_frame = float(values["frame_seconds"]), float(values["first_frame"])
         self.heads_are_known = bool(values["heads_are_known"])
         self.attention_is_trusted = bool(values["attention_is_trusted"])
-        self.tokenizer = self._tokenizer(TokenTable(values["tokens"]), bool(values["bytes"]))
-
-    def _tokenizer(self, table: TokenTable, of_bytes: bool) -> Tokenizer:
-        if (self.folder / PIECES).is_file():
-            return PieceTokenizer(table, self.folder / PIECES)
-        return BytePairTokenizer(table) if of_bytes else CharacterTokenizer(table)
+        self.tokenizer = open_tokenizer(self.folder, TokenTable(values["tokens"]))
 
     def spoken_frames(self, n_frames: int, n_samples: int) -> int:
         """How many of an utterance's memory frames are of its samples, not of the silence behind these."""
         if not self.features.window_samples and not self.features.tail_samples:
             return n_frames
-        return min(n_frames, max(1, int(np.ceil(n_samples / 16000 / self.frame_seconds))))
+        return min(n_frames, max(1, int(np.ceil(n_samples / SAMPLE_RATE / self.frame_seconds))))
 
     def hear(self, samples: np.ndarray) -> EncoderOutput:
         """What the decoder listens to of an utterance (S,); a faint one is heard louder."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.decoding.decode_config import AUTO, DecodeConfig
+from asr.decoding.decode_config import AUTO, NO_LM, DecodeConfig
 from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.wordlists import Hotwords
 from asr.errors import AsrError, UsageError
@@ -29,7 +29,6 @@ IN_THE_GRAPH = ("temperature", "eos_threshold", "never_written")
 """Decoding settings that an export takes into the graph of the decoder."""
 ELSEWHERE = ("reverse_weight", "coverage_weight")
 """Those that only the search in PyTorch knows."""
-NO_LM = "none"
 
 
 def check_settings(config: DecodeConfig, exported: DecodeConfig, window: float = 0.0) -> None:

@@ -3,7 +3,6 @@
 Settings, tokens and filters, and silero-vad, whose package would bring PyTorch to where the folder is used.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,9 +17,9 @@ from asr.audio.voice_activity_onnx import SILERO
 from asr.decoding.decode_config import DecodeConfig
 from asr.exported.folder import ARRAYS, FORMAT, SETTINGS
 from asr.features.fbank import DECIBELS
-from asr.files import atomic_write
-from asr.model.folder import LM, PIECES, LoadedModel
-from asr.text.byte_pairs import BytePairTokenizer
+from asr.files import save_json, write_file
+from asr.model.folder import LM, LoadedModel
+from asr.text.tokenizers import PIECES
 from asr.version import VERSION
 
 SILERO_LICENCE = "silero_vad.LICENSE"
@@ -43,7 +42,6 @@ def write_own(loaded: LoadedModel, settings: DecodeConfig, folder: Path, files: 
         "files": dict(files),
         "features": {name: getattr(features, name) for name in feature_names} | {"scale": scale, "range": range_},
         "whisper": features.kind == "stft",
-        "bytes": isinstance(loaded.tokenizer, BytePairTokenizer),
         "prompt": list(model.config.decoder.prompt),
         "layers": len(model.decoder.layers),
         "heads": model.decoder.heads,
@@ -53,22 +51,20 @@ def write_own(loaded: LoadedModel, settings: DecodeConfig, folder: Path, files: 
         "shortest_samples": model.shortest_samples,
         "frame_seconds": model.frame_seconds,
         "first_frame": model.first_frame,
-        "ctc": model.ctc is not None,
         "heads_are_known": known,
         "attention_is_trusted": known or not features.window_seconds,
         "decode": {name: value for name, value in asdict(settings).items()},
         "tokens": list(loaded.tokenizer.table.tokens),
     }
-    with atomic_write(folder / SETTINGS) as file:
-        json.dump(values, file, ensure_ascii=False, indent=1)
+    save_json(folder / SETTINGS, values, indent=1)
     arrays = {
         "window": log_mel.window,
         "mel": log_mel.mel,
         "mean": model.cmvn.mean,
         "inverse_std": model.cmvn.inverse_std,
     }
-    with atomic_write(folder / ARRAYS, "wb") as file:
-        file.write(save({name: np.ascontiguousarray(x.float().cpu().numpy()) for name, x in arrays.items()}))
+    contents = {name: np.ascontiguousarray(x.float().cpu().numpy()) for name, x in arrays.items()}
+    write_file(folder / ARRAYS, save(contents))
     for name in (PIECES, LM):
         if (loaded.folder / name).is_file():
             shutil.copyfile(loaded.folder / name, folder / name)

@@ -20,7 +20,7 @@ from asr.exporting.onnx_files import Graph, write_onnx
 from asr.exporting.own import write_own
 from asr.exporting.page import page
 from asr.features.fbank import FeatureConfig
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.model.folder import LoadedModel
 from asr.model.model import SpeechModel
 from asr.text.byte_pairs import BytePairTokenizer, byte_symbols
@@ -222,11 +222,9 @@ def write_forms(loaded: LoadedModel, settings: DecodeConfig, folder: Path, dtype
         for part in form.parts:
             write_onnx(part.graph(), folder / f"{part.name}{suffix}.onnx", part.metadata, dtype)
     tokens = f"{loaded.name}-{TOKENS}" if forms[0].loader == "from_whisper" else TOKENS
-    with atomic_write(folder / tokens) as file:
-        file.writelines(f"{token} {i}\n" for token, i in tokens_of(loaded))
+    write_file(folder / tokens, "".join(f"{token} {i}\n" for token, i in tokens_of(loaded)))
     write_own(loaded, settings, folder, {part: f"{name}{suffix}.onnx" for part, name in forms[0].files.items()})
-    with atomic_write(folder / "README.md") as file:
-        file.write(page(loaded.name, forms, suffix, tokens))
+    write_file(folder / "README.md", page(loaded.name, forms, suffix, tokens))
     return forms
 
 

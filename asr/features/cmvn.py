@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asr.errors import ConfigError
 from asr.files import atomic_write
-from asr.foreign_bytes import json_value, reading
+from asr.foreign_bytes import json_in, reading
 
 VARIANCE_FLOOR = 1e-10
 
@@ -34,7 +34,7 @@ class CmvnStats:
     @classmethod
     def load(cls, path: str | Path) -> "CmvnStats":
         with reading(path, ConfigError, "not CMVN statistics as `asr corpus cmvn` writes them"):
-            data = json_value(Path(path).read_text(encoding="utf-8"))
+            data = json_in(path)
             stats = cls(tuple(map(float, data["mean"])), tuple(map(float, data["std"])), int(data["n_frames"]))
             if len(stats.mean) != len(stats.std) or not all(0 < s < math.inf for s in stats.std):
                 raise ValueError("std must hold a positive number for each mean")

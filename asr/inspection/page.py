@@ -8,7 +8,7 @@ import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.speech_probabilities import WINDOW
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.inspection.inspecting import Inspection, Stretch
 from asr.inspection.packing import attention, frames, packed, picture, share
 from asr.inspection.trees import Labels, tree_data
@@ -22,8 +22,7 @@ SCRIPTS = ("words.js", "data.js", "drawing.js", "panels.js", "search.js", "page.
 
 def write_inspection(path: str | Path, inspection: Inspection) -> None:
     """Writes the page."""
-    with atomic_write(path) as file:
-        file.write(inspection_page(inspection))
+    write_file(path, inspection_page(inspection))
 
 
 def inspection_page(inspection: Inspection) -> str:

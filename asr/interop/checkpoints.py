@@ -11,8 +11,11 @@ from typing import Any
 from torch import Tensor
 
 from asr.errors import CheckpointError
-from asr.foreign_bytes import QUOTED, json_value, listed, reading, shortened
+from asr.foreign_bytes import NOT_FETCHED, QUOTED, is_pointer, json_value, listed, quoted, reading, shortened
 from asr.model.pickles import load_pickle
+
+LARGEST_TEXT = 1 << 27
+"""Bytes of settings or tokens; the largest tokenizers have twenty million."""
 
 
 def read_pickle(path: Path) -> Any:
@@ -47,7 +50,7 @@ def read_yaml(path: Path) -> dict:
     from asr.interop.plain_yaml import load_yaml
 
     with reading(path, CheckpointError, "not YAML"):
-        values = load_yaml(existing(path).read_text(encoding="utf-8"))
+        values = load_yaml(read_text(path))
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: holds no settings")
     return values
@@ -56,27 +59,64 @@ def read_yaml(path: Path) -> dict:
 def read_json(path: Path) -> Any:
     """The value in a JSON file."""
     with reading(path, CheckpointError, "not JSON"):
-        return json_value(existing(path).read_text(encoding="utf-8"))
+        return json_value(read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """All of a text file, line breaks as they stand. Raises ValueError where it is none, or far larger than any."""
+    size = existing(path).stat().st_size
+    if size > LARGEST_TEXT:
+        raise ValueError(f"{size:,} bytes are no settings and no tokens")
+    return path.read_bytes().decode("utf-8-sig")
 
 
 def existing(path: Path) -> Path:
     """The path, or an error that says what lies beside it."""
     if path.is_file():
-        return path
+        return _fetched(path)
     folder = path.parent
     there = listed(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such folder"
     raise CheckpointError(f"{path}: is missing (there is: {there or 'nothing'})")
 
 
 def find_file(folder: Path, names: Iterable[str], what: str) -> Path:
-    """The first of the names, which may be patterns, that is a file in the folder."""
+    """The first of the names, which may be patterns, that is a file in the folder.
+
+    Raises CheckpointError where there is none, or where several match a pattern: nothing says which is meant.
+    """
     names = list(names)
     for name in names:
-        for path in sorted(folder.glob(name)):
-            if path.is_file():
-                return path
+        found = sorted(path for path in folder.glob(name) if path.is_file())
+        if len(found) > 1:
+            raise CheckpointError(
+                f"{folder}: holds no {names[0]}, and several that may be its {what} ({listed(path.name for path in found)});"
+                f" call the one that is meant {names[0]}"
+            )
+        if found:
+            return _fetched(found[0])
     there = listed(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such folder"
     raise CheckpointError(f"{folder}: holds no {what} ({' or '.join(names)}); there is: {there or 'nothing'}")
+
+
+def _fetched(path: Path) -> Path:
+    if is_pointer(path):
+        raise CheckpointError(f"{path}: {NOT_FETCHED}")
+    return path
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file that settings name. Raises CheckpointError for one that is not in the folder."""
+    path = folder / name
+    if ".." in Path(name).parts or Path(name).is_absolute() or not belongs(path, folder):
+        raise CheckpointError(f"{folder}: names the file {quoted(name)}, which is not inside the folder")
+    return path
+
+
+def belongs(path: Path, folder: Path) -> bool:
+    """Whether a file is in the folder, links followed. Hugging Face's cache has in `snapshots/…` links to `blobs` beside it."""
+    place, folder = path.resolve(), folder.resolve()
+    blobs = folder.parent.parent / "blobs"
+    return place.is_relative_to(folder) or (folder.parent.name == "snapshots" and place.is_relative_to(blobs))
 
 
 @dataclass
@@ -120,7 +160,11 @@ class Tensors:
             raise CheckpointError(f"{self.path}: {name} is missing{hint}")
         self.taken.add(name)
         tensor = self.held[name]
-        return tensor.float() if tensor.is_floating_point() else tensor
+        if not tensor.is_floating_point():
+            raise CheckpointError(
+                f"{self.path}: {listed([name])} holds whole numbers; is the file quantised? Ask for the one that is not"
+            )
+        return tensor.float()
 
     def ignore(self, pattern: str, reason: str) -> None:
         """Leaves out all tensors whose whole name matches."""

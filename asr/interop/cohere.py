@@ -218,13 +218,7 @@ def _map_decoder(weights: Weights, names: Names, sizes: DecoderSizes) -> None:
         weights.linear("decoder.out", names.out)
         return
     weights.move("decoder.out.bias", f"{names.out}.bias")
-    output = f"{names.out}.weight"
-    if output in weights.tensors and not torch.equal(
-        weights.tensors.take(output), weights.named["decoder.embedding.weight"]
-    ):
-        raise CheckpointError(
-            f"{weights.tensors.path}: {output} is not the embedding, to which it should be tied (tie_word_embeddings)"
-        )
+    weights.require_tied(f"{names.out}.weight", "decoder.embedding.weight", "tie_word_embeddings")
 
 
 def _check_mel(weights: Weights, features: FeatureConfig) -> None:

@@ -74,7 +74,8 @@ def read_dolphin(folder: Path) -> Foreign:
         decoder=DecoderConfig(**decoder.__dict__ | {"prompt": prompt}),
     )
     decode = DECODE | {"ctc_weight": 0.3 if ctc else 0.0}
-    pieces, remarks = pieces_beside(folder, values), _remarks(values)
+    pieces, doubts = pieces_beside(folder, values, table)
+    remarks = (*_remarks(values), *doubts)
     return Foreign.of(weights, features, config, table, pieces=pieces, decode=decode, remarks=remarks)
 
 

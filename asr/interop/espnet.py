@@ -10,8 +10,8 @@ import torch
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig, mel_matrix
 from asr.foreign_bytes import quoted, reading
-from asr.interop.checkpoints import existing, find_file, read_tensors, read_yaml
-from asr.interop.foreign import Foreign, Settings, Weights, token_table
+from asr.interop.checkpoints import existing, find_file, inside, read_tensors, read_yaml
+from asr.interop.foreign import Foreign, Settings, Weights, read_pieces, token_table
 from asr.interop.transformer import (
     ACTIVATIONS,
     FACTORS,
@@ -28,7 +28,7 @@ from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 from asr.model.relative import LEGACY_PLACES
 from asr.model.subsampling import SubsamplingConfig
-from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK
+from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK, TokenTable
 
 EPS = 1e-12
 """ESPnet's layer norms in encoder and decoder."""
@@ -66,31 +66,22 @@ def read_espnet(folder: Path) -> Foreign:
     tensors.ignore(r"normalize\.(mean|std)", "read from the statistics")
     config = ModelConfig(SubsamplingConfig(factor, encoder.width), ctc=ctc, encoder=encoder, decoder=decoder)
     decode = {"rule": "espnet", "length_power": 0.0, "ctc_weight": 0.43 if ctc else 0.0}
-    return Foreign.of(weights, features, config, _tokens(top), pieces=_pieces(folder, top), decode=decode)
+    table = _tokens(top)
+    return Foreign.of(weights, features, config, table, pieces=_pieces(folder, top, table), decode=decode)
 
 
 def _files(folder: Path) -> tuple[Path, Path]:
     """The settings and the weights: by meta.yaml, or by their usual names."""
     if (folder / "meta.yaml").is_file():
-        meta = read_yaml(folder / "meta.yaml")
-        named = Settings(
-            {**(meta.get("yaml_files") or {}), **(meta.get("files") or {})}, f"{folder / 'meta.yaml'}: files"
-        )
-        return (
-            existing(_inside(folder, named.get("asr_train_config", "config.yaml", str))),
-            existing(_inside(folder, named.get("asr_model_file", "", str))),
-        )
+        meta = Settings(read_yaml(folder / "meta.yaml"), str(folder / "meta.yaml"))
+        named = Settings({**meta.get("yaml_files", {}, dict), **meta.get("files", {}, dict)}, f"{meta.where}: files")
+        config, weights = (named.get(name, "", str) for name in ("asr_train_config", "asr_model_file"))
+        if not weights:
+            raise CheckpointError(f"{named.where}: names no asr_model_file; is it of a model that recognises speech?")
+        return existing(inside(folder, config or "config.yaml")), existing(inside(folder, weights))
     return find_file(folder, ["config.yaml"], "settings of an ESPnet model"), find_file(
         folder, ["valid.acc.ave.pth", "valid.acc.ave*.pth", "valid.acc.best.pth", "*.pth"], "weights"
     )
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """A path below the folder; one that leads out of it is refused."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise CheckpointError(f"{folder}: names the file {name}, which is not inside the folder")
-    return path
 
 
 def _require_plain(top: Settings) -> None:
@@ -236,7 +227,7 @@ def check_mel(weights: Weights, features: FeatureConfig) -> None:
         )
 
 
-def _tokens(top: Settings):
+def _tokens(top: Settings) -> TokenTable:
     tokens = top.get("token_list", [], list)
     if not tokens or not all(isinstance(token, str) for token in tokens):
         raise CheckpointError(f"{top.where}: token_list is no list of tokens inside the file")
@@ -267,7 +258,7 @@ def _map_cmvn(weights: Weights, top: Settings, folder: Path, n_mels: int) -> Non
         weights.move("cmvn.mean", "normalize.mean")
         weights.put("cmvn.inverse_std", 1 / weights.tensors.take("normalize.std"), "normalize.std")
     else:
-        path = existing(_inside(folder, settings.get("stats_file", "feats_stats.npz", str)))
+        path = existing(inside(folder, settings.get("stats_file", "feats_stats.npz", str)))
         mean, deviation = mean_and_deviation(path, settings.get("eps", 1e-20, float))
         weights.put("cmvn.mean", mean, str(path))
         weights.put("cmvn.inverse_std", 1 / deviation, str(path))
@@ -294,7 +285,7 @@ def mean_and_deviation(path: Path, eps: float) -> tuple[torch.Tensor, torch.Tens
     return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
 
 
-def _pieces(folder: Path, top: Settings) -> bytes | None:
+def _pieces(folder: Path, top: Settings, table: TokenTable) -> bytes | None:
     if top.choose("token_type", "char", {"char": "char", "bpe": "bpe"}) == "char":
         return None
-    return existing(_inside(folder, top.get("bpemodel", "bpe.model", str))).read_bytes()
+    return read_pieces(inside(folder, top.get("bpemodel", "bpe.model", str)), table)

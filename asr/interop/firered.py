@@ -8,7 +8,7 @@ import torch
 from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
 from asr.interop.checkpoints import Tensors, existing, find_file, read_pickle
-from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
+from asr.interop.foreign import Foreign, Settings, Weights, read_pieces, read_token_lines, token_table
 from asr.interop.statistics import put_kaldi_cmvn
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
@@ -63,7 +63,7 @@ def read_firered(folder: Path) -> Foreign:
         weights.linear("ctc", "ctc.ctc_lo")
     put_kaldi_cmvn(weights, existing(folder / "cmvn.ark"), n_mels)
     table = _tokens(folder, args)
-    pieces = find_file(folder, ["train_bpe1000.model", "*.model"], "SentencePiece model")
+    pieces = read_pieces(find_file(folder, ["train_bpe1000.model", "*.model"], "SentencePiece model"), table)
     config = ModelConfig(
         subsampling=SubsamplingConfig(
             channels=len(tensors.take("encoder.input_preprocessor.conv.0.weight")), extra_frames=EXTRA_FRAMES
@@ -74,7 +74,7 @@ def read_firered(folder: Path) -> Foreign:
     )
     decode = DECODE | ({"ctc_weight": 0.0} if ctc else {})
     features = FeatureConfig(n_mels=n_mels)
-    return Foreign.of(weights, features, config, table, pieces=pieces.read_bytes(), decode=decode)
+    return Foreign.of(weights, features, config, table, pieces=pieces, decode=decode)
 
 
 def _map_subsampling(weights: Weights, width: int) -> None:
@@ -135,12 +135,7 @@ def _map_decoder(weights: Weights, config: DecoderConfig) -> None:
         weights.linear(f"{ours}.feed_forward.3", f"{theirs}.mlp.w_2")
     weights.norm("decoder.norm", "decoder.layer_norm_out")
     weights.put("decoder.out.bias", torch.zeros(vocabulary), "none: the output layer has no bias")
-    tensors = weights.tensors
-    if "decoder.tgt_word_prj.weight" in tensors:
-        if not torch.equal(tensors.take("decoder.tgt_word_prj.weight"), weights.named["decoder.embedding.weight"]):
-            raise CheckpointError(
-                f"{tensors.path}: decoder.tgt_word_prj.weight is not the embedding, to which it should be tied"
-            )
+    weights.require_tied("decoder.tgt_word_prj.weight", "decoder.embedding.weight")
 
 
 def _tokens(folder: Path, args: Settings):
@@ -148,11 +143,14 @@ def _tokens(folder: Path, args: Settings):
     tokens = read_token_lines(path)
     if len(tokens) != args.get("odim", len(tokens), int):
         raise CheckpointError(f"{path}: holds {len(tokens)} tokens, the model {args.values['odim']}")
+    ids: dict[int, str] = {}
     for name, ours, usual in (("sos_id", SOS, 3), ("eos_id", EOS, 4), ("pad_id", PAD, 2)):
         number = args.get(name, usual, int)
         if not 0 <= number < len(tokens):
             raise CheckpointError(f"{args.where}.{name}: {number} is no id of {len(tokens)} tokens")
-        tokens[number] = ours
+        if number in ids:
+            raise CheckpointError(f"{args.where}.{name}: {number} is {ids[number]}, too; they must be different tokens")
+        ids[number], tokens[number] = name, ours
     for name in (BLANK, UNK):
         if name not in tokens:
             raise CheckpointError(f"{path}: has no {name}")

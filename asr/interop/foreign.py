@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from asr.config_values import LARGEST, nearest
 from asr.errors import CheckpointError, TokenError
 from asr.features.fbank import FeatureConfig
 from asr.foreign_bytes import listed, quoted, reading
-from asr.interop.checkpoints import Tensors
+from asr.interop.checkpoints import Tensors, existing, read_text
 from asr.model.model import ModelConfig
+from asr.text.sentence_pieces import pieces_of
 from asr.text.tokenizer import SPACE, TokenTable
 
 WITH_ID = re.compile(r"(.*?)[ \t]+(\d+)[ \t]*")
@@ -87,6 +89,14 @@ class Weights:
         if weight.ndim == 3 and weight.shape[2] == 1:  # another shape is refused later, with its name
             self.named[f"{ours}.weight"] = weight.squeeze(2)
 
+    def require_tied(self, theirs: str, embedding: str, setting: str = "") -> None:
+        """Takes an output layer that need not be there. Raises CheckpointError where it is not the embedding, as it should be."""
+        if theirs in self.tensors and not torch.equal(self.tensors.take(theirs), self.named[embedding]):
+            why = f" ({setting})" if setting else ""
+            raise CheckpointError(
+                f"{self.tensors.path}: {theirs} is not the embedding, to which it should be tied{why}"
+            )
+
     def norm(self, ours: str, theirs: str) -> None:
         """Gain and bias of a layer norm, or also the statistics of a batch norm."""
         for name in ("weight", "bias"):
@@ -153,6 +163,18 @@ class Settings:
             )
 
 
+def tokens_by_id(ids: dict[str, Any], vocabulary: int, path: Path) -> list[str]:
+    """Tokens in the order of their ids, with names for ids that no token has. Raises CheckpointError where two have the same."""
+    tokens = [f"<|unused-{i}|>" for i in range(vocabulary)]
+    for token, i in ids.items():
+        if type(i) is not int or not 0 <= i < vocabulary:
+            raise CheckpointError(f"{path}: {quoted(token)} has the id {quoted(i)}, the model has {vocabulary} tokens")
+        if tokens[i] != token and not tokens[i].startswith("<|unused-"):
+            raise CheckpointError(f"{path}: {quoted(tokens[i])} and {quoted(token)} both have the id {i}")
+        tokens[i] = token
+    return tokens
+
+
 def token_table(tokens: Iterable[str], path: Path) -> TokenTable:
     """The table, with a space written as in our own."""
     tokens = list(tokens)
@@ -164,10 +186,28 @@ def token_table(tokens: Iterable[str], path: Path) -> TokenTable:
         raise CheckpointError(f"{path}: {error}") from error
 
 
+def read_pieces(path: Path, table: TokenTable) -> bytes:
+    """A SentencePiece model whose pieces the table holds. Raises CheckpointError for what is none, or that of another model.
+
+    A table may lack pieces that the training texts never had, but what begins a word in it was made by the model.
+    """
+    try:
+        pieces = frozenset(pieces_of(existing(path)))
+    except TokenError as error:
+        raise CheckpointError(str(error)) from error
+    begin = [token for token in table.tokens if len(token) > 1 and token.startswith(SPACE)]
+    strange = [token for token in begin if token not in pieces]
+    if 2 * len(strange) > len(begin):
+        raise CheckpointError(
+            f"{path}: is the SentencePiece model of other tokens: it has no piece {listed(strange)} of this model's"
+        )
+    return path.read_bytes()
+
+
 def read_token_lines(path: Path) -> list[str]:
     """Tokens of a file of `token id` lines, or of one token a line, in the order of their ids."""
     with reading(path, CheckpointError, "no token table"):
-        lines = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n").removesuffix("\n").split("\n")
+        lines = read_text(path).replace("\r\n", "\n").removesuffix("\n").split("\n")
         pairs = [WITH_ID.fullmatch(line) for line in lines]
         if 2 * sum(map(bool, pairs)) <= len(lines):
             return [line or " " for line in lines]

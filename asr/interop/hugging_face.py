@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import CheckpointError
+from asr.foreign_bytes import listed, quoted
 from asr.interop.checkpoints import Tensors, existing, find_file, read_json, read_pickle, read_safetensors
 from asr.interop.foreign import Settings
 from asr.text.tokenizer import TokenTable
@@ -19,13 +20,7 @@ def tensors_of(folder: Path, model: str) -> Tensors:
     indices = [folder / f"{name}.index.json" for name in names]
     index = next((path for path in indices if path.is_file()), None)
     if index and not any((folder / name).is_file() for name in names):
-        files = Settings(read_json(index), str(index)).get("weight_map", {}, dict)
-        names = sorted({str(name) for name in files.values()})
-        if not names or not all(Path(name).name == name for name in names):
-            raise CheckpointError(f"{index}: names no files of weights beside it")
-        tensors = Tensors(index, {})
-        for name in names:
-            tensors.held |= Tensors.of(_read(existing(folder / name)), folder / name).held
+        tensors = _of_several(index)
     else:
         path = find_file(folder, names, f"weights of {model} as Hugging Face has them")
         tensors = Tensors.of(_read(path), path)
@@ -33,6 +28,29 @@ def tensors_of(folder: Path, model: str) -> Tensors:
     if len(named) < len(tensors.held):
         raise CheckpointError(f"{tensors.path}: holds tensors of one name with and without model. before it")
     tensors.held = named
+    return tensors
+
+
+def _of_several(index: Path) -> Tensors:
+    """All tensors of the files that an index names, each where it says: others are of files that do not belong together."""
+    places = Settings(read_json(index), str(index)).get("weight_map", {}, dict)
+    files: dict[str, set[str]] = {}
+    for tensor, name in places.items():
+        if not isinstance(name, str) or Path(name).name != name or name in ("", ".."):
+            raise CheckpointError(f"{index}: names {quoted(name)}, which is no file of weights beside it")
+        files.setdefault(name, set()).add(tensor)
+    if not files:
+        raise CheckpointError(f"{index}: names no files of weights")
+    tensors = Tensors(index, {})
+    for name in sorted(files):
+        path = existing(index.parent / name)
+        held = Tensors.of(_read(path), path).held
+        if wrong := sorted(held.keys() ^ files[name]):
+            raise CheckpointError(
+                f"{path}: holds other tensors than {index.name} says ({listed(wrong)}): the files do not belong together; copy"
+                " them again"
+            )
+        tensors.held |= held
     return tensors
 
 

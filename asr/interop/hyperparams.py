@@ -40,6 +40,7 @@ class Recipe:
 
     def __init__(self, values: dict, path: Path):
         self.values, self.path = values, path
+        self._numbers: dict[str, Any] = {}  # each is computed once, however often others refer to it
 
     def resolve(self, value: Any, depth: int = 0) -> Any:
         """What `!ref <name>` refers to, sums and products of such, tuples written as text; everything else as it is."""
@@ -68,12 +69,17 @@ class Recipe:
         """`!ref <a> // 4 * <b>`: a number, where it is made of numbers; else the text, which no setting of a model is."""
         if len(value) > LONGEST:
             raise CheckpointError(f"{self.path}: {value[:40]!r} … is too long for a computation")
-        numbers = {name: self.resolve(self._named(name, value), depth + 1) for name in set(NAMED.findall(value))}
+        numbers = {name: self._number(name, value, depth + 1) for name in set(NAMED.findall(value))}
         if not all(isinstance(n, int | float) for n in numbers.values()):
             return value
         with reading(self.path, CheckpointError, f"{quoted(value)} cannot be computed; write its result in its place"):
             tree = ast.parse(NAMED.sub(lambda m: repr(numbers[m[1]]), value.removeprefix("!ref")).strip(), mode="eval")
             return _evaluate(tree.body)
+
+    def _number(self, name: str, value: str, depth: int) -> Any:
+        if name not in self._numbers:
+            self._numbers[name] = self.resolve(self._named(name, value), depth)
+        return self._numbers[name]
 
     def get(self, name: str, default: Any) -> Any:
         """A value of the top level."""

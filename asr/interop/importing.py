@@ -1,6 +1,5 @@
 """From a folder of another toolkit to a model folder of ours, whole or not at all."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -9,9 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from asr.errors import CheckpointError, ConfigError, UsageError
-from asr.files import atomic_write
+from asr.files import save_json
 from asr.folders import whole_folder
-from asr.foreign_bytes import listed, reading
+from asr.foreign_bytes import reading
+from asr.interop.checkpoints import belongs
 from asr.interop.foreign import Foreign
 from asr.interop.selfcheck import check_model
 from asr.interop.toolkits import OF_ONE_FILE, TOOLKITS
@@ -81,10 +81,10 @@ def import_model(
         metadata = {"toolkit": toolkit} | {name: text for name, text in (notes or {}).items() if text}
         save_model(folder, model, foreign.table, metadata, card=card, dtype=dtype, pieces=foreign.pieces)
         for path in licences(source):
-            copy_file(path, folder / path.name)
+            if belongs(path, source):  # a link to somebody's secrets would be given away with the model
+                copy_file(path, folder / path.name)
         if foreign.decode:
-            with atomic_write(folder / DECODE) as file:
-                file.write(json.dumps(foreign.decode, indent=2) + "\n")
+            save_json(folder / DECODE, foreign.decode)
     size = sum(p.numel() for p in model.parameters())
     return ImportedModel(out, size, foreign.tensors.ignored, doubts, foreign.remarks)
 
@@ -103,6 +103,12 @@ def read_model(toolkit: str, source: Path) -> tuple[Foreign, SpeechModel]:
 def build(foreign: Foreign) -> SpeechModel:
     """The network with the foreign weights, in evaluation mode. Raises CheckpointError with names and shapes that do not fit."""
     features = replace(foreign.features, unit=0.0)  # whatever the toolkit's statistics make of it
+    deviation = foreign.weights["cmvn.inverse_std"]
+    if not bool((deviation.isfinite() & (deviation > 0)).all()):
+        raise CheckpointError(
+            f"{foreign.tensors.path}: features cannot be normalised: by {foreign.origins['cmvn.inverse_std']} not every"
+            " deviation is above 0"
+        )
     with reading(foreign.tensors.path, CheckpointError, "no network can be built of its settings"):
         _check_shapes(sizes_alone(features, foreign.config, len(foreign.table)), foreign)
         model = empty_model(features, foreign.config, len(foreign.table))
@@ -111,12 +117,8 @@ def build(foreign: Foreign) -> SpeechModel:
 
 
 def _check_shapes(model: SpeechModel, foreign: Foreign) -> None:
-    """Shapes by the settings, and kinds of numbers, against those in the file, under the names that the file has for them."""
+    """Shapes by the settings against those in the file, under the names that the file has for them."""
     own: dict[str, Tensor] = model.state_dict()
-    if whole := [foreign.origins[name] for name, tensor in foreign.weights.items() if not tensor.is_floating_point()]:
-        raise CheckpointError(
-            f"{foreign.tensors.path}: {listed(whole)} holds whole numbers; is the file quantised? Ask for the one that is not"
-        )
     wrong = [
         f"{foreign.origins[name]} is {tuple(tensor.shape)}, not {tuple(own[name].shape)} as the settings have it"
         for name, tensor in foreign.weights.items()

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from asr.errors import CheckpointError
 from asr.interop.foreign import Settings, Weights
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
@@ -115,6 +116,10 @@ def map_decoder(
 ) -> None:
     """One decoder, the cross-attention of which has biases of its own, of which a bidirectional model has two."""
     tensors = weights.tensors
+    if not any(name.startswith("decoder.") for name in tensors.held):
+        raise CheckpointError(
+            f"{tensors.path}: holds no decoder; it is a model of CTC alone, which cannot be imported: here a decoder searches"
+        )
     weights.move(f"{ours}.embedding.weight", f"{theirs}.embed.0.weight")
     for i in range(config.layers):
         layer, other = f"{ours}.layers.{i}", f"{theirs}.decoders.{i}"
@@ -125,7 +130,7 @@ def map_decoder(
             weights.norm(f"{layer}.{name}", f"{other}.norm{number}")
     _map_last_norm(weights, ours, theirs, config.last_norm)
     if config.tied:
-        tensors.ignore(re.escape(f"{theirs}.output_layer.weight"), "tied: is the embedding")
+        weights.require_tied(f"{theirs}.output_layer.weight", f"{ours}.embedding.weight", "tie_word_embedding")
         weights.move(f"{ours}.out.bias", f"{theirs}.output_layer.bias")
     else:
         weights.linear(f"{ours}.out", f"{theirs}.output_layer")

@@ -1,5 +1,6 @@
 """WeNet: final.pt, train.yaml, units.txt, global_cmvn (wenet.org.cn; layouts from 2021 to 2025)."""
 
+import glob
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from asr.errors import CheckpointError
 from asr.features.fbank import FeatureConfig
 from asr.foreign_bytes import quoted
 from asr.interop.checkpoints import Tensors, find_file, read_tensors, read_yaml
-from asr.interop.foreign import Foreign, Settings, Weights, read_token_lines, token_table
+from asr.interop.foreign import Foreign, Settings, Weights, read_pieces, read_token_lines, token_table
 from asr.interop.statistics import put_json_cmvn, put_kaldi_cmvn
 from asr.interop.transformer import (
     ACTIVATIONS,
@@ -27,7 +28,7 @@ from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
 from asr.model.model import ModelConfig
 from asr.model.subsampling import SubsamplingConfig
-from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK
+from asr.text.tokenizer import BLANK, EOS, SOS, SOS_EOS, UNK, TokenTable
 
 KINDS = {"transformer": "transformer", "conformer": "conformer"}
 KINDS |= {f"dual_{name}": kind for name, kind in KINDS.items()}
@@ -82,8 +83,9 @@ def read_wenet(folder: Path) -> Foreign:
         reverse_layers=reverse_layers,
     )
     table = token_table(*named_units(folder, top))
+    pieces, doubts = pieces_beside(folder, values, table)
     decode = {"rule": "wenet", "length_power": 0.0, "ctc_weight": 0.3 if ctc else 0.0}
-    pieces, remarks = pieces_beside(folder, values), _remarks(values, reverse_layers)
+    remarks = (*_remarks(values, reverse_layers), *doubts)
     return Foreign.of(weights, kaldi_features(top), config, table, pieces=pieces, decode=decode, remarks=remarks)
 
 
@@ -243,7 +245,7 @@ def named_units(folder: Path, top: Settings) -> tuple[list[str], Path]:
     unk = given.get(UNK, named.get(UNK, 1))
     sos, eos = given.get("<sos>", vocabulary - 1), given.get("<eos>", vocabulary - 1)
     for number in (blank, unk, sos, eos):
-        if not isinstance(number, int) or not 0 <= number < vocabulary:
+        if type(number) is not int or not 0 <= number < vocabulary:
             raise CheckpointError(f"{top.where}: special token {quoted(number)} is no id of {vocabulary} tokens")
     if UNK not in given and UNK not in named and not re.fullmatch("<.*>", tokens[unk]):
         raise CheckpointError(
@@ -274,19 +276,24 @@ def _map_cmvn(weights: Weights, folder: Path, top: Settings) -> None:
         weights.put("cmvn.inverse_std", torch.ones(n_mels), "no CMVN")
         return
     name = Path(str(conf.get("cmvn_file", "global_cmvn", str)).replace("\\", "/")).name
-    path = find_file(folder, ["global_cmvn", *([name] if name else [])], "statistics of the features")
+    path = find_file(folder, ["global_cmvn", *([glob.escape(name)] if name else [])], "statistics of the features")
     if not path.read_bytes().lstrip().startswith(b"{"):
         put_kaldi_cmvn(weights, path, n_mels)
         return
     put_json_cmvn(weights, path)
 
 
-def pieces_beside(folder: Path, values: dict) -> bytes | None:
-    """The SentencePiece model of Latin words, where the folder has it."""
+def pieces_beside(folder: Path, values: dict, table: TokenTable) -> tuple[bytes | None, tuple[str, ...]]:
+    """The SentencePiece model of Latin words, where the folder has it, and what a user should know where it lacks it."""
     conf = values.get("tokenizer_conf") or {}
     name = Path(str(conf.get("bpe_path") or "")).name
-    path = folder / name
-    return path.read_bytes() if name and path.is_file() else None
+    if not name:
+        return None, ()
+    if (folder / name).is_file():
+        return read_pieces(folder / name, table), ()
+    return None, (
+        f"its SentencePiece model {quoted(name)} is not in the folder: it writes Latin words, but learns none",
+    )
 
 
 def _remarks(values: dict, reverse_layers: int) -> tuple[str, ...]:

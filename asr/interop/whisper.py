@@ -186,7 +186,6 @@ def _map_encoder(weights: Weights, config: EncoderConfig) -> None:
 
 
 def _map_decoder(weights: Weights, config: DecoderConfig) -> None:
-    tensors = weights.tensors
     weights.move("decoder.embedding.weight", "decoder.embed_tokens.weight")
     weights.move("decoder.places.weight", "decoder.embed_positions.weight")
     for i in range(config.layers):
@@ -198,9 +197,7 @@ def _map_decoder(weights: Weights, config: DecoderConfig) -> None:
     weights.norm("decoder.norm", "decoder.layer_norm")
     vocabulary = len(weights.named["decoder.embedding.weight"])
     weights.put("decoder.out.bias", torch.zeros(vocabulary), "none: the output layer has no bias")
-    if "proj_out.weight" in tensors:
-        if not torch.equal(tensors.take("proj_out.weight"), weights.named["decoder.embedding.weight"]):
-            raise CheckpointError(f"{tensors.path}: proj_out.weight is not the embedding, to which it should be tied")
+    weights.require_tied("proj_out.weight", "decoder.embedding.weight")
 
 
 def _map_attention(weights: Weights, ours: str, theirs: str) -> None:

@@ -7,15 +7,14 @@ Its language model is that of the base, unless it has one of its own.
 """
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
-from asr.files import atomic_write
-from asr.foreign_bytes import json_value, quoted, reading
+from asr.files import save_json
+from asr.foreign_bytes import json_in, quoted, reading
 from asr.model.adapters import LoraConfig
 from asr.model_paths import PRETRAINED, cache, fetched
 
@@ -48,7 +47,7 @@ def read_adapter(folder: Path) -> Adapter:
     path = folder / ADAPTER
     try:
         with reading(path, CheckpointError):
-            adapter = from_dict(Adapter, json_value(path.read_text(encoding="utf-8")), "")
+            adapter = from_dict(Adapter, json_in(path), "")
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
     if adapter.format_version != FORMAT:
@@ -61,8 +60,7 @@ def read_adapter(folder: Path) -> Adapter:
 def write_adapter(folder: Path, base: Path, fingerprint: str, lora: LoraConfig) -> None:
     """Makes a folder that of adapters of the model in the folder `base`."""
     adapter = Adapter(FORMAT, base_name(base, folder), fingerprint, lora)
-    with atomic_write(folder / ADAPTER) as file:
-        file.write(json.dumps(dataclasses.asdict(adapter), indent=2, ensure_ascii=False) + "\n")
+    save_json(folder / ADAPTER, dataclasses.asdict(adapter))
 
 
 def base_name(base: Path, folder: Path) -> str:

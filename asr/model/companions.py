@@ -10,8 +10,9 @@ from asr.decoding.ngram_file import pack, read_ngrams, with_more_symbols
 from asr.files import atomic_write
 from asr.folders import whole_folder
 from asr.model.bases import ADAPTER, ADAPTERS, base_folder, is_adapted
-from asr.model.folder import CARD, CONFIG, DECODE, LM, PIECES
+from asr.model.folder import CARD, CONFIG, DECODE, LM
 from asr.model.no_speech import NO_SPEECH
+from asr.text.tokenizers import PIECES
 
 KENLM, NETWORK = "lm.kenlm", "lm"
 """Language models that are not packed n-grams: a binary of KenLM, the folder of a network."""

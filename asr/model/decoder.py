@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from asr.config_checks import check_names
 from asr.errors import ConfigError
-from asr.model.encoder import check_names, check_places, check_sizes
+from asr.model.encoder import check_places, check_sizes
 from asr.model.layers import (
     ACTIVATIONS,
     Attention,
@@ -53,7 +54,6 @@ class DecoderConfig:
     """Tokens that the table of learned positions has; no text may have more, with sos and what prompts it."""
     prompt: tuple[int, ...] = ()
     """Tokens before sos that every text begins with: Whisper is told by them in which language what is said is to be written."""
-
     alignment_heads: tuple[tuple[int, ...], ...] = ()
     """Pairs of layer and head, from 0, whose cross-attention is known to be where each token is said; empty: not known."""
     embedding_norm: bool = False

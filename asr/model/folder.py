@@ -32,9 +32,9 @@ from torch import Tensor
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.features.fbank import FeatureConfig
-from asr.files import another_name_would_help, atomic_write
+from asr.files import another_name_would_help, save_json, write_file
 from asr.folders import renewed
-from asr.foreign_bytes import json_value, listed, quoted, reading
+from asr.foreign_bytes import json_in, json_value, listed, quoted, reading
 from asr.model.adapters import kept_tensors, merged
 from asr.model.bases import ADAPTERS, base_folder, is_adapted, read_adapter, require_base
 from asr.model.empty import empty_model, sizes_alone
@@ -43,16 +43,15 @@ from asr.model.golden import check_golden, kept_answers
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.no_speech import NO_SPEECH, changing_weights, read_no_speech
 from asr.model.storage import checksum, restored, stored
-from asr.text.byte_pairs import BytePairTokenizer, holds_bytes
 from asr.text.normalize import NORMALIZER
-from asr.text.sentence_pieces import PieceTokenizer
-from asr.text.tokenizer import CharacterTokenizer, Tokenizer, TokenTable
+from asr.text.tokenizer import Tokenizer, TokenTable
+from asr.text.tokenizers import PIECES, open_tokenizer
 from asr.version import VERSION
 
 HEADER = "asr"
 """The key of the weights' header under which ours stands."""
 CONFIG, TOKENS, WEIGHTS, CARD = "config.json", "tokens.txt", "model.safetensors", "README.md"
-PIECES, DECODE, LM = "pieces.model", "decode.json", "lm.safetensors"
+DECODE, LM = "decode.json", "lm.safetensors"
 
 
 @dataclass(frozen=True)
@@ -103,28 +102,23 @@ def save_model(
         return settings == (model.log_mel.config, model.config) and tokens.fingerprint == table.fingerprint
 
     with writing(folder / WEIGHTS), renewed(folder, WEIGHTS, same, (PIECES, NO_SPEECH)) as place:
-        with atomic_write(place / CONFIG) as file:
-            file.write(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        save_json(place / CONFIG, config)
         table.save(place / TOKENS)
         if pieces is not None:
-            with atomic_write(place / PIECES, "wb") as file:
-                file.write(pieces)
+            write_file(place / PIECES, pieces)
         path = weights_file(place)
         data, header = _as_bytes(path, model, table, metadata, dtype)
-        with changing_weights(place, model.no_speech, _header_before(path), header), atomic_write(path, "wb") as file:
-            file.write(data)
+        with changing_weights(place, model.no_speech, _header_before(path), header):
+            write_file(path, data)
         if card is not None:
-            with atomic_write(place / CARD) as file:
-                file.write(card)
+            write_file(place / CARD, card)
 
 
-def save_weights(
-    path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str] | None = None, *, dtype: str = "float32"
-) -> None:
-    """The weights alone, with the header that load_model checks."""
-    data, _ = _as_bytes(path, model, table, metadata, dtype)
-    with writing(path), atomic_write(path, "wb") as file:
-        file.write(data)
+def save_weights(path: Path, model: SpeechModel, table: TokenTable, metadata: dict[str, str]) -> None:
+    """The weights alone, in float32, with the header that load_model checks."""
+    data, _ = _as_bytes(path, model, table, metadata, "float32")
+    with writing(path):
+        write_file(path, data)
 
 
 def _as_bytes(
@@ -200,13 +194,6 @@ def _load(folder: Path) -> LoadedModel:
     check_golden(model, header, folder / WEIGHTS)
     model.no_speech = read_no_speech(folder, header, config.encoder.width)
     return LoadedModel(folder.resolve().name, model, open_tokenizer(folder, table), header, folder)
-
-
-def open_tokenizer(folder: Path, table: TokenTable) -> Tokenizer:
-    """The tokenizer of a model folder: of pieces where it holds their model, of bytes where its table does, or of characters."""
-    if (folder / PIECES).is_file():
-        return PieceTokenizer(table, folder / PIECES)
-    return BytePairTokenizer(table) if holds_bytes(table) else CharacterTokenizer(table)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -318,7 +305,7 @@ def read_config(folder: Path) -> tuple[FeatureConfig, ModelConfig]:
     """The settings of a model folder. Raises CheckpointError where it is none or of another format."""
     path = _existing(folder, CONFIG)
     with reading(path, CheckpointError):
-        data = json_value(path.read_text(encoding="utf-8"))
+        data = json_in(path)
         version, normalizer = data["format_version"], data["normalizer"]
         parts = upgraded({"features": data["features"], "model": data["model"]})
     if version not in range(1, FORMAT + 1):
@@ -344,7 +331,7 @@ def read_decode(folder: Path) -> dict:
     if not path.is_file():
         return {}
     with reading(path, CheckpointError, advice="delete it to use the defaults"):
-        values = json_value(path.read_text(encoding="utf-8"))
+        values = json_in(path)
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: must be a JSON object of decoding settings")
     return values

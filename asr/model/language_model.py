@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from asr.config_values import from_dict
 from asr.errors import CheckpointError, ConfigError
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.folders import renewed
-from asr.foreign_bytes import json_value, reading
+from asr.foreign_bytes import json_in, reading
 from asr.model.decoder import Decoder, DecoderConfig, DecoderState
 from asr.model.encoder import check_heads
 from asr.model.folder import CONFIG, TOKENS, WEIGHTS, read_weights, writing
@@ -83,11 +83,9 @@ def save_language_model(folder: str | Path, model: LanguageModel, table: TokenTa
         return (folder / CONFIG).read_text(encoding="utf-8") == described and tokens.fingerprint == table.fingerprint
 
     with writing(folder / WEIGHTS), renewed(folder, WEIGHTS, same) as place:
-        with atomic_write(place / CONFIG) as file:
-            file.write(described)
+        write_file(place / CONFIG, described)
         table.save(place / TOKENS)
-        with atomic_write(place / WEIGHTS, "wb") as file:
-            file.write(save(tensors, {"asr": header}))
+        write_file(place / WEIGHTS, save(tensors, {"asr": header}))
 
 
 def load_language_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[LanguageModel, TokenTable]:
@@ -100,7 +98,7 @@ def load_language_model(folder: str | Path, device: str | torch.device = "cpu") 
         )
     try:
         with reading(path, CheckpointError, "is not that of a language model"):
-            data = json_value(path.read_text(encoding="utf-8"))
+            data = json_in(path)
             if data.get("kind") != KIND or data["format_version"] != FORMAT_VERSION:
                 raise CheckpointError(f"{folder}: holds no language model that `asr train-lm --kind transformer` wrote")
             config = from_dict(LanguageModelConfig, data["model"], "model")

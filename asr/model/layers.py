@@ -20,16 +20,12 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "swish": nn.SiLU}
 VECTOR = 32
 """Numbers in bfloat16 that a CPU computes with at a time: a softmax over 160 takes half as long as over 159."""
 BLOCK_OF_SCORES = 1 << 21
-"""Scores of attention in bfloat16 that a CPU has at hand at once: they stay in its caches, and need no new memory."""
+"""Scores of attention in bfloat16 that a CPU has at hand at once: they stay in its caches, and need no new memory. Both are
+defaults of arguments that nobody gives: TorchScript sees no numbers of the module."""
 INITIAL_STD = 0.02
 """Standard deviation of learned positions before training."""
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, L, K): all that attention needs to know of what it looks at."""
-
-
-def length_mask(lengths: Tensor, size: int) -> Tensor:
-    """(B,) → (B, size), True where the position is below the length. Example: [1, 3] → [[T F F], [T T T]]."""
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def sinusoids(start: int, length: int, width: int, like: Tensor) -> Tensor:

@@ -16,9 +16,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from asr.errors import CheckpointError
-from asr.files import atomic_write
+from asr.features.utterance import length_mask
+from asr.files import write_file
 from asr.foreign_bytes import reading
-from asr.model.layers import length_mask
 
 NO_SPEECH = "no_speech.safetensors"
 """Its file in a model folder."""
@@ -81,7 +81,7 @@ def changing_weights(
             path.unlink(missing_ok=True)
         else:
             with suppress(OSError):  # the one of both says the same
-                _replace(path, kept)
+                write_file(path, kept)
         raise
     if head is None:
         path.unlink(missing_ok=True)
@@ -105,17 +105,12 @@ def _write(folder: Path, heads: Mapping[str, NoSpeechHead | None]) -> None:
     for other, head in others:
         tensors |= {f"{NEXT}{name}": tensor for name, tensor in _tensors(head).items()}
         known["next"] = other
-    _replace(folder / NO_SPEECH, save(tensors, known))
+    write_file(folder / NO_SPEECH, save(tensors, known))
 
 
 def _tensors(head: NoSpeechHead | None) -> dict[str, Tensor]:
     values = {} if head is None else head.state_dict()
     return {name: tensor.detach().cpu().contiguous() for name, tensor in values.items()}
-
-
-def _replace(path: Path, data: bytes) -> None:
-    with atomic_write(path, "wb") as file:
-        file.write(data)
 
 
 def read_no_speech(folder: Path, header: Mapping[str, str], width: int) -> NoSpeechHead | None:

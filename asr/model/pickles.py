@@ -34,6 +34,8 @@ LARGEST_PICKLE = 1 << 28
 """Bytes of values besides the tensors."""
 PICKLES = 4
 """At the beginning of a file of PyTorch before 1.6: what it is, its version, the machine, the values."""
+ARCHIVE = b"PK\x03\x04"
+"""How a file of PyTorch since 1.6 begins; what makes it an archive stands at its end."""
 SHARED = 4
 """How often the tensors of a file may say the same numbers, as those of tied weights do."""
 
@@ -58,9 +60,14 @@ def load_pickle(path: Path) -> Any:
 def _operations(path: Path) -> Iterator[tuple]:
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
+            file.seek(0)
+            if file.read(len(ARCHIVE)) == ARCHIVE:
+                raise ValueError(f"it is cut off after {path.stat().st_size:,} bytes")
             yield from _one_after_the_other(file)
             return
         with zipfile.ZipFile(file) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                raise ValueError("it is a program of TorchScript, not the checkpoint that it was made of")
             size = path.stat().st_size
             stated = sum(entry.file_size for entry in archive.infolist())
             if stated > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from asr.errors import CheckpointError
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.foreign_bytes import json_value, quoted, reading, shortened
 from asr.punctuation.features import LONGEST_WORD, NO_SOUND, Vocabulary
 from asr.punctuation.marks import MARKS
@@ -57,10 +57,8 @@ def save_punctuator(folder: Path, network: Tagger, vocabulary: Vocabulary, bias:
         "bias": bias,
     }
     text = json.dumps(described, ensure_ascii=False)
-    with atomic_write(folder / VOCABULARY) as file:
-        file.write(text)
-    with atomic_write(folder / WEIGHTS, "wb") as file:
-        file.write(save(tensors, {_LEARNT_WITH: _known_by(text)}))
+    write_file(folder / VOCABULARY, text)
+    write_file(folder / WEIGHTS, save(tensors, {_LEARNT_WITH: _known_by(text)}))
 
 
 def read_punctuator(folder: Path) -> Stored:

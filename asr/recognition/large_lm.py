@@ -18,7 +18,7 @@ import torch
 
 from asr.errors import AsrError, Cancelled, CheckpointError
 from asr.extras import brings
-from asr.foreign_bytes import json_value, listed, reading
+from asr.foreign_bytes import json_in, listed, reading
 from asr.model.inference import fast_in_bfloat16
 from asr.recognition.encoding import grouped
 from asr.stopping import never
@@ -146,7 +146,7 @@ def load_large_lm(folder: str | Path, device: torch.device | str = "cpu") -> Lar
 
 def _require_whole(folder: Path) -> None:
     with reading(folder / CONFIG, CheckpointError, "is not that of a language model"):
-        named = json_value((folder / CONFIG).read_text(encoding="utf-8")).get("architectures") or []
+        named = json_in(folder / CONFIG).get("architectures") or []
         if not any(str(name).endswith(CAUSAL) for name in named):
             raise CheckpointError(
                 f"{folder}: holds {listed(named) or 'no named architecture'}, no language model that says what comes next"

@@ -115,9 +115,10 @@ class Recognizer:
         timed: bool,
         known: Sequence[int],
     ) -> list[Recognized]:
-        """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; what there is of it before it
+        """Two halves decoded apart and joined, in place of a hypothesis that cannot be trusted; where that cannot be, what there
+        is of it before it went wrong.
 
-        went wrong where that cannot be. heard: the memory of this utterance. known: ids that its text begins with.
+        heard: the memory of this utterance. known: ids that its text begins with.
         """
         halves = cut_in_two(samples, SAMPLE_RATE) if self.config.redecode else None
         if halves is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from rapidfuzz.distance import Levenshtein
 
+from asr.foreign_bytes import some
 from asr.scoring.cer import units_of
 from asr.text.normalize import RULES, TRAINING, is_common_han, tags_of
 from asr.text.signs import in_one_way
@@ -58,11 +59,10 @@ def both(references: Mapping[str, int], hypotheses: Mapping[str, int]) -> dict[s
     return {key: (references.get(key, 0), hypotheses.get(key, 0)) for key in keys}
 
 
-def dropped_note(dropped: Mapping[str, tuple[int, int]], most: int = 10) -> str:
+def dropped_note(dropped: Mapping[str, tuple[int, int]]) -> str:
     """What was dropped that is no punctuation, in words; empty for nothing."""
     shown = [f"{visible(c)} {a:,} + {b:,}" for c, (a, b) in dropped.items()]
-    more = " …" if shown[most:] else ""
-    return f"dropped, though it is no punctuation: {', '.join(shown[:most])}{more}" if shown else ""
+    return f"dropped, though it is no punctuation: {some(shown)}" if shown else ""
 
 
 def visible(character: str) -> str:
@@ -82,7 +82,7 @@ def hints(references: Normalizer, hypotheses: Normalizer) -> tuple[str, ...]:
     if tags and "tags" not in rules:
         n = sum(a + b for a, b in tags.values())
         found.append(
-            f"{n:,} tags ({', '.join(list(tags)[:5])}{' …' if len(tags) > 5 else ''}) count like the words they are"
+            f"{n:,} tags ({some(list(tags), 5)}) count like the words they are"
             " written with: --rules +tags leaves them out"
         )
     return tuple(found)

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.outputs.pages import page_of
+from asr.printable import readable_path
 from asr.scoring.cer import in_runs
 from asr.scoring.compare import Comparison
 from asr.scoring.results import summary
-from asr.scoring.score import Score, UtteranceScore, readable
+from asr.scoring.score import Score, UtteranceScore
 
 _PAGE = Path(__file__).parent / "page"
 
@@ -24,7 +25,7 @@ def write_report(
     """Writes the page. Audio paths are relative to the folder of `reference`, as in a manifest."""
     page, root = Path(path), Path(reference).parent
     data = summary(scores, comparison)
-    data["reference"] = readable(reference)
+    data["reference"] = readable_path(reference)
     data["speakers"] = sorted({u.value("speaker") for u in scores[0].utterances} - {""})
     joint = data["joint"] = " " if scores[0].unit == "mixed" else ""
     places = {name: number for number, name in enumerate(data["speakers"])}
@@ -32,8 +33,7 @@ def write_report(
         [us[0].id, places.get(us[0].value("speaker"), -1), _audio(us[0], root, page), [_aligned(u, joint) for u in us]]
         for us in zip(*(score.utterances for score in scores), strict=True)
     ]
-    with atomic_write(page) as file:
-        file.write(page_of(_PAGE, data))
+    write_file(page, page_of(_PAGE, data))
 
 
 def _aligned(utterance: UtteranceScore, joint: str) -> list:

@@ -1,14 +1,13 @@
 """Scores as files for other programs: one JSON object, and a table with a line per utterance."""
 
 import csv
-import json
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from asr.files import atomic_write
+from asr.files import atomic_write, save_json
 from asr.scoring import breakdown
 from asr.scoring.bootstrap import Difference
 from asr.scoring.breakdown import Group
@@ -20,13 +19,13 @@ from asr.scoring.systems import ALL, Table
 
 DETAILS = ("system", "id", "speaker", "n", "s", "d", "i", "cer", "reference", "hypothesis", "alignment")
 """Columns of the table."""
+CONFUSIONS = 200
+"""The most frequent ones, which a summary lists."""
 
 
 def write_json(path: str | Path, scores: Sequence[Score], comparison: Comparison | None = None) -> None:
     """Everything but the utterances: totals, tables, settings, ids that did not match."""
-    with atomic_write(path) as file:
-        json.dump(summary(scores, comparison), file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    save_json(path, summary(scores, comparison), indent=1)
 
 
 def write_json_of_table(path: str | Path, table: Table) -> None:
@@ -40,9 +39,7 @@ def write_json_of_table(path: str | Path, table: Table) -> None:
             {"name": name, **numbers(s.errors)} for name, s in zip(table.systems, table.columns[ALL], strict=True)
         ]
         data["all_sets"] = {"systems": together, "comparisons": _pairs(table, ALL)}
-    with atomic_write(path) as file:
-        json.dump(data, file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    save_json(path, data, indent=1)
 
 
 def _pairs(table: Table, name: str) -> list[dict]:
@@ -97,14 +94,14 @@ def _alignment(pairs: Sequence[tuple[str, str]]) -> str:
     return " ".join(wrong)
 
 
-def summary(scores: Sequence[Score], comparison: Comparison | None = None, confusions: int = 200) -> dict:
+def summary(scores: Sequence[Score], comparison: Comparison | None = None) -> dict:
     """Plain values for JSON; rates are fractions of 1, None where they are infinite."""
     first = scores[0]
     data = {
         "unit": first.unit,
         "rate": first.rate_name,
         "rules": list(first.rules),
-        "systems": [system_summary(score, confusions) for score in scores],
+        "systems": [system_summary(score) for score in scores],
     }
     if comparison:
         changes = [{"id": id, "errors": change} for change, id in comparison.changes()]
@@ -112,8 +109,8 @@ def summary(scores: Sequence[Score], comparison: Comparison | None = None, confu
     return data
 
 
-def system_summary(score: Score, confusions: int = 200) -> dict:
-    """One system's part of the summary, with so many of its most frequent confusions."""
+def system_summary(score: Score) -> dict:
+    """One system's part of the summary."""
     found = breakdown.confusions(score)
     substituted = [c for c in found if c.reference and c.hypothesis]
     readings = breakdown.readings_available()
@@ -131,7 +128,7 @@ def system_summary(score: Score, confusions: int = 200) -> dict:
         "by_length": [group_summary(group) for group in breakdown.by_length(score)],
         "histogram": breakdown.histogram(score),
         "deletions_at": asdict(breakdown.deletions(score)),
-        "confusions": [asdict(confusion) for confusion in found[:confusions]],
+        "confusions": [asdict(confusion) for confusion in found[:CONFUSIONS]],
         "changed_characters": {rule: list(counts) for rule, counts in score.changed.items()},
         "dropped_characters": {visible(c): list(counts) for c, counts in score.dropped.items()},
         "hints": list(score.hints),

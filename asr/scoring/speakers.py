@@ -1,16 +1,15 @@
 """Who said what, scored: DER without and with a collar, cpCER where there are texts, and how many speakers were found."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from asr.errors import ConfigError, ManifestError
-from asr.files import atomic_write
+from asr.files import save_json
 from asr.foreign_bytes import listed
 from asr.scoring.cer import UNITS, CharErrors, scoring_rules
-from asr.scoring.diarization import DiarizationErrors, SpokenTurn, diarization_errors
+from asr.scoring.diarization import DiarizationErrors, diarization_errors
 from asr.scoring.normalizing import Normalizer, both, dropped_note, hints
 from asr.scoring.permutation import paired_errors
 from asr.scoring.results import numbers, rate
@@ -158,9 +157,7 @@ def score_speakers(
 
 def write_speaker_scores(path: str | Path, scores: Sequence[SpeakerScore]) -> None:
     """Everything as one JSON object."""
-    with atomic_write(path) as file:
-        json.dump({"systems": [score.to_json() for score in scores]}, file, ensure_ascii=False, indent=1)
-        file.write("\n")
+    save_json(path, {"systems": [score.to_json() for score in scores]}, indent=1)
 
 
 def _matched(said: Conversations, found: Conversations, path: str | Path) -> Conversations:
@@ -188,12 +185,8 @@ def _heeded(found: Conversation, said: Conversation) -> Conversation:
 def _texts(conversation: Conversation, normalizer: Normalizer) -> dict[str, list[str]]:
     texts: dict[str, list[str]] = {}
     for turn in conversation.spoken:
-        texts.setdefault(turn.speaker, []).extend(_units(turn, normalizer))
+        texts.setdefault(turn.speaker, []).extend(normalizer.units(turn.text or ""))
     return texts
-
-
-def _units(turn: SpokenTurn, normalizer: Normalizer) -> Sequence[str]:
-    return normalizer.units(turn.text or "")
 
 
 def _values(exact: DiarizationErrors, collared: DiarizationErrors, text: CharErrors | None) -> dict:

@@ -9,7 +9,8 @@ from asr.scoring.diarization import SpokenTurn
 
 _VALUE = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)')
 """What counts of a TextGrid: texts, in which "" is a ", and numbers that stand alone; names and [1] do not."""
-INTERVALS, POINTS = "IntervalTier", "TextTier"
+INTERVALS = "IntervalTier"
+"""The kind of a tier whose texts have a start and an end; of points there are tiers, too."""
 
 
 def is_text_grid(first: str) -> bool:

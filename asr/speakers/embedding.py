@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asr.features.fbank import FeatureConfig, LogMel
-from asr.speakers.weights import EMBEDDING, affine, folded, installed_weights, unknown
+from asr.speakers.weights import EMBEDDING, affine, fill, folded
 
 N_MELS, WIDTH = 80, 192
 """Filters of the input, and dimensions of the vectors."""
@@ -23,8 +23,6 @@ BLOCKS = ((12, 1), (24, 2), (16, 2))
 """Layers of each block, and dilation."""
 SURROUNDINGS = 100
 """Steps of 20 ms over which a layer looks around."""
-FEWEST_FRAMES = 8
-"""Of 10 ms."""
 FEATURES = FeatureConfig(n_mels=N_MELS, sample_scale=1.0)
 
 
@@ -92,7 +90,7 @@ class SpeakerEmbedding(nn.Module):
         self.out = nn.Linear(2 * channels, WIDTH)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (B, T, F) less their mean over time, T at least FEWEST_FRAMES → vectors (B, WIDTH)."""
+        """Features (B, T, F) less their mean over time, T at least 8 → vectors (B, WIDTH)."""
         x = self.conv1(features.transpose(1, 2)[:, None]).relu()  # (B, HEAD, F, T)
         for residual in self.residuals:
             x = residual(x)
@@ -114,12 +112,8 @@ def mel_features() -> LogMel:
 @lru_cache(maxsize=1)
 def load_speaker_embedding() -> SpeakerEmbedding:
     """The network with the installed weights. Raises AsrError where they are missing, or not those known here."""
-    weights, network = installed_weights(EMBEDDING), SpeakerEmbedding()
-    try:
-        network.load_state_dict(_renamed(weights))
-    except Exception as error:  # whatever another version may bring
-        raise unknown(EMBEDDING, error) from error
-    return network.eval().to(memory_format=torch.channels_last)  # twice as fast where it is wide
+    network = fill(SpeakerEmbedding(), EMBEDDING, _renamed)
+    return network.to(memory_format=torch.channels_last)  # twice as fast where it is wide
 
 
 def _renamed(theirs: dict[str, Tensor]) -> dict[str, Tensor]:

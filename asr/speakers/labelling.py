@@ -1,7 +1,6 @@
 """Which person each stretch is: what it sounds like, and that most people say more than one word before another one speaks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,55 +8,44 @@ from asr.speakers.stretches import Stretch
 
 NEAR = 40
 """Stretches before and after one that are looked at."""
+WEIGHT = 10.0
+"""Of the cosine for each second."""
+LONGEST = 2.0
+"""Seconds that count at most."""
+CHANGE, WITHIN = 1.0, 2.0
+"""Cost of another person where the segmentation hears another voice, or does not know; within what it takes for one voice."""
+PAUSE = 1.0
+"""Seconds of silence after which neither costs anything; before, a part of it."""
 
 
-@dataclass(frozen=True)
-class LabelConfig:
-    """How much a change of speakers must be worth."""
-
-    weight: float = 10.0
-    """Of the cosine for each second."""
-    longest: float = 2.0
-    """Seconds that count at most."""
-    change: float = 1.0
-    """Cost of another person where the segmentation hears another voice, or does not know."""
-    within: float = 2.0
-    """Cost of another person within what the segmentation takes for one voice."""
-    pause: float = 1.0
-    """Seconds of silence after which neither costs anything; before, a part of it."""
-
-
-def labels_of(stretches: Sequence[Stretch], centres: np.ndarray, config: LabelConfig | None = None) -> list[int]:
+def labels_of(stretches: Sequence[Stretch], centres: np.ndarray) -> list[int]:
     """The person of each stretch, in order of time: the best path (Viterbi) of those that are heard alone.
 
     centres: what each person sounds like in each band, (K, BANDS, D).
 
     The others are whoever has the same voice near them, or else, where nobody has, who speaks nearest to them.
     """
-    config = config or LabelConfig()
     heard = [i for i, stretch in enumerate(stretches) if stretch.vector is not None]
     if not heard or not len(centres):
         return [0] * len(stretches)
-    path = _best_path([stretches[i] for i in heard], centres, config)
+    path = _best_path([stretches[i] for i in heard], centres)
     known = dict(zip(heard, path, strict=True))
     return [known[i] if i in known else _of_neighbours(i, stretches, known) for i in range(len(stretches))]
 
 
-def _best_path(stretches: Sequence[Stretch], centres: np.ndarray, config: LabelConfig) -> list[int]:
+def _best_path(stretches: Sequence[Stretch], centres: np.ndarray) -> list[int]:
     n = len(centres)
     scores, came = np.zeros(n), []
     before: Stretch | None = None
     for stretch in stretches:
         if before is not None:
-            cost = config.within if stretch.voice == before.voice else config.change
-            cost *= max(0.0, 1 - max(0.0, stretch.start - before.end) / config.pause)
+            cost = WITHIN if stretch.voice == before.voice else CHANGE
+            cost *= max(0.0, 1 - max(0.0, stretch.start - before.end) / PAUSE)
             best = int(scores.argmax())
             stay = scores >= scores[best] - cost
             came.append(np.where(stay, np.arange(n), best))
             scores = np.where(stay, scores, scores[best] - cost)
-        scores = scores + config.weight * min(stretch.alone, config.longest) * (
-            centres[:, int(stretch.narrow)] @ stretch.vector
-        )
+        scores = scores + WEIGHT * min(stretch.alone, LONGEST) * (centres[:, int(stretch.narrow)] @ stretch.vector)
         before = stretch
     path = [int(scores.argmax())]
     for step in reversed(came):

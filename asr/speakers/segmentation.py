@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.speakers.weights import SEGMENTATION, installed_weights, unknown
+from asr.speakers.weights import SEGMENTATION, fill
 
 WINDOW = 10 * SAMPLE_RATE
 """Samples that are heard together."""
@@ -71,12 +71,7 @@ def n_frames(n_samples: int) -> int:
 @lru_cache(maxsize=1)
 def load_speaker_segmentation() -> SpeakerSegmentation:
     """The network with the installed weights. Raises AsrError where they are missing, or not those known here."""
-    weights, network = installed_weights(SEGMENTATION), SpeakerSegmentation()
-    try:
-        network.load_state_dict(_renamed(weights))
-    except Exception as error:  # whatever another version may bring
-        raise unknown(SEGMENTATION, error) from error
-    return network.eval()
+    return fill(SpeakerSegmentation(), SEGMENTATION, _renamed)
 
 
 def _renamed(theirs: dict[str, Tensor]) -> dict[str, Tensor]:

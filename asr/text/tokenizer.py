@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asr.errors import TokenError
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.foreign_bytes import quoted, reading
 from asr.text.normalize import characters, normalize
 
@@ -30,6 +30,8 @@ CONTROL = re.compile(r"<\|[^<>]*\|>")
 """Those of them that tell a Whisper model what to do."""
 BYTES = {f"<0x{value:02X}>": value for value in range(256)}
 """How a table of pieces writes single bytes, where it has all of them."""
+UNWRITABLE = re.compile(r"[\n\r\ud800-\udfff]")
+"""What a line of a text file cannot hold: line breaks and half characters."""
 IGNORED = -1
 """A target that counts for nothing: the padding behind a text."""
 
@@ -43,6 +45,10 @@ class TokenTable:
         if len(self.ids) != len(self.tokens):
             twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
             raise TokenError(f"token table: {quoted(twice)} stands in it twice")
+        if bad := next(filter(UNWRITABLE.search, self.tokens), None):
+            raise TokenError(
+                f"token table: {quoted(bad)} holds a line break or half a character, which no line can hold"
+            )
         self.blank, self.unk = self._special(BLANK, BLANK_UNK), self._special(UNK, BLANK_UNK)
         self.sos, self.eos = self._special(SOS, SOS_EOS), self._special(EOS, SOS_EOS)
         all_bytes = self.ids.keys() >= BYTES.keys()
@@ -69,7 +75,7 @@ class TokenTable:
     @property
     def fingerprint(self) -> str:
         """A short hash of the whole table: two models share ids exactly when it is the same."""
-        return hashlib.sha256("\n".join(self.tokens).encode()).hexdigest()[:16]
+        return fingerprint(self.tokens)
 
     @classmethod
     def build(cls, texts: Iterable[str], min_count: int = 1) -> "TokenTable":
@@ -95,8 +101,12 @@ class TokenTable:
             raise TokenError(f"{path}: {error}") from None
 
     def save(self, path: str | Path) -> None:
-        with atomic_write(path) as file:
-            file.write("\n".join(self.tokens) + "\n")
+        write_file(path, "\n".join(self.tokens) + "\n")
+
+
+def fingerprint(symbols: Iterable[str]) -> str:
+    """What tells one list of symbols from another."""
+    return hashlib.sha256("\n".join(symbols).encode()).hexdigest()[:16]
 
 
 def count_symbols(texts: Iterable[str]) -> Counter[str]:
@@ -117,16 +127,24 @@ class Tokenizer(Protocol):
 
     table: TokenTable
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str) -> list[int]:
+        """Ids of the normalised text, without `<sos>` and `<eos>`; what has no token becomes `<unk>`."""
+        ...
 
-    def decode(self, ids: Iterable[int]) -> str: ...
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the ids; special tokens have none."""
+        return "".join(self.pieces(ids)).strip()
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """What each id adds to the text, with a space before a word that begins; nothing for special tokens."""
+        return text_parts(self.table, ids)
+
+    def unknown(self, text: str) -> list[str]:
+        """The characters of the text that cannot be written, in order."""
         ...
 
 
-class CharacterTokenizer:
+class CharacterTokenizer(Tokenizer):
     """One token a character of the normalised text."""
 
     def __init__(self, table: TokenTable):
@@ -135,14 +153,6 @@ class CharacterTokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of the normalised text, without `<sos>` and `<eos>`; unknown characters become `<unk>`."""
         return [symbol_id(self.table, symbol) for symbol in symbols(text)]
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; special tokens have none."""
-        return "".join(self.pieces(ids)).strip()
-
-    def pieces(self, ids: Iterable[int]) -> list[str]:
-        """What each id adds to the text; special tokens nothing."""
-        return text_parts(self.table, ids)
 
     def unknown(self, text: str) -> list[str]:
         """The characters of the text that the table does not hold, in order."""

@@ -1,4 +1,4 @@
-"""What training changes of what it hears: each recording as it is read, then the batch, then its features."""
+"""What training changes of a batch, and then of its features; asr.features.waveforms changes each recording as it is read."""
 
 import torch
 import torch.nn.functional as F
@@ -6,20 +6,11 @@ from torch import Tensor
 
 from asr.features.augment import AugmentConfig, augment
 from asr.features.telephone import telephone
-from asr.features.waveforms import Waveforms
 from asr.model.model import ModelConfig, SpeechModel
 
 LENGTHS_AN_OCTAVE = 16
 """Frames are padded to one of so many numbers between a power of two and the next, by 2 % on average: every new shape makes a CPU
 generate code again."""
-
-
-def change_of_recordings(config: AugmentConfig) -> Waveforms:
-    """What is done to each recording before it becomes part of a batch: another speed, recorded noise.
-
-    Raises ConfigError for a noise folder that cannot be used.
-    """
-    return Waveforms(config)
 
 
 @torch.no_grad()

@@ -201,25 +201,25 @@ def checkpoint_path(folder: Path, step: int) -> Path:
     return folder / CHECKPOINTS / f"step-{step:08d}.safetensors"
 
 
-def sound_checkpoints(folder: Path, steps: Iterable[int]) -> tuple[list[int], list[str]]:
-    """The steps whose checkpoints are whole, and a line for each other."""
-    sound, lines = [], []
-    for step in steps:
-        try:
-            read_weights(checkpoint_path(folder, step))
-            sound.append(step)
-        except CheckpointError as error:
-            lines.append(f"left out of the average: {error}")
-    return sound, lines
+def average_weights(paths: Iterable[Path], damaged: dict[Path, CheckpointError] | None = None) -> dict[str, Tensor]:
+    """The mean of the same tensors in several files, summed in float64; each file is read once.
 
-
-def average_weights(paths: list[Path]) -> dict[str, Tensor]:
-    """The mean of the same tensors in several files, summed in float64. Raises CheckpointError where they are not the same."""
+    `damaged` takes those that are not whole, with what is wrong, and they are left out; without it the first raises its
+    CheckpointError. Raises CheckpointError where files do not hold the same tensors.
+    """
     sums: dict[str, Tensor] = {}
+    whole = 0
     for path in paths:
-        with reading(path, CheckpointError, "does not fit the others", NOT_AVERAGED):
+        try:
             weights = read_weights(path)[0]
+        except CheckpointError as error:
+            if damaged is None:
+                raise
+            damaged[path] = error
+            continue
+        with reading(path, CheckpointError, "does not fit the others", NOT_AVERAGED):
             if sums and sums.keys() != weights.keys():
                 raise ValueError(f"{listed(sorted(sums.keys() ^ weights.keys()))} is only in one of them")
             sums = {name: sums.get(name, 0) + tensor.double() for name, tensor in weights.items()}
-    return {name: (tensor / len(paths)).float() for name, tensor in sums.items()}
+        whole += 1
+    return {name: (tensor / whole).float() for name, tensor in sums.items()}

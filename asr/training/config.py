@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asr.config_values import apply_override, from_dict, whose_fault
+from asr.config_values import apply_override, from_dict, merged, whose_fault
 from asr.corpus.batching import DataConfig
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
@@ -112,14 +112,4 @@ def _read_toml(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
     other = values.pop("extends")
     if not isinstance(other, str) or not other:
         raise ConfigError(f"{path}: extends must be the name of another recipe, is {quoted(other)}")
-    return _merged(_read_toml(path.parent / other, (*extending, path.resolve())), values)
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Nested values, those `above` where both have one."""
-    both = {
-        key: _merged(below[key], value)
-        for key, value in above.items()
-        if isinstance(below.get(key), dict) and isinstance(value, dict)
-    }
-    return below | above | both
+    return merged(_read_toml(path.parent / other, (*extending, path.resolve())), values)

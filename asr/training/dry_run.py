@@ -128,12 +128,11 @@ def _shapes(model: SpeechModel, batch: Batch) -> dict[str, tuple[int, ...]]:
 def _times(config: Config, model: SpeechModel, reader: BatchReader, plan: list[list[int]]) -> list[float]:
     """Seconds of a step on each of some batches."""
     device = model.cmvn.mean.device
-    one = dataclasses.replace(config, train=dataclasses.replace(config.train, accumulate=1, processes=1))
     seconds = []
     for n, batch in enumerate(reader.iterate(plan, for_gpu=device.type == "cuda")):
         for again in range(2 if n == 0 else 1):  # the first time a shape is met takes longer
             start = now(device)
-            add_gradients(model, iter([batch]), one, reader.tokenizer.table, step=10**9, device=device)
+            add_gradients(model, [batch], config, reader.tokenizer.table, step=10**9, device=device)
             model.zero_grad(set_to_none=True)
             if n or again:
                 seconds.append(now(device) - start)
@@ -142,9 +141,7 @@ def _times(config: Config, model: SpeechModel, reader: BatchReader, plan: list[l
 
 def _overfit(config: Config, model: SpeechModel, batch: Batch, table: TokenTable) -> Overfit:
     """Learns a few utterances by heart, unchanged: what cannot do that cannot learn a corpus."""
-    train = dataclasses.replace(
-        config.train, accumulate=1, processes=1, token_dropout=0, token_guesses=0, ctc_only_steps=0
-    )
+    train = dataclasses.replace(config.train, token_dropout=0, token_guesses=0, ctc_only_steps=0)
     if train.precision == "float16":  # whose losses nobody scales here
         train = dataclasses.replace(train, precision="float32")
     config = dataclasses.replace(config, train=train, augment=AugmentConfig(frequency_masks=0, time_masks=0))
@@ -153,7 +150,7 @@ def _overfit(config: Config, model: SpeechModel, batch: Batch, table: TokenTable
         group["lr"] = min(train.learning_rate, 1e-3)
     start, first, step, numbers = time.monotonic(), None, 0, None
     for step, same in enumerate(cycle([batch]), 1):
-        numbers = add_gradients(model, iter([same]), config, table, step=10**9 + step, device=device)
+        numbers = add_gradients(model, [same], config, table, step=10**9 + step, device=device)
         if not numbers.ids:
             return Overfit(len(batch.ids), step)
         first = numbers if first is None else first

@@ -1,8 +1,9 @@
 """The gradient of one batch, and the batches of a run in order: what one process of a step does."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -12,11 +13,11 @@ from asr.corpus.batching import Batch, BatchReader, drop_tokens
 from asr.corpus.indexed import Utterances
 from asr.corpus.planning import Plan, plan_batches
 from asr.errors import AudioError, ConfigError
+from asr.features.waveforms import Waveforms
 from asr.model.device import pick_device
 from asr.model.inference import HALVES
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import Tokenizer, TokenTable
-from asr.training.augmentation import change_of_recordings
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.distributed import Ranks
@@ -27,14 +28,14 @@ from asr.training.train_config import TrainConfig
 
 @dataclass
 class StepNumbers:
-    """What is logged of a step; the losses are means over its batches, once `take_step` has made them so."""
+    """What is logged of a step; the losses are means over its tokens, once those of all processes are added up."""
 
     loss: float = 0.0
     attention: float = 0.0
     ctc: float = 0.0
     accuracy: float = 0.0
-    batches: float = 0.0
-    """Batches that were used; of one that is shared out, the part of its tokens."""
+    share: float = 0.0
+    """What part of the step's target tokens was used."""
     seconds: float = 0.0
     """Audio of all batches."""
     ids: list[str] = field(default_factory=list)
@@ -65,7 +66,7 @@ def training_reader(utterances: Utterances, tokenizer: Tokenizer, config: Config
         cache_audio=data.cache_audio,
         join=data.join,
         longest=data.max_seconds,
-        change=change_of_recordings(config.augment),
+        change=Waveforms(config.augment),
         rehearsed=rehearsed,
     )
 
@@ -114,9 +115,17 @@ def planned(reader: BatchReader, config: Config, progress: Progress, lead: int =
     return plan
 
 
+def batches_of_step(batches: Iterator[Batch | None], settings: TrainConfig) -> list[Batch]:
+    """This process's batches of the next step. Raises AudioError where the run cannot go on."""
+    own = [batch for batch in islice(batches, settings.accumulate) if batch is not None]
+    if lost := next((batch.lost for batch in own if batch.lost), ""):
+        raise AudioError(lost)
+    return own
+
+
 def add_gradients(
     model: SpeechModel,
-    batches: Iterator[Batch | None],
+    batches: Iterable[Batch],
     config: Config,
     table: TokenTable,
     *,
@@ -125,22 +134,19 @@ def add_gradients(
     scale: float = 1.0,
     ranks: Ranks | None = None,
 ) -> StepNumbers:
-    """Adds the gradient of this process's batches of a step, times `scale`, to the parameters'.
+    """Adds the gradient of this process's `weighed` batches of a step, times `scale`, to the parameters'.
 
     What is left to chance in the network depends on the step and the batch alone: it is the same on any number of processes,
     and when a run goes on. Of a sharded network every process computes as often as the others, `ranks`, for they wait for each
     other's parts of it: silence, of no weight, where it has nothing to learn from.
     """
     numbers, objective = StepNumbers(), objective_of(config, table, step, device)
-    lost, together = "", is_sharded(model)
+    together = is_sharded(model)
 
     def losses_on(batch: Batch) -> Losses:
         return _losses(model, batch, objective, config.train, step=step, unk=table.unk, device=device)
 
-    for batch in (next(batches) for _ in range(config.train.accumulate)):
-        if batch is None:
-            continue
-        lost = lost or batch.lost
+    for batch in batches:
         numbers.unreadable += batch.unreadable
         if not (batch.ids or together):
             continue
@@ -153,14 +159,12 @@ def add_gradients(
             numbers.not_finite += batch.ids
         used = finite and bool(batch.ids)
         if used or together:
-            (losses.total * (used * scale / config.train.accumulate)).backward()
+            (losses.total * (used * scale)).backward()
         if used:
             values = (losses.total, losses.attention, losses.ctc, losses.accuracy)
-            means = [0.0 if value is None else value.item() / config.train.accumulate for value in values]
+            parts = [0.0 if value is None else value.item() for value in values]
             seconds = float(batch.lengths.sum()) / SAMPLE_RATE
-            numbers += StepNumbers(*means, batch.share, seconds, list(batch.ids))
-    if lost:
-        raise AudioError(lost)
+            numbers += StepNumbers(*parts, batch.share, seconds, list(batch.ids))
     return numbers
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asr.config_values import LARGEST
 from asr.errors import CheckpointError
-from asr.foreign_bytes import json_value, quoted, reading, shortened
+from asr.foreign_bytes import json_in, json_value, quoted, reading, shortened
 from asr.model.folder import read_header, weights_file
 from asr.model.formats import upgraded
 from asr.training.start import LOG, QUARANTINE, SETTINGS
@@ -50,7 +50,7 @@ def read_history(folder: str | Path) -> History:
         if not (folder / name).exists():
             raise CheckpointError(f"{folder}: holds no training run ({name} is missing)")
     with reading(folder / SETTINGS, CheckpointError, "is no table of settings"):
-        settings = dict(_flat(upgraded(json_value((folder / SETTINGS).read_text(encoding="utf-8"))), ""))
+        settings = dict(_flat(upgraded(json_in(folder / SETTINGS)), ""))
     lines = _log(folder / LOG)
     quarantine = folder / QUARANTINE
     return History(

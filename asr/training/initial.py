@@ -1,6 +1,5 @@
 """Going on from a model, one of ours or an imported one: its network and its tokens, to which new ones may be added."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -13,7 +12,8 @@ from asr.catalogue.decode_settings import decode_settings
 from asr.catalogue.opening import language_model
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
-from asr.files import atomic_write
+from asr.files import save_json
+from asr.foreign_bytes import some
 from asr.model.adapters import add_adapters
 from asr.model.bases import is_adapted, require_base
 from asr.model.companions import copy_companions, language_model_of
@@ -24,7 +24,6 @@ from asr.model.folder import (
     TOKENS,
     LoadedModel,
     fill_weights,
-    open_tokenizer,
     read_config,
     read_decode,
     read_network,
@@ -33,6 +32,7 @@ from asr.model.folder import (
 )
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable, symbols
+from asr.text.tokenizers import open_tokenizer
 from asr.training.config import Config
 
 T = TypeVar("T", EncoderConfig, DecoderConfig)
@@ -98,8 +98,7 @@ def take_over(run: Path, config: Config, table: TokenTable) -> None:
     initial = Path(config.train.initial_model)
     copy_companions(initial, run, TokenTable.load(initial / TOKENS).tokens, table.tokens)
     if config.model.ctc and not read_config(initial)[1].ctc:
-        with atomic_write(run / DECODE) as file:
-            file.write(json.dumps(read_decode(run) | {"ctc_weight": config.decode.ctc_weight}, indent=2) + "\n")
+        save_json(run / DECODE, read_decode(run) | {"ctc_weight": config.decode.ctc_weight})
 
 
 def taken_over(config: Config, model: SpeechModel) -> Iterator[str]:
@@ -145,8 +144,7 @@ def fill_from(model: SpeechModel, folder: Path, table: TokenTable) -> list[str]:
     tensors, own = read_network(folder)[0], model.state_dict()
     told: list[str] = []
     if new := table.tokens[len(TokenTable.load(folder / TOKENS)) :]:
-        named = " ".join(new[:NAMED]) + (" …" if len(new) > NAMED else "")
-        told.append(f"{len(new):,} new tokens, whose rows start from random weights: {named}")
+        told.append(f"{len(new):,} new tokens, whose rows start from random weights: {some(new, NAMED, ' ')}")
     if model.ctc is not None and "ctc.weight" not in tensors:
         tensors |= {name: own[name] for name in ("ctc.weight", "ctc.bias")}
         told.append("the model had no CTC head; the new one starts from random weights")

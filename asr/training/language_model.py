@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from asr.config_values import from_dict
+from asr.config_checks import check_above_zero
+from asr.config_values import from_dict, merged
 from asr.errors import ConfigError, ManifestError
 from asr.model.language_model import LanguageModel, LanguageModelConfig, save_language_model
 from asr.text.tokenizer import IGNORED, TokenTable
@@ -39,24 +40,15 @@ class LanguageModelTraining:
     """Seed of the initial weights and the order of batches."""
 
     def __post_init__(self):
-        for name in ("epochs", "batch_tokens", "learning_rate", "min_count"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name} must be above 0, is {getattr(self, name)}")
+        check_above_zero("", self, "epochs", "batch_tokens", "learning_rate", "min_count")
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out must be between 0 and 1, is {self.held_out:g}")
 
 
 def training_settings(values: dict) -> LanguageModelTraining:
     """Settings from nested plain values over the defaults. Raises ConfigError with the name of what cannot be."""
-    return from_dict(LanguageModelTraining, _over(asdict(LanguageModelTraining()), values), "")
-
-
-def _over(defaults: dict, values: dict) -> dict:
-    """Nested values over nested defaults: a language model's decoder has defaults of its own."""
-    nested = {
-        k: _over(defaults[k], v) for k, v in values.items() if isinstance(defaults.get(k), dict) and isinstance(v, dict)
-    }
-    return defaults | values | nested
+    # a language model's decoder has defaults of its own
+    return from_dict(LanguageModelTraining, merged(asdict(LanguageModelTraining()), values), "")
 
 
 def train_language_model(

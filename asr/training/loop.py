@@ -14,6 +14,7 @@ from asr.decoding.search import CandidateScorer
 from asr.errors import CheckpointError
 from asr.features.waveforms import noises_fingerprint
 from asr.folders import locked
+from asr.foreign_bytes import some
 from asr.model.device import slow_in_bfloat16
 from asr.model.folder import LoadedModel, fill_weights, save_model, save_weights, weights_file
 from asr.model.model import SpeechModel
@@ -30,11 +31,10 @@ from asr.training.checkpoint import (
     remove_dropped,
     restore,
     save_state,
-    sound_checkpoints,
     stopped_early,
 )
 from asr.training.config import Config
-from asr.training.display import Display, Lines
+from asr.training.display import Display, Lines, step_line
 from asr.training.distributed import Ranks
 from asr.training.domains import DIGITS, before_and_after, cer_of_each, in_header
 from asr.training.evaluation import DevSet, dev_errors
@@ -233,9 +233,8 @@ def _remarks(prepared: Prepared) -> Iterator[str]:
     """What a person should know before the first step."""
     data, lacking = prepared.config.data, prepared.lacking
     if lacking:
-        most = sorted(lacking, key=lambda c: -lacking[c])[:20]
-        more = " …" if len(lacking) > 20 else ""
-        yield f"{len(lacking)} characters are not in the token table and become <unk>: {' '.join(most)}{more}"
+        most = some(sorted(lacking, key=lambda c: -lacking[c]), 20, " ")
+        yield f"{len(lacking)} characters are not in the token table and become <unk>: {most}"
     if n := len(prepared.utterances) - len(prepared.within):
         yield f"{n:,} utterances are left out: shorter than {data.min_seconds:g} or longer than {data.max_seconds:g} s"
     yield from prepared.remarks
@@ -252,10 +251,7 @@ def _log(run: Run, log: RunLog, progress: Progress, numbers: dict[str, float]) -
         "wall": round(progress.wall_seconds, 1),
     }
     log.write(line)
-    run.display.line(
-        f"step {progress.step}  epoch {progress.epoch}  loss {values['loss']:.3f}  accuracy {values['accuracy']:.3f}"
-        f"  {hours:.1f} h of audio in {progress.wall_seconds / 60:.1f} min"
-    )
+    run.display.line(step_line(line, progress.audio_seconds, run.config.train))
 
 
 def _probe(prepared: Prepared) -> tuple[Probe | None, str]:
@@ -313,16 +309,19 @@ def _finish(run: Run, log: RunLog, progress: Progress, model: SpeechModel, movin
     """Averages weights as `average_of` says, and keeps the average unless the model in the folder is better."""
     folder, table, header = run.folder, run.tokenizer.table, run.header | {"step": str(progress.step)}
     what = "nothing"
-    steps, damaged = sound_checkpoints(folder, averaged_steps(progress, run.config.train))
-    for line in damaged:
-        run.display.line(line)
+    paths = {checkpoint_path(folder, step): step for step in averaged_steps(progress, run.config.train)}
+    damaged: dict[Path, CheckpointError] = {}
+    weights = average_weights(paths, damaged)
+    for error in damaged.values():
+        run.display.line(f"left out of the average: {error}")
+    steps = [step for path, step in paths.items() if path not in damaged]
     if moving_average:
         what = header["averaged"] = f"every step, {run.config.train.ema_decay:g} of the past"
         take_over(model, moving_average)
     elif steps:
         what = "1 checkpoint" if len(steps) == 1 else f"{len(steps)} checkpoints"
         header["averaged"] = " ".join(map(str, steps))
-        fill_weights(model, average_weights([checkpoint_path(folder, step) for step in steps]), folder)
+        fill_weights(model, weights, folder)
     if not run.dev_sets:
         save_model(folder, model, table, header)
         run.display.line(f"kept in {folder}: {kept(folder)}; no dev manifest to choose by")

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from asr.errors import CheckpointError
 from asr.foreign_bytes import reading
+from asr.training.checkpoint import STATE
 from asr.training.optimizer import learning
 from asr.training.train_config import TrainConfig
 
@@ -17,7 +18,7 @@ def start_following(model: nn.Module, settings: TrainConfig, state: dict[str, An
         return []
     if state is None:
         return [p.detach().clone() for p in learning(model)]
-    with reading("state.pt", CheckpointError, "its moving average is not that of this network"):
+    with reading(STATE, CheckpointError, "its moving average is not that of this network"):
         pairs = list(zip(state["moving_average"], learning(model), strict=True))
         if any(saved.shape != p.shape for saved, p in pairs):
             raise ValueError("of other shapes")

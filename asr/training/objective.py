@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asr.corpus.batching import Batch
 from asr.features.augment import AugmentConfig
-from asr.model.layers import length_mask
+from asr.features.utterance import length_mask
 from asr.model.model import Memory, SpeechModel
 from asr.text.pinyin import syllable_ids
 from asr.text.tokenizer import IGNORED, TokenTable
@@ -67,7 +67,7 @@ def _syllables(table: TokenTable, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of one batch, each a mean over its tokens; of a part of one, what it adds to that mean."""
+    """Losses of one batch, each a mean over its tokens; of one of several of a step, what it adds to the mean over theirs."""
 
     total: Tensor
     """What is minimised."""
@@ -106,11 +106,12 @@ def ctc_of(model: SpeechModel, memory: Memory, targets: Tensor, objective: Objec
     """The CTC loss a token, with its shares of sounds and of consistency, of targets (B, U) that end with eos."""
     lengths = (targets != IGNORED).sum(1) - 1  # all but eos
     log_probs, spoken = model.ctc_log_probs(memory), targets.clamp(min=0)
-    ctc = ctc_loss(log_probs, memory.lengths, spoken, lengths, blank=objective.blank)
+    least = objective.views
+    ctc = ctc_loss(log_probs, memory.lengths, spoken, lengths, blank=objective.blank, least=least)
     if objective.syllables is not None:
         sounds, share = log_probs_of_sounds(log_probs, objective.syllables), objective.syllable_share
         blank = int(objective.syllables[objective.blank])
-        of_sounds = ctc_loss(sounds, memory.lengths, objective.syllables[spoken], lengths, blank=blank)
+        of_sounds = ctc_loss(sounds, memory.lengths, objective.syllables[spoken], lengths, blank=blank, least=least)
         ctc = (1 - share) * ctc + share * of_sounds
     if objective.consistency:
         ctc = ctc + objective.consistency * consistency_loss(log_probs, memory.lengths, lengths)
@@ -133,10 +134,15 @@ def with_guesses(model: SpeechModel, memory: Memory, inputs: Tensor, share: floa
     return torch.where(replaced, drawn.roll(1, dims=1), inputs)
 
 
-def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor, *, blank: int) -> Tensor:
-    """CTC loss a target: log_probs (B, L, V) of which `frames` (B,) are real, targets (B, U) of which `lengths` (B,) are."""
+def ctc_loss(
+    log_probs: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor, *, blank: int, least: int = 1
+) -> Tensor:
+    """CTC loss a target: log_probs (B, L, V) of which `frames` (B,) are real, targets (B, U) of which `lengths` (B,) are.
+
+    Where there is no target at all, or fewer than `least`, it is the loss of as many.
+    """
     loss = F.ctc_loss(log_probs.transpose(0, 1), targets, frames, lengths, blank, reduction="sum", zero_infinity=True)
-    return loss / lengths.sum().clamp(min=1)
+    return loss / lengths.sum().clamp(min=least)
 
 
 def consistency_loss(log_probs: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
@@ -146,7 +152,7 @@ def consistency_loss(log_probs: Tensor, frames: Tensor, lengths: Tensor) -> Tens
     """
     other = log_probs.detach().roll(len(log_probs) // 2, dims=0)
     apart = (other.exp() * (other - log_probs)).sum(-1)
-    return apart.masked_fill(~length_mask(frames, apart.shape[1]), 0.0).sum() / lengths.sum().clamp(min=1)
+    return apart.masked_fill(~length_mask(frames, apart.shape[1]), 0.0).sum() / lengths.sum().clamp(min=2)
 
 
 def log_probs_of_sounds(log_probs: Tensor, sounds: Tensor) -> Tensor:

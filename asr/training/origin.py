@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from asr.errors import CheckpointError
-from asr.files import atomic_write
+from asr.files import write_file
 from asr.foreign_bytes import reading
 from asr.model.folder import HEADER, read_header, weights_file, writing
 from asr.model.lineage import FROM, lineage
@@ -56,8 +56,8 @@ def changes_of(progress: Progress) -> dict[str, str]:
 def add_to_header(path: Path, more: dict[str, str]) -> None:
     """Says more in the header of weights that stay as they are."""
     tensors, header = load_file(path), read_header(path) | more
-    with writing(path), atomic_write(path, "wb") as file:
-        file.write(save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))
+    with writing(path):
+        write_file(path, save(tensors, {HEADER: json.dumps(header, sort_keys=True)}))
 
 
 def stored_cer(folder: Path) -> float:

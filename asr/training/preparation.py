@@ -17,10 +17,10 @@ from asr.corpus.planning import Plan
 from asr.errors import ConfigError
 from asr.launcher import launched
 from asr.model.device import pick_device
-from asr.model.folder import open_tokenizer
 from asr.model.model import SpeechModel
 from asr.text.pinyin import syllable_ids
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer
+from asr.text.tokenizers import open_tokenizer
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.evaluation import DevSet, read_dev_sets, require_window

@@ -1,13 +1,12 @@
 """Two runs side by side, and a run beside the curve that its recipe keeps."""
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asr.errors import CheckpointError
-from asr.files import atomic_write
-from asr.foreign_bytes import json_value, reading
+from asr.files import save_json
+from asr.foreign_bytes import json_in, reading
 from asr.training.history import History
 
 REFERENCE = "reference.json"
@@ -84,10 +83,7 @@ def write_reference(run: History, recipe: Path) -> Path:
     origin = {name: run.origin[name] for name in ("data", "versions", "commit", "seed") if name in run.origin}
     curve = [[line["step"], round(line["dev_cer"], 5)] for line in run.evaluations]
     path = _folder(recipe) / REFERENCE
-    with atomic_write(path) as file:
-        file.write(
-            json.dumps({"origin": origin, "settings": settings, "dev_cer": curve}, indent=1, ensure_ascii=False) + "\n"
-        )
+    save_json(path, {"origin": origin, "settings": settings, "dev_cer": curve}, indent=1)
     return path
 
 
@@ -100,7 +96,7 @@ def verify(run: History, recipe: Path) -> tuple[bool, list[str]]:
     if not path.exists():
         raise CheckpointError(f"{path}: is not there: this recipe has no reference curve yet")
     with reading(path, CheckpointError, "is no reference curve"):
-        reference = json_value(path.read_text(encoding="utf-8"))
+        reference = json_in(path)
         expected = {int(step): float(cer) for step, cer in reference["dev_cer"]}
         settings, origin = dict(reference["settings"]), dict(reference["origin"])
         if not expected or not all(map(math.isfinite, expected.values())):

@@ -11,24 +11,25 @@ from pathlib import Path
 from asr.config_values import from_dict
 from asr.corpus.indexed import IndexedManifest, Utterances
 from asr.corpus.indexing import open_manifest
-from asr.corpus.manifest import Utterance
+from asr.corpus.manifest import Utterance, fingerprint_line
 from asr.corpus.selecting import path_and_times
 from asr.corpus.texts import texts_of
 from asr.errors import CheckpointError, ConfigError
-from asr.files import atomic_write, is_leftover, remove_leftovers
-from asr.foreign_bytes import json_value, quoted, reading
+from asr.files import is_leftover, remove_leftovers, write_file
+from asr.foreign_bytes import json_in, json_value, quoted, reading
 from asr.model.bases import ADAPTER, ADAPTERS, write_adapter
 from asr.model.companions import own_language_model, remove_language_model
-from asr.model.folder import DECODE, PIECES, WEIGHTS, weights_file, weights_fingerprint
+from asr.model.folder import DECODE, TOKENS, WEIGHTS, weights_file, weights_fingerprint
 from asr.model.formats import upgraded
 from asr.model.no_speech import NO_SPEECH
 from asr.text.tokenizer import TokenTable, count_symbols
+from asr.text.tokenizers import PIECES
 from asr.training.checkpoint import CHECKPOINTS, STATE, load_state
 from asr.training.config import Config
 from asr.training.initial import grown_table, lacking_symbols, take_over
 from asr.training.tensorboard import event_files
 
-SETTINGS, LOG, TOKENS, QUARANTINE = "settings.json", "log.jsonl", "tokens.txt", "quarantine.jsonl"
+SETTINGS, LOG, QUARANTINE = "settings.json", "log.jsonl", "quarantine.jsonl"
 MAY_CHANGE = {
     "train.max_steps",
     "train.log_every",
@@ -43,6 +44,8 @@ MAY_CHANGE = {
     "data.max_unreadable",
 }
 """Settings that may differ when a run goes on."""
+MAY_MOVE = ("data.train", "data.nonspeech", "data.rehearsal", "data.dev")
+"""Manifests that may be called otherwise: whether they say the same is looked at when they have been read."""
 
 
 def read_utterances(config: Config) -> tuple[Utterances, Utterances, Utterances]:
@@ -90,7 +93,7 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
     differing = [
         f"{name} was {_shown(was)} and is {_shown(value)}"
         for name, was, value in _changed(before, config)
-        if name not in MAY_CHANGE
+        if name not in MAY_CHANGE and not (name in MAY_MOVE and _compares(state) and _counts(was) == _counts(value))
     ]
     if differing:
         raise CheckpointError(
@@ -103,7 +106,7 @@ def _had_state(folder: Path) -> bool:
     """Whether the run in a folder has come so far that it must have saved a state; before that it starts anew."""
     try:
         with reading(folder, CheckpointError):
-            settings = json_value((folder / SETTINGS).read_text(encoding="utf-8"))["train"]
+            settings = json_in(folder / SETTINGS)["train"]
             lines = (folder / LOG).read_text(encoding="utf-8").split("\n")
             saved, last = settings["checkpoint_every"], settings["max_steps"]
             reached = max((step for step in map(step_of, lines) if step < math.inf), default=0)
@@ -122,8 +125,20 @@ def step_of(line: str) -> float:
         return math.inf
 
 
+def _compares(state: dict) -> bool:
+    """Whether a state knows what all manifests of its run said; early ones did not."""
+    return {"data", "dev"} <= state["started_with"].keys()
+
+
+def _counts(manifests: Iterable[str]) -> list[float]:
+    """How often each manifest of a list counts."""
+    return [path_and_times(manifest)[1] for manifest in manifests]
+
+
 def _shown(value: object) -> str:
-    return "not set" if value is None else quoted(value)
+    if value is None:
+        return "not set"
+    return quoted(list(value) if isinstance(value, tuple) else value)  # as TOML has it
 
 
 def _settings_of(state: dict) -> Config:
@@ -168,8 +183,7 @@ def fingerprint(utterances: Iterable[Utterance]) -> str:
     """A hash of utterances: ids, lengths, channels and texts, in order; not of paths, for a corpus may move."""
     digest = hashlib.sha256()
     for u in utterances:
-        channel = "" if u.channel is None else f"\t{u.channel}"
-        digest.update(f"{u.id}\t{u.start}\t{u.duration}{channel}\t{u.text}\n".encode())
+        digest.update(fingerprint_line(vars(u)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -202,8 +216,7 @@ def begin(folder: Path, config: Config, table: TokenTable) -> None:
 
 def write_settings(folder: Path, config: Config) -> None:
     """All settings of a run, for whoever looks at it."""
-    with atomic_write(folder / SETTINGS) as file:
-        file.write(config.to_json())
+    write_file(folder / SETTINGS, config.to_json())
 
 
 def changes_since(state: dict, config: Config) -> list[str]:

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import torch
 
-from asr.corpus.batching import Batch
+from asr.corpus.batching import Batch, weighed
 from asr.errors import AsrError, AudioError
 from asr.files import naming
+from asr.foreign_bytes import some
 from asr.model.model import SpeechModel
 from asr.text.tokenizer import TokenTable
 from asr.training.checkpoint import Progress
 from asr.training.config import Config
 from asr.training.display import Display
 from asr.training.distributed import Ranks
-from asr.training.gradients import StepNumbers, add_gradients
+from asr.training.gradients import StepNumbers, add_gradients, batches_of_step
 from asr.training.loss_scale import after_step, loss_scale, unscale
 from asr.training.optimizer import learning, set_rate
 from asr.training.sharding import Learner, is_sharded, whole_of
@@ -40,24 +41,21 @@ def take_step(
 ) -> StepNumbers:
     """One optimizer step on `accumulate` batches, shared out among the processes; the numbers to log, the same in all of them.
 
-    Batches whose loss is not a number are left out of it; if nothing usable is left, or float16 overflows, there is no step.
+    Its gradient is that of the one batch which they make together: every token counts the same. Batches whose loss is not a
+    number are left out of it; if nothing usable is left, or float16 overflows, there is no step.
     Raises AsrError where nothing was usable MOST_UNUSABLE times in a row.
     """
     model, optimizer, scale = learner.model, learner.optimizer, loss_scale(progress, config.train)
-    try:
-        with ranks.met():
-            own: StepNumbers | AsrError = add_gradients(
-                model, batches, config, table, step=progress.step, device=device, scale=scale, ranks=ranks
-            )
-    except AsrError as error:
-        own = error
-    numbers = sum(ranks.gather(own), StepNumbers())
+    own = _own_batches(batches, ranks, config)
+    with ranks.met():
+        found = add_gradients(model, own, config, table, step=progress.step, device=device, scale=scale, ranks=ranks)
+    numbers = sum(ranks.gather(found), StepNumbers())
     if numbers.ids:
         if not is_sharded(model):  # there each block's are added up as soon as they are known
             ranks.add_up_gradients(learning(model))
         unscale(model, scale)
-    if 0 < numbers.batches < config.train.accumulate:
-        _mean_over_used(model, numbers, config.train.accumulate / numbers.batches)
+    if numbers.ids and numbers.not_finite:
+        _mean_over_used(model, numbers, 1 / numbers.share)
     progress.audio_seconds += numbers.seconds
     numbers.rate = learning_rate(progress.step, config.train)
     set_rate(optimizer, numbers.rate)
@@ -79,6 +77,17 @@ def take_step(
     return numbers
 
 
+def _own_batches(batches: Iterator[Batch], ranks: Ranks, config: Config) -> list[Batch]:
+    """This process's batches of the step, which know what part of it they are."""
+    own: list[Batch] = []
+    try:
+        own = batches_of_step(batches, config.train)
+        counts: tuple[int, int] | AsrError = sum(b.tokens for b in own), sum(b.ctc_tokens for b in own)
+    except AsrError as error:
+        counts = error
+    return weighed(own, *map(sum, zip(*ranks.gather(counts), strict=True)))
+
+
 def _clipped(model: SpeechModel, most: float) -> float:
     """The norm of the gradient, which is made `most` where it is more."""
     parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
@@ -90,7 +99,7 @@ def _clipped(model: SpeechModel, most: float) -> float:
 
 
 def _mean_over_used(model: SpeechModel, numbers: StepNumbers, factor: float) -> None:
-    """Makes sums over the usable batches, which were divided by the number of all, their means."""
+    """Makes what the usable batches add to the mean over all of a step the mean over theirs, by the tokens of the decoder."""
     for parameter in model.parameters():
         if parameter.grad is not None:
             parameter.grad *= factor
@@ -121,7 +130,7 @@ def set_aside(numbers: StepNumbers, progress: Progress, config: Config, path: Pa
         )
     if not numbers.not_finite:
         return
-    named = ", ".join(numbers.not_finite[:NAMED]) + (" …" if len(numbers.not_finite) > NAMED else "")
+    named = some(numbers.not_finite, NAMED)
     if progress.unusable >= MOST_UNUSABLE:
         again = f"go on from the best model: --init {path.parent}, another --out" if progress.best else "start again"
         raise AsrError(

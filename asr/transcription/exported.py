@@ -8,11 +8,11 @@ from typing import Any
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.voice_activity_onnx import SILERO, OnnxVoiceActivity
 from asr.config_values import from_dict, parse_changes
-from asr.decoding.decode_config import DecodeConfig
+from asr.decoding.decode_config import NO_LM, DecodeConfig
 from asr.decoding.wordlists import HotwordList, read_hotwords
 from asr.errors import CheckpointError, UsageError
 from asr.exported.folder import LM, SETTINGS, ExportedModel, read_settings
-from asr.exported.recognizer import NO_LM, ExportedRecognizer, check_settings
+from asr.exported.recognizer import ExportedRecognizer, check_settings
 from asr.files import content_state
 from asr.transcription.results import named, of_hotwords, of_the_text, states
 from asr.transcription.segmenting import SegmentConfig
@@ -45,10 +45,7 @@ class Exported:
             )
         values = read_settings(self.folder)
         saved = values["decode"]
-        given = {"beam": beam, "correct_names": correct_names}
-        changes = {name: value for name, value in given.items() if value is not None} | parse_changes(
-            decode, "--decode"
-        )
+        changes = parse_changes(decode, "--decode", beam=beam, correct_names=correct_names)
         self.settings = from_dict(DecodeConfig, saved | changes, "decode")
         window = values["features"]["window_samples"] / SAMPLE_RATE
         check_settings(self.settings, from_dict(DecodeConfig, saved, "decode"), window)

@@ -13,6 +13,7 @@ from asr.audio.reading import looks_like_a_recording
 from asr.corpus.lists import recordings
 from asr.errors import AsrError, AudioError
 from asr.files import on_disk
+from asr.foreign_bytes import some
 from asr.places import require_file
 from asr.transcription.results import Results
 
@@ -47,11 +48,9 @@ def find_inputs(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[
     for name in names:
         path = Path(name)
         if name == STDIN:
-            inputs.append(Input(spooled_stdin(), Path("stdin"), "stdin"))
-        elif is_pipe(path):
-            inputs.append(Input(spooled(path), Path(path.name), str(path)))
+            inputs.append(Input(Path(file_of(name)), Path("stdin"), "stdin"))
         elif not os.path.isdir(path):  # unlike Path.is_dir, False for a name that is too long
-            inputs.append(Input(path, Path(path.name), str(path)))
+            inputs.append(Input(Path(file_of(name)), Path(path.name), str(path)))
         else:
             unreadable: list[OSError] = []
             inside, others, special = _recordings_in(path, unreadable)
@@ -93,33 +92,30 @@ def _recordings_in(folder: Path, unreadable: list[OSError]) -> tuple[list[Path],
 def _left_out(others: list[Path]) -> str:
     """`3 files are left out, by their names no recordings: 2 .txt, 1 .jpg`."""
     counts = Counter(path.suffix.lower() for path in others).most_common()
-    named = (f"{n:,} {suffix}" if suffix else f"{n:,} without a suffix" for suffix, n in counts[:NAMED])
-    kinds = ", ".join(named) + (" …" if len(counts) > NAMED else "")
+    kinds = some([f"{n:,} {suffix}" if suffix else f"{n:,} without a suffix" for suffix, n in counts], NAMED)
     files = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
     return f"{files} left out, by their names no recordings: {kinds}"
 
 
-def is_pipe(path: str | Path) -> bool:
-    """Whether what a path names can be read once only, like `<(…)` of a shell."""
-    return os.path.exists(path) and Path(path).is_fifo()  # Path alone raises for a name that is too long
+def file_of(name: str) -> str | Path:
+    """The file to read where a recording is named: all of stdin, or of a pipe such as `<(…)` of a shell, in a file that vanishes
+    with this process, for most containers cannot be read from a pipe; else the name itself.
 
-
-def spooled(path: str | Path) -> Path:
-    """All of a named pipe in a file that vanishes with this process, as `spooled_stdin` does with stdin."""
-    with open(path, "rb") as source:
-        return _SPOOLED.enter_context(on_disk(source))
+    Raises AudioError where stdin has been closed.
+    """
+    if name == STDIN:
+        require_stdin()
+        return _SPOOLED.enter_context(on_disk(sys.stdin.buffer))
+    if os.path.exists(name) and Path(name).is_fifo():  # Path alone raises for a name that is too long
+        with open(name, "rb") as source:
+            return _SPOOLED.enter_context(on_disk(source))
+    return name
 
 
 def require_stdin() -> None:
     """Raises AudioError where stdin has been closed."""
     if sys.stdin is None:
         raise AudioError("stdin: is closed, there is nothing to read")
-
-
-def spooled_stdin() -> Path:
-    """All of stdin in a file that vanishes with this process: most containers cannot be read from a pipe."""
-    require_stdin()
-    return _SPOOLED.enter_context(on_disk(sys.stdin.buffer))
 
 
 _SPOOLED = ExitStack()

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asr.catalogue.decode_settings import NO_LM, decode_settings
+from asr.catalogue.decode_settings import decode_settings
 from asr.catalogue.finding import find_model
 from asr.catalogue.opening import Decoding
+from asr.decoding.decode_config import NO_LM
 from asr.model.folder import CONFIG, LM, TOKENS, WEIGHTS, read_config
 from asr.recognition.large_lm import is_large_lm
 from asr.speakers.wanted import Speakers

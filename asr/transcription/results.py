@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import AsrError
-from asr.files import atomic_write, content_state, naming
+from asr.files import content_state, naming, write_file
 from asr.foreign_bytes import reading
 from asr.outputs.writers import WRITERS
 from asr.transcription.output import Output
@@ -121,14 +121,13 @@ class MadeWith:
         with naming(self.path), os.fdopen(handle, "ab", buffering=0) as file:
             file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
         self.added.add(key)
-        with atomic_write(target, "wb") as file:
-            file.write(data)
+        write_file(target, data)
 
     def _name(self, target: Path) -> str:
         return target.relative_to(self.folder).as_posix()
 
 
-def differences(made: Settings, wanted: Settings, most: int = SHOWN) -> str:
+def differences(made: Settings, wanted: Settings) -> str:
     """The settings that differ, in words: `decode.beam 4, now 2; script none, now simplified`.
 
     What only one of two versions of this program knows is left out.
@@ -137,9 +136,9 @@ def differences(made: Settings, wanted: Settings, most: int = SHOWN) -> str:
     names = [name for name in wanted if name in made and made[name] != wanted[name]]
     told = [
         "another recording" if name == RECORDING else f"{name} {_shown(made[name])}, now {_shown(wanted[name])}"
-        for name in names[:most]
+        for name in names[:SHOWN]
     ]
-    return "; ".join(told) + (" …" if len(names) > most else "")
+    return "; ".join(told) + (" …" if len(names) > SHOWN else "")
 
 
 def _shown(value: Any) -> str:

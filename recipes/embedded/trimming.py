@@ -7,7 +7,6 @@ is filled up to 30 seconds; without that it takes a fraction of the time, and ha
 """
 
 import argparse
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 
 from asr.catalogue.finding import find_model
 from asr.corpus.texts import texts_of
-from asr.files import atomic_write
+from asr.files import save_json
 from asr.model.folder import DECODE, empty_model, fill_weights, load_model, read_decode, save_model
 from asr.text.byte_pairs import WORD, BytePairTokenizer, byte_symbols
 from asr.text.normalize import normalize
@@ -49,8 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     decode = read_decode(folder)
     decode["never_written"] = [place[i] for i in decode.get("never_written", []) if i in place]
-    with atomic_write(options.out / DECODE) as file:
-        file.write(json.dumps(decode, indent=2) + "\n")
+    save_json(options.out / DECODE, decode)
     print(f"{options.out}: {len(table):,} of {len(loaded.tokenizer.table):,} tokens")
 
 
