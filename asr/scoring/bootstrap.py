@@ -84,7 +84,8 @@ def paired_difference(
     differences = (sums[:, 1] - sums[:, 0]) / np.maximum(sums[:, 2], 1)
     interval = _interval(differences, len(table), over)
     crossing = int(min((differences <= 0).sum(), (differences >= 0).sum()))
-    return Difference(difference, interval, _p_value(crossing, len(table)), over, len(table), crossing == 0)
+    found, least = _p_value(crossing, len(table)), _least_p_value(int((table[:, 0] != table[:, 1]).sum()))
+    return Difference(difference, interval, max(found, least), over, len(table), crossing == 0 and found > least)
 
 
 def _table(columns: Sequence[Sequence[int]], speakers: Sequence[str]) -> tuple[np.ndarray, str]:
@@ -125,3 +126,11 @@ def _p_value(crossing: int, n: int) -> float:
 
     share = (crossing + 1) / (RESAMPLES + 1)
     return min(1.0, float(2 * stdtr(n - 1, ndtri(min(share, 0.5)) / math.sqrt(n / (n - 1)))))
+
+
+def _least_p_value(different: int) -> float:
+    """How often all of so few differences would favour one system if each were the toss of a coin: no test can say less.
+
+    The bootstrap alone calls four utterances, all better, significant (p = 0.037); chance brings that about once in eight times.
+    """
+    return 2.0 ** (1 - min(different, 1000))
