@@ -20,12 +20,13 @@ from asr.scoring.subtitles import are_subtitles, subtitle_text
 from asr.scoring.timed import refuse_alternatives, timed_form
 from asr.text.normalize import holds_han
 
-RECOGNISED = ("hypothesis", "hyp", "pred_text")
+RECOGNISED = ("hypothesis", "hyp", "pred_text", "prediction")
 HYPOTHESIS_COLUMNS = COLUMNS | {"text": tuple(dict.fromkeys((*RECOGNISED, *COLUMNS["text"])))}
 """Names of fields in what a system wrote: a table may hold its reference, too."""
 REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
 """What the text may be called in JSON lines."""
 _TEXTGRID = re.compile(r"\ufeff?\s*(?:File type\s*=\s*)?\"ooTextFile")
+_PRINTED = re.compile(r"\s*\[?\{'\w+':")
 _TRN = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
 
 
@@ -57,6 +58,10 @@ def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
         raise ManifestError(f"{path}: is a TextGrid of Praat, which is not read; give texts, JSON or subtitles")
     if filled[0].lstrip()[0] in "{[" and (form := _json_form(lines, filled)):
         return form
+    if _PRINTED.match(filled[0]):
+        raise ManifestError(
+            f"{path}: holds what Python prints, which is no JSON; write it by json.dumps(…, ensure_ascii=False)"
+        )
     if _is_header(path, filled[0]):
         return "table"
     if form := "trn" if _is_trn(path, filled) else timed_form(path, filled):
@@ -77,7 +82,9 @@ def _json_form(lines: Sequence[str], filled: Sequence[str]) -> str | None:
         return "document"
     if isinstance(whole, list) and whole and all(isinstance(item, dict) for item in whole):
         return "list"
-    return "jsonl" if filled[0].lstrip().startswith("{") else None
+    if isinstance(first, list) and first and isinstance(first[0], dict):  # FunASR's answers, one a line
+        return "jsonl"
+    return "jsonl" if filled[0].lstrip().startswith("{") and not _PRINTED.match(filled[0]) else None
 
 
 def _is_header(path: Path, line: str) -> bool:
@@ -111,7 +118,10 @@ Entries = Iterator[tuple[str, str, Line]]
 
 def _jsonl(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     rows = [(f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
-    return _records([(where, json_or_none(line), line) for where, line in rows], hypothesis)
+    read = [(where, json_or_none(line), line) for where, line in rows]
+    if all(isinstance(data, list) for _, data, _ in read):
+        read = [(where, item, str(item)) for where, items, _ in read for item in items]
+    return _records(read, hypothesis)
 
 
 def _list(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:

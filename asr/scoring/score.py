@@ -1,7 +1,7 @@
 """What a test set shows: errors of every utterance, their sum, and how far it may be trusted."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from asr.foreign_bytes import some
 from asr.printable import readable_path
 from asr.scoring.bootstrap import Interval, rate_interval
 from asr.scoring.cer import LANGUAGES, UNITS, CharErrors, align, language, scoring_rules, unit_errors
+from asr.scoring.matching import shared_names
 from asr.scoring.normalizing import Normalizer, both, dropped_note, hints
 from asr.scoring.transcripts import Line, Transcripts, read_together
 
@@ -175,6 +176,10 @@ def score_read(
     say: Callable[[str], None] = lambda line: None,
 ) -> Score:
     """A score of references and hypotheses that are read already. Raises ManifestError where no id is in both."""
+    names, how = shared_names(references.lines, hypotheses.lines)
+    if names:
+        hypotheses = replace(hypotheses, lines={names[id]: line for id, line in hypotheses.lines.items()})
+        say(f"{readable(hypotheses.path)}: has no id of {references.path} as it is; they are matched {how}")
     if not references.lines.keys() & hypotheses.lines.keys():
         raise ManifestError(
             f"{hypotheses.path}: has no id of {references.path}; its first id is {next(iter(hypotheses.lines), 'none')!r},"

@@ -6,6 +6,7 @@ Words of a CTM are compared with the segments of an STM by time, and everything 
 import math
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,11 +103,24 @@ def read_parts(path: Path, lines: Sequence[str], form: str) -> Iterator[TimedTex
 
 
 def names_of(files: Sequence[Sequence[TimedText]]) -> dict[tuple[str, str], str]:
-    """(recording, channel) → its id: the recording, and the channel where any of the files has several of it."""
-    channels: dict[str, set[str]] = {}
-    for part in (part for file in files for part in file):
-        channels.setdefault(part.recording, set()).add(part.channel)
-    return {(r, c): f"{r}-{c}" if len(cs) > 1 else r for r, cs in channels.items() for c in cs}
+    """(recording, channel) → its id: the recording, and the channel where any of the files has several of it.
+
+    A recording of which each file has one channel is the same, whether that is called 1 or A.
+    """
+    several: set[str] = set()
+    places = [{(part.recording, part.channel) for part in file} for file in files]
+    for inside in places:
+        counts = Counter(recording for recording, _ in inside)
+        several.update(recording for recording, n in counts.items() if n > 1)
+    return {(r, c): f"{r}-{c}" if r in several else r for inside in places for r, c in inside}
+
+
+def renamed_channels(files: Sequence[Sequence[TimedText]], names: dict[tuple[str, str], str]) -> list[tuple[str, ...]]:
+    """The channels that the files call differently though they are taken for one: each time their names, in order."""
+    called: dict[str, set[str]] = {}
+    for part in (part for file in files for part in file if names[part.recording, part.channel] == part.recording):
+        called.setdefault(part.recording, set()).add(part.channel)
+    return sorted({tuple(sorted(channels)) for channels in called.values() if len(channels) > 1})
 
 
 def by_recording(parts: Sequence[TimedText], names: dict[tuple[str, str], str]) -> dict[str, list[TimedText]]:

@@ -21,7 +21,15 @@ from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import quoted, reading
 from asr.scoring.readers import READERS, Line, form_of
-from asr.scoring.timed import IGNORED, TimedText, by_recording, names_of, read_parts, words_in_segments
+from asr.scoring.timed import (
+    IGNORED,
+    TimedText,
+    by_recording,
+    names_of,
+    read_parts,
+    renamed_channels,
+    words_in_segments,
+)
 
 
 @dataclass(frozen=True)
@@ -192,6 +200,8 @@ def _with_speakers(reference: Transcripts, path: Path, say: Say) -> Transcripts:
 def _timed(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:
     """Words of CTMs as the segments of an STM have them, everything else by recording."""
     names = names_of([file.parts for file in files])
+    for channels in renamed_channels([file.parts for file in files], names):
+        remarks.append(f"channels {' and '.join(channels)} are taken for one: no file has several of these recordings")
     reference, *others = files
     if reference.form != "stm" or any(file.form != "ctm" for file in others) or not others:
         return [replace(file, lines=_recordings(file, names)) if file.parts else file for file in files]
