@@ -58,13 +58,6 @@ def test_what_is_wrong_in_a_trn(tmp_path):
         read(tmp_path / "t.trn", "今天 (u1)", "明天")
 
 
-def test_alternatives_are_refused(tmp_path):
-    with pytest.raises(
-        ManifestError, match=r"/t:1: alternatives \(\{ a / b \}\) are not understood; write the one that"
-    ):
-        read(tmp_path / "t", "他 { 的 / 得 } (u1)")
-
-
 STM = (
     ";; CATEGORY",
     "rec1 1 S1 0.00 3.00 <o,f0,male> 今天天气很好",

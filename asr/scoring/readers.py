@@ -15,9 +15,10 @@ from asr.corpus.tables import COLUMNS, table_reader
 from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import HALF_CHARACTER, listed, quoted
+from asr.scoring.alternatives import Part, open_parts, refuse_alternatives
 from asr.scoring.documents import audio_id, is_document, json_or_none, text_of
 from asr.scoring.subtitles import are_subtitles, subtitle_text
-from asr.scoring.timed import refuse_alternatives, timed_form
+from asr.scoring.timed import timed_form
 from asr.text.normalize import holds_han
 
 RECOGNISED = ("hypothesis", "hyp", "pred_text", "prediction")
@@ -26,6 +27,8 @@ HYPOTHESIS_COLUMNS = COLUMNS | {"text": tuple(dict.fromkeys((*RECOGNISED, *COLUM
 REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
 """What the text may be called in JSON lines."""
 _TEXTGRID = re.compile(r"\ufeff?\s*(?:File type\s*=\s*)?\"ooTextFile")
+_OBJECT = re.compile(r"\s*\{\s*(?:[\"}]|$)")
+"""How an object of JSON begins; alternatives of a trn do so with a word: `{ a / b }`."""
 _PRINTED = re.compile(r"\s*\[?\{'\w+':")
 _TRN = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
 
@@ -40,6 +43,8 @@ class Line:
     """All hypotheses, best first, where the file holds lists of them."""
     fields: Mapping[str, object] = field(default_factory=dict)
     """What else is said of it: speaker, audio, duration …"""
+    parts: tuple[Part, ...] = ()
+    """Of a reference that leaves open what was said (asr.scoring.alternatives); of any other none."""
 
 
 def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
@@ -84,7 +89,7 @@ def _json_form(lines: Sequence[str], filled: Sequence[str]) -> str | None:
         return "list"
     if isinstance(first, list) and first and isinstance(first[0], dict):  # FunASR's answers, one a line
         return "jsonl"
-    return "jsonl" if filled[0].lstrip().startswith("{") and not _PRINTED.match(filled[0]) else None
+    return "jsonl" if _OBJECT.match(filled[0]) else None
 
 
 def _is_header(path: Path, line: str) -> bool:
@@ -198,10 +203,13 @@ def _trn(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
                 raise ManifestError(
                     f"{path}:{number}: must end with its id in brackets, as in `text (id)`, is {line[:60]!r}"
                 )
-            refuse_alternatives(match["text"], f"{path}:{number}")
+            where, text = f"{path}:{number}", match["text"].strip()
+            if hypothesis:
+                refuse_alternatives(text, where)
+            parts = () if hypothesis else open_parts(text, where)
             speaker = re.split("[-_]", match["id"])[0]
             fields = {"speaker": speaker} if speaker != match["id"] else {}
-            yield f"{path}:{number}", match["id"], Line(match["text"].strip(), fields=fields)
+            yield where, match["id"], Line(text, fields=fields, parts=parts)
 
 
 def _kaldi(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from asr.errors import ManifestError
 from asr.foreign_bytes import quoted
+from asr.scoring.alternatives import refuse_alternatives
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
 """The text of a segment that is not scored, nor what is recognised in it."""
 _LABEL = re.compile(r"<(?:[^<>\s]*,[^<>\s]*|NA|[Oo])>\s*")
-_ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}|<ALT(?:_BEGIN)?>")
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,15 @@ def _number(text: str) -> float:
         return -1.0
 
 
-def refuse_alternatives(text: str, where: str) -> None:
-    """Raises ManifestError for `{ a / b }`: counted as it stands, it would be both."""
-    if _ALTERNATIVES.search(text):
-        raise ManifestError(f"{where}: alternatives ({{ a / b }}) are not understood; write the one that was said")
+def read_parts(path: Path, lines: Sequence[str], form: str, *, may_be_open: bool = False) -> Iterator[TimedText]:
+    """Segments of an STM or words of a CTM, in their order in the file.
 
-
-def read_parts(path: Path, lines: Sequence[str], form: str) -> Iterator[TimedText]:
-    """Segments of an STM or words of a CTM, in their order in the file."""
+    may_be_open: whether the texts of an STM may hold alternatives; elsewhere they are refused.
+    """
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith(";;"):
-            refuse_alternatives(line, f"{path}:{number}")
+            if form == "ctm" or not may_be_open:
+                refuse_alternatives(line, f"{path}:{number}")
             if form == "ctm":
                 recording, channel, start, duration, word = line.split()[:5]
                 yield TimedText(recording, channel, float(start), float(start) + float(duration), word)
