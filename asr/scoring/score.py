@@ -180,7 +180,7 @@ def score_read(
     names, how = shared_names(references.lines, hypotheses.lines)
     if names:
         hypotheses = replace(hypotheses, lines={names[id]: line for id, line in hypotheses.lines.items()})
-        say(f"{readable(hypotheses.path)}: has no id of {references.path} as it is; they are matched {how}")
+        say(f"{readable_path(hypotheses.path)}: has no id of {references.path} as it is; they are matched {how}")
     if not references.lines.keys() & hypotheses.lines.keys():
         raise ManifestError(
             f"{hypotheses.path}: has no id of {references.path}; its first id is {next(iter(hypotheses.lines), 'none')!r},"
