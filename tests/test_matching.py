@@ -9,6 +9,7 @@ from asr.scoring.cer import CharErrors
 from asr.scoring.matching import shared_names
 from asr.scoring.score import score_files
 from asr.scoring.transcripts import read_together
+from tests.miniatures import write
 
 
 @pytest.mark.parametrize(
@@ -30,11 +31,6 @@ from asr.scoring.transcripts import read_together
 def test_names_of_the_same_utterances(references, hypotheses, names):
     found, how = shared_names(references, hypotheses)
     assert found == names and bool(how) == bool(names)
-
-
-def write(path, *lines):
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
 
 
 def test_how_ids_were_matched_is_said(tmp_path):

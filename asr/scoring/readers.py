@@ -150,7 +150,9 @@ def _record(data: object, where: str, line: str, hypothesis: bool) -> tuple[str,
     if isinstance(data, dict) and "nbest" not in data:
         _rename(data, "text", HYPOTHESIS_NAMES if hypothesis else REFERENCE_NAMES)
     if not isinstance(data, dict) or "id" not in data or not {"text", "nbest"} & data.keys():
-        raise ManifestError(f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r}")
+        who = isinstance(data, dict) and {"speaker", "session_id"} <= data.keys()
+        hint = "; who said what is scored with --speakers" if who else ""
+        raise ManifestError(f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r}{hint}")
     id, nbest = data.pop("id"), data.pop("nbest", [])
     if not isinstance(id, str | int) or isinstance(id, bool) or re.search(r"[\t\n\r]", str(id)) or not str(id).strip():
         raise ManifestError(f"{where}: id must be a text without tab or line break, or a whole number, is {quoted(id)}")
