@@ -68,6 +68,9 @@ def tune(
             path = put_language_model(Path(named), folder, loaded.tokenizer.table.tokens, loaded.tokenizer.table.eos)
             say(f"{path}: the model's language model is now {decoding.lm}")
         save_decode_settings(folder, best)
+        say(
+            f"{manifest}: its rate is that of the best of all trials; other recordings tell what the settings are worth"
+        )
     return best, least
 
 
