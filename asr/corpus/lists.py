@@ -35,8 +35,8 @@ def _recordings(path: Path) -> Iterator[tuple[str, Path]]:
             raise ManifestError(f"{where}: id must be unique, {quoted(id)} is already at {seen[id]}")
         if fields["audio"].rstrip().endswith("|"):
             raise ManifestError(
-                f"{where}: {quoted(id)} names a command, {quoted(fields['audio'])}, which is not run: write what it gives to a file,"
-                " and name that"
+                f"{where}: {quoted(id)} names a command, {quoted(fields['audio'])}, which is not run: write what it gives to"
+                " a file, and name that"
             )
         if not fields["audio"]:
             raise ManifestError(f"{where}: each line must be `id path`, {quoted(id)} has {quoted(fields['audio'])}")
