@@ -77,6 +77,17 @@ def test_a_name_that_cannot_be_written_stops_nothing_else(tmp_path, clip, run, m
     assert (tmp_path / "out" / "other.TextGrid").is_file()
 
 
+def test_a_name_that_is_too_long_is_told_before_the_work(tmp_path, run, model, monkeypatch):
+    long = write_wav(tmp_path / f"{'长' * 83}.wav", speech(1))
+    opened = "asr.transcription.transcribing.Transcribing.open"
+    monkeypatch.setattr(opened, lambda *_, **__: pytest.fail("read"))
+    status, _, err = run(
+        "transcribe", long, "--model", model, "--out", tmp_path / "out", "--format", "txt,json,textgrid"
+    )
+    assert status == 1 and f"{'长' * 83}.TextGrid: File name too long; give the recording another name" in err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == []
+
+
 def test_documents_that_cannot_follow_each_other_are_wrong_usage(run, clip, tmp_path):
     other = write_wav(tmp_path / "other.wav", speech(1))
     status, _, err = run("transcribe", clip, other, "--format", "srt")
