@@ -57,7 +57,7 @@ def inspect(
     """
     if end is not None and end <= start:
         raise typer.BadParameter(f"{end:g} s is not behind --start {start:g} s", param_hint="--end")
-    from asr.transcription.inputs import STDIN, is_pipe, spooled, spooled_stdin
+    from asr.transcription.inputs import STDIN, readable_again, spooled_stdin
 
     name = "stdin" if audio == STDIN else audio
     out = html or Path(Path(name).name).with_suffix(".html")
@@ -68,7 +68,7 @@ def inspect(
     from asr.inspection.inspecting import inspect as run
     from asr.inspection.page import write_inspection
 
-    path: str | Path = spooled_stdin() if audio == STDIN else spooled(audio) if is_pipe(audio) else audio
+    path: str | Path = spooled_stdin() if audio == STDIN else readable_again(audio)
     transcriber = load_said(decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam), changes_of_vad(vad))
     inspection = run(transcriber, path, start, end, name=name)
     for warning in inspection.transcript.all_warnings:

@@ -178,9 +178,12 @@ def transcribe(
     results, split = Results(outputs, None if to_file else out, out if to_file else None, force), channels == "split"
     if backend == "onnx":
         from asr.transcription.exported import Exported
+        from asr.transcription.inputs import readable_again
 
-        words = {"hotwords": hotwords, "correct_names": correct_names}
-        chosen = Exported(model, decode, beam=beam, lm=lm, **words, vad=changes_of_vad(vad), threads=threads)
+        words = {"hotwords": readable_again(hotwords), "correct_names": correct_names}
+        chosen = Exported(
+            model, decode, beam=beam, lm=readable_again(lm), **words, vad=changes_of_vad(vad), threads=threads
+        )
 
         def load():
             transcriber = chosen.load()
@@ -279,12 +282,10 @@ def align(
     from asr.catalogue.opening import open_model
     from asr.files import atomic_write
     from asr.transcription.aligning import LINE_UNHEARD, RIGHT_ONE, Aligner, text_of
-    from asr.transcription.inputs import STDIN, is_pipe, spooled, spooled_stdin
+    from asr.transcription.inputs import STDIN, readable_again, spooled_stdin
 
     wanted = text_of(text)
-    path, name = (spooled_stdin(), "stdin") if audio == STDIN else (audio, audio)
-    if is_pipe(path):
-        path = spooled(path)
+    path, name = (spooled_stdin(), "stdin") if audio == STDIN else (readable_again(audio), audio)
     try:
         transcript = Aligner(open_model(model, device), by).align(path, wanted, name)
     except AudioError as error:

@@ -110,6 +110,11 @@ def spooled(path: str | Path) -> Path:
         return _SPOOLED.enter_context(on_disk(source))
 
 
+def readable_again(path: str | Path | None) -> str | Path | None:
+    """A path, or that of a file with all that came through what it names, where that can be read once only."""
+    return path if path is None or not is_pipe(path) else spooled(path)
+
+
 def require_stdin() -> None:
     """Raises AudioError where stdin has been closed."""
     if sys.stdin is None:
