@@ -72,6 +72,9 @@ class DataConfig:
         return (self.min_seconds <= seconds) & (seconds <= self.max_seconds)
 
     def __post_init__(self):
+        for name in ("train", "nonspeech", "rehearsal", "dev", "texts"):
+            if "" in getattr(self, name):
+                raise ConfigError(f"data.{name} must hold names of files, one is empty")
         for name in ("batch_seconds", "max_utterances", "min_count", "max_seconds"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"data.{name} must be above 0, is {getattr(self, name)}")
