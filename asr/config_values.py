@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from asr.errors import ConfigError, UsageError
-from asr.foreign_bytes import QUOTED, listed, quoted
+from asr.foreign_bytes import QUOTED, listed, quoted, shortened
 
 T = TypeVar("T")
 LARGEST = 2**53
@@ -57,7 +57,10 @@ def _value(kind: Any, value: Any, name: str) -> Any:
         return from_dict(kind, value, name)
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{name} must be a list, is {quoted(value)}")
+            hint = ""
+            if isinstance(value, str):
+                hint = f"; as a shell takes it: '{name}=[\"{shortened(value.strip('[]'))}\"]', with all of these quotes"
+            raise ConfigError(f"{name} must be a list, is {quoted(value)}{hint}")
         item = typing.get_args(kind)[0]
         return tuple(_value(item, v, f"{name}[{i}]") for i, v in enumerate(value))
     if typing.get_origin(kind) is dict:

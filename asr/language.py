@@ -40,7 +40,7 @@ FULL_WIDTH = {": ": "：", "; ": "；", ", ": "，", ". ": "。"}
 OF_OTHERS = (
     *("Permission denied", "No such file or directory", "Not a directory", "Is a directory", "File exists"),
     *("File name too long", "No space left on device", "Disk quota exceeded", "Read-only file system"),
-    *("Input/output error", "Method Not Allowed"),
+    "Input/output error",
 )
 """Messages of the system and of libraries that are passed on, and translated like our own."""
 DEPTH = 6

@@ -1,6 +1,8 @@
-"""Text that a terminal shows and does not obey."""
+"""Text that a terminal shows and does not obey, and names of files that can be written as text."""
 
+import os
 import unicodedata
+from pathlib import Path
 
 OBEYED = ("C", "Zl", "Zp")
 """Categories of Unicode whose characters are not shown but do something: ESC colours and types, U+202E turns a name round."""
@@ -18,6 +20,11 @@ def printable(text: str) -> str:
 
 def _is_seen(character: str) -> bool:
     return not unicodedata.category(character).startswith(OBEYED)
+
+
+def readable_path(path: str | Path) -> str:
+    """A path as text that can be written: bytes of it that are no UTF-8, those of a name in GBK, as \\xb2."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def columns(text: str) -> int:

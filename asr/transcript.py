@@ -180,6 +180,16 @@ def joined(tokens: Iterable[TranscriptToken]) -> str:
     return text
 
 
+def in_clauses(tokens: Iterable[TranscriptToken]) -> tuple[str, list[int]]:
+    """The text of tokens with a line break in place of marks, beyond which no word or number goes; where each token begins."""
+    text, starts = "", []
+    for token in tokens:
+        text += " " if parted(text, token.text) else ""
+        starts.append(len(text))
+        text += token.text + ("\n" if token.mark else "")
+    return text, starts
+
+
 def parted(text: str, following: str) -> bool:
     """Whether a space stands between a text and what follows."""
     return bool(text) and not _is_wide(text[-1]) and not _is_wide(following[0])

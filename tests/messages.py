@@ -11,6 +11,7 @@ import ast
 import io
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import typer.main
@@ -42,6 +43,7 @@ COUNTED = re.compile(r"^ [a-z]{4,}$")
 HEADER = "# Messages of the asr command in Chinese; `make messages` brings them up to date with the code."
 
 
+@cache
 def said() -> dict[str, list[str]]:
     """Template of each message → files that say it."""
     found: dict[str, list[str]] = {}

@@ -69,6 +69,11 @@ def lines_of(path: Path) -> list[dict]:
     return [{k: v for k, v in line.items() if k != "wall"} for line in lines]
 
 
+def logged_losses(run: Path) -> list[float]:
+    """The losses in a run's log."""
+    return [line["loss"] for line in lines_of(run) if "loss" in line]
+
+
 def quickly(monkeypatch) -> None:
     """Lets `train` start its other processes from one that has imported all that takes time, not each from nothing.
 

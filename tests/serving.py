@@ -115,8 +115,8 @@ def answer_at(
     settings: ServerSettings, body: list[bytes], path: str = PATH, transcriber=None, **headers: str
 ) -> tuple[int, dict]:
     """Status and answer to a body in pieces, without a network; headers are named with _ for -."""
-    sent = [(b"content-type", b"multipart/form-data; boundary=b"), (b"host", b"localhost")]
-    sent += [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    given = {"content_type": "multipart/form-data; boundary=b", "host": "localhost"} | headers
+    sent = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in given.items()]
     method = "POST" if body else "GET"
     scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": sent}
     left, answers = list(body) or [b""], []

@@ -18,7 +18,7 @@ from asr.training.checkpoint import load_state
 from asr.training.initial import from_model
 from asr.training.loop import train
 from tests.conftest import ROOT
-from tests.runs import QUIET, Lines, changed, lines_of, small_run
+from tests.runs import QUIET, Lines, changed, lines_of, logged_losses, small_run
 
 TOY = ROOT / "tests/fixtures/toy"
 LORA = ("train.lora.rank=2", "train.lora.alpha=4.0", "train.learning_rate=0.002")
@@ -86,7 +86,7 @@ def test_two_processes_adapt_as_one(recipe, tmp_path):
     """The other one is given the network with its adapters, and learns nothing else either."""
     config = changed(recipe, accumulate=2, max_steps=3, evaluate_every=3)
     runs = [train(changed(config, processes=n), tmp_path / str(n), display=QUIET) for n in (1, 2)]
-    one, two = ([line["loss"] for line in lines_of(run) if "loss" in line] for run in runs)
+    one, two = map(logged_losses, runs)
     assert len(one) == 3 and two == pytest.approx(one, abs=1e-4)
 
 

@@ -47,7 +47,7 @@ def test_bytes_are_written_and_special_tokens_are_not():
     )
 
 
-def pieces(kind: int) -> list[Piece]:
+def pieces() -> list[Piece]:
     scores = {token: -float(i) for i, token in enumerate(TEXTS)}
     special = [Piece(token, 0.0, CONTROL if i else UNKNOWN) for i, token in enumerate(SPECIAL)]
     return [*special, *(Piece(token, 0.0, BYTE) for token in BYTES), *(Piece(t, scores[t], NORMAL) for t in TEXTS)]
@@ -65,7 +65,7 @@ def pieces(kind: int) -> list[Piece]:
 def test_a_written_model_splits_texts(kind, text, expected, tmp_path):
     """By BPE what was joined comes first; of unigrams the likeliest path: 1 + 2 against 4 for 今天."""
     path = tmp_path / "pieces.model"
-    path.write_bytes(sentence_piece_model(pieces(kind), kind))
+    path.write_bytes(sentence_piece_model(pieces(), kind))
     tokenizer = PieceTokenizer(TABLE, path)
     assert tokenizer.whole and tokenizer.encode(text) == ids_of(*expected)
     assert tokenizer.unknown(text) == []
@@ -73,7 +73,7 @@ def test_a_written_model_splits_texts(kind, text, expected, tmp_path):
 
 def test_a_space_in_front_only_where_it_is_asked_for(tmp_path):
     path = tmp_path / "pieces.model"
-    path.write_bytes(sentence_piece_model(pieces(BPE), BPE, space_in_front=False))
+    path.write_bytes(sentence_piece_model(pieces(), BPE, space_in_front=False))
     assert PieceTokenizer(TABLE, path).encode("今天") == ids_of("今天")
 
 

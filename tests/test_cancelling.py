@@ -4,22 +4,15 @@ import numpy as np
 import pytest
 
 from asr.audio.reading import SAMPLE_RATE
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import Cancelled
-from tests.conftest import random_model
+from asr.transcription.transcriber import load
 from tests.sounds import silence, speech
 
 
 @pytest.fixture(scope="module")
-def transcriber(tmp_path_factory):
-    from asr.corpus.toy import CHARACTERS
-    from asr.decoding.decode_config import DecodeConfig
-    from asr.model.folder import save_model
-    from asr.text.tokenizer import TokenTable
-    from asr.transcription.transcriber import load
-
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
-    return load(folder, "cpu", decode=DecodeConfig(beam=2))
+def transcriber(model):
+    return load(model, "cpu", decode=DecodeConfig(beam=2))
 
 
 def after(asked: int):

@@ -75,7 +75,7 @@ def test_nothing_gives_an_empty_line_and_a_warning(run, model, tmp_path, n, warn
     assert (status, out) == (0, "\n") and f"zero.wav: warning: {warning}" in err
 
 
-def test_stdin_and_channels(run, model, wav, tmp_path, monkeypatch):
+def test_stdin_and_channels(run, model, tmp_path, monkeypatch):
     stereo = np.stack([np.append(speech(2), np.zeros(48000)), np.append(np.zeros(48000), speech(2, seed=1))], axis=1)
     soundfile.write(tmp_path / "two.flac", stereo, 16000)
     with open(tmp_path / "two.flac", "rb") as file:

@@ -195,7 +195,7 @@ def packages(folder, second: bytes | None) -> None:
         ),
     ],
 )
-def test_halves_that_are_missing_or_damaged_say_what_brings_them(tmp_path, capsys, second, message):
+def test_halves_that_are_missing_or_damaged_say_what_brings_them(tmp_path, second, message):
     packages(tmp_path / "packages", second)
     with pytest.raises(SystemExit, match=message):
         weights.main([str(tmp_path / "packages"), "--out", str(tmp_path / "out")])

@@ -46,7 +46,7 @@ def session(path: Path):
     return ort.InferenceSession(path, options)
 
 
-def heard(model: SpeechModel, path: Path, x: Tensor, lengths: Tensor) -> list[np.ndarray]:
+def heard(path: Path, x: Tensor, lengths: Tensor) -> list[np.ndarray]:
     """What the encoder gives the decoder, by ONNX Runtime."""
     return session(path).run(None, {"x": x.numpy(), "x_len": lengths.numpy()})
 
@@ -84,7 +84,7 @@ def test_the_graphs_compute_what_the_model_does(exported, lengths):
     with torch.inference_mode():
         memory = model.encode_features(x, lengths)
         said = model.decode_teacher_forced(memory, texts).log_softmax(-1)
-    keys, values, *of_ctc = heard(model, folder / "encoder.onnx", x, lengths)
+    keys, values, *of_ctc = heard(folder / "encoder.onnx", x, lengths)
     L = memory.values.shape[1]
     real = memory.mask.numpy()
     for layer, (k, v) in enumerate(zip(keys, values, strict=True)):
@@ -101,7 +101,7 @@ def test_the_graphs_compute_what_the_model_does(exported, lengths):
     if model.ctc is not None:
         with torch.inference_mode():
             ours = model.ctc_log_probs(memory).numpy()
-        log_probs, found = heard(model, folder / "model.onnx", x, lengths)
+        log_probs, found = heard(folder / "model.onnx", x, lengths)
         silent = sorted(TABLE.silent - {TABLE.blank})
         assert found.tolist() == memory.lengths.tolist() and (log_probs[..., silent] == -np.inf).all()
         written = [i for i in range(len(TABLE)) if i not in silent]
@@ -196,7 +196,7 @@ def test_fewer_bits_are_smaller_and_nearly_the_same(exported, tmp_path, dtype, s
     assert size > 4 * weights and (tmp_path / "encoder.onnx").stat().st_size < share * size + 40_000
     x, lengths = torch.randn(2, 90, 80), torch.tensor([90, 50])
     x[0, 40] *= 20  # a loud frame
-    found = (heard(loaded.model, of / "encoder.onnx", x, lengths) for of in (tmp_path, folder))
+    found = (heard(of / "encoder.onnx", x, lengths) for of in (tmp_path, folder))
     for small, full in zip(*found, strict=True):
         real = full < PADDED
         assert (small[~real] == full[~real]).all() and np.abs(small - full)[real].max() < most

@@ -59,7 +59,7 @@ def test_nothing_to_hear_stays_as_it_is():
         assert made_audible(said) is said
 
 
-def test_faint_utterances_are_encoded_as_if_they_were_loud_enough(tokenizer):
+def test_faint_utterances_are_encoded_as_if_they_were_loud_enough():
     """Beside others in a batch, too."""
     model, said = random_model().eval(), speech(1.0)
     faint = said * np.float32(10 ** ((-50 - loudness(said)) / 20))

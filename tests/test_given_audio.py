@@ -16,21 +16,14 @@ from asr.audio.given import name_of
 from asr.audio.reading import SAMPLE_RATE
 from asr.errors import AudioError
 from asr.files import OPEN_FILES, on_disk
-from asr.model.folder import save_model
-from tests.conftest import random_model
 from tests.sounds import speech
 
 SAMPLES = (speech(2.0) * 32768).astype(np.int16)
 
 
 @pytest.fixture(scope="module")
-def transcriber(tmp_path_factory):
-    from asr.corpus.toy import CHARACTERS
-    from asr.text.tokenizer import TokenTable
-
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
-    return asr.load(folder, "cpu", beam=1)
+def transcriber(model):
+    return asr.load(model, "cpu", beam=1)
 
 
 @pytest.fixture(scope="module")

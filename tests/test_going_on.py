@@ -165,7 +165,7 @@ def test_another_warm_up_is_another_run(run, recipe, tmp_path):
     assert status == 1 and "was started with other settings: train.warmup_steps was not set and is 3." in err
 
 
-def test_a_run_that_makes_a_model_worse_keeps_the_model(run, recipe, tmp_path, corpus):
+def test_a_run_that_makes_a_model_worse_keeps_the_model(run, recipe, tmp_path):
     """A rate at which everything is lost: what was there before the first step is what is kept."""
     lost = ["--set", "train.learning_rate=10", "--set", "train.warmup_steps=0"]
     status, _, err = run("train", recipe, "--init", TOY, "--out", tmp_path / "run", *lost)

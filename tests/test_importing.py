@@ -9,6 +9,7 @@ from asr.corpus.importing import Skipped, import_corpus
 from asr.corpus.lists import recordings
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.errors import ManifestError
+from tests.miniatures import write
 from tests.sounds import silence, write_wav
 
 
@@ -20,11 +21,6 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def table(path: Path, *lines: str) -> Path:
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
-
-
 def short(utterances) -> list[tuple]:
     return [(u.id, u.audio.name, u.duration, u.text) for u in utterances]
 
@@ -33,7 +29,7 @@ BOTH = [("a", "a.wav", 1.0, "你好"), ("b", "b.wav", 2.0, "再见")]
 
 
 def test_a_tsv_table(folder):
-    path = table(
+    path = write(
         folder / "t.tsv",
         "id\taudio\ttext\tduration\tstart\tspeaker\tsource\tage",
         'a\twav/a.wav\t"你好"，\t0.5\t0.25\tS1\ttoy\t30',
@@ -55,7 +51,7 @@ def test_a_csv_table_with_quotes_bom_and_crlf(folder):
 
 def test_columns_of_common_voice(folder):
     header = "client_id\tpath\tsentence\tup_votes\taccents"
-    path = table(folder / "t.tsv", header, "c1\ta.wav\t你好\t2\t", "c2\tb.wav\t再见\t3\t")
+    path = write(folder / "t.tsv", header, "c1\ta.wav\t你好\t2\t", "c2\tb.wav\t再见\t3\t")
     utterances = list(import_corpus(path, audio_root=folder / "wav"))
     assert short(utterances) == BOTH
     assert [u.speaker for u in utterances] == ["c1", "c2"]
@@ -64,26 +60,26 @@ def test_columns_of_common_voice(folder):
 
 def test_rows_without_text_or_ruled_out_are_counted(folder):
     rows = "a\twav/a.wav\t你好\tcn", "b\tnone.wav\t\tcn", "c\tnone.wav\t  \tcn", "d\tnone.wav\t再见\ttw"
-    path = table(folder / "t.tsv", "id\taudio\ttext\tlocale", *rows)
+    path = write(folder / "t.tsv", "id\taudio\ttext\tlocale", *rows)
     skipped = Skipped()
     assert short(import_corpus(path, where={"locale": "cn"}, skipped=skipped)) == BOTH[:1]
     assert (skipped.without_text, skipped.filtered) == (2, 1)
 
 
 def test_where_takes_the_names_that_stand_in_the_header(folder):
-    path = table(folder / "t.tsv", "client_id\tpath\tsentence", "c1\twav/a.wav\t你好", "c2\twav/b.wav\t再见")
+    path = write(folder / "t.tsv", "client_id\tpath\tsentence", "c1\twav/a.wav\t你好", "c2\twav/b.wav\t再见")
     assert short(import_corpus(path, where={"client_id": "c2"})) == BOTH[1:]
 
 
 def test_where_with_a_column_that_is_not_there(folder):
-    path = table(folder / "t.tsv", "id\taudio\ttext\tlocale", "a\twav/a.wav\t你好\tcn")
+    path = write(folder / "t.tsv", "id\taudio\ttext\tlocale", "a\twav/a.wav\t你好\tcn")
     with pytest.raises(ManifestError, match="lokale"):
         list(import_corpus(path, where={"lokale": "cn"}))
 
 
 def test_a_manifest_of_an_import_can_be_read(folder):
     write_wav(folder / "wav/two.wav", np.stack([silence(1)] * 2, 1))
-    path = table(folder / "t.tsv", "id\taudio\ttext\tchannel", "a\twav/two.wav\t你好\t1")
+    path = write(folder / "t.tsv", "id\taudio\ttext\tchannel", "a\twav/two.wav\t你好\t1")
     write_manifest(folder / "m.jsonl", import_corpus(path))
     assert read_manifest(folder / "m.jsonl")[0].channel == 1
 
@@ -153,29 +149,29 @@ NO_AUDIO = "t.tsv:1: no column for audio (audio, path, wav, file, filename); the
 )
 def test_a_wrong_table_is_refused_with_its_line(folder, lines, message):
     with pytest.raises(ManifestError, match=re.escape(message.format(folder=folder))):
-        list(import_corpus(table(folder / "t.tsv", *lines)))
+        list(import_corpus(write(folder / "t.tsv", *lines)))
 
 
 def test_a_quotation_mark_that_is_not_closed_swallows_no_rows(folder):
-    path = table(folder / "t.csv", "audio,text", 'wav/a.wav,"今天', "wav/b.wav,你好")
+    path = write(folder / "t.csv", "audio,text", 'wav/a.wav,"今天', "wav/b.wav,你好")
     with pytest.raises(ManifestError, match="t.csv:3: .*is a quotation mark not closed"):
         list(import_corpus(path))
     with pytest.raises(ManifestError, match="t.csv:2: .*is a quotation mark not closed"):
-        list(import_corpus(table(folder / "t.csv", '"audio,text', "wav/a.wav,今天")))
+        list(import_corpus(write(folder / "t.csv", '"audio,text', "wav/a.wav,今天")))
 
 
 def test_a_spreadsheet_leaves_empty_columns(folder):
-    path = table(folder / "t.csv", "audio,text,,", "wav/a.wav,今天,,")
+    path = write(folder / "t.csv", "audio,text,,", "wav/a.wav,今天,,")
     assert [u.text for u in import_corpus(path)] == ["今天"]
 
 
 def test_an_empty_id_is_refused(folder):
     with pytest.raises(ManifestError, match=r"t\.tsv:2: id"):
-        list(import_corpus(table(folder / "t.tsv", HEADER, "\twav/a.wav\t你好\t1")))
+        list(import_corpus(write(folder / "t.tsv", HEADER, "\twav/a.wav\t你好\t1")))
 
 
 def test_a_quote_that_never_ends_is_refused(folder):
-    path = table(folder / "t.csv", "id,audio,text", 'a,wav/a.wav,"你好', *["b,wav/b.wav,再见"] * 10000)
+    path = write(folder / "t.csv", "id,audio,text", 'a,wav/a.wav,"你好', *["b,wav/b.wav,再见"] * 10000)
     with pytest.raises(ManifestError, match=r"t\.csv"):
         list(import_corpus(path))
 
@@ -221,19 +217,19 @@ def test_what_is_no_corpus(folder):
     ids=["wenet", "funasr", "nemo"],
 )
 def test_json_lines_of_other_toolkits(folder, first):
-    path = table(folder / "data.list", first, "", '{"id": "b", "audio": "wav/b.wav", "text": "再见"}')
+    path = write(folder / "data.list", first, "", '{"id": "b", "audio": "wav/b.wav", "text": "再见"}')
     assert short(import_corpus(path)) == BOTH
 
 
 def test_parts_of_a_file_in_json_lines_of_nemo(folder):
     line = '{{"audio_filepath": "wav/b.wav", "offset": {}, "duration": 0.5, "text": "你好", "snr": 12.5}}'
-    first, second = import_corpus(table(folder / "nemo.json", line.format(0.0), line.format(1.25)))
+    first, second = import_corpus(write(folder / "nemo.json", line.format(0.0), line.format(1.25)))
     assert (first.id, first.start, second.id, second.start) == ("b", 0.0, "b-1.25", 1.25)
     assert second.duration == 0.5 and second.extra == {"snr": 12.5}
 
 
 def test_json_lines_that_name_parts(folder):
-    path = table(folder / "data.list", '{"key": "a", "wav": "wav/b.wav", "txt": "你好", "start": 0.5, "end": 1.25}')
+    path = write(folder / "data.list", '{"key": "a", "wav": "wav/b.wav", "txt": "你好", "start": 0.5, "end": 1.25}')
     (utterance,) = import_corpus(path)
     assert (utterance.start, utterance.duration) == (0.5, 0.75)
 
@@ -251,16 +247,16 @@ def test_json_lines_that_name_parts(folder):
     ],
 )
 def test_wrong_json_lines(folder, line, message):
-    path = table(folder / "data.list", line)
+    path = write(folder / "data.list", line)
     with pytest.raises(ManifestError, match=re.escape(f"{path}:1: {message}")):
         list(import_corpus(path))
 
 
 def test_a_list_of_recordings(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    scp = table(folder / "wav.scp", "a wav/a.wav", "b  wav/b c.wav")
+    scp = write(folder / "wav.scp", "a wav/a.wav", "b  wav/b c.wav")
     assert list(recordings(scp)) == [("a", Path("wav/a.wav")), ("b", Path("wav/b c.wav"))]
-    listed = table(folder / "lists.jsonl", '{"key": "x/a", "wav": "wav/a.wav"}', '{"audio": "/b.wav"}')
+    listed = write(folder / "lists.jsonl", '{"key": "x/a", "wav": "wav/a.wav"}', '{"audio": "/b.wav"}')
     assert list(recordings(listed)) == [("x/a", folder / "wav/a.wav"), ("b", Path("/b.wav"))]
 
 
@@ -282,7 +278,7 @@ def test_a_list_of_recordings(folder, monkeypatch):
     ],
 )
 def test_a_wrong_list_of_recordings(folder, lines, message):
-    path = table(folder / "wav.scp", *lines)
+    path = write(folder / "wav.scp", *lines)
     with pytest.raises(ManifestError, match=re.escape(f"{path}:{message.format(path=path)}")):
         list(recordings(path))
 
@@ -293,17 +289,17 @@ def test_a_list_that_can_be_read_only_once_and_one_that_is_empty(folder):
     os.close(writing)
     assert [id for id, _ in recordings(Path(f"/dev/fd/{reading}"))] == ["a", "b"]
     with pytest.raises(ManifestError, match="empty.scp: names no recording"):
-        list(recordings(table(folder / "empty.scp")))
+        list(recordings(write(folder / "empty.scp")))
 
 
 def test_an_end_in_the_place_of_a_duration(folder):
-    path = table(folder / "list.tsv", "id\taudio\ttext\tstart\tend", "a\twav/a.wav\t今天\t0.25\t0.75")
+    path = write(folder / "list.tsv", "id\taudio\ttext\tstart\tend", "a\twav/a.wav\t今天\t0.25\t0.75")
     (utterance,) = import_corpus(path)
     assert (utterance.start, utterance.duration, utterance.extra) == (0.25, 0.5, {})
 
 
 def test_half_a_character_is_refused(folder):
-    path = table(folder / "list.jsonl", '{"key": "a", "wav": "wav/a.wav", "txt": "你\\ud83d好"}')
+    path = write(folder / "list.jsonl", '{"key": "a", "wav": "wav/a.wav", "txt": "你\\ud83d好"}')
     with pytest.raises(ManifestError, match=r"list.jsonl:1: holds '\\ud83d', which is no character"):
         list(import_corpus(path))
 
@@ -311,7 +307,7 @@ def test_half_a_character_is_refused(folder):
 def test_all_rows_that_cannot_be_used_are_listed_and_left_out_if_asked(run, folder, tmp_path):
     (folder / "wav/damaged.wav").write_bytes(b"RIFF but no audio")
     rows = ["wav/a.wav\t今天", "wav/none.wav\t北京", "wav/damaged.wav\t天气", "wav/b.wav\t很好"]
-    path, out = table(folder / "t.tsv", "audio\ttext", *rows), tmp_path / "out.jsonl"
+    path, out = write(folder / "t.tsv", "audio\ttext", *rows), tmp_path / "out.jsonl"
     status, _, err = run("corpus", "import", path, "--out", out)
     first, second, last = err.splitlines()
     assert status == 1 and not out.exists() and list(tmp_path.glob(".asr-*")) == []

@@ -9,8 +9,9 @@ import pytest
 from asr.corpus.importing import Skipped, import_corpus
 from asr.corpus.manifest import read_manifest, write_manifest
 from asr.errors import ManifestError
+from tests.miniatures import write
 from tests.sounds import silence, write_wav
-from tests.test_importing import kaldi, table
+from tests.test_importing import kaldi
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_every_fault_is_listed_whatever_it_is(run, folder, tmp_path):
         "k l\twav/b.wav\t0\t1\t好",
         "m\twav/b.wav\t0\t1\t好",
     ]
-    path, out = table(folder / "t.tsv", "id\taudio\tstart\tend\ttext", *rows), tmp_path / "out.jsonl"
+    path, out = write(folder / "t.tsv", "id\taudio\tstart\tend\ttext", *rows), tmp_path / "out.jsonl"
     status, _, err = run("corpus", "import", path, "--out", out)
     assert status == 1 and not out.exists()
     assert [line.split(":")[2] for line in err.splitlines()[:-1]] == [
@@ -56,7 +57,7 @@ def test_every_fault_is_listed_whatever_it_is(run, folder, tmp_path):
 
 def test_every_fault_of_json_lines_and_of_a_kaldi_directory_is_listed(run, folder, tmp_path):
     lines = ['{"wav": "wav/none.wav", "txt": "好"}', "{", '{"txt": "好"}', '{"wav": "wav/a.wav", "txt": "好"}']
-    path, out = table(folder / "data.list", *lines), tmp_path / "out.jsonl"
+    path, out = write(folder / "data.list", *lines), tmp_path / "out.jsonl"
     status, _, err = run("corpus", "import", path, "--out", out, "--skip-broken")
     assert status == 1 and [u.id for u in read_manifest(out)] == ["a"]
     assert [line.split(":")[2] for line in err.splitlines()[:-1]] == ["1", "2", "3"]
@@ -79,7 +80,7 @@ def test_a_table_of_parts_without_ids(folder):
         "wav/a.wav,0.0,1,五",
     )
     shutil.copytree(folder / "wav", folder / "other")
-    utterances = list(import_corpus(table(folder / "t.csv", "audio,start,end,text", *rows)))
+    utterances = list(import_corpus(write(folder / "t.csv", "audio,start,end,text", *rows)))
     assert [(u.id, u.start, u.duration) for u in utterances] == [
         ("b", 0.0, 0.5),
         ("b-0.5", 0.5, 0.75),
@@ -94,21 +95,21 @@ def test_a_table_of_parts_without_ids(folder):
 def test_ids_are_made_of_names_with_spaces_and_of_equal_names(folder):
     shutil.copy(folder / "wav/a.wav", folder / "my talk.wav")
     rows = "my talk.wav\t好", "my talk.wav\t天", "wav/a.wav\t好", "wav/a.wav\t好", "wav/a.wav\t好"
-    utterances = import_corpus(table(folder / "t.tsv", "audio\ttext", *rows))
+    utterances = import_corpus(write(folder / "t.tsv", "audio\ttext", *rows))
     assert [u.id for u in utterances] == ["my_talk", "my_talk-2", "a", "wav-a", "a-2"]
 
 
 def test_parts_by_other_names(folder):
     rows = "wav/b.wav,0.5,1.5,好", "wav/b.wav,1.5,-1,好"
     for header in ("audio,begin,end,text", "File,Start_Time,End_Time,Sentence"):
-        found = import_corpus(table(folder / "t.csv", header, *rows))
+        found = import_corpus(write(folder / "t.csv", header, *rows))
         assert [(u.id, u.start, u.duration) for u in found] == [("b-0.5", 0.5, 1.0), ("b-1.5", 1.5, 0.5)]
 
 
 @pytest.mark.parametrize("end", ["-1", "-1.0", ""])
 def test_an_end_of_minus_one_is_the_recordings(folder, end):
     rows = f"a\twav/b.wav\t0.5\t{end}\t好", f"b\twav/b.wav\t\t{end}\t好"
-    first, second = import_corpus(table(folder / "t.tsv", "id\taudio\tstart\tend\ttext", *rows))
+    first, second = import_corpus(write(folder / "t.tsv", "id\taudio\tstart\tend\ttext", *rows))
     assert (first.start, first.duration, second.start, second.duration) == (0.5, 1.5, 0.0, 2.0)
 
 
@@ -129,19 +130,19 @@ def test_kaldi_segments_to_the_end_and_of_a_channel(folder):
 
 def test_a_duration_of_minus_one_in_json_lines(folder):
     lines = (f'{{"audio_filepath": "wav/b.wav", "offset": 0.5, "duration": {d}, "text": "好"}}' for d in ("-1", "null"))
-    assert [u.duration for u in import_corpus(table(folder / "nemo.json", *lines))] == [1.5, 1.5]
+    assert [u.duration for u in import_corpus(write(folder / "nemo.json", *lines))] == [1.5, 1.5]
 
 
 @pytest.mark.parametrize("text, channel", [("1", 1), ("0", 0), ("1.0", 1), ("", None)])
 def test_channels_as_tables_write_them(folder, text, channel):
     write_wav(folder / "wav/two.wav", np.stack([silence(1)] * 2, 1))
-    (utterance,) = import_corpus(table(folder / "t.tsv", "audio\ttext\tchannel", f"wav/two.wav\t好\t{text}"))
+    (utterance,) = import_corpus(write(folder / "t.tsv", "audio\ttext\tchannel", f"wav/two.wav\t好\t{text}"))
     assert utterance.channel == channel
 
 
 @pytest.mark.parametrize("channel", ["A", "-1", "0.5", "70000", "nan"])
 def test_what_is_no_channel(folder, channel):
-    path = table(folder / "t.tsv", "audio\ttext\tchannel", f"wav/a.wav\t好\t{channel}")
+    path = write(folder / "t.tsv", "audio\ttext\tchannel", f"wav/a.wav\t好\t{channel}")
     with pytest.raises(
         ManifestError, match=f"2: channel must be a whole number up to 65535, counted from 0, is '{channel}'"
     ):
@@ -150,7 +151,7 @@ def test_what_is_no_channel(folder, channel):
 
 def test_numbers_in_digits_are_told_and_spelled_out(run, folder):
     rows = "wav/a.wav\t涨了25%", "wav/b.wav\t２个苹果，共３元", "wav/b.wav\t今天"
-    path = table(folder / "t.tsv", "audio\ttext", *rows)
+    path = write(folder / "t.tsv", "audio\ttext", *rows)
     plain, spelled = folder / "plain.jsonl", folder / "spelled.jsonl"
     assert run("corpus", "import", path, "--out", plain)[0] == 0
     status, out, _ = run("corpus", "check", plain)

@@ -14,7 +14,6 @@ from tests.browsers import chromium, complaints, css, wait
 from tests.conftest import ROOT
 from tests.sounds import silence, speech
 
-LAYOUT = "return [...document.querySelectorAll('canvas')].map((c) => [c.width, c.height])"
 PAINTED = """
 return [...document.querySelectorAll('canvas.base, .heads canvas')].map((c) => {
   const words = new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer);
@@ -269,7 +268,7 @@ def test_the_page_needs_nothing_else(page):
     assert "default-src 'none'" in text and "/*DATA*/" not in text
 
 
-def test_ten_seconds_are_below_five_megabytes(model):
+def test_ten_seconds_are_below_five_megabytes():
     """Of a decoder of the size of Whisper's small one: 12 layers of 12 heads, 50 frames a second, four characters a second."""
     from asr.inspection.packing import attention
 

@@ -1,6 +1,8 @@
 """Checkpoints that other toolkits' own code wrote, against what that code computed with them."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,27 +202,26 @@ def test_the_model_folder_computes_the_same(name, tmp_path):
     assert sizes[1] < 0.65 * sizes[0] and load_model(half.folder)
 
 
+def without(source: Path, folder: Path, checkpoint: str, *tensors: str) -> None:
+    """Copies the files of a folder; the checkpoint lacks these tensors then."""
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    state = torch.load(folder / checkpoint, weights_only=True)
+    for name in tensors:
+        del state[name]
+    torch.save(state, folder / checkpoint)
+
+
 def test_global_cmvn_of_a_wenet_folder_is_read_where_the_checkpoint_has_no_statistics(tmp_path):
     case = Case("wenet-transformer")
-    for path in case.folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    state = torch.load(tmp_path / "final.pt", weights_only=True)
-    for name in ("mean", "istd"):
-        del state[f"encoder.global_cmvn.{name}"]
-    torch.save(state, tmp_path / "final.pt")
-    without = IMPORTERS["wenet"](tmp_path).weights
+    without(case.folder, tmp_path, "final.pt", "encoder.global_cmvn.mean", "encoder.global_cmvn.istd")
+    weights = IMPORTERS["wenet"](tmp_path).weights
     for name in ("cmvn.mean", "cmvn.inverse_std"):
-        assert torch.allclose(without[name], case.foreign.weights[name], rtol=1e-4)
+        assert torch.allclose(weights[name], case.foreign.weights[name], rtol=1e-4)
 
 
 def test_feats_stats_of_an_espnet_folder_are_read_in_both_forms(tmp_path):
     case = Case("espnet2-conformer")
-    for path in case.folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    state = torch.load(tmp_path / "valid.acc.ave.pth", weights_only=True)
-    for name in ("mean", "std"):
-        del state[f"normalize.{name}"]
-    torch.save(state, tmp_path / "valid.acc.ave.pth")
+    without(case.folder, tmp_path, "valid.acc.ave.pth", "normalize.mean", "normalize.std")
     named = IMPORTERS["espnet"](tmp_path).weights
     stats = np.load(tmp_path / "feats_stats.npz")
     rows = np.zeros((2, 81))

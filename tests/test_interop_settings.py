@@ -10,9 +10,9 @@ import pytest
 import torch
 import yaml
 
+from asr.features.utterance import length_mask
 from asr.interop.importing import IMPORTERS, build
 from asr.model.encoder import View
-from asr.model.layers import length_mask
 from tests.test_interop import FOLDERS, TOOLKITS, distance
 from tests.test_interop_refusals import refused
 
@@ -56,7 +56,6 @@ DATA = {
     "feats_type": "fbank",
     "cycle": 1,
 }
-OLD_WENET = ("tokenizer", "tokenizer_conf", "ctc", "ctc_conf", "model", "dataset")
 WENET = {
     "of 2020, features by Kaldi": (
         "wenet-transformer-old",

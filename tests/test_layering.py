@@ -2,6 +2,7 @@
 
 import ast
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -37,28 +38,40 @@ def layer(module: str) -> tuple[int, str]:
 
 
 @cache
+def trees() -> dict[Path, ast.Module]:
+    """What each module holds."""
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "asr").rglob("*.py"))}
+
+
+@cache
 def imports() -> list[tuple[str, str]]:
+    """(module, what it imports)."""
     found = []
-    for path in sorted((ROOT / "asr").rglob("*.py")):
+    for path, tree in trees().items():
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                found += [(module, alias.name) for alias in node.names if alias.name.partition(".")[0] == "asr"]
-            elif isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "asr":
+                found += [(module, alias.name) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
                 found.append((module, node.module))
     return found
 
 
+def own_imports() -> list[tuple[str, str]]:
+    """Those of our own modules."""
+    return [(importer, imported) for importer, imported in imports() if imported.partition(".")[0] == "asr"]
+
+
 def test_imports_go_down_only():
-    assert len(imports()) > 50
-    for importer, imported in imports():
+    assert len(own_imports()) > 50
+    for importer, imported in own_imports():
         (high, home), (low, other) = layer(importer), layer(imported)
         assert low < high or home == other, f"{importer} (layer {high}) imports {imported} (layer {low})"
 
 
 def test_modules_do_not_import_each_other_in_circles():
     graph: dict[str, set[str]] = {}
-    for importer, imported in imports():
+    for importer, imported in own_imports():
         graph.setdefault(importer, set()).add(imported)
 
     done: set[str] = set()
@@ -78,15 +91,10 @@ def test_modules_do_not_import_each_other_in_circles():
 @pytest.mark.parametrize("package", ["torchaudio", "librosa", "jiwer"])
 def test_what_only_tests_need_is_imported_nowhere(package):
     """They are references for the tests, and a user need not have them."""
-    for path in (ROOT / "asr").rglob("*.py"):
-        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-        names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-        names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
-        assert not any(name.partition(".")[0] == package for name in names), path
+    assert not [importer for importer, imported in imports() if imported.partition(".")[0] == package]
 
 
 def test_every_module_says_what_it_is_for():
-    for path in (ROOT / "asr").rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        if text and path.name not in ("__main__.py", "version.py"):
-            assert ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
+    for path, tree in trees().items():
+        if path.stat().st_size and path.name not in ("__main__.py", "version.py"):
+            assert ast.get_docstring(tree), f"{path} has no docstring"

@@ -9,15 +9,12 @@ import time
 import numpy as np
 import pytest
 
-from asr.corpus.toy import CHARACTERS
 from asr.errors import AsrError, AudioError
 from asr.finishing.finishing import Finishing
-from asr.model.folder import save_model
-from asr.text.tokenizer import TokenTable
 from asr.transcription.live import LiveTranscriber, microphone_chunks, pcm_chunks, transcribe_live
+from asr.transcription.pcm import Pcm
 from asr.transcription.transcriber import load
 from tests import forked
-from tests.conftest import random_model
 from tests.sounds import noise, silence, speech
 
 TALK = np.concatenate([silence(1), speech(4), silence(2), speech(2.5, seed=1), silence(2)]) + noise(11.5, level=0.0005)
@@ -25,10 +22,8 @@ TALK = np.concatenate([silence(1), speech(4), silence(2), speech(2.5, seed=1), s
 
 
 @pytest.fixture(scope="module")
-def transcriber(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
-    return load(folder, "cpu")
+def transcriber(model):
+    return load(model, "cpu")
 
 
 def heard(transcriber, samples: np.ndarray, chunk: int = 800, finishing: Finishing | None = None):
@@ -82,6 +77,20 @@ class Pipe(io.BytesIO):
 
     def read(self, n: int = -1) -> bytes:
         return super().read(min(n, 333))
+
+
+@pytest.mark.parametrize(
+    ("law", "codes", "values"),
+    [  # of ITU-T's G.711: the loudest, the faintest, and one between
+        ("pcmu", [0x00, 0x80, 0x7F, 0xFF, 0x9F], [-32124, 32124, 0, 0, 8316]),
+        ("pcma", [0x2A, 0xAA, 0x55, 0xD5, 0xB5], [-32256, 32256, -8, 8, 8448]),
+    ],
+)
+def test_codes_of_telephones(law, codes, values):
+    pcm = Pcm(16000, law)
+    heard = np.concatenate([pcm.add(bytes([code])) for code in codes])
+    assert heard.dtype == np.float32 and (heard * 32768).tolist() == values
+    assert len(Pcm(8000, law).add(bytes(8000))) == pytest.approx(16000, abs=2000)
 
 
 def test_pcm_of_any_rate_and_odd_chunks():

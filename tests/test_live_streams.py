@@ -175,7 +175,7 @@ def test_a_look_that_fails_is_told_to_whom_it_was_for():
     meet(scenario)
 
 
-def test_text_that_will_be_replaced_leaves_time_for_the_rest(monkeypatch):
+def test_text_that_will_be_replaced_leaves_time_for_the_rest():
     """A first text and what seems to be over never wait for that, what is open does."""
     done: list[str] = []
 

@@ -6,9 +6,10 @@ import torch
 from asr.errors import ConfigError
 from asr.features.augment import AugmentConfig
 from asr.features.fbank import FeatureConfig, pad_samples
+from asr.features.utterance import length_mask
 from asr.model.decoder import DecoderConfig
 from asr.model.encoder import EncoderConfig
-from asr.model.layers import Attention, Dropout, length_mask, sinusoids
+from asr.model.layers import Attention, Dropout, sinusoids
 from asr.model.model import ModelConfig, SpeechModel
 from asr.model.subsampling import (
     LAYOUTS,

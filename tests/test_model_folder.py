@@ -318,7 +318,7 @@ def test_what_a_model_came_from(header, words):
     assert came_from(header) == words
 
 
-def test_the_line_of_ancestors_is_told_and_bounded(folder, tmp_path):
+def test_the_line_of_ancestors_is_told_and_bounded(folder):
     for n in range(20):
         loaded = load_model(folder)
         save_model(

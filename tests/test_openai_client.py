@@ -152,7 +152,10 @@ def test_what_fails_before_the_first_text_has_its_status():
     with running(ServerSettings(key="secret")) as (port, _):
         with pytest.raises(openai.AuthenticationError):
             client_of(port, "wrong").audio.transcriptions.create(file=SAMPLE, model="x")
-        assert client_of(port, "secret").models.list().data[0].id == "nobody"
+        models = client_of(port, "secret").models
+        assert models.retrieve("nobody") == models.list().data[0] and models.list().data[0].id == "nobody"
+        with pytest.raises(openai.NotFoundError, match="the only one is 'nobody'"):
+            models.retrieve("whisper-1")
 
 
 def test_what_fails_in_the_middle_of_a_stream_is_an_event(client, monkeypatch):

@@ -13,7 +13,7 @@ from asr.scoring.score import score_files
 from asr.training.config import load_config
 from asr.training.loop import train
 from asr.transcription.transcriber import Transcriber
-from tests.runs import QUIET, RECIPE, lines_of
+from tests.runs import QUIET, RECIPE, logged_losses
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def test_training_lowers_the_loss(toy_corpus, tmp_path):
         "train.evaluate_every=40",
     ]
     folder = train(load_config(RECIPE, [*data, *few]), tmp_path / "run", display=QUIET)
-    losses = [line["loss"] for line in lines_of(folder) if "loss" in line]
+    losses = logged_losses(folder)
     assert len(losses) == 4 and losses[-1] < losses[0]
     assert evaluate(Decoding(folder, {"beam": 1}), toy_corpus["test"]).score.errors.reference == 418
 

@@ -13,7 +13,7 @@ from asr.training.loss_scale import after_step
 from asr.training.optimizer import ready_to_train
 from asr.training.train_config import TrainConfig
 from tests.conftest import random_model
-from tests.runs import QUIET, changed, lines_of, losses_with
+from tests.runs import QUIET, changed, logged_losses, losses_with
 from tests.test_model import KINDS, sounds
 
 HALF = TrainConfig(precision="float16")
@@ -34,10 +34,6 @@ def test_the_factor_is_halved_where_a_gradient_overflows_and_doubled_after_many_
         assert not after_step(untouched, TrainConfig(precision=precision), False) and untouched == Progress()
 
 
-def losses_of(run) -> list[float]:
-    return [line["loss"] for line in lines_of(run) if "loss" in line]
-
-
 def starting_with(scale: float):
     """How a run begins whose losses are multiplied by another factor than usual."""
     usual = Progress.__init__
@@ -50,7 +46,7 @@ def test_float16_trains_as_float32_does(config, tmp_path, monkeypatch):
         train(changed(config, precision=name, max_steps=4), tmp_path / name, display=QUIET)
         for name in ("float32", "float16")
     )
-    assert len(losses_of(half)) == 4 and losses_of(half) == pytest.approx(losses_of(whole), rel=0.02)
+    assert len(logged_losses(half)) == 4 and logged_losses(half) == pytest.approx(logged_losses(whole), rel=0.02)
     progress = load_state(half)["progress"]
     assert (progress["loss_scale"], progress["scaled_steps"]) == (2.0**8, 4)
 
@@ -62,7 +58,7 @@ def test_a_gradient_that_overflows_leaves_out_a_step_and_no_utterance(config, tm
     run = train(config, tmp_path / "run", display=QUIET)
     progress = load_state(run)["progress"]
     assert progress["loss_scale"] == 2.0**57 and progress["unusable"] == 0 and progress["quarantine"] == {}
-    assert not (run / "quarantine.jsonl").exists() and losses_of(run) == []
+    assert not (run / "quarantine.jsonl").exists() and logged_losses(run) == []
     for stop in (2, None):
         parts = train(config, tmp_path / "parts", display=QUIET, stop_after=stop)
     assert load_state(parts)["progress"] | {"wall_seconds": 0} == progress | {"wall_seconds": 0}

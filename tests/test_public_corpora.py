@@ -19,6 +19,7 @@ from tests.miniatures import MINIATURES, aishell, audio, text_grid
 
 pytest.importorskip("lhotse")
 
+AUDIO = (".wav", ".flac", ".opus")
 PAGE = (ROOT / "recipes/README.md").read_text(encoding="utf-8")
 
 
@@ -69,7 +70,7 @@ def test_a_corpus_in_its_published_layout(name, run, tmp_path):
     MINIATURES[name].write(tmp_path / "corpus")
     status, out, err = run("corpus", "prepare", name, "--from", tmp_path / "corpus", "--out", tmp_path / "data")
     assert (status, out) == (0, ""), err
-    manifests = {path.stem: read_manifest(path) for path in (tmp_path / "data").iterdir()}
+    manifests = {path.stem: read_manifest(path) for path in (tmp_path / "data").glob("*.jsonl")}
     assert {split: len(utterances) for split, utterances in manifests.items()} == MINIATURES[name].splits
     split, id, text, seconds, speaker = MINIATURES[name].first
     first = manifests[split][0]
@@ -206,15 +207,55 @@ def test_every_corpus_says_what_its_folder_should_hold(name, run, tmp_path):
     assert err.strip().endswith("Are all its archives unpacked?")
 
 
-def test_a_recording_that_is_no_audio_is_named(run, tmp_path):
+@pytest.mark.parametrize("name", [name for name, corpus in CORPORA.items() if corpus.recipe])
+def test_a_recording_that_cannot_be_used_is_left_out_and_named(name, run, tmp_path):
+    """Of many; where a recipe reads no audio, one that is not there."""
+    MINIATURES[name].write(tmp_path / "corpus")
+    bad = min(p for p in (tmp_path / "corpus").rglob("*") if p.suffix in AUDIO and not p.is_symlink())
+    if name == "wenetspeech":
+        bad.unlink()
+    else:
+        bad.write_bytes(b"")
+    out = tmp_path / "data"
+    status, _, err = run("corpus", "prepare", name, "--from", tmp_path / "corpus", "--out", out)
+    why = "no such file" if name == "wenetspeech" else "the file is empty"
+    said = (out / "warnings.txt").read_text() if (out / "warnings.txt").exists() else err
+    assert status == 0 and f"warnings, the first: {tmp_path}" in err and f"{bad.name}: {why}" in said, err
+    left = sum(len(read_manifest(path)) for path in out.glob("*.jsonl"))
+    assert 0 < sum(MINIATURES[name].splits.values()) - left <= 3
+
+
+def test_all_warnings_are_listed_beside_the_manifests(run, tmp_path):
     aishell(tmp_path / "corpus")
-    bad = next((tmp_path / "corpus/data_aishell/wav/test").rglob("*.wav"))
-    bad.write_text("this is not audio")
-    status, _, err = run("corpus", "prepare", "aishell", "--from", tmp_path / "corpus", "--out", tmp_path / "data")
-    assert status == 1 and "lhotse's recipe for aishell fails here" in err and bad.name in err
+    for force in ((), ("--force",)):
+        err = run("corpus", "prepare", "aishell", "--from", tmp_path / "corpus", "--out", tmp_path / "data", *force)[2]
+        listed = (tmp_path / "data/warnings.txt").read_text().splitlines()
+        assert f"2 warnings, the first: {listed[0]} ({tmp_path}/data/warnings.txt lists them)" in err
+        assert listed[0] == "No transcript: BAC009S0002W0003" and len(listed) == 2
 
 
-def test_a_row_of_fleurs_with_too_few_columns(tmp_path, run):
+@pytest.mark.parametrize(
+    ("name", "file", "content", "said"),
+    [
+        (
+            "aishell",
+            "data_aishell/transcript/aishell_transcript_v0.8.txt",
+            "BAC009S0002W0001 今天".encode("gbk"),
+            "iconv",
+        ),
+        ("primewords", "primewords_md_2018_set1/set1_transcript.json", b"[{", "as it was published: unpack it again"),
+        ("aishell4", "test/wav/._mac.flac", b"x", "were left by macOS and are none of the corpus: delete them"),
+    ],
+)
+def test_what_a_recipe_stumbles_over_is_named(name, file, content, said, run, tmp_path):
+    MINIATURES[name].write(tmp_path / "corpus")
+    (tmp_path / "corpus" / file).write_bytes(content)
+    status, _, err = run("corpus", "prepare", name, "--from", tmp_path / "corpus", "--out", tmp_path / "data")
+    assert status == 1 and f"lhotse's recipe for {name} fails here" in err and said in err
+    assert name == "aishell4" or f", reading {tmp_path}/corpus/{file})" in err
+
+
+def test_a_row_of_fleurs_with_too_few_columns(tmp_path):
     MINIATURES["fleurs"].write(tmp_path / "corpus")
     (tmp_path / "corpus/cmn_hans_cn/dev.tsv").write_text("1\tx.wav\t你好\n", encoding="utf-8")
     with pytest.raises(ManifestError, match="dev.tsv:1: a row must have 7 columns"):

@@ -328,7 +328,7 @@ def test_list_and_info(run, server, models):
     assert listed["firered2-aed"]["files"][0]["sha256"].startswith("4677cbd3")
 
 
-def test_the_hint_at_larger_models_is_given_once_to_a_person(run, server, wav, monkeypatch, tmp_path):
+def test_the_hint_at_larger_models_is_given_once_to_a_person(run, server, wav, monkeypatch):
     hint = "asr: this was the small model that comes with the program; larger published ones: asr model list"
     assert hint not in run("transcribe", wav)[2]  # nobody at a terminal
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

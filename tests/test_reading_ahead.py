@@ -56,7 +56,7 @@ def test_one_that_dies_is_told_of(recordings, monkeypatch):
                 os.kill(readers.lanes[0].process.pid, signal.SIGKILL)
 
 
-def test_transcripts_are_the_same(run, model, recordings, tmp_path):
+def test_transcripts_are_the_same(run, model, recordings):
     texts = ["transcribe", *recordings, "--model", model, "--format", "json", "--decode", "batch_recordings=3"]
     expected, found = run(*texts), run(*texts, "--workers", "2")
     assert found == expected and expected[0] == 1 and len(expected[1].splitlines()) == 6

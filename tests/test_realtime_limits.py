@@ -62,7 +62,7 @@ def test_how_a_session_is_ended(transcriber):
         told = "a session may be 3 s long"
         assert end_of(port, "?rate=16000", pcm(silence(3.1))) == (4413, told, told)
         code, reason, told = end_of(port, "", b"RIFF\x00\x00\x00\x00WAVEfmt ")
-        assert code == 1003 and told.startswith("what was sent: is WAV, and a live session takes bare 16-bit samples")
+        assert code == 1003 and told.startswith("what was sent: is WAV, and a live session takes bare samples")
         assert end_of(port, "?rate=7")[::2] == (1003, "the rate must be from 8000 to 48000 samples a second")
     assert not said
 
@@ -80,7 +80,7 @@ def test_why_a_session_is_ended_in_chinese(transcriber):
         code, reason, told = end_of(port, "", b"RIFF\x00\x00\x00\x00WAVEfmt ", **CHINESE)
         assert (code, told) == (
             1003,
-            "发来的内容：是 WAV，实时会话只收 16 位的裸采样；文件请发到 /v1/audio/transcriptions",
+            "发来的内容：是 WAV，实时会话只收裸采样；文件请发到 /v1/audio/transcriptions",
         )
         assert told.startswith(reason) and len(reason.encode()) <= 123
         with connect(f"ws://127.0.0.1:{port}/v1/realtime", **CHINESE) as connection:

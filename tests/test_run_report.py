@@ -13,8 +13,10 @@ import pytest
 from asr.errors import CheckpointError
 from asr.model.folder import load_model, save_model
 from asr.training.charts import line_chart, picture
+from asr.training.display import how_long, step_line
 from asr.training.history import read_history
 from asr.training.run_comparison import compare, verify, write_reference
+from asr.training.train_config import TrainConfig
 from tests.conftest import ROOT
 
 
@@ -24,6 +26,29 @@ def test_a_chart_by_hand():
     assert line_chart("Loss", {"a": []}) == ""
     assert "<circle" in line_chart("Loss", {"a": [(5, 1.0)]})
     assert "&lt;x&gt;" in line_chart("<x>", {"a": [(0, 1), (1, 1)]})
+
+
+def test_charts_side_by_side_have_the_same_steps():
+    assert line_chart("Loss", {"a": [(5, 1.0), (10, 2.0)]}, last=20).count(">20</text>") == 1
+    assert 'points="52.0,196.0 251.0,10.0"' in line_chart("Loss", {"a": [(0, 0.0), (10, 2.0)]}, last=20)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.4, "0 s"), (59.4, "59 s"), (60, "1.0 min"), (3599, "60.0 min"), (36e5, "1,000.0 h")]
+)
+def test_a_time_is_in_the_unit_that_suits_it(seconds, said):
+    assert how_long(seconds) == said
+
+
+def test_a_line_of_a_step_names_each_loss_and_the_time_left():
+    line = {"step": 50, "epoch": 2, "loss": 2.6, "attention": 2.0, "ctc": 4.0, "accuracy": 0.5, "rate": 0.0015}
+    line |= {"gradient": 3.25, "hours": 1.5, "wall": 90.0}
+    both = step_line(line, 5400.0, TrainConfig(max_steps=2050, ctc_weight=0.3))
+    assert both == (
+        "step 50  epoch 2  loss 2.600 (decoder 2.000, CTC 4.000)  accuracy 0.500  rate 0.0015  gradient 3.25"
+        "  1.5 h of audio in 1.5 min, 1.0 h left"
+    )
+    assert "loss 2.600  accuracy" in step_line(line, 5400.0, TrainConfig(max_steps=2050))
 
 
 def test_a_picture_is_a_png_of_these_values():
@@ -69,7 +94,9 @@ def test_the_page_of_the_toy_run(toy_run, run, tmp_path):
     for title in ("Loss", "Dev CER in %", "Attention", "Accuracy by place in the text", "Worst dev utterances"):
         assert title in text
     assert re.search(
-        r"Step 1,000 of 1,000, epoch \d+; .* times as fast as it was spoken. Best dev CER \d\.\d\d %", text
+        r"Step 1,000 of 1,000, epoch \d+; .* times as fast as it was spoken. Best dev CER \d\.\d\d % at step [\d,]+. Kept in the"
+        r" folder: the (average|model) of steps? .*, dev CER \d\.\d\d %.",
+        text,
     )
     assert text.count("<svg") == 9 and len(text) < 200_000
 

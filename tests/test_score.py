@@ -11,6 +11,7 @@ from asr.scoring.cer import CharErrors
 from asr.scoring.compare import Comparison, compare_files
 from asr.scoring.score import score_files, score_lines
 from asr.scoring.transcripts import Line
+from tests.miniatures import write
 
 
 def scored(*pairs: tuple[str, str], speakers: str = "", **settings):
@@ -19,11 +20,6 @@ def scored(*pairs: tuple[str, str], speakers: str = "", **settings):
     references = {f"u{n}": Line(r, fields=fields) for n, ((r, _), fields) in enumerate(zip(pairs, lines, strict=True))}
     hypotheses = {f"u{n}": Line(h) for n, (_, h) in enumerate(pairs)}
     return score_lines(references, hypotheses, **settings)
-
-
-def write(path, *lines: str):
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
 
 
 def test_files_in_any_form_give_the_same_score(tmp_path):

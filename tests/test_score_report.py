@@ -9,14 +9,10 @@ import pytest
 from asr.scoring.report import write_report
 from asr.scoring.score import score_files
 from tests.browsers import chromium, complaints, css, wait
+from tests.miniatures import write
 
 TEXTS = ["今天天气很好", "我们去公园", "HELLO世界", "他在银行工作", "好", "买东西的人很多", "", "再见"]
 GUESSES = ["今天天汽很好", "我们去公园了", "HALLO世界", "她在银行", "好", "卖东西的人很多", "啊", "再见"]
-
-
-def write(path, *lines: str):
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
 
 
 def manifest_line(n: int, text: str, speaker: str) -> str:

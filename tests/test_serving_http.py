@@ -122,8 +122,16 @@ GOOD = FORM % b"a.wav"
             400,
             "this is no request for a WebSocket: it must be a GET",
         ),
-        (b"PUT /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404, "Not Found"),
-        (b"PUT /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405, "Method Not Allowed"),
+        (
+            b"PUT /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            404,
+            "there is nothing at '/nothing'",
+        ),
+        (
+            b"PUT /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            405,
+            "/health takes GET, HEAD, not PUT",
+        ),
         (
             b"GET /health HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
             403,
@@ -275,8 +283,8 @@ def test_a_refusal_is_in_chinese_where_that_is_asked_for(server, asked, message)
     ("sent", "status", "message"),
     [
         (b"GET /v1/realtime HTTP/1.1\r\n", 426, "/v1/realtime 是 WebSocket：请连接 ws://…/v1/realtime"),
-        (b"GET /nothing HTTP/1.1\r\n", 404, "没有这个地址"),
-        (b"PUT /health HTTP/1.1\r\n", 405, "这个地址不接受这种方法"),
+        (b"GET /nothing HTTP/1.1\r\n", 404, "'/nothing' 处什么都没有；录音请发送到 /v1/audio/transcriptions"),
+        (b"PUT /health HTTP/1.1\r\n", 405, "/health 接受 GET, HEAD，不接受 PUT"),
         (b"POST /v1/audio/transcriptions HTTP/1.1\r\nContent-Type: multipart/form-data\r\n", 400, "表单无法读取："),
         (
             b"GET /v1/realtime HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 1\r\n",
@@ -288,7 +296,8 @@ def test_a_refusal_is_in_chinese_where_that_is_asked_for(server, asked, message)
 def test_every_refusal_is(server, sent, status, message):
     port, _ = server
     for accepted in (b"Accept-Language: zh-CN\r\n", b""):
-        answer = status_and_json(exchange(port, sent + b"Host: localhost\r\n" + accepted + b"\r\n"))
+        once = b"" if b"Connection:" in sent else b"Connection: close\r\n"
+        answer = status_and_json(exchange(port, sent + b"Host: localhost\r\n" + once + accepted + b"\r\n"))
         assert answer[0] == status
         assert answer[1]["error"]["message"].startswith(message) == bool(accepted), answer
 
@@ -299,7 +308,11 @@ def test_a_client_that_asks_for_no_language_is_told_in_the_servers(server, monke
         monkeypatch.setenv(name, value)
     told = {}
     for asked in (b"", b"Accept-Language: *\r\n", b"Accept-Language: en\r\n"):
-        sent = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n" + asked + b"\r\n"
+        sent = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + asked + b"\r\n"
         told[asked] = status_and_json(exchange(port, sent))[1]["error"]["message"]
-    assert list(told.values()) == ["没有这个地址", "没有这个地址", "Not Found"]
+    chinese = "'/nothing' 处什么都没有；录音请发送到 /v1/audio/transcriptions，浏览器的页面在 /"
+    english = (
+        "there is nothing at '/nothing'; recordings are sent to /v1/audio/transcriptions, and browsers find a page at /"
+    )
+    assert list(told.values()) == [chinese, chinese, english]
     assert status_and_json(exchange(port, b"nonsense\r\n\r\n"))[1]["error"]["message"].startswith("这不是 HTTP 的请求")

@@ -16,7 +16,7 @@ from asr.training.loop import train
 from asr.training.sharding import Learner
 from asr.training.train_config import TrainConfig
 from tests.conftest import ROOT, random_model
-from tests.runs import QUIET, Quiet, changed, lines_of, quickly, small_run, with_data
+from tests.runs import QUIET, Quiet, changed, lines_of, logged_losses, quickly, small_run, with_data
 
 TOY = ROOT / "tests/fixtures/toy"
 
@@ -41,10 +41,6 @@ def sharded(config: Config, **train_settings) -> Config:
     return changed(config, processes=2, sharding="full", **train_settings)
 
 
-def losses_of(run) -> list[float]:
-    return [line["loss"] for line in lines_of(run) if "loss" in line]
-
-
 def assert_same_state(a, b):
     """Weights, the optimizer's numbers and where the run is; but for rounding."""
     a, b = load_state(a), load_state(b)
@@ -61,7 +57,7 @@ def test_it_goes_on_on_one_process_and_on_two_as_one_would(exact, tmp_path):
     train(sharded(exact), tmp_path / "parts", display=QUIET, stop_after=2)
     train(exact, tmp_path / "parts", display=QUIET, stop_after=4)
     parts = train(sharded(exact, activation_checkpointing=False), tmp_path / "parts", display=QUIET)
-    assert losses_of(parts) == pytest.approx(losses_of(whole), abs=1e-4) and len(losses_of(parts)) == 6
+    assert logged_losses(parts) == pytest.approx(logged_losses(whole), abs=1e-4) and len(logged_losses(parts)) == 6
     assert_same_state(whole, parts)
     notes = [line["note"] for line in lines_of(parts) if "note" in line]
     assert "step 2: train.processes 2 → 1" in notes and "step 2: train.sharding 'full' → 'none'" in notes
@@ -83,7 +79,7 @@ def test_in_half_precision_computed_twice_it_goes_on_bit_for_bit(exact, tmp_path
     assert load_state(tmp_path / "parts")["progress"]["step"] == 2
     parts = train(config, tmp_path / "parts", display=QUIET)
     a, b = load_state(whole)["model"], load_state(parts)["model"]
-    assert all(torch.equal(a[name], b[name]) for name in a) and losses_of(whole) == losses_of(parts)
+    assert all(torch.equal(a[name], b[name]) for name in a) and logged_losses(whole) == logged_losses(parts)
 
 
 def test_what_cannot_be_learned_is_left_out_alone(exact, tmp_path, monkeypatch):
@@ -100,7 +96,7 @@ def test_what_cannot_be_learned_is_left_out_alone(exact, tmp_path, monkeypatch):
     spoiled.append(seen[4])  # the first batch of step 2
     one, two = (train(c, tmp_path / name, display=QUIET) for name, c in (("one", exact), ("two", sharded(exact))))
     assert load_state(two)["progress"]["quarantine"].keys() == set(spoiled[0])
-    assert losses_of(two) == pytest.approx(losses_of(one), abs=1e-4)
+    assert logged_losses(two) == pytest.approx(logged_losses(one), abs=1e-4)
     assert_same_state(one, two)
 
 
@@ -120,7 +116,7 @@ def test_from_a_model(corpus, tmp_path, settings):
     config = from_model(small_run(corpus, *sets), TOY)
     config = changed(config, **{name: value for name, value in settings.items() if name != "lora"})
     one, two = (train(c, tmp_path / name, display=QUIET) for name, c in (("one", config), ("two", sharded(config))))
-    assert losses_of(two) == pytest.approx(losses_of(one), abs=2e-3 if "precision" in settings else 1e-4)
+    assert logged_losses(two) == pytest.approx(logged_losses(one), abs=2e-3 if "precision" in settings else 1e-4)
     if "precision" not in settings:
         assert_same_state(one, two)
 

@@ -159,7 +159,7 @@ def test_what_cannot_be(manifest, tmp_path):
 
 @pytest.mark.parametrize("seed", [1, 7, None])
 @pytest.mark.parametrize("hours", [0.5 / 3600, 1.6 / 3600, 1.0])
-def test_shards_are_drawn_as_random_sample_draws(manifest, tmp_path, seed, hours):
+def test_shards_are_drawn_as_random_sample_draws(manifest, seed, hours):
     """Another way to the same: utterances sampled as a list, and cut where half of the next would lie behind the end."""
     utterances, expected, total = read_manifest(manifest), [], np.inf
     for u in utterances if seed is None else random.Random(seed).sample(utterances, len(utterances)):

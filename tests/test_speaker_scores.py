@@ -253,7 +253,7 @@ def test_refusals(tmp_path, text, message):
         read_turns(tmp_path / "a.txt")
 
 
-def test_recordings_are_matched_by_name_and_a_single_one_with_the_single_one(files, tmp_path):
+def test_recordings_are_matched_by_name_and_a_single_one_with_the_single_one(files):
     said = []
     assert list(score_speakers(files / "a.rttm", files / "lines.jsonl", say=said.append).recordings) == ["m1"]
     assert f"{files / 'lines.jsonl'}: 1 recordings have no reference and are left out: m2" in said

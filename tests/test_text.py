@@ -138,7 +138,7 @@ def test_a_table_survives_saving_and_loading(tmp_path):
     assert (tmp_path / "tokens.txt").read_text(encoding="utf-8").startswith("<blank>\n<unk>\n<sos>\n<eos>\n")
 
 
-def test_special_tokens_may_stand_anywhere(tmp_path):
+def test_special_tokens_may_stand_anywhere():
     """Tables of published models begin `<blank> <unk>` and end in `<sos/eos>` or the like."""
     table = TokenTable(["<eos>", "你", "<blank>", "<sos>", "<unk>"])
     assert (table.blank, table.unk, table.sos, table.eos) == (2, 4, 3, 0)

@@ -12,7 +12,7 @@ import training as benchmark  # noqa: E402
 from workers.training import kind_of  # noqa: E402
 
 
-def test_a_run_is_counted(tmp_path, capsys, monkeypatch):
+def test_a_run_is_counted(capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "matrix_peak", lambda device, dtype: 1e9)
     small = ["--size", "tiny", "--hours", "0.01", "--batch-seconds", "12", "--precision", "float32"]
     benchmark.main([*small, "--processes", "1", "--warm", "1", "--steps", "2", "--rounds", "1"])

@@ -23,7 +23,7 @@ from asr.training.config import Config
 from asr.training.loop import train
 from asr.training.train_config import TrainConfig
 from tests import forked
-from tests.runs import QUIET, RECIPE, Quiet, changed, lines_of, quickly, with_data
+from tests.runs import QUIET, RECIPE, Quiet, changed, lines_of, logged_losses, quickly, with_data
 from tests.sounds import sine
 
 
@@ -61,15 +61,11 @@ def still(config) -> Config:
     return changed(still, precision="float32", accumulate=2, max_steps=9, evaluate_every=9)
 
 
-def losses_of(run) -> list[float]:
-    return [line["loss"] for line in lines_of(run) if "loss" in line]
-
-
 def test_two_processes_share_out_a_batch(still, tmp_path):
     """The only one of a step: each takes a part of it."""
     config = changed(still, accumulate=1)
     one, two = (train(changed(config, processes=n), tmp_path / str(n), display=QUIET) for n in (1, 2))
-    assert len(losses_of(one)) == 9 and losses_of(two) == pytest.approx(losses_of(one), abs=1e-4)
+    assert len(logged_losses(one)) == 9 and logged_losses(two) == pytest.approx(logged_losses(one), abs=1e-4)
     a, b = load_state(one)["progress"], load_state(two)["progress"]
     assert a["audio_seconds"] == pytest.approx(b["audio_seconds"])
 
@@ -79,7 +75,7 @@ def test_two_then_one_then_two(still, quick, tmp_path):
     whole = train(still, tmp_path / "whole", display=QUIET)
     for processes, until in ((2, 3), (1, 6), (2, None)):
         train(changed(still, processes=processes), tmp_path / "parts", display=QUIET, stop_after=until)
-    assert losses_of(tmp_path / "parts") == pytest.approx(losses_of(whole), abs=1e-4)
+    assert logged_losses(tmp_path / "parts") == pytest.approx(logged_losses(whole), abs=1e-4)
     a, b = load_state(whole)["progress"], load_state(tmp_path / "parts")["progress"]
     assert a["epoch"] >= 1 and (a["epoch"], a["batch"]) == (b["epoch"], b["batch"])
     notes = [line["note"] for line in lines_of(tmp_path / "parts") if "note" in line]
@@ -96,7 +92,7 @@ def test_two_processes_resume_bit_for_bit(config, quick, tmp_path):
     assert all(torch.equal(a[n], b[n]) for n in a)
     assert lines_of(whole) == lines_of(parts)
     one = train(changed(two, processes=1), tmp_path / "one", display=QUIET)
-    assert losses_of(one) == pytest.approx(losses_of(whole), abs=1e-4)
+    assert logged_losses(one) == pytest.approx(logged_losses(whole), abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What training refuses: folders, states and data that do not fit its settings."""
 
 import dataclasses
+import shutil
 import zipfile
 
 import pytest
@@ -12,7 +13,7 @@ from asr.training.checkpoint import load_state
 from asr.training.loop import train
 from asr.training.start import read_utterances
 from asr.training.train_config import TrainConfig
-from tests.runs import QUIET, changed, with_data
+from tests.runs import QUIET, changed, lines_of, with_data
 
 
 def test_other_settings_are_refused_and_force_starts_over(config, tmp_path):
@@ -92,7 +93,7 @@ def test_bounds_that_leave_nothing_are_refused(config, tmp_path):
         train(config, tmp_path / "run", display=QUIET)
 
 
-def test_a_manifest_that_counts_several_times(config, corpus, tmp_path):
+def test_a_manifest_that_counts_several_times(config, corpus):
     times = with_data(config, train=(f"{corpus['train']}=3",))
     once = read_utterances(config)[0]
     assert list(read_utterances(times)[0]) == list(once) * 3
@@ -130,6 +131,28 @@ def test_a_changed_manifest_is_noticed(config, corpus, tmp_path):
     copy.write_text("".join(lines[:-1]))
     with pytest.raises(CheckpointError, match="the training manifests have changed since the run was started"):
         train(config, run, display=QUIET)
+
+
+def test_a_corpus_may_move_between_two_parts_of_a_run(config, corpus, tmp_path):
+    """Its manifests and their audio lie elsewhere, and are called otherwise: what they say is the same."""
+    whole = train(changed(config, max_steps=2), tmp_path / "whole", display=QUIET)
+    run = train(changed(config, max_steps=2), tmp_path / "run", display=QUIET, stop_after=1)
+    moved = shutil.copytree(corpus["train"].parent, tmp_path / "moved")
+    (moved / "dev.jsonl").rename(moved / "chosen.jsonl")
+    elsewhere = with_data(config, train=(f"{moved}/train.jsonl=1",), dev=(f"{moved}/chosen.jsonl",))
+    for other, refused in (
+        (with_data(elsewhere, train=(f"{moved}/train.jsonl=2",)), "data.train was"),
+        (with_data(elsewhere, train=(), rehearsal=elsewhere.data.train), "data.train was"),
+        (with_data(elsewhere, train=(f"{moved}/test.jsonl",)), "the training manifests have changed"),
+        (with_data(elsewhere, dev=(f"{moved}/test.jsonl",)), "the dev manifests have changed"),
+    ):
+        with pytest.raises(CheckpointError, match=refused):
+            train(changed(other, max_steps=2), run, display=QUIET)
+    train(changed(elsewhere, max_steps=2), run, display=QUIET)
+    a, b = load_state(whole)["model"], load_state(run)["model"]
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    notes = [line["note"] for line in lines_of(run) if "note" in line]
+    assert notes[0] == f"step 1: data.train ['{corpus['train']}'] → ['{moved}/train.jsonl=1']" and len(notes) == 2
 
 
 def test_missing_audio_is_named_before_the_first_step(config, corpus, tmp_path):

@@ -9,22 +9,15 @@ from asr.audio.reading import NOT_SCALED, SAMPLE_RATE, Recording
 from asr.catalogue.opening import open_model
 from asr.decoding.decode_config import DecodeConfig
 from asr.errors import AudioError
-from asr.model.folder import save_model
 from asr.text.units import units
 from asr.transcript import Segment
 from asr.transcription.transcriber import load
-from tests.conftest import random_model
 from tests.sounds import noise, silence, speech
 
 
 @pytest.fixture(scope="module")
-def transcriber(tmp_path_factory):
-    from asr.corpus.toy import CHARACTERS
-    from asr.text.tokenizer import TokenTable
-
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(folder, random_model(), TokenTable(["<blank>", "<unk>", "<sos>", "<eos>", *CHARACTERS]))
-    return load(folder, "cpu", decode=DecodeConfig(beam=2))
+def transcriber(model):
+    return load(model, "cpu", decode=DecodeConfig(beam=2))
 
 
 @pytest.fixture

@@ -11,11 +11,7 @@ from asr.scoring.cer import CharErrors
 from asr.scoring.score import score_files
 from asr.scoring.timed import IGNORED
 from asr.scoring.transcripts import read_together
-
-
-def write(path, *lines):
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
+from tests.miniatures import write
 
 
 def read(path, *lines):

@@ -103,7 +103,7 @@ def test_a_model_comes_with_a_language_model(run, small, toy_corpus, tmp_path):
     assert "lm_weight 0.1: " in tried and "lm_weight 0.1: " not in run("tune", small, few, "--lm", "none")[2]
 
 
-def test_a_weight_of_what_is_not_there_is_told(run, small, toy_corpus, tmp_path):
+def test_a_weight_of_what_is_not_there_is_told(run, small, toy_corpus):
     audio = read_manifest(toy_corpus["test"])[0].audio
     weights = ["--decode", "ctc_weight=0.3", "--decode", "lm_weight=0.5", "--decode", "reverse_weight=0.3"]
     found = run("transcribe", "--model", small, audio, *weights)[2].splitlines()

@@ -54,6 +54,23 @@ def test_light_and_dark(opened):
     assert wait(lambda: css(opened, "#theme")[0].text == "Dark", SLOW) and paper() == "rgb(21, 24, 27)"
 
 
+@pytest.mark.parametrize("width", [320, 360, 400])
+def test_a_narrow_screen(opened, width):
+    """Nothing lies beside it, fields have room for a name, and no word of a tab is broken."""
+    size = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        for tab in css(opened, "[role=tab]"):
+            tab.click()
+            assert js(opened, "document.documentElement.scrollWidth") == width
+            assert js(opened, "arguments[0].scrollWidth <= arguments[0].clientWidth", tab)
+            assert js(opened, "arguments[0].clientHeight < 45", tab), "one line"
+            fields = "[...document.querySelectorAll('input[type=text]')].filter((one) => one.offsetParent)"
+            assert all(wide > 160 for wide in js(opened, f"{fields}.map((one) => one.clientWidth)"))
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 CONTRAST = """((node) => {
   const channels = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = (channel) => (channel <= 10.31 ? channel / 3294.6 : ((channel / 255 + 0.055) / 1.055) ** 2.4);

@@ -263,7 +263,7 @@ class Looker:
         self.best.append(batch.found[0][0].tokens)
 
 
-def test_what_is_doubted_is_decoded_again_in_the_whole_window(wide, monkeypatch):
+def test_what_is_doubted_is_decoded_again_in_the_whole_window(wide):
     """A network of random weights is sure of nothing: every text of a short window is found anew in the whole one."""
     looker, sound = Looker(), noise(2)
     found = recognizer_of(wide, redecode=True).recognize([sound], timed=True, watcher=looker)[0][0]

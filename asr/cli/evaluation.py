@@ -14,6 +14,7 @@ from asr.cli.options import (
     Force,
     HotwordFile,
     LanguageModel,
+    Model,
     Quantize,
     Threads,
     decoding_of,
@@ -137,7 +138,7 @@ def tune(
 
 def benchmark(
     audio: Annotated[list[Path], typer.Argument(help="Recordings to decode, of at most half a minute each.")],
-    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    model: Model = "",
     beam: Beam = None,
     rounds: Annotated[int, typer.Option(min=1, help="Times that everything is decoded.")] = 3,
     lm: LanguageModel = None,

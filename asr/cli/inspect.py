@@ -12,6 +12,7 @@ from asr.cli.options import (
     Force,
     HotwordFile,
     LanguageModel,
+    Model,
     Quantize,
     Threads,
     Vad,
@@ -35,10 +36,7 @@ def inspect(
         float | None,
         typer.Option(min=0, help="Second to end at, at most 30 behind --start; the recording's end by default."),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
-    ] = "",
+    model: Model = "",
     beam: Beam = None,
     hotwords: HotwordFile = None,
     lm: LanguageModel = None,
@@ -57,7 +55,7 @@ def inspect(
     """
     if end is not None and end <= start:
         raise typer.BadParameter(f"{end:g} s is not behind --start {start:g} s", param_hint="--end")
-    from asr.transcription.inputs import STDIN, readable_again, spooled_stdin
+    from asr.transcription.inputs import STDIN, file_of
 
     name = "stdin" if audio == STDIN else audio
     out = html or Path(Path(name).name).with_suffix(".html")
@@ -68,7 +66,7 @@ def inspect(
     from asr.inspection.inspecting import inspect as run
     from asr.inspection.page import write_inspection
 
-    path: str | Path = spooled_stdin() if audio == STDIN else readable_again(audio)
+    path = file_of(audio)
     transcriber = load_said(decoding_of(model, decode, lm, hotwords, device, quantize, beam=beam), changes_of_vad(vad))
     inspection = run(transcriber, path, start, end, name=name)
     for warning in inspection.transcript.all_warnings:

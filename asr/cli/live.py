@@ -12,6 +12,7 @@ from asr.cli.options import (
     Device,
     HotwordFile,
     LanguageModel,
+    Model,
     Numbers,
     Punctuate,
     Quantize,
@@ -37,7 +38,7 @@ def live(
     rate: Annotated[
         int | None, typer.Option(min=1000, help="With -: samples per second of the PCM; 16000 by default.")
     ] = None,
-    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    model: Model = "",
     beam: Beam = None,
     format: Annotated[
         str, typer.Option(callback=lowered, help="txt; json: every state of the text is a line.")

@@ -32,6 +32,10 @@ def require_recordings(by: Sequence[str]) -> None:
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0 lets PyTorch choose.")]
+Model = Annotated[
+    str,
+    typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
+]
 Beam = Annotated[
     int | None, typer.Option(min=1, help="Hypotheses kept in the search, 1 is greedy; the model's own, or 4.")
 ]
@@ -179,7 +183,8 @@ def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantiz
     from asr.transcription.inputs import readable_again
 
     settings = changes(decode, **given)
-    return Decoding(model, settings, readable_again(lm), readable_again(hotwords), device, quantize)
+    lm, hotwords = lm and readable_again(lm), hotwords and readable_again(hotwords)
+    return Decoding(model, settings, lm, hotwords, device, quantize)
 
 
 def changes_of_vad(vad: Sequence[str]) -> dict:

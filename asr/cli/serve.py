@@ -11,6 +11,7 @@ from asr.cli.options import (
     Device,
     HotwordFile,
     LanguageModel,
+    Model,
     Numbers,
     Punctuate,
     Quantize,
@@ -29,7 +30,7 @@ from asr.language import say
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0 is every one of this machine.")
+        str, typer.Option(help="Address to listen at; 0.0.0.0 is every one of this machine, :: IPv6, too.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
     key: Annotated[
@@ -64,9 +65,7 @@ def serve(
     max_work: Annotated[float, typer.Option(min=1, help="Seconds that may be worked on one recording.")] = 3600,
     max_live: Annotated[int, typer.Option(min=0, help="Live sessions at a time.")] = 16,
     max_idle: Annotated[float, typer.Option(min=1, help="Seconds in which a live client must send something.")] = 60,
-    model: Annotated[
-        str, typer.Option(help="A model folder, or a name of `asr model list`; embedded by default.")
-    ] = "",
+    model: Model = "",
     beam: Beam = None,
     script: Script = "",
     numbers: Numbers = "",
@@ -99,7 +98,7 @@ def serve(
 
     with usage_errors():
         finishing = Finishing(script, numbers, punctuate, style)
-    if not host:
+    if not (host := host.strip().removeprefix("[").removesuffix("]")):  # as an address has IPv6 in it
         raise typer.BadParameter("is empty; 0.0.0.0 is every address of this machine", param_hint="--host")
     if not (key := key.strip()).isascii():
         raise typer.BadParameter("must be of ASCII characters, as headers are", param_hint="--key")

@@ -23,6 +23,7 @@ from asr.cli.options import (
     LineCharacters,
     Lines,
     MinConfidence,
+    Model,
     Numbers,
     Punctuate,
     Quantize,
@@ -45,7 +46,6 @@ from asr.cli.options import (
     speakers_of,
     usage_errors,
 )
-from asr.errors import AudioError
 from asr.language import say
 from asr.places import require_file
 
@@ -54,10 +54,7 @@ def transcribe(
     audio: Annotated[
         list[str] | None, typer.Argument(help="Audio files, folders of them, or - for stdin.", show_default=False)
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="A model folder, or a name of `asr model list`, fetched at first use; embedded by default."),
-    ] = "",
+    model: Model = "",
     listed: Annotated[
         Path | None,
         typer.Option(
@@ -236,7 +233,7 @@ def _refuse_with_onnx(**given) -> None:
 def align(
     audio: Annotated[str, typer.Argument(help="An audio file of any length, or - for stdin.")],
     text: Annotated[str, typer.Argument(help="A text file of what is said in it, or the Chinese text itself.")],
-    model: Annotated[str, typer.Option(help="A model folder or name; embedded by default.")] = "",
+    model: Model = "",
     by: Annotated[
         str, typer.Option(callback=lowered, help="auto, ctc (the CTC head) or attention (of the decoder).")
     ] = "auto",
@@ -282,14 +279,12 @@ def align(
     from asr.catalogue.opening import open_model
     from asr.files import atomic_write
     from asr.transcription.aligning import LINE_UNHEARD, RIGHT_ONE, Aligner, text_of
-    from asr.transcription.inputs import STDIN, readable_again, spooled_stdin
+    from asr.transcription.inputs import STDIN, file_of
 
     wanted = text_of(text)
-    path, name = (spooled_stdin(), "stdin") if audio == STDIN else (readable_again(audio), audio)
-    try:
-        transcript = Aligner(open_model(model, device), by).align(path, wanted, name)
-    except AudioError as error:
-        raise AudioError(str(error).replace(str(path), name)) from error
+    name = "stdin" if audio == STDIN else audio
+    path = file_of(audio)
+    transcript = Aligner(open_model(model, device), by).align(path, wanted, name)
     for warning in transcript.warnings:
         say(f"asr: {name}: warning: {warning}")
     doubted = any(RIGHT_ONE in warning for warning in transcript.warnings)

@@ -29,17 +29,29 @@ def read_ali_meeting(folder: Path) -> tuple[dict[str, list[Utterance]], list[str
         )
         warnings += said
     for part, utterances in found["far"].items():
-        utterances += _of_headsets_alone(found["near"].get(part, []), utterances, _arrays(folder, part))
+        utterances += _of_headsets_alone(found["near"].get(part, []), utterances, _arrays(folder, part, warnings))
     return {
         f"{part}_{kind}": utterances for kind, parts in found.items() for part, utterances in parts.items()
     }, warnings
 
 
-def _arrays(folder: Path, part: str) -> dict[str, Path]:
-    """Meeting → the array's recording of it. Eval and Test may lie in a folder of their own."""
+def _arrays(folder: Path, part: str, warnings: list[str]) -> dict[str, Path]:
+    """Meeting → the array's recording of it; one that cannot be read is none, and is warned of once.
+
+    Eval and Test may lie in a folder of their own.
+    """
     name = part.capitalize()
     patterns = (f"{name}_Ali_far/audio_dir/**/*.wav", f"{name}_Ali/{name}_Ali_far/audio_dir/**/*.wav")
-    return {_meeting(path): path.resolve() for pattern in patterns for path in sorted(folder.glob(pattern))}
+    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    found = {}
+    for path in paths:
+        try:
+            _info(path.resolve())
+            found[_meeting(path)] = path.resolve()
+        except ManifestError as error:
+            if not any(line.startswith(f"{path}: ") for line in warnings):
+                warnings.insert(0, str(error))
+    return found
 
 
 def _meeting(path: Path) -> str:

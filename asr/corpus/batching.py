@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from asr.audio.reading import SAMPLE_RATE
+from asr.config_checks import check_above_zero, check_not_negative, check_up_to_one
 from asr.corpus.manifest import Utterance
 from asr.errors import AsrError, AudioError, ConfigError, ManifestError, ShardError
 from asr.features.fbank import pad_samples
@@ -75,20 +76,15 @@ class DataConfig:
         for name in ("train", "nonspeech", "rehearsal", "dev", "texts"):
             if "" in getattr(self, name):
                 raise ConfigError(f"data.{name} must hold names of files, one is empty")
-        for name in ("batch_seconds", "max_utterances", "min_count", "max_seconds"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"data.{name} must be above 0, is {getattr(self, name)}")
-        for name in ("workers", "curriculum_epochs", "min_seconds", "max_unreadable"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"data.{name} must not be negative, is {getattr(self, name)}")
+        check_above_zero("data", self, "batch_seconds", "max_utterances", "min_count", "max_seconds")
+        check_not_negative("data", self, "workers", "curriculum_epochs", "min_seconds", "max_unreadable")
+        check_up_to_one("data", self, "join")
         if self.min_seconds >= self.max_seconds:
             raise ConfigError(
                 f"data.min_seconds {self.min_seconds:g} must be below data.max_seconds {self.max_seconds:g}"
             )
         if not 0 < self.rehearsal_share < 1:
             raise ConfigError(f"data.rehearsal_share must be between 0 and 1, is {self.rehearsal_share:g}")
-        if not 0 <= self.join <= 1:
-            raise ConfigError(f"data.join must be from 0 to 1, is {self.join}")
         if self.cache_audio and self.workers:
             raise ConfigError("data.cache_audio needs data.workers 0: each worker would keep a cache of its own")
 

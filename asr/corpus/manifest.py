@@ -315,7 +315,10 @@ def check_audio(utterances: Iterable[Utterance]) -> None:
     refuse_missing(list(missing_audio(utterances).values()))
 
 
+REMEDY = "; put the audio back, or leave them out with asr corpus import MANIFEST --skip-broken --out NEW"
+
+
 def refuse_missing(errors: Sequence[str]) -> None:
     """Raises AudioError where there are errors of files that are not there."""
     if errors:
-        raise AudioError(several_errors(errors, "files are not there", "; correct the manifest or put the audio back"))
+        raise AudioError(several_errors(errors, "files are not there", REMEDY))

@@ -17,9 +17,11 @@ from asr.corpus.importing import Skipped, import_corpus
 from asr.corpus.lhotse_recipes import download_with_lhotse, read_with_lhotse
 from asr.corpus.manifest import Utterance, write_manifest
 from asr.errors import AsrError, ManifestError
-from asr.files import read_lines
+from asr.files import atomic_write, read_lines
 from asr.places import require_writable
 
+WARNINGS = "warnings.txt"
+"""Lists beside the manifests what is wrong with a corpus."""
 Splits = tuple[dict[str, list[Utterance]], list[str]]
 """Utterances by split, and a line for each thing that is wrong."""
 
@@ -40,8 +42,7 @@ def prepare_public(name: str, folder: Path, out: Path) -> dict[str, tuple[Path, 
             written[split] = (path, write_manifest(path, kept), left_out)
     if not written:
         raise ManifestError(f"{folder}: holds no utterance of {corpus.title} with audio and text{_first(warnings)}")
-    if warnings:
-        next(iter(written.values()))[2][f"warnings, the first: {warnings[0]}"] += len(warnings)
+    _list_warnings(warnings, Path(out) / WARNINGS, next(iter(written.values()))[2])
     for split, (_, n, left_out) in written.items():
         if (lacking := corpus.sizes.get(split, n) - n) > 0:
             left_out["fewer than were published: are all its archives unpacked?"] += lacking
@@ -102,6 +103,19 @@ def _sound(utterances: list[Utterance], name: str) -> tuple[list[Utterance], Cou
         else:
             kept[utterance.id] = replace(utterance, source=name)
     return [kept[id] for id in sorted(kept)], left_out
+
+
+def _list_warnings(warnings: list[str], path: Path, left_out: Counter) -> None:
+    """Counts them, names the first, and lists all in a file where there are more."""
+    path.unlink(missing_ok=True)
+    if not warnings:
+        return
+    more = ""
+    if len(warnings) > 1:
+        with atomic_write(path) as file:
+            file.writelines(" ".join(line.split()) + "\n" for line in warnings)
+        more = f" ({path} lists them)"
+    left_out[f"warnings, the first: {warnings[0]}{more}"] += len(warnings)
 
 
 def _first(warnings: list[str]) -> str:

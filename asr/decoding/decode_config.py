@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
+from asr.config_checks import check_above_zero, check_names, check_not_negative, check_up_to_one
 from asr.decoding.rule_names import UNWRITTEN
 from asr.errors import ConfigError
 from asr.foreign_bytes import quoted
@@ -114,25 +115,19 @@ class DecodeConfig:
             raise ConfigError(
                 f"decode.batch_recordings must be from 1 to {MOST_RECORDINGS:,}, is {self.batch_recordings}"
             )
-        if self.rule not in UNWRITTEN:
-            raise ConfigError(f"decode.rule must be one of {', '.join(UNWRITTEN)}, is {quoted(self.rule)}")
+        check_names("decode", self, rule=UNWRITTEN)
         if self.nbest > self.beam:
             raise ConfigError(f"decode.nbest {self.nbest} cannot be more than decode.beam {self.beam}")
-        for name in ("max_chars_per_second", "batch_seconds", "temperature"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"decode.{name} must be above 0, is {getattr(self, name)}")
+        check_above_zero("decode", self, "max_chars_per_second", "batch_seconds", "temperature")
         if self.window != AUTO and (isinstance(self.window, str) or self.window <= 0):
             raise ConfigError(f"decode.window must be auto or seconds above 0, is {quoted(self.window)}")
         for name, most in LARGEST.items():
             value = getattr(self, name)
             if value != AUTO and not abs(value) <= most:
                 raise ConfigError(f"decode.{name} must be at most {most:,g}, is {value:g}")
-        for name in ("reverse_weight", "no_speech"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"decode.{name} must be from 0 to 1, is {getattr(self, name)}")
-        for name in ("ctc_weight", "eos_threshold", "coverage_weight", "hotword_margin", "large_lm_weight"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"decode.{name} must be 0 or more, is {getattr(self, name)}")
+        check_up_to_one("decode", self, "reverse_weight", "no_speech")
+        check_not_negative("decode", self, "ctc_weight", "eos_threshold", "coverage_weight", "hotword_margin")
+        check_not_negative("decode", self, "large_lm_weight")
 
     def max_tokens(self, seconds: float) -> int:
         """The longest hypothesis for so much audio, eos and what the rule does not write not counted."""

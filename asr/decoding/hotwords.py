@@ -1,26 +1,17 @@
 """Words that are likely to come: what hypotheses earn by them, in PyTorch (asr.exported.hotwords has the same in NumPy)."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from asr.decoding.beam import Chosen
 from asr.decoding.hotword_trie import ROOT, HotwordTrie
-from asr.decoding.tries import Edges
-
-
-class _State(NamedTuple):
-    """Where each hypothesis (B, N) is in the trie: the longest end of it that a hot word begins with."""
-
-    nodes: Tensor
-    grown: Tensor | None = None
-    """(B, N, C) where it is after each candidate."""
+from asr.decoding.tries import Edges, Walk
 
 
 class HotwordScorer:
-    """Walks along a HotwordTrie. A CandidateScorer."""
+    """Walks along a HotwordTrie: a hypothesis is at the longest end of it that a hot word begins with. A CandidateScorer."""
 
     def __init__(
         self,
@@ -46,10 +37,10 @@ class HotwordScorer:
         self.total, self.kept = on_device(trie.total), on_device(trie.kept)
         self.longest, self.steps = trie.longest, trie.steps
 
-    def start(self, n_utterances: int) -> _State:
-        return _State(torch.zeros(n_utterances, 1, dtype=torch.long, device=self.fails.device))
+    def start(self, n_utterances: int) -> Walk:
+        return Walk(torch.zeros(n_utterances, 1, dtype=torch.long, device=self.fails.device))
 
-    def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: _State) -> tuple[Tensor, _State]:
+    def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: Walk) -> tuple[Tensor, Walk]:
         here = state.nodes[:, :, None].expand_as(candidates)
         heard = said >= said.amax(2, keepdim=True) - self.margin  # what the audio rules out no bonus brings in
         direct = self.edges.follow(here, candidates)
@@ -65,5 +56,5 @@ class HotwordScorer:
         score = torch.where(candidates == self.eos, self.kept[here, self.longest] - self.total[here], score)
         return score, state._replace(grown=there)
 
-    def select(self, state: _State, chosen: Chosen) -> _State:
-        return _State(state.grown[chosen.utterances[:, None], chosen.hypotheses, chosen.candidates])
+    def select(self, state: Walk, chosen: Chosen) -> Walk:
+        return state.select(chosen)

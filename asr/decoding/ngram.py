@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from asr.decoding.beam import Chosen
 from asr.decoding.ngram_file import read_ngrams
-from asr.decoding.tries import Edges
+from asr.decoding.tries import Edges, Walk
 
 ROOT = 0
 BLOCK = 1 << 17
@@ -18,18 +17,11 @@ UNKNOWN = -10.0
 """Log-probability of a word that the model does not have, where it has no <unk> either."""
 
 
-class _State(NamedTuple):
-    """The longest context of each hypothesis (B, N) that the model has, as a node."""
-
-    nodes: Tensor
-    grown: Tensor | None = None
-    """(B, N, C) the node after each candidate."""
-
-
 class NgramScorer:
     """Log-probabilities of candidates after their context, backing off where the model has not seen it. A CandidateScorer.
 
-    Every n-gram is a node of a trie; its back-off node is the n-gram without its first word.
+    Every n-gram is a node of a trie; its back-off node is the n-gram without its first word. A hypothesis is at the longest
+    context that the model has.
     """
 
     def __init__(self, path: str | Path, symbols: Sequence[str], eos: int, device: torch.device | str = "cpu"):
@@ -70,10 +62,10 @@ class NgramScorer:
                     nodes, words, context = nodes[shorter], words[shorter], suffix[context[shorter]].long()
         return suffix
 
-    def start(self, n_utterances: int) -> _State:
-        return _State(torch.full((n_utterances, 1), self.first, device=self.log_prob.device))
+    def start(self, n_utterances: int) -> Walk:
+        return Walk(torch.full((n_utterances, 1), self.first, device=self.log_prob.device))
 
-    def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: _State) -> tuple[Tensor, _State]:
+    def score(self, tokens: Tensor, candidates: Tensor, said: Tensor, state: Walk) -> tuple[Tensor, Walk]:
         context = state.nodes[:, :, None].expand_as(candidates)
         words = self.vocabulary[candidates]
         found = torch.full_like(candidates, -1)
@@ -91,5 +83,5 @@ class NgramScorer:
         following = torch.where(found >= self.longest, self.suffix[found].long(), found)
         return score, state._replace(grown=following)
 
-    def select(self, state: _State, chosen: Chosen) -> _State:
-        return _State(state.grown[chosen.utterances[:, None], chosen.hypotheses, chosen.candidates])
+    def select(self, state: Walk, chosen: Chosen) -> Walk:
+        return state.select(chosen)

@@ -1,7 +1,11 @@
 """Many (node, token) → node edges looked up at once, as tensors: what hot words and n-gram models walk along."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
+from asr.decoding.beam import Chosen
 
 
 class Edges:
@@ -18,3 +22,16 @@ class Edges:
         keys = nodes * self.n_tokens + tokens
         places = torch.searchsorted(self.keys, keys)
         return torch.where(self.keys[places] == keys, self.children[places].long(), -1)
+
+
+class Walk(NamedTuple):
+    """Where in a trie the hypotheses of a batch are. The state of a CandidateScorer."""
+
+    nodes: Tensor
+    """(B, N) the node of each hypothesis."""
+    grown: Tensor | None = None
+    """(B, N, C) the node after each candidate."""
+
+    def select(self, chosen: Chosen) -> "Walk":
+        """Of the longer hypotheses that were chosen."""
+        return Walk(self.grown[chosen.utterances[:, None], chosen.hypotheses, chosen.candidates])

@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from asr.config_checks import check_below_one, check_not_negative, check_up_to_one
 from asr.errors import ConfigError
 from asr.features.fbank import NATS_PER_DECIBEL, USUAL_UNIT
+from asr.features.utterance import length_mask
 
 ENVELOPE_COSINES = 12
 """Cosines over the mel axis that make a spectral envelope: formants are wider than that, the harmonics of a voice narrower."""
@@ -69,23 +71,10 @@ class AugmentConfig:
                 raise ConfigError(f"augment.speeds must be from 0.5 to 2, is {speed}")
         if self.noise_folder and not self.noise:
             raise ConfigError("augment.noise_folder needs a share of the utterances: set augment.noise")
-        for name in ("frequency_warp", "tempo", "time_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"augment.{name} must be from 0 to below 1, is {getattr(self, name)}")
-        for name in ("noise", "reverberation", "telephone"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"augment.{name} must be from 0 to 1, is {getattr(self, name)}")
-        for name in (
-            "frequency_masks",
-            "frequency_width",
-            "time_masks",
-            "time_width",
-            "volume",
-            "pitch",
-            "equalizer",
-        ):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"augment.{name} must not be negative, is {getattr(self, name)}")
+        check_below_one("augment", self, "frequency_warp", "tempo", "time_share")
+        check_up_to_one("augment", self, "noise", "reverberation", "telephone")
+        check_not_negative("augment", self, "frequency_masks", "frequency_width", "time_masks", "time_width")
+        check_not_negative("augment", self, "volume", "pitch", "equalizer")
 
 
 def augment(
@@ -164,7 +153,7 @@ def add_noise(features: Tensor, lengths: Tensor, share: float, *, unit: float | 
     `unit`: as for `augment`.
     """
     B, T, _ = features.shape
-    real = torch.arange(T, device=features.device) < lengths[:, None]
+    real = length_mask(lengths, T)
     loudest = features.mean(2).masked_fill(~real, -math.inf).amax(1)[:, None, None]
     low, high = NOISE_DECIBELS
     decibels = low + (high - low) * torch.rand(B, 1, 1, device=features.device)

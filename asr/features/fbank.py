@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr.audio.reading import SAMPLE_RATE
+from asr.config_checks import check_above_zero, check_below_one, check_names, check_not_negative
 from asr.errors import AudioError, ConfigError
 from asr.features.mel import FILTERS
-from asr.features.utterance import above, emphasised, real_places, reflected, silent_behind, standardised, steady_noise
-from asr.foreign_bytes import quoted
+from asr.features.utterance import above, emphasised, length_mask, reflected, silent_behind, standardised, steady_noise
 
 POVEY_POWER = 0.85
 LOG_FLOOR = float(torch.finfo(torch.float32).eps)
@@ -104,19 +104,13 @@ class FeatureConfig:
     where the statistics are those of speech. 0: what the statistics in the model say, bin by bin, as for imported models."""
 
     def __post_init__(self):
-        for name, known in (("kind", KINDS), ("window", WINDOWS), ("edges", EDGES), ("filters", FILTERS)):
-            if getattr(self, name) not in known:
-                raise ConfigError(
-                    f"features.{name} must be one of {', '.join(known)}, is {quoted(getattr(self, name))}"
-                )
+        check_names("features", self, kind=KINDS, window=WINDOWS, edges=EDGES, filters=FILTERS)
         if not 0 <= self.low_hz < self.high_hz <= SAMPLE_RATE / 2:
             raise ConfigError(
                 f"features.low_hz {self.low_hz:g} and high_hz {self.high_hz:g} must satisfy"
                 f" 0 <= low_hz < high_hz <= {SAMPLE_RATE / 2:g} (half the sample rate)"
             )
-        for name in ("n_mels", "frame_ms", "shift_ms", "sample_scale", "floor"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"features.{name} must be above 0, is {getattr(self, name)}")
+        check_above_zero("features", self, "n_mels", "frame_ms", "shift_ms", "sample_scale", "floor")
         for name, most in MOST.items():
             if getattr(self, name) > most:
                 raise ConfigError(f"features.{name} must be at most {most:,}, is {getattr(self, name):,}")
@@ -124,15 +118,10 @@ class FeatureConfig:
             raise ConfigError(
                 f"features: frames of {self.frame_ms:g} ms every {self.shift_ms:g} ms are shorter than a sample"
             )
-        if not 0 <= self.signal_preemphasis < 1:
-            raise ConfigError(f"features.signal_preemphasis must be from 0 to below 1, is {self.signal_preemphasis:g}")
-        for name in ("dither", "steady_dither"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"features.{name} must be 0 or more, is {getattr(self, name):g}")
+        check_below_one("features", self, "signal_preemphasis")
+        check_not_negative("features", self, "dither", "steady_dither", "unit")
         if self.whole_shifts and self.kind != "stft":
             raise ConfigError('features.whole_shifts is for centred frames: set features.kind = "stft"')
-        if self.unit < 0:
-            raise ConfigError(f"features.unit must be 0 or more, is {self.unit:g}")
         if self.window_seconds < 0 or self.window_samples % self.frame_shift:
             raise ConfigError(f"features.window_seconds must be a multiple of the shift, is {self.window_seconds:g}")
         if self.tail_seconds < 0 or (self.tail_seconds and self.window_seconds):
@@ -244,7 +233,7 @@ class LogMel(nn.Module):
             features = torch.log(energies + config.floor if config.floor_added else energies.clamp(min=config.floor))
             if config.decibels:
                 features = features * DECIBELS
-        real = real_places(n_frames, features.shape[1])[..., None]
+        real = length_mask(n_frames, features.shape[1])[..., None]
         if config.range_db:
             features = above(features, real, config.range_db if config.decibels else config.range_db / DECIBELS)
         if config.per_utterance:

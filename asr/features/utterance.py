@@ -10,13 +10,13 @@ SMALLEST_DEVIATION = 1e-5
 
 def silent_behind(samples: Tensor, lengths: Tensor, more: int) -> tuple[Tensor, Tensor]:
     """Samples (B, S + more), silent behind each length, and lengths, `more` longer."""
-    return F.pad(samples * real_places(lengths, samples.shape[1]), (0, more)), lengths + more
+    return F.pad(samples * length_mask(lengths, samples.shape[1]), (0, more)), lengths + more
 
 
 def emphasised(samples: Tensor, lengths: Tensor, share: float) -> Tensor:
     """Samples (B, S), each less a share of the one before; the first as it is, and silence behind each length."""
     before = F.pad(samples[:, :-1], (1, 0))
-    return (samples - share * before) * real_places(lengths, samples.shape[1])
+    return (samples - share * before) * length_mask(lengths, samples.shape[1])
 
 
 def steady_noise(lengths: Tensor, size: int) -> Tensor:
@@ -51,6 +51,6 @@ def reflected(places: Tensor, lengths: Tensor) -> Tensor:
     return torch.minimum(places, 2 * last - places).minimum((lengths[:, None] - 1).clamp(min=0))
 
 
-def real_places(lengths: Tensor, size: int) -> Tensor:
-    """(B,) → (B, size), True where the place is below the length."""
+def length_mask(lengths: Tensor, size: int) -> Tensor:
+    """(B,) → (B, size), True where the position is below the length. Example: [1, 3] → [[T F F], [T T T]]."""
     return torch.arange(size, device=lengths.device) < lengths[:, None]

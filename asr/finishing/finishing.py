@@ -9,7 +9,7 @@ from asr.finishing.disfluencies import cleaned, require_words
 from asr.finishing.punctuating import MODEL, PUNCTUATORS, with_marks
 from asr.text.digits import find_numbers
 from asr.text.scripts import to_simplified, to_traditional
-from asr.transcript import Correction, Segment, Transcript, TranscriptToken, merged, parted
+from asr.transcript import Correction, Segment, Transcript, TranscriptToken, in_clauses, merged
 
 SCRIPTS: dict[str, Callable[[str], str]] = {"simplified": to_simplified, "traditional": to_traditional}
 """Name → how a text is converted to it."""
@@ -109,16 +109,11 @@ def in_script(tokens: Tokens, convert: Callable[[str], str]) -> Tokens:
 
 def with_digits(tokens: Tokens) -> Tokens:
     """Tokens with numbers as digits. A number of several tokens becomes one: it begins and ends with them."""
-    text, starts, owners = "", [], []  # starts: token → its first character; owners: character → token
-    for i, token in enumerate(tokens):
-        text += " " if parted(text, token.text) else ""
-        starts.append(len(text))
-        text += token.text + ("\n" if token.mark else "")  # no number goes beyond punctuation
-        owners += [i] * (len(text) - len(owners))
+    text, starts = in_clauses(tokens)
     found: list[TranscriptToken] = []
     at = 0
     for number in find_numbers(text):
-        first, last = owners[number.first], owners[number.end - 1]
+        first, last = (bisect_right(starts, place) - 1 for place in (number.first, number.end - 1))
         before = text[starts[first] : number.first]
         after = text[number.end : starts[last] + len(tokens[last].text)]
         found += [*tokens[at:first], merged(tokens[first : last + 1], before + number.text + after)]

@@ -7,7 +7,7 @@ from typing import Any
 from asr.errors import CheckpointError, TokenError
 from asr.foreign_bytes import listed, quoted, reading
 from asr.interop.checkpoints import existing, read_json
-from asr.interop.foreign import token_table
+from asr.interop.foreign import token_table, tokens_by_id
 from asr.interop.sentence_piece_files import (
     BPE,
     BYTE,
@@ -50,17 +50,16 @@ OTHER_STEPS = ("Precompiled", "NFC", "NFKC", "Strip")
 def read_tokens(folder: Path, vocabulary: int) -> tuple[TokenTable, tuple[int, ...], bytes]:
     """The table, in which the tokens around a text have our names, the ids of the prompt, and the model that splits texts."""
     path = folder / JSON if (folder / JSON).is_file() or not (folder / MODEL).is_file() else folder / MODEL
-    tokens = [f"<|unused-{i}|>" for i in range(vocabulary)]
     pieces = (folder / MODEL).read_bytes() if (folder / MODEL).is_file() else None
     if path.name == MODEL:
-        _fill(tokens, {piece: i for i, piece in enumerate(_pieces_of(path))}, path)
+        tokens = tokens_by_id({piece: i for i, piece in enumerate(_pieces_of(path))}, vocabulary, path)
     else:
         data = _object(read_json(existing(path)), path)
         model = _object(data.get("model"), path)
         with reading(path, CheckpointError, "holds no tokens and merges as tokenizers writes them"):
             scores = _scores(model, path)
             commands = {token["content"]: token["id"] for token in data.get("added_tokens") or []}
-            _fill(tokens, {token: i for i, (token, _) in enumerate(scores)} | commands, path)
+            tokens = tokens_by_id({token: i for i, (token, _) in enumerate(scores)} | commands, vocabulary, path)
             if pieces is None:
                 pieces = _model_of(data, model, tokens, dict(scores), commands=set(commands), path=path)
     if (folder / MODEL).is_file():
@@ -86,16 +85,6 @@ def _object(data: Any, path: Path) -> dict:
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: is no tokenizer as tokenizers writes it")
     return data
-
-
-def _fill(tokens: list[str], ids: dict[str, int], path: Path) -> None:
-    """Puts each token at its id."""
-    for token, i in ids.items():
-        if type(i) is not int or not 0 <= i < len(tokens):
-            raise CheckpointError(f"{path}: {quoted(token)} has the id {quoted(i)}, the model has {len(tokens)} tokens")
-        if tokens[i] != token and not tokens[i].startswith("<|unused-"):
-            raise CheckpointError(f"{path}: {quoted(tokens[i])} and {quoted(token)} both have the id {i}")
-        tokens[i] = token
 
 
 def _compare(pieces: list[str], tokens: list[str], model: Path, path: Path) -> None:

@@ -163,6 +163,18 @@ class Settings:
             )
 
 
+def tokens_by_id(ids: dict[str, Any], vocabulary: int, path: Path) -> list[str]:
+    """Tokens in the order of their ids, with names for ids that no token has. Raises CheckpointError where two have the same."""
+    tokens = [f"<|unused-{i}|>" for i in range(vocabulary)]
+    for token, i in ids.items():
+        if type(i) is not int or not 0 <= i < vocabulary:
+            raise CheckpointError(f"{path}: {quoted(token)} has the id {quoted(i)}, the model has {vocabulary} tokens")
+        if tokens[i] != token and not tokens[i].startswith("<|unused-"):
+            raise CheckpointError(f"{path}: {quoted(tokens[i])} and {quoted(token)} both have the id {i}")
+        tokens[i] = token
+    return tokens
+
+
 def token_table(tokens: Iterable[str], path: Path) -> TokenTable:
     """The table, with a space written as in our own."""
     tokens = list(tokens)

@@ -7,7 +7,7 @@ from typing import Any
 from asr.errors import CheckpointError
 from asr.foreign_bytes import listed, quoted, reading
 from asr.interop.checkpoints import read_json
-from asr.interop.foreign import token_table
+from asr.interop.foreign import token_table, tokens_by_id
 from asr.text.byte_pairs import BytePairTokenizer, byte_symbols
 from asr.text.tokenizer import BLANK_UNK, CONTROL, EOS, SOS, TokenTable
 
@@ -48,13 +48,7 @@ def read_tokens(folder: Path, vocabulary: int, *, of_weights: Path | None = None
     of_weights: a file of the authors, which has no tokens: the folder's file has those of texts, the others follow from the rule.
     """
     path, ids = _vocabulary(folder) if of_weights is None else _with_rule(folder, vocabulary, of_weights)
-    tokens = [f"<|unused-{i}|>" for i in range(vocabulary)]
-    for token, i in ids.items():
-        if not 0 <= i < vocabulary:
-            raise CheckpointError(f"{path}: {quoted(token)} has the id {i}, the model has {vocabulary} tokens")
-        if not tokens[i].startswith("<|unused-"):
-            raise CheckpointError(f"{path}: {quoted(tokens[i])} and {quoted(token)} both have the id {i}")
-        tokens[i] = token
+    tokens = tokens_by_id(ids, vocabulary, path)
     _require_same(ids, path, folder / WHOLE)
     nothing = next((name for name in NOTHING if name in ids), NOTHING[0])
     for name in (*PROMPT, BEGIN, END, nothing):

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asr.config_checks import check_above_zero, check_below_one, check_not_negative
 from asr.errors import ConfigError
 from asr.foreign_bytes import listed, quoted
 from asr.model.layers import Attention, Dropout, FeedForward
@@ -37,12 +38,9 @@ class LoraConfig:
     """Which projections of these parts: query, key, value and out of attention, feed_forward."""
 
     def __post_init__(self):
-        if self.rank < 0:
-            raise ConfigError(f"train.lora.rank must be 0 or more, is {self.rank}")
-        if not self.alpha > 0:
-            raise ConfigError(f"train.lora.alpha must be above 0, is {self.alpha:g}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"train.lora.dropout must be from 0 to below 1, is {self.dropout:g}")
+        check_not_negative("train.lora", self, "rank")
+        check_above_zero("train.lora", self, "alpha")
+        check_below_one("train.lora", self, "dropout")
         for name in self.projections:
             if name not in PROJECTIONS:
                 raise ConfigError(

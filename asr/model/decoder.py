@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from asr.config_checks import check_names
 from asr.errors import ConfigError
-from asr.model.encoder import check_names, check_places, check_sizes
+from asr.model.encoder import check_places, check_sizes
 from asr.model.layers import (
     ACTIVATIONS,
     Attention,

@@ -6,19 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from asr.config_checks import check_above_zero, check_below_one, check_names, check_not_negative
 from asr.errors import ConfigError
+from asr.features.utterance import length_mask
 from asr.foreign_bytes import quoted
 from asr.model.convolution import NORMS, ConvolutionModule, GatingModule, Merge
-from asr.model.layers import (
-    ACTIVATIONS,
-    Attention,
-    Dropout,
-    FeedForward,
-    LearnedPositions,
-    computed,
-    length_mask,
-    sinusoids,
-)
+from asr.model.layers import ACTIVATIONS, Attention, Dropout, FeedForward, LearnedPositions, computed, sinusoids
 from asr.model.relative import SCORES, RelativeAttention, relative_sinusoids
 from asr.model.sizes import check_size
 
@@ -81,8 +74,7 @@ class EncoderConfig:
         for name in ("kernel", "merge_kernel"):
             if getattr(self, name) < 1 or (getattr(self, name) % 2 == 0 and not self.causal):
                 raise ConfigError(f"encoder.{name} must be odd, is {getattr(self, name)}")
-        if self.last_norm_eps < 0:
-            raise ConfigError(f"encoder.last_norm_eps must be 0 or more, is {self.last_norm_eps:g}")
+        check_not_negative("encoder", self, "last_norm_eps")
         for name in ("kernel", "conv_expansion", "gate_units", "merge_kernel"):
             check_size(f"encoder.{name}", getattr(self, name))
         if self.gate_units % 2:
@@ -92,23 +84,12 @@ class EncoderConfig:
                 raise ConfigError(f"encoder.{name} = false is not for an e_branchformer, which has no such form")
 
 
-def check_names(section: str, config, **known) -> None:
-    """Raises ConfigError for a setting that is none of the names known for it."""
-    for name, names in known.items():
-        if getattr(config, name) not in names:
-            raise ConfigError(
-                f"{section}.{name} must be one of {', '.join(n or repr(n) for n in names)}, is {quoted(getattr(config, name))}"
-            )
-
-
 def check_sizes(section: str, config) -> None:
     """What any stack of Transformer layers needs of its sizes."""
     for name in ("layers", "width", "heads", "feed_forward"):
         check_size(f"{section}.{name}", getattr(config, name, 1))
-    if not 0 <= config.dropout < 1:
-        raise ConfigError(f"{section}.dropout must be from 0 to below 1, is {config.dropout}")
-    if not config.norm_eps > 0:
-        raise ConfigError(f"{section}.norm_eps must be above 0, is {config.norm_eps:g}")
+    check_below_one(section, config, "dropout")
+    check_above_zero(section, config, "norm_eps")
     if hasattr(config, "width"):
         check_heads(section, config.width, config.heads)
 

@@ -28,11 +28,6 @@ KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, L, K): all that attention needs to know of what it looks at."""
 
 
-def length_mask(lengths: Tensor, size: int) -> Tensor:
-    """(B,) → (B, size), True where the position is below the length. Example: [1, 3] → [[T F F], [T T T]]."""
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
-
-
 def sinusoids(start: int, length: int, width: int, like: Tensor) -> Tensor:
     """Positions start … start + length - 1 as (length, D), of the type and on the device of `like`."""
     return sinusoids_at(torch.arange(start, start + length, device=like.device), width).to(like.dtype)

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from asr.audio.reading import SAMPLE_RATE
+from asr.config_checks import check_not_negative
 from asr.errors import ConfigError
 from asr.features.cmvn import Cmvn
 from asr.features.fbank import NATS_PER_DECIBEL, USUAL_UNIT, FeatureConfig, LogMel
+from asr.features.utterance import length_mask
 from asr.model.decoder import Decoder, DecoderConfig
 from asr.model.encoder import Encoder, EncoderConfig, check_heads
-from asr.model.layers import length_mask, sinusoids_at
+from asr.model.layers import sinusoids_at
 from asr.model.no_speech import NoSpeechHead
 from asr.model.sizes import check_size
 from asr.model.subsampling import Subsampling, SubsamplingConfig, SubsamplingOverTime
@@ -43,8 +45,7 @@ class ModelConfig:
     """Width of the decoder, to which a linear layer brings the memory; 0: the encoder's, without such a layer."""
 
     def __post_init__(self):
-        if self.reverse_layers < 0:
-            raise ConfigError(f"model.reverse_layers must be 0 or more, is {self.reverse_layers}")
+        check_not_negative("model", self, "reverse_layers")
         check_size("model.reverse_layers", max(1, self.reverse_layers))
         if self.count_tokens and not self.ctc:
             raise ConfigError("model.count_tokens needs the head that counts: set model.ctc = true")

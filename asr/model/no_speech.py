@@ -16,9 +16,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from asr.errors import CheckpointError
+from asr.features.utterance import length_mask
 from asr.files import write_file
 from asr.foreign_bytes import reading
-from asr.model.layers import length_mask
 
 NO_SPEECH = "no_speech.safetensors"
 """Its file in a model folder."""

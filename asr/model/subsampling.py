@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asr.config_checks import check_names
 from asr.errors import ConfigError
-from asr.features.utterance import reflected
-from asr.foreign_bytes import quoted
-from asr.model.layers import length_mask
+from asr.features.utterance import length_mask, reflected
 from asr.model.sizes import MOST_SIZES, check_size
 
 LAYOUTS = {
@@ -121,9 +120,8 @@ class SubsamplingConfig:
             raise ConfigError(
                 f"subsampling.extra_frames must be from 0 to {MOST_SIZES['frames']}, is {self.extra_frames}"
             )
-        if self.activation and self.activation not in ACTIVATIONS:
-            names = ", ".join(ACTIVATIONS)
-            raise ConfigError(f"subsampling.activation must be one of {names}, is {quoted(self.activation)}")
+        if self.activation:
+            check_names("subsampling", self, activation=ACTIVATIONS)
 
     @property
     def all_blocks(self) -> list[ConvolutionBlock]:

@@ -15,6 +15,7 @@ from asr.files import write_file
 from asr.outputs.style import Style
 from asr.outputs.subtitles import write_ass, write_lrc, write_srt, write_vtt
 from asr.outputs.textgrid import write_textgrid
+from asr.printable import readable_path
 from asr.text.words import in_words
 from asr.transcript import Segment, Transcript, TranscriptToken, Turn, joined, merged
 
@@ -69,7 +70,7 @@ def write_json(transcript: Transcript, file: TextIO, style: Style) -> None:
     With `word_times` each segment has `words` beside its tokens. Where it was asked who speaks, segments and tokens have a
     speaker, and there are turns, and overlaps, in which several speak.
     """
-    data = {"text": transcript.text} | dataclasses.asdict(transcript) | {"audio": _unicode(transcript.audio)}
+    data = {"text": transcript.text} | dataclasses.asdict(transcript) | {"audio": readable_path(transcript.audio)}
     id, turns = data.pop("id"), data.pop("turns")
     data = ({"id": id} if id else {}) | data
     if turns:
@@ -125,8 +126,8 @@ def write_manifest(transcript: Transcript, file: TextIO, style: Style) -> None:
             continue
         channel = "" if segment.channel is None else f"-{segment.channel}"
         line = {
-            "id": f"{_unicode(name)}{channel}-{round(segment.start * 1000):08}",
-            "audio": _unicode(os.path.abspath(transcript.audio)),
+            "id": f"{readable_path(name)}{channel}-{round(segment.start * 1000):08}",
+            "audio": readable_path(os.path.abspath(transcript.audio)),
             "start": round(segment.start, 3),
             "duration": round(segment.end - segment.start, 3),
             "text": segment.raw,
@@ -150,7 +151,7 @@ def write_rttm(transcript: Transcript, file: TextIO, style: Style) -> None:
     ]
     if not turns and any(segment.tokens for segment in transcript.segments):
         raise AsrError(f"{transcript.audio}: RTTM says who speaks when, which was not asked: --speakers")
-    name = re.sub(r"\s+", "_", _unicode(transcript.id or Path(transcript.audio).stem)) or "recording"
+    name = re.sub(r"\s+", "_", readable_path(transcript.id or Path(transcript.audio).stem)) or "recording"
     for turn in turns:
         who, seconds = re.sub(r"\s+", "_", turn.speaker), turn.end - turn.start
         file.write(f"SPEAKER {name} 1 {turn.start:.3f} {seconds:.3f} <NA> <NA> {who} <NA> <NA>\n")
@@ -158,11 +159,6 @@ def write_rttm(transcript: Transcript, file: TextIO, style: Style) -> None:
 
 def _trusted(segment: Segment, least: float | None) -> bool:
     return least is None or (not segment.warnings and segment.confidence is not None and segment.confidence >= least)
-
-
-def _unicode(name: str) -> str:
-    """The name of a file; bytes of it that are no UTF-8 (those of a name in GBK) as \\xb2."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _rounded(confidence: float | None) -> float | None:

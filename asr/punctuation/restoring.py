@@ -38,14 +38,13 @@ class Punctuator:
         self,
         words: Sequence[str],
         pauses: Sequence[float] | None = None,
-        closed: bool = True,
         *,
         ends: Sequence[bool] | None = None,
     ) -> list[str]:
         """The mark behind each unit (Han character, Latin word, number), "" for none.
 
-        pauses: seconds behind each unit; without them they are unknown. closed: whether the text ends behind the last unit,
-        which then gets a mark that ends a sentence. ends: of each unit, whether a sentence ends behind it in any case.
+        pauses: seconds behind each unit; without them they are unknown. ends: of each unit, whether a sentence ends behind it in
+        any case, as it does behind the last.
         """
         if not words:
             return []
@@ -53,7 +52,7 @@ class Punctuator:
         scores = np.concatenate(list(self._scores(ids, codes, None if pauses is None else pause_classes(pauses))))
         tags = scores.argmax(-1)
         ending = np.zeros(len(words), bool) if ends is None else np.array(ends, bool)
-        ending[-1] |= closed
+        ending[-1] = True
         tags[ending] = 1 + np.where(_ENDING, scores[ending, 1:], -np.inf).argmax(-1)
         return ["" if tag == 0 else MARKS[tag - 1] for tag in tags]
 

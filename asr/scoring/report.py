@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 from asr.files import write_file
 from asr.outputs.pages import page_of
+from asr.printable import readable_path
 from asr.scoring.cer import in_runs
 from asr.scoring.compare import Comparison
 from asr.scoring.results import summary
-from asr.scoring.score import Score, UtteranceScore, readable
+from asr.scoring.score import Score, UtteranceScore
 
 _PAGE = Path(__file__).parent / "page"
 
@@ -24,7 +25,7 @@ def write_report(
     """Writes the page. Audio paths are relative to the folder of `reference`, as in a manifest."""
     page, root = Path(path), Path(reference).parent
     data = summary(scores, comparison)
-    data["reference"] = readable(reference)
+    data["reference"] = readable_path(reference)
     data["speakers"] = sorted({u.value("speaker") for u in scores[0].utterances} - {""})
     joint = data["joint"] = " " if scores[0].unit == "mixed" else ""
     places = {name: number for number, name in enumerate(data["speakers"])}

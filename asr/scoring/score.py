@@ -1,6 +1,5 @@
 """What a test set shows: errors of every utterance, their sum, and how far it may be trusted."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from asr.errors import ManifestError
 from asr.foreign_bytes import some
+from asr.printable import readable_path
 from asr.scoring.bootstrap import Interval, rate_interval
 from asr.scoring.cer import LANGUAGES, UNITS, CharErrors, align, language, scoring_rules, unit_errors
 from asr.scoring.normalizing import Normalizer, both, dropped_note, hints
@@ -180,7 +180,7 @@ def score_read(
             f"{hypotheses.path}: has no id of {references.path}; its first id is {next(iter(hypotheses.lines), 'none')!r},"
             f" there it is {next(iter(references.lines), 'none')!r}"
         )
-    score = score_lines(references.lines, hypotheses.lines, unit, rules, name=readable(hypotheses.path))
+    score = score_lines(references.lines, hypotheses.lines, unit, rules, name=readable_path(hypotheses.path))
     for note in score.notes():
         say(note)
     return score
@@ -220,8 +220,3 @@ def score_lines(
         max(1, *(len(hypotheses[id].nbest) for id in references if id in hypotheses), 0),
         name,
     )
-
-
-def readable(path: str | Path) -> str:
-    """A path as text that can be written, whatever bytes are in it."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -20,7 +20,7 @@ from asr.errors import AsrError
 from asr.finishing.finishing import Finishing
 from asr.serving.access import key_of, knows, refusal
 from asr.serving.answers import CAUSED_BY_PROMPT
-from asr.serving.body import ENDING
+from asr.serving.body import ENDING, Rest
 from asr.serving.edited import rendered, scored
 from asr.serving.health import Health, short_question
 from asr.serving.inspections import inspection
@@ -38,7 +38,7 @@ from asr.serving.web_page import HOME, page_file
 from asr.speakers.weights import speakers_installed
 from asr.transcription.transcriber import Transcriber
 
-PATH, LIVE, INSPECT = "/v1/audio/transcriptions", "/v1/realtime", "/v1/inspect"
+PATH, LIVE, INSPECT, MODELS = "/v1/audio/transcriptions", "/v1/realtime", "/v1/inspect", "/v1/models"
 SECRETS = f"{LIVE}/client_secrets"
 RENDER, SCORE = "/v1/render", "/v1/score"
 POSTED = (PATH, INSPECT, SECRETS, RENDER, SCORE)
@@ -53,6 +53,7 @@ ACROSS_SITES: dict[str, Any] = {
 MOST_JSON = 2**16
 """Bytes of a request in JSON at most."""
 WRONG_KEY = "the key is wrong or missing; send it as Authorization: Bearer KEY"
+KEY_ASKED = {"WWW-Authenticate": "Bearer"}
 
 
 class Application:
@@ -72,19 +73,21 @@ class Application:
             RENDER: self.render,
             SCORE: self.score,
             LIVE: self.no_socket,
-            "/v1/models": self.models,
+            MODELS: self.models,
             "/health": self.health,
             "/metrics": self.metrics,
             PAGE: self.page,
         }
         self.counts = Metrics(endpoints, service)
         routes = [Route(path, one, methods=["POST" if path in POSTED else "GET"]) for path, one in endpoints.items()]
+        routes.append(Route(f"{MODELS}/{{name:path}}", self.models, methods=["GET"]))
         routes.append(Route("/page/{name}", self.page, methods=["GET"]))
         self.app: ASGIApp = Starlette(routes=routes, exception_handlers=HANDLERS | {Abandoned: self._abandoned})
         if settings.origins:
             self.app = CORSMiddleware(self.app, allow_origins=settings.origins, **ACROSS_SITES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path"] = scope["path"].rstrip("/") or PAGE  # a redirect would not know what a proxy has before the path
         try:
             if scope["type"] == "websocket":
                 await self._live(WebSocket(scope, receive, send))
@@ -101,54 +104,54 @@ class Application:
         if not reason and key and not knows(key, key_of(socket.headers, socket.scope.get("subprotocols", []))):
             reason, status = WRONG_KEY, 401
         if not reason and socket.url.path != LIVE:
-            reason, status = "Not Found", 404
+            reason, status = _nothing_at(socket), 404
         if reason:
-            await socket.send_denial_response(_refused(socket, status, reason))
+            headers = KEY_ASKED if status == 401 else None
+            await socket.send_denial_response(_refused(socket, status, reason, headers=headers))
         else:
             await converse(self.service, self.streams, socket)
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        rest = Rest(receive, request.headers.get("expect", "").lower() == "100-continue", self.service.stopping)
         began: list[int] = []
         """The status, once an answer has begun."""
 
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
-                began.append(message["status"])
+                began.append(status := message["status"])
+                if status >= 400 and rest.awaited:  # nobody knows whether it will still come
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
+                elif status >= 400 and status != 408:  # most clients read no answer while they send
+                    await rest.drop()
             await send(message)
 
         try:
             with self.counts.answering(scope["path"], began):
                 if reason := refusal(request.headers, self.settings, scope["path"] == PAGE):
-                    await self._refuse(request, 403, reason, telling)
+                    await _refused(request, 403, reason)(scope, receive, telling)
                 else:
-                    await self.app(scope, receive, telling)
-        except (Abandoned, BadRequest, ClientDisconnect):
-            pass  # while the rest of a refused request was dropped
+                    await self.app(scope, rest.receive, telling)
         except asyncio.CancelledError:  # the server ends in the middle of what cannot be interrupted
             if not began:
                 await _refused(request, 503, ENDING)(scope, receive, telling)
-
-    async def _refuse(self, request: Request, status: int, message: str, send: Send) -> None:
-        await self.service.body(request.receive).drop()
-        await _refused(request, status, message)(request.scope, request.receive, send)
 
     async def _abandoned(self, request: Request, error: Abandoned) -> Response:
         """Of what a client that has gone is answered only the status is read: it is counted."""
         return _refused(request, 503 if self.service.stopping.is_set() else LEFT, str(error))
 
     async def transcriptions(self, request: Request) -> Response:
-        await self._ask_for_key(request)
+        self._ask_for_key(request)
         return await transcription(self.service, request)
 
     async def inspections(self, request: Request) -> Response:
-        await self._ask_for_key(request)
+        self._ask_for_key(request)
         return await inspection(self.service, request)
 
     async def secrets(self, request: Request) -> Response:
         """A key for a web page, which ends soon. Who has but such a one gets no other."""
-        await self._ask_for_key(request, lent=False)
-        body = self.service.body(request.receive, MOST_JSON)
+        self._ask_for_key(request, lent=False)
+        body = self.service.body(request, MOST_JSON)
         try:
             asked = read_json(await Request(request.scope, body.receive).body() or b"{}")
         except ValueError:
@@ -157,11 +160,11 @@ class Application:
         return JSONResponse({"value": value, "expires_at": ends, "session": Session().shown(f"sess_{ends}")})
 
     async def render(self, request: Request) -> Response:
-        await self._ask_for_key(request)
+        self._ask_for_key(request)
         return await rendered(self.service, request)
 
     async def score(self, request: Request) -> Response:
-        await self._ask_for_key(request)
+        self._ask_for_key(request)
         return await scored(self.service, request)
 
     async def page(self, request: Request) -> Response:
@@ -171,15 +174,19 @@ class Application:
         told = f"{LIVE} is a WebSocket: connect to ws://…{LIVE}"
         return _refused(request, 426, told, headers={"Upgrade": "websocket"})
 
-    async def _ask_for_key(self, request: Request, lent: bool = True) -> None:
+    def _ask_for_key(self, request: Request, lent: bool = True) -> None:
         if self.settings.key and not knows(self.settings.key, key_of(request.headers), lent):
-            await self.service.body(request.receive).drop()
-            raise HTTPException(401, WRONG_KEY)
+            raise BadRequest(WRONG_KEY, status=401, headers=KEY_ASKED)
 
     async def models(self, request: Request) -> Response:
-        await self._ask_for_key(request)
+        """The only one there is: in a list, or by itself where its name is asked for."""
+        self._ask_for_key(request)
         only = {"id": self.service.transcriber.loaded.name, "object": "model", "created": 0, "owned_by": "asr"}
         only["speakers"] = speakers_installed()
+        if name := request.path_params.get("name"):
+            if name != only["id"]:
+                raise BadRequest(f"there is no model {name[:100]!r}; the only one is {only['id']!r}", "model", 404)
+            return JSONResponse(only)
         return JSONResponse({"object": "list", "data": [only]})
 
     async def health(self, request: Request) -> Response:
@@ -190,7 +197,7 @@ class Application:
         return JSONResponse(answer | reason, 503 if problem else 200)
 
     async def metrics(self, request: Request) -> Response:
-        await self._ask_for_key(request)
+        self._ask_for_key(request)
         return Response(self.counts.text(), media_type=self.counts.content_type)
 
 
@@ -201,6 +208,16 @@ def _refused(
     return Response(problem(status, worded(message, asking), field), status, headers, "application/json")
 
 
+def _nothing_at(asking: HTTPConnection) -> str:
+    path = asking.scope["path"][:100]
+    return f"there is nothing at {path!r}; recordings are sent to {PATH}, and browsers find a page at {PAGE}"
+
+
+def _not_so(request: Request, error: HTTPException) -> str:
+    methods = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
+    return f"{request.scope['path'][:100]} takes {methods}, not {request.method[:20]}"
+
+
 def _of_system(request: Request, error: OSError) -> Response:
     where = error.filename or f"the temporary folder {tempfile.gettempdir()}"
     return _refused(request, 500, f"{where}: {error.strerror or error}")
@@ -209,6 +226,8 @@ def _of_system(request: Request, error: OSError) -> Response:
 HANDLERS: dict[Any, Any] = {
     BadRequest: lambda request, error: _refused(request, error.status, str(error), error.field, error.headers),
     ClientDisconnect: lambda request, error: _refused(request, 400, "the upload was not finished"),
+    404: lambda request, error: _refused(request, 404, _nothing_at(request)),
+    405: lambda request, error: _refused(request, 405, _not_so(request, error), headers=error.headers),
     HTTPException: lambda request, error: _refused(request, error.status_code, error.detail, headers=error.headers),
     AsrError: lambda request, error: _refused(request, 500, str(error)),
     OSError: _of_system,

@@ -4,8 +4,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
+from asr.errors import AsrError
 from asr.serving.refusals import Abandoned, BadRequest
 
 Receive = Callable[[], Awaitable[Any]]
@@ -34,19 +36,8 @@ class Body:
         message = await self._next()
         self.received += len(message.get("body", b""))
         if self.received > self.most_bytes:
-            if message.get("more_body"):
-                await self.drop()
-            raise BadRequest(f"an upload must be at most {self.most_bytes / 1e6:g} MB", status=413)
+            raise too_large(self.most_bytes)
         return message
-
-    async def drop(self) -> None:
-        """Reads what is left of a request, as much as is worth reading."""
-        dropped, more = 0, True
-        while more and dropped < MOST_DROPPED:
-            message = await self._next()
-            size = len(message.get("body", b""))
-            self.received, dropped = self.received + size, dropped + size
-            more = message.get("more_body", False)
 
     async def _next(self) -> Any:
         latest = min(time.monotonic(), self.began + self.received / SLOWEST) + PATIENCE
@@ -64,6 +55,39 @@ class Body:
             return coming.result()
         finally:
             coming.cancel()
+
+
+def too_large(most_bytes: int) -> BadRequest:
+    """The refusal of a body of more bytes."""
+    return BadRequest(f"an upload must be at most {most_bytes / 1e6:g} MB", status=413)
+
+
+class Rest:
+    """What a request still sends. `receive` is that of ASGI, and remembers how far it has come."""
+
+    def __init__(self, receive: Receive, asks_first: bool, stopping: threading.Event):
+        """asks_first: whether the client waits to be told to go on before it sends a body (`Expect: 100-continue`)."""
+        self._receive, self.asks_first, self.stopping = receive, asks_first, stopping
+        self.began = self.ended = False
+
+    async def receive(self) -> Any:
+        """The next message."""
+        self.began = True  # which tells a client that asks to go on
+        message = await self._receive()
+        self.ended = not message.get("more_body", False)
+        return message
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the client still waits to be told to go on."""
+        return self.asks_first and not self.began
+
+    async def drop(self) -> None:
+        """Reads what is left of a refused request, as much as is worth reading."""
+        body = Body(self.receive, MOST_DROPPED, self.stopping)
+        with suppress(AsrError):  # too much, too slow, or the server ends
+            while not self.ended:
+                await body.receive()
 
 
 async def until_nobody_waits(receive: Receive, stopping: threading.Event) -> None:

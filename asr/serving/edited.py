@@ -42,7 +42,7 @@ async def scored(service: Service, request: Request) -> Response:
 
 
 async def _answered(service: Service, request: Request, answer: Callable[[dict], Any]) -> Any:
-    body = service.body(request.receive, MOST_BYTES)
+    body = service.body(request, MOST_BYTES)
     with service.clients.slot():
         sent = await Request(request.scope, body.receive).body()
         return await asyncio.to_thread(lambda: answer(_object(sent)))

@@ -61,7 +61,5 @@ def _page(service: Service, transcriber: Transcriber, upload: Upload, running: R
             raise why_given_up(running, upload) from None
         except AudioError as error:
             raise BadRequest(str(error), "file") from error
-    service.audio += found.transcript.duration
-    for warning in found.transcript.all_warnings:
-        service.say(f"asr: {upload.name}: warning: {warning}")
+    service.count(found.transcript, upload.name)
     return inspection_page(found)

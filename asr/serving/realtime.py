@@ -34,7 +34,7 @@ MOST_ORDERS, LEAST_ORDER = 2**16, 500
 """Bytes of other messages that wait before it is, the last of which may be longer; and for how many a short one counts."""
 AT_ONCE = 2.0
 """Seconds of audio that are heard at a time; where more waits, only utterances that are over are looked at."""
-NO_FILES = "a live session takes bare 16-bit samples; send files to /v1/audio/transcriptions"
+NO_FILES = "a live session takes bare samples; send files to /v1/audio/transcriptions"
 GOING, UNSUPPORTED, FAILED, FULL, IDLE, TOO_LONG = 1001, 1003, 1011, 1013, 4408, 4413
 """With what a server closes: it ends, what it was sent is no sound, it failed, others have all the places, nothing was sent
 for too long, or more than a session may have."""
@@ -77,7 +77,7 @@ class Live:
     def _hear_anew(self) -> None:
         """Begins to hear as the session says."""
         transcriber = self.service.transcriber
-        self.pcm = Pcm(self.session.rate)
+        self.pcm = Pcm(self.session.rate, self.session.law)
         words, _ = hotwords_of_fields(self.session.prompt, list(self.session.keywords))
         utterances = StreamUtterances(transcriber.voice_activity, self.session.segments(transcriber.segments))
         if self.began:
@@ -139,7 +139,7 @@ class Live:
 
     async def _next(self) -> dict:
         """The next message, once not too much waits already."""
-        while self.ahead > MOST_AHEAD * 2 * self.session.rate or self.ordered > MOST_ORDERS:
+        while self.ahead > MOST_AHEAD * self.session.bytes_a_second or self.ordered > MOST_ORDERS:
             self.changed.clear()
             await self.changed.wait()
         latest = time.monotonic() + self.service.settings.most_idle
@@ -185,7 +185,7 @@ class Live:
 
     async def _hear(self) -> None:
         """The samples that have come, as many as are heard at a time."""
-        most, data = int(AT_ONCE * self.session.rate) * 2, b""
+        most, data = int(AT_ONCE * self.session.bytes_a_second) // 2 * 2, b""
         while self.inbox and isinstance(self.inbox[0], bytes) and len(data) < most:
             data += self.inbox.popleft()
         if data[most:]:
@@ -238,7 +238,7 @@ def _event(text: str) -> dict:
     except ValueError:
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise BadRequest("a message must be an object in JSON with a type, or binary: 16-bit samples", "type")
+        raise BadRequest("a message must be an object in JSON with a type, or binary: samples", "type")
     return event
 
 
@@ -246,7 +246,7 @@ def _samples(event: dict) -> bytes:
     try:
         return b64decode(event.get("audio") or "", validate=True)
     except (ValueError, TypeError):
-        raise BadRequest("audio must be base64 of 16-bit samples", "audio") from None
+        raise BadRequest("audio must be base64 of samples", "audio") from None
 
 
 def _of_old_form(change: Any) -> Any:

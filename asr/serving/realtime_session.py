@@ -4,13 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from asr.serving.forms import LONGEST_PROMPT, is_mandarin
+from asr.serving.forms import LONGEST_PROMPT, is_mandarin, one_of
 from asr.serving.refusals import BadRequest
+from asr.transcription.pcm import LAWS
 from asr.transcription.segmenting import SegmentConfig
 from asr.transcription.stream_utterances import PAUSE
 
 RATE = 24000
 """Samples a second where nobody says how many."""
+TELEPHONE = 8000
+"""The same of the codes of telephones."""
+KINDS = {
+    "audio/pcm": "",
+    "pcm16": "",
+    "audio/pcmu": "pcmu",
+    "g711_ulaw": "pcmu",
+    "audio/pcma": "pcma",
+    "g711_alaw": "pcma",
+}
+"""What a format may be called, now and in the API's first version → the code of its samples; none where they are 16 bits."""
 LEAST_RATE, MOST_RATE = 8000, 48000
 INCLUDED = {"logprobs": "item.input_audio_transcription.logprobs"}
 INCLUDED["provisional"] = "item.input_audio_transcription.provisional"
@@ -25,6 +37,8 @@ class Session:
 
     rate: int = RATE
     """Samples a second of what it sends."""
+    law: str = ""
+    """The code that they are in, of LAWS; else they are 16 bits."""
     pause: float | None = PAUSE
     """Seconds of silence that end an utterance; None where the client says when one is over."""
     padding: float | None = None
@@ -40,6 +54,11 @@ class Session:
     provisional: bool = False
     """Whether text is told that may still change."""
 
+    @property
+    def bytes_a_second(self) -> int:
+        """Of what a client sends."""
+        return self.rate * (1 if self.law else 2)
+
     def segments(self, usual: SegmentConfig) -> SegmentConfig:
         """Where the stream is cut."""
         pause = usual.pause if self.pause is None else self.pause
@@ -54,6 +73,7 @@ class Session:
             detection = {"type": "server_vad", "silence_duration_ms": round(1000 * self.pause)}
             detection |= {} if self.threshold is None else {"threshold": self.threshold}
             detection |= {} if self.padding is None else {"prefix_padding_ms": round(1000 * self.padding)}
+        format = {"type": f"audio/{self.law}"} if self.law else {"type": "audio/pcm", "rate": self.rate}
         words = {"prompt": self.prompt} if self.prompt else {}
         words |= {"keywords": list(self.keywords)} if self.keywords else {}
         return {
@@ -63,7 +83,7 @@ class Session:
             "include": [long for short, long in INCLUDED.items() if getattr(self, short)],
             "audio": {
                 "input": {
-                    "format": {"type": "audio/pcm", "rate": self.rate},
+                    "format": format,
                     "transcription": {"language": "zh"} | words,
                     "noise_reduction": None,
                     "turn_detection": detection,
@@ -73,10 +93,11 @@ class Session:
 
 
 def of_query(query: Mapping[str, str]) -> Session:
-    """The session that an address asks for: `rate` and `provisional`. Raises BadRequest."""
-    session = Session(provisional=query.get("provisional", "").lower() in ("true", "1"))
+    """The session that an address asks for: `rate`, `format` and `provisional`. Raises BadRequest."""
+    law = one_of(query.get("format", "pcm"), ("pcm", *LAWS), "format").removesuffix("pcm")
+    session = Session(law=law, provisional=query.get("provisional", "").lower() in ("true", "1"))
     try:
-        rate = int(query.get("rate", RATE))
+        rate = int(query.get("rate", TELEPHONE if law else RATE))
     except ValueError:
         rate = 0
     return replace(session, rate=_rate(rate))
@@ -89,7 +110,7 @@ def updated(session: Session, change: Any) -> Session:
         raise BadRequest("session.type must be transcription: this server only transcribes", "session.type")
     audio = _table(_table(change.get("audio"), "session.audio").get("input"), "session.audio.input")
     if (format := audio.get("format")) is not None:
-        session = replace(session, rate=_format(format, session.rate))
+        session = _format(session, format)
     if (transcription := audio.get("transcription")) is not None:
         session = _words(session, _table(transcription, "session.audio.input.transcription"))
     if "turn_detection" in audio:
@@ -101,12 +122,15 @@ def updated(session: Session, change: Any) -> Session:
     return session
 
 
-def _format(format: Any, rate: int) -> int:
+def _format(session: Session, format: Any) -> Session:
     place = "session.audio.input.format"
     format = {"type": format} if isinstance(format, str) else _table(format, place)
-    if format.get("type", "audio/pcm") not in ("audio/pcm", "pcm16"):
-        raise BadRequest(f"{place} must be audio/pcm: 16 bits, little endian, one channel", place)
-    return _rate(format.get("rate") or rate)
+    law = KINDS.get(str(format.get("type", "audio/pcm")))
+    if law is None:
+        raise BadRequest(
+            f"{place} must be audio/pcm (16 bits, little endian, one channel), audio/pcmu or audio/pcma", place
+        )
+    return replace(session, law=law, rate=_rate(format.get("rate") or (TELEPHONE if law else session.rate)))
 
 
 def _rate(rate: Any) -> int:

@@ -7,6 +7,8 @@ from starlette.requests import HTTPConnection
 from asr.errors import AsrError
 from asr.language import in_preferred
 
+CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
+"""Status → what OpenAI's API calls it."""
 ACCEPT_LANGUAGE = "accept_language"
 """Field of an address that says what the header does, for pages: a browser lets them set none of a WebSocket."""
 
@@ -34,5 +36,5 @@ def worded(message: str, asking: HTTPConnection) -> str:
 def problem(status: int, message: str, field: str | None = None) -> bytes:
     """The body of an answer that says what is wrong, as OpenAI's API says it."""
     kind = "invalid_request_error" if status < 500 else "server_error"
-    error = {"message": message, "type": kind, "param": field, "code": None}
+    error = {"message": message, "type": kind, "param": field, "code": CODES.get(status)}
     return json.dumps({"error": error}).encode()

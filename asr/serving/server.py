@@ -26,6 +26,9 @@ WEBSOCKETS = {
     "ws_per_message_deflate": False,
 }
 """No message above 16 MiB. Nobody is pinged: whoever sends nothing is sent away, and a client that is held back hears no ping."""
+KEPT = 75
+"""Seconds for which a connection is kept for another request: longer than the clients' own 5 s (Python's) and 60 s (nginx's).
+Whoever ends it first knows that it has ended; the other one may just be sending the next request on it."""
 GRACE = 2
 """Seconds that requests get to end in once the server is told to."""
 
@@ -64,6 +67,7 @@ def serve(
             **WEBSOCKETS,
             lifespan="off",
             proxy_headers=False,
+            timeout_keep_alive=KEPT,
             log_level="critical",  # the application says itself what it must
             timeout_graceful_shutdown=GRACE,
         )
@@ -78,9 +82,11 @@ def serve(
 
 
 def socket_at(host: str, port: int) -> socket.socket:
-    """A listening socket; with port 0 the system chooses one."""
+    """A listening socket; with port 0 the system chooses one. At :: it listens for IPv4, too."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
     try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening = socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error
         raise AsrError(f"{host}:{port}: cannot be listened at ({reason}); choose another --host or --port") from error

@@ -13,7 +13,6 @@ from asr.serving.answers import answer_of, headers_of
 from asr.serving.body import Receive, until_nobody_waits
 from asr.serving.events import EventStream, events_of
 from asr.serving.forms import Wanted, read_form, read_request
-from asr.serving.refusals import BadRequest
 from asr.serving.scheduler import Job, Result, RunningJob
 from asr.serving.service import Service
 from asr.serving.uploads import Upload, transcribe, writable
@@ -38,15 +37,10 @@ async def transcription(service: Service, request: Request) -> Response:
 
 async def received(service: Service, request: Request) -> tuple[Wanted, FormData]:
     """What a form asks for, and the form, which holds the recording until it is closed."""
-    body = service.body(request.receive)
-    try:
-        service.waiting.check()  # before a large upload is read in vain
-        with service.clients.slot():
-            form = await read_form(Request(request.scope, body.receive))
-    except BadRequest as error:
-        if error.status == 429:
-            await body.drop()
-        raise
+    body = service.body(request)
+    service.waiting.check()  # before a large upload is read in vain
+    with service.clients.slot():
+        form = await read_form(Request(request.scope, body.receive))
     try:
         return writable(read_request(form.multi_items()), service.transcriber), form
     except BaseException:
@@ -81,6 +75,4 @@ async def _transcripts(
         async for transcript in transcripts:
             yield transcript
     assert transcript is not None
-    service.audio += transcript.duration
-    for warning in transcript.all_warnings:
-        service.say(f"asr: {wanted.name}: warning: {warning}")
+    service.count(transcript, wanted.name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from asr.audio.voice_activity import VoiceActivity
+from asr.audio.speech_probabilities import SpeechNetwork
 from asr.errors import AudioError
 from asr.speakers.embedding import SpeakerEmbedding, load_speaker_embedding
 from asr.speakers.labelling import labels_of
@@ -27,12 +27,12 @@ UNKNOWN = "S"
 class Networks:
     """What tells speakers apart; without state, so that one serves any number of recordings."""
 
-    activity: VoiceActivity
+    activity: SpeechNetwork
     segmentation: SpeakerSegmentation
     embedding: SpeakerEmbedding
 
     @classmethod
-    def load(cls, activity: VoiceActivity) -> "Networks":
+    def load(cls, activity: SpeechNetwork) -> "Networks":
         """With the installed weights. Raises AsrError where the extra `speakers` is not installed."""
         return cls(activity, load_speaker_segmentation(), load_speaker_embedding())
 

@@ -12,8 +12,7 @@ import torch
 
 from asr.audio.reading import SAMPLE_RATE
 from asr.audio.speech_probabilities import WINDOW as ACTIVITY
-from asr.audio.speech_probabilities import SpeechProbabilities
-from asr.audio.voice_activity import VoiceActivity
+from asr.audio.speech_probabilities import SpeechNetwork, SpeechProbabilities
 from asr.speakers.bands import centred, is_narrow, vector_of
 from asr.speakers.embedding import FEATURES, SpeakerEmbedding, mel_features
 from asr.speakers.segmentation import FIRST_MIDDLE, FRAME, SPEAKERS, WINDOW, SpeakerSegmentation, n_frames
@@ -60,7 +59,7 @@ class Stretch:
 class Stretches:
     """The stretches of one stream. It holds no more audio than a window, and what one call adds."""
 
-    def __init__(self, activity: VoiceActivity, segmentation: SpeakerSegmentation, embedding: SpeakerEmbedding):
+    def __init__(self, activity: SpeechNetwork, segmentation: SpeakerSegmentation, embedding: SpeakerEmbedding):
         self.segmentation, self.embedding = segmentation, embedding
         self.probabilities = SpeechProbabilities(activity)
         self.speech: list[bool] = []

@@ -10,7 +10,7 @@ from itertools import accumulate
 from asr.errors import AsrError
 from asr.extras import brings
 from asr.text.scripts import to_simplified
-from asr.transcript import TranscriptToken, parted
+from asr.transcript import TranscriptToken, in_clauses
 
 TOGETHER = re.compile(r".{1,500}\n?|\n")
 """What is looked up at once: a clause, as far as it goes. What jieba needs for a text grows with the square of its length."""
@@ -29,11 +29,7 @@ def in_words(tokens: Sequence[TranscriptToken], invent: bool = True) -> list[tup
     """
     if not tokens or not knows_words():
         return [(token,) for token in tokens]
-    text, starts = "", []
-    for token in tokens:
-        text += " " if parted(text, token.text) else ""
-        starts.append(len(text))
-        text += token.text + ("\n" if token.mark else "")
+    text, starts = in_clauses(tokens)
     clauses = TOGETHER.findall(_simplified(text))
     begin = {0, *accumulate(len(word) for clause in clauses for word in _jieba().cut(clause, HMM=invent))}
     first = [i for i, start in enumerate(starts) if start in begin]

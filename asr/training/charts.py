@@ -13,15 +13,20 @@ COLOURS = ("#4575b4", "#d73027", "#1a9850", "#984ea3", "#b8860b", "#555555")
 Points = Sequence[tuple[float, float]]
 
 
-def line_chart(title: str, curves: dict[str, Points], low: float | None = None, high: float | None = None) -> str:
-    """A figure with a curve a name, over steps; `low` and `high` bound the vertical axis, else the values do."""
+def line_chart(
+    title: str, curves: dict[str, Points], low: float | None = None, high: float | None = None, *, last: float = 0
+) -> str:
+    """A figure with a curve a name, over steps; `low` and `high` bound the vertical axis, else the values do.
+
+    The horizontal axis goes to the step `last` at least: figures side by side have the same.
+    """
     curves = {name: points for name, points in curves.items() if points}
     if not curves:
         return ""
     ys = [y for points in curves.values() for _, y in points]
     low, high = min(ys) if low is None else low, max(ys) if high is None else high
     high = high if high > low else low + (abs(low) or 1.0)
-    last = max(x for points in curves.values() for x, _ in points) or 1
+    last = max(last, *(x for points in curves.values() for x, _ in points)) or 1
 
     def place(x: float, y: float) -> str:
         across = LEFT + (WIDTH - LEFT - 10) * x / last

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from asr.language import say, translated
 from asr.printable import printable
+from asr.training.train_config import TrainConfig
 
 
 class Display(Protocol):
@@ -40,6 +41,25 @@ class Bar(Lines):
 
     def step(self, step: int, text: str) -> None:
         self.bar.update(self.task, completed=step, description=text)
+
+
+def step_line(line: dict, audio_seconds: float, settings: TrainConfig) -> str:
+    """A line of log.jsonl for people, with its losses in nats a token and how long the rest of the run takes at this speed."""
+    loss = f"{line['loss']:.3f}"
+    if settings.ctc_weight or settings.ctc_only_steps:
+        loss += f" (decoder {line['attention']:.3f}, CTC {line['ctc']:.3f})"
+    took, left = line["wall"], line["wall"] / line["step"] * (settings.max_steps - line["step"])
+    return (
+        f"step {line['step']}  epoch {line['epoch']}  loss {loss}  accuracy {line['accuracy']:.3f}  rate {line['rate']:.2g}"
+        f"  gradient {line['gradient']:.2f}  {how_long(audio_seconds)} of audio in {how_long(took)}, {how_long(left)} left"
+    )
+
+
+def how_long(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.config_checks import check_above_zero
 from asr.config_values import from_dict, merged
 from asr.errors import ConfigError, ManifestError
 from asr.model.language_model import LanguageModel, LanguageModelConfig, save_language_model
@@ -39,9 +40,7 @@ class LanguageModelTraining:
     """Seed of the initial weights and the order of batches."""
 
     def __post_init__(self):
-        for name in ("epochs", "batch_tokens", "learning_rate", "min_count"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name} must be above 0, is {getattr(self, name)}")
+        check_above_zero("", self, "epochs", "batch_tokens", "learning_rate", "min_count")
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out must be between 0 and 1, is {self.held_out:g}")
 

@@ -34,7 +34,7 @@ from asr.training.checkpoint import (
     stopped_early,
 )
 from asr.training.config import Config
-from asr.training.display import Display, Lines
+from asr.training.display import Display, Lines, step_line
 from asr.training.distributed import Ranks
 from asr.training.domains import DIGITS, before_and_after, cer_of_each, in_header
 from asr.training.evaluation import DevSet, dev_errors
@@ -251,10 +251,7 @@ def _log(run: Run, log: RunLog, progress: Progress, numbers: dict[str, float]) -
         "wall": round(progress.wall_seconds, 1),
     }
     log.write(line)
-    run.display.line(
-        f"step {progress.step}  epoch {progress.epoch}  loss {values['loss']:.3f}  accuracy {values['accuracy']:.3f}"
-        f"  {hours:.1f} h of audio in {progress.wall_seconds / 60:.1f} min"
-    )
+    run.display.line(step_line(line, progress.audio_seconds, run.config.train))
 
 
 def _probe(prepared: Prepared) -> tuple[Probe | None, str]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asr.corpus.batching import Batch
 from asr.features.augment import AugmentConfig
-from asr.model.layers import length_mask
+from asr.features.utterance import length_mask
 from asr.model.model import Memory, SpeechModel
 from asr.text.pinyin import syllable_ids
 from asr.text.tokenizer import IGNORED, TokenTable

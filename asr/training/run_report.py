@@ -16,9 +16,11 @@ from asr.places import require_file
 from asr.recognition.recognizer import Recognizer
 from asr.scoring.cer import CharErrors, char_errors
 from asr.training.charts import line_chart, picture
+from asr.training.display import how_long
 from asr.training.evaluation import DevSet, read_dev_sets
 from asr.training.health import Probe, attention_of_the_best_head, why_silent
 from asr.training.history import History, read_history
+from asr.training.origin import kept
 
 PICTURES, WORST = 6, 20
 STYLE = """
@@ -29,6 +31,7 @@ body { font: 15px/1.5 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft Y
 h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 .flow { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; width: 22rem; max-width: 100%; }
 figcaption { font-weight: 600; } figure p, .note { color: var(--soft); margin: 0; font-size: .85rem; }
+.note { margin-bottom: .5rem; }
 figure span { margin-right: .8rem; } figure i { display: inline-block; width: .8em; height: .8em; margin-right: .3em; }
 svg { width: 100%; } svg text { font-size: 11px; fill: var(--soft); } .grid { stroke: var(--line); stroke-width: .6; }
 img { width: 100%; height: 11rem; image-rendering: pixelated; border: 1px solid var(--line); box-sizing: border-box; }
@@ -70,13 +73,17 @@ def _summary(history: History) -> str:
     if not history.losses:
         return " ".join(["No step has been logged yet.", *notes])
     last, best = history.losses[-1], history.best
-    hours, seconds = last["hours"], max(last["wall"], 1e-9)
-    text = f"Step {last['step']:,} of {history.settings['train.max_steps']:,}, epoch {last['epoch']}; {hours:,.1f} h of audio in"
-    text += f" {seconds / 3600:.2f} h, {3600 * hours / seconds:,.0f} times as fast as it was spoken."
+    audio, seconds, steps = 3600 * last["hours"], max(last["wall"], 1e-9), history.settings["train.max_steps"]
+    text = f"Step {last['step']:,} of {steps:,}, epoch {last['epoch']}; {how_long(audio)} of audio in"
+    text += f" {how_long(seconds)}, {audio / seconds:,.0f} times as fast as it was spoken."
+    if last["step"] < steps:
+        text += f" The rest takes {how_long(seconds / last['step'] * (steps - last['step']))} at this speed."
     if history.before:
         text += f" Dev CER before the first step {100 * history.before['dev_cer']:.2f} %."
     if best:
         text += f" Best dev CER {100 * best['dev_cer']:.2f} % at step {best['step']:,}."
+    if history.origin:
+        text += f" Kept in the folder: {kept(history.folder)}."
     if history.quarantined:
         text += f" {history.quarantined:,} utterances were left out: see quarantine.jsonl."
     return " ".join([text, *notes])
@@ -93,18 +100,28 @@ def _curves(history: History) -> str:
         names = names[:1]
     places = list(health[-1]["by_position"]) if health else []
     by_place = {f"token {place}": [(h["step"], h["by_position"].get(place, 0.0)) for h in health] for place in places}
-    charts = [
-        line_chart("Loss", {"attention": of(losses, "attention")} | ({"ctc": of(losses, "ctc")} if with_ctc else {})),
-        line_chart("Dev CER in %", {name: of(dev, name, 100.0) for name in names}, low=0.0),
-        line_chart("Accuracy in training", {"next token": of(losses, "accuracy")}, 0.0, 1.0),
-        line_chart("Attention", {name: of(health, name) for name in ("diagonal", "entropy")}, 0.0, 1.0),
-        line_chart("What the wrong recording costs, nats a token", {"gain": of(health, "gain")}, low=0.0),
-        line_chart("Accuracy by place in the text", by_place, 0.0, 1.0),
-        line_chart("Learning rate", {"rate": of(losses, "rate")}, low=0.0),
-        line_chart("Norm of the gradient", {"gradient": of(losses, "gradient")}, low=0.0),
-        line_chart("Hours of audio", {"hours": of(losses, "hours")}, low=0.0),
+    of_parts = {"whole": of(losses, "loss"), "decoder": of(losses, "attention"), "CTC": of(losses, "ctc")}
+    looked_at = "dev" if history.settings.get("data.dev") else "training, undisturbed"
+    figures: list[tuple[str, dict, float | None, float | None]] = [
+        ("Loss in training, nats a token", of_parts if with_ctc else {"decoder": of_parts["decoder"]}, None, None),
+        ("Dev CER in %", {name: of(dev, name, 100.0) for name in names}, 0.0, None),
+        (
+            "Accuracy of the next token",
+            {"training": of(losses, "accuracy"), looked_at: of(health, "accuracy")},
+            0.0,
+            1.0,
+        ),
+        ("Attention", {name: of(health, name) for name in ("diagonal", "entropy")}, 0.0, 1.0),
+        ("What the wrong recording costs, nats a token", {"gain": of(health, "gain")}, 0.0, None),
+        ("Accuracy by place in the text", by_place, 0.0, 1.0),
+        ("Learning rate", {"rate": of(losses, "rate")}, 0.0, None),
+        ("Norm of the gradient before it is clipped", {"gradient": of(losses, "gradient")}, 0.0, None),
+        ("Hours of audio", {"hours": of(losses, "hours")}, 0.0, None),
     ]
-    return f'<h2>Curves</h2><div class="flow">{"".join(charts)}</div>'
+    last = max((line["step"] for lines in (losses, dev, health) for line in lines), default=0)
+    charts = [line_chart(title, curves, low, high, last=last) for title, curves, low, high in figures]
+    note = "Over optimizer steps; behind each name stands its last value."
+    return f'<h2>Curves</h2><p class="note">{note}</p><div class="flow">{"".join(charts)}</div>'
 
 
 def _attention(loaded: LoadedModel, dev_sets: Sequence[DevSet]) -> str:

@@ -44,6 +44,8 @@ MAY_CHANGE = {
     "data.max_unreadable",
 }
 """Settings that may differ when a run goes on."""
+MAY_MOVE = ("data.train", "data.nonspeech", "data.rehearsal", "data.dev")
+"""Manifests that may be called otherwise: whether they say the same is looked at when they have been read."""
 
 
 def read_utterances(config: Config) -> tuple[Utterances, Utterances, Utterances]:
@@ -91,7 +93,7 @@ def resumable_state(folder: Path, config: Config, force: bool) -> dict | None:
     differing = [
         f"{name} was {_shown(was)} and is {_shown(value)}"
         for name, was, value in _changed(before, config)
-        if name not in MAY_CHANGE
+        if name not in MAY_CHANGE and not (name in MAY_MOVE and _compares(state) and _counts(was) == _counts(value))
     ]
     if differing:
         raise CheckpointError(
@@ -123,8 +125,20 @@ def step_of(line: str) -> float:
         return math.inf
 
 
+def _compares(state: dict) -> bool:
+    """Whether a state knows what all manifests of its run said; early ones did not."""
+    return {"data", "dev"} <= state["started_with"].keys()
+
+
+def _counts(manifests: Iterable[str]) -> list[float]:
+    """How often each manifest of a list counts."""
+    return [path_and_times(manifest)[1] for manifest in manifests]
+
+
 def _shown(value: object) -> str:
-    return "not set" if value is None else quoted(value)
+    if value is None:
+        return "not set"
+    return quoted(list(value) if isinstance(value, tuple) else value)  # as TOML has it
 
 
 def _settings_of(state: dict) -> Config:

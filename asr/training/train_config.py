@@ -4,8 +4,15 @@ import math
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from asr.config_checks import (
+    check_above_zero,
+    check_at_least_one,
+    check_below_one,
+    check_names,
+    check_not_negative,
+    check_up_to_one,
+)
 from asr.errors import ConfigError
-from asr.foreign_bytes import quoted
 from asr.model.adapters import LoraConfig
 
 AVERAGES = ("best", "last", "ema")
@@ -115,27 +122,10 @@ class TrainConfig:
     """Evaluations in a row without a better dev CER after which the run ends; 0 goes on to max_steps."""
 
     def __post_init__(self):
-        at_least = {
-            "max_steps": 1,
-            "accumulate": 1,
-            "processes": 1,
-            "log_every": 1,
-            "evaluate_every": 1,
-            "checkpoint_every": 1,
-            "average": 1,
-        }
-        for name, low in at_least.items() | {
-            ("warmup_steps", 0),
-            ("weight_decay", 0),
-            ("token_dropout_after", 0),
-            ("ctc_consistency", 0),
-            ("ctc_only_steps", 0),
-            ("new_only_steps", 0),
-            ("health_every", 0),
-            ("patience", 0),
-        }:
-            if getattr(self, name) is not None and getattr(self, name) < low:
-                raise ConfigError(f"train.{name} must be at least {low}, is {getattr(self, name)}")
+        check_at_least_one("train", self, "max_steps", "accumulate", "processes", "average")
+        check_at_least_one("train", self, "log_every", "evaluate_every", "checkpoint_every")
+        check_not_negative("train", self, "warmup_steps", "weight_decay", "token_dropout_after", "ctc_consistency")
+        check_not_negative("train", self, "ctc_only_steps", "new_only_steps", "health_every", "patience")
         if not 0 <= self.seed < 1 << 63:
             raise ConfigError(f"train.seed must be from 0 to {(1 << 63) - 1}, is {self.seed}")
         if not self._can_be_shared_by(self.processes):
@@ -145,15 +135,11 @@ class TrainConfig:
                 f"{self.processes} processes (train.processes, or torchrun's) cannot share out evenly the {self.accumulate}"
                 f" batches of a step (train.accumulate); the nearest numbers that can are {fewer} and {more}"
             )
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"train.{name} must be above 0, is {getattr(self, name)}")
-        for name in ("ctc_weight", "label_smoothing", "token_dropout", "token_guesses", "beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"train.{name} must be from 0 to below 1, is {getattr(self, name)}")
-        for name in ("decay_share", "final_rate", "ctc_syllables"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"train.{name} must be from 0 to 1, is {getattr(self, name)}")
+        check_above_zero("train", self, "learning_rate", "clip")
+        check_below_one(
+            "train", self, "ctc_weight", "label_smoothing", "token_dropout", "token_guesses", "beta1", "beta2"
+        )
+        check_up_to_one("train", self, "decay_share", "final_rate", "ctc_syllables")
         for part, factor in self.rates.items():
             if factor < 0:
                 raise ConfigError(f"train.rates.{part} must be 0 or more, is {factor:g}")
@@ -161,12 +147,7 @@ class TrainConfig:
             raise ConfigError("train.new_tokens: low-rank adapters (train.lora) add no tokens; set it to false")
         if not 0 < self.ema_decay < 1:
             raise ConfigError(f"train.ema_decay must be between 0 and 1, is {self.ema_decay}")
-        if self.average_of not in AVERAGES:
-            raise ConfigError(f"train.average_of must be one of {', '.join(AVERAGES)}, is {quoted(self.average_of)}")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"train.precision must be one of {', '.join(PRECISIONS)}, is {quoted(self.precision)}")
-        if self.sharding not in SHARDINGS:
-            raise ConfigError(f"train.sharding must be one of {', '.join(SHARDINGS)}, is {quoted(self.sharding)}")
+        check_names("train", self, average_of=AVERAGES, precision=PRECISIONS, sharding=SHARDINGS)
         for name, set_so in (("compile", self.compile), ("average_of ema", self.average_of == "ema")):
             if self.sharding != "none" and set_so:
                 raise ConfigError(f"train.sharding {self.sharding} does not go with train.{name}: give up one of them")

@@ -4,7 +4,7 @@ import numpy as np
 
 from asr.audio.given import Bytes, name_of
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.voice_activity import VoiceActivity
+from asr.audio.speech_probabilities import SpeechNetwork
 from asr.errors import UsageError
 from asr.speakers.diarizer import Diarizer, Networks, voice_of
 from asr.speakers.wanted import Speakers, Wanted, speakers_wanted
@@ -19,7 +19,7 @@ class SpeakerFinder:
     """Makes a Diarizer for each recording. Raises AsrError where the extra `speakers` is missing, AudioError for a voice that
     cannot be heard."""
 
-    def __init__(self, wanted: Speakers, activity: VoiceActivity):
+    def __init__(self, wanted: Speakers, activity: SpeechNetwork):
         self.wanted, self.networks = wanted, Networks.load(activity)
         self.voices: dict[str, np.ndarray] = {}
         for name, audio in wanted.voices.items():
@@ -40,7 +40,7 @@ class SpeakerFinder:
         return Diarizer(self.networks, self.wanted, self.voices)
 
 
-def finder_of(wanted: "Wanted | SpeakerFinder", activity: VoiceActivity, split: bool) -> SpeakerFinder | None:
+def finder_of(wanted: "Wanted | SpeakerFinder", activity: SpeechNetwork, split: bool) -> SpeakerFinder | None:
     """What finds the speakers that are wanted; None where none are. Raises UsageError where channels are split."""
     if isinstance(wanted, SpeakerFinder):
         return wanted

@@ -48,11 +48,9 @@ def find_inputs(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[
     for name in names:
         path = Path(name)
         if name == STDIN:
-            inputs.append(Input(spooled_stdin(), Path("stdin"), "stdin"))
-        elif is_pipe(path):
-            inputs.append(Input(spooled(path), Path(path.name), str(path)))
+            inputs.append(Input(Path(file_of(name)), Path("stdin"), "stdin"))
         elif not os.path.isdir(path):  # unlike Path.is_dir, False for a name that is too long
-            inputs.append(Input(path, Path(path.name), str(path)))
+            inputs.append(Input(Path(file_of(name)), Path(path.name), str(path)))
         else:
             unreadable: list[OSError] = []
             inside, others, special = _recordings_in(path, unreadable)
@@ -99,32 +97,30 @@ def _left_out(others: list[Path]) -> str:
     return f"{files} left out, by their names no recordings: {kinds}"
 
 
-def is_pipe(path: str | Path) -> bool:
-    """Whether what a path names can be read once only, like `<(…)` of a shell."""
-    return os.path.exists(path) and Path(path).is_fifo()  # Path alone raises for a name that is too long
+def file_of(name: str) -> str | Path:
+    """The file to read where a recording is named: all of stdin, or of a pipe such as `<(…)` of a shell, in a file that vanishes
+    with this process, for most containers cannot be read from a pipe; else the name itself.
+
+    Raises AudioError where stdin has been closed.
+    """
+    if name == STDIN:
+        require_stdin()
+        return _SPOOLED.enter_context(on_disk(sys.stdin.buffer))
+    return readable_again(name)
 
 
-def spooled(path: str | Path) -> Path:
-    """All of a named pipe in a file that vanishes with this process, as `spooled_stdin` does with stdin."""
-    with open(path, "rb") as source:
-        return _SPOOLED.enter_context(on_disk(source))
-
-
-def readable_again(path: str | Path | None) -> str | Path | None:
-    """A path, or that of a file with all that came through what it names, where that can be read once only."""
-    return path if path is None or not is_pipe(path) else spooled(path)
+def readable_again(path: str | Path) -> str | Path:
+    """A path, or where it is a pipe, which can be read once only, that of a file with all that came through it."""
+    if os.path.exists(path) and Path(path).is_fifo():  # Path alone raises for a name that is too long
+        with open(path, "rb") as source:
+            return _SPOOLED.enter_context(on_disk(source))
+    return path
 
 
 def require_stdin() -> None:
     """Raises AudioError where stdin has been closed."""
     if sys.stdin is None:
         raise AudioError("stdin: is closed, there is nothing to read")
-
-
-def spooled_stdin() -> Path:
-    """All of stdin in a file that vanishes with this process: most containers cannot be read from a pipe."""
-    require_stdin()
-    return _SPOOLED.enter_context(on_disk(sys.stdin.buffer))
 
 
 _SPOOLED = ExitStack()

@@ -129,7 +129,7 @@ class MadeWith:
         return target.relative_to(self.folder).as_posix()
 
 
-def differences(made: Settings, wanted: Settings, most: int = SHOWN) -> str:
+def differences(made: Settings, wanted: Settings) -> str:
     """The settings that differ, in words: `decode.beam 4, now 2; script none, now simplified`.
 
     What only one of two versions of this program knows is left out.
@@ -138,9 +138,9 @@ def differences(made: Settings, wanted: Settings, most: int = SHOWN) -> str:
     names = [name for name in wanted if name in made and made[name] != wanted[name]]
     told = [
         "another recording" if name == RECORDING else f"{name} {_shown(made[name])}, now {_shown(wanted[name])}"
-        for name in names[:most]
+        for name in names[:SHOWN]
     ]
-    return "; ".join(told) + (" …" if len(names) > most else "")
+    return "; ".join(told) + (" …" if len(names) > SHOWN else "")
 
 
 def _shown(value: Any) -> str:

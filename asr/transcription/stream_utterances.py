@@ -13,8 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE
-from asr.audio.speech_probabilities import WINDOW
-from asr.audio.voice_activity import VoiceActivity
+from asr.audio.speech_probabilities import WINDOW, SpeechNetwork
 from asr.recognition.recognized import Recognized
 from asr.transcription.pieces import Piece
 from asr.transcription.segmenting import SegmentConfig, SpeechCutter
@@ -75,7 +74,7 @@ class StreamUtterances:
     Only what is final must be: the rest comes again, longer.
     """
 
-    def __init__(self, network: VoiceActivity, segments: SegmentConfig, every: float = EVERY):
+    def __init__(self, network: SpeechNetwork, segments: SegmentConfig, every: float = EVERY):
         self.network, self.segments, self.every = network, segments, every
         self.heard_samples = 0
         """Of the whole stream."""
@@ -85,7 +84,7 @@ class StreamUtterances:
         self._begin()
 
     @classmethod
-    def at_pauses(cls, network: VoiceActivity, segments: SegmentConfig, pause: float = PAUSE, every: float = EVERY):
+    def at_pauses(cls, network: SpeechNetwork, segments: SegmentConfig, pause: float = PAUSE, every: float = EVERY):
         """Utterances that so many seconds without speech end."""
         padding = min(segments.padding, pause)
         return cls(network, replace(segments, pause=pause, padding=padding), every)
