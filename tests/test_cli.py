@@ -204,9 +204,6 @@ def test_two_recordings_with_one_name_are_refused(run, model, wav, tmp_path):
         (("train", "recipes/toy/base.toml", "--set", "train.foo=1", "--out", "x"), "train.foo: there is no such"),
         (("train-lm", "data/README.md", "--set", "width=3", "--out", "x"), "is for --kind transformer"),
         (("train-lm", "data/README.md", "--size", "9", "--kind", "transformer", "--out", "x"), "is for --kind ngram"),
-        (("train-lm", "data/README.md", "--order", "3", "--kind", "transformer", "--out", "x"), "is for --kind ngram"),
-        (("train-lm", "data/README.md", "--prune", "0", "--kind", "transformer", "--out", "x"), "is for --kind ngram"),
-        (("corpus", "prepare", "toy", "--from", "x", "--out", "y"), "the toy corpus is made, and needs none"),
         (
             ("train-lm", "LICENSE", "--kind", "transformer", "--set", "foo=3", "--out", "x"),
             "foo: there is no such setting",
