@@ -3,8 +3,9 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from asr.launcher import launched, rank, scheduled
 
@@ -25,6 +26,34 @@ def never() -> bool:
     return False
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """A block that each of these signals ends as Ctrl-C does, by KeyboardInterrupt, for what has no step to end first.
+
+    Outside the main thread, and where a signal is ignored or has a handler of somebody else's, nothing changes.
+    """
+    restore = _handle(signal.default_int_handler)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _handle(handler: Callable[[int, Any], Any]) -> Callable[[], None]:
+    """Gives the signals that nobody else deals with to a handler, from the main thread; what takes that back."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {n: signal.getsignal(n) for n, defaults in DEFAULTS.items() if signal.getsignal(n) in defaults}
+        for number in before:
+            signal.signal(number, handler)
+
+    def restore() -> None:
+        for number, usual in before.items():
+            signal.signal(number, usual)
+
+    return restore
+
+
 class Stop:
     """Whether a run is to end."""
 
@@ -40,11 +69,7 @@ def stoppable() -> Iterator[Stop]:
     a scheduler sent SIGTERM. A launcher sends its own signal behind the scheduler's, so under one a second one means nothing.
     Outside the main thread, and where a signal is ignored or has a handler of somebody else's, nothing changes.
     """
-    stop, before = Stop(), {}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    stop = Stop()
 
     def note(number: int, _) -> None:
         if stop.signal:
@@ -55,10 +80,7 @@ def stoppable() -> Iterator[Stop]:
         if rank() == 0:
             os.write(2, NOTICE_OF_A_LAUNCHER if launched() else NOTICE)  # print might be in the middle of a line
 
-    if threading.current_thread() is threading.main_thread():
-        before |= {n: signal.getsignal(n) for n, defaults in DEFAULTS.items() if signal.getsignal(n) in defaults}
-        for number in before:
-            signal.signal(number, note)
+    restore = _handle(note)
     try:
         yield stop
     finally:

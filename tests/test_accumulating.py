@@ -21,6 +21,8 @@ from tests.test_model import sounds
 
 TEXTS = [[4, 5, 6, 7, 8, 9, 10, 11], [4], [], [12, 5], [6, 6, 6, 7, 4], [9, 8, 7]]
 SECONDS = [1.4, 0.3, 0.5, 0.7, 1.2, 0.9]
+SILENT = 2
+"""The utterance that says nothing."""
 SPLITS = [[[0], [1, 2, 3, 4, 5]], [[0, 4], [2], [1, 3, 5]], [[n] for n in range(6)]]
 OBJECTIVES = {
     "cross-entropy": Objective(),
@@ -45,7 +47,7 @@ def batches_of(split, tokenizer) -> list[Batch]:
 def gradient_of(batches: list[Batch], objective: Objective) -> torch.Tensor:
     """Of a step on these batches, all parameters in one vector."""
     model = random_model()
-    counts = sum(batch.tokens for batch in batches), sum(batch.ctc_tokens for batch in batches)
+    counts = sum(batch.tokens for batch in batches), sum(len(batch.targets) for batch in batches)
     for batch in weighed(batches, *counts):
         losses_of(model, batch, objective).total.backward()
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
@@ -57,6 +59,17 @@ def test_batches_of_a_step_have_the_gradient_of_the_one_they_make(name, tokenize
     for split in SPLITS:
         found = gradient_of(batches_of(split, tokenizer), OBJECTIVES[name])
         assert (found - whole).abs().max() <= 1e-6 * whole.norm()
+
+
+def test_a_ctc_loss_of_sounds_alone_is_one_an_utterance(tokenizer):
+    """In which nothing is said: as many of them cost what one does, and not the sum."""
+    one, three = (batches_of([[SILENT] * n], tokenizer)[0] for n in (1, 3))
+    costs = [losses_of(random_model(), batch, OBJECTIVES["ctc"]).ctc.item() for batch in (one, three)]
+    assert costs[1] == pytest.approx(costs[0], rel=1e-5)
+    apart, together = (
+        gradient_of(batches_of(split, tokenizer), OBJECTIVES["both"]) for split in ([[2], [2, 1]], [[2, 2, 1]])
+    )
+    assert (apart - together).abs().max() <= 1e-6 * together.norm()
 
 
 def step_on(batches: list[Batch], tokenizer, **settings):
@@ -101,10 +114,7 @@ def test_a_batch_that_is_not_a_number_leaves_the_mean_over_the_others(tokenizer)
     assert numbers.to_log() == pytest.approx(expected.to_log(), rel=1e-5)
 
 
-@pytest.mark.parametrize(("accumulate", "processes"), [(4, 2), (1, 2)])
-def test_processes_learn_what_one_does_from_all_in_one_batch(
-    config, corpus, monkeypatch, tmp_path, accumulate, processes
-):
+def test_processes_learn_what_one_does_from_all_in_one_batch(config, corpus, monkeypatch, tmp_path):
     """Eight utterances, all in each step, however they are shared out; their texts differ in length."""
     quickly(monkeypatch)
     some = tmp_path / "some.jsonl"
@@ -119,7 +129,7 @@ def test_processes_learn_what_one_does_from_all_in_one_batch(
     )
     plain = changed(plain, precision="float32", max_steps=2, health_every=0)
     whole = train(plain, tmp_path / "whole", display=QUIET)
-    settings = changed(with_data(plain, max_utterances=8 // accumulate), accumulate=accumulate, processes=processes)
+    settings = changed(with_data(plain, max_utterances=2), accumulate=4, processes=2)
     found = lines_of(train(settings, tmp_path / "parts", display=QUIET))
     expected = lines_of(whole)
     assert len(found) == len(expected) == 2

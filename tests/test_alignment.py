@@ -125,6 +125,18 @@ def test_a_pause_in_noise():
     assert end == pytest.approx(0.6, abs=0.06) and start == pytest.approx(1.6, abs=0.06)
 
 
+@pytest.mark.parametrize("slow", ["an offset", "a drift"])
+def test_what_is_too_slow_for_a_voice_is_silence(slow):
+    samples = np.concatenate([silence(0.3), syllable(0.1, 0.3), silence(1.0), syllable(0.1, 0.3), silence(0.5)])
+    samples = 0.5 * samples + noise(2.6, level=1e-4)
+    moments = [0.45, 1.85]
+    t = np.arange(len(samples)) / RATE
+    added = {"an offset": 0.1 + 0 * t, "a drift": 0.2 * t / t[-1] - 0.1}[slow]
+    found = spans(moments, samples + added.astype(np.float32), RATE)
+    assert np.array(found) == pytest.approx(np.array(spans(moments, samples, RATE)), abs=0.04)
+    assert found[0][1] == pytest.approx(0.7, abs=0.05) and found[1][0] == pytest.approx(1.7, abs=0.05)
+
+
 def test_a_token_does_not_go_on_through_what_was_not_recognised():
     (_, end), (start, _) = spans([1.0, 9.0], noise(10.0), RATE)
     assert end == 2.0 and 8.3 < start < 9.0

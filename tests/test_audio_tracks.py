@@ -23,10 +23,14 @@ from tests.sounds import encode, frequency, music, noise, silence, sine, speech,
 OTHER = "has 2 tracks of sound, of which the first is read; --track 1 reads the other"
 
 
-def film(path, tracks: list[np.ndarray], codec: str = "pcm_s16le", layout: str = "mono", rate: int = 16000):
+def film(
+    path, tracks: list[np.ndarray], codec: str = "pcm_s16le", layout: str = "mono", *, rate: int = 16000, languages=()
+):
     """A container with these tracks, (S,) or (S, channels) each."""
     with av.open(str(path), "w") as container:
         streams = [container.add_stream(codec, rate=rate, layout=layout) for _ in tracks]
+        for stream, language in zip(streams, languages, strict=False):
+            stream.metadata["language"] = language
         for stream, samples in zip(streams, tracks, strict=True):
             stream.codec_context.open(strict=False)
             packed = np.ascontiguousarray(samples.reshape(1, -1).astype(np.float32))
@@ -72,7 +76,7 @@ def test_every_channel_of_a_film_can_be_read(tmp_path, layout, channels):
 
 def test_planar_frames_of_eight_channels(tmp_path):
     tones = np.stack([sine(1, 48000, 300 + 200 * c, 0.3) for c in range(8)], axis=1)
-    film(tmp_path / "a.m4a", [tones], "aac", "7.1", 48000)
+    film(tmp_path / "a.m4a", [tones], "aac", "7.1", rate=48000)
     samples = np.concatenate(list(Recording(tmp_path / "a.m4a").blocks(channel=None)))
     heard = sorted(round(frequency(samples[2000:14000, c]) / 100) for c in (0, 1, 2, 4, 5, 6, 7))
     assert samples.shape[1] == 8 and set(heard) <= set(range(3, 19, 2)) and len(set(heard)) == 7
@@ -85,7 +89,7 @@ def test_channels_that_change_on_the_way_become_those_of_the_beginning(tmp_path,
     content = b""
     for channels, hz in zip(order, (500, 900), strict=True):
         tone = np.tile(sine(2, rate, hz, 0.3)[:, None], (1, channels))
-        path = film(tmp_path / f"{channels}.{kind}", [tone], codec, "mono" if channels == 1 else "stereo", rate)
+        path = film(tmp_path / f"{channels}.{kind}", [tone], codec, "mono" if channels == 1 else "stereo", rate=rate)
         content += path.read_bytes()
     (tmp_path / f"a.{kind}").write_bytes(content)
     recording = Recording(tmp_path / f"a.{kind}")
@@ -119,6 +123,35 @@ def test_a_track_can_be_chosen(tmp_path):
     with pytest.raises(AudioError, match=r"b\.wav: has 1 track of sound, counted from 0; there is no track 1"):
         Recording(write_wav(tmp_path / "b.wav", sine(1)), 1)
     assert len(list(Recording(tmp_path / "b.wav", 0).blocks())) == 1
+
+
+@pytest.mark.parametrize(
+    ("languages", "read", "named"),
+    [
+        (("eng", "chi", "zho"), 1, "eng, chi, zho"),
+        (("und", "jpn", "zho"), 2, "?, jpn, zho"),
+        (("eng", "yue", "cmn"), 2, "eng, yue, cmn"),
+        (("eng", "fre", "ger"), 0, "eng, fre, ger"),
+        (("und", "zh-Hans", "eng"), 1, "?, zh, eng"),
+    ],
+)
+def test_a_chinese_track_is_read_before_others(tmp_path, languages, read, named):
+    path = film(tmp_path / "a.mkv", [sine(1, hz=500 + 200 * n) for n in range(3)], languages=languages)
+    recording = Recording(path)
+    assert frequency(np.concatenate(list(recording.blocks()))[:, 0]) == pytest.approx(500 + 200 * read, abs=1)
+    place, other = ("first", "second", "third")[read], 0 if read else 1
+    assert recording.problems == [
+        f"has 3 tracks of sound ({named}), of which the {place} is read; --track {other} reads another"
+    ]
+
+
+def test_the_track_that_a_film_calls_its_default_is_read_before_others(tmp_path):
+    path = film(tmp_path / "a.mkv", [sine(1, hz=500), sine(1, hz=900)])
+    content, no_default = path.read_bytes(), bytes.fromhex("888100")  # FlagDefault of Matroska
+    first, second = content.split(no_default)[0], content.rsplit(no_default, 1)
+    assert len(first) < len(second[0])
+    path.write_bytes(bytes.fromhex("888101").join(second))
+    assert frequency(np.concatenate(list(Recording(path).blocks()))[:, 0]) == pytest.approx(900, abs=1)
 
 
 def test_a_silent_first_track_is_said_to_have_another_beside_it(tmp_path):
@@ -229,6 +262,7 @@ def test_talkers_are_told_from_one_that_two_microphones_hear():
     a, b = one * turn, other * (1 - turn)
     assert told_of_two(one, other)  # both at once
     assert told_of_two(a + 0.1 * b + hiss, b + 0.1 * a)  # each hears a little of the other
+    assert told_of_two(0.5 * a + hiss + 0.2, 0.5 * b - 0.1)  # an offset is no sound
     assert not told_of_two(one + hiss, 0.3 * np.roll(one, 50))  # a microphone that is further away
     assert not told_of_two(a + 0.6 * b, b + 0.6 * a)  # two people at one table
     assert not told_of_two(one, noise(20, seed=4)) and not told_of_two(noise(20, seed=5), noise(20, seed=6))

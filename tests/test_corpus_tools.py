@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from asr.corpus.checking import spoken_length, unknown_characters
+from asr.corpus.checking import check_manifest, spoken_length, unknown_characters
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 from asr.corpus.selecting import mix, split
 from asr.errors import AudioError, ManifestError
@@ -310,3 +310,17 @@ def test_a_mixture_without_the_sentences_of_a_test_set(run, folder, many):
     assert run(*arguments)[0] == 1  # it is there already
     status, _, err = run("corpus", "mix", f"{folder / 'train.jsonl'}=many", "--out", folder / "m2.jsonl")
     assert status == 2 and "must have the form MANIFEST or MANIFEST=TIMES" in err
+
+
+def test_tags_in_texts_are_warned_of(tmp_path):
+    """They would be learned as letters."""
+    texts = ("今天<noise>天气很好", "[LAUGHTER]今天天气很好", "一<二天气很好")
+    utterances = [
+        Utterance(str(n), write_wav(tmp_path / f"{n}.wav", sine(2.0)), 2.0, text, where=f"m:{n}")
+        for n, text in enumerate(texts)
+    ]
+    (found,) = check_manifest(utterances)
+    assert not found.serious and found.line() == (
+        "warning: 2 whose text holds tags, which nobody says: m:0 (0): <noise> in 今天<noise>天气很好 is learned as NOISE;"
+        " m:1 (1): [LAUGHTER] in [LAUGHTER]今天天气很好 is learned as LAUGHTER; take them out of the texts"
+    )

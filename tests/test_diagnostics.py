@@ -33,6 +33,13 @@ def test_a_good_recording_gives_no_remark(network):
     assert said(network, talk()) == ()
 
 
+@pytest.mark.parametrize("offset", [0.05, -0.4])
+def test_an_offset_of_all_samples_changes_no_remark(network, offset):
+    assert said(network, 0.5 * talk() + np.float32(offset)) == ()
+    (remark,) = said(network, talk() * np.float32(0.01) + np.float32(offset))
+    assert remark.startswith("is very faint: speech is at -")
+
+
 def test_telephone(network):
     remark = "has nothing above 4 kHz, as telephones do; expect more errors than in wide-band recordings"
     narrow = soxr.resample(talk(), 16000, 8000)

@@ -1,6 +1,7 @@
 """`asr doctor`: what it finds, what it advises, and its status."""
 
 import importlib
+import shutil
 import sys
 from importlib import metadata
 
@@ -125,6 +126,31 @@ def test_a_model_that_is_missing(monkeypatch, tmp_path):
     monkeypatch.setattr(models, "PRETRAINED", tmp_path)
     (finding,) = doctor.examine_models()
     assert not finding.fine and finding.needed and f"embedded is not in {tmp_path}" in finding.detail
+
+
+def test_files_that_came_along_are_as_they_were(monkeypatch, tmp_path):
+    """Also those whose headers have no checksum, in which one bit makes no other answer."""
+    from asr import model_paths
+
+    came = model_paths.PRETRAINED
+    texts = (".md", "LICENSE", doctor.CHECKSUMS)  # may be mended without another release of the model
+    files = {
+        str(path.relative_to(came)) for path in came.rglob("*") if path.is_file() and not path.name.endswith(texts)
+    }
+    (finding,) = doctor.examine_files()
+    assert finding == Finding("files", True, f"the {len(files)} files of the models that came along are whole"), (
+        f"in asr/pretrained: sha256sum */*.safetensors */*.json */*.txt */*.npy > {doctor.CHECKSUMS}"
+    )
+    sums = (came / doctor.CHECKSUMS).read_text().splitlines()
+    assert {line.split("  ")[1] for line in sums} == files
+    shutil.copytree(came, tmp_path / "pretrained")
+    monkeypatch.setattr(model_paths, "PRETRAINED", tmp_path / "pretrained")
+    content = bytearray((came / "punctuation" / "tagger.safetensors").read_bytes())
+    content[-1000] ^= 1
+    (tmp_path / "pretrained" / "punctuation" / "tagger.safetensors").write_bytes(content)
+    (tmp_path / "pretrained" / "embedded" / "decode.json").unlink()
+    (finding,) = doctor.examine_files()
+    assert not finding.fine and finding.detail.endswith(": punctuation/tagger.safetensors, embedded/decode.json")
 
 
 def test_what_raises_is_a_finding():

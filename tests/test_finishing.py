@@ -96,6 +96,38 @@ def test_digits():
 
 
 @pytest.mark.parametrize(
+    ("said", "pause", "right"),
+    [
+        (("同比下跌百分之三十六点", "六的份额"), 0.1, ("同比下跌百分之三十六点", "六的份额")),  # not 36, 6
+        (("一共三百二十", "五块钱"), 0.1, ("一共三百二十", "五块钱")),  # not 320, 5
+        (("一共三百二十", "五块钱"), 2.0, ("一共320", "5块钱")),  # after a pause something new
+        (("电话一三八零零", "一三八零零零"), 0.1, ("电话13800", "138000")),
+        (("二零二四年三月", "五号来的"), 0.1, ("2024年3月", "5号来的")),
+        (("用了三百二十五", "块钱"), 0.1, ("用了325", "块钱")),
+        (("今天来了十二", "个人"), 0.1, ("今天来了12", "个人")),  # what is counted comes in the next one
+    ],
+)
+def test_a_number_that_goes_on_in_the_next_segment_is_not_two(said, pause, right):
+    first = spoken(said[0])
+    both = transcript(first, spoken(said[1], first.end + pause))
+    assert tuple(s.text for s in finish(both, Finishing(numbers="digits")).segments) == right
+
+
+def test_numbers_of_two_speakers_or_channels_are_two():
+    for names in ({"channel": 0}, {"channel": 1}), ({}, {}):
+        first = spoken("一共三百二十", **names[0])
+        second = spoken("五百二十块", first.end, **names[1])
+        if not names[0]:
+            told = [
+                replace(segment, tokens=tuple(replace(token, speaker=who) for token in segment.tokens))
+                for segment, who in ((first, "S1"), (second, "S2"))
+            ]
+            first, second = told
+        found = finish(transcript(first, second), Finishing(numbers="digits")).segments
+        assert [segment.text for segment in found] == ["一共320", "520块"]
+
+
+@pytest.mark.parametrize(
     ("words", "right"),
     [
         ("坐 BOEING AIR 七 四 七", "坐BOEING AIR747"),

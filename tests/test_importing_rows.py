@@ -10,7 +10,7 @@ from asr.corpus.importing import Skipped, import_corpus
 from asr.corpus.manifest import read_manifest, write_manifest
 from asr.errors import ManifestError
 from tests.miniatures import write
-from tests.sounds import silence, write_wav
+from tests.sounds import silence, sine, write_wav
 from tests.test_importing import kaldi
 
 
@@ -162,3 +162,22 @@ def test_numbers_in_digits_are_told_and_spelled_out(run, folder):
     assert status == 0 and "numbers are spelled out in 2 texts" in err
     assert [u.text for u in read_manifest(spelled)] == ["涨了百分之二十五", "两个苹果，共三元", "今天"]
     assert run("corpus", "check", spelled)[1].endswith("; nothing wrong\n")
+
+
+@pytest.mark.parametrize(
+    ("there", "named"),
+    [("deep/a.wav", "deep\\a.wav"), ("cafe\u0301.wav", "caf\u00e9.wav"), ("caf\u00e9.wav", "cafe\u0301.wav")],
+)
+def test_a_file_is_found_whose_name_another_system_wrote(tmp_path, there, named):
+    """A backslash is a separator where there is no file of that name; accents may be composed or not."""
+    (tmp_path / "deep").mkdir()
+    write_wav(tmp_path / there, sine(0.5))
+    (tmp_path / "t.tsv").write_text(f"audio\ttext\n{named}\t今天\n", encoding="utf-8")
+    (found,) = import_corpus(tmp_path / "t.tsv")
+    assert found.audio == (tmp_path / there).resolve()
+
+
+def test_a_backslash_that_is_part_of_a_name_stays_one(tmp_path):
+    write_wav(tmp_path / "deep\\a.wav", sine(0.5))
+    (tmp_path / "t.tsv").write_text("audio\ttext\ndeep\\a.wav\t今天\n", encoding="utf-8")
+    assert next(import_corpus(tmp_path / "t.tsv")).audio.name == "deep\\a.wav"

@@ -25,6 +25,13 @@ from tests.conftest import ROOT
 TOY = ROOT / "tests/fixtures/toy"
 CLIP = ROOT / "data/sample/weather.flac"
 CHARACTERS = "今天气很好我们去北京吧。"
+SIZES = {
+    "Qwen2": {"num_key_value_heads": 1, "intermediate_size": 32},
+    "Llama": {"intermediate_size": 32},
+    "Mistral": {"num_key_value_heads": 1, "intermediate_size": 32, "sliding_window": 16},
+    "Mamba": {"state_size": 4},
+}
+"""What makes small ones of kinds of models."""
 needs_transformers = pytest.mark.skipif(
     find_spec("transformers") is None, reason="the extra `rescore` is not installed"
 )
@@ -43,12 +50,11 @@ def written(folder, kind):
     vocabulary = {token: i for i, token in enumerate(("<pad>", "<unk>", "<s>", *CHARACTERS))}
     tokens = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokens.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    special = {"bos_token": "<s>"} if kind == "Qwen2" else {"eos_token": "<s>"}
+    special = {"eos_token": "<s>"} if kind == "GPT2" else {"bos_token": "<s>"}
     transformers.PreTrainedTokenizerFast(tokenizer_object=tokens, **special).save_pretrained(folder)
     torch.manual_seed(1)
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 32}
-    more = {"num_key_value_heads": 1, "intermediate_size": 32} if kind == "Qwen2" else {}
-    config = transformers.AutoConfig.for_model(kind.lower(), vocab_size=len(vocabulary), **sizes, **more)
+    config = transformers.AutoConfig.for_model(kind.lower(), vocab_size=len(vocabulary), **sizes | SIZES.get(kind, {}))
     model = transformers.AutoModelForCausalLM.from_config(config)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
@@ -63,17 +69,52 @@ def exact(monkeypatch):
 
 
 @needs_transformers
-@pytest.mark.parametrize("kind", ["Qwen2", "GPT2"])
-def test_scores_are_what_transformers_makes_of_each_text_alone(kind, tmp_path, exact):
+@pytest.mark.parametrize(
+    ("kind", "in_trees"),
+    [
+        ("Qwen2", True),
+        ("Llama", True),
+        ("GPT2", True),
+        ("Mistral", True),  # its window is narrower than the longest text
+        ("Bloom", False),  # counts positions in its mask (ALiBi)
+        ("Mamba", False),  # hands a state on from token to token
+    ],
+)
+def test_scores_are_what_transformers_makes_of_each_text_alone(kind, in_trees, tmp_path, exact):
     lm = load_large_lm(written(tmp_path, kind))
-    texts = ["今天天气很好", "我", "", "我们去北京吧。", "好好好"]
+    assert lm.in_trees is in_trees
+    long = "今天气很好我们去北京吧" * 2
+    texts = [
+        "今天天气很好",
+        "我",
+        "",
+        "我们去北京吧。",
+        "今天天气",
+        "好好好",
+        "今天天气很好",
+        "今天天气很好我们去北京吧",
+    ]
+    texts += [long + "今", long + "天气"]
     found = lm.nats(texts)
     for text, nats in zip(texts, found, strict=True):
         tokens = lm.tokenizer("<s>" + text.rstrip("。") + "。", return_tensors="pt").input_ids
         loss = lm.model(input_ids=tokens, labels=tokens).loss.detach()
         assert nats == pytest.approx(-float(loss) * (tokens.shape[1] - 1), abs=1e-4)
-    lm.budget = 1  # each in a batch of its own
+    assert lm.nats(texts[::-1])[::-1] == pytest.approx(found, abs=1e-4)
+    lm.budget = lm.widest = 1  # each in a batch of its own
     assert lm.nats(texts) == pytest.approx(found, abs=1e-4)
+
+
+@needs_transformers
+def test_what_texts_begin_with_alike_is_computed_once(folder):
+    lm = load_large_lm(folder)
+    seen = []
+    lm.model.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs["input_ids"].tolist()), with_kwargs=True
+    )
+    lm.nats(["今天", "今天气", "今天气很好", "北"])
+    said = [lm.tokenizer.decode(row).replace(" ", "") for (row,) in seen]
+    assert said == ["<s>今天气很好北"]  # and no 。, behind which nothing is asked
 
 
 @needs_transformers

@@ -93,6 +93,14 @@ def test_codes_of_telephones(law, codes, values):
     assert len(Pcm(8000, law).add(bytes(8000))) == pytest.approx(16000, abs=2000)
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 24000, 48000])
+def test_what_a_resampler_holds_is_given_at_each_end(rate):
+    """And it begins anew: a second stream is heard as the first."""
+    pcm, samples = Pcm(rate), (speech(0.2)[:2400] * 32767).astype("<i2").tobytes()
+    first, second = (np.concatenate([pcm.add(samples), pcm.finish()]) for _ in range(2))
+    assert len(first) == pytest.approx(2400 * 16000 / rate, abs=1) and np.array_equal(first, second)
+
+
 def test_pcm_of_any_rate_and_odd_chunks():
     samples = (speech(2) * 32767).astype("<i2")
     same = np.concatenate(list(pcm_chunks(Pipe(samples.tobytes()), 16000)))
@@ -199,6 +207,29 @@ def test_a_pipe_is_transcribed_as_it_comes(model):
         assert process.returncode == 0
     assert not first["final"]
     assert sum(state["final"] for state in map(json.loads, rest.splitlines())) == 2
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_was_said_is_printed_however_it_is_ended(transcriber, capsys, monkeypatch, name):
+    """By `timeout 60 asr live`, a supervisor or a terminal that goes as by Ctrl-C."""
+    number = getattr(signal, name)
+    monkeypatch.setattr("asr.transcription.live._prefetched", lambda chunks: chunks)
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {one: signal.signal(one, handler) for one, handler in usual.items()}
+
+    def talk():
+        yield TALK[: 2 * 16000]
+        signal.raise_signal(number)
+        yield TALK[2 * 16000 :]
+
+    try:
+        transcribe_live(transcriber, talk(), "json", lambda message: None)
+        assert {one: signal.getsignal(one) for one in usual} == usual
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    *_, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert last["final"] and last["end"] <= 2.0
 
 
 def test_it_ends_quietly_while_nothing_comes(model):

@@ -137,6 +137,24 @@ def test_bare_samples_at_a_stated_rate(server, text, rate):
     assert second["words"][0]["start"] - first["words"][0]["start"] == pytest.approx(shift, abs=0.25)
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 24000, 48000])
+def test_a_commit_has_all_that_was_sent_before(server, rate):
+    """Nothing is still in a resampler: a tenth of a second is enough, and ends where it was sent up to."""
+    tenth = np.zeros(rate // 10, "<i2").tobytes()
+    with connect(f"ws://127.0.0.1:{server}/v1/realtime?rate={rate}") as connection:
+        for end in (0.1, 0.2):
+            connection.send(tenth)
+            connection.send(json.dumps({"type": "input_audio_buffer.commit"}))
+            (*_, done) = received(connection)
+            assert done["end"] == pytest.approx(end, abs=0.001)
+        connection.send(tenth)
+        connection.send(json.dumps({"type": "input_audio_buffer.clear"}))
+        connection.send(json.dumps({"type": "input_audio_buffer.commit"}))
+        assert json.loads(connection.recv(timeout=60))["type"] == "input_audio_buffer.cleared"
+        refused = json.loads(connection.recv(timeout=60))["error"]
+        assert refused["message"].startswith("nothing to commit"), "what was cleared is gone"
+
+
 @pytest.mark.parametrize(("law", "subtype"), [("pcmu", "ULAW"), ("pcma", "ALAW")])
 def test_a_telephone(server, text, law, subtype):
     """Its codes, by the address for a client that sends nothing else, and by the session."""

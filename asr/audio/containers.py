@@ -12,22 +12,22 @@ import numpy as np
 
 from asr.audio.causes import cause_of
 from asr.audio.demuxers import open_container
-from asr.audio.foreign import MOST_VALUES, NOT_AUDIO, decoding, reason
+from asr.audio.foreign import NOT_AUDIO, decoding, reason
 from asr.audio.headers import holds_another_film, is_mp3_without_audio, wav_codec
 from asr.audio.timeline import Timeline
+from asr.audio.tracks import chosen_track, is_decodable, is_unknown, no_track, which_is_read
 from asr.errors import AudioError
 
 INDEXED = {"mov", "mp4", "matroska", "webm", "asf"}
 """Formats in which a place is found by its time."""
 WARM_UP = 5.0
 """Seconds decoded before the place that was asked for: the decoder then is as if it came from the start."""
-MOST_TRACKS = 1000
 
 
 class ContainerFile:
     """A track of sound in a file that FFmpeg's libraries can open. Raises AudioError for other files.
 
-    `track`: counted from 0; by default the first that can be decoded.
+    `track`: counted from 0; by default as `chosen_track` says.
     """
 
     def __init__(self, path: Path, track: int | None = None):
@@ -57,6 +57,10 @@ class ContainerFile:
             if not cause and (isinstance(error, av.error.EOFError) or is_mp3_without_audio(self.path)):
                 return  # a header and nothing behind it: 0 seconds
             raise AudioError(f"{self.path}: {cause or f'{NOT_AUDIO} ({reason(error)})'}") from error
+        if any(map(is_unknown, self.container.streams.audio)):  # its sound begins late
+            self.container.close()
+            self.file.seek(0)
+            self.container = open_container(self.file, far=True)
         if not self.container.streams:
             return  # an mp4 without a track, which encoders write for no samples at all
         tracks = self.container.streams.audio
@@ -68,18 +72,14 @@ class ContainerFile:
             (one.codec_context.sample_rate, one.codec_context.channels) if one.codec_context else (0, 0)
             for one in tracks
         ]
-        self.track = self._first_decodable() if track is None else track
+        self.track = chosen_track(tracks) if track is None else track
         if self.track >= self.tracks:
             raise AudioError(f"{self.path}: {no_track(self.tracks, self.track)}")
         self.stream = tracks[self.track]
-        if not _is_decodable(self.stream):
+        if not is_decodable(self.stream):
             raise AudioError(f"{self.path}: {self._undecodable()}")
         if track is None and self.tracks > 1:
-            others = "the other" if self.tracks == 2 else "another"
-            self.problems.append(
-                f"has {self.tracks} tracks of sound, of which the {ordinal(self.track)} is read;"
-                f" --track {1 if self.track == 0 else 0} reads {others}"
-            )
+            self.problems.append(which_is_read(tracks, self.track))
         self.formats = set(self.container.format.name.split(","))
         if "mp4" in self.formats and holds_another_film(self.path):
             self.problems.append(
@@ -87,10 +87,6 @@ class ContainerFile:
             )
         self.rate, self.channels = formats[self.track][0], max(1, formats[self.track][1])
         self.seconds = self._declared()
-
-    def _first_decodable(self) -> int:
-        tracks = self.container.streams.audio
-        return next((number for number, one in enumerate(tracks[:MOST_TRACKS]) if _is_decodable(one)), 0)
 
     def _undecodable(self) -> str:
         context = self.stream.codec_context
@@ -109,9 +105,9 @@ class ContainerFile:
         """Seconds of audio that the header promises; None where it says nothing or only guesses."""
         if not self.formats & INDEXED:
             return None
-        if self.stream.duration:
-            return float(self.stream.duration * self.stream.time_base)
         alone = len(self.container.streams) == 1  # else it may be the picture that lasts so long
+        if self.stream.duration and ("mp4" in self.formats or alone):
+            return float(self.stream.duration * self.stream.time_base)
         return self.container.duration / av.time_base if self.container.duration and alone else None
 
     def blocks(self, start: float, duration: float | None, frames: int) -> Iterator[np.ndarray]:
@@ -158,28 +154,7 @@ class ContainerFile:
                 break
         else:
             return 0, iter(())
-        self.container.seek(round((second + beginning.first) / self.stream.time_base), stream=self.stream)
-        return second * self.rate, Timeline(self, second, beginning.first).samples()
-
-
-def no_track(tracks: int, wanted: int) -> str:
-    """Why a track cannot be read."""
-    have = "1 track" if tracks == 1 else f"{tracks} tracks"
-    return f"has {have} of sound, counted from 0; there is no track {wanted}"
-
-
-def ordinal(number: int) -> str:
-    """A number counted from 0 in words, as far as they are short."""
-    return ("first", "second", "third", "fourth")[number] if number < 4 else f"{number + 1}th"
-
-
-def _is_decodable(stream: av.AudioStream) -> bool:
-    context = stream.codec_context
-    if context is None or not context.sample_rate:
-        return False
-    context.options = {"max_samples": str(MOST_VALUES)}
-    try:
-        context.open(strict=False)
-    except Exception:  # whatever its decoder does not like
-        return False
-    return True
+        heard = second - beginning.silence / self.rate
+        place = round((heard + beginning.first) / self.stream.time_base) if heard > 0 else self.stream.start_time or 0
+        self.container.seek(place, stream=self.stream)
+        return second * self.rate, Timeline(self, second, beginning).samples()

@@ -20,14 +20,23 @@ DEMUXERS = (
 """Formats, under FFmpeg's names, that hold their own samples."""
 
 
-def open_container(file: BinaryIO) -> av.container.InputContainer:
-    """The container in an open file. Raises whatever the libraries raise for what is none, or not one of DEMUXERS."""
+FAR = {"probesize": str(2**26), "analyzeduration": str(3600 * 10**6)}
+"""Bytes, and microseconds, within which the first sound of a film is looked for where it does not come in its first seconds."""
+
+
+def open_container(file: BinaryIO, far: bool = False) -> av.container.InputContainer:
+    """The container in an open file. Raises whatever the libraries raise for what is none, or not one of DEMUXERS.
+
+    `far`: what its tracks hold is looked for further behind its beginning than usual.
+    """
     options = {
         "format_whitelist": ",".join(DEMUXERS),
         "protocol_whitelist": "none",
         "codec_whitelist": ",".join(sound_decoders()),
         "max_samples": str(MOST_VALUES),
     }
+    if far:
+        options |= FAR
     try:
         return av.open(_Source(file), options=options, metadata_errors="ignore", io_open=_refuse)
     except MemoryError:

@@ -54,6 +54,7 @@ class InputCheck:
         if self.n_speech > MOST_SECONDS * SAMPLE_RATE:
             return
         frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
+        frames -= frames.mean(1, keepdims=True)  # an offset is no sound
         power = np.square(frames).sum(1)
         loud = frames[power > 0.03 * np.quantile(power, 0.95, method="higher")] if len(frames) else frames
         if not len(loud):

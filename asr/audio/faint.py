@@ -43,11 +43,15 @@ def made_audible(utterance: np.ndarray) -> np.ndarray:
 
 def loudness(samples: np.ndarray) -> float | None:
     """That of the louder windows of samples (S,) in dB of full scale; None of digital silence, and of less than a window."""
-    powers = np.square(samples[: len(samples) // WINDOW * WINDOW].reshape(-1, WINDOW), dtype=np.float64).mean(1)
+    windows = samples[: len(samples) // WINDOW * WINDOW].reshape(-1, WINDOW)
+    powers = windows.var(1, dtype=np.float64)  # an offset of all samples is not heard
     return 10 * np.log10(np.quantile(powers, LOUDER) + 1e-12) if powers.any() else None
 
 
 def louder(samples: np.ndarray, wanted: float) -> np.ndarray:
-    """Samples (S,) with so many dB more, but no less than they had, nor more than MOST of them."""
+    """Samples (S,) with so many dB more, but no less than they had, nor more than MOST of them, and without their offset."""
     gain = min(max(wanted, 0.0), MOST)
-    return samples * np.float32(10 ** (gain / 20)) if gain else samples
+    if not gain:
+        return samples
+    offset = samples.mean(dtype=np.float64).astype(np.float32)
+    return (samples - offset) * np.float32(10 ** (gain / 20))

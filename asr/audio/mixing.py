@@ -85,6 +85,7 @@ class Levels:
             return
         frames = block[: n * self.size].reshape(n, self.size, 2)
         powers = np.einsum("nsc,nsc->nc", frames, frames, dtype=np.float64) / self.size
+        powers -= np.square(np.einsum("nsc->nc", frames, dtype=np.float64) / self.size)  # an offset is no sound
         levels = 10 * np.log10(np.maximum(powers, HEARD))[powers.max(1) > 10 * HEARD]
         self.n += len(levels)
         self.sums += levels.sum(0)

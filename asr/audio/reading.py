@@ -60,7 +60,7 @@ def looks_like_a_recording(path: str | Path) -> bool:
 class Recording:
     """A file that is being read. Raises AudioError for one that is missing, empty, or not audio.
 
-    `track`: of several tracks of sound the one to read, counted from 0; by default the first that can be decoded.
+    `track`: of several tracks of sound the one to read, counted from 0; by default the first in Chinese, or the film's default.
     """
 
     def __init__(self, path: str | Path, track: int | None = None):

@@ -32,25 +32,25 @@ DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl":
 class Timeline:
     """The samples of a stream in their places."""
 
-    def __init__(self, opened, second: int = 0, first: float | None = None):
+    def __init__(self, opened, second: int = 0, begun: "Timeline | None" = None):
         """A timeline of a ContainerFile, from the start, or from a second that was sought.
 
-        `first` is then known from an earlier look at the start.
+        `begun`: that of the start, as far as it was read, to seek by.
         """
         self.opened, self.stream, self.rate = opened, opened.stream, opened.rate
-        base, began = self.stream.time_base, opened.container.start_time
-        started = float(self.stream.start_time * base) if self.stream.start_time is not None else 0.0
-        late = started - (began / av.time_base if began is not None else started)
         self.longest = min(round(LONGEST_GAP * self.rate), MOST_SILENCE // opened.channels)
         """Samples of silence in all."""
-        self.silence = round(late * self.rate) if GAP < late and late * self.rate < self.longest else 0
-        """Samples by which the sound begins after the picture."""
-        self.sought = second > 0
-        self.position = second * self.rate - self.silence if self.sought else 0
-        """Samples since the stream's first."""
+        began = opened.container.start_time
+        self.began: float | None = None if began is None else began / av.time_base
+        """Time in the container of the first of all, sound or picture."""
+        self.silence: int = begun.silence if begun else 0
+        """Samples by which the sound begins after the picture; known once the first frame is."""
+        self.sought = begun is not None
+        self.position = second * self.rate - self.silence
+        """Samples since the stream's first; below 0 before it."""
         self.timed = not opened.formats & UNTIMED
         """Whether the times of frames tell where they belong."""
-        self.first = first
+        self.first: float | None = begun.first if begun else None
         """Time in the container of the stream's first sample."""
         self.bad = 0
         """Packets that could not be decoded."""
@@ -63,9 +63,10 @@ class Timeline:
 
     def samples(self) -> Iterator[np.ndarray]:
         """Arrays (S, channels)."""
-        if self.silence and not self.sought:
-            yield from self._silence(self.silence)
         for frame, time in self._decoded():
+            if self.position < 0:
+                yield from self._silence(-self.position)
+                self.position = 0
             known = time is not None and self.first is not None
             behind = round((time - self.first) * self.rate) - self.position if known else None
             if self.sought and behind is not None and behind < 0:  # before the place that was asked for
@@ -98,11 +99,10 @@ class Timeline:
 
     def _decoded(self) -> Iterator[tuple[np.ndarray, float | None]]:
         """Decoded frames (S, channels) with their times in the container; what cannot be decoded is left out."""
-        base = self.stream.time_base
         decoder = self._decoder()
         conform = Conform(self.rate, self.opened.channels)
-        primed, decoded, in_a_row, ahead = None, 0, 0, 0
-        for packet in self.opened.container.demux(self.stream):
+        primed, beginning, decoded, in_a_row, ahead = None, not self.sought, 0, 0, 0
+        for packet in self._packets():
             if primed is None:
                 primed = _names_priming(packet, decoder.name)
             try:
@@ -116,22 +116,25 @@ class Timeline:
                     raise
                 continue
             for frame in frames:
-                time = None if frame.pts is None or not self.timed else frame.pts * base.numerator / base.denominator
+                time = self._time(frame.pts)
                 decoded, in_a_row = decoded + 1, 0
                 samples, rate = frame_samples(frame), frame.rate or self.rate
-                if decoded == 1 and not self.sought:
-                    ahead = 0 if primed else samples_ahead(decoder, len(samples), bytes(packet)[:4])
-                    if decoder.name in ("wmav1", "wmav2"):  # FFmpeg drops two blocks where the transform delays by one
-                        samples = np.concatenate([np.zeros_like(samples), samples])
-                        time = None
+                if beginning and decoded == 1 and not primed:
+                    ahead = samples_ahead(decoder, len(samples), bytes(packet)[:4])
                 if ahead:
                     cut = min(ahead, len(samples))
                     samples, ahead = samples[cut:], ahead - cut
                     time = None if time is None else time + cut / rate
                     if not len(samples):
                         continue
+                if beginning:
+                    beginning, started = False, time if time is not None else self._time(self.stream.start_time) or 0.0
+                    if decoder.name in ("wmav1", "wmav2"):  # FFmpeg drops two blocks where the transform delays by one
+                        started -= frame.samples / rate
+                        samples, time = np.concatenate([np.zeros_like(samples), samples]), None
+                    self._begin_late(started)
                 if self.first is None and time is not None:
-                    self.first = time - self.position / self.rate
+                    self.first = time - max(0, self.position) / self.rate
                 for conformed in conform.add(samples, rate):
                     yield conformed, time
         for conformed in conform.finish():
@@ -140,6 +143,30 @@ class Timeline:
             raise AudioError(
                 f"{self.opened.path}: none of its {self.bad} packets can be decoded: damaged, or protected"
             )
+
+    def _packets(self) -> Iterator[av.Packet]:
+        """The stream's packets. Pictures before the first one are looked at: not all containers say when theirs begin."""
+        pictures = [] if self.sought else list(filter(_moves, self.opened.container.streams.video))
+        for packet in self.opened.container.demux(self.stream, *pictures) if pictures else ():
+            if packet.stream_index == self.stream.index:
+                yield packet
+                break
+            if packet.pts is not None:
+                time = float(packet.pts * packet.time_base)
+                self.began = time if self.began is None else min(self.began, time)
+        yield from self.opened.container.demux(self.stream)
+
+    def _time(self, ticks: int | None) -> float | None:
+        """Seconds in the container; None where they tell nothing."""
+        base = self.stream.time_base
+        return None if ticks is None or not self.timed else ticks * base.numerator / base.denominator
+
+    def _begin_late(self, started: float) -> None:
+        """Puts silence before a stream that begins after the first of all."""
+        late = 0.0 if self.began is None else started - self.began
+        if GAP < late and late * self.rate < self.longest:
+            self.silence = round(late * self.rate)
+            self.position = -self.silence
 
     def _decoder(self) -> av.AudioCodecContext:
         name = OTHER_DECODERS.get(self.stream.codec_context.name)
@@ -169,6 +196,11 @@ class Timeline:
             self.opened.problems.append(
                 f"has times that jump by {self.jumped / self.rate:.1f} s more, which are left out"
             )
+
+
+def _moves(picture: av.VideoStream) -> bool:
+    """Whether a stream of pictures is a film, not the cover of a recording."""
+    return not picture.disposition & av.stream.Disposition.attached_pic
 
 
 def _names_priming(packet: av.Packet, decoder: str) -> bool:

@@ -12,8 +12,10 @@ import re
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPException, HTTPResponse
@@ -171,7 +173,7 @@ def _append(url: str, part: Path, start: int, expected: Remote, token: str, vers
         strong = answer["ETag"] if not (answer["ETag"] or "W/").startswith("W/") else ""
         version = strong or answer["Last-Modified"] or ""
         done = start
-        with open(part, "r+b" if start else "wb") as file:
+        with _storing(part), open(part, "r+b" if start else "wb") as file:
             file.seek(start)
             while block := _read(response, version):
                 done += len(block)
@@ -186,6 +188,18 @@ def _append(url: str, part: Path, start: int, expected: Remote, token: str, vers
             raise _Interrupted(f"the connection ended after {done:,} of {total:,} bytes", version)
 
 
+@contextmanager
+def _storing(part: Path) -> Iterator[None]:
+    """A block that writes what arrives: a full disk is said to be one, and that what is there is of use."""
+    try:
+        yield
+    except OSError as error:
+        raise DownloadError(
+            f"{part}: could not be stored ({error.strerror or error}); what has arrived is kept, the same command goes on from"
+            " there"
+        ) from error
+
+
 def _read(response: HTTPResponse, version: str) -> bytes:
     try:
         return response.read1(BLOCK)
@@ -195,6 +209,7 @@ def _read(response: HTTPResponse, version: str) -> bytes:
 
 def _open(url: str, token: str, headers: dict[str, str]) -> tuple[HTTPResponse, list[Message]]:
     """The server's answer, and the headers of all answers on the way to it, the hub's own first."""
+    _refuse_socks(urllib.parse.urlsplit(url))
     redirects = _Redirects()
     request = urllib.request.Request(url, headers=headers | {"User-Agent": f"mandarin-asr/{VERSION}"})
     if token:
@@ -214,6 +229,16 @@ def _open(url: str, token: str, headers: dict[str, str]) -> tuple[HTTPResponse, 
     except (OSError, HTTPException) as error:
         raise _Interrupted(f"the connection broke ({error or type(error).__name__})") from error
     return response, [*redirects.headers, response.headers]
+
+
+def _refuse_socks(url: urllib.parse.SplitResult) -> None:
+    """Raises DownloadError where what is fetched would go through a proxy that urllib cannot talk to."""
+    proxy = urllib.request.getproxies().get(url.scheme, "")
+    if proxy.lower().startswith("socks") and not urllib.request.proxy_bypass(url.hostname or ""):
+        raise DownloadError(
+            f"{url.scheme.upper()}_PROXY names a SOCKS proxy, which is not spoken here; give the HTTP port that most such"
+            f" programs have, too, or unset it for {url.hostname} (NO_PROXY)"
+        )
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:

@@ -2,9 +2,14 @@
 
 import os
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from asr.catalogue.published_model import Repository
+from asr.errors import DownloadError
+from asr.foreign_bytes import quoted
+
+ON = ("1", "ON", "YES", "TRUE")
+"""How a variable says that something is switched on, as Hugging Face's library reads it."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +29,40 @@ class Hub:
     token_variable: str = ""
     """The environment variable with the user's access token; empty: none is sent."""
 
+    offline_variable: str = ""
+    """The environment variable that forbids to fetch anything; empty: none does."""
+
     def url(self, repository: Repository, path: str) -> str:
-        address = os.environ.get(self.variable) or self.address
+        """The address of a file. Raises DownloadError where `variable` holds no address."""
+        given = os.environ.get(self.variable, "").strip()
+        address = given or self.address
         address = address if "://" in address else f"https://{address}"
+        if not _is_address(address):
+            raise DownloadError(f"{self.variable} must be the address of a mirror, https://HOST, is {quoted(given)}")
         revision = repository.revision or self.branch
         return address.rstrip("/") + quote(self.path.format(repository=repository.name, revision=revision, path=path))
 
     def token(self) -> str:
-        return os.environ.get(self.token_variable, "") if self.token_variable else ""
+        """What to send; DownloadError, which does not show it, for what no header can hold."""
+        token = os.environ.get(self.token_variable, "").strip() if self.token_variable else ""
+        if not token.isascii() or not all(map(str.isprintable, token)):
+            raise DownloadError(f"{self.token_variable} holds no access token: these are of letters and digits")
+        return token
+
+    def require_online(self, name: str) -> None:
+        """Raises DownloadError where the user forbids to fetch the model `name`."""
+        if self.offline_variable and os.environ.get(self.offline_variable, "").upper() in ON:
+            raise DownloadError(
+                f"{name}: is not here, and {self.offline_variable} forbids to fetch it from {self.title}"
+            )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in text
+    except ValueError:  # a port that is no number
+        return False
 
 
 HUBS = {
@@ -42,6 +73,7 @@ HUBS = {
         "/{repository}/resolve/{revision}/{path}",
         "main",
         "HF_TOKEN",
+        "HF_HUB_OFFLINE",
     ),
     "modelscope": Hub(
         "ModelScope",

@@ -69,6 +69,7 @@ def pull(name: str, hub: str = "", say: Say = print, force: bool = False) -> Pat
             return folder
         source = cache() / "downloads" / name / hub
         if force:
+            HUBS[hub].require_online(name)
             for file in model.files:
                 (source / file.path).unlink(missing_ok=True)
         try:
@@ -98,6 +99,8 @@ def _fetch(model: PublishedModel, hub: str, source: Path, folder: Path, say: Say
     """All files of a model into `source`; says before what, how much, from where, and under which licence."""
     repository, token = model.repositories[hub], HUBS[hub].token()
     missing = [file for file in model.files if not (source / file.path).is_file()]
+    if missing:
+        HUBS[hub].require_online(model.name)
     urls = {file: HUBS[hub].url(repository, file.path) for file in missing}
     try:
         remotes = {file: _expected(file, urls[file], token) for file in missing}

@@ -1,5 +1,6 @@
 """`asr doctor`: what is installed, what works, and what to do about what does not."""
 
+import hashlib
 import importlib
 import os
 import platform
@@ -14,6 +15,7 @@ from pathlib import Path
 import typer
 
 from asr.extras import brings, requirements
+from asr.foreign_bytes import listed
 from asr.version import VERSION
 
 MODULES = {
@@ -50,6 +52,9 @@ DECODERS = {
     "ac3": "ac3 (DVD)",
 }
 """FFmpeg's decoder → what it reads."""
+
+CHECKSUMS = "SHA256SUMS"
+"""Beside the folders of the models that came along: what sha256sum writes of their files."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +98,8 @@ def examine() -> Iterator[Finding]:
     core, extras = requirements()
     for name, bounds in core.items():
         yield examine_package(name, bounds, f"pip install '{name}{bounds}'", needed=True)
-    looks = (
-        (examine_device, examine_decoders, examine_models) if "torch" in core else (examine_runtime, examine_decoders)
-    )
-    for look in looks:
+    whole = examine_device, examine_decoders, examine_files, examine_models
+    for look in whole if "torch" in core else (examine_runtime, examine_decoders):
         yield from guarded(look)
     for extra, packages in sorted(extras.items()):
         yield examine_extra(extra, packages)
@@ -194,6 +197,29 @@ def examine_decoders() -> Iterator[Finding]:
     )
     for name in DECODERS.keys() - there.keys():
         yield Finding(name, False, f"FFmpeg's libraries came without it: no {DECODERS[name]}", needed=False)
+
+
+def examine_files() -> Iterator[Finding]:
+    """What the models that came with the program consist of, byte by byte: their answers do not tell of each."""
+    from asr.model_paths import PRETRAINED
+
+    lines = (PRETRAINED / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+    sums = {PRETRAINED / name: expected for expected, name in (line.split("  ", 1) for line in lines)}
+    wrong = [str(path.relative_to(PRETRAINED)) for path, expected in sums.items() if _sha256(path) != expected]
+    if wrong:
+        detail = f"of the models that came along, missing or damaged in {PRETRAINED}: {listed(wrong)}"
+        yield Finding("files", False, detail, "install the program again")
+    else:
+        yield Finding("files", True, f"the {len(sums)} files of the models that came along are whole")
+
+
+def _sha256(path: Path) -> str:
+    """Of a file; empty where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def examine_models() -> Iterator[Finding]:

@@ -84,7 +84,8 @@ def transcribe(
     track: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Which track of sound of a film, counted from 0; the first that can be decoded by default."
+            min=0,
+            help="Which track of sound of a film, counted from 0; by default the first in Chinese, else the film's own default.",
         ),
     ] = None,
     speakers: SpeakersOption = "",

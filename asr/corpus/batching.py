@@ -110,17 +110,12 @@ class Batch:
     share: float = 1.0
     """What part of a step's target tokens it has; a reader does not know, `weighed` sets it."""
     ctc_share: float = 1.0
-    """The same of the tokens that a CTC loss counts, which are those without eos."""
+    """The same of the targets that a CTC loss is divided by."""
 
     @property
     def tokens(self) -> int:
         """Target tokens, eos among them."""
         return int((self.targets != IGNORED).sum())
-
-    @property
-    def ctc_tokens(self) -> int:
-        """Those that a CTC loss counts."""
-        return self.tokens - len(self.targets)
 
     def pin_memory(self) -> "Batch":
         """It in memory that a GPU can read; DataLoader calls this."""
@@ -134,13 +129,20 @@ class Batch:
         return replace(self, **{name: move(value) for name, value in vars(self).items() if isinstance(value, Tensor)})
 
 
-def weighed(batches: Iterable[Batch], tokens: int, ctc_tokens: int) -> list[Batch]:
-    """Batches of a step of so many tokens, on whatever processes, with their shares of it: means over the tokens of each, times
-    these, add up to the mean over all, so that the step learns what it would from one batch of all their utterances."""
+def weighed(batches: Iterable[Batch], tokens: int, texts: int) -> list[Batch]:
+    """Batches of a step of so many target tokens in so many texts, on whatever processes, with their shares of it: means over the
+    tokens of each, times these, add up to the mean over all, so that the step learns what it would from one batch of all of them.
+    """
+    all_tokens, by_ctc = max(tokens, 1), max(_counted_by_ctc(tokens, texts), 1)
     return [
-        replace(b, share=b.tokens / max(tokens, 1), ctc_share=max(b.ctc_tokens, 1) / max(ctc_tokens, 1))
+        replace(b, share=b.tokens / all_tokens, ctc_share=_counted_by_ctc(b.tokens, len(b.targets)) / by_ctc)
         for b in batches
     ]
+
+
+def _counted_by_ctc(tokens: int, texts: int) -> int:
+    """By how many targets a CTC loss is divided: those without eos, or an utterance where there are fewer."""
+    return max(tokens - texts, texts)
 
 
 def check_texts(utterances: Iterable[Utterance], tokenizer: Tokenizer, longest: int | None = None) -> dict[str, int]:

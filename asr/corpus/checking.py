@@ -12,7 +12,7 @@ from asr.corpus.manifest import Member, Utterance
 from asr.corpus.overlap import Recorded
 from asr.errors import AudioError
 from asr.foreign_bytes import quoted
-from asr.text.normalize import characters, is_han, normalize
+from asr.text.normalize import characters, is_han, normalize, tags_of
 from asr.text.numbers import is_to_be_spelled
 
 FASTEST, SLOWEST = 11.0, 0.5
@@ -58,8 +58,11 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
     fast = Finding(f"with more than {FASTEST:g} characters a second", False)
     slow = Finding(f"with fewer than {SLOWEST:g} characters a second", False)
     digits = Finding("whose text holds numbers in digits, which are said as words", False, advice=SPELL_OUT)
+    tags = Finding("whose text holds tags, which nobody says", False, advice="take them out of the texts")
     lengths: Lengths = {}
     for u in utterances:
+        if found := tags_of(u.text):
+            tags.items.append((u, f"({u.id}): {found[0]} in {u.text[:20]} is learned as {normalize(found[0])}"))
         if is_to_be_spelled(u.text):
             digits.items.append((u, f"({u.id}): {u.text[:20]} is learned as {normalize(u.text)[:20]}"))
         rate = spoken_length(u.text) / u.duration
@@ -80,7 +83,7 @@ def check_manifest(utterances: Sequence[Utterance], decode: bool = False) -> lis
             continue
         if length < u.start + u.shortest:
             short.items.append((u, f"({u.id}): ends at {u.start + u.duration:.2f} s of {length:.2f} s"))
-    return [finding for finding in (audio, short, empty, wrong, silent, fast, slow, digits) if finding.items]
+    return [finding for finding in (audio, short, empty, wrong, silent, fast, slow, digits, tags) if finding.items]
 
 
 Lengths = dict[tuple[Path, Member | None, int | None], float | AudioError]

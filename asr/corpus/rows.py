@@ -1,5 +1,6 @@
 """Which part of which recording a row of a table names, as an utterance: every field is a text here, and may be wrong."""
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -24,7 +25,7 @@ def utterance_of(row: Mapping[str, str], root: Path, line: str, durations: Durat
     """
     if not row["audio"].strip():
         raise ManifestError(f"{line}: audio must be a file, is empty")
-    audio = (root / row["audio"]).resolve()
+    audio = _named(root, row["audio"])
     if not audio.is_file():
         raise ManifestError(
             f"{line}: audio must be a file, {audio} is not there; does --audio-root point to the right folder?"
@@ -58,6 +59,17 @@ def utterance_of(row: Mapping[str, str], root: Path, line: str, durations: Durat
             f"{line}: must end within its recording, ends at {start + duration:.2f} s; {audio} has {length:.2f} s"
         )
     return utterance
+
+
+def _named(root: Path, name: str) -> Path:
+    """The file of a name, also of one written on Windows, or whose accents are composed otherwise than in the file's: archives
+    of a Mac hold them apart."""
+    for form in (None, "NFC", "NFD"):
+        for spelled in (name, name.replace("\\", "/")):
+            audio = (root / (unicodedata.normalize(form, spelled) if form else spelled)).resolve()
+            if audio.is_file():
+                return audio
+    return (root / name).resolve()
 
 
 def _by_reading(audio: Path, line: str) -> float:

@@ -1,15 +1,15 @@
 """Transcripts made ready to read: script, digits, punctuation. Tokens keep their spans, and `raw` what the model wrote."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from asr.errors import ConfigError
 from asr.finishing.disfluencies import cleaned, require_words
+from asr.finishing.numerals import in_digits
 from asr.finishing.punctuating import MODEL, PUNCTUATORS, with_marks
-from asr.text.digits import find_numbers
 from asr.text.scripts import to_simplified, to_traditional
-from asr.transcript import Correction, Segment, Transcript, TranscriptToken, in_clauses, merged
+from asr.transcript import Correction, Segment, Transcript, TranscriptToken
 
 SCRIPTS: dict[str, Callable[[str], str]] = {"simplified": to_simplified, "traditional": to_traditional}
 """Name → how a text is converted to it."""
@@ -60,26 +60,27 @@ def finish(transcript: Transcript, finishing: Finishing) -> Transcript:
     """
     if finishing == Finishing():
         return transcript
-    segments = [_finished(segment, finishing) for segment in transcript.segments]
+    segments = _finished(transcript.segments, finishing)
     if finishing.punctuate:
         segments = with_marks(segments, finishing.punctuate)
     settings = transcript.settings | {"finishing": asdict(finishing)}
     return replace(transcript, segments=tuple(segments), settings=settings)
 
 
-def _finished(segment: Segment, finishing: Finishing) -> Segment:
+def _finished(heard: Sequence[Segment], finishing: Finishing) -> list[Segment]:
     """Digits are found in simplified text, so conversion to it comes first, and conversion from it last."""
-    heard = segment
-    if finishing.style == CLEAN:
-        segment = cleaned(segment)
-    tokens = segment.tokens
+    segments = [cleaned(segment) for segment in heard] if finishing.style == CLEAN else list(heard)
+    texts = [segment.tokens for segment in segments]
     if finishing.script == "simplified":
-        tokens = in_script(tokens, to_simplified)
+        texts = [in_script(tokens, to_simplified) for tokens in texts]
     if finishing.numbers == "digits":
-        tokens = with_digits(tokens)
+        texts = in_digits(segments, texts)
     if finishing.script == "traditional":
-        tokens = in_script(tokens, to_traditional)
-    return replace(segment, tokens=tokens, corrections=_placed(heard, tokens))
+        texts = [in_script(tokens, to_traditional) for tokens in texts]
+    return [
+        replace(segment, tokens=tokens, corrections=_placed(one, tokens))
+        for one, segment, tokens in zip(heard, segments, texts, strict=True)
+    ]
 
 
 def _placed(heard: Segment, tokens: Tokens) -> tuple[Correction, ...]:
@@ -105,17 +106,3 @@ def in_script(tokens: Tokens, convert: Callable[[str], str]) -> Tokens:
     else:
         converted = [convert(text) for text in texts]
     return tuple(replace(token, text=text) for token, text in zip(tokens, converted, strict=True))
-
-
-def with_digits(tokens: Tokens) -> Tokens:
-    """Tokens with numbers as digits. A number of several tokens becomes one: it begins and ends with them."""
-    text, starts = in_clauses(tokens)
-    found: list[TranscriptToken] = []
-    at = 0
-    for number in find_numbers(text):
-        first, last = (bisect_right(starts, place) - 1 for place in (number.first, number.end - 1))
-        before = text[starts[first] : number.first]
-        after = text[number.end : starts[last] + len(tokens[last].text)]
-        found += [*tokens[at:first], merged(tokens[first : last + 1], before + number.text + after)]
-        at = last + 1
-    return (*found, *tokens[at:])

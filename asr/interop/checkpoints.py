@@ -14,6 +14,8 @@ from asr.errors import CheckpointError
 from asr.foreign_bytes import NOT_FETCHED, QUOTED, is_pointer, json_value, listed, quoted, reading, shortened
 from asr.model.pickles import load_pickle
 
+OTHER_TENSORS = re.compile(r"torch\._utils\._rebuild_\w+|torch\.\w+Storage")
+"""What PyTorch makes tensors of, those that are read aside."""
 LARGEST_TEXT = 1 << 27
 """Bytes of settings or tokens; the largest tokenizers have twenty million."""
 
@@ -26,6 +28,11 @@ def read_pickle(path: Path) -> Any:
         except UnpicklingError as error:
             wanted = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:class|global|operand) ([\w.]+)", str(error))
             name = next((group for group in wanted.groups() if group), "") if wanted else ""
+            if OTHER_TENSORS.match(name):
+                raise CheckpointError(
+                    f"{path}: holds tensors of a kind that is not read ({shortened(name)}: sparse, complex, quantised or of 8"
+                    " bits); ask for float16 or more"
+                ) from error
             why = f"it asks for {shortened(name)}" if name else "it holds more than tensors and plain values"
             raise CheckpointError(
                 f"{path}: is refused, {why}, which could run code; nothing of it was run. Ask for a file with tensors only"
@@ -86,7 +93,7 @@ def find_file(folder: Path, names: Iterable[str], what: str) -> Path:
     """
     names = list(names)
     for name in names:
-        found = sorted(path for path in folder.glob(name) if path.is_file())
+        found = sorted(path for path in folder.glob(name) if path.is_file() and not path.name.startswith("."))
         if len(found) > 1:
             raise CheckpointError(
                 f"{folder}: holds no {names[0]}, and several that may be its {what} ({listed(path.name for path in found)});"

@@ -18,6 +18,8 @@ from asr.transcript import Span
 
 HOP = 0.01
 """Seconds over which sound is judged."""
+SLOW = 5
+"""Hops; what changes more slowly than over so many is no voice: an offset of all samples, a drift."""
 BEFORE, BEHIND = 60, 6
 """Hops before and behind its moment in which a start is looked for."""
 VOICED_WEIGHT, HISS_WEIGHT = 0.14, 0.1
@@ -80,10 +82,18 @@ def in_pause(moments: np.ndarray, samples: np.ndarray, rate: int) -> np.ndarray:
 
 def _judged(samples: np.ndarray, hop: int) -> tuple[np.ndarray, np.ndarray]:
     """(S,) → loudness in decibels and whether it is voiced, of each hop; at least one hop."""
-    hops = np.pad(samples, (0, max(hop - len(samples), 0)))
+    hops = np.pad(_without_slow(samples, SLOW * hop), (0, max(hop - len(samples), 0)))
     hops = hops[: len(hops) // hop * hop].reshape(-1, hop)
     power = np.square(hops).sum(1) + 1e-9
     return 10 * np.log10(power / hop), (hops[:, 1:] * hops[:, :-1]).sum(1) > VOICED * power
+
+
+def _without_slow(samples: np.ndarray, width: int) -> np.ndarray:
+    """(S,) less their average over so many samples around each."""
+    if not len(samples):
+        return samples
+    total = np.cumsum(np.pad(samples, (width // 2 + 1, width - width // 2), mode="edge"), dtype=np.float64)
+    return samples - ((total[width:] - total[:-width])[: len(samples)] / width).astype(np.float32)
 
 
 def _starts(places: np.ndarray, decibels: np.ndarray, costs: np.ndarray, earliest: np.ndarray) -> np.ndarray:

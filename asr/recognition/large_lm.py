@@ -15,12 +15,14 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from asr.errors import AsrError, Cancelled, CheckpointError
 from asr.extras import brings
 from asr.foreign_bytes import json_in, listed, reading
 from asr.model.inference import fast_in_bfloat16
 from asr.recognition.encoding import grouped
+from asr.recognition.token_tree import Asked, as_tree, grouped_by_beginning, side_by_side
 from asr.stopping import never
 
 CONFIG = "config.json"
@@ -36,6 +38,12 @@ MARKS = "。？！….?!"
 """A text that ends in one of these ends already."""
 LOGITS = 2**26
 """Numbers that come out of the network at a time at most, the vocabulary for each token: 128 MB in bfloat16."""
+TREE = 256
+"""Tokens of a tree at most: more are no faster on a CPU, and between trees it can be stopped."""
+WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
+"""What configurations call how far some of their layers look back."""
+CHUNK = 64
+"""Tokens whose whole vocabulary is added up at a time."""
 GGUF_ADVICE = "recipes/embedded/README.md shows how transformers makes a folder of it, once"
 
 
@@ -80,6 +88,11 @@ class LargeLm:
         """Tokens that it can see at a time."""
         self.budget = max(1, LOGITS // self.size)
         """Tokens, padding included, that are scored at a time."""
+        windows = [getattr(config, name, None) for name in WINDOWS]
+        self.widest = min(TREE, self.budget, self.most, *[size for size in windows if isinstance(size, int)])
+        """Tokens of a tree at most: so many can see each other, wherever they stand in it."""
+        self.in_trees = self._takes_trees()
+        """Whether what texts begin with alike is computed once."""
 
     def _tokens(self, text: str) -> list[int]:
         tokens = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -88,6 +101,24 @@ class LargeLm:
                 f"{self.path}: its tokenizer has a token {largest:,}, its network {self.size:,} of them: is one another model's?"
             )
         return tokens
+
+    @torch.inference_mode()
+    def _takes_trees(self) -> bool:
+        """Whether it says of a branch of a tree what it says of a row of its own, by trying.
+
+        Some networks refuse, others would be wrong: those that count positions themselves, or hand something on from token to
+        token. In the tree the second branch stands behind the first, and goes on as that did, which changes much for them.
+        """
+        tokens = [(1 + 997 * i) % self.size for i in range(9)]
+        rows = [tokens[:8], [tokens[0], *tokens[3:]]]
+        with suppress(Exception):  # whatever a network does with what it does not know
+            tree, alone = [
+                self._logits(asked)[[places[-1] for places in asked.places]].float()
+                for asked in (as_tree(rows), side_by_side(rows))
+            ]
+            off = (tree - alone).norm() / (alone - alone.mean(1, keepdim=True)).norm()
+            return bool(off < torch.finfo(self.model.dtype).eps ** 0.5)
+        return False
 
     @torch.inference_mode()
     def nats(self, texts: Sequence[str], cancelled: Callable[[], bool] = never) -> list[float]:
@@ -100,32 +131,45 @@ class LargeLm:
         room = self.most - len(self.start)
         for i, text in enumerate(texts):
             tokens = self._tokens(text if text.endswith(tuple(MARKS)) else text + END)
-            parts = [tokens[place : place + room] for place in range(0, len(tokens), room)]
+            parts = [[*self.start, *tokens[place : place + room]] for place in range(0, len(tokens), room)]
             rows += parts
             owners += [i] * len(parts)
-        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
         found = [0.0] * len(texts)
-        for group in grouped([len(rows[i]) + len(self.start) for i in order], self.budget):
+        for group in self._groups(rows):
             if cancelled():
                 raise Cancelled
-            batch = [order[place] for place in group]
-            for i, score in zip(batch, self._scores([rows[i] for i in batch]), strict=True):
+            for i, score in zip(group, self._scores([rows[i] for i in group]), strict=True):
                 found[owners[i]] += score
         if not all(map(math.isfinite, found)):
             raise CheckpointError(f"{self.path}: its scores are no numbers: its weights are damaged")
         return found
 
+    def _groups(self, rows: list[list[int]]) -> list[list[int]]:
+        """Which rows are scored at once."""
+        if self.in_trees:
+            return grouped_by_beginning(rows, self.widest)
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
+        return [[order[place] for place in group] for group in grouped([len(rows[i]) for i in order], self.budget)]
+
     def _scores(self, rows: list[list[int]]) -> list[float]:
-        """Log-probabilities of tokens behind the start. Padding stands behind a row, where nothing before it looks."""
-        longest = max(map(len, rows))
-        padded = torch.tensor([[*self.start, *row, *[0] * (longest - len(row))] for row in rows])
-        logits = self.model(input_ids=padded.to(self.model.device), use_cache=False).logits
-        scores = []
-        for row, of_row in zip(rows, logits[:, len(self.start) - 1 :], strict=True):
-            said = of_row[: len(row)].float()  # a row at a time: the vocabulary is large
-            chosen = said.gather(1, torch.tensor(row, device=said.device)[:, None])[:, 0]
-            scores.append(float((chosen - said.logsumexp(1)).double().sum()))
+        """Log-probabilities of the tokens of rows behind the start."""
+        asked = as_tree(rows) if self.in_trees and len(rows) > 1 else side_by_side(rows)
+        logits = self._logits(asked)
+        totals = torch.cat([some.float().logsumexp(1) for some in logits.split(CHUNK)])  # the vocabulary is large
+        scores, skipped = [], len(self.start) - 1
+        for row, before in zip(rows, asked.places, strict=True):
+            places, tokens = torch.tensor([before[skipped:], row[len(self.start) :]], device=logits.device)
+            scores.append(float((logits[places, tokens].float() - totals[places]).double().sum()))
         return scores
+
+    def _logits(self, asked: Asked) -> Tensor:
+        """(B times T, V) what the network says behind each token."""
+        device, dtype, more = self.model.device, self.model.dtype, {}
+        if asked.sees is not None and asked.depths is not None:
+            hidden = torch.zeros(asked.sees.shape, dtype=dtype).masked_fill(~asked.sees, torch.finfo(dtype).min)
+            # what is added to the scores of attention: not every kind of it takes booleans
+            more = {"position_ids": asked.depths.to(device), "attention_mask": hidden.to(device)}
+        return self.model(input_ids=asked.ids.to(device), use_cache=False, **more).logits.flatten(0, 1)
 
 
 def load_large_lm(folder: str | Path, device: torch.device | str = "cpu") -> LargeLm:

@@ -20,7 +20,7 @@ from asr.errors import AsrError
 from asr.serving.body import ENDING, LOOK, PATIENCE
 from asr.serving.forms import hotwords_of_fields
 from asr.serving.items import Items
-from asr.serving.live_streams import LiveStream, LiveStreams
+from asr.serving.live_streams import LiveStream, LiveStreams, Said
 from asr.serving.realtime_session import Session, of_query, updated
 from asr.serving.refusals import BadRequest, worded
 from asr.serving.sent import read_json
@@ -200,14 +200,25 @@ class Live:
         if heard > self.service.settings.most_seconds:
             raise Closing(TOO_LONG, f"a session may be {self.service.settings.most_seconds:g} s long")
 
+    async def _hear_rest(self) -> Said:
+        """The samples that were still on their way through the resampler."""
+        samples = self.pcm.finish()
+        self.service.audio += len(samples) / SAMPLE_RATE
+        return await self.streams.hear(self.stream, samples, behind=True)
+
+    async def _end(self) -> tuple[Said, float]:
+        """What is open, ended, and the seconds of the stream up to there."""
+        over = [*(await self._hear_rest()).over, *(await self.streams.finish(self.stream)).over]
+        return Said(over), self.stream.utterances.heard_samples / SAMPLE_RATE
+
     async def _obey(self, event: dict) -> None:
         kind = event["type"]
         if kind in ("session.update", "transcription_session.update"):
             await self._update(event, kind)
         elif kind == "input_audio_buffer.commit":
-            said = await self.streams.finish(self.stream)
-            await self.items.commit(said, self.stream.utterances.heard_samples / SAMPLE_RATE)
+            await self.items.commit(*await self._end())
         elif kind == "input_audio_buffer.clear":
+            await self._hear_rest()
             await self.streams.forget(self.stream)
             self.stream.open = None
             self.items.forget(self.stream.utterances.heard_samples / SAMPLE_RATE)
@@ -220,8 +231,7 @@ class Live:
         if kind != "session.update":
             change = _of_old_form(change)
         self.session = self.items.session = updated(self.session, change)
-        said = await self.streams.finish(self.stream)
-        await self.items.add(said, self.stream.utterances.heard_samples / SAMPLE_RATE)
+        await self.items.add(*await self._end())
         self._hear_anew()
         await self._send(f"{kind}d", session=self.items.shown())
 

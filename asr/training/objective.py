@@ -106,12 +106,11 @@ def ctc_of(model: SpeechModel, memory: Memory, targets: Tensor, objective: Objec
     """The CTC loss a token, with its shares of sounds and of consistency, of targets (B, U) that end with eos."""
     lengths = (targets != IGNORED).sum(1) - 1  # all but eos
     log_probs, spoken = model.ctc_log_probs(memory), targets.clamp(min=0)
-    least = objective.views
-    ctc = ctc_loss(log_probs, memory.lengths, spoken, lengths, blank=objective.blank, least=least)
+    ctc = ctc_loss(log_probs, memory.lengths, spoken, lengths, blank=objective.blank)
     if objective.syllables is not None:
         sounds, share = log_probs_of_sounds(log_probs, objective.syllables), objective.syllable_share
         blank = int(objective.syllables[objective.blank])
-        of_sounds = ctc_loss(sounds, memory.lengths, objective.syllables[spoken], lengths, blank=blank, least=least)
+        of_sounds = ctc_loss(sounds, memory.lengths, objective.syllables[spoken], lengths, blank=blank)
         ctc = (1 - share) * ctc + share * of_sounds
     if objective.consistency:
         ctc = ctc + objective.consistency * consistency_loss(log_probs, memory.lengths, lengths)
@@ -134,15 +133,13 @@ def with_guesses(model: SpeechModel, memory: Memory, inputs: Tensor, share: floa
     return torch.where(replaced, drawn.roll(1, dims=1), inputs)
 
 
-def ctc_loss(
-    log_probs: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor, *, blank: int, least: int = 1
-) -> Tensor:
+def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor, *, blank: int) -> Tensor:
     """CTC loss a target: log_probs (B, L, V) of which `frames` (B,) are real, targets (B, U) of which `lengths` (B,) are.
 
-    Where there is no target at all, or fewer than `least`, it is the loss of as many.
+    An utterance where there are fewer targets than these: sounds in which nothing is said would else count for a single one.
     """
     loss = F.ctc_loss(log_probs.transpose(0, 1), targets, frames, lengths, blank, reduction="sum", zero_infinity=True)
-    return loss / lengths.sum().clamp(min=least)
+    return loss / lengths.sum().clamp(min=len(lengths))
 
 
 def consistency_loss(log_probs: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
@@ -152,7 +149,7 @@ def consistency_loss(log_probs: Tensor, frames: Tensor, lengths: Tensor) -> Tens
     """
     other = log_probs.detach().roll(len(log_probs) // 2, dims=0)
     apart = (other.exp() * (other - log_probs)).sum(-1)
-    return apart.masked_fill(~length_mask(frames, apart.shape[1]), 0.0).sum() / lengths.sum().clamp(min=2)
+    return apart.masked_fill(~length_mask(frames, apart.shape[1]), 0.0).sum() / lengths.sum().clamp(min=len(lengths))
 
 
 def log_probs_of_sounds(log_probs: Tensor, sounds: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ def _own_batches(batches: Iterator[Batch], ranks: Ranks, config: Config) -> list
     own: list[Batch] = []
     try:
         own = batches_of_step(batches, config.train)
-        counts: tuple[int, int] | AsrError = sum(b.tokens for b in own), sum(b.ctc_tokens for b in own)
+        counts: tuple[int, int] | AsrError = sum(b.tokens for b in own), sum(len(b.targets) for b in own)
     except AsrError as error:
         counts = error
     return weighed(own, *map(sum, zip(*ranks.gather(counts), strict=True)))

@@ -22,6 +22,7 @@ from asr.errors import AsrError
 from asr.extras import brings
 from asr.finishing.finishing import Finishing, finish
 from asr.recognition.recognizer import Recognizer
+from asr.stopping import interruptible
 from asr.transcript import Transcript
 from asr.transcription.pcm import FIRST, Pcm, refuse_container
 from asr.transcription.segments import segment_of
@@ -135,9 +136,10 @@ def transcribe_live(
             print(heard.text, flush=True)
 
     try:
-        for chunk in _prefetched(chunks):
-            for heard in live.hear(chunk):
-                show(heard)
+        with interruptible():
+            for chunk in _prefetched(chunks):
+                for heard in live.hear(chunk):
+                    show(heard)
     except KeyboardInterrupt:
         pass
     finally:  # also where the microphone fails: what was said before is not lost

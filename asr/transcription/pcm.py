@@ -47,9 +47,12 @@ class Pcm:
         return self.resampler.resample_chunk(samples) if self.resampler else samples
 
     def finish(self) -> np.ndarray:
-        """What the resampler still holds at the end."""
-        nothing = np.zeros(0, np.float32)
-        return self.resampler.resample_chunk(nothing, last=True) if self.resampler else nothing
+        """What the resampler still holds, up to a tenth of a second, at the end; what is added later is another stream."""
+        samples = np.zeros(0, np.float32)
+        if self.resampler:
+            samples = self.resampler.resample_chunk(samples, last=True)
+            self.resampler.clear()
+        return samples
 
 
 @cache
