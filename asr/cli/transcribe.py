@@ -178,9 +178,9 @@ def transcribe(
         from asr.transcription.exported import Exported
         from asr.transcription.inputs import readable_again
 
-        words = {"hotwords": readable_again(hotwords), "correct_names": correct_names}
+        words = {"hotwords": hotwords and readable_again(hotwords), "correct_names": correct_names}
         chosen = Exported(
-            model, decode, beam=beam, lm=readable_again(lm), **words, vad=changes_of_vad(vad), threads=threads
+            model, decode, beam=beam, lm=lm and readable_again(lm), **words, vad=changes_of_vad(vad), threads=threads
         )
 
         def load():
