@@ -26,6 +26,8 @@ PREFIX, SUFFIX = ".asr-", ".tmp"
 """How the names of our temporary files begin and end."""
 PART = 2**16
 """Bytes at the beginning, in the middle and at the end of a file by which it is known again."""
+_PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+"""How compressed files begin → the program that unpacks them."""
 LISTED = 20
 """Lines that a message has at most, behind its first."""
 
@@ -231,6 +233,8 @@ def check_text(path: str | Path, beginning: bytes) -> None:
     """Raises ManifestError for a file that begins as no text in UTF-8 does."""
     if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ManifestError(f"{path}: is text in UTF-16; `iconv -f UTF-16 -t UTF-8` converts it")
+    if packed := next((program for magic, program in _PACKED.items() if beginning.startswith(magic)), ""):
+        raise ManifestError(f"{path}: is compressed; `{packed} -dc` unpacks it")
     if b"\0" in beginning:
         raise ManifestError(f"{path}: is no text in UTF-8, perhaps audio, or text in UTF-16")
 

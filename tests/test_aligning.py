@@ -14,7 +14,7 @@ from asr.catalogue.opening import open_model
 from asr.errors import AsrError
 from asr.text.tokenizer import CharacterTokenizer, TokenTable
 from asr.text.units import units, with_all_between
-from asr.transcription.aligning import Aligner, read_line
+from asr.transcription.aligning import Aligner, read_line, segments_of
 from tests.conftest import ROOT
 from tests.sounds import noise
 from tests.test_times import CLIPS, check_invariants
@@ -145,6 +145,16 @@ def test_a_text_that_is_not_said_is_told(embedded):
 def test_more_text_than_anybody_says_is_told(embedded):
     first, *_ = Aligner(embedded).align(ROOT / "data/sample/recognition.flac", "语音识别" * 8).warnings
     assert first == "32 characters in 2.5 s of sound are more than anybody says: is the text the right one?"
+
+
+def test_a_line_that_nobody_says_so_fast_is_told(embedded):
+    """What is said once, and stands in the text twice: the second time has to be in what is left of the recording."""
+    lines = [read_line("今天天气很好我们出去走走吧", embedded.tokenizer)] * 2
+    ends = np.concatenate([np.linspace(0.3, 3.0, 13), np.linspace(3.05, 3.5, 13)])
+    times = [(end - 0.03, end) for end in ends.tolist()]
+    first, second = segments_of(lines, times, [-0.1] * 26, -3.5)
+    assert first.warnings == ()
+    assert second.warnings == ("nobody says this line as fast as that: is it said at all, and once only?",)
 
 
 def test_text_that_cannot_be_there(embedded):

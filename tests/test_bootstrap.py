@@ -121,3 +121,15 @@ def test_pairs_without_a_test():
     assert (same.cer, same.p_value, same.interval) == (0.0, 1.0, None)
     few = paired_difference([1] * 9, [0] * 9, [5] * 9)
     assert (few.cer, few.p_value, few.interval, few.n) == (-0.2, None, None, 9)
+
+
+@pytest.mark.parametrize(("better", "p"), [(1, 1.0), (2, 0.5), (4, 0.125), (5, 0.0625), (6, 0.03125)])
+def test_few_utterances_that_differ_prove_as_much_as_coins(better, p):
+    """By hand: heads so often in a row, or tails, is 2 · 0.5 ** better."""
+    found = paired_difference([1] * 40, [0] * better + [1] * (40 - better), [5] * 40)
+    assert found.p_value == pytest.approx(p) and found.p_text == f"p = {p:.3f}"
+
+
+def test_many_that_differ_are_judged_by_the_bootstrap():
+    found = paired_difference([1] * 40, [0] * 20 + [1] * 20, [5] * 40)
+    assert found.p_value < 0.002 and found.is_bound

@@ -135,3 +135,19 @@ def test_a_segment_has_the_name_and_keeps_what_was_heard():
     assert [token.start for token in segment.tokens] == [0.0, 0.1, 0.2, 0.3]
     data = json.loads(render(Transcript("a.wav", 0.5, (segment,), "m"), "json"))
     assert data["segments"][0]["corrections"] == [{"place": 1, "heard": "章山", "written": "张珊"}]
+
+
+def test_of_thousands_of_names_those_are_compared_that_begin_alike(monkeypatch):
+    """Each comparison of two characters is one call."""
+    calls = []
+    monkeypatch.setattr("asr.recognition.names.sound_cost", lambda a, b: calls.append(1) or sound_cost(a, b))
+    names = [first + second for first in "张赵林凌聂" for second in map(chr, range(0x7800, 0x7800 + 600))]
+    found = corrections_of(heard("请章山来一下" + "我们今天去公园" * 20, "章山"), [*names, "张珊"])
+    assert [(c.heard, c.written) for c in found[:1]] == [("章山", "张珊")]
+    assert len(calls) < 5_000  # of 450,000 pairs of a name and a place
+
+
+@pytest.mark.parametrize("names", [("章珊", "张珊"), ("张珊", "章珊")])
+def test_of_names_that_sound_the_same_the_one_that_changes_least_is_written(names):
+    assert written("请张山来一下", "张山", *names) == "请张珊来一下"
+    assert written("请章山来一下", "章山", *names) == "请章珊来一下"

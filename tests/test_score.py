@@ -75,8 +75,8 @@ def test_ids_that_do_not_match_are_said(tmp_path):
 
 
 def test_files_without_a_common_id(tmp_path):
-    reference, hypothesis = write(tmp_path / "ref", "a 你好"), write(tmp_path / "hyp", "a.wav 你好", "b.wav 再见")
-    with pytest.raises(ManifestError, match=r"/hyp: has no id of .*/ref; its first id is 'a\.wav', there it is 'a'$"):
+    reference, hypothesis = write(tmp_path / "ref", "a 你好"), write(tmp_path / "hyp", "c.wav 你好", "b.wav 再见")
+    with pytest.raises(ManifestError, match=r"/hyp: has no id of .*/ref; its first id is 'c\.wav', there it is 'a'$"):
         score_files(reference, hypothesis)
     with pytest.raises(ManifestError, match="no reference to score against"):
         score_lines({}, {"a": Line("你好")})

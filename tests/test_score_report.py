@@ -6,9 +6,12 @@ import re
 
 import pytest
 
+from asr.scoring.compare import Comparison
 from asr.scoring.report import write_report
+from asr.scoring.results import DETAILS, summary
 from asr.scoring.score import score_files
 from tests.browsers import chromium, complaints, css, wait
+from tests.conftest import ROOT
 from tests.miniatures import write
 
 TEXTS = ["今天天气很好", "我们去公园", "HELLO世界", "他在银行工作", "好", "买东西的人很多", "", "再见"]
@@ -200,3 +203,14 @@ def test_a_page_for_the_size_of_aishell_s_test_set(run, browser, tmp_path):
     assert css(browser, "#count")[0].text == "7,176 of 7,176" and len(shown(browser)) == 50
     css(browser, "#more")[0].click()
     assert len(shown(browser)) == 100
+
+
+def test_every_field_of_the_json_is_described(tmp_path):
+    texts = {"ref": "今天", "a": "今年", "b": "今天"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text("".join(f"u{n} {text}\n" for n in range(12)), encoding="utf-8")
+    scores = [score_files(tmp_path / "ref", tmp_path / name) for name in "ab"]
+    described = set(re.findall(r"`(\w+)`", (ROOT / "asr/scoring/README.md").read_text(encoding="utf-8")))
+    data = summary(scores, Comparison(*scores))
+    fields = {*data, *data["systems"][0], *data["systems"][0]["interval"], *data["comparison"], *DETAILS}
+    assert fields <= described, fields - described

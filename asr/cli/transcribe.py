@@ -279,7 +279,7 @@ def align(
     set_threads(threads)
     from asr.catalogue.opening import open_model
     from asr.files import atomic_write
-    from asr.transcription.aligning import LINE_UNHEARD, RIGHT_ONE, Aligner, text_of
+    from asr.transcription.aligning import LINE_DOUBTS, RIGHT_ONE, Aligner, text_of
     from asr.transcription.inputs import STDIN, file_of
 
     wanted = text_of(text)
@@ -291,7 +291,7 @@ def align(
     doubted = any(RIGHT_ONE in warning for warning in transcript.warnings)
     for segment in transcript.segments:
         for warning in segment.warnings:
-            if warning != LINE_UNHEARD or not doubted:  # said of the whole text already
+            if warning not in LINE_DOUBTS or not doubted:  # said of the whole text already
                 say(f"asr: {name}: {segment.start:.1f}–{segment.end:.1f} s: warning: {warning}")
     if out is None:
         output.write(transcript, sys.stdout)

@@ -19,12 +19,13 @@ from asr.files import read_lines
 from asr.foreign_bytes import listed, quoted, reading
 
 JSON_NAMES = COLUMNS | {
-    "id": ("id", "key", "utt", "utt_id"),
+    "id": ("id", "key", "utt", "utt_id", "uttid"),
     "audio": ("audio", "wav", "audio_filepath", "path", "source"),
-    "text": ("text", "txt", "target"),
+    "text": tuple(dict.fromkeys(("text", "txt", "target", *COLUMNS["text"]))),
     "start": ("start", "offset", "begin", "start_time"),
 }
-"""Field → names in JSON lines, in order: ours, WeNet's (key, wav, txt), FunASR's (source, target), NeMo's (audio_filepath …)."""
+"""Field → names in JSON lines, in order: ours, WeNet's (key, wav, txt), FunASR's (source, target), NeMo's (audio_filepath …),
+FireRedASR's (uttid), and those of tables."""
 
 REMEMBERED = 4096
 """Recordings of which it is remembered how long they are."""

@@ -7,15 +7,15 @@ from pathlib import Path
 COLUMNS = {
     "id": ("id", "utterance", "utt", "utt_id", "key"),
     "audio": ("audio", "path", "wav", "file", "filename"),
-    "text": ("text", "sentence", "transcript", "transcription", "reference", "ref", "hypothesis", "hyp"),
+    "text": ("text", "sentence", "transcript", "transcription", "reference", "ref", "wrd", "hypothesis", "hyp"),
     "duration": ("duration", "seconds"),
     "start": ("start", "begin", "start_time"),
     "end": ("end", "end_time"),
-    "speaker": ("speaker", "client_id", "spk"),
+    "speaker": ("speaker", "client_id", "spk", "spk_id", "speaker_id"),
     "source": ("source",),
     "channel": ("channel",),
 }
-"""Field → names of the column it may stand in, in any case, tried in this order (Common Voice's among them)."""
+"""Field → names of the column it may stand in, in any case, tried in this order (Common Voice's and SpeechBrain's among them)."""
 
 _KNOWN = {name for names in COLUMNS.values() for name in names}
 _DELIMITERS = "\t,;"

@@ -87,12 +87,13 @@ def _kept(spans: Sequence[tuple[int, int]], total: Sequence[float], longest: int
     return kept
 
 
-def occurrences(tokens: Sequence[int], words: Mapping[Sequence[int], float]) -> list[tuple[int, Sequence[int]]]:
+def occurrences(tokens: Sequence[int], words: Mapping[tuple[int, ...], float]) -> list[tuple[int, tuple[int, ...]]]:
     """(place, word) of every hot word in a text, the longest at each place, from left to right without overlap."""
     found, place = [], 0
-    by_length = sorted(words, key=len, reverse=True)
+    lengths = sorted({len(word) for word in words}, reverse=True)
     while place < len(tokens):
-        word = next((w for w in by_length if tuple(tokens[place : place + len(w)]) == tuple(w)), None)
+        parts = (tuple(tokens[place : place + length]) for length in lengths)
+        word = next((part for part in parts if part in words), None)
         if word:
             found.append((place, word))
         place += len(word) if word else 1

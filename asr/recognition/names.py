@@ -3,8 +3,10 @@
 Spans and confidences stay those of what was heard. What is a word of the dictionary or of the list is never replaced.
 """
 
+import math
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from asr.decoding.decode_config import DecodeConfig
 from asr.decoding.hotword_trie import occurrences
@@ -59,28 +61,54 @@ def with_names(found: Recognized, tokenizer: Tokenizer, names: Collection[str]) 
 
 def corrections_of(tokens: Tokens, names: Collection[str]) -> tuple[Correction, ...]:
     """Which names are to stand in the place of what sounds like them, in order. Raises AsrError without pypinyin or jieba."""
-    wanted = {name for name in names if len(name) > 1 and all(map(is_han, name))}
-    if not wanted or not tokens:
+    wanted = _wanted(tuple(names))
+    if not wanted.by_first or not tokens:
         return ()
-    begins = _beginnings(tokens)
-    places = [(first, name) for name in wanted for first in range(len(tokens) - len(name) + 1)]
-    heard = {(first, name): tokens[first : first + len(name)] for first, name in places}
+    ends = _beginnings(tokens)
     taken: set[int] = set()
-    for (first, name), part in heard.items():
-        if _text(part) == name:
-            taken.update(range(first, first + len(name)))
     found = []
-    for (first, name), part in heard.items():
-        whole = first in begins and first + len(name) in begins
-        if whole and (cost := _cost(part, name)) is not None:
-            found.append((cost, first, name))
+    for first, token in enumerate(tokens):
+        for name in wanted.like(token.text):
+            heard = tokens[first : first + len(name)]
+            if _text(heard) == name:
+                taken.update(range(first, first + len(name)))
+            elif first in ends and first + len(name) in ends and (cost := _cost(heard, name)) is not None:
+                changed = sum(token.text != c for token, c in zip(heard, name, strict=True))
+                found.append((cost, changed, first, name))  # of homophones the one that changes least
     corrections = []
-    for _, first, name in sorted(found):
+    for *_, first, name in sorted(found):
         covered = range(first, first + len(name))
         if taken.isdisjoint(covered):
             taken.update(covered)
-            corrections.append(Correction(first, _text(heard[first, name]), name))
+            corrections.append(Correction(first, _text(tokens[first : first + len(name)]), name))
     return tuple(sorted(corrections, key=lambda correction: correction.place))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Names by their first characters, so that of thousands only those are looked at that may begin at a place."""
+
+    by_first: dict[str, list[str]] = field(default_factory=dict)
+    """First character → names."""
+    known: dict[str, list[str]] = field(default_factory=dict)
+    """What `like` has found already."""
+
+    def like(self, character: str) -> list[str]:
+        """Names that begin with what sounds like a character."""
+        if character not in self.known:
+            alike = (c for c in self.by_first if c == character or sound_cost(character, c) < math.inf)
+            self.known[character] = [name for c in alike for name in self.by_first[c]] if is_han(character[:1]) else []
+        return self.known[character]
+
+
+@lru_cache(maxsize=8)
+def _wanted(names: tuple[str, ...]) -> _Wanted:
+    """Of hot words those that can be corrected: of two or more Chinese characters."""
+    wanted = _Wanted()
+    for name in dict.fromkeys(names):
+        if len(name) > 1 and all(map(is_han, name)):
+            wanted.by_first.setdefault(name[0], []).append(name)
+    return wanted
 
 
 def corrected(tokens: Tokens, corrections: Sequence[Correction]) -> list[TranscriptToken]:

@@ -71,20 +71,37 @@ class Difference:
 
 
 def paired_difference(
-    errors_a: Sequence[int], errors_b: Sequence[int], lengths: Sequence[int], speakers: Sequence[str] = ()
+    errors_a: Sequence[int],
+    errors_b: Sequence[int],
+    lengths: Sequence[int],
+    speakers: Sequence[str] = (),
+    *,
+    lengths_b: Sequence[int] | None = None,
 ) -> Difference:
-    """Matched-pairs bootstrap (Bisani and Ney 2004): both systems are drawn together, so what is hard for both cancels."""
-    table, over = _table([errors_a, errors_b, lengths], speakers)
-    difference = float(table[:, 1].sum() - table[:, 0].sum()) / max(int(table[:, 2].sum()), 1)
+    """Matched-pairs bootstrap (Bisani and Ney 2004): both systems are drawn together, so what is hard for both cancels.
+
+    `lengths_b`: those of B's references, where these leave open what was said; else they are A's.
+    """
+    table, over = _table([errors_a, errors_b, lengths, lengths if lengths_b is None else lengths_b], speakers)
+    difference = float(_differences(table.sum(0, keepdims=True))[0])
     if len(table) < FEWEST:
         return Difference(difference, None, None, over, len(table))
-    if (table[:, 0] == table[:, 1]).all():
+    different = int((table[:, [0, 2]] != table[:, [1, 3]]).any(axis=1).sum())
+    if not different:
         return Difference(difference, None, 1.0, over, len(table))
     sums = _resampled_sums(table)
-    differences = (sums[:, 1] - sums[:, 0]) / np.maximum(sums[:, 2], 1)
+    differences = _differences(sums)
     interval = _interval(differences, len(table), over)
     crossing = int(min((differences <= 0).sum(), (differences >= 0).sum()))
-    return Difference(difference, interval, _p_value(crossing, len(table)), over, len(table), crossing == 0)
+    found, least = _p_value(crossing, len(table)), _least_p_value(different)
+    return Difference(difference, interval, max(found, least), over, len(table), crossing == 0 and found > least)
+
+
+def _differences(sums: np.ndarray) -> np.ndarray:
+    """(n, 4) sums of errors of A and B, lengths for A and B → (n,) rates of B minus those of A."""
+    if (sums[:, 2] == sums[:, 3]).all():
+        return (sums[:, 1] - sums[:, 0]) / np.maximum(sums[:, 2], 1)
+    return sums[:, 1] / np.maximum(sums[:, 3], 1) - sums[:, 0] / np.maximum(sums[:, 2], 1)
 
 
 def _table(columns: Sequence[Sequence[int]], speakers: Sequence[str]) -> tuple[np.ndarray, str]:
@@ -125,3 +142,11 @@ def _p_value(crossing: int, n: int) -> float:
 
     share = (crossing + 1) / (RESAMPLES + 1)
     return min(1.0, float(2 * stdtr(n - 1, ndtri(min(share, 0.5)) / math.sqrt(n / (n - 1)))))
+
+
+def _least_p_value(different: int) -> float:
+    """How often all of so few differences would favour one system if each were the toss of a coin: no test can say less.
+
+    The bootstrap alone calls four utterances, all better, significant (p = 0.037); chance brings that about once in eight times.
+    """
+    return 2.0 ** (1 - min(different, 1000))

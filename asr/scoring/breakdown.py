@@ -1,7 +1,7 @@
 """Where the errors are: by speaker and length, which characters are confused, where words go missing."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -101,7 +101,8 @@ def confusions(score: Score) -> list[Confusion]:
     for utterance in score.utterances:
         if not utterance.errors.total:
             continue
-        for pair, kind in zip(utterance.pairs, _kinds(utterance), strict=True):
+        pairs = utterance.pairs
+        for pair, kind in zip(pairs, _kinds(utterance, pairs), strict=True):
             if pair[0] != pair[1]:
                 counts[pair] += 1
                 if kind:
@@ -110,12 +111,11 @@ def confusions(score: Score) -> list[Confusion]:
     return [Confusion(*pair, n, {kind: kinds.get(pair, {}).get(kind, 0) for kind in KINDS}) for pair, n in ordered]
 
 
-def _kinds(utterance: UtteranceScore) -> Iterable[str]:
+def _kinds(utterance: UtteranceScore, pairs: Sequence[tuple[str, str]]) -> Iterable[str]:
     """For each aligned pair how the two sound; "" unless it is a substitution.
 
     The reference is read as the words around it have it; whatever stands in its place sounds the same if it may be read so.
     """
-    pairs = utterance.pairs
     if not readings_available() or not utterance.errors.substitutions:
         return [""] * len(pairs)
     heard = iter(syllables(utterance.reference))

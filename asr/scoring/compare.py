@@ -29,6 +29,7 @@ class Comparison:
             [b.errors.total for _, b in pairs],
             [a.errors.reference for a, _ in pairs],
             [a.value("speaker") for a, _ in pairs],
+            lengths_b=[b.errors.reference for _, b in pairs],
         )
 
     def changes(self) -> list[tuple[int, str]]:

@@ -47,6 +47,11 @@ def audio_id(data: object, *, with_folder: bool = False) -> str:
     if id := next((data[name] for name in JSON_NAMES["id"] if name in data), ""):
         return str(id)
     audio = next((data[name] for name in JSON_NAMES["audio"] if isinstance(data.get(name), str)), "")
-    name = _AUDIO_SUFFIX.sub("", audio if with_folder else PurePosixPath(audio).name)
+    name = without_audio_suffix(audio if with_folder else PurePosixPath(audio).name)
     start = next((data[name] for name in JSON_NAMES["start"] if data.get(name)), 0)
     return f"{name}-{start}" if name and start else name
+
+
+def without_audio_suffix(name: str) -> str:
+    """A name without the ending of audio files: 2024.01 stays."""
+    return _AUDIO_SUFFIX.sub("", name)

@@ -15,12 +15,13 @@ from asr.corpus.tables import COLUMNS, table_reader
 from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import HALF_CHARACTER, listed, quoted
+from asr.scoring.alternatives import Part, open_parts, refuse_alternatives
 from asr.scoring.documents import audio_id, is_document, json_or_none, text_of
 from asr.scoring.subtitles import are_subtitles, are_tags, subtitle_text
-from asr.scoring.timed import is_comment, refuse_alternatives, timed_form
+from asr.scoring.timed import is_comment, timed_form
 from asr.text.normalize import holds_han
 
-RECOGNISED = ("hypothesis", "hyp", "pred_text")
+RECOGNISED = ("hypothesis", "hyp", "pred_text", "prediction")
 HYPOTHESIS_COLUMNS = COLUMNS | {"text": tuple(dict.fromkeys((*RECOGNISED, *COLUMNS["text"])))}
 """Names of fields in what a system wrote: a table may hold its reference, too."""
 REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
@@ -28,6 +29,9 @@ REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAME
 COMMENTED, COMMENTS = ("stm", "ctm", "trn"), "comments"
 """Forms whose files may have comments, and what is left open where there is nothing else."""
 _TEXTGRID = re.compile(r"\ufeff?\s*(?:File type\s*=\s*)?\"ooTextFile")
+_OBJECT = re.compile(r"\s*\{\s*(?:[\"}]|$)")
+"""How an object of JSON begins; alternatives of a trn do so with a word: `{ a / b }`."""
+_PRINTED = re.compile(r"\s*\[?\{'\w+':")
 _TRN = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
 
 
@@ -41,6 +45,8 @@ class Line:
     """All hypotheses, best first, where the file holds lists of them."""
     fields: Mapping[str, object] = field(default_factory=dict)
     """What else is said of it: speaker, audio, duration …"""
+    parts: tuple[Part, ...] = ()
+    """Of a reference that leaves open what was said (asr.scoring.alternatives); of any other none."""
 
 
 def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
@@ -62,6 +68,10 @@ def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
         raise ManifestError(f"{path}: is a TextGrid of Praat, which is not read; give texts, JSON or subtitles")
     if filled[0].lstrip()[0] in "{[" and (form := _json_form(lines, filled)):
         return form
+    if _PRINTED.match(filled[0]):
+        raise ManifestError(
+            f"{path}: holds what Python prints, which is no JSON; write it by json.dumps(…, ensure_ascii=False)"
+        )
     if _is_header(path, filled[0]):
         return "table"
     if form := "trn" if _is_trn(path, filled) else timed_form(path, filled):
@@ -82,7 +92,9 @@ def _json_form(lines: Sequence[str], filled: Sequence[str]) -> str | None:
         return "document"
     if isinstance(whole, list) and all(isinstance(item, dict) for item in whole):
         return "list"
-    return "jsonl" if filled[0].lstrip().startswith("{") else None
+    if isinstance(first, list) and first and isinstance(first[0], dict):  # FunASR's answers, one a line
+        return "jsonl"
+    return "jsonl" if _OBJECT.match(filled[0]) else None
 
 
 def _is_header(path: Path, line: str) -> bool:
@@ -116,7 +128,10 @@ Entries = Iterator[tuple[str, str, Line]]
 
 def _jsonl(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     rows = [(f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
-    return _records([(where, json_or_none(line), line) for where, line in rows], hypothesis)
+    read = [(where, json_or_none(line), line) for where, line in rows]
+    if all(isinstance(data, list) for _, data, _ in read):
+        read = [(where, item, str(item)) for where, items, _ in read for item in items]
+    return _records(read, hypothesis)
 
 
 def _list(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
@@ -140,7 +155,9 @@ def _record(data: object, where: str, line: str, hypothesis: bool) -> tuple[str,
     if isinstance(data, dict) and "nbest" not in data:
         _rename(data, "text", HYPOTHESIS_NAMES if hypothesis else REFERENCE_NAMES)
     if not isinstance(data, dict) or "id" not in data or not {"text", "nbest"} & data.keys():
-        raise ManifestError(f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r}")
+        who = isinstance(data, dict) and {"speaker", "session_id"} <= data.keys()
+        hint = "; who said what is scored with --speakers" if who else ""
+        raise ManifestError(f"{where}: must be a JSON object with id and text (or nbest), is {line[:60]!r}{hint}")
     id, nbest = data.pop("id"), data.pop("nbest", [])
     if not isinstance(id, str | int) or isinstance(id, bool) or re.search(r"[\t\n\r]", str(id)) or not str(id).strip():
         raise ManifestError(f"{where}: id must be a text without tab or line break, or a whole number, is {quoted(id)}")
@@ -193,10 +210,13 @@ def _trn(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
                 raise ManifestError(
                     f"{path}:{number}: must end with its id in brackets, as in `text (id)`, is {line[:60]!r}"
                 )
-            refuse_alternatives(match["text"], f"{path}:{number}")
+            where, text = f"{path}:{number}", match["text"].strip()
+            if hypothesis:
+                refuse_alternatives(text, where)
+            parts = () if hypothesis else open_parts(text, where)
             speaker = re.split("[-_]", match["id"])[0]
             fields = {"speaker": speaker} if speaker != match["id"] else {}
-            yield f"{path}:{number}", match["id"], Line(match["text"].strip(), fields=fields)
+            yield where, match["id"], Line(text, fields=fields, parts=parts)
 
 
 def _kaldi(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:

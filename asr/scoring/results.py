@@ -80,7 +80,7 @@ def write_details(path: str | Path, scores: Sequence[Score]) -> None:
             for u in score.utterances:
                 e = u.errors
                 counts = (e.reference, e.substitutions, e.deletions, e.insertions, f"{e.cer:.4f}")
-                texts = (joint.join(u.reference), joint.join(u.hypothesis), _alignment(u.pairs))
+                texts = (joint.join(u.reference), joint.join(u.hypothesis), _alignment(u.pairs) if e.total else "")
                 row = (score.name, u.id, u.value("speaker"), *counts, *texts)
                 table.writerow([re.sub(r"[\t\r\n]", " ", str(cell)) for cell in row])
 

@@ -1,15 +1,17 @@
 """What a test set shows: errors of every utterance, their sum, and how far it may be trusted."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from asr.errors import ManifestError
 from asr.foreign_bytes import some
 from asr.printable import readable_path
+from asr.scoring.alternatives import nearest_text
 from asr.scoring.bootstrap import Interval, rate_interval
 from asr.scoring.cer import LANGUAGES, UNITS, CharErrors, align, language, scoring_rules, unit_errors
+from asr.scoring.matching import shared_names
 from asr.scoring.normalizing import Normalizer, both, dropped_note, hints
 from asr.scoring.transcripts import Line, Transcripts, read_together
 
@@ -29,9 +31,9 @@ class UtteranceScore:
     fields: Mapping[str, object]
     """What the reference file says of it besides."""
 
-    @cached_property
+    @property
     def pairs(self) -> list[tuple[str, str]]:
-        """Aligned units, "" where one is missing."""
+        """Aligned units, "" where one is missing; not kept, for of a million utterances they take gigabytes."""
         return align(self.reference, self.hypothesis)
 
     def value(self, name: str) -> str:
@@ -175,6 +177,10 @@ def score_read(
     say: Callable[[str], None] = lambda line: None,
 ) -> Score:
     """A score of references and hypotheses that are read already. Raises ManifestError where no id is in both."""
+    names, how = shared_names(references.lines, hypotheses.lines)
+    if names:
+        hypotheses = replace(hypotheses, lines={names[id]: line for id, line in hypotheses.lines.items()})
+        say(f"{readable_path(hypotheses.path)}: has no id of {references.path} as it is; they are matched {how}")
     if not references.lines.keys() & hypotheses.lines.keys():
         raise ManifestError(
             f"{hypotheses.path}: has no id of {references.path}; its first id is {next(iter(hypotheses.lines), 'none')!r},"
@@ -200,13 +206,20 @@ def score_lines(
     rules = scoring_rules(rules, unit)
     sides = targets, guesses = Normalizer(rules, unit), Normalizer(rules, unit)
     others, missing = Normalizer(rules, unit), Line("")
+
+    def said(line: Line, heard: Sequence[str]) -> str:
+        return nearest_text(line.parts, heard, others.units) if line.parts else line.text
+
     scored = []
     for id, line in references.items():
         found = hypotheses.get(id, missing)
-        target, guess = targets.units(line.text), guesses.units(found.text)
+        guess = guesses.units(found.text)
+        target = targets.units(said(line, guess))
         errors = best = unit_errors(target, guess)
         for text in found.nbest:
-            best = min(best, unit_errors(target, others.units(text)), key=lambda e: e.total)
+            other = others.units(text)
+            nearest = others.units(said(line, other)) if line.parts else target
+            best = min(best, unit_errors(nearest, other), key=lambda e: e.total)
         scored.append(UtteranceScore(id, target, guess, errors, best, line.fields))
     return Score(
         tuple(scored),

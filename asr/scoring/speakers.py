@@ -192,7 +192,12 @@ def _texts(conversation: Conversation, normalizer: Normalizer) -> dict[str, list
 def _values(exact: DiarizationErrors, collared: DiarizationErrors, text: CharErrors | None) -> dict:
     return {
         "der": rate(exact.der),
-        **asdict(exact),
-        "with_collar": {"der": rate(collared.der), **asdict(collared)},
+        **_seconds(exact),
+        "with_collar": {"der": rate(collared.der), **_seconds(collared)},
         "text": None if text is None else {"cpcer": rate(text.cer), **numbers(text)},
     }
+
+
+def _seconds(errors: DiarizationErrors) -> dict[str, float]:
+    """To the microsecond, without what sums of floats leave behind."""
+    return {name: round(seconds, 6) for name, seconds in asdict(errors).items()}

@@ -6,17 +6,18 @@ Words of a CTM are compared with the segments of an STM by time, and everything 
 import math
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from asr.errors import ManifestError
 from asr.foreign_bytes import quoted
+from asr.scoring.alternatives import refuse_alternatives
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
 """The text of a segment that is not scored, nor what is recognised in it."""
 _LABEL = re.compile(r"<(?:[^<>\s]*,[^<>\s]*|NA|[Oo])>\s*")
-_ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}|<ALT(?:_BEGIN)?>")
 
 
 @dataclass(frozen=True)
@@ -83,17 +84,15 @@ def _number(text: str) -> float:
         return -1.0
 
 
-def refuse_alternatives(text: str, where: str) -> None:
-    """Raises ManifestError for `{ a / b }`: counted as it stands, it would be both."""
-    if _ALTERNATIVES.search(text):
-        raise ManifestError(f"{where}: alternatives ({{ a / b }}) are not understood; write the one that was said")
+def read_parts(path: Path, lines: Sequence[str], form: str, *, may_be_open: bool = False) -> Iterator[TimedText]:
+    """Segments of an STM or words of a CTM, in their order in the file.
 
-
-def read_parts(path: Path, lines: Sequence[str], form: str) -> Iterator[TimedText]:
-    """Segments of an STM or words of a CTM, in their order in the file."""
+    may_be_open: whether the texts of an STM may hold alternatives; elsewhere they are refused.
+    """
     for number, line in enumerate(lines, 1):
         if line.strip() and not is_comment(line):
-            refuse_alternatives(line, f"{path}:{number}")
+            if form == "ctm" or not may_be_open:
+                refuse_alternatives(line, f"{path}:{number}")
             if form == "ctm":
                 recording, channel, start, duration, word = line.split()[:5]
                 yield TimedText(recording, channel, float(start), float(start) + float(duration), word)
@@ -107,11 +106,24 @@ def read_parts(path: Path, lines: Sequence[str], form: str) -> Iterator[TimedTex
 
 
 def names_of(files: Sequence[Sequence[TimedText]]) -> dict[tuple[str, str], str]:
-    """(recording, channel) → its id: the recording, and the channel where any of the files has several of it."""
-    channels: dict[str, set[str]] = {}
-    for part in (part for file in files for part in file):
-        channels.setdefault(part.recording, set()).add(part.channel)
-    return {(r, c): f"{r}-{c}" if len(cs) > 1 else r for r, cs in channels.items() for c in cs}
+    """(recording, channel) → its id: the recording, and the channel where any of the files has several of it.
+
+    A recording of which each file has one channel is the same, whether that is called 1 or A.
+    """
+    several: set[str] = set()
+    places = [{(part.recording, part.channel) for part in file} for file in files]
+    for inside in places:
+        counts = Counter(recording for recording, _ in inside)
+        several.update(recording for recording, n in counts.items() if n > 1)
+    return {(r, c): f"{r}-{c}" if r in several else r for inside in places for r, c in inside}
+
+
+def renamed_channels(files: Sequence[Sequence[TimedText]], names: dict[tuple[str, str], str]) -> list[tuple[str, ...]]:
+    """The channels that the files call differently though they are taken for one: each time their names, in order."""
+    called: dict[str, set[str]] = {}
+    for part in (part for file in files for part in file if names[part.recording, part.channel] == part.recording):
+        called.setdefault(part.recording, set()).add(part.channel)
+    return sorted({tuple(sorted(channels)) for channels in called.values() if len(channels) > 1})
 
 
 def by_recording(parts: Sequence[TimedText], names: dict[tuple[str, str], str]) -> dict[str, list[TimedText]]:

@@ -14,14 +14,24 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from asr.corpus.importing import kaldi_lines
 from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import quoted, reading
+from asr.scoring.alternatives import open_parts
 from asr.scoring.readers import COMMENTS, READERS, Line, form_of
-from asr.scoring.timed import IGNORED, TimedText, by_recording, names_of, read_parts, words_in_segments
+from asr.scoring.timed import (
+    IGNORED,
+    TimedText,
+    by_recording,
+    names_of,
+    read_parts,
+    renamed_channels,
+    words_in_segments,
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,8 @@ def read_together(
     read = _with_nothing(_as_recordings(_timed(read, remarks), remarks), remarks)
     for file in read:
         say(f"{file.path}: {FORMS[file.form]}, {len(file.lines):,} utterances")
+    if n_open := sum(len(part) > 1 for line in read[0].lines.values() for part in line.parts):
+        remarks.append(f"{read[0].path}: {n_open:,} places leave open what was said; what comes nearest counts")
     for remark in remarks:
         say(remark)
     if utt2spk:
@@ -97,7 +109,7 @@ def _existing_lines(path: str | Path) -> list[str]:
 def _read(path: Path, lines: list[str], form: str, hypothesis: bool = False) -> Transcripts:
     with reading(path, ManifestError, "cannot be read"):
         if form in ("stm", "ctm"):
-            parts = tuple(read_parts(path, lines, form))
+            parts = tuple(read_parts(path, lines, form, may_be_open=not hypothesis))
             if not parts and not hypothesis:
                 raise ManifestError(f"{path}: holds no transcript")
             return Transcripts(path, form, {}, parts)
@@ -199,9 +211,14 @@ def _with_speakers(reference: Transcripts, path: Path, say: Say) -> Transcripts:
 def _timed(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:
     """Words of CTMs as the segments of an STM have them, everything else by recording."""
     names = names_of([file.parts for file in files])
+    for channels in renamed_channels([file.parts for file in files], names):
+        remarks.append(f"channels {' and '.join(channels)} are taken for one: no file has several of these recordings")
     reference, *others = files
     if reference.form != "stm" or any(file.form != "ctm" for file in others) or not others:
-        return [replace(file, lines=_recordings(file, names)) if file.parts else file for file in files]
+        return [
+            replace(file, lines=_recordings(file, names, n == 0 and file.form == "stm")) if file.parts else file
+            for n, file in enumerate(files)
+        ]
     places = {
         f"{names[p.recording, p.channel]}-{p.speaker}-{p.start:.2f}-{p.end:.2f}": n
         for n, p in enumerate(reference.parts)
@@ -237,11 +254,21 @@ def _place(file: Transcripts) -> str:
 
 def _segment(part: TimedText) -> Line:
     fields = {"speaker": part.speaker, "recording": part.recording, "start": part.start}
-    return Line(part.text, fields=fields | {"duration": round(part.end - part.start, 3)})
+    fields["duration"] = round(part.end - part.start, 3)
+    return Line(part.text, fields=fields, parts=open_parts(part.text, _place_of(part)))
 
 
-def _recordings(file: Transcripts, names: dict[tuple[str, str], str]) -> dict[str, Line]:
-    return {id: Line(" ".join(part.text for part in parts)) for id, parts in by_recording(file.parts, names).items()}
+def _recordings(file: Transcripts, names: dict[tuple[str, str], str], open_texts: bool) -> dict[str, Line]:
+    found = {}
+    for id, parts in by_recording(file.parts, names).items():
+        each = [open_parts(part.text, _place_of(part)) or ((part.text,),) for part in parts] if open_texts else []
+        inside = tuple(chain.from_iterable(each)) if any(len(texts) > 1 for texts in each) else ()
+        found[id] = Line(" ".join(part.text for part in parts), parts=inside)
+    return found
+
+
+def _place_of(part: TimedText) -> str:
+    return f"{part.recording} at {part.start:g} s"
 
 
 def _with_nothing(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:

@@ -2,9 +2,10 @@
 
 One spelling for both sides of a comparison, not a reading aloud for people: 两 becomes 二, 〇 becomes 零, 幺 beside
 digits 一. What digits alone do not tell is settled by a rule: four digits before 年 are read one by one, so are telephone
-numbers, a leading zero, and eight digits or more that are neither round nor counted, and the two of 3·15; a dash between
-two numbers is 到, any other sign has one reading, so that no two numbers become equal for want of it; everything else is a
-cardinal number. What people say otherwise stays an error: 半 or 整 for a time, 零下 for minus, 一千五 for 1500, 块 for 元.
+numbers, what stands behind 拨打, 密码 and the like, a leading zero, and eight digits or more that are neither round nor
+counted, the two of 3·15, the parts of 192.168.1.1 and what generations are called (80后); a dash between two numbers is 到,
+any other sign has one reading, so that no two numbers become equal for want of it; everything else is a cardinal number. What
+people say otherwise stays an error: 半 or 整 for a time, 零下 for minus, 一千五 for 1500, 块 for 元.
 """
 
 import functools
@@ -14,6 +15,7 @@ from re import Match
 
 from asr.errors import AsrError
 from asr.extras import brings
+from asr.text.number_words import BEFORE_CODE
 
 _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _SAME = str.maketrans("〇两", "零二")
@@ -45,6 +47,9 @@ _BEFORE = {
     "~": "约",
     "～": "约",
 }
+_SERVICES = "热线|急救|火警|报警|客服"
+"""Behind the number that is called."""
+_ALONE = r"(?![\d,.]|[元块人个万亿])"
 _MONEY = {"$": "美元", "¥": "元", "￥": "元", "€": "欧元", "£": "英镑"}
 
 
@@ -155,6 +160,11 @@ _PATTERNS = [
         (r"(?<![\da-zA-Z.)）%‰°年月日号时点分秒元块—–-])[-−](?=\d)", lambda m: "负"),
         (rf"(?<![\da-zA-Z|/<>])[{''.join(_BEFORE)}](?=负?\d)", lambda m: _BEFORE[m[0]]),
         (r"(?<!\d)\d+[·•‧・]\d+", lambda m: _by_digit(m[0])),
+        (rf"((?:{BEFORE_CODE})(?:号码)?[是为：:]?)(\d{{3,}}){_ALONE}", lambda m: m[1] + _by_digit(m[2])),
+        (rf"(?<![\d.,])\d{{3,}}(?={_SERVICES})", lambda m: _by_digit(m[0])),
+        (r"(?<![\d第.])(?:[5-9][05]|[01]0)后(?![面来边退方续天])", lambda m: _by_digit(m[0][:2]) + "后"),
+        (r"(?<![\d.])\d+(?:\.\d+){2,}(?![\d.])", lambda m: "点".join(map(_by_digit, m[0].split(".")))),
+        (r"(?<=\d)\+(?=\d+⁄\d)", lambda m: "又"),
         (r"(?<=[\d%‰°年月日号时点分秒元])\s*[-~～—–]\s*(?=负?\d)", lambda m: "到"),
         (rf"(?<!\d)({_NUMBER})\s*([%‰])", lambda m: {"%": "百", "‰": "千"}[m[2]] + "分之" + _cardinal(m[1])),
         (rf"(?<!\d)({_NUMBER})[/⁄]({_NUMBER})", lambda m: _cardinal(m[2]) + "分之" + _cardinal(m[1])),

@@ -40,7 +40,16 @@ def tonal_syllables(text: str) -> list[str]:
         from pypinyin import Style, lazy_pinyin
     except ImportError:
         raise _needed() from None
-    return lazy_pinyin(text, style=Style.TONE3, neutral_tone_with_five=True, v_to_u=False, errors=list)
+    read = lazy_pinyin(text, style=Style.TONE, errors=list)
+    return [_numbered(syllable) if syllable != c else c for syllable, c in zip(read, text, strict=True)]
+
+
+@functools.cache
+def _numbered(syllable: str) -> str:
+    """háng as hang2: pypinyin does that for each character of a text anew, which takes half of its time."""
+    from pypinyin.contrib.tone_convert import to_tone3
+
+    return to_tone3(syllable, neutral_tone_with_five=True, v_to_u=False)
 
 
 def _needed() -> AsrError:

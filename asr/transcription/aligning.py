@@ -42,8 +42,10 @@ of 44 sentences by strangers -1.5 to 0, wrong texts -8 to -4; by its CTC head an
 RIGHT_ONE = "the right one?"
 """What warnings ask that doubt the text as a whole."""
 LINE_UNHEARD = "the model hears hardly anything of this line there: is it said at all?"
+LINE_HURRIED = "nobody says this line as fast as that: is it said at all, and once only?"
+LINE_DOUBTS = (LINE_UNHEARD, LINE_HURRIED)
 LEAST_TOKENS = 4
-"""A shorter line may be misheard; nothing is said of it."""
+"""A shorter line may be misheard, and its times be a little off; nothing is said of it."""
 FASTEST = DecodeConfig.max_chars_per_second
 """Characters that anybody says in a second."""
 
@@ -101,7 +103,7 @@ class Aligner:
             raise AsrError(
                 f"{name}: {duration:.1f} s cannot hold the {len(ids):,} tokens of the text: is it the right one?"
             )
-        segments = tuple(_segments(lines, *found, UNHEARD[self.by]))
+        segments = tuple(segments_of(lines, *found, UNHEARD[self.by]))
         warnings = (*problems, *_misfits(pieces, segments, found[1], UNHEARD[self.by]))
         return Transcript(name, duration, segments, self.loaded.name, warnings, {"aligned_by": self.by})
 
@@ -246,7 +248,7 @@ def read_line(text: str, tokenizer: Tokenizer) -> Line:
     return Line(text.strip(), tuple(shown), tuple(ids for _, ids in found), tuple(unknown))
 
 
-def _segments(
+def segments_of(
     lines: Sequence[Line], times: Sequence[Span], log_probs: Sequence[float], unheard: float
 ) -> Iterator[Segment]:
     first = 0
@@ -262,6 +264,8 @@ def _segments(
         score = sum(log_probs[begun:first]) / (first - begun)
         if score < unheard and first - begun >= LEAST_TOKENS:
             warnings += (LINE_UNHEARD,)
+        if len(tokens) > FASTEST * (tokens[-1].end - tokens[0].start) + LEAST_TOKENS:
+            warnings += (LINE_HURRIED,)
         yield Segment(tokens[0].start, tokens[-1].end, tuple(tokens), line.text, score, warnings)
 
 
