@@ -256,12 +256,18 @@ def split_lines(text: str) -> list[str]:
     return [line.lstrip("\ufeff") for line in lines] if "\ufeff" in text else lines
 
 
-def content_state(path: Path) -> str:
-    """What changes with what is in a file, not with its name or date: a digest of its size and parts; empty without a file."""
+def content_state(path: Path, whole: int = 0) -> str:
+    """What changes with what is in a file, not with its name or date: a digest of its size and parts; empty without a file.
+
+    Of at most so many bytes it is a digest of the `whole` file.
+    """
     try:
         size = os.path.getsize(path)
         with open(path, "rb") as file:
             digest = hashlib.sha256(str(size).encode())
+            if 3 * PART < size <= whole:  # a smaller one is covered by its parts
+                digest.update(file.read())
+                return digest.hexdigest()[:16]
             for place in sorted({0, max(0, size // 2 - PART // 2), max(0, size - PART)}):
                 file.seek(place)
                 digest.update(file.read(PART))

@@ -63,6 +63,19 @@ def test_of_one_option_the_last_holds():
     assert load_config(RECIPE, ["train.seed=1", "train.seed=2"]).train.seed == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("train-lm", "a.txt", "--order", "3", "--kind", "transformer", "--out", "x"), "is for --kind ngram"),
+        (("train-lm", "a.txt", "--prune", "0", "--kind", "transformer", "--out", "x"), "is for --kind ngram"),
+        (("corpus", "prepare", "toy", "--from", "x", "--out", "y"), "the toy corpus is made, and needs none"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(run, arguments, told):
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "") and told in " ".join(err.split())
+
+
 def test_a_row_cannot_have_two_values(run, tmp_path):
     (tmp_path / "a.tsv").write_text("audio\ttext\nx.wav\t今天\n")
     where = ("--where", "kind=a", "--where", "kind=b")

@@ -9,6 +9,9 @@ import typer.main
 
 from asr.cli import app
 from asr.cli.command import MODELS
+from asr.corpus.indexing import open_manifest
+from asr.errors import ManifestError
+from tests.conftest import ROOT
 from tests.messages import commands
 
 
@@ -59,6 +62,18 @@ def test_it_is_wrong_usage(run, words, option, tmp_path, monkeypatch):
 def test_what_to_give_is_said(run, arguments, message):
     status, _, err = run(*arguments)
     assert status == 2 and message in " ".join(err.split())
+
+
+@pytest.mark.parametrize("name", ["train", "nonspeech", "rehearsal", "dev", "texts"])
+def test_an_empty_name_in_a_recipe_is_refused(run, name):
+    status, _, err = run("train", ROOT / "recipes/toy/base.toml", "--dry-run", "--set", f'data.{name}=["a.jsonl", ""]')
+    assert status == 2 and f"data.{name} must hold names of files, one is empty" in err
+
+
+def test_the_folder_one_is_in_is_no_manifest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ManifestError, match=r"\.: cannot be read \(Is a directory\)"):
+        open_manifest(".")
 
 
 def test_no_name_at_all_is_as_before(run):

@@ -8,8 +8,21 @@ from pathlib import Path
 import pytest
 
 from asr import files
-from asr.files import atomic_write, temporary_name
+from asr.files import PART, atomic_write, content_state, temporary_name
 from tests.conftest import ROOT
+
+
+def test_the_state_of_a_file_follows_its_content(tmp_path):
+    """Of a large one that of its parts, unless the whole is asked for."""
+    path = tmp_path / "a"
+    path.write_bytes(bytes(10 * PART))
+    states = content_state(path), content_state(path, 10 * PART)
+    path.write_bytes(bytes(2 * PART) + b"1" + bytes(8 * PART - 1))
+    assert content_state(path) == states[0] and content_state(path, 10 * PART) != states[1]
+    assert content_state(path, 10 * PART - 1) == states[0]
+    path.write_bytes(bytes(PART))
+    assert content_state(path) == content_state(path, 10 * PART) != states[0]
+    assert content_state(tmp_path / "missing") == ""
 
 
 def test_a_file_appears_whole_and_in_utf_8(tmp_path):

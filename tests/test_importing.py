@@ -264,7 +264,7 @@ def test_a_list_of_recordings(folder, monkeypatch):
     "lines, message",
     [
         (["../a a.wav"], "1: id must be a word without spaces that can name a file, is '../a'"),
-        (["a a.wav", "b sph2pipe b.sph |"], "2: each line must be `id path`, 'b' has 'sph2pipe b.sph |'"),
+        (["a a.wav", "b sph2pipe b.sph |"], "2: 'b' names a command, 'sph2pipe b.sph |', which is not run: write"),
         (["a"], "1: each line must be `id path`, 'a' has ''"),
         (['{"key": "a", "wav": "a.wav"}'] * 2, "2: id must be unique, 'a' is already at {path}:1"),
         (["a//b a.wav"], "1: id must be a word without spaces that can name a file, is 'a//b'"),

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,17 @@ def test_a_name_that_cannot_be_written_stops_nothing_else(tmp_path, clip, run, m
     assert (tmp_path / "out" / "other.TextGrid").is_file()
 
 
+def test_a_name_that_is_too_long_is_told_before_the_work(tmp_path, run, model, monkeypatch):
+    long = write_wav(tmp_path / f"{'长' * 83}.wav", speech(1))
+    opened = "asr.transcription.transcribing.Transcribing.open"
+    monkeypatch.setattr(opened, lambda *_, **__: pytest.fail("read"))
+    status, _, err = run(
+        "transcribe", long, "--model", model, "--out", tmp_path / "out", "--format", "txt,json,textgrid"
+    )
+    assert status == 1 and f"{'长' * 83}.TextGrid: File name too long; give the recording another name" in err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == []
+
+
 def test_documents_that_cannot_follow_each_other_are_wrong_usage(run, clip, tmp_path):
     other = write_wav(tmp_path / "other.wav", speech(1))
     status, _, err = run("transcribe", clip, other, "--format", "srt")
@@ -119,6 +131,51 @@ def test_a_named_pipe_is_read_like_stdin(run, clip, tmp_path, model):
     writer.join()
     lines = out.splitlines()
     assert status == 0 and len(lines) == 2 and lines[0] == lines[1]
+
+
+@pytest.fixture
+def through(tmp_path):
+    """A pipe through which a text comes once, as `<(cat words.txt)` of a shell is one."""
+    names, writers = count(), []
+
+    def through(text: str) -> Path:
+        pipe = tmp_path / f"pipe-{next(names)}"
+        os.mkfifo(pipe)
+        writers.append(threading.Thread(target=lambda: pipe.write_text(text)))
+        writers[-1].start()
+        return pipe
+
+    yield through
+    for writer in writers:
+        writer.join()
+
+
+def test_hot_words_that_come_through_a_pipe_are_known_by_what_they_are(run, clip, tmp_path, model, through):
+    command = ("transcribe", clip, "--model", model, "--out", tmp_path / "out", "--hotwords")
+    (tmp_path / "words.txt").write_text("衣鹅\n")
+    assert run(*command, through("衣鹅\n"))[0] == 0
+    for same in (through("衣鹅\n"), tmp_path / "words.txt"):
+        status, _, err = run(*command, same)
+        assert status == 0 and "is there already and stays as it is" in err
+    status, _, err = run(*command, through("鹅衣\n"))
+    assert status == 1 and "made with other settings (hotwords " in err
+    status, _, err = run(*command, through("鹅衣\t3 x\n"))
+    assert status == 1 and "made with other settings (hotwords " in err  # before anybody reads the words
+    assert run(*command, through("鹅衣\n"), "--force")[0] == 0
+    assert run(*command, through("鹅衣\n"))[0] == 0
+
+
+def test_a_language_model_may_come_through_a_pipe(run, clip, tmp_path, model, through):
+    """It is looked at more than once: what it is, and what is in it."""
+    (tmp_path / "text.txt").write_text("衣鹅鹅\n")
+    arpa = tmp_path / "lm.arpa"
+    assert run("train-lm", tmp_path / "text.txt", "--out", arpa, "--order", "2")[0] == 0
+    command = ("transcribe", clip, "--model", model, "--decode", "lm_weight=0.5", "--lm")
+    assert run(*command, through(arpa.read_text()))[:2] == run(*command, arpa)[:2]
+    command = ("transcribe", clip, "--model", model, "--out", tmp_path / "out", "--lm")
+    assert run(*command, arpa)[0] == run(*command, through(arpa.read_text()))[0] == 0
+    status, _, err = run(*command, through(arpa.read_text() + "\n"))
+    assert status == 1 and "made with other settings (lm " in err
 
 
 def test_a_pipe_in_a_folder_is_left_out_by_what_it_is(tmp_path):

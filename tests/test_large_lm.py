@@ -248,7 +248,7 @@ def test_a_folder_that_is_not_whole(tmp_path, missing, message):
 )
 def test_a_model_of_another_kind(tmp_path, named, message):
     whole(tmp_path, architectures=named)
-    assert is_large_lm(tmp_path)
+    assert is_large_lm(tmp_path) and not is_large_lm(None) and not is_large_lm("none")
     with pytest.raises(CheckpointError, match=message):
         load_large_lm(tmp_path)
 

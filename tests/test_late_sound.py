@@ -95,3 +95,21 @@ def test_a_picture_that_is_longer_than_the_sound_is_no_reason_to_miss_some(tmp_p
 def test_sound_that_begins_with_the_picture_stays_there(tmp_path, name, picture, sound):
     samples, _ = read(film(tmp_path / name, picture, sound, tone(), late=0, seconds=4))
     assert begins(samples) == pytest.approx(0, abs=0.01)
+
+
+def test_pictures_before_the_beginning_of_a_film_that_was_cut_are_not_its_beginning(tmp_path):
+    """An mp4 keeps them, from the last whole picture on, and says in a list of edits that they are not shown."""
+    film(tmp_path / "whole.mp4", "libx264", "aac", np.concatenate([silence(5), tone()]), late=0, seconds=9)
+    with av.open(str(tmp_path / "whole.mp4")) as source, av.open(str(tmp_path / "cut.mp4"), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is None or (packet.stream.type == "audio" and packet.pts * packet.time_base < 3):
+                continue
+            ticks = round(3 / packet.time_base)
+            packet.pts, packet.dts = packet.pts - ticks, packet.dts - ticks
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+    with av.open(str(tmp_path / "cut.mp4")) as container:
+        assert next(container.demux(container.streams.video)).is_discard
+    samples, _ = read(tmp_path / "cut.mp4")
+    assert begins(samples) == pytest.approx(2, abs=0.1)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from asr.catalogue.opening import Decoding
 from asr.errors import UsageError
 from asr.model.folder import load_model, save_model
 from asr.outputs.style import Style
 from asr.outputs.writers import WRITERS
+from asr.transcription.made_with import made_with
 from asr.transcription.results import MADE_WITH, MadeWith, differences
 from asr.transcription.segmenting import SegmentConfig
 from tests.conftest import random_model
@@ -42,6 +44,11 @@ def transcribe(run, model, wav, tmp_path):
         return status, err
 
     return transcribe
+
+
+def changed(content: bytes, place: int) -> bytes:
+    """The same with another byte somewhere."""
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
 CHANGES = [
@@ -90,6 +97,50 @@ def test_another_model_of_the_same_name_is_told(run, model, wav, tmp_path):
     assert status == 0 and "is there already and stays as it is" in err
     status, _, err = run(*command, other)
     assert status == 1 and "made with other settings (model tiny " in err and ", now tiny " in err
+
+
+@pytest.mark.parametrize("name", ["no_speech.safetensors", "pieces.model", "adapter.safetensors"])
+def test_every_file_of_a_model_that_texts_depend_on_counts(model, tmp_path, name):
+    folder = shutil.copytree(model, tmp_path / "copied")
+    before = made_with(Decoding(folder), {})
+    (folder / "README.md").write_text("another card")
+    assert made_with(Decoding(folder), {}) == before
+    (folder / name).write_bytes(b"1")
+    first = made_with(Decoding(folder), {})
+    (folder / name).write_bytes(b"2")
+    assert len({made["model"] for made in (before, first, made_with(Decoding(folder), {}))}) == 3
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokens.txt", "model.safetensors"])
+@pytest.mark.parametrize("own", [True, False])
+def test_every_file_of_a_language_model_counts(model, tmp_path, own, name):
+    """One that is given, and one that lies in the model's folder."""
+    folder = shutil.copytree(model, tmp_path / "copied")
+    lm = folder / "lm" if own else tmp_path / "lm"
+    lm.mkdir()
+    for each in ("config.json", "tokens.txt", "model.safetensors"):
+        (lm / each).write_text("{}")
+    decoding = Decoding(folder, {"lm_weight": 0.3}, lm=None if own else lm)
+    before = made_with(decoding, {})
+    (lm / name).write_text("{ }")
+    after = made_with(decoding, {})
+    assert [key for key in before if before[key] != after[key]] == ["lm"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "vocab.txt", "model.safetensors"])
+def test_every_file_of_a_large_language_model_counts(model, tmp_path, name):
+    lm = tmp_path / "large"
+    lm.mkdir()
+    for each in ("tokenizer.json", "vocab.txt", "model.safetensors", "README.md"):
+        (lm / each).write_bytes(bytes(700_000))
+    (lm / "config.json").write_text('{"model_type": "x", "a": 1}')
+    before = made_with(Decoding(model, lm=lm), {})
+    (lm / "README.md").write_text("another")
+    assert made_with(Decoding(model, lm=lm), {}) == before
+    content = (lm / name).read_bytes()
+    (lm / name).write_bytes(content.replace(b"1}", b"2}") if name == "config.json" else changed(content, 350_000))
+    after = made_with(Decoding(model, lm=lm), {})
+    assert [key for key in before if before[key] != after[key]] == ["large_lm"]
 
 
 def test_another_recording_of_the_same_name_is_told(run, model, wav, tmp_path):

@@ -55,20 +55,23 @@ def test_light_and_dark(opened):
 
 
 @pytest.mark.parametrize("width", [320, 360, 400])
-def test_a_narrow_screen(opened, width):
-    """Nothing lies beside it, fields have room for a name, and no word of a tab is broken."""
+def test_a_narrow_screen(read, width):
+    """Nothing lies beside it or beside its place, fields have room for a name, and no word of a tab is broken."""
     size = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": True}
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    read.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
-        for tab in css(opened, "[role=tab]"):
+        for tab in css(read, "[role=tab]"):
             tab.click()
-            assert js(opened, "document.documentElement.scrollWidth") == width
-            assert js(opened, "arguments[0].scrollWidth <= arguments[0].clientWidth", tab)
-            assert js(opened, "arguments[0].clientHeight < 45", tab), "one line"
+            assert js(read, "document.documentElement.scrollWidth") == width
+            assert js(read, "arguments[0].scrollWidth <= arguments[0].clientWidth", tab)
+            assert js(read, "arguments[0].clientHeight < 45", tab), "one line"
+            player = css(read, "#player")[0]
+            assert js(read, "arguments[0].scrollWidth <= arguments[0].clientWidth", player)
             fields = "[...document.querySelectorAll('input[type=text]')].filter((one) => one.offsetParent)"
-            assert all(wide > 160 for wide in js(opened, f"{fields}.map((one) => one.clientWidth)"))
+            assert all(wide > 160 for wide in js(read, f"{fields}.map((one) => one.clientWidth)"))
     finally:
-        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        read.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        css(read, "#tab-recordings")[0].click()
 
 
 CONTRAST = """((node) => {

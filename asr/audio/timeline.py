@@ -151,7 +151,9 @@ class Timeline:
             if packet.stream_index == self.stream.index:
                 yield packet
                 break
-            if packet.pts is not None:
+            if (
+                packet.pts is not None and not packet.is_discard
+            ):  # of a film that was cut, what is before it is there, too
                 time = float(packet.pts * packet.time_base)
                 self.began = time if self.began is None else min(self.began, time)
         yield from self.opened.container.demux(self.stream)

@@ -158,7 +158,7 @@ def language_model(
 ) -> CandidateScorer | None:
     """The language model `lm`, a file of n-grams or the folder of a network; without a name the one in the model's folder,
     if there is one, beside a large one, too; None for "none"."""
-    path = Path(lm) if lm and not is_large_lm(lm) else language_model_of(folder)
+    path = language_model_of(folder) if not lm or is_large_lm(lm) else Path(lm)
     if str(lm) == NO_LM or not config.lm_weight or path is None:
         return None
     table, device = loaded.tokenizer.table, loaded.model.cmvn.mean.device
@@ -175,14 +175,14 @@ def language_model(
 
 def large_language_model(loaded: LoadedModel, config: DecodeConfig, lm: str | Path | None) -> LargeLm | None:
     """The large language model `lm`, where the model is; None for any other one, or without a weight."""
-    if not lm or not config.large_lm_weight or not is_large_lm(lm):
+    if not config.large_lm_weight or not is_large_lm(lm):
         return None
     return load_large_lm(lm, loaded.model.cmvn.mean.device)
 
 
 def refuse_large(lm: str | Path | None) -> None:
     """Raises AsrError for a large language model where one is to go into a model's folder."""
-    if lm and is_large_lm(lm):
+    if is_large_lm(lm):
         raise AsrError(
             f"{lm}: is a large language model, which stays where it is: --lm of asr transcribe, evaluate and serve takes it"
         )

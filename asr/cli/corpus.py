@@ -129,6 +129,8 @@ def corpus_prepare(
     require_one_of(name, ("toy", *CORPORA), "NAME")
     if source is None and name != "toy":
         raise typer.BadParameter(f"where does {name} lie?", param_hint="--from")
+    if source is not None and name == "toy":
+        raise typer.BadParameter("the toy corpus is made, and needs none", param_hint="--from")
     require_folder(out, force)
     if name == "toy":
         for split, manifest in prepare_toy(out).items():

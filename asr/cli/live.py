@@ -68,7 +68,7 @@ def live(
     from asr.finishing.finishing import Finishing, check
     from asr.recognition.large_lm import is_large_lm
 
-    if lm and is_large_lm(lm):
+    if is_large_lm(lm):
         told = f"{lm} ranks whole texts, too late for live text; asr transcribe takes it"
         raise typer.BadParameter(told, param_hint="--lm")
     with usage_errors():

@@ -180,8 +180,11 @@ def decoding_of(model, decode: Sequence[str], lm, hotwords, device: str, quantiz
     """What the options of a command say of decoding: `given` are options of their own for settings, such as --beam."""
     from asr.catalogue.decode_settings import changes
     from asr.catalogue.opening import Decoding
+    from asr.transcription.inputs import readable_again
 
-    return Decoding(model, changes(decode, **given), lm, hotwords, device, quantize)
+    settings = changes(decode, **given)
+    lm, hotwords = lm and readable_again(lm), hotwords and readable_again(hotwords)
+    return Decoding(model, settings, lm, hotwords, device, quantize)
 
 
 def changes_of_vad(vad: Sequence[str]) -> dict:

@@ -169,6 +169,10 @@ def verify(
     raise typer.Exit(0 if good else 1)
 
 
+ORDER, PRUNE = 3, 1
+"""Of n-grams, where nothing else is said."""
+
+
 def tokens_of(model: str) -> "tuple[Callable[[str], list[str]], TokenTable]":
     """What splits a text into the tokens of a model, and the table of them."""
     from asr.catalogue.finding import find_model
@@ -185,8 +189,12 @@ def train_lm(
     sources: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, and manifests (.jsonl).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The ARPA file to write, or the folder of a Transformer.")],
     kind: Annotated[str, typer.Option(callback=lowered, help="ngram, or transformer: better, and slower.")] = "ngram",
-    order: Annotated[int, typer.Option(min=1, max=9, help="Characters in the longest n-gram.")] = 3,
-    prune: Annotated[int, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often.")] = 1,
+    order: Annotated[
+        int | None, typer.Option(min=1, max=9, help="Characters in the longest n-gram; 3 by default.")
+    ] = None,
+    prune: Annotated[
+        int | None, typer.Option(min=0, help="Leave out n-grams of three or more that occur this often; 1 by default.")
+    ] = None,
     size: Annotated[
         int,
         typer.Option(min=0, help="Keep at most so many n-grams, those that matter most; 0: all that --prune leaves."),
@@ -213,15 +221,18 @@ def train_lm(
     require_one_of(kind, ("ngram", "transformer"), "--kind")
     if set and kind == "ngram":
         raise typer.BadParameter("is for --kind transformer", param_hint="--set")
-    if size and kind == "transformer":
-        raise typer.BadParameter("is for --kind ngram", param_hint="--size")
+    for option, given in (("--order", order is not None), ("--prune", prune is not None), ("--size", size)):
+        if given and kind == "transformer":
+            raise typer.BadParameter("is for --kind ngram", param_hint=option)
     (require_folder if kind == "transformer" else require_file)(out, force, sources)
     split, table = tokens_of(tokens) if tokens else (symbols, None)
     sentences = filter(None, (split(text) for path in sources for text in texts_of(path)))
     if kind == "ngram":
         from asr.training.ngram import train_ngram
 
-        say(f"{out}: {train_ngram(sentences, out, order, prune, size=size):,} n-grams")
+        say(
+            f"{out}: {train_ngram(sentences, out, order or ORDER, PRUNE if prune is None else prune, size=size):,} n-grams"
+        )
         return
     set_threads(threads)
     from asr.config_values import apply_override

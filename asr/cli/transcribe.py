@@ -176,9 +176,12 @@ def transcribe(
     results, split = Results(outputs, None if to_file else out, out if to_file else None, force), channels == "split"
     if backend == "onnx":
         from asr.transcription.exported import Exported
+        from asr.transcription.inputs import readable_again
 
-        words = {"hotwords": hotwords, "correct_names": correct_names}
-        chosen = Exported(model, decode, beam=beam, lm=lm, **words, vad=changes_of_vad(vad), threads=threads)
+        words = {"hotwords": hotwords and readable_again(hotwords), "correct_names": correct_names}
+        chosen = Exported(
+            model, decode, beam=beam, lm=lm and readable_again(lm), **words, vad=changes_of_vad(vad), threads=threads
+        )
 
         def load():
             transcriber = chosen.load()

@@ -73,6 +73,9 @@ class DataConfig:
         return (self.min_seconds <= seconds) & (seconds <= self.max_seconds)
 
     def __post_init__(self):
+        for name in ("train", "nonspeech", "rehearsal", "dev", "texts"):
+            if "" in getattr(self, name):
+                raise ConfigError(f"data.{name} must hold names of files, one is empty")
         check_above_zero("data", self, "batch_seconds", "max_utterances", "min_count", "max_seconds")
         check_not_negative("data", self, "workers", "curriculum_epochs", "min_seconds", "max_unreadable")
         check_up_to_one("data", self, "join")

@@ -48,7 +48,7 @@ def open_manifest(path: str | Path, jobs: int | None = None) -> IndexedManifest:
 
 
 def _indexed(path: Path, jobs: int | None) -> IndexedManifest:
-    kept = path.with_name(path.name + SUFFIX)
+    kept = path.parent / (path.name + SUFFIX)  # the folder one is in has no name
     if kept.exists() and (manifest := _kept(path, kept)):
         return manifest
     manifest = _made(path, jobs or cores())

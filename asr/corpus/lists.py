@@ -33,7 +33,12 @@ def _recordings(path: Path) -> Iterator[tuple[str, Path]]:
         _check_id(id, where)
         if seen.setdefault(id, where) != where:
             raise ManifestError(f"{where}: id must be unique, {quoted(id)} is already at {seen[id]}")
-        if fields["audio"].endswith("|") or not fields["audio"]:
+        if fields["audio"].rstrip().endswith("|"):
+            raise ManifestError(
+                f"{where}: {quoted(id)} names a command, {quoted(fields['audio'])}, which is not run: write what it gives to"
+                " a file, and name that"
+            )
+        if not fields["audio"]:
             raise ManifestError(f"{where}: each line must be `id path`, {quoted(id)} has {quoted(fields['audio'])}")
         if float(fields.get("start") or 0) or "channel" in fields:
             raise ManifestError(f"{where}: names a part of a file; `asr evaluate` decodes manifests of utterances")

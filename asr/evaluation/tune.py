@@ -64,14 +64,13 @@ def tune(
         if least.total > began.total:
             say("nothing of this is better than the model as it is, which stays so")
             return own, began
-        say(f"{manifest}: its rate is that of the best of all trials; other recordings tell what the settings are worth")
+        say(
+            f"{manifest}: its rate is that of the best of all trials; other recordings tell what the settings are worth"
+        )
         if decoding.lm and lm is not None and best.lm_weight:
             path = put_language_model(Path(named), folder, loaded.tokenizer.table.tokens, loaded.tokenizer.table.eos)
             say(f"{path}: the model's language model is now {decoding.lm}")
         save_decode_settings(folder, best)
-        say(
-            f"{manifest}: its rate is that of the best of all trials; other recordings tell what the settings are worth"
-        )
     return best, least
 
 

@@ -86,6 +86,8 @@ class ExportedModel:
             self.window, self.mel = arrays["window"], arrays["mel"]
             self.mean, self.inverse_std = arrays["mean"], arrays["inverse_std"]
         self.encoder, self.decoder = (session(folder / self.files[name], threads) for name in ("encoder", "decoder"))
+        with reading(folder, CheckpointError, "holds files of several exports", "export the model again"):
+            self._require_described()
 
     def _take(self, values: Mapping[str, Any]) -> None:
         self.name: str = values["name"]
@@ -101,6 +103,21 @@ class ExportedModel:
         self.heads_are_known = bool(values["heads_are_known"])
         self.attention_is_trusted = bool(values["attention_is_trusted"])
         self.tokenizer = open_tokenizer(self.folder, TokenTable(values["tokens"]))
+
+    def _require_described(self) -> None:
+        """Raises ValueError where the graphs are not those of the settings, or their tokens not those of the table."""
+        inside = [self.width] if self.whisper else [self.heads, self.width // self.heads]
+        inputs = {x.name: x.shape for graph in (self.encoder, self.decoder) for x in graph.get_inputs()}
+        bins = inputs["mel"][1:2] if self.whisper else inputs["x"][2:]
+        cross, logits = self.encoder.get_outputs()[0].shape, self.decoder.get_outputs()[0].shape
+        for what, found, wanted in (
+            ("mel bins", bins, [self.mel.shape[1]]),
+            ("layers and width of the encoder's output", [cross[0], cross[-1]], [self.layers, self.width]),
+            ("layers and heads", inputs["in_n_layer_self_k_cache"], [self.layers, None, None, *inside]),
+            ("tokens", logits[-1:], [len(self.tokenizer.table)]),
+        ):
+            if any(isinstance(a, int) and b is not None and a != b for a, b in zip(found, wanted, strict=True)):
+                raise ValueError(f"{what}: a graph has {found}, {SETTINGS} {wanted}")
 
     def spoken_frames(self, n_frames: int, n_samples: int) -> int:
         """How many of an utterance's memory frames are of its samples, not of the silence behind these."""

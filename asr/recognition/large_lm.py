@@ -28,6 +28,8 @@ from asr.stopping import never
 CONFIG = "config.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 """Files of which one says how texts become tokens."""
+PARTS = (".safetensors", ".json", ".model", ".txt", ".tiktoken")
+"""How names of files end that transformers may read of a model."""
 CAUSAL = ("ForCausalLM", "LMHeadModel")
 """How names of architectures end that say what comes next."""
 END = "。"
@@ -45,12 +47,21 @@ CHUNK = 64
 GGUF_ADVICE = "recipes/embedded/README.md shows how transformers makes a folder of it, once"
 
 
-def is_large_lm(path: str | Path) -> bool:
-    """Whether this is a folder as Hugging Face has them, whatever model it holds. Our own configurations name no architecture."""
+def is_large_lm(path: str | Path | None) -> bool:
+    """Whether this is a folder as Hugging Face has them, whatever model it holds; False for none at all. Our own configurations
+    name no architecture."""
+    if not path:
+        return False
     with suppress(OSError, ValueError, RecursionError):
         data = json.loads((Path(path) / CONFIG).read_text(encoding="utf-8"))
         return isinstance(data, dict) and not {"architectures", "model_type"}.isdisjoint(data)
     return False
+
+
+def files_of_large_lm(folder: str | Path) -> list[Path]:
+    """The files that scores depend on, in order of their names: weights, settings and what makes tokens of texts; none where
+    there is no such folder."""
+    return sorted(path for path in Path(folder).glob("*") if path.suffix in PARTS)
 
 
 def refuse_gguf(path: Path) -> None:

@@ -17,8 +17,8 @@ from asr.files import read_lines
 from asr.foreign_bytes import HALF_CHARACTER, listed, quoted
 from asr.scoring.alternatives import Part, open_parts, refuse_alternatives
 from asr.scoring.documents import audio_id, is_document, json_or_none, text_of
-from asr.scoring.subtitles import are_subtitles, subtitle_text
-from asr.scoring.timed import timed_form
+from asr.scoring.subtitles import are_subtitles, are_tags, subtitle_text
+from asr.scoring.timed import is_comment, timed_form
 from asr.text.normalize import holds_han
 
 RECOGNISED = ("hypothesis", "hyp", "pred_text", "prediction")
@@ -26,6 +26,8 @@ HYPOTHESIS_COLUMNS = COLUMNS | {"text": tuple(dict.fromkeys((*RECOGNISED, *COLUM
 """Names of fields in what a system wrote: a table may hold its reference, too."""
 REFERENCE_NAMES, HYPOTHESIS_NAMES = JSON_NAMES["text"], (*RECOGNISED, *JSON_NAMES["text"])
 """What the text may be called in JSON lines."""
+COMMENTED, COMMENTS = ("stm", "ctm", "trn"), "comments"
+"""Forms whose files may have comments, and what is left open where there is nothing else."""
 _TEXTGRID = re.compile(r"\ufeff?\s*(?:File type\s*=\s*)?\"ooTextFile")
 _OBJECT = re.compile(r"\s*\{\s*(?:[\"}]|$)")
 """How an object of JSON begins; alternatives of a trn do so with a word: `{ a / b }`."""
@@ -48,7 +50,8 @@ class Line:
 
 
 def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
-    """One of FORMS; None for lines that may be plain, or may begin with ids.
+    """One of FORMS; None for lines that may be plain, or may begin with ids; COMMENTS for nothing but comments of an STM, a CTM
+    or a trn, where the file's name does not say which.
 
     `ids`: whether lines that tell nothing else begin with one; None decides by what they hold.
     """
@@ -57,8 +60,10 @@ def form_of(path: Path, lines: Sequence[str], ids: bool | None) -> str | None:
     filled = [line for line in lines if line.strip()]
     if not filled:
         return "plain"
-    if are_subtitles(filled):
+    if are_subtitles(filled) or (path.suffix.lower() == ".lrc" and are_tags(filled)):
         return "subtitles"
+    if all(map(is_comment, filled)):
+        return ending if (ending := path.suffix.lower()[1:]) in COMMENTED else COMMENTS
     if _TEXTGRID.match(filled[0]):
         raise ManifestError(f"{path}: is a TextGrid of Praat, which is not read; give texts, JSON or subtitles")
     if filled[0].lstrip()[0] in "{[" and (form := _json_form(lines, filled)):
@@ -85,7 +90,7 @@ def _json_form(lines: Sequence[str], filled: Sequence[str]) -> str | None:
     whole = json_or_none("\n".join(lines)) if first is None or len(filled) == 1 else None
     if is_document(whole):
         return "document"
-    if isinstance(whole, list) and whole and all(isinstance(item, dict) for item in whole):
+    if isinstance(whole, list) and all(isinstance(item, dict) for item in whole):
         return "list"
     if isinstance(first, list) and first and isinstance(first[0], dict):  # FunASR's answers, one a line
         return "jsonl"
@@ -110,7 +115,7 @@ def _is_trn(path: Path, filled: Sequence[str]) -> bool:
 
     A remark, which may stand on many lines, or is in Chinese, is no id.
     """
-    rows = [_TRN.fullmatch(line) for line in filled if not line.startswith(";;")]
+    rows = [_TRN.fullmatch(line) for line in filled if not is_comment(line)]
     found = [match["id"] for match in rows if match]
     if path.suffix.lower() == ".trn":
         return bool(found)
@@ -199,7 +204,7 @@ def _table(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
 
 def _trn(path: Path, lines: Sequence[str], hypothesis: bool) -> Entries:
     for number, line in enumerate(lines, 1):
-        if line.strip() and not line.startswith(";;"):
+        if line.strip() and not is_comment(line):
             match = _TRN.fullmatch(line)
             if not match:
                 raise ManifestError(

@@ -35,6 +35,8 @@ def file_sets(reference: Path, hypotheses: Sequence[Path]) -> list[FileSet]:
     if not reference.is_dir() or _texts(reference) or _holds_recordings(reference):
         return [_one_set("", reference, hypotheses)]
     places = [_entries(reference), *map(_entries, hypotheses)]
+    if not places[0]:
+        raise ManifestError(f"{reference}: holds no transcript")
     lacking = [
         f"{folder}: has no file for the test set {name}; it has {', '.join(found) or 'none'}"
         for folder, found in zip(hypotheses, places[1:], strict=True)

@@ -28,6 +28,11 @@ def are_subtitles(filled: Sequence[str]) -> bool:
     return timed > 0 and all(_LRC_TIME.match(line) or _LRC_TAG.fullmatch(line) for line in lines)
 
 
+def are_tags(filled: Sequence[str]) -> bool:
+    """Whether lines, without empty ones, are what an LRC may have before its first line with a time."""
+    return all(_LRC_TAG.fullmatch(line.removeprefix("\ufeff")) for line in filled)
+
+
 def subtitle_text(lines: Sequence[str]) -> str:
     """What is shown, cue after cue."""
     lines = [line.removeprefix("\ufeff").rstrip() for line in lines]

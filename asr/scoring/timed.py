@@ -39,11 +39,16 @@ class TimedText:
         return (self.start + self.end) / 2
 
 
+def is_comment(line: str) -> bool:
+    """Whether a line of an STM, a CTM or a trn says nothing."""
+    return line.startswith(";;")
+
+
 def timed_form(path: Path, lines: Sequence[str]) -> str | None:
     """`stm` where each line is `recording channel speaker start end [<label>] text`, `ctm` where it is
     `recording channel start duration word [confidence …]`, None for neither. Times have a point, or the file's name says it.
     """
-    rows = [line.split() for line in lines if not line.startswith(";;")]
+    rows = [line.split() for line in lines if not is_comment(line)]
     ending = path.suffix.lower()[1:]
     stm, ctm = all(map(_is_of_stm, rows)), all(map(_is_of_ctm, rows))
     if not rows or not (stm or ctm):
@@ -85,7 +90,7 @@ def read_parts(path: Path, lines: Sequence[str], form: str, *, may_be_open: bool
     may_be_open: whether the texts of an STM may hold alternatives; elsewhere they are refused.
     """
     for number, line in enumerate(lines, 1):
-        if line.strip() and not line.startswith(";;"):
+        if line.strip() and not is_comment(line):
             if form == "ctm" or not may_be_open:
                 refuse_alternatives(line, f"{path}:{number}")
             if form == "ctm":

@@ -22,7 +22,7 @@ from asr.errors import ManifestError
 from asr.files import read_lines
 from asr.foreign_bytes import quoted, reading
 from asr.scoring.alternatives import open_parts
-from asr.scoring.readers import READERS, Line, form_of
+from asr.scoring.readers import COMMENTS, READERS, Line, form_of
 from asr.scoring.timed import (
     IGNORED,
     TimedText,
@@ -85,7 +85,7 @@ def read_together(
         forms = _forms(files, ids)
     read = [_read(path, lines, form, n > 0) for n, ((path, lines), form) in enumerate(zip(files, forms, strict=True))]
     remarks: list[str] = []
-    read = _as_recordings(_timed(read, remarks), remarks)
+    read = _with_nothing(_as_recordings(_timed(read, remarks), remarks), remarks)
     for file in read:
         say(f"{file.path}: {FORMS[file.form]}, {len(file.lines):,} utterances")
     if n_open := sum(len(part) > 1 for line in read[0].lines.values() for part in line.parts):
@@ -109,7 +109,12 @@ def _existing_lines(path: str | Path) -> list[str]:
 def _read(path: Path, lines: list[str], form: str, hypothesis: bool = False) -> Transcripts:
     with reading(path, ManifestError, "cannot be read"):
         if form in ("stm", "ctm"):
-            return Transcripts(path, form, {}, tuple(read_parts(path, lines, form, may_be_open=not hypothesis)))
+            parts = tuple(read_parts(path, lines, form, may_be_open=not hypothesis))
+            if not parts and not hypothesis:
+                raise ManifestError(f"{path}: holds no transcript")
+            return Transcripts(path, form, {}, parts)
+        if form == COMMENTS:
+            raise ManifestError(f"{path}: holds nothing but comments (;;)")
         hint = "; if lines have no id, say --no-ids" if form == "kaldi" else ""
         found = _unique(READERS[form](path, lines, hypothesis), hint)
     if not found:
@@ -129,6 +134,8 @@ def _unique(utterances: Iterable[tuple[str, str, Line]], hint: str = "") -> dict
 def _forms(files: Sequence[tuple[Path, list[str]]], ids: bool | None) -> list[str]:
     """A form for each file. Where a file alone leaves it open, the others decide."""
     forms = [form_of(path, lines, ids) for path, lines in files]
+    if not {"stm", "ctm"}.isdisjoint(forms):
+        forms = ["ctm" if form == COMMENTS else form for form in forms]
     if None not in forms:
         return forms
     firsts = [_first_words(lines) for _, lines in files]
@@ -221,6 +228,9 @@ def _timed(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:
     scored = {id: reference.parts[n] for id, n in places.items() if reference.parts[n].text != IGNORED}
     read = [replace(reference, lines={id: _segment(part) for id, part in scored.items()})]
     for file in others:
+        if not file.parts:
+            read.append(file)
+            continue
         found = words_in_segments(reference.parts, file.parts, names)
         if found.unknown == len(file.parts):
             raise ManifestError(
@@ -259,6 +269,18 @@ def _recordings(file: Transcripts, names: dict[tuple[str, str], str], open_texts
 
 def _place_of(part: TimedText) -> str:
     return f"{part.recording} at {part.start:g} s"
+
+
+def _with_nothing(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:
+    """An STM or CTM with comments alone says of every utterance of the reference that nothing was recognised."""
+    reference, *others = files
+    read = [reference]
+    for file in others:
+        if file.form in ("stm", "ctm") and not file.parts:
+            remarks.append(f"{file.path}: holds no words: nothing counts as recognised")
+            file = replace(file, lines=dict.fromkeys(reference.lines, Line("")))
+        read.append(file)
+    return read
 
 
 def _as_recordings(files: list[Transcripts], remarks: list[str]) -> list[Transcripts]:

@@ -30,6 +30,8 @@ RTTM_KINDS = ("SPEAKER", "SPKR-INFO", "LEXEME", "NON-LEX", "NON-SPEECH", "NOSCOR
 RECORDINGS = ("session_id", "recording", "recording_id")
 TEXTS = (*JSON_NAMES["text"], "words")
 """Fields that may hold what is said; `words` is SegLST's, and elsewhere a list beside the text (WhisperX, `--word-times`)."""
+COMMENT = ";"
+"""How lines begin that say nothing; of an STM and a CTM there are two of them."""
 LOOKED_AT = 1 << 16
 """Bytes of a file that tell whether it is RTTM."""
 LATEST = 1e7
@@ -115,12 +117,12 @@ def is_rttm(path: str | Path) -> bool:
 
 
 def _are_rttm(lines: Sequence[str]) -> bool:
-    rows = [line.split() for line in lines if line.strip() and not line.startswith(";")]
+    rows = [line.split() for line in lines if line.strip() and not line.startswith(COMMENT)]
     return bool(rows) and all(row[0] in RTTM_KINDS and len(row) >= 8 for row in rows)
 
 
 def _read(path: Path, lines: Sequence[str]) -> Iterator[tuple[str, Conversation]]:
-    filled = [line for line in lines if line.strip()]
+    filled = [line for line in lines if line.strip() and not line.startswith(COMMENT)]
     if not filled:  # nobody speaks in it, as a file for each recording can say
         return
     if filled[0].lstrip()[0] in "{[" and (records := _records(path, lines)) is not None:

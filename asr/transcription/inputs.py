@@ -106,10 +106,15 @@ def file_of(name: str) -> str | Path:
     if name == STDIN:
         require_stdin()
         return _SPOOLED.enter_context(on_disk(sys.stdin.buffer))
-    if os.path.exists(name) and Path(name).is_fifo():  # Path alone raises for a name that is too long
-        with open(name, "rb") as source:
+    return readable_again(name)
+
+
+def readable_again(path: str | Path) -> str | Path:
+    """A path, or where it is a pipe, which can be read once only, that of a file with all that came through it."""
+    if os.path.exists(path) and Path(path).is_fifo():  # Path alone raises for a name that is too long
+        with open(path, "rb") as source:
             return _SPOOLED.enter_context(on_disk(source))
-    return name
+    return path
 
 
 def require_stdin() -> None:

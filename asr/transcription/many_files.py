@@ -1,5 +1,6 @@
 """`asr transcribe`: many files, one bad one of which does not stop the rest."""
 
+import errno
 import io
 import json
 import os
@@ -188,8 +189,24 @@ class _Job:
 
     def _take(self) -> Iterator[Input]:
         for number in self.shares.items(len(self.inputs)):
-            if not self._is_done(self.inputs[number]):
-                yield self.inputs[number]
+            one = self.inputs[number]
+            if not self._is_done(one) and not self._cannot_be_named(one):
+                yield one
+
+    def _cannot_be_named(self, one: Input) -> bool:
+        """Whether the name of one of its files would be too long, which is said before hours of work, not after them."""
+        for target in self.targets[one] if self.list else ():
+            try:
+                os.lstat(self.list.folder / target.name)
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    self._tell_of_name(target, error)
+                    return True
+        return False
+
+    def _tell_of_name(self, target: Path, error: OSError) -> None:
+        self.say(f"asr: {target}: {error.strerror}; give the recording another name")
+        self.failed += 1
 
     def _is_done(self, one: Input) -> bool:
         """Whether a folder has all of its files; a file that is named is written, and was refused where it may not be."""
@@ -230,8 +247,7 @@ class _Job:
                 except OSError as error:
                     if not another_name_would_help(error):  # a full disk, say, which would stop all that follow, too
                         raise
-                    self.say(f"asr: {target}: {error.strerror}; give the recording another name")
-                    self.failed += 1
+                    self._tell_of_name(target, error)
                     return
 
     def _write_file(self, one: Input, i: int, transcript: Transcript) -> None:

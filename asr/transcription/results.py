@@ -21,6 +21,8 @@ RECORDING = "recording"
 """The name under which the state of the recording itself stands among the settings."""
 KNOWN = ("content", RECORDING, "key")
 """What is known of a file: the digest of its content, the state of its recording, the key of its settings."""
+TEXTS = 2**26
+"""Bytes that lists of words and settings may have and are looked at as a whole; of weights parts are enough."""
 OF_THE_MACHINE = ("batch_seconds", "batch_recordings")
 """Decoding settings that change time and memory, not texts."""
 SHOWN = 4
@@ -59,15 +61,15 @@ def named(section: str, values: Settings) -> dict[str, Any]:
     return {f"{section}.{name}": value for name, value in values.items()}
 
 
-def states(paths: Iterable[Path]) -> str:
-    """A digest of the contents of files."""
-    return hashlib.sha256("".join(map(content_state, paths)).encode()).hexdigest()[:8]
+def states(paths: Iterable[Path], whole: int = 0) -> str:
+    """A digest of the contents of files; of those of at most so many bytes the `whole` of them is looked at."""
+    return hashlib.sha256("".join(content_state(path, whole) for path in paths).encode()).hexdigest()[:8]
 
 
 def of_hotwords(hotwords: Any) -> str:
     """What there is to know of hot words: the state of a file of them."""
     if isinstance(hotwords, str | os.PathLike):
-        return states([Path(hotwords)])
+        return states([Path(hotwords)], TEXTS)
     return str(hotwords) if hotwords else "none"
 
 
