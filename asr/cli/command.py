@@ -29,7 +29,8 @@ class Command(TyperCommand):
             value, is_path = given.get(parameter.name), _holds_paths(kinds.get(parameter.name))
             names = is_path or parameter.name in MODELS or parameter.param_type_name == "argument"
             if names and "" in (value if isinstance(value, list | tuple) else [value]):
-                raise typer.BadParameter(EMPTY[is_path, parameter.required], ctx=ctx, param=parameter)
+                hint = parameter.name.upper() if parameter.param_type_name == "argument" else None
+                raise typer.BadParameter(EMPTY[is_path, parameter.required], ctx=ctx, param=parameter, param_hint=hint)
         return super().parse_args(ctx, args)
 
 
