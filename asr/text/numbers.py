@@ -15,12 +15,13 @@ from re import Match
 
 from asr.errors import AsrError
 from asr.extras import brings
-from asr.text.number_words import BEFORE_CODE
+from asr.text.number_words import BEFORE_CODE, LONG_UNITS
 
 _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _SAME = str.maketrans("〇两", "零二")
 _NUMERAL = "零一二三四五六七八九"
 _WIDE = "０１２３４５６７８９％．：／－＄"
+_AND_PART = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞↉])")
 _NUMBER = r"\d+(?:,\d{3}){0,12}(?:\.\d+)?"
 _SPELLED = f"[{_NUMERAL}〇两十百千万亿点]"
 _SHARE = re.compile(f"(?<!{_SPELLED})({_SPELLED}+)\\s?([%‰])")
@@ -49,7 +50,13 @@ _BEFORE = {
 }
 _SERVICES = "热线|急救|火警|报警|客服"
 """Behind the number that is called."""
-_ALONE = r"(?![\d,.]|[元块人个万亿])"
+_ALONE = (
+    rf"(?!\d|[,.]\d|\s?[%‰°℃]|\s?[-−~～—–:：/⁄×*÷^+]\s?\d|多|余|以[上下内]|[元块人个万亿米行次趟架台部名条页款秒克吨套间强分]"
+    rf"|{LONG_UNITS})"
+)
+"""Behind a code: neither the rest of a longer number nor what is counted."""
+_MANY = r"(?![1-9]0+(?!\d))"
+"""Before a number that is not round, as those are of people who take calls: 500客服."""
 _MONEY = {"$": "美元", "¥": "元", "￥": "元", "€": "欧元", "£": "英镑"}
 
 
@@ -70,9 +77,10 @@ def is_to_be_spelled(text: str) -> bool:
 
 
 def _narrow(text: str) -> str:
-    """Digits and what stands beside them in their plain form: ２５％ is 25%, ½ is 1⁄2, ① is 1."""
+    """Digits and what stands beside them in their plain form: ２５％ is 25%, ½ is 1⁄2, 3½ is 3+1⁄2, ① is 1."""
     return "".join(
-        unicodedata.normalize("NFKC", c) if c in _WIDE or unicodedata.category(c) == "No" else c for c in text
+        unicodedata.normalize("NFKC", c) if c in _WIDE or unicodedata.category(c) == "No" else c
+        for c in _AND_PART.sub("+", text)
     )
 
 
@@ -161,8 +169,11 @@ _PATTERNS = [
         (rf"(?<![\da-zA-Z|/<>])[{''.join(_BEFORE)}](?=负?\d)", lambda m: _BEFORE[m[0]]),
         (r"(?<!\d)\d+[·•‧・]\d+", lambda m: _by_digit(m[0])),
         (rf"((?:{BEFORE_CODE})(?:号码)?[是为：:]?)(\d{{3,}}){_ALONE}", lambda m: m[1] + _by_digit(m[2])),
-        (rf"(?<![\d.,])\d{{3,}}(?={_SERVICES})", lambda m: _by_digit(m[0])),
-        (r"(?<![\d第.])(?:[5-9][05]|[01]0)后(?![面来边退方续天])", lambda m: _by_digit(m[0][:2]) + "后"),
+        (rf"(?<![\d.,]){_MANY}\d{{3,}}(?={_SERVICES})", lambda m: _by_digit(m[0])),
+        (
+            r"(?<![\d第.过满达超点分])(?<!(?<!后)[到至])(?:[5-9][05]|[01]0)后(?![面来边退方续天])",
+            lambda m: _by_digit(m[0][:2]) + "后",
+        ),
         (r"(?<![\d.])\d+(?:\.\d+){2,}(?![\d.])", lambda m: "点".join(map(_by_digit, m[0].split(".")))),
         (r"(?<=\d)\+(?=\d+⁄\d)", lambda m: "又"),
         (r"(?<=[\d%‰°年月日号时点分秒元])\s*[-~～—–]\s*(?=负?\d)", lambda m: "到"),
