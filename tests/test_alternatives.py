@@ -21,6 +21,8 @@ from tests.miniatures import write
         ("他 { 的 / 得 } 好", (("他 ",), ("的", "得"), (" 好",))),
         ("{ 啊 / @ } 好", (("",), ("啊", ""), (" 好",))),
         ("好 (啊) { 三 点 / 三点钟 / 3点 }", (("好 ",), ("啊", ""), (" ",), ("三 点", "三点钟", "3点"), ("",))),
+        ("{ TCP/IP / 网络 }{的/得}", (("",), ("TCP/IP", "网络"), ("",), ("的", "得"), ("",))),
+        ("{ (嗯) / 啊 }", (("",), ("嗯", "啊", ""), ("",))),
         ("f(x) 好 (a b)", ()),  # no word that stands alone in brackets
     ],
 )
@@ -80,7 +82,7 @@ def test_alternatives_of_segments(tmp_path):
 def test_alternatives_in_hypotheses_are_refused(tmp_path):
     reference, hypothesis = write(tmp_path / "r.trn", "他 (u1)"), write(tmp_path / "h.trn", "他 { 的 / 得 } (u1)")
     with pytest.raises(
-        ManifestError, match=r"h\.trn:1: alternatives \(\{ a / b \}\) are understood in references only"
+        ManifestError, match=r"h\.trn:1: alternatives \(\{ a / b \}\) are understood in references without"
     ):
         read_together([reference, hypothesis])
 

@@ -13,6 +13,8 @@ from asr.foreign_bytes import quoted
 
 _OPEN = re.compile(r"\{(?P<either>[^{}]*)\}|(?<!\S)\((?P<maybe>[^()\s]+)\)(?!\S)")
 _ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}|<ALT(?:_BEGIN)?>")
+_BETWEEN = re.compile(r"(?<!\S)/(?!\S)")
+_MAYBE = re.compile(r"\([^()\s]+\)")
 _NOTHING = "@"
 Part = tuple[str, ...]
 """Texts one of which was said, "" for nothing; a text that is sure is alone."""
@@ -21,7 +23,9 @@ Part = tuple[str, ...]
 def refuse_alternatives(text: str, where: str) -> None:
     """Raises ManifestError for `{ a / b }` where one text is needed: counted as it stands, it would be both."""
     if _ALTERNATIVES.search(text):
-        raise ManifestError(f"{where}: alternatives ({{ a / b }}) are understood in references only; write one of them")
+        raise ManifestError(
+            f"{where}: alternatives ({{ a / b }}) are understood in references without --speakers; write one of them"
+        )
 
 
 def open_parts(text: str, where: str) -> tuple[Part, ...]:
@@ -38,7 +42,11 @@ def open_parts(text: str, where: str) -> tuple[Part, ...]:
 
 
 def _either(inside: str) -> Part:
-    return tuple("" if text.strip() == _NOTHING else text.strip() for text in inside.split("/"))
+    """The alternatives; a slash within a word parts them only where none stands alone: `{ TCP/IP / 网络 }`."""
+    texts = _BETWEEN.split(inside)
+    found = [text.strip() for text in (texts if len(texts) > 1 else inside.split("/"))]
+    each = ["" if text == _NOTHING else text[1:-1] if _MAYBE.fullmatch(text) else text for text in found]
+    return (*each, "") if any(map(_MAYBE.fullmatch, found)) else tuple(each)
 
 
 def nearest_text(parts: Sequence[Part], hypothesis: Sequence[str], units: Callable[[str], Sequence[str]]) -> str:

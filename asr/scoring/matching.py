@@ -19,9 +19,9 @@ def shared_names(references: Collection[str], hypotheses: Collection[str]) -> tu
         if len(known) == len(references) and len(found) == len(hypotheses) and known.keys() & found.keys():
             return {id: known.get(name, id) for name, id in found.items()}, how
     for longer, shorter, turned in ((hypotheses, references, False), (references, hypotheses, True)):
-        pairs = dict(_with_speaker(longer, set(map(_file_name, shorter))))
-        if pairs and len(set(pairs.values())) == len(pairs):
-            ids = {_file_name(id): id for id in shorter}
+        ids = {_file_name(id): id for id in shorter}
+        pairs = dict(_with_speaker(longer, ids))
+        if pairs and len(ids) == len(shorter) and len(set(pairs.values())) == len(pairs):
             found = {
                 (ids[short] if turned else long): (long if turned else ids[short]) for long, short in pairs.items()
             }
