@@ -1,6 +1,6 @@
 """What settings of a dataclass must satisfy. Each function raises ConfigError for the first of some that does not, by its name.
 
-`section` is what messages say before the name, "" for nothing. A setting that is None is not looked at.
+`section` is what messages say before the name, "" for nothing. A setting whose default is None is not looked at where it is None.
 """
 
 from collections.abc import Collection, Iterator
@@ -54,7 +54,8 @@ def check_below_one(section: str, settings: object, *names: str) -> None:
 
 
 def _values(section: str, settings: object, *names: str) -> Iterator[tuple[str, float]]:
-    """(name with its section, value) of those that have one."""
+    """(name with its section, value) of those that are to be looked at."""
     for name in names:
-        if (value := getattr(settings, name)) is not None:
+        value = getattr(settings, name)
+        if value is not None or getattr(type(settings), name, "") is not None:
             yield f"{section}.{name}" if section else name, value

@@ -1,6 +1,7 @@
 import pytest
 
 from asr.config_values import parse_override
+from asr.decoding.decode_config import DecodeConfig
 from asr.errors import ConfigError
 from asr.training.config import Config, load_config
 from asr.training.train_config import TrainConfig, learning_rate
@@ -119,3 +120,11 @@ def test_learning_rate_rises_holds_and_falls():
     assert rates[85] == pytest.approx(0.55)  # half way down
     assert rates[110] == pytest.approx(0.1)
     assert all(a >= b for a, b in zip(rates[60:], rates[61:], strict=False))
+
+
+def test_nothing_is_no_value_of_a_setting_that_has_one():
+    with pytest.raises(ConfigError, match=r"^decode\.rule must be one of own, .*, is None$"):
+        DecodeConfig(rule=None)
+    with pytest.raises(ConfigError, match=r"^train\.average_of must be one of best, last, ema, is None$"):
+        TrainConfig(average_of=None)
+    assert TrainConfig(log_every=None).log_every is None
