@@ -225,6 +225,19 @@ def test_a_recording_that_cannot_be_used_is_left_out_and_named(name, run, tmp_pa
     assert 0 < sum(MINIATURES[name].splits.values()) - left <= 3
 
 
+@pytest.mark.parametrize("name", ["aishell", "thchs30", "alimeeting", "kespeech"])
+def test_a_recording_of_no_samples_is_left_out_and_named(name, run, tmp_path):
+    """A header alone, as a recorder leaves that was switched off."""
+    MINIATURES[name].write(tmp_path / "corpus")
+    bad = min(p for p in (tmp_path / "corpus").rglob("*.wav") if not p.is_symlink())
+    bad.write_bytes(bad.read_bytes()[:44])
+    out = tmp_path / "data"
+    status, _, err = run("corpus", "prepare", name, "--from", tmp_path / "corpus", "--out", out)
+    said = (out / "warnings.txt").read_text() if (out / "warnings.txt").exists() else err
+    assert status == 0 and f"{bad.name}: holds no audio" in said, err
+    assert sum(len(read_manifest(path)) for path in out.glob("*.jsonl")) < sum(MINIATURES[name].splits.values())
+
+
 def test_all_warnings_are_listed_beside_the_manifests(run, tmp_path):
     aishell(tmp_path / "corpus")
     for force in ((), ("--force",)):

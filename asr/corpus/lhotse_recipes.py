@@ -100,6 +100,8 @@ def _looking_into(damaged: dict[str, str]) -> Iterator[None]:
                 pass
             try:
                 seconds = audio_duration(path_or_fd)  # with FFmpeg's libraries, too
+                if not round(seconds * SAMPLE_RATE):  # lhotse takes no such recording
+                    raise AudioError(f"{path_or_fd}: holds no audio")
             except AudioError as error:
                 damaged[str(path_or_fd)] = "" if Path(path_or_fd).name.startswith("._") else str(error)
                 seconds = LONG
