@@ -133,6 +133,7 @@ def test_a_track_can_be_chosen(tmp_path):
         (("eng", "yue", "cmn"), 2, "eng, yue, cmn"),
         (("eng", "fre", "ger"), 0, "eng, fre, ger"),
         (("und", "zh-Hans", "eng"), 1, "?, zh, eng"),
+        (("zh-yue", "zh-nan", "zh-cmn-Hans"), 2, "yue, nan, cmn"),
     ],
 )
 def test_a_chinese_track_is_read_before_others(tmp_path, languages, read, named):

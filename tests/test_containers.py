@@ -102,6 +102,12 @@ LATE = [
     ("a.ts", "mp2", 32000, 0),
     ("a.ts", "mp2", 48000, 0),
     ("a.ts", "libmp3lame", 16000, 0),
+    ("a.mkv", "libmp3lame", 8000, 0),
+    ("a.ts", "libmp3lame", 8000, 0),
+    ("a.mp3", "libmp3lame", 8000, {"write_xing": "0"}),
+    ("a.flv", "aac", 8000, 0),
+    ("a.mkv", "aac", 8000, 0),
+    ("a.ts", "aac", 8000, 0),
     ("a.mpg", "mp2", 44100, 0),
     ("a.mkv", "libmp3lame", 24000, 0),
     ("a.flv", "libmp3lame", 44100, 0),
@@ -224,6 +230,12 @@ def test_a_part_far_inside_is_found_without_decoding_what_is_before(tmp_path, na
     assert len(part) == 64000 and decoded < 20 * 48000
     assert abs(delay(part, whole[1604800:][:64000])) <= 0.005
     assert ContainerFile(path).seconds is None or audio_duration(path) == pytest.approx(120, abs=0.05)
+
+
+def test_a_part_is_in_its_place_where_a_decoder_gives_nothing_of_what_comes_first_behind_a_seek(tmp_path):
+    path = write(tmp_path / "a.wma", beeps(20, 8000), "wmav2", 8000)
+    part = read_samples(path, 16.3, 3.0)
+    assert part == pytest.approx(read_samples(path)[260800:308800], abs=1e-4)
 
 
 def test_sound_that_begins_after_the_picture_keeps_its_time(tmp_path):

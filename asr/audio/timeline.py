@@ -69,11 +69,12 @@ class Timeline:
                 self.position = 0
             known = time is not None and self.first is not None
             behind = round((time - self.first) * self.rate) - self.position if known else None
+            tolerated = 0 if self.sought else GAP * self.rate  # behind a seek some decoders drop what comes first
             if self.sought and behind is not None and behind < 0:  # before the place that was asked for
                 frame = frame[-behind:]
                 if not len(frame):
                     continue
-            elif behind is not None and behind > GAP * self.rate:
+            elif behind is not None and behind > tolerated:
                 yield from self._gap(behind)
             self.sought = False
             for part in self._without_fill(frame, time):
@@ -101,7 +102,7 @@ class Timeline:
         """Decoded frames (S, channels) with their times in the container; what cannot be decoded is left out."""
         decoder = self._decoder()
         conform = Conform(self.rate, self.opened.channels)
-        primed, beginning, decoded, in_a_row, ahead = None, not self.sought, 0, 0, 0
+        primed, beginning, decoded, in_a_row, ahead, delay = None, not self.sought, 0, 0, 0, 0.0
         for packet in self._packets():
             if primed is None:
                 primed = _names_priming(packet, decoder.name)
@@ -121,6 +122,7 @@ class Timeline:
                 samples, rate = frame_samples(frame), frame.rate or self.rate
                 if beginning and decoded == 1 and not primed:
                     ahead = samples_ahead(decoder, len(samples), bytes(packet)[:4])
+                    delay = ahead / rate
                 if ahead:
                     cut = min(ahead, len(samples))
                     samples, ahead = samples[cut:], ahead - cut
@@ -132,7 +134,7 @@ class Timeline:
                     if decoder.name in ("wmav1", "wmav2"):  # FFmpeg drops two blocks where the transform delays by one
                         started -= frame.samples / rate
                         samples, time = np.concatenate([np.zeros_like(samples), samples]), None
-                    self._begin_late(started)
+                    self._begin_late(started, delay)
                 if self.first is None and time is not None:
                     self.first = time - max(0, self.position) / self.rate
                 for conformed in conform.add(samples, rate):
@@ -163,10 +165,10 @@ class Timeline:
         base = self.stream.time_base
         return None if ticks is None or not self.timed else ticks * base.numerator / base.denominator
 
-    def _begin_late(self, started: float) -> None:
-        """Puts silence before a stream that begins after the first of all."""
+    def _begin_late(self, started: float, delay: float) -> None:
+        """Puts silence before a stream that begins after the first of all, at `started` behind a delay that is cut off."""
         late = 0.0 if self.began is None else started - self.began
-        if GAP < late and late * self.rate < self.longest:
+        if late > GAP + delay and late * self.rate < self.longest:
             self.silence = round(late * self.rate)
             self.position = -self.silence
 

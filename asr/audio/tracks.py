@@ -30,9 +30,11 @@ def chosen_track(tracks: Sequence[av.AudioStream]) -> int:
 
 
 def language_of(track: av.AudioStream) -> str:
-    """The language that is written down, without its region or script; empty where none is."""
+    """The language that is written down, without its region or script; empty where none is. Of zh-yue it is yue."""
     written = (track.metadata.get("language") or "").lower()
-    name = re.split("[-_]", written)[0]
+    name, *more = re.split("[-_]", written)
+    if name in CHINESE and more and re.fullmatch("[a-z]{3}", more[0]):
+        name = more[0]
     return name if re.fullmatch("[a-z]{2,3}", name) and name != "und" else ""
 
 
