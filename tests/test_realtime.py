@@ -178,6 +178,23 @@ def test_a_telephone(server, text, law, subtype):
         assert shown["audio"]["input"]["format"] == {"type": f"audio/{law}"}
 
 
+@pytest.mark.parametrize(
+    ("query", "format", "rate"),
+    [
+        ({"format": "pcmu"}, "audio/pcm", 24000),
+        ({"format": "pcmu", "rate": "16000"}, "audio/pcmu", 16000),
+        ({"format": "pcmu", "rate": "16000"}, "audio/pcma", 8000),
+        ({"rate": "16000"}, "audio/pcm", 16000),
+        ({"rate": "16000"}, "g711_ulaw", 8000),
+        ({"format": "pcma"}, {"type": "audio/pcm", "rate": 8000}, 8000),
+    ],
+)
+def test_the_rate_of_another_kind_of_samples_is_not_kept(query, format, rate):
+    from asr.serving.realtime_session import of_query, updated
+
+    assert updated(of_query(query), {"audio": {"input": {"format": format}}}).rate == rate
+
+
 def test_text_that_may_change_is_told_where_it_is_asked_for(server, text):
     with connect(f"ws://127.0.0.1:{server}/v1/realtime?rate=16000&provisional=1") as connection:
         for part in chunks(pcm(TALK[: len(SPOKEN) + 12000], 16000), 9600):

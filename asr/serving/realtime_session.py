@@ -130,7 +130,8 @@ def _format(session: Session, format: Any) -> Session:
         raise BadRequest(
             f"{place} must be audio/pcm (16 bits, little endian, one channel), audio/pcmu or audio/pcma", place
         )
-    return replace(session, law=law, rate=_rate(format.get("rate") or (TELEPHONE if law else session.rate)))
+    usual = session.rate if law == session.law else TELEPHONE if law else RATE
+    return replace(session, law=law, rate=_rate(format.get("rate") or usual))
 
 
 def _rate(rate: Any) -> int:
