@@ -20,7 +20,7 @@ except ImportError:  # Windows
     fcntl = None
 
 from asr.errors import ManifestError
-from asr.foreign_bytes import reading
+from asr.foreign_bytes import NOT_FETCHED, POINTER, reading
 
 PREFIX, SUFFIX = ".asr-", ".tmp"
 """How the names of our temporary files begin and end."""
@@ -235,6 +235,8 @@ def check_text(path: str | Path, beginning: bytes) -> None:
         raise ManifestError(f"{path}: is text in UTF-16; `iconv -f UTF-16 -t UTF-8` converts it")
     if packed := next((program for magic, program in _PACKED.items() if beginning.startswith(magic)), ""):
         raise ManifestError(f"{path}: is compressed; `{packed} -dc` unpacks it")
+    if beginning.startswith(POINTER):
+        raise ManifestError(f"{path}: {NOT_FETCHED}")
     if b"\0" in beginning:
         raise ManifestError(f"{path}: is no text in UTF-8, perhaps audio, or text in UTF-16")
 

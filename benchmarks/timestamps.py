@@ -16,12 +16,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import jieba
 import numpy as np
 
 from asr.audio.reading import SAMPLE_RATE, read_samples
 from asr.catalogue.opening import open_model
+from asr.text.normalize import is_han
 from asr.text.pinyin import readings
-from asr.text.tokenizer import TokenTable
+from asr.text.tokenizer import Tokenizer
 from asr.transcription.aligning import Aligner
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "recipes/embedded"))
@@ -52,12 +54,14 @@ def recorded_syllables(speech: Path) -> dict[str, np.ndarray]:
     return {row["pinyin"]: level(trim(read_samples(speech / row["audio"]))) for row in rows}
 
 
-def characters_by_syllable(table: TokenTable) -> dict[str, str]:
-    """Pinyin → the first character of the table that is read so and in no other way."""
+def characters_by_syllable(tokenizer: Tokenizer) -> dict[str, str]:
+    """Pinyin → the most frequent character that is read so and in no other way, of those that the model can write."""
+    words = jieba.Tokenizer()
+    frequency, _ = words.gen_pfdict(words.get_dict_file())
     found: dict[str, str] = {}
-    for token in table.tokens:
-        if len(token) == 1 and len(said := readings(token)) == 1 and said[0] != token:
-            found.setdefault(said[0], token)
+    for character in sorted((c for c in frequency if len(c) == 1), key=lambda c: (-frequency[c], c)):
+        if is_han(character) and len(said := readings(character)) == 1 and not tokenizer.unknown(character):
+            found.setdefault(said[0], character)
     return found
 
 
@@ -77,6 +81,8 @@ def recordings(
     """n recordings of random syllables of one half: every second one, beginning with the first or the second."""
     random = np.random.default_rng(seed)
     usable = sorted(recorded.keys() & characters.keys())[half::2]
+    if not usable:
+        sys.exit("no recorded syllable is one that the model has a character for")
     for _ in range(n):
         chosen = [usable[i] for i in random.integers(len(usable), size=SYLLABLES)]
         made = joined([recorded[s] for s in chosen], "".join(characters[s] for s in chosen))
@@ -110,7 +116,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance (default: %(default)s)")
     options = parser.parse_args()
     loaded = open_model(options.model, "cpu")
-    characters = characters_by_syllable(loaded.tokenizer.table)
+    characters = characters_by_syllable(loaded.tokenizer)
     made = list(
         recordings(recorded_syllables(options.speech), characters, options.half, options.recordings, options.seed)
     )

@@ -304,6 +304,7 @@ CAUSES = {
     b"\xef\xbb\xbf<html>": "is a web page, not audio",
     b"PK\x03\x04" + bytes(200): "is a zip archive: unpack it first",
     b'{"error": "not logged in"}': "is JSON, not audio",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n": "is what Git LFS leaves in the place of the file",
 }
 
 

@@ -150,7 +150,12 @@ def test_files_that_came_along_are_as_they_were(monkeypatch, tmp_path):
     (tmp_path / "pretrained" / "punctuation" / "tagger.safetensors").write_bytes(content)
     (tmp_path / "pretrained" / "embedded" / "decode.json").unlink()
     (finding,) = doctor.examine_files()
-    assert not finding.fine and finding.detail.endswith(": punctuation/tagger.safetensors, embedded/decode.json")
+    assert not finding.fine and finding.detail.endswith(
+        "/pretrained: punctuation/tagger.safetensors (damaged), embedded/decode.json (No such file or directory)"
+    )
+    (tmp_path / "pretrained" / doctor.CHECKSUMS).unlink()
+    (finding,) = doctor.examine_files()
+    assert finding.detail == f"{tmp_path}/pretrained/SHA256SUMS: No such file or directory"
 
 
 def test_what_raises_is_a_finding():

@@ -53,6 +53,7 @@ def test_it_is_wrong_usage(run, words, option, tmp_path, monkeypatch):
             " leave it out",
         ),
         (("transcribe", "a.wav", ""), "is empty; give a name"),
+        (("align", "a.wav", ""), "is empty; give a file of the text, or the text itself"),
         (("transcribe", "a.wav", "--out="), "is empty; give the name of a file or a folder"),
         (("train-lm", "a.txt", "-o", ""), "is empty; give the name of a file or a folder (. is the one you are in)"),
         (("evaluate", "model", "dev.jsonl", "--lm", ""), "Invalid value for '--lm': is empty; give a name, or leave it out"),
@@ -62,6 +63,11 @@ def test_it_is_wrong_usage(run, words, option, tmp_path, monkeypatch):
 def test_what_to_give_is_said(run, arguments, message):
     status, _, err = run(*arguments)
     assert status == 2 and message in " ".join(err.split())
+
+
+def test_help_is_given_beside_an_empty_name(run):
+    status, out, _ = run("transcribe", "", "--model", "", "--help")
+    assert status == 0 and "--model" in out
 
 
 @pytest.mark.parametrize("name", ["train", "nonspeech", "rehearsal", "dev", "texts"])

@@ -37,6 +37,24 @@ def test_what_is_no_address_of_a_mirror(given, monkeypatch):
         HUGGING_FACE.url(REPOSITORY, "a")
 
 
+@pytest.mark.parametrize(
+    "given", ["http://host/ä", "http://host?x=1", "http://host/a\tb", "http://host/#a", "me:secret@host"]
+)
+def test_what_no_file_can_be_added_to(given, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", given)
+    with pytest.raises(DownloadError, match="HF_ENDPOINT must be the address of a mirror") as raised:
+        HUGGING_FACE.url(REPOSITORY, "a")
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["..", "例子.测试", "a" * 64])
+def test_a_host_that_nobody_can_be_asked_for(host):
+    with pytest.raises(
+        DownloadError, match=f"http://{host}/a: its host, or that of a proxy or of where it leads, is no name"
+    ):
+        download.look_up(f"http://{host}/a")
+
+
 def test_tokens(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_abc\r\n")
     assert HUGGING_FACE.token() == "hf_abc" and HUBS["modelscope"].token() == ""

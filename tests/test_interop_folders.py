@@ -92,6 +92,11 @@ def test_one_of_several_checkpoints_is_not_guessed(copy):
         shutil.copy(folder / "final.pt", folder / name)
     read_model("wenet", folder)
     (folder / "final.pt").unlink()
+    (folder / "0.pt").unlink()
+    (folder / "latest.pt").symlink_to("239.pt")
+    read_model("wenet", folder)  # one file under two names
+    (folder / "latest.pt").unlink()
+    shutil.copy(folder / "239.pt", folder / "0.pt")
     refused(
         "wenet",
         folder,
@@ -119,7 +124,8 @@ def test_links_of_hugging_faces_cache_are_followed_and_others_give_nothing_away(
     (source / "LICENSE").write_text("free")
     snapshot = linked(source, tmp_path / "models--someone--mine")
     (snapshot / "NOTICE").symlink_to(tmp_path / "secret")
-    import_model("espnet", snapshot, tmp_path / "out")
+    imported = import_model("espnet", snapshot, tmp_path / "out")
+    assert f"NOTICE: leads out of {snapshot}, and is not copied" in imported.remarks
     assert (tmp_path / "out" / "LICENSE").read_text() == "free" and not (tmp_path / "out" / "NOTICE").exists()
     other = copy("espnet2-transformer", "other")
     weights = next(other.rglob("*.pth"))

@@ -248,6 +248,10 @@ def test_it_prefers_what_it_has_read(tmp_path):
             "\\1-grams:\n-1.0\t你 好\t-0.1\tx\n",
             "lm.arpa:2: a 1-gram must be a number, 1 words and perhaps a number, is",
         ),
+        (
+            "version https://git-lfs.github.com/spec/v1\nsize 9\n",
+            "lm.arpa: is what Git LFS leaves in the place of the file, which",
+        ),
         ("今天天气很好\n", "lm.arpa: not an ARPA language model (no line such as \\1-grams: is in it)"),
         ("\\1-grams:\nabc\t你\n", "lm.arpa:2: not an ARPA language model (could not convert"),
         ("\\1-grams:\n-1\t你\nnan\t好\n", "lm.arpa:3: nan: no logarithms of probabilities"),

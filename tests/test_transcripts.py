@@ -119,6 +119,14 @@ def test_a_csv_without_a_header(tmp_path):
     assert texts(write(tmp_path / "u.csv", "你好\n再见\n")) == {"1": "你好", "2": "再见"}
 
 
+def test_what_git_lfs_has_not_fetched_is_named(tmp_path):
+    path = write(tmp_path / "t", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(
+        ManifestError, match=r"/t: is what Git LFS leaves in the place of the file, which was not fetched; "
+    ):
+        read_together([path])
+
+
 def test_utf_16_is_named(tmp_path):
     (tmp_path / "t").write_bytes("今天\n".encode("utf-16"))
     with pytest.raises(ManifestError, match=r"/t: is text in UTF-16; `iconv -f UTF-16 -t UTF-8` converts it$"):

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from asr.audio.headers import MOST_BOXES, top_boxes
+from asr.foreign_bytes import NOT_FETCHED, POINTER
 
 HEAD = 4096
 PLAYLIST = "is a playlist that points elsewhere, not a recording: give the recordings that it names"
@@ -31,6 +32,7 @@ BEGINNINGS = [
     (rb"PK\x03\x04", "is a zip archive: unpack it first"),
     (rb"\x1f\x8b", "is packed with gzip: unpack it first"),
     (rb"(7z\xbc\xaf\x27\x1c|Rar!|\xfd7zXZ)", "is an archive: unpack it first"),
+    (re.escape(POINTER), NOT_FETCHED),
     (rb"%PDF-", "is a PDF document, not audio"),
     (rb"\s*\{\s*\"", "is JSON, not audio: a service answered with a message, or it describes recordings"),
 ]

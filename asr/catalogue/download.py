@@ -228,6 +228,8 @@ def _open(url: str, token: str, headers: dict[str, str]) -> tuple[HTTPResponse, 
         raise _Interrupted(f"cannot be reached ({error.reason})") from error
     except (OSError, HTTPException) as error:
         raise _Interrupted(f"the connection broke ({error or type(error).__name__})") from error
+    except UnicodeError as error:  # of a host that no name server can be asked for
+        raise DownloadError(f"{url}: its host, or that of a proxy or of where it leads, is no name of one") from error
     return response, [*redirects.headers, response.headers]
 
 

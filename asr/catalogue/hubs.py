@@ -1,6 +1,7 @@
 """Where published models are fetched from: the address of each file."""
 
 import os
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -38,7 +39,9 @@ class Hub:
         address = given or self.address
         address = address if "://" in address else f"https://{address}"
         if not _is_address(address):
-            raise DownloadError(f"{self.variable} must be the address of a mirror, https://HOST, is {quoted(given)}")
+            raise DownloadError(
+                f"{self.variable} must be the address of a mirror, https://HOST, is {quoted(_without_user(given))}"
+            )
         revision = repository.revision or self.branch
         return address.rstrip("/") + quote(self.path.format(repository=repository.name, revision=revision, path=path))
 
@@ -57,10 +60,18 @@ class Hub:
             )
 
 
+def _without_user(address: str) -> str:
+    """What may be shown of an address: one with a password in it is refused, too."""
+    return re.sub("[^/]*@", "…@", address)
+
+
 def _is_address(text: str) -> bool:
+    """Whether it is a host's, with a folder or without; names and passwords urllib would take for the host's."""
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in text
+        plain = parts.path.isascii() and not re.search(r"\s", text)
+        alone = not (parts.username or parts.query or parts.fragment)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and plain and alone
     except ValueError:  # a port that is no number
         return False
 

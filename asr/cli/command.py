@@ -16,6 +16,7 @@ EMPTY = {
     (False, False): "is empty; give a name, or leave it out",
 }
 """By whether a path is meant, and whether it must be there."""
+TEXT = "is empty; give a file of the text, or the text itself"
 
 
 class Command(TyperCommand):
@@ -25,12 +26,13 @@ class Command(TyperCommand):
     def parse_args(self, ctx, args: list[str]) -> list[str]:
         given = self.make_parser(ctx).parse_args(list(args))[0]
         kinds = get_type_hints(self.callback)
-        for parameter in self.params:
+        for parameter in () if given.get("help") else self.params:
             value, is_path = given.get(parameter.name), _holds_paths(kinds.get(parameter.name))
             names = is_path or parameter.name in MODELS or parameter.param_type_name == "argument"
             if names and "" in (value if isinstance(value, list | tuple) else [value]):
                 hint = parameter.name.upper() if parameter.param_type_name == "argument" else None
-                raise typer.BadParameter(EMPTY[is_path, parameter.required], ctx=ctx, param=parameter, param_hint=hint)
+                told = TEXT if parameter.name == "text" else EMPTY[is_path, parameter.required]
+                raise typer.BadParameter(told, ctx=ctx, param=parameter, param_hint=hint)
         return super().parse_args(ctx, args)
 
 

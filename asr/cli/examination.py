@@ -15,7 +15,7 @@ from pathlib import Path
 import typer
 
 from asr.extras import brings, requirements
-from asr.foreign_bytes import listed
+from asr.foreign_bytes import listed, reason
 from asr.version import VERSION
 
 MODULES = {
@@ -55,6 +55,7 @@ DECODERS = {
 
 CHECKSUMS = "SHA256SUMS"
 """Beside the folders of the models that came along: what sha256sum writes of their files."""
+AGAIN = "install the program again"
 
 
 @dataclass(frozen=True)
@@ -203,23 +204,27 @@ def examine_files() -> Iterator[Finding]:
     """What the models that came with the program consist of, byte by byte: their answers do not tell of each."""
     from asr.model_paths import PRETRAINED
 
-    lines = (PRETRAINED / CHECKSUMS).read_text(encoding="utf-8").splitlines()
-    sums = {PRETRAINED / name: expected for expected, name in (line.split("  ", 1) for line in lines)}
-    wrong = [str(path.relative_to(PRETRAINED)) for path, expected in sums.items() if _sha256(path) != expected]
-    if wrong:
-        detail = f"of the models that came along, missing or damaged in {PRETRAINED}: {listed(wrong)}"
-        yield Finding("files", False, detail, "install the program again")
+    try:
+        lines = (PRETRAINED / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        yield Finding("files", False, f"{PRETRAINED / CHECKSUMS}: {reason(error)}", AGAIN)
+        return
+    sums = {name: expected for expected, name in (line.split("  ", 1) for line in lines)}
+    faults = {name: _fault(PRETRAINED / name, expected) for name, expected in sums.items()}
+    if wrong := [f"{name} ({fault})" for name, fault in faults.items() if fault]:
+        yield Finding("files", False, f"of the models that came along in {PRETRAINED}: {listed(wrong)}", AGAIN)
     else:
         yield Finding("files", True, f"the {len(sums)} files of the models that came along are whole")
 
 
-def _sha256(path: Path) -> str:
-    """Of a file; empty where it cannot be read."""
+def _fault(path: Path, expected: str) -> str:
+    """What is wrong with a file that has a SHA-256; empty for nothing."""
     try:
         with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
+            whole = hashlib.file_digest(file, "sha256").hexdigest() == expected
+    except OSError as error:
+        return reason(error)
+    return "" if whole else "damaged"
 
 
 def examine_models() -> Iterator[Finding]:

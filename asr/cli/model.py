@@ -41,7 +41,8 @@ def model_pull(
     """Fetch a published model and import it; `--model NAME` of other commands does the same when it is first used.
 
     An interrupted download goes on where it was. Mirrors: HF_ENDPOINT, MODELSCOPE_DOMAIN; access: HF_TOKEN; proxies:
-    HTTPS_PROXY; HF_HUB_OFFLINE=1 fetches nothing. The model stays in $XDG_CACHE_HOME/mandarin-asr (~/.cache/mandarin-asr).
+    HTTPS_PROXY; HF_HUB_OFFLINE=1 asks Hugging Face for nothing. The model stays in $XDG_CACHE_HOME/mandarin-asr
+    (~/.cache/mandarin-asr).
     """
     from asr.catalogue.hubs import HUBS
     from asr.catalogue.pull import pull

@@ -53,8 +53,7 @@ Vad = Annotated[
         "--vad",
         metavar="KEY=VALUE",
         help="Change where speech is found and cut: threshold=0.3 finds more of it, 0 takes everything for speech; silence,"
-        " longest, shortest, pause, padding, least_speech; may be repeated, the last of one"
-        " holds.",
+        " longest, shortest, pause, padding, least_speech; may be repeated, the last of one holds.",
     ),
 ]
 HotwordFile = Annotated[

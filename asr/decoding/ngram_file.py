@@ -14,7 +14,7 @@ import numpy as np
 
 from asr.errors import AsrError
 from asr.files import write_file
-from asr.foreign_bytes import listed, reading, shortened
+from asr.foreign_bytes import NOT_FETCHED, is_pointer, listed, reading, shortened
 from asr.text.normalize import holds_han
 from asr.text.tokenizer import fingerprint
 
@@ -187,6 +187,8 @@ def _read_arpa(path: str | Path, words: dict[str, int]) -> Iterator[tuple[tuple[
     if not sections:
         if not Path(path).stat().st_size:
             raise AsrError(f"{path}: is empty")
+        if is_pointer(path):
+            raise AsrError(f"{path}: {NOT_FETCHED}")
         raise AsrError(f"{path}: not an ARPA language model (no line such as \\1-grams: is in it)")
     if lacking := [length for length, n in sorted(left.items()) if n > 0]:
         raise AsrError(

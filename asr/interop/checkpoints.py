@@ -94,7 +94,7 @@ def find_file(folder: Path, names: Iterable[str], what: str) -> Path:
     names = list(names)
     for name in names:
         found = sorted(path for path in folder.glob(name) if path.is_file() and not path.name.startswith("."))
-        if len(found) > 1:
+        if len({path.resolve() for path in found}) > 1:  # latest.pt may be a link to another
             raise CheckpointError(
                 f"{folder}: holds no {names[0]}, and several that may be its {what} ({listed(path.name for path in found)});"
                 f" call the one that is meant {names[0]}"

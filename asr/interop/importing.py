@@ -10,7 +10,7 @@ from torch import Tensor
 from asr.errors import CheckpointError, ConfigError, UsageError
 from asr.files import save_json
 from asr.folders import whole_folder
-from asr.foreign_bytes import reading
+from asr.foreign_bytes import listed, reading
 from asr.interop.checkpoints import belongs
 from asr.interop.foreign import Foreign
 from asr.interop.selfcheck import check_model
@@ -75,18 +75,25 @@ def import_model(
     foreign, model = read_model(toolkit, source)
     foreign.release()
     doubts = tuple(check_model(model, foreign.table))
+    texts, strayed = _own_licences(source)
     with writing(out), whole_folder(out, belonging(out)) as folder:
         refuse_model(out, force)  # another import may have come first
         card = model_card(toolkit, foreign, notes or {}, doubts, name=out.name)
         metadata = {"toolkit": toolkit} | {name: text for name, text in (notes or {}).items() if text}
         save_model(folder, model, foreign.table, metadata, card=card, dtype=dtype, pieces=foreign.pieces)
-        for path in licences(source):
-            if belongs(path, source):  # a link to somebody's secrets would be given away with the model
-                copy_file(path, folder / path.name)
+        for path in texts:
+            copy_file(path, folder / path.name)
         if foreign.decode:
             save_json(folder / DECODE, foreign.decode)
     size = sum(p.numel() for p in model.parameters())
-    return ImportedModel(out, size, foreign.tensors.ignored, doubts, foreign.remarks)
+    return ImportedModel(out, size, foreign.tensors.ignored, doubts, (*foreign.remarks, *strayed))
+
+
+def _own_licences(source: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Those that go along, and a word on those that do not: a link to somebody's secrets would be given away with the model."""
+    own = [path for path in licences(source) if belongs(path, source)]
+    strayed = [path.name for path in licences(source) if path not in own]
+    return own, (f"{listed(strayed)}: leads out of {source}, and is not copied",) if strayed else ()
 
 
 def read_model(toolkit: str, source: Path) -> tuple[Foreign, SpeechModel]:
