@@ -16,4 +16,5 @@ def test_scoring_loads_no_torch():
 
 def test_transcribing_loads_no_scoring_and_no_librosa(model, wav):
     code = f"import asr; asr.load({str(model)!r}, 'cpu').transcribe({str(wav('a.wav'))!r})"
-    assert not imported_by(code) & {"librosa", "numba", "jiwer", "torchaudio", "av", "pypinyin"}
+    compiler = {"torch._dynamo", "sympy"}  # a second
+    assert not imported_by(code) & ({"librosa", "numba", "jiwer", "torchaudio", "av", "pypinyin"} | compiler)

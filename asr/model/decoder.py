@@ -177,7 +177,8 @@ class Decoder(nn.Module):
         self.places = (
             LearnedPositions(config.places, width, "tokens of a text and its prompt") if config.places else None
         )
-        at_hand = torch.arange(0 if config.places else POSITIONS_AT_HAND)
+        # on the CPU also in a network of sizes alone: for an arange on the device "meta" PyTorch loads its compiler, a second
+        at_hand = torch.arange(0 if config.places else POSITIONS_AT_HAND, device="cpu")
         self.register_buffer("sinusoids", sinusoids_at(at_hand, width), persistent=False)
         self.embedding_norm = nn.LayerNorm(width, eps=config.norm_eps) if config.embedding_norm else nn.Identity()
         self.register_buffer("prompt", torch.tensor(config.prompt, dtype=torch.long), persistent=False)
