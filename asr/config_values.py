@@ -98,8 +98,11 @@ def agreeing(
 
     Raises UsageError where an option and an override say different things of one key: which is meant, nobody can tell.
     """
-    last = {parse_override(override, option, form)[0]: override for override in overrides}
-    values = {key: parse_override(override, option, form)[1] for key, override in last.items()}
+    last: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, value = parse_override(override, option, form)
+        last[key], values[key] = override, value
     for name, (key, value) in own.items():
         if value is not None and values.setdefault(key, value) != value:
             first = name if value is True else f"{name} {value}"

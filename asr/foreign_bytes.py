@@ -62,10 +62,12 @@ def reading(path: str | Path, kind: type[AsrError], what: str = "damaged", advic
 
 def is_pointer(path: str | Path) -> bool:
     """Whether a file is what Git LFS leaves in the place of one that was not fetched."""
+    if not os.path.isfile(path):  # of a pipe nothing may be read
+        return False
     try:
-        with open(path, "rb") if os.path.isfile(path) else open(os.devnull, "rb") as file:  # a pipe would wait
+        with open(path, "rb") as file:
             return file.read(len(POINTER)) == POINTER
-    except (OSError, ValueError):
+    except OSError:
         return False
 
 

@@ -8,13 +8,20 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 import torch.multiprocessing
 from torch import Tensor
 
 from asr.corpus.batching import Batch
 from asr.model.model import SpeechModel
+from asr.text.tokenizer import TokenTable
+from asr.training.checkpoint import Progress
 from asr.training.config import Config, load_config
+from asr.training.distributed import Ranks
+from asr.training.gradients import StepNumbers
 from asr.training.objective import Losses, Objective, losses_of
+from asr.training.sharding import Learner
+from asr.training.step import take_step
 from tests.forked import be_in, refuse_unlike
 
 RECIPE = Path(__file__).parents[1] / "recipes/toy/base.toml"
@@ -50,6 +57,21 @@ def small_run(corpus: dict[str, Path], *settings: str) -> Config:
 def losses_with(model: SpeechModel, *tensors: Tensor, **objective) -> Losses:
     """Losses of a batch of samples, lengths, inputs and targets, by an Objective of these settings."""
     return losses_of(model, Batch(("a",) * len(tensors[0]), *tensors), Objective(**objective))
+
+
+def first_step(
+    model: SpeechModel, optimizer: torch.optim.Optimizer, batches: list[Batch], config: Config, table: TokenTable
+) -> StepNumbers:
+    """The numbers of a run's first step, on a CPU and in one process."""
+    return take_step(
+        Learner(model, optimizer),
+        iter(batches),
+        Ranks(),
+        config=config,
+        progress=Progress(),
+        table=table,
+        device=torch.device("cpu"),
+    )
 
 
 def changed(config: Config, **train) -> Config:

@@ -8,15 +8,11 @@ import torch
 from asr.corpus.batching import Batch, make_batch, weighed
 from asr.corpus.manifest import read_manifest, write_manifest
 from asr.features.augment import AugmentConfig
-from asr.training.checkpoint import Progress
 from asr.training.config import Config
-from asr.training.distributed import Ranks
 from asr.training.loop import train
 from asr.training.objective import Objective, losses_of
-from asr.training.sharding import Learner
-from asr.training.step import take_step
 from tests.conftest import random_model
-from tests.runs import QUIET, changed, lines_of, quickly, with_data
+from tests.runs import QUIET, changed, first_step, lines_of, quickly, with_data
 from tests.test_model import sounds
 
 TEXTS = [[4, 5, 6, 7, 8, 9, 10, 11], [4], [], [12, 5], [6, 6, 6, 7, 4], [9, 8, 7]]
@@ -81,15 +77,7 @@ def step_on(batches: list[Batch], tokenizer, **settings):
     optimizer.register_step_pre_hook(
         lambda *_: found.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
     )
-    numbers = take_step(
-        Learner(model, optimizer),
-        iter(batches),
-        Ranks(),
-        config=config,
-        progress=Progress(),
-        table=tokenizer.table,
-        device=torch.device("cpu"),
-    )
+    numbers = first_step(model, optimizer, batches, config, tokenizer.table)
     return numbers, found[0]
 
 

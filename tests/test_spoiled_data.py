@@ -16,16 +16,13 @@ from asr.errors import AsrError, AudioError, CheckpointError, ConfigError
 from asr.features.augment import AugmentConfig
 from asr.model.model import SpeechModel
 from asr.training import gradients
-from asr.training.checkpoint import Progress, load_state
+from asr.training.checkpoint import load_state
 from asr.training.config import Config, load_config
-from asr.training.distributed import Ranks
 from asr.training.dry_run import dry_run
 from asr.training.history import read_history
 from asr.training.loop import train
-from asr.training.sharding import Learner
-from asr.training.step import take_step
 from tests.conftest import ROOT, random_model
-from tests.runs import Lines, lines_of, logged_losses, small_run
+from tests.runs import Lines, first_step, lines_of, logged_losses, small_run
 from tests.sounds import sine
 
 
@@ -98,15 +95,7 @@ def test_a_step_that_lacks_a_batch_is_the_mean_of_the_others(tokenizer):
     norms, losses = [], []
     for batches in ([batch, batch], [batch, nothing]):
         optimizer = torch.optim.SGD(model.parameters(), 0.0)
-        numbers = take_step(
-            Learner(model, optimizer),
-            iter(batches),
-            Ranks(),
-            config=config,
-            progress=Progress(),
-            table=tokenizer.table,
-            device=torch.device("cpu"),
-        )
+        numbers = first_step(model, optimizer, batches, config, tokenizer.table)
         norms.append(numbers.gradient)
         losses.append(numbers.loss)
     assert norms[1] == pytest.approx(norms[0], rel=1e-4) and losses[1] == pytest.approx(losses[0], rel=1e-5)

@@ -153,9 +153,7 @@ class Timeline:
             if packet.stream_index == self.stream.index:
                 yield packet
                 break
-            if (
-                packet.pts is not None and not packet.is_discard
-            ):  # of a film that was cut, what is before it is there, too
+            if packet.pts is not None and not packet.is_discard:  # what a cut left in the file is not shown
                 time = float(packet.pts * packet.time_base)
                 self.began = time if self.began is None else min(self.began, time)
         yield from self.opened.container.demux(self.stream)
