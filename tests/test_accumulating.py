@@ -7,8 +7,10 @@ import torch
 
 from asr.corpus.batching import Batch, make_batch, weighed
 from asr.corpus.manifest import read_manifest, write_manifest
+from asr.errors import AsrError
 from asr.features.augment import AugmentConfig
 from asr.training.config import Config
+from asr.training.distributed import Ranks
 from asr.training.loop import train
 from asr.training.objective import Objective, losses_of
 from tests.conftest import random_model
@@ -123,3 +125,19 @@ def test_processes_learn_what_one_does_from_all_in_one_batch(config, corpus, mon
     assert len(found) == len(expected) == 2
     for one, other in zip(found, expected, strict=True):
         assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_what_one_process_cannot_compute_is_told_to_all(monkeypatch, tokenizer):
+    """Else the others would wait for its gradient."""
+    told = []
+    monkeypatch.setattr(
+        Ranks, "gather", lambda ranks, value, gather=Ranks.gather: told.append(value) or gather(ranks, value)
+    )
+
+    def fail(*_, **__):
+        raise AsrError("9 places are more than the 8 that the model has positions for")
+
+    monkeypatch.setattr("asr.training.step.add_gradients", fail)
+    with pytest.raises(AsrError, match="9 places are more than the 8"):
+        step_on(batches_of([[0]], tokenizer), tokenizer)
+    assert isinstance(told[-1], AsrError)

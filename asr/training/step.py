@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -23,6 +24,7 @@ from asr.training.optimizer import learning, set_rate
 from asr.training.sharding import Learner, is_sharded, whole_of
 from asr.training.train_config import learning_rate
 
+T = TypeVar("T")
 MOST_UNUSABLE = 3
 """Steps in a row without a usable gradient before a run gives up."""
 NAMED = 5
@@ -47,9 +49,12 @@ def take_step(
     """
     model, optimizer, scale = learner.model, learner.optimizer, loss_scale(progress, config.train)
     own = _own_batches(batches, ranks, config)
-    with ranks.met():
-        found = add_gradients(model, own, config, table, step=progress.step, device=device, scale=scale, ranks=ranks)
-    numbers = sum(ranks.gather(found), StepNumbers())
+
+    def found() -> StepNumbers:
+        with ranks.met():
+            return add_gradients(model, own, config, table, step=progress.step, device=device, scale=scale, ranks=ranks)
+
+    numbers = sum(_of_all(ranks, found), StepNumbers())
     if numbers.ids:
         if not is_sharded(model):  # there each block's are added up as soon as they are known
             ranks.add_up_gradients(learning(model))
@@ -80,12 +85,21 @@ def take_step(
 def _own_batches(batches: Iterator[Batch], ranks: Ranks, config: Config) -> list[Batch]:
     """This process's batches of the step, which know what part of it they are."""
     own: list[Batch] = []
+
+    def counts() -> tuple[int, int]:
+        own.extend(batches_of_step(batches, config.train))
+        return sum(batch.tokens for batch in own), sum(len(batch.targets) for batch in own)
+
+    return weighed(own, *map(sum, zip(*_of_all(ranks, counts), strict=True)))
+
+
+def _of_all(ranks: Ranks, what: Callable[[], T]) -> list[T]:
+    """What it gives in each process, in all of them. Raises AsrError in all where one cannot give it, so that nobody waits."""
     try:
-        own = batches_of_step(batches, config.train)
-        counts: tuple[int, int] | AsrError = sum(b.tokens for b in own), sum(len(b.targets) for b in own)
+        own: T | AsrError = what()
     except AsrError as error:
-        counts = error
-    return weighed(own, *map(sum, zip(*ranks.gather(counts), strict=True)))
+        own = error
+    return ranks.gather(own)
 
 
 def _clipped(model: SpeechModel, most: float) -> float:
